@@ -1,0 +1,167 @@
+package keyring
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxDocument  = 1 << 20 // bytes of one answer, uncompressed
+	maxRedirects = 3
+)
+
+// fetchedSet is a key set as published, and how long it may be kept.
+type fetchedSet struct {
+	keys []json.RawMessage
+	life time.Duration
+}
+
+// fetch gets the key set, after discovery where no address is configured.
+func (r *Remote) fetch(ctx context.Context) (fetchedSet, error) {
+	if err := r.Validate(); err != nil {
+		return fetchedSet{}, err
+	}
+	home, err := r.home()
+	if err != nil {
+		return fetchedSet{}, err
+	}
+	c := r.client(home)
+	address := home
+	if r.JWKSURL == "" {
+		if address, err = r.discover(ctx, c, home); err != nil {
+			return fetchedSet{}, fmt.Errorf("issuer %q: discovery: %w", r.Issuer, err)
+		}
+	}
+	body, header, err := get(ctx, c, address)
+	if err != nil {
+		return fetchedSet{}, fmt.Errorf("issuer %q: key set: %w", r.Issuer, err)
+	}
+	keys, err := decodeKeySet(body)
+	if err != nil {
+		return fetchedSet{}, fmt.Errorf("issuer %q: key set from %s: %w", r.Issuer, address.Redacted(), err)
+	}
+	return fetchedSet{keys: keys, life: keysLife(header)}, nil
+}
+
+// statusError is an answer other than 200.
+type statusError struct {
+	address string
+	status  int
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("%s answered %d", e.address, e.status) }
+
+// discover finds the address of the key set: OpenID Connect Discovery 1.0
+// section 4, and where that is not served RFC 8414 section 3.
+func (r *Remote) discover(ctx context.Context, c *http.Client, home *url.URL) (*url.URL, error) {
+	path := strings.TrimSuffix(home.EscapedPath(), "/")
+	places := []string{path + "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server" + path}
+	var err error
+	for _, place := range places {
+		var body []byte
+		body, _, err = get(ctx, c, at(home, place))
+		if err == nil {
+			return r.jwksURI(body, home)
+		}
+		if _, answered := errors.AsType[*statusError](err); !answered {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// at is an address on the same host.
+func at(home *url.URL, escapedPath string) *url.URL {
+	u := *home
+	u.Path, _ = url.PathUnescape(escapedPath)
+	u.RawPath = escapedPath
+	return &u
+}
+
+// jwksURI reads a discovery document, whose issuer must be the configured one,
+// character by character (OpenID Connect Discovery 1.0 section 4.3, RFC 8414
+// section 3.3).
+func (r *Remote) jwksURI(body []byte, home *url.URL) (*url.URL, error) {
+	doc, err := decodeJSONObject(body)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := doc.text("issuer")
+	if err != nil {
+		return nil, err
+	}
+	if issuer != r.Issuer {
+		return nil, fmt.Errorf("the document is of issuer %q", clip(issuer))
+	}
+	address, err := doc.text("jwks_uri")
+	if err != nil {
+		return nil, err
+	}
+	u, err := parseAddress(address)
+	if err != nil {
+		return nil, fmt.Errorf("jwks_uri: %w", err)
+	}
+	return u, checkHop(u, home)
+}
+
+// get makes one request and reads an answer of bounded size.
+func get(ctx context.Context, c *http.Client, u *url.URL) ([]byte, http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	req.Header.Set("User-Agent", "caddyauth")
+	resp, err := c.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, nil, &statusError{address: u.Redacted(), status: resp.StatusCode}
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", u.Redacted(), err)
+	}
+	if len(body) > maxDocument {
+		return nil, nil, fmt.Errorf("%s: the answer is larger than %d bytes", u.Redacted(), maxDocument)
+	}
+	return body, resp.Header, nil
+}
+
+// keysLife is how long an answer may be kept by its Cache-Control and Age
+// (RFC 9111 sections 4.2 and 5.2.2), held within bounds.
+func keysLife(h http.Header) time.Duration {
+	life := plainKeysLife
+	for _, directive := range strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		switch strings.ToLower(name) {
+		case "no-store", "no-cache":
+			return minKeysLife
+		case "max-age":
+			if n, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil {
+				life = time.Duration(min(n, int(maxKeysLife/time.Second)+age(h))) * time.Second
+			}
+		}
+	}
+	life -= time.Duration(age(h)) * time.Second
+	return min(max(life, minKeysLife), maxKeysLife)
+}
+
+// age is the Age of an answer in seconds, zero when absent or absurd.
+func age(h http.Header) int {
+	n, err := strconv.Atoi(h.Get("Age"))
+	if err != nil || n < 0 || n > 1<<30 {
+		return 0
+	}
+	return n
+}
