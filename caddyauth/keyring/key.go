@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -143,7 +144,26 @@ func (k *Key) Verify(signingInput, signature []byte) error {
 	if k.secret != nil {
 		with = k.secret
 	}
+	if strings.HasPrefix(k.alg.name, "PS") {
+		return k.verifyPSS(signingInput, signature)
+	}
 	if k.verifier.Verify(signingInput, signature, with) != nil {
+		return ErrBadSignature
+	}
+	return nil
+}
+
+// verifyPSS demands a salt as long as the hash (RFC 7518 section 3.5); jwx takes
+// one of any length.
+func (k *Key) verifyPSS(signingInput, signature []byte) error {
+	public, ok := k.public.(*rsa.PublicKey)
+	if !ok {
+		return ErrBadSignature
+	}
+	h := k.alg.hash.New()
+	h.Write(signingInput)
+	strict := rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+	if rsa.VerifyPSS(public, k.alg.hash, h.Sum(nil), signature, &strict) != nil {
 		return ErrBadSignature
 	}
 	return nil
