@@ -1,0 +1,170 @@
+package token
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/keyring"
+)
+
+// Token is a verified token. It is immutable, decoded once, and shared between requests.
+type Token struct {
+	// Issuer is `iss`, the name of an accepted issuer.
+	Issuer string
+	// Subject is `sub`; never empty.
+	Subject string
+	// ID is `jti`, empty when absent.
+	ID string
+	// ClientID is `client_id`, empty when absent.
+	ClientID string
+	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim means nothing to us.
+	Project string
+	// Session is `sid`, empty when absent.
+	Session string
+	// Audience is `aud` as a list; never empty.
+	Audience []string
+	// Scopes is `scope` split at its spaces, or `scp` of a foreign issuer that has no `scope`; nil when absent.
+	Scopes []string
+	// IssuedAt, NotBefore and Expiry are `iat`, `nbf` and `exp`. The first two are zero when absent.
+	IssuedAt, NotBefore, Expiry time.Time
+	// KeyID is the `kid` of the key that verified the token.
+	KeyID string
+	// Algorithm is the algorithm of that key, and therefore `alg`.
+	Algorithm string
+	// Type is `typ` in lower case and without `application/`.
+	Type string
+	// Key is the key that verified the token.
+	Key *keyring.Key
+
+	raw    string
+	others []other // the claims without a field
+	issuer *issuer
+}
+
+// other is a claim that has no field in Token.
+type other struct {
+	name  string
+	value any
+}
+
+// Raw returns the compact text that was verified. It is a credential.
+func (t *Token) Raw() string { return t.raw }
+
+// Own reports whether the token is of an issuer that the Verifier holds for our own.
+func (t *Token) Own() bool { return t.issuer != nil && t.issuer.own }
+
+// HasAudience reports whether `aud` has at least one of words.
+func (t *Token) HasAudience(words ...string) bool {
+	return slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(words, a) })
+}
+
+// Claim returns a claim by its exact name or, where there is none of that name, by a dotted path into objects
+// (`realm_access.roles`); lists are not entered. A name with dots of its own may start a path, and the longest fits
+// first. The value is a string, bool, Number, []any, map[string]any or nil, and must not be modified. A lone `aud` is
+// a string, several are a list, whichever way the token wrote it; `scope` is the Scopes joined by spaces.
+func (t *Token) Claim(path string) (any, bool) {
+	if v, ok := t.field(path); ok {
+		return v, true
+	}
+	if v, ok := t.other(path); ok {
+		return v, true
+	}
+	return walk(path, t.other)
+}
+
+func (t *Token) other(name string) (any, bool) {
+	for i := range t.others {
+		if t.others[i].name == name {
+			return t.others[i].value, true
+		}
+	}
+	return nil, false
+}
+
+// walk resolves a dotted path whose first part get knows. The longest first part that leads to a value wins.
+func walk(path string, get func(string) (any, bool)) (any, bool) {
+	for i := strings.LastIndexByte(path, '.'); i >= 0; i = strings.LastIndexByte(path[:i], '.') {
+		v, _ := get(path[:i])
+		object, ok := v.(map[string]any)
+		if !ok {
+			continue
+		}
+		if found, ok := lookup(object, path[i+1:]); ok {
+			return found, true
+		}
+	}
+	return nil, false
+}
+
+func lookup(object map[string]any, path string) (any, bool) {
+	if v, ok := object[path]; ok {
+		return v, true
+	}
+	return walk(path, func(name string) (any, bool) { v, ok := object[name]; return v, ok })
+}
+
+// field returns a claim that stands in a field of t.
+func (t *Token) field(name string) (any, bool) {
+	switch name {
+	case "iss":
+		return text(t.Issuer)
+	case "sub":
+		return text(t.Subject)
+	case "jti":
+		return text(t.ID)
+	case "client_id":
+		return text(t.ClientID)
+	case "project":
+		return text(t.Project)
+	case "sid":
+		return text(t.Session)
+	case "aud":
+		return audience(t.Audience)
+	case "scope":
+		return strings.Join(t.Scopes, " "), t.Scopes != nil
+	case "exp":
+		return dateNumber(t.Expiry), !t.Expiry.IsZero()
+	case "nbf":
+		return dateNumber(t.NotBefore), !t.NotBefore.IsZero()
+	case "iat":
+		return dateNumber(t.IssuedAt), !t.IssuedAt.IsZero()
+	}
+	return nil, false
+}
+
+func text(s string) (any, bool) { return s, s != "" }
+
+func audience(words []string) (any, bool) {
+	if len(words) == 1 {
+		return words[0], true
+	}
+	list := make([]any, len(words))
+	for i, w := range words {
+		list[i] = w
+	}
+	return list, len(words) > 0
+}
+
+// Strings returns a claim's value as the words that policies and headers compare: a string is itself, a Number its
+// digits, a bool `true` or `false`, a list the words of its scalar elements. Objects, null and anything else, also as
+// elements of a list, have none.
+func Strings(v any) []string {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	words := make([]string, 0, len(list))
+	for _, element := range list {
+		switch e := element.(type) {
+		case string:
+			words = append(words, e)
+		case Number:
+			words = append(words, string(e))
+		case bool:
+			words = append(words, strconv.FormatBool(e))
+		}
+	}
+	return words
+}
