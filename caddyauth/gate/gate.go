@@ -1,0 +1,214 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/token"
+)
+
+// Mode says what a gate does with its decision.
+type Mode string
+
+const (
+	// Required refuses every request without a good credential. It is the zero value.
+	Required Mode = ""
+	// Optional lets requests without a credential pass without identity; a bad credential is refused.
+	Optional Mode = "optional"
+	// ReportOnly decides and reports, and touches nothing: no refusal, no strip, no header, no concealing.
+	ReportOnly Mode = "report_only"
+)
+
+// Gate guards one route. Fill it, call Prepare once, then share it between requests.
+type Gate struct {
+	// Audiences are the words of which a token's `aud` must name at least one.
+	Audiences []string
+	// Project is the project whose tokens pass; tokens of trusted foreign issuers carry none and are judged by Issuers.
+	Project string
+	// Issuers maps each accepted issuer to the audience words that its tokens may use here; nil means all of Audiences.
+	Issuers map[string][]string
+	// Resource, when set, is a URL that `aud` must name besides one of the words (RFC 8707, RFC 9728).
+	Resource string
+	// Mode says what happens with the decision. Default: Required.
+	Mode Mode
+	// Leeway is the clock difference that is forgiven.
+	Leeway time.Duration
+	// Rules is the policy; all must hold.
+	Rules []Rule
+	// Forward lists which claims reach the application, and under which header.
+	Forward []Mapping
+	// Sources are the places where a credential is looked for.
+	Sources []Source
+	// SessionCookies are the names of the gateway's own cookies. They never reach the application.
+	SessionCookies []string
+	// Preflight lets real CORS preflights (Fetch standard, section 4.8) pass without identity.
+	Preflight bool
+	// Origins are the other origins from which a request with a cookie credential may come.
+	Origins []string
+	// Owned is the set of header names that only the gateway may set.
+	Owned *Owned
+	// Verify turns compact text into a verified token; its error is a *token.Refusal.
+	Verify func(ctx context.Context, raw string) (*token.Token, error)
+	// Revoked returns a *token.Refusal when the token was revoked. Nil means nothing ever is.
+	Revoked func(t *token.Token) error
+
+	sameOrigin http.CrossOriginProtection
+	names      []string // canonical header names of Forward, in order
+}
+
+// Prepare checks the gate's settings and makes it ready. It must be called once before Admit.
+func (g *Gate) Prepare() error {
+	if len(g.Audiences) == 0 {
+		return errors.New("a gate needs at least one audience")
+	}
+	for i := range g.Rules {
+		if err := g.Rules[i].check(); err != nil {
+			return err
+		}
+	}
+	for _, m := range g.Forward {
+		if err := m.check(); err != nil {
+			return err
+		}
+		if !slices.Contains(g.names, m.Header) {
+			g.names = append(g.names, m.Header)
+		}
+	}
+	for _, o := range g.Origins {
+		if err := g.sameOrigin.AddTrustedOrigin(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Passage is what gates established about one request. Later gates on the same request build on it.
+type Passage struct {
+	// Token is the verified token; nil when the request passed without identity.
+	Token *token.Token
+	// Via is where the credential came from; zero when Token is nil.
+	Via Source
+	// Stale says that an expired cookie was ignored in optional mode and should be cleared at the client.
+	Stale bool
+
+	asserted []string // canonical names of the headers set so far
+}
+
+// Admit decides whether r may pass. On admission r carries the headers of the verified claims and no
+// credential; after a refusal it carries neither, so that error routes see nothing either. prior is the
+// passage that an earlier gate on this request returned, or nil. The error is a *token.Refusal; the passage
+// beside it is for logs: where the credential came from and, when it was good but not sufficient, whose it is.
+//
+// In report-only mode r is left as it came, whatever the decision, and the passage is prior.
+func (g *Gate) Admit(r *http.Request, prior *Passage, now time.Time) (*Passage, error) {
+	if g.Mode == ReportOnly {
+		_, _, err := g.decide(r, prior, now)
+		return prior, err
+	}
+	g.Owned.Strip(r, prior)
+	t, via, err := g.decide(r, prior, now)
+	g.conceal(r)
+	if err != nil {
+		return &Passage{Token: t, Via: via}, err
+	}
+	p := &Passage{Token: t, Via: via}
+	if t == nil {
+		p.Stale = via == staleCookie
+		p.Via = Source{}
+	}
+	if prior != nil {
+		p.asserted = prior.asserted
+	}
+	g.assert(r, p)
+	return p, nil
+}
+
+// staleCookie marks an anonymous passage that ignored an expired cookie.
+var staleCookie = Source{Kind: "stale"}
+
+// decide is the list of refusals: one credential, verified, in time, not revoked, for this gate, within the policy.
+func (g *Gate) decide(r *http.Request, prior *Passage, now time.Time) (*token.Token, Source, error) {
+	if g.Preflight && isPreflight(r) {
+		return nil, Source{}, nil
+	}
+	raw, via, err := g.credential(r, prior)
+	if err != nil {
+		if g.Mode == Optional && refusedFor(err, NoCredential) {
+			return nil, Source{}, nil
+		}
+		return nil, via, err
+	}
+	if via.Kind == Cookie {
+		if err := g.checkOrigin(r); err != nil {
+			return nil, via, err
+		}
+	}
+	t, err := g.verified(r.Context(), raw, prior)
+	if err == nil {
+		err = g.checkToken(t, now)
+	}
+	if err != nil {
+		if g.Mode == Optional && via.Kind == Cookie && refusedFor(err, token.Expired) {
+			return nil, staleCookie, nil
+		}
+		return nil, via, err
+	}
+	return t, via, g.checkPolicy(t)
+}
+
+// verified returns the token of raw, reusing what an earlier gate on this request verified.
+func (g *Gate) verified(ctx context.Context, raw string, prior *Passage) (*token.Token, error) {
+	if prior != nil && prior.Token != nil && prior.Token.Raw() == raw {
+		return prior.Token, nil
+	}
+	return g.Verify(ctx, raw)
+}
+
+// checkToken holds everything that may change between two uses of the same token, and what differs between gates.
+func (g *Gate) checkToken(t *token.Token, now time.Time) error {
+	words, known := g.Issuers[t.Issuer]
+	if !known {
+		return refuse(token.UnknownIssuer, "this gate does not accept tokens of that issuer")
+	}
+	if err := t.CheckTime(now, g.Leeway); err != nil {
+		return err
+	}
+	if g.Revoked != nil {
+		if err := g.Revoked(t); err != nil {
+			return err
+		}
+	}
+	if words == nil {
+		words = g.Audiences
+	}
+	if !t.HasAudience(words...) {
+		return refuse(token.WrongAudience, "the token is not for "+strings.Join(words, ", "))
+	}
+	if g.Resource != "" && !namesResource(t, g.Resource) {
+		return refuse(token.WrongAudience, "the token is not for "+g.Resource)
+	}
+	if t.Own() && t.Project != g.Project {
+		return refuse(token.WrongProject, "this gate belongs to project "+g.Project)
+	}
+	return nil
+}
+
+// namesResource compares resource URLs as RFC 8707 wants them, byte by byte; only `https://h` and `https://h/` are the same.
+func namesResource(t *token.Token, resource string) bool {
+	bare := strings.TrimSuffix(resource, "/")
+	for _, a := range t.Audience {
+		if a == resource || strings.TrimSuffix(a, "/") == bare && strings.Count(bare, "/") == 2 {
+			return true
+		}
+	}
+	return false
+}
+
+// isPreflight reports whether r is what a browser sends before a cross-origin request.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+}

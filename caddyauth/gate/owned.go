@@ -1,0 +1,179 @@
+package gate
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// Owned is the set of header names that only the gateway may set. What a client sends under such a name, in any spelling
+// that an application could take for it, is removed from every request that passes a gate or a strip.
+type Owned struct {
+	names   map[string]struct{} // folded
+	lengths [maxHeaderName + 1]bool
+}
+
+const maxHeaderName = 128
+
+// Own adds a header name. It must not be called once requests are served.
+func (o *Owned) Own(name string) error {
+	if err := CheckHeaderName(name); err != nil {
+		return err
+	}
+	if o.names == nil {
+		o.names = make(map[string]struct{})
+	}
+	o.names[fold(name)] = struct{}{}
+	o.lengths[len(name)] = true
+	return nil
+}
+
+// Names returns the owned names in canonical spelling, sorted.
+func (o *Owned) Names() []string {
+	names := make([]string, 0, len(o.names))
+	for n := range o.names {
+		names = append(names, textproto.CanonicalMIMEHeaderKey(n))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// owns compares as a CGI application would: case does not count, and `_` and `.` are taken for `-` (CVE-2026-52845).
+func (o *Owned) owns(name string) bool {
+	if len(name) > maxHeaderName || !o.lengths[len(name)] {
+		return false
+	}
+	_, ok := o.names[fold(name)]
+	return ok
+}
+
+func fold(name string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == '_' || c == '.':
+			return '-'
+		case c >= 'A' && c <= 'Z':
+			return c + 'a' - 'A'
+		}
+		return c
+	}, name)
+}
+
+// Strip removes the owned headers from the request: fields, mentions in Connection, and trailers, also those that come
+// after the body. Headers that an earlier gate asserted on this request (prior) stay.
+func (o *Owned) Strip(r *http.Request, prior *Passage) {
+	if o == nil || len(o.names) == 0 {
+		return
+	}
+	for name := range r.Header {
+		if o.owns(name) && !prior.keeps(name) {
+			delete(r.Header, name)
+		}
+	}
+	o.stripConnection(r.Header)
+	if r.Body != nil && r.Body != http.NoBody && (r.ContentLength < 0 || r.ProtoMajor > 1 || len(r.Trailer) > 0) {
+		o.stripTrailers(r)
+	}
+}
+
+func (p *Passage) keeps(name string) bool {
+	return p != nil && slices.Contains(p.asserted, name)
+}
+
+// stripConnection removes owned names from the Connection fields: a proxy deletes what Connection names (RFC 9110, section
+// 7.6.1), and Caddy's does so after middleware has set the header.
+func (o *Owned) stripConnection(h http.Header) {
+	lines := h["Connection"]
+	if !slices.ContainsFunc(lines, o.namesAny) {
+		return
+	}
+	kept := make([]string, 0, len(lines))
+	for _, line := range lines {
+		var options []string
+		for option := range strings.SplitSeq(line, ",") {
+			if option = textproto.TrimString(option); option != "" && !o.owns(option) {
+				options = append(options, option)
+			}
+		}
+		if len(options) > 0 {
+			kept = append(kept, strings.Join(options, ", "))
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, "Connection")
+		return
+	}
+	h["Connection"] = kept
+}
+
+func (o *Owned) namesAny(line string) bool {
+	for option := range strings.SplitSeq(line, ",") {
+		if o.owns(textproto.TrimString(option)) {
+			return true
+		}
+	}
+	return false
+}
+
+// stripTrailers removes owned names from the announced trailers and, when the body ends, from those that came.
+func (o *Owned) stripTrailers(r *http.Request) {
+	o.dropTrailers(r)
+	r.Body = &trailerBody{ReadCloser: r.Body, request: r, owned: o}
+}
+
+func (o *Owned) dropTrailers(r *http.Request) {
+	for name := range r.Trailer {
+		if o.owns(name) {
+			delete(r.Trailer, name)
+		}
+	}
+}
+
+// trailerBody drops owned trailers in the very Read that ends the body: net/http fills them in just before.
+type trailerBody struct {
+	io.ReadCloser
+	request *http.Request
+	owned   *Owned
+}
+
+func (b *trailerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.owned.dropTrailers(b.request)
+	}
+	return n, err
+}
+
+// refusedNames are headers that a gate may not set: they frame the message or belong to the proxy or the credential.
+var refusedNames = []string{
+	"host", "content-length", "transfer-encoding", "content-encoding", "content-type", "connection", "keep-alive", "te", "trailer", "upgrade",
+	"proxy-authenticate", "proxy-authorization", "proxy-connection", "authorization", "cookie", "set-cookie", "expect", "via", "early-data",
+	"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "origin", "accept-encoding",
+}
+
+// CheckHeaderName refuses header names that would not arrive as written or would break the message.
+func CheckHeaderName(name string) error {
+	switch canonical := textproto.CanonicalMIMEHeaderKey(name); {
+	case name == "":
+		return fmt.Errorf("a header needs a name")
+	case len(name) > maxHeaderName:
+		return fmt.Errorf("header name of %d bytes; at most %d", len(name), maxHeaderName)
+	case strings.ContainsAny(name, "_."):
+		return fmt.Errorf("header %q: `_` and `.` are not kept apart from `-` by every application; write %q", name,
+			textproto.CanonicalMIMEHeaderKey(fold(name)))
+	case !validName(name):
+		return fmt.Errorf("header %q: only letters, digits and `-` are allowed", name)
+	case slices.Contains(refusedNames, strings.ToLower(name)):
+		return fmt.Errorf("header %q: it belongs to the message or the proxy and cannot carry a claim", canonical)
+	}
+	return nil
+}
+
+func validName(name string) bool {
+	return !strings.ContainsFunc(name, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-'
+	})
+}
