@@ -1,0 +1,38 @@
+package identity
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrNoUser says that a directory has no user of that project and name.
+var ErrNoUser = errors.New("no such user")
+
+// User is one person (or account) of one project. Directories share the value between requests:
+// nobody may change it after it was handed out.
+type User struct {
+	// Name is the account name as it was declared; it becomes the subject of tokens. People may
+	// type any spelling that has the same canonical form.
+	Name string
+
+	// Project is the project the user belongs to.
+	Project string
+
+	// PasswordHash is the bcrypt or argon2id hash of the password, as `caddy hash-password` prints
+	// it. Default: none, and such a user cannot sign in with a password.
+	PasswordHash string
+
+	// Disabled users cannot sign in; to the outside they look like unknown ones.
+	Disabled bool
+
+	// Claims are added to the user's tokens.
+	Claims map[string]any
+}
+
+// Directory finds users.
+type Directory interface {
+	// FindUser returns the user of the project whose canonical name is that of name. A user who
+	// does not exist, and a name that has no canonical form, is ErrNoUser; every other error means
+	// that the question could not be answered. Disabled users are returned.
+	FindUser(ctx context.Context, project, name string) (*User, error)
+}

@@ -1,0 +1,127 @@
+package ui
+
+// Page is one of Login, SignedIn, SignOut and Message.
+type Page interface {
+	// template names the file below pages/.
+	template() string
+	// title is what the browser's tab says.
+	title() string
+	// formOrigins are the origins that a form of the page may lead to, beside the page's own; nil
+	// when it has no form.
+	formOrigins() []string
+	// hasForm says whether the page has a form to post.
+	hasForm() bool
+}
+
+// Login is the form that asks for a name and a password.
+type Login struct {
+	// Site is the host that the person signs in to, as it is shown.
+	Site string
+
+	// Action is where the form is posted to: a path of this server.
+	Action string
+
+	// Next is the checked address to go to afterwards, a hidden field. Default: none.
+	Next string
+
+	// NextOrigin is the origin of Next when it is not the page's own, as "https://host". Chromium
+	// applies the policy for forms to the redirect that follows one, so it must be known here.
+	NextOrigin string
+
+	// NextHost is the host of Next as it is shown. Default: none, and nothing is said.
+	NextHost string
+
+	// Username stands in the name field already.
+	Username string
+
+	// Problem says in a sentence why the last attempt failed. Default: none.
+	Problem string
+
+	// Notice says in a sentence what happened before, such as a sign-out. Default: none.
+	Notice string
+}
+
+func (Login) template() string        { return "login.html" }
+func (Login) title() string           { return "Sign in" }
+func (p Login) formOrigins() []string { return origins(p.NextOrigin) }
+func (Login) hasForm() bool           { return true }
+
+// SignedIn tells a person that they are signed in, and leads on.
+type SignedIn struct {
+	// Site is the host that the person is signed in to, as it is shown.
+	Site string
+
+	// Subject is the name of the person.
+	Subject string
+
+	// SignOut is where the sign-out form is posted to: a path of this server.
+	SignOut string
+
+	// Next is the checked address that the page leads on to. Default: none, and no link is shown.
+	Next string
+
+	// NextHost is the host of Next as it is shown.
+	NextHost string
+
+	// Unreachable says that the sign-in cannot reach NextHost: the cookie belongs to Site alone. The
+	// page then explains it instead of sending the person round in a circle.
+	Unreachable bool
+}
+
+func (SignedIn) template() string      { return "signedin.html" }
+func (SignedIn) title() string         { return "Signed in" }
+func (SignedIn) formOrigins() []string { return nil }
+func (SignedIn) hasForm() bool         { return true }
+
+// SignOut asks whether the person wants to sign out.
+type SignOut struct {
+	// Site is the host to sign out of, as it is shown.
+	Site string
+
+	// Subject is the name of the person. Default: unknown, and no name is shown.
+	Subject string
+
+	// Action is where the form is posted to: a path of this server.
+	Action string
+
+	// Back is where the person goes who stays signed in: a path of this server.
+	Back string
+
+	// Next is the checked address to go to after the next sign-in, a hidden field. Default: none.
+	Next string
+}
+
+func (SignOut) template() string      { return "signout.html" }
+func (SignOut) title() string         { return "Sign out" }
+func (SignOut) formOrigins() []string { return nil }
+func (SignOut) hasForm() bool         { return true }
+
+// Message says something that a person cannot do much about: a refusal, an error.
+type Message struct {
+	// Site is the host that says so, as it is shown. Default: none.
+	Site string
+
+	// Title is the heading, a few words.
+	Title string
+
+	// Text explains in a sentence or two.
+	Text string
+
+	// Code is the stable word for the reason, which helps a person to ask for help. Default: none.
+	Code string
+
+	// Link is a checked address that leads on, and LinkText what it says. Default: none.
+	Link, LinkText string
+}
+
+func (Message) template() string      { return "message.html" }
+func (p Message) title() string       { return p.Title }
+func (Message) formOrigins() []string { return nil }
+func (Message) hasForm() bool         { return false }
+
+func origins(origin string) []string {
+	if origin == "" {
+		return nil
+	}
+	return []string{origin}
+}

@@ -1,0 +1,27 @@
+"use strict";
+(function () {
+  // A server never sees the part of an address after #. It is added to the target here.
+  var hash = location.hash;
+  if (hash.length > 1) {
+    document.querySelectorAll("[data-next]").forEach(function (el) {
+      var name = el.tagName === "A" ? "href" : "value";
+      var next = el.getAttribute(name);
+      if (next && next.indexOf("#") < 0) el.setAttribute(name, next + hash);
+    });
+  }
+  document.querySelectorAll("[data-reveal]").forEach(function (button) {
+    var input = document.getElementById(button.getAttribute("data-reveal"));
+    var show = function (visible) {
+      input.type = visible ? "text" : "password";
+      button.textContent = visible ? "Hide" : "Show";
+      button.setAttribute("aria-label", visible ? "Hide password" : "Show password");
+    };
+    button.hidden = false;
+    button.addEventListener("click", function () {
+      show(input.type === "password");
+      input.focus();
+    });
+    // Browsers remember text fields, so the password leaves as what it is.
+    input.form.addEventListener("submit", function () { show(false); });
+  });
+})();
