@@ -1,0 +1,44 @@
+package login
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+)
+
+// postAPILogin signs in with JSON and answers with JSON; it sets no cookie and reads none. Which projects
+// exist is no secret: their names stand in the addresses of their applications, so an unknown one is 404.
+func (s *Server) postAPILogin(w http.ResponseWriter, r *http.Request, id string) {
+	a := attempt{kind: KindAPILogin}
+	v := s.apiVerdict(w, r, id, &a)
+	s.event(r, a, v)
+	if v.result != success {
+		refuseJSON(w, v)
+		return
+	}
+	grantJSON(w, v.issued)
+}
+
+func (s *Server) apiVerdict(w http.ResponseWriter, r *http.Request, id string, a *attempt) verdict {
+	f, v := s.readAttempt(w, r, a, jsonType)
+	if v.result != "" {
+		return v
+	}
+	project, err := s.findProject(r.Context(), id)
+	if errors.Is(err, ErrNoProject) {
+		return verdict{result: unknownProject}
+	}
+	if err != nil {
+		return verdict{result: storeUnavailable, err: err}
+	}
+	a.project = project
+	audience, ok := f.text("audience")
+	if !ok {
+		audience = defaultAudience
+	}
+	if !slices.Contains(s.audiences(), audience) {
+		return verdict{result: invalidRequest}
+	}
+	a.audience = audience
+	return s.signIn(r, *a)
+}

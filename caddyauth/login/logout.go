@@ -1,0 +1,118 @@
+package login
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/caddyauth/gateway/caddyauth/ui"
+)
+
+// maxRevoked bounds how many cookies of our name one sign-out revokes.
+const maxRevoked = 4
+
+// getLogout asks whether the person wants to sign out: a GET changes nothing, so no foreign page can do
+// it with an image.
+func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
+	ui.Render(w, http.StatusOK, ui.SignOut{
+		Site: s.Base.Host, Subject: s.subject(r), Action: s.url("/logout"), Back: s.loginURL(s.queryTarget(r), false),
+		Next: s.queryTarget(r).url,
+	})
+}
+
+// postLogout ends the session: it revokes the token and clears the cookie. Where the store cannot take
+// the revocation, the cookie is cleared nevertheless and the answer says that copies of it live on.
+// Whoever is not signed in is signed out already, which is a success.
+func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
+	if err := s.protection.Check(r); err != nil {
+		s.logoutEvent(r, "", verdict{result: crossOrigin})
+		s.refuse(w, r, verdict{result: crossOrigin})
+		return
+	}
+	f, refusal := readLogout(w, r)
+	if refusal != "" {
+		s.logoutEvent(r, "", verdict{result: refusal})
+		s.refuse(w, r, verdict{result: refusal})
+		return
+	}
+	subject, v := s.subject(r), verdict{result: success}
+	if err := s.revokeAll(r); err != nil {
+		v = verdict{result: storeUnavailable, err: err}
+	}
+	s.logoutEvent(r, subject, v)
+	s.clearCookie(w)
+	s.answerLogout(w, r, f, v)
+}
+
+// readLogout reads the form, if there is one: a program may post nothing at all.
+func readLogout(w http.ResponseWriter, r *http.Request) (fields, result) {
+	if r.Header.Get("Content-Type") == "" && r.ContentLength == 0 {
+		return fields{}, ""
+	}
+	return readFields(w, r, formType, jsonType)
+}
+
+func (s *Server) revokeAll(r *http.Request) error {
+	if s.Revoke == nil {
+		return nil
+	}
+	cookies := r.CookiesNamed(s.CookieName)
+	for _, c := range cookies[:min(len(cookies), maxRevoked)] {
+		if !s.plausible(c) {
+			continue
+		}
+		if err := s.Revoke(r.Context(), c.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) answerLogout(w http.ResponseWriter, r *http.Request, f fields, v verdict) {
+	switch {
+	case v.result != success && s.wantsJSON(r):
+		refuseJSON(w, v)
+	case v.result != success:
+		setRetryAfter(w, v)
+		ui.Render(w, answers[v.result].status, ui.Message{
+			Site: s.Base.Host, Title: "Signed out here only", Code: string(v.result),
+			Text: "This browser is signed out. The server could not be told, so a copy of the sign-in, if somebody has one, works until it expires.",
+			Link: s.url("/login"), LinkText: "Go to the sign-in page",
+		})
+	case s.wantsPage(r):
+		next, _ := s.target(f["next"])
+		redirect(w, r, s.loginURL(next, true))
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// wantsPage says whether a success is answered with a redirect: to forms and to those who ask for
+// pages. A program that asks for nothing gets 204.
+func (s *Server) wantsPage(r *http.Request) bool {
+	if mediaType(r) == formType {
+		return !s.wantsJSON(r)
+	}
+	return preference(r) > 0
+}
+
+// loginURL returns the address of the sign-in page.
+func (s *Server) loginURL(next target, signedOut bool) string {
+	query := url.Values{}
+	if next.url != "" {
+		query.Set("next", next.url)
+	}
+	if signedOut {
+		query.Set("signed_out", "1")
+	}
+	if len(query) == 0 {
+		return s.url("/login")
+	}
+	return s.url("/login") + "?" + query.Encode()
+}
+
+func (s *Server) logoutEvent(r *http.Request, subject string, v verdict) {
+	s.observe(r.Context(), Event{
+		Kind: KindLogout, Result: string(v.result), Account: subject, Project: s.project(),
+		ClientIP: s.clientIP(r), Request: r, Err: v.err,
+	})
+}

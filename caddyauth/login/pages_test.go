@@ -1,0 +1,198 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestTheLoginPageShowsTheForm(t *testing.T) {
+	h := newHouse(t)
+	w := h.do(request("GET", "/auth/login?next="+url.QueryEscape("https://app.example.com/x?a=1&b=2#f"), "", ""))
+	body := w.Body.String()
+	for _, want := range []string{`<form method="post" action="/auth/login">`, `name="next" value="https://app.example.com/x?a=1&amp;b=2#f"`, "<strong>app.example.com</strong>"} {
+		if w.Code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%d, no %s", w.Code, want)
+		}
+	}
+	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' https://app.example.com;") {
+		t.Error(policy)
+	}
+	if len(h.events) != 0 {
+		t.Error("looking at the page is an event")
+	}
+}
+
+func TestALivingSessionNeverBounces(t *testing.T) {
+	h := newHouse(t)
+	for name, c := range map[string]struct {
+		next   string
+		has    []string
+		hasNot []string
+	}{
+		"no target":      {"", []string{"as <strong>alice</strong>", `action="/auth/logout"`, "Sign out"}, []string{"Continue", "cannot see"}},
+		"own path":       {"/reports?x=1", []string{`href="https://auth.example.com/reports?x=1"`, "Continue"}, []string{"cannot see"}},
+		"same host":      {"https://auth.example.com:8443/", []string{`href="https://auth.example.com:8443/"`, "Continue"}, []string{"cannot see"}},
+		"other host":     {"https://app.example.com/x", []string{"cannot see this sign-in", "auth_server", `href="https://app.example.com/x"`}, []string{"Continue"}},
+		"not listed":     {"https://evil.example/", []string{"as <strong>alice</strong>"}, []string{"evil", "Continue"}},
+		"back to itself": {"/auth/login", []string{"as <strong>alice</strong>"}, []string{"Continue"}},
+	} {
+		w := h.do(request("GET", "/auth/login?next="+url.QueryEscape(c.next), "", "", "Cookie", cookieName+"=token.alice"))
+		if w.Code != http.StatusOK || w.Header().Get("Location") != "" || w.Header().Get("Refresh") != "" {
+			t.Errorf("%s: %d", name, w.Code)
+		}
+		for _, want := range c.has {
+			if !strings.Contains(w.Body.String(), want) {
+				t.Errorf("%s: no %s", name, want)
+			}
+		}
+		for _, bad := range c.hasNot {
+			if strings.Contains(w.Body.String(), bad) {
+				t.Errorf("%s: has %s", name, bad)
+			}
+		}
+	}
+}
+
+func TestBadCookiesLeadToANewLogin(t *testing.T) {
+	h := newHouse(t)
+	for name, cookie := range map[string]string{
+		"garbage": cookieName + "=garbage", "empty": cookieName + "=", "quoted": cookieName + `="token.alice"; x`,
+		"twice":   cookieName + "=token.alice; " + cookieName + "=token.eve",
+		"endless": cookieName + "=token." + strings.Repeat("a", 5000), "another": "access_token=token.alice", "broken": ";;;=\x01",
+	} {
+		w := h.do(request("GET", "/auth/login", "", "", "Cookie", cookie))
+		if name != "quoted" && (w.Code != 200 || !strings.Contains(w.Body.String(), `id="password"`)) || w.Code >= 400 {
+			t.Errorf("%s: %d", name, w.Code)
+		}
+		if w := h.do(postForm(form("username", "alice", "password", password), "Cookie", cookie)); w.Code != http.StatusSeeOther {
+			t.Errorf("%s: signing in: %d", name, w.Code)
+		}
+		if w := h.do(request("POST", "/auth/logout", formType, "", "Cookie", cookie)); w.Code != http.StatusSeeOther {
+			t.Errorf("%s: signing out: %d", name, w.Code)
+		}
+	}
+}
+
+func TestNothingReflectedRuns(t *testing.T) {
+	const evil = `"><script>alert(1)</script>`
+	h := newHouse(t)
+	for name, r := range map[string]*http.Request{
+		"name":          postForm(form("username", evil, "password", "x")),
+		"target":        postForm(form("username", "a", "password", "x", "next", "https://app.example.com/"+evil)),
+		"target, query": request("GET", "/auth/login?next="+url.QueryEscape("https://app.example.com/?"+evil), "", ""),
+		"target, frag":  request("GET", "/auth/login?next="+url.QueryEscape("/#"+evil), "", ""),
+		"any query":     request("GET", "/auth/login?"+url.QueryEscape(evil)+"="+url.QueryEscape(evil), "", ""),
+		"subject":       request("GET", "/auth/login", "", "", "Cookie", cookieName+"=token.<script>alert(1)</script>"),
+		"sign-out":      request("GET", "/auth/logout?next="+url.QueryEscape("/?"+evil), "", "", "Cookie", cookieName+"=token.<script>alert(1)</script>"),
+		"project":       request("GET", "/auth/api/"+url.PathEscape("<script>alert(1)<")+"/auth/login", "", ""),
+		"JSON":          postJSON(object("username", evil, "password", "x")),
+		"host":          request("GET", "/auth/login", "", "", "X-Forwarded-Host", evil),
+	} {
+		w := h.do(r)
+		if strings.Contains(w.Body.String(), "<script>alert") {
+			t.Errorf("%s: %s", name, w.Body)
+		}
+		if w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: sniffable", name)
+		}
+	}
+}
+
+func TestLogoutAsksFirst(t *testing.T) {
+	h := newHouse(t)
+	w := h.do(request("GET", "/auth/logout?next=%2Freports", "", "", "Cookie", cookieName+"=token.alice"))
+	body := w.Body.String()
+	for _, want := range []string{"<strong>alice</strong>", `<form method="post" action="/auth/logout">`, `href="/auth/login?next=https%3A%2F%2Fauth.example.com%2Freports"`} {
+		if w.Code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%d, no %s in %s", w.Code, want, body)
+		}
+	}
+	if w.Header().Get("Set-Cookie") != "" || len(h.revoked)+len(h.events) != 0 {
+		t.Error("a GET signed out")
+	}
+}
+
+func TestLogoutClearsWhatLoginSet(t *testing.T) {
+	h := newHouse(t)
+	set := h.do(postForm(form("username", "alice", "password", password))).Result().Cookies()[0]
+	h.events = nil
+	w := h.do(request("POST", "/auth/logout", formType, form("next", "https://app.example.com/x#f"), "Cookie", cookieName+"="+set.Value))
+	cleared := w.Result().Cookies()[0]
+	if cleared.Name != set.Name || cleared.Path != set.Path || cleared.Domain != "" || set.Domain != "" || cleared.Secure != set.Secure ||
+		cleared.HttpOnly != set.HttpOnly || cleared.SameSite != set.SameSite || cleared.Value != "" || cleared.MaxAge >= 0 {
+		t.Errorf("%v after %v", cleared, set)
+	}
+	if len(h.revoked) != 1 || h.revoked[0] != set.Value {
+		t.Errorf("revoked %v", h.revoked)
+	}
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/auth/login?next=https%3A%2F%2Fapp.example.com%2Fx%23f&signed_out=1" {
+		t.Errorf("%d to %s", w.Code, w.Header().Get("Location"))
+	}
+	if e := h.events[0]; e.Kind != KindLogout || e.Account != "Alice" || h.lastResult(t) != "success" {
+		t.Errorf("%+v", e)
+	}
+	page := h.do(request("GET", w.Header().Get("Location"), "", ""))
+	if !strings.Contains(page.Body.String(), "You are signed out.") {
+		t.Error("the person is not told")
+	}
+}
+
+func TestProgramsSignOutToo(t *testing.T) {
+	h := newHouse(t)
+	for name, r := range map[string]*http.Request{
+		"nothing":  request("POST", "/auth/logout", "", ""),
+		"JSON":     request("POST", "/auth/logout", jsonType, "{}"),
+		"accept":   request("POST", "/auth/logout", formType, "", "Accept", jsonType),
+		"any type": request("POST", "/auth/logout", "", "", "Accept", "*/*"),
+	} {
+		r.Header.Set("Cookie", cookieName+"=token.alice")
+		if w := h.do(r); w.Code != http.StatusNoContent || len(w.Result().Cookies()) != 1 || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %v", name, w.Code, w.Header())
+		}
+	}
+	for name, c := range map[string]struct {
+		contentType, body string
+		status            int
+	}{"text": {"text/plain", "x", 415}, "twice": {formType, "next=/a&next=/b", 400}, "large": {formType, strings.Repeat("a", maxBody+1), 413}} {
+		h.events = nil
+		if w := h.do(request("POST", "/auth/logout", c.contentType, c.body)); w.Code != c.status || h.lastResult(t) == "success" {
+			t.Errorf("%s: %d", name, w.Code)
+		}
+	}
+}
+
+func TestEveryCopyInTheRequestIsRevoked(t *testing.T) {
+	h := newHouse(t)
+	h.do(request("POST", "/auth/logout", "", "", "Cookie", cookieName+"=token.a; "+cookieName+"=token.b"))
+	if strings.Join(h.revoked, " ") != "token.a token.b" {
+		t.Errorf("%v", h.revoked)
+	}
+	h.revoked = nil
+	h.do(request("POST", "/auth/logout", "", "", "Cookie", strings.Repeat(cookieName+"=x; ", 100)))
+	if len(h.revoked) != maxRevoked {
+		t.Errorf("%d", len(h.revoked))
+	}
+}
+
+func TestALogoutTheStoreMissedIsNoSuccess(t *testing.T) {
+	h := newHouse(t)
+	h.Revoke = func(context.Context, string) error { return errors.New("database is down") }
+	for accept, want := range map[string]string{"text/html": "This browser is signed out.", jsonType: "store_unavailable"} {
+		h.events = nil
+		w := h.do(request("POST", "/auth/logout", formType, "", "Accept", accept, "Cookie", cookieName+"=token.alice"))
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		if len(w.Result().Cookies()) != 1 || h.lastResult(t) != "store_unavailable" {
+			t.Error("this browser keeps the cookie")
+		}
+	}
+	h.Revoke = nil
+	if w := h.do(request("POST", "/auth/logout", "", "", "Cookie", cookieName+"=token.alice")); w.Code != http.StatusNoContent {
+		t.Errorf("without a way to revoke: %d", w.Code)
+	}
+}

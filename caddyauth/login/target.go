@@ -1,0 +1,176 @@
+package login
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// maxTarget is the longest return target, in bytes.
+const maxTarget = 2048
+
+// CanonicalOrigin returns the one spelling of an http or https origin: lower case, no default port, no
+// path (a lone slash is dropped). Hosts beyond ASCII must be given in their xn-- form. Everything that
+// says more than scheme, host and port is an error.
+func CanonicalOrigin(s string) (string, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || !plain(s):
+		return "", errors.New("not an origin such as https://app.example.com")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", errors.New("an origin begins with http:// or https://")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#") || u.Path != "" && u.Path != "/":
+		return "", errors.New("an origin has only a scheme, a host and a port")
+	case !validHost(u):
+		return "", errors.New("the host or port of the origin is not valid")
+	}
+	host := strings.ToLower(u.Host)
+	host = strings.TrimSuffix(host, map[string]string{"http": ":80", "https": ":443"}[u.Scheme])
+	return u.Scheme + "://" + host, nil
+}
+
+// validHost says whether a browser reads the host as it is written: no escapes, no odd signs, and a
+// port that is a plain number.
+func validHost(u *url.URL) bool {
+	name := u.Hostname()
+	if name == "" || strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	if port := u.Port(); port != "" {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
+			return false
+		}
+	}
+	if strings.HasPrefix(u.Host, "[") {
+		return strings.Trim(strings.ToLower(name), "0123456789abcdef:.") == ""
+	}
+	return strings.Trim(strings.ToLower(name), "0123456789abcdefghijklmnopqrstuvwxyz-._") == "" &&
+		!strings.Contains(name, "..") && !strings.HasPrefix(name, ".")
+}
+
+// target is a checked address to go to after signing in.
+type target struct {
+	// url is absolute: what stands in Location means the same to every reader.
+	url string
+	// origin is the one that was listed.
+	origin string
+	// host is shown to people.
+	host string
+}
+
+// target checks a return target. It takes an absolute address whose origin is, byte for byte, Base's or
+// one of ReturnTo, and a path of Base's origin that begins with exactly one slash; nothing else, and
+// nothing that some reader could take for something else.
+func (s *Server) target(next string) (t target, ok bool) {
+	if next == "" || len(next) > maxTarget || !plain(next) {
+		return target{}, false
+	}
+	origin, rest, ok := s.splitTarget(next)
+	if !ok {
+		return target{}, false
+	}
+	u, err := url.Parse(origin + rest)
+	switch {
+	case err != nil || u.Opaque != "" || u.User != nil || u.Scheme+"://"+u.Host != origin:
+		return target{}, false
+	case s.Base.Scheme == "https" && u.Scheme != "https":
+		return target{}, false
+	case !plainPath(u.Path):
+		return target{}, false
+	case origin == s.origin() && s.leadsHere(u.Path):
+		return target{}, false
+	}
+	return target{url: origin + rest, origin: origin, host: u.Host}, true
+}
+
+// splitTarget cuts a target into a listed origin and what follows it: nothing, a path, a query or a
+// fragment.
+func (s *Server) splitTarget(next string) (origin, rest string, ok bool) {
+	if next[0] == '/' {
+		return s.origin(), next, true
+	}
+	for _, origin := range append([]string{s.origin()}, s.ReturnTo...) {
+		rest, ok := strings.CutPrefix(next, origin)
+		if ok && (rest == "" || strings.ContainsRune("/?#", rune(rest[0]))) {
+			return origin, rest, true
+		}
+	}
+	return "", "", false
+}
+
+// plain says whether the text is printable ASCII without spaces and backslashes. Browsers drop tabs and
+// line ends from addresses and read a backslash as a slash.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// plainPath says whether an unescaped path stays what it is after one more reading: it does not begin
+// with two slashes, and has no backslash, no control character and no dot segment.
+func plainPath(path string) bool {
+	if strings.HasPrefix(path, "//") {
+		return false
+	}
+	for i := range len(path) {
+		if path[i] < ' ' || path[i] == 0x7f || path[i] == '\\' {
+			return false
+		}
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+// leadsHere says whether a path of Base's origin is the login or logout route, where a sign-in would
+// go round in a circle. Route matching in front of us may ignore case and trailing slashes.
+func (s *Server) leadsHere(path string) bool {
+	path = strings.ToLower(path)
+	for _, route := range []string{"/login", "/logout"} {
+		own := strings.ToLower(s.url(route))
+		if path == own || strings.HasPrefix(path, own+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// origin returns Base's.
+func (s *Server) origin() string { return s.Base.Scheme + "://" + s.Base.Host }
+
+// foreignOrigin returns the target's origin unless it is Base's own.
+func (s *Server) foreignOrigin(t target) string {
+	if t.origin == s.origin() {
+		return ""
+	}
+	return t.origin
+}
+
+// unreachable says whether the cookie cannot get to the target: it belongs to Base's host alone, on
+// every port.
+func (s *Server) unreachable(t target) bool {
+	if t.origin == "" {
+		return false
+	}
+	u, err := url.Parse(t.origin)
+	return err != nil || u.Hostname() != s.Base.Hostname()
+}
+
+// queryTarget returns the checked target of a request's `next` parameter; none when there are two.
+func (s *Server) queryTarget(r *http.Request) target {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(values["next"]) != 1 {
+		return target{}
+	}
+	t, _ := s.target(values["next"][0])
+	return t
+}
