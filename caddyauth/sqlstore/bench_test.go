@@ -1,0 +1,82 @@
+package sqlstore
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/identity"
+)
+
+// BenchmarkAttempt counts attempts to sign in, three buckets each, durably. `alone` is the baseline: the same writer with one
+// transaction in each commit.
+func BenchmarkAttempt(b *testing.B) {
+	for _, clients := range []int{1, 16, 64} {
+		for _, arm := range []struct {
+			name  string
+			limit int
+		}{{"alone", 1}, {"grouped", groupLimit}} {
+			b.Run(fmt.Sprintf("%s/clients=%d", arm.name, clients), func(b *testing.B) {
+				benchmarkAttempt(b, clients, arm.limit)
+			})
+		}
+	}
+}
+
+func benchmarkAttempt(b *testing.B, clients, limit int) {
+	s := openAt(b, filepath.Join(b.TempDir(), "auth.db"))
+	w := s.handles.Load().write
+	w.do(b.Context(), func(*tx) error { w.limit = limit; return nil })
+	var next atomic.Int64
+	took := make([]time.Duration, b.N)
+	b.ResetTimer()
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			for i := next.Add(1) - 1; i < int64(b.N); i = next.Add(1) - 1 {
+				begun := time.Now()
+				wait, err := s.TakeAttempts(b.Context(), attemptOf(i), noon)
+				if wait != 0 || err != nil {
+					b.Error(wait, err)
+					return
+				}
+				took[i] = time.Since(begun)
+			}
+		})
+	}
+	all.Wait()
+	b.StopTimer()
+	var rows int
+	if _, err := one(b.Context(), s.handles.Load().read, `SELECT count(*) FROM throttle`, nil, &rows); err != nil || rows != b.N+2*min(b.N, 1000) {
+		b.Fatalf("%d rows after %d attempts (%v)", rows, b.N, err)
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tx/s")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+}
+
+// attemptOf is what a sign-in counts: its own pair, and one of a thousand addresses and accounts which have room for all.
+func attemptOf(i int64) []identity.Bucket {
+	return []identity.Bucket{
+		{Key: fmt.Sprint("pair ", i), Burst: 5, Every: time.Minute},
+		{Key: fmt.Sprint("address ", i%1000), Burst: 1 << 30, Every: 2 * time.Second},
+		{Key: fmt.Sprint("account ", i%1000), Burst: 1 << 30, Every: 10 * time.Second},
+	}
+}
+
+// BenchmarkKnownPair is what each sign-in reads.
+func BenchmarkKnownPair(b *testing.B) {
+	s := openAt(b, filepath.Join(b.TempDir(), "auth.db"))
+	if err := s.RememberPair(b.Context(), "pair", noon.Add(time.Hour)); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if known, err := s.KnownPair(b.Context(), "pair", noon); !known || err != nil {
+			b.Fatal(known, err)
+		}
+	}
+}

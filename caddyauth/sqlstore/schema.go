@@ -1,0 +1,102 @@
+package sqlstore
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// The migrations are numbered without a gap from 0001 on. One that was released is never changed: a later one corrects it.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// errNotDatabase is a file which SQLite cannot read.
+var errNotDatabase = errors.New("the file is not a SQLite database")
+
+// migrationNames are the files in order; their number is the schema version of this release.
+func migrationNames() []string {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		panic(err) // the pattern is a constant
+	}
+	return names
+}
+
+// schemaVersion is the version which the database has, 0 when it has none, and its number of tables.
+func schemaVersion(ctx context.Context, q querier) (version, tables int, err error) {
+	var meta int
+	if _, err := one(ctx, q, `SELECT count(*), coalesce(sum(CASE WHEN name = 'meta' THEN 1 ELSE 0 END), 0)
+		FROM sqlite_master WHERE type = 'table'`, nil, &tables, &meta); err != nil || meta == 0 {
+		return 0, tables, err
+	}
+	var value string
+	if found, err := one(ctx, q, `SELECT value FROM meta WHERE name = 'schema'`, nil, &value); err != nil || !found {
+		return 0, tables, err
+	}
+	if version, err = strconv.Atoi(value); err != nil || version < 1 {
+		return 0, tables, errors.New("the schema version in the table meta is not a positive number")
+	}
+	return version, tables, nil
+}
+
+// checkVersion refuses a database which a newer release has changed.
+func checkVersion(version int) error {
+	if known := len(migrationNames()); version > known {
+		return fmt.Errorf("the database has schema version %d and this release knows versions up to %d: start a newer release, or restore a backup made before the upgrade", version, known)
+	}
+	return nil
+}
+
+// migrate brings the schema to this release's version in one transaction; a second process which waited for it finds nothing
+// left to do.
+func migrate(t *tx) error {
+	ctx := context.Background()
+	version, _, err := schemaVersion(ctx, t)
+	if err != nil {
+		return err
+	}
+	if err := checkVersion(version); err != nil {
+		return err
+	}
+	names := migrationNames()
+	if version == len(names) {
+		return nil
+	}
+	for _, name := range names[version:] {
+		text, err := migrations.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := t.script(string(text)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	_, err = t.exec(`INSERT INTO meta (name, value) VALUES ('schema', $1)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, strconv.Itoa(len(names)))
+	return err
+}
+
+// one scans the first row of a query into the targets and reports whether there was one.
+func one(ctx context.Context, q querier, query string, args []any, into ...any) (bool, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if resultCode(err)&0xff == sqlite3.SQLITE_NOTADB {
+		return false, fmt.Errorf("%w: %w", ErrUnavailable, errNotDatabase)
+	}
+	if err != nil {
+		return false, failure(err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return false, failure(rows.Err())
+	}
+	if err := rows.Scan(into...); err != nil {
+		return false, failure(err)
+	}
+	return true, failure(rows.Close())
+}

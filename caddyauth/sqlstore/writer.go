@@ -1,0 +1,234 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"runtime"
+)
+
+// groupLimit bounds a commit, and with it how long its first transaction waits for the others.
+const groupLimit = 256
+
+// writer is the one goroutine which writes. Durable commits are slow (a disk flush) and SQLite takes one at a time, so
+// it puts every transaction that waits while one commit runs into the next.
+type writer struct {
+	db    *sql.DB
+	jobs  chan *job // unbuffered: what was taken out is answered
+	quit  chan struct{}
+	done  chan struct{}
+	limit int
+
+	tx    *tx    // nil: to be connected
+	group []*job // reused
+}
+
+// job is one transaction: verb is its content, err its verdict once answered is closed.
+type job struct {
+	ctx      context.Context
+	verb     func(*tx) error
+	err      error
+	answered chan struct{}
+}
+
+func startWriter(db *sql.DB) *writer {
+	w := &writer{db: db, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}), limit: groupLimit}
+	go w.run()
+	return w
+}
+
+// do runs verb and returns after the commit it was part of.
+func (w *writer) do(ctx context.Context, verb func(*tx) error) error {
+	j := &job{ctx: ctx, verb: verb, answered: make(chan struct{})}
+	select {
+	case w.jobs <- j:
+		<-j.answered
+		return j.err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.quit:
+		return errClosed
+	}
+}
+
+// close waits for the transactions which have begun and closes the connection. It may be called once.
+func (w *writer) close() error {
+	close(w.quit)
+	<-w.done
+	w.disconnect()
+	return w.db.Close()
+}
+
+func (w *writer) run() {
+	defer close(w.done)
+	for {
+		select {
+		case <-w.quit:
+			return
+		case j := <-w.jobs:
+			w.gather(j)
+			w.commit()
+		}
+	}
+}
+
+// gather takes the transactions that wait. The yield lets those go first which the last commit has just answered: without it
+// the next group would often be one transaction, and its flush would be paid for nobody else.
+func (w *writer) gather(first *job) {
+	w.group = append(w.group[:0], first)
+	if w.limit > 1 {
+		runtime.Gosched()
+	}
+	for len(w.group) < w.limit {
+		select {
+		case j := <-w.jobs:
+			w.group = append(w.group, j)
+		default:
+			return
+		}
+	}
+}
+
+// commit runs the group. Verdicts are given only after the commit, refusals too: a refusal may rest on what another
+// transaction of the group wrote, and if the commit fails that never was.
+func (w *writer) commit() {
+	err := w.transact()
+	broken := err != nil
+	for _, j := range w.group {
+		if err != nil {
+			j.err = err
+		}
+		broken = broken || errors.Is(j.err, ErrUnavailable)
+	}
+	if broken {
+		w.disconnect() // undoes what is open; a fresh connection is how a full disk or a read-only file is got over
+	}
+	for i, j := range w.group {
+		close(j.answered)
+		w.group[i] = nil
+	}
+}
+
+// transact returns an error when nothing of the group was kept.
+func (w *writer) transact() error {
+	if err := w.connect(); err != nil {
+		return err
+	}
+	if _, err := w.tx.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	for _, j := range w.group {
+		if err := w.attempt(j); err != nil {
+			return err
+		}
+	}
+	_, err := w.tx.exec("COMMIT")
+	return err
+}
+
+// attempt runs one job inside a savepoint, which undoes it alone. It returns an error when the whole transaction is lost, as
+// when SQLite rolled it back itself on a full disk.
+func (w *writer) attempt(j *job) error {
+	if j.err = j.ctx.Err(); j.err != nil {
+		return nil
+	}
+	if _, err := w.tx.exec("SAVEPOINT job"); err != nil {
+		return err
+	}
+	if j.err = j.verb(w.tx); j.err != nil {
+		if _, err := w.tx.exec("ROLLBACK TO job"); err != nil {
+			return lost(j.err, err)
+		}
+	}
+	_, err := w.tx.exec("RELEASE job")
+	return err
+}
+
+// lost is the reason for the loss of a transaction: what the verb met, if that was the database's doing.
+func lost(met, then error) error {
+	if errors.Is(met, ErrUnavailable) {
+		return met
+	}
+	return then
+}
+
+func (w *writer) connect() error {
+	if w.tx != nil {
+		return nil
+	}
+	conn, err := w.db.Conn(context.Background())
+	if err != nil {
+		return failure(err)
+	}
+	w.tx = &tx{conn: conn}
+	return nil
+}
+
+func (w *writer) disconnect() {
+	if w.tx != nil {
+		w.tx.discard()
+		w.tx = nil
+	}
+}
+
+// tx is a transaction on the writer's connection, and keeps that connection's prepared statements. Statements run without the
+// caller's context: interrupting one would make SQLite roll back all transactions of the group.
+type tx struct {
+	conn     *sql.Conn
+	prepared map[string]*sql.Stmt
+}
+
+// QueryContext runs a query inside the transaction; it does not heed the end of ctx.
+func (t *tx) QueryContext(_ context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmt, err := t.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(context.Background(), args...)
+}
+
+// exec runs a statement inside the transaction and returns the number of rows it changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	stmt, err := t.prepare(query)
+	if err != nil {
+		return 0, failure(err)
+	}
+	result, err := stmt.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, failure(err)
+	}
+	n, err := result.RowsAffected()
+	return n, failure(err)
+}
+
+// script runs several statements without arguments.
+func (t *tx) script(text string) error {
+	_, err := t.conn.ExecContext(context.Background(), text)
+	return failure(err)
+}
+
+// prepare keeps every statement: their texts are constants of this package.
+func (t *tx) prepare(query string) (*sql.Stmt, error) {
+	if stmt := t.prepared[query]; stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := t.conn.PrepareContext(context.Background(), query)
+	if err != nil {
+		return nil, err
+	}
+	if t.prepared == nil {
+		t.prepared = make(map[string]*sql.Stmt)
+	}
+	t.prepared[query] = stmt
+	return stmt, nil
+}
+
+// discard closes the connection itself instead of handing it back to the pool. Errors mean that it is closed already.
+func (t *tx) discard() {
+	for _, stmt := range t.prepared {
+		stmt.Close()
+	}
+	t.conn.Raw(func(any) error { return driver.ErrBadConn })
+	t.conn.Close()
+}
