@@ -1,0 +1,85 @@
+package caddyauth
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/token"
+	"github.com/caddyauth/gateway/caddyauth/ui"
+)
+
+// retryAfter is how many seconds a client should wait when the fault is the server's.
+const retryAfter = 5
+
+// answer tells the client why it was refused: a browser that can sign in is sent to the login page, everyone else gets status and
+// challenge of RFC 6750. The body is left to handle_errors where the server has any, with the reason in {http.auth.error}.
+func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, mayLogin bool) error {
+	reason := gate.ReasonOf(refusal)
+	status := gate.Status(reason)
+	navigation := gate.IsNavigation(r)
+	w.Header().Set("Cache-Control", "no-store")
+	if mayLogin && navigation && status == http.StatusUnauthorized {
+		http.Redirect(w, r, j.loginURL(r), http.StatusSeeOther)
+		return nil
+	}
+	switch status {
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	default:
+		w.Header().Set("WWW-Authenticate", j.gate.Challenge(reason))
+	}
+	if hasErrorRoutes(r) {
+		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+		repl.Set("http.auth.error", string(reason))
+		return caddyhttp.Error(status, refusal)
+	}
+	if navigation {
+		ui.Render(w, status, refusalPage(r, reason, status))
+		return nil
+	}
+	writeJSON(w, status, map[string]string{"error": bodyError(reason), "error_description": string(reason)})
+	return nil
+}
+
+// bodyError is the error word of a JSON body, which unlike the challenge always has one.
+func bodyError(reason token.Reason) string {
+	if code := gate.ErrorCode(reason); code != "" {
+		return code
+	}
+	return "unauthorized"
+}
+
+// hasErrorRoutes reports whether the operator wants to answer errors.
+func hasErrorRoutes(r *http.Request) bool {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return ok && server.Errors != nil && len(server.Errors.Routes) > 0
+}
+
+func refusalPage(r *http.Request, reason token.Reason, status int) ui.Message {
+	page := ui.Message{Site: r.Host, Code: string(reason)}
+	switch status {
+	case http.StatusForbidden:
+		page.Title, page.Text = "No access", "You are signed in, but this page is not open to you. Ask the people who run it if you think it should be."
+	case http.StatusServiceUnavailable:
+		page.Title, page.Text = "Not available right now", "Your sign-in cannot be checked at this moment. Please try again in a few seconds."
+	case http.StatusBadRequest:
+		page.Title, page.Text = "Unclear request", "The request carried more than one sign-in. Close the other one and try again."
+	default:
+		page.Title, page.Text = "Sign-in needed", "This page is only open to people who are signed in."
+	}
+	return page
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}

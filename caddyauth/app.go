@@ -1,0 +1,296 @@
+package caddyauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/identity"
+	"github.com/caddyauth/gateway/caddyauth/keyring"
+	"github.com/caddyauth/gateway/caddyauth/token"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+	caddy.RegisterModule(JWTAuth{})
+	caddy.RegisterModule(AuthServer{})
+}
+
+// App is the gateway's one application module: it owns what all gates and servers of a configuration share.
+type App struct {
+	Settings
+
+	ctx    caddy.Context
+	logger *zap.Logger
+	audit  *auditor
+
+	issuer   string
+	base     *url.URL // nil when the issuer has no public URL
+	returnTo []string
+	words    []string
+
+	store    *pooledStore
+	remotes  []*pooledRemote
+	ring     atomic.Pointer[keyring.Ring]
+	started  chan struct{} // closed once Start has succeeded
+	verifier *token.Verifier
+	owned    gate.Owned
+
+	users     *identity.Declared
+	passwords *identity.Passwords
+	throttle  *identity.Throttle
+
+	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
+	accepts    map[string]acceptance // what gates may accept, by issuer
+	onDecision func(decision)        // set by `caddy auth explain` alone
+	release    []func() error        // undoes what Provision took
+}
+
+// acceptance is what gates may accept of one issuer.
+type acceptance struct{ audiences []string }
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "auth",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision resolves and checks the settings and joins what is shared between configurations. It writes nothing: `caddy
+// validate` and `caddy auth check` provision too.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	a.logger = ctx.Logger()
+	a.audit = newAuditor(a.logger)
+	a.started = make(chan struct{})
+	r := resolver{caddy.NewReplacer()}
+	for _, step := range []func(resolver) error{a.provisionIssuer, a.provisionKeys, a.provisionUsers, a.provisionStore, a.provisionTrust} {
+		if err := step(r); err != nil {
+			return err
+		}
+	}
+	return registerMetrics(ctx.GetMetricsRegistry(), a)
+}
+
+func (a *App) provisionIssuer(r resolver) (err error) {
+	if err = a.Settings.check(); err != nil {
+		return err
+	}
+	if a.issuer, a.base, err = a.Settings.issuer(r); err != nil {
+		return err
+	}
+	a.words = a.Settings.audiences()
+	a.returnTo, err = a.origins(r, a.base)
+	return err
+}
+
+func (a *App) provisionKeys(r resolver) error {
+	secret, err := r.text("secret", a.Secret)
+	if err != nil {
+		return err
+	}
+	if secret != "" {
+		if a.secretRing, err = keyring.ParseSecretRing(secret); err != nil {
+			return fmt.Errorf("secret: %w", err)
+		}
+	}
+	if a.Keys.generated() {
+		return nil
+	}
+	ring, err := a.Keys.ring(r)
+	if err != nil {
+		return err
+	}
+	a.ring.Store(ring)
+	return nil
+}
+
+func (a *App) provisionUsers(r resolver) error {
+	users := make([]identity.User, len(a.Users))
+	for i := range a.Users {
+		var err error
+		if users[i], err = a.Users[i].resolve(r); err != nil {
+			return err
+		}
+	}
+	var err error
+	if a.users, err = identity.NewDeclared(users); err != nil {
+		return err
+	}
+	a.passwords, err = identity.NewPasswords(a.users.DecoyHash())
+	return err
+}
+
+func (a *App) provisionStore(r resolver) error {
+	rawURL, err := a.storeURL(r)
+	if err != nil {
+		return err
+	}
+	store, release, err := joinStore(rawURL)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	a.release = append(a.release, release)
+	a.store = store
+	a.throttle = &identity.Throttle{Store: store}
+	return nil
+}
+
+// provisionTrust joins the key sets of the trusted issuers and builds the verifier over them and the own ring.
+func (a *App) provisionTrust(r resolver) error {
+	own := token.Issuer{Name: a.issuer, Own: true, Keys: a.ownKey, MaxLifetime: a.ownMaxLifetime()}
+	issuers := []token.Issuer{own}
+	a.accepts = map[string]acceptance{a.issuer: {}}
+	for i := range a.Trust {
+		issuer, err := a.trusted(r, &a.Trust[i])
+		if err != nil {
+			return err
+		}
+		issuers = append(issuers, issuer)
+	}
+	var err error
+	a.verifier, err = token.NewVerifier(issuers)
+	return err
+}
+
+func (a *App) trusted(r resolver, t *Trust) (token.Issuer, error) {
+	name, err := r.text("trust", t.Issuer)
+	if err != nil {
+		return token.Issuer{}, err
+	}
+	if _, twice := a.accepts[name]; twice || name == "" {
+		return token.Issuer{}, fmt.Errorf("trust: issuer %q is there twice or empty", name)
+	}
+	jwks, err := r.text("jwks", t.JWKS)
+	if err != nil {
+		return token.Issuer{}, err
+	}
+	remote, release, err := joinRemote(name, jwks, t.algorithms())
+	if err != nil {
+		return token.Issuer{}, fmt.Errorf("trust %s: %w", name, err)
+	}
+	a.release = append(a.release, release)
+	a.remotes = append(a.remotes, remote)
+	a.accepts[name] = acceptance{audiences: t.Audiences}
+	return token.Issuer{Name: name, Keys: remote.Key, Algorithms: t.algorithms(), Types: t.Types,
+		MaxLifetime: t.durations()[0].effective()}, nil
+}
+
+// Start opens the store, unlocks or makes the keys, and begins the background work. Requests that came a moment earlier wait for it.
+func (a *App) Start() error {
+	if err := a.store.Open(a.ctx); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := a.unlock(); err != nil {
+		return err
+	}
+	a.startRemotes()
+	go a.sweep()
+	a.warnUnguarded()
+	close(a.started)
+	return nil
+}
+
+// startRemotes begins fetching the key sets of the trusted issuers.
+func (a *App) startRemotes() {
+	for _, remote := range a.remotes {
+		remote.start()
+	}
+}
+
+// Stop has nothing to do: background work ends with the context, shared things are left in Cleanup.
+func (a *App) Stop() error { return nil }
+
+// Cleanup leaves what Provision joined, and nothing more: it also runs after a Provision that failed half-way.
+func (a *App) Cleanup() error {
+	var errs []error
+	for _, release := range a.release {
+		errs = append(errs, release())
+	}
+	a.release = nil
+	return errors.Join(errs...)
+}
+
+// ready waits until Start has succeeded: Caddy starts its apps in any order, and the server may be first.
+func (a *App) ready(ctx context.Context) error {
+	select {
+	case <-a.started:
+		return nil
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	select {
+	case <-a.started:
+		return nil
+	case <-ctx.Done():
+		return keyring.ErrKeysUnavailable
+	}
+}
+
+// ownRing returns the ring of the server's own keys.
+func (a *App) ownRing(ctx context.Context) (*keyring.Ring, error) {
+	if ring := a.ring.Load(); ring != nil {
+		return ring, nil
+	}
+	if err := a.ready(ctx); err != nil {
+		return nil, err
+	}
+	return a.ring.Load(), nil
+}
+
+func (a *App) ownKey(ctx context.Context, kid string) (*keyring.Key, error) {
+	ring, err := a.ownRing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if key := ring.Key(kid); key != nil {
+		return key, nil
+	}
+	return nil, keyring.ErrUnknownKey
+}
+
+func (a *App) ownMaxLifetime() time.Duration {
+	return durationSetting{"max_lifetime", &a.MaxLifetime, maxLifetime, minLifetime, maxLifetime}.effective()
+}
+
+// sweep deletes what is over from the store, in small batches, until the configuration ends.
+func (a *App) sweep() {
+	ticker := time.NewTicker(10 * time.Minute)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := a.deleteIdleAttempts(); err != nil && a.ctx.Err() == nil {
+				a.logger.Warn("deleting old throttle entries", zap.Error(err))
+			}
+		case <-a.ctx.Done():
+			return
+		}
+	}
+}
+
+func (a *App) deleteIdleAttempts() error {
+	const batch = 500
+	for {
+		n, err := a.store.DeleteIdleAttempts(a.ctx, time.Now(), batch)
+		if err != nil || n < batch {
+			return err
+		}
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,70 @@
+package caddyauth
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/login"
+)
+
+// auditor writes one line per sign-in and per refused request, at INFO. Nothing a client sent unverified is in it but the method, the host
+// and the path; never a query, which may hold a secret.
+type auditor struct {
+	all     *zap.Logger
+	sampled *zap.Logger // for requests without a credential: a crawler must not fill the disk
+}
+
+func newAuditor(logger *zap.Logger) *auditor {
+	return &auditor{all: logger, sampled: logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 5, 1000)
+	}))}
+}
+
+// refused counts and logs a refusal.
+func (j *JWTAuth) refused(r *http.Request, passage *gate.Passage, err error) {
+	reason := gate.ReasonOf(err)
+	j.count.refused(reason)
+	logger := j.app.audit.all
+	if reason == gate.NoCredential {
+		logger = j.app.audit.sampled
+	}
+	c := logger.Check(zap.InfoLevel, "request refused")
+	if c == nil {
+		return
+	}
+	fields := []zap.Field{
+		zap.String("reason", string(reason)), zap.String("detail", err.Error()), zap.String("gate", j.label()), zap.Int("status", gate.Status(reason)),
+		zap.String("client_ip", clientIP(r)), zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path),
+	}
+	if passage != nil && passage.Token != nil {
+		fields = append(fields, zap.String("user_id", passage.Token.Subject))
+	}
+	if j.gate.Mode == gate.ReportOnly {
+		fields = append(fields, zap.Bool("report_only", true))
+	}
+	c.Write(fields...)
+}
+
+// observe counts and logs a sign-in or sign-out.
+func (a *App) observe(_ context.Context, e login.Event) {
+	loginsTotal.WithLabelValues(e.Kind, e.Result).Inc()
+	fields := []zap.Field{zap.String("kind", e.Kind), zap.String("result", e.Result), zap.String("user_id", e.Account),
+		zap.String("project", e.Project), zap.String("audience", e.Audience), zap.String("client_ip", e.ClientIP)}
+	if e.Err != nil {
+		a.audit.all.Error("sign-in failed", append(fields, zap.Error(e.Err))...)
+		return
+	}
+	a.audit.all.Info("sign-in", fields...)
+}
+
+// clientIP is the address Caddy takes for the client's, with `trusted_proxies` in mind.
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}

@@ -1,0 +1,601 @@
+package caddyauth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/token"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("auth", parseGlobalOption)
+	httpcaddyfile.RegisterDirective("jwt_auth", parseJWTAuth)
+	httpcaddyfile.RegisterHandlerDirective("auth_server", parseAuthServer)
+	// The server's own routes come first, so that a gate on the same site does not guard the way in.
+	httpcaddyfile.RegisterDirectiveOrder("auth_server", httpcaddyfile.Before, "basic_auth")
+	httpcaddyfile.RegisterDirectiveOrder("jwt_auth", httpcaddyfile.After, "basic_auth")
+}
+
+// parseGlobalOption parses the global option `auth`.
+func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		return nil, d.Err("auth: the option is there twice")
+	}
+	var app App
+	if err := app.Settings.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "auth", Value: caddyconfig.JSON(app.Settings, nil)}, nil
+}
+
+// UnmarshalCaddyfile sets up the settings. Syntax:
+//
+//	auth {
+//		issuer      <text>
+//		public_url  <url>
+//		audiences   <words...>
+//		keys        [<kid:base64,...>] {...}
+//		secret      <kid:base64,...>
+//		return_to   <origins...>
+//		lifetimes   {...}
+//		max_lifetime <duration>
+//		store       <url>
+//		trust       <issuer> {...}
+//		user        <name> {...}
+//	}
+func (s *Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // option name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	seen := make(once)
+	for d.NextBlock(0) {
+		if err := s.unmarshalOption(d, seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Settings) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
+	word := d.Val()
+	if !slices.Contains([]string{"return_to", "trust", "user"}, word) {
+		if err := seen.check(d); err != nil {
+			return err
+		}
+	}
+	switch word {
+	case "issuer":
+		return oneArg(d, &s.Issuer)
+	case "public_url":
+		return oneArg(d, &s.PublicURL)
+	case "audiences":
+		return s.unmarshalAudiences(d)
+	case "keys":
+		return s.unmarshalKeys(d)
+	case "secret":
+		return oneArg(d, &s.Secret)
+	case "return_to":
+		return s.unmarshalReturnTo(d)
+	case "lifetimes":
+		return s.Lifetimes.unmarshal(d)
+	case "max_lifetime":
+		return unmarshalDuration(d, s.durations())
+	case "store":
+		return oneArg(d, &s.Store)
+	case "trust":
+		return s.unmarshalTrust(d)
+	case "user":
+		return s.unmarshalUser(d)
+	}
+	return d.Errf("auth: unrecognized option %q", word)
+}
+
+func (s *Settings) unmarshalAudiences(d *caddyfile.Dispenser) error {
+	if err := someArgs(d, &s.Audiences); err != nil {
+		return err
+	}
+	return at(d, checkAudiences(s.Audiences))
+}
+
+func (s *Settings) unmarshalReturnTo(d *caddyfile.Dispenser) error {
+	var values []string
+	if err := someArgs(d, &values); err != nil {
+		return err
+	}
+	for _, v := range values {
+		if hasPlaceholder(v) {
+			continue
+		}
+		if _, err := parseOrigin("return_to", v); err != nil {
+			return at(d, err)
+		}
+	}
+	s.ReturnTo = append(s.ReturnTo, values...)
+	return nil
+}
+
+// unmarshalKeys parses:
+//
+//	keys [<kid:base64,...>] {
+//		active      <kid>
+//		algorithm   <name>
+//		file        [<kid>] <path>
+//		secret_text <kid> <text>
+//	}
+func (s *Settings) unmarshalKeys(d *caddyfile.Dispenser) error {
+	k := new(Keys)
+	s.Keys = k
+	args := d.RemainingArgs()
+	if len(args) > 1 {
+		return d.ArgErr()
+	}
+	if len(args) == 1 {
+		k.Secrets = args[0]
+	}
+	seen := make(once)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := k.unmarshalOption(d, seen); err != nil {
+			return err
+		}
+	}
+	return at(d, k.check())
+}
+
+func (k *Keys) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
+	switch word := d.Val(); word {
+	case "active", "algorithm":
+		if err := seen.check(d); err != nil {
+			return err
+		}
+		return oneArg(d, map[string]*string{"active": &k.Active, "algorithm": &k.Algorithm}[word])
+	case "file":
+		args := d.RemainingArgs()
+		switch len(args) {
+		case 1:
+			k.Files = append(k.Files, KeyFile{Path: args[0]})
+		case 2:
+			k.Files = append(k.Files, KeyFile{ID: args[0], Path: args[1]})
+		default:
+			return d.ArgErr()
+		}
+		return nil
+	case "secret_text":
+		args := d.RemainingArgs()
+		if len(args) != 2 {
+			return d.ArgErr()
+		}
+		k.Texts = append(k.Texts, SecretText{ID: args[0], Secret: args[1]})
+		return nil
+	default:
+		return d.Errf("keys: unrecognized option %q", word)
+	}
+}
+
+// unmarshal parses:
+//
+//	lifetimes {
+//		access_token <duration>
+//	}
+func (l *Lifetimes) unmarshal(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	seen := make(once)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := seen.check(d); err != nil {
+			return err
+		}
+		if err := unmarshalDuration(d, l.durations()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unmarshalTrust parses:
+//
+//	trust <issuer> {
+//		jwks         <url>
+//		audiences    <words...>
+//		algorithms   <names...>
+//		types        <typ...>
+//		max_lifetime <duration>
+//	}
+func (s *Settings) unmarshalTrust(d *caddyfile.Dispenser) error {
+	var t Trust
+	if err := oneArg(d, &t.Issuer); err != nil {
+		return err
+	}
+	seen := make(once)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := seen.check(d); err != nil {
+			return err
+		}
+		if err := t.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	s.Trust = append(s.Trust, t)
+	return nil
+}
+
+func (t *Trust) unmarshalOption(d *caddyfile.Dispenser) (err error) {
+	switch word := d.Val(); word {
+	case "jwks":
+		err = oneArg(d, &t.JWKS)
+	case "audiences":
+		err = someArgs(d, &t.Audiences)
+	case "algorithms":
+		err = someArgs(d, &t.Algorithms)
+	case "types":
+		err = someArgs(d, &t.Types)
+	case "max_lifetime":
+		return unmarshalDuration(d, t.durations())
+	default:
+		return d.Errf("trust: unrecognized option %q", word)
+	}
+	if err != nil {
+		return err
+	}
+	return at(d, t.check())
+}
+
+// unmarshalUser parses:
+//
+//	user <name> {
+//		password_hash <hash>
+//		claim         <name> <values...>
+//		project       <slug>
+//		disabled
+//	}
+func (s *Settings) unmarshalUser(d *caddyfile.Dispenser) error {
+	var u User
+	if err := oneArg(d, &u.Name); err != nil {
+		return err
+	}
+	seen := make(once)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() != "claim" {
+			if err := seen.check(d); err != nil {
+				return err
+			}
+		}
+		if err := u.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	if err := u.check(); err != nil {
+		return at(d, err)
+	}
+	s.Users = append(s.Users, u)
+	return nil
+}
+
+func (u *User) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch word := d.Val(); word {
+	case "password_hash":
+		if err := oneArg(d, &u.PasswordHash); err != nil {
+			return err
+		}
+		return at(d, u.check())
+	case "project":
+		return oneArg(d, &u.Project)
+	case "disabled":
+		u.Disabled = true
+		return noArgs(d)
+	case "claim":
+		return u.unmarshalClaim(d)
+	default:
+		return d.Errf("user: unrecognized option %q", word)
+	}
+}
+
+// unmarshalClaim parses `claim <name> <values...>`: one value is text, or a boolean when it is `true` or `false`; several are a list.
+func (u *User) unmarshalClaim(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return d.ArgErr()
+	}
+	name, values := args[0], args[1:]
+	if err := checkClaimName(name); err != nil {
+		return d.Errf("claim: %v", err)
+	}
+	if _, twice := u.Claims[name]; twice {
+		return d.Errf("claim: %q is there twice for user %q", name, u.Name)
+	}
+	if u.Claims == nil {
+		u.Claims = make(map[string]any)
+	}
+	switch {
+	case len(values) > 1:
+		u.Claims[name] = values
+	case values[0] == "true" || values[0] == "false":
+		u.Claims[name] = values[0] == "true"
+	default:
+		u.Claims[name] = values[0]
+	}
+	return nil
+}
+
+func checkClaimName(name string) error {
+	if name == "" || token.Reserved(name) {
+		return fmt.Errorf("%q is reserved and cannot be set for a user", name)
+	}
+	return nil
+}
+
+// parseJWTAuth parses the directive and, when it has a matcher, adds a strip beside it: requests that the matcher leaves alone must not
+// carry forged identity headers either. Syntax:
+//
+//	jwt_auth [<matcher>] off
+//	jwt_auth [<matcher>] <audiences...> {
+//		name            <text>
+//		mode            required|optional|report_only
+//		project         <slug>
+//		issuer          <issuers...>
+//		resource        <url>
+//		require         <claim> [<values...>]
+//		require scope   <scopes...>
+//		deny            <claim> [<values...>]
+//		forward         <claim> <header>
+//		forward_preset  remote_user|x_forwarded|x_auth_request|grafana
+//		from            header [<name>] | cookie [<name>] | insecure_query <name>
+//		login           <url>|off
+//		leeway          <duration>
+//		preflight
+//		origins         <origins...>
+//	}
+func parseJWTAuth(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if !h.Next() {
+		return nil, h.ArgErr()
+	}
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	h.Next() // directive name, again
+	var j JWTAuth
+	if err := j.unmarshal(h.Dispenser); err != nil {
+		return nil, err
+	}
+	routes := h.NewRoute(matcher, &j)
+	if matcher != nil && j.Mode != modeOff {
+		routes = append(routes, h.NewRoute(nil, &JWTAuth{Mode: modeOff})...)
+	}
+	return routes, nil
+}
+
+func (j *JWTAuth) unmarshal(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if slices.Equal(args, []string{modeOff}) {
+		j.Mode = modeOff
+		if d.NextBlock(d.Nesting()) {
+			return d.Err("jwt_auth off takes no options")
+		}
+		return nil
+	}
+	if j.Audiences = args; len(args) == 0 {
+		return d.Err("jwt_auth: it needs at least one audience, for example `jwt_auth web`")
+	}
+	if err := checkAudiences(args); err != nil {
+		return at(d, err)
+	}
+	seen := make(once)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if !slices.Contains([]string{"require", "deny", "forward", "forward_preset", "from", "issuer", "origins"}, d.Val()) {
+			if err := seen.check(d); err != nil {
+				return err
+			}
+		}
+		if err := j.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch word := d.Val(); word {
+	case "name":
+		return oneArg(d, &j.Name)
+	case "project":
+		return oneArg(d, &j.Project)
+	case "resource":
+		return oneArg(d, &j.Resource)
+	case "login":
+		return oneArg(d, &j.Login)
+	case "issuer":
+		return someArgs(d, &j.Issuers)
+	case "mode":
+		return j.unmarshalChecked(d, oneArg(d, &j.Mode))
+	case "forward_preset":
+		return j.unmarshalChecked(d, someArgs(d, &j.Presets))
+	case "require", "deny":
+		return j.unmarshalRule(d, word == "deny")
+	case "forward":
+		return j.unmarshalForward(d)
+	case "from":
+		return j.unmarshalFrom(d)
+	case "leeway":
+		return j.unmarshalLeeway(d)
+	case "origins":
+		return j.unmarshalOrigins(d)
+	case "preflight":
+		j.Preflight = true
+		return noArgs(d)
+	default:
+		return d.Errf("jwt_auth: unrecognized option %q", word)
+	}
+}
+
+func (j *JWTAuth) unmarshalChecked(d *caddyfile.Dispenser, err error) error {
+	if err != nil {
+		return err
+	}
+	if j.Mode == modeOff {
+		return d.Err("mode: write `jwt_auth off` instead")
+	}
+	return at(d, j.check())
+}
+
+func (j *JWTAuth) unmarshalRule(d *caddyfile.Dispenser, deny bool) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 || args[0] == "scope" && len(args) < 2 {
+		return d.ArgErr()
+	}
+	if slices.Contains(args, "") {
+		return d.Errf("a rule on %q has an empty value", args[0])
+	}
+	j.Rules = append(j.Rules, Rule{Claim: args[0], Values: args[1:], Deny: deny})
+	return nil
+}
+
+func (j *JWTAuth) unmarshalForward(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.ArgErr()
+	}
+	if err := gate.CheckHeaderName(args[1]); err != nil {
+		return d.Errf("forward: %v", err)
+	}
+	j.Forward = append(j.Forward, Forward{Claim: args[0], Header: args[1]})
+	return nil
+}
+
+func (j *JWTAuth) unmarshalFrom(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	f := From{Kind: args[0]}
+	if len(args) == 2 {
+		f.Name = args[1]
+	}
+	if f.Kind == "header" && (f.Name == "" || strings.EqualFold(f.Name, "Authorization")) {
+		f = From{Kind: "bearer"}
+	}
+	if _, err := f.source(""); err != nil {
+		return at(d, err)
+	}
+	j.From = append(j.From, f)
+	return nil
+}
+
+func (j *JWTAuth) unmarshalLeeway(d *caddyfile.Dispenser) error {
+	var text string
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	value, err := caddy.ParseDuration(text)
+	if err != nil {
+		return d.Errf("leeway: %q is not a duration", text)
+	}
+	leeway := caddy.Duration(value)
+	j.Leeway = &leeway
+	return at(d, j.check())
+}
+
+func (j *JWTAuth) unmarshalOrigins(d *caddyfile.Dispenser) error {
+	var values []string
+	if err := someArgs(d, &values); err != nil {
+		return err
+	}
+	for _, v := range values {
+		if _, err := parseOrigin("origins", v); err != nil {
+			return at(d, err)
+		}
+	}
+	j.Origins = append(j.Origins, values...)
+	return nil
+}
+
+// parseAuthServer parses the directive `auth_server [<matcher>]`.
+func parseAuthServer(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h.Next() // directive name
+	if h.NextArg() {
+		return nil, h.ArgErr()
+	}
+	for h.NextBlock(0) {
+		return nil, h.Errf("auth_server: unrecognized option %q", h.Val())
+	}
+	return new(AuthServer), nil
+}
+
+// once refuses an option that is there twice: of two values one would be lost without a word.
+type once map[string]bool
+
+func (o once) check(d *caddyfile.Dispenser) error {
+	if o[d.Val()] {
+		return d.Errf("%s: the option is there twice", d.Val())
+	}
+	o[d.Val()] = true
+	return nil
+}
+
+func oneArg(d *caddyfile.Dispenser, into *string) error {
+	if !d.AllArgs(into) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func someArgs(d *caddyfile.Dispenser, into *[]string) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.ArgErr()
+	}
+	*into = append(*into, args...)
+	return nil
+}
+
+func noArgs(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// unmarshalDuration reads the setting that the current word names.
+func unmarshalDuration(d *caddyfile.Dispenser, settings []durationSetting) error {
+	word := d.Val()
+	i := slices.IndexFunc(settings, func(s durationSetting) bool { return s.name == word })
+	if i < 0 {
+		return d.Errf("unrecognized option %q", word)
+	}
+	var text string
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	value, err := caddy.ParseDuration(text)
+	if err != nil {
+		return d.Errf("%s: %q is not a duration such as 15m or 30d", word, text)
+	}
+	if value == 0 {
+		return d.Errf("%s: %q is below the limit of %s", word, text, settings[i].least)
+	}
+	*settings[i].value = caddy.Duration(value)
+	return at(d, settings[i].check())
+}
+
+// hasPlaceholder reports whether a value is only known once the configuration is provisioned.
+func hasPlaceholder(value string) bool { return strings.Contains(value, "{") }
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Settings)(nil)
+
+// at adds the Caddyfile's name and line to an error.
+func at(d *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.WrapErr(err)
+}

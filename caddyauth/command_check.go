@@ -1,0 +1,139 @@
+package caddyauth
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	_ "github.com/caddyserver/caddy/v2/modules/filestorage" // where `check` lets Caddy keep its own things for a moment
+	"github.com/spf13/cobra"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
+)
+
+// checkCommand is `caddy auth check`.
+func checkCommand() *cobra.Command {
+	var flags configFlags
+	cmd := &cobra.Command{
+		Use:   "check [--config <file> [--adapter <name>]]",
+		Short: "Checks a configuration without running it",
+		Long: `Builds everything the configuration describes, as a start would, and opens the
+sealed keys of the store when there are any. Then it warns about what is allowed but
+dangerous: routes to applications that no gate covers, gates that only report, tokens
+in URLs. The exit code is 1 when the configuration would be refused.
+
+Nothing is written. Therefore it does not look at where Caddy logs and where it keeps
+certificates; the environment variables that the configuration names must be set.`,
+		Example: `  $ caddy auth check
+  $ caddy auth check --config /etc/caddy/Caddyfile`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runCheck(cmd, &flags)
+		},
+	}
+	flags.add(cmd, "Caddyfile", "the configuration to check; - is standard input")
+	return cmd
+}
+
+func runCheck(cmd *cobra.Command, flags *configFlags) (err error) {
+	doc, warnings, err := flags.load(cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	aside, err := os.MkdirTemp("", "caddy-auth-check-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(aside)) }()
+	doc.quiet("ERROR")
+	doc["storage"] = map[string]any{"module": "file_system", "root": aside} // provisioning a local certificate authority would write into the real one
+	ctx, app, err := doc.provision()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, app.Cleanup()) }()
+	if err := app.openForReading(cmd.Context()); err != nil {
+		return err
+	}
+	for _, warning := range append(warnings, app.dangers(ctx)...) {
+		fmt.Fprintln(cmd.OutOrStdout(), "warning:", warning)
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), "ok")
+	return nil
+}
+
+// dangers lists what is allowed and should not be overlooked.
+func (a *App) dangers(ctx caddy.Context) []string {
+	var found []string
+	for _, route := range a.unguarded() {
+		found = append(found, route+" is behind neither a gate nor `jwt_auth off`: clients can forge identity headers there")
+	}
+	http, err := ctx.AppIfConfigured("http")
+	if err != nil {
+		return append(found, "there is no site, so nothing is guarded")
+	}
+	gates := 0
+	for name, server := range http.(*caddyhttp.App).Servers {
+		eachGate(server.Routes, func(j *JWTAuth) {
+			gates++
+			found = append(found, j.dangers("server "+name)...)
+		})
+	}
+	if gates == 0 {
+		found = append(found, "there is no `jwt_auth` in any site, so nothing is guarded")
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+func (j *JWTAuth) dangers(where string) (found []string) {
+	if j.gate.Mode == gate.ReportOnly {
+		found = append(found, fmt.Sprintf("%s: gate %s only reports: it refuses nothing and lets forged identity headers through", where, j.label()))
+	}
+	for _, f := range j.From {
+		if f.Kind == "insecure_query" {
+			found = append(found, fmt.Sprintf("%s: gate %s takes tokens from the query parameter %q: URLs end up in logs and histories", where, j.label(), f.Name))
+		}
+	}
+	return found
+}
+
+// eachGate calls f for every gate of the routes, however deep; strips are none.
+func eachGate(routes caddyhttp.RouteList, f func(*JWTAuth)) {
+	for _, route := range routes {
+		for _, handler := range route.Handlers {
+			switch h := handler.(type) {
+			case *JWTAuth:
+				if h.gate != nil {
+					f(h)
+				}
+			case *caddyhttp.Subroute:
+				eachGate(h.Routes, f)
+			}
+		}
+	}
+}
+
+// describe names a gate for a person: its label and its rules, for stacked gates often have the same audiences.
+func (j *JWTAuth) describe() string {
+	var b strings.Builder
+	b.WriteString("gate " + j.label())
+	for i, rule := range j.Rules {
+		sep, verb := " (", "require"
+		if i > 0 {
+			sep = ", "
+		}
+		if rule.Deny {
+			verb = "deny"
+		}
+		b.WriteString(sep + strings.Join(append([]string{verb, rule.Claim}, rule.Values...), " "))
+	}
+	if len(j.Rules) > 0 {
+		b.WriteString(")")
+	}
+	return b.String()
+}

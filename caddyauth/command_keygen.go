@@ -1,0 +1,89 @@
+package caddyauth
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddyauth/gateway/caddyauth/keyring"
+)
+
+// keygenCommand is `caddy auth keygen`.
+func keygenCommand() *cobra.Command {
+	var algorithm, kid string
+	cmd := &cobra.Command{
+		Use:   "keygen [--alg <algorithm>] [--kid <id>]",
+		Short: "Makes a signing key and prints it",
+		Long: `Makes a signing key and prints it on standard output, and nowhere else.
+
+For HS256, HS384 and HS512 it is an entry for the option keys, kid:base64secret. For
+all other algorithms it is a private key in PEM (PKCS #8), to be kept in a file and
+named by the option file; how is said on standard error.
+
+Algorithms: ` + strings.Join(keyring.Algorithms(), ", ") + ".",
+		Example: `  $ caddy auth keygen > /etc/caddy/key-2026.pem
+  $ caddy auth keygen --alg HS256 --kid key-2026
+  $ AUTH_JWT_KEYS="$(caddy auth keygen --alg HS256 --kid new),$AUTH_JWT_KEYS"`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return keygen(cmd.OutOrStdout(), cmd.ErrOrStderr(), algorithm, kid, time.Now())
+		},
+	}
+	cmd.Flags().StringVar(&algorithm, "alg", "ES256", "the key's algorithm")
+	cmd.Flags().StringVar(&kid, "kid", "", "the key's id (default: the day and some random letters)")
+	return cmd
+}
+
+func keygen(out, hint io.Writer, algorithm, kid string, now time.Time) error {
+	key, err := keyring.Generate(algorithm, now)
+	if err != nil {
+		return fmt.Errorf("--alg: %w", err)
+	}
+	if kid == "" {
+		kid = key.ID()
+	}
+	if key.Symmetric() {
+		return printSecret(out, key, kid)
+	}
+	return printPrivateKey(out, hint, key, kid)
+}
+
+func printSecret(out io.Writer, key *keyring.Key, kid string) error {
+	entry, err := key.SecretEntry()
+	if err != nil {
+		return err
+	}
+	entry = kid + strings.TrimPrefix(entry, key.ID())
+	if keys, err := keyring.ParseSecrets(entry, key.Algorithm()); err != nil || len(keys) != 1 || keys[0].ID() != kid {
+		return fmt.Errorf("--kid: %q cannot be the id of a secret; use letters, digits, `-` and `_`", kid)
+	}
+	_, err = fmt.Fprintln(out, entry)
+	return err
+}
+
+func printPrivateKey(out, hint io.Writer, key *keyring.Key, kid string) error {
+	pem, err := key.MarshalPrivatePEM()
+	if err != nil {
+		return err
+	}
+	if _, err := keyring.ParseFile(kid, pem, key.Algorithm()); err != nil {
+		return fmt.Errorf("--kid: %w", err)
+	}
+	if _, err := out.Write(pem); err != nil {
+		return err
+	}
+	fmt.Fprintf(hint, "# %s key %s. Keep it in a file that only Caddy can read (mode 0600), and name it:\n#\tkeys {\n", key.Algorithm(), kid)
+	if needsName(key) {
+		fmt.Fprintf(hint, "#\t\talgorithm %s\n", key.Algorithm())
+	}
+	fmt.Fprintf(hint, "#\t\tfile %s /path/to/the/key.pem\n#\t}\n", kid)
+	return nil
+}
+
+// needsName reports whether the algorithm cannot be told from the key: RSA keys are taken for RS256.
+func needsName(key *keyring.Key) bool {
+	return key.Algorithm() != "RS256" && (strings.HasPrefix(key.Algorithm(), "RS") || strings.HasPrefix(key.Algorithm(), "PS"))
+}

@@ -1,0 +1,389 @@
+package caddyauth
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/login"
+	"github.com/caddyauth/gateway/caddyauth/token"
+)
+
+// JWTAuth guards a route: only requests with a verified token pass, and the application sees identity headers that no client can
+// forge. With mode `off` it only removes the identity headers that clients send.
+type JWTAuth struct {
+	// What the gate is called in metrics and logs. Default: its audiences, joined by `+`.
+	Name string `json:"name,omitempty"`
+	// The audience words of which a token must name at least one. Required, except with mode off.
+	Audiences []string `json:"audiences,omitempty"`
+	// `required`, `optional` (no credential passes without identity), `report_only` (decides and logs, touches nothing) or `off`
+	// (removes what clients forged, asks for nothing). Default: required.
+	Mode string `json:"mode,omitempty"`
+	// The project whose tokens pass. Default: default.
+	Project string `json:"project,omitempty"`
+	// The accepted issuers: the server's own or trusted ones. Default: the server's own.
+	Issuers []string `json:"issuers,omitempty"`
+	// A URL that `aud` must name too (RFC 8707). Default: none.
+	Resource string `json:"resource,omitempty"`
+	// The policy; all rules must hold. Default: none.
+	Rules []Rule `json:"rules,omitempty"`
+	// Which claims the application sees, under which headers. Default: none.
+	Forward []Forward `json:"forward,omitempty"`
+	// Ready-made header sets: remote_user, x_forwarded, x_auth_request, grafana. Default: none.
+	Presets []string `json:"forward_presets,omitempty"`
+	// Where credentials are looked for. Default: the bearer header, and with audience web the session cookie.
+	From []From `json:"from,omitempty"`
+	// Where browsers without a credential are sent: a URL, or `off` for a plain 401. Default: the server's own login route, with audience web.
+	Login string `json:"login,omitempty"`
+	// The clock difference that is forgiven; 0s to 5m. Default: 30s.
+	Leeway *caddy.Duration `json:"leeway,omitempty"`
+	// Let CORS preflights pass without identity. Default: false.
+	Preflight bool `json:"preflight,omitempty"`
+	// Other origins from which browsers may send requests with the session cookie. Default: none.
+	Origins []string `json:"origins,omitempty"`
+
+	app       *App
+	gate      *gate.Gate // nil with mode off
+	loginPage string
+	count     decisionCounter
+	web       bool
+}
+
+// Rule is one line of a gate's policy.
+type Rule struct {
+	// The claim's name or dotted path; `scope` means the scopes.
+	Claim string `json:"claim"`
+	// The values of which one must match; of scopes all must be there. Default: none, the claim must be present.
+	Values []string `json:"values,omitempty"`
+	// Refuse instead of require. Default: false.
+	Deny bool `json:"deny,omitempty"`
+}
+
+// Forward carries one claim under one header.
+type Forward struct {
+	// The claim's name or dotted path.
+	Claim string `json:"claim"`
+	// The header's name.
+	Header string `json:"header"`
+}
+
+// From is one place where a credential may be.
+type From struct {
+	// `bearer`, `header`, `cookie` or `insecure_query`.
+	Kind string `json:"kind"`
+	// The header, cookie or parameter. Default for cookie: the session cookie.
+	Name string `json:"name,omitempty"`
+}
+
+const modeOff = "off"
+
+// CaddyModule returns the Caddy module information.
+func (JWTAuth) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.jwt_auth",
+		New: func() caddy.Module { return new(JWTAuth) },
+	}
+}
+
+// Provision borrows the app and builds the gate.
+func (j *JWTAuth) Provision(ctx caddy.Context) error {
+	app, err := ctx.AppIfConfigured("auth")
+	if err != nil {
+		return fmt.Errorf("jwt_auth needs the global option `auth`: %w", err)
+	}
+	j.app = app.(*App)
+	if err := j.check(); err != nil {
+		return err
+	}
+	if j.Mode == modeOff {
+		return nil
+	}
+	if j.gate, err = j.build(resolver{caddy.NewReplacer()}); err != nil {
+		return err
+	}
+	j.web = slices.Contains(j.Audiences, "web")
+	j.count = countDecisions(j.label(), strings.Join(j.Audiences, "+"))
+	if j.gate.Mode == gate.ReportOnly {
+		j.app.logger.Warn("a gate only reports: it refuses nothing and removes nothing; use it for roll-outs, never to protect")
+	}
+	return nil
+}
+
+func (j *JWTAuth) label() string {
+	if j.Name != "" {
+		return j.Name
+	}
+	return strings.Join(j.Audiences, "+")
+}
+
+// check refuses what can be refused without the app.
+func (j *JWTAuth) check() error {
+	switch j.Mode {
+	case "", "required", "optional", "report_only":
+		if len(j.Audiences) == 0 {
+			return fmt.Errorf("jwt_auth: it needs at least one audience, for example `jwt_auth web`")
+		}
+	case modeOff:
+		return nil
+	default:
+		return fmt.Errorf("mode: %q is unknown, want required, optional or report_only", j.Mode)
+	}
+	for _, name := range j.Presets {
+		if _, ok := gate.Presets[name]; !ok {
+			return fmt.Errorf("forward_preset: %q is unknown, want remote_user, x_forwarded, x_auth_request or grafana", name)
+		}
+	}
+	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > maxLeeway) {
+		return fmt.Errorf("leeway: %s is not between 0s and %s", time.Duration(*j.Leeway), maxLeeway)
+	}
+	return nil
+}
+
+// build turns the settings into a gate.
+func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
+	a := j.app
+	g := &gate.Gate{
+		Audiences: j.Audiences, Project: j.Project, Leeway: defaultLeeway, Preflight: j.Preflight,
+		SessionCookies: []string{a.cookieName()}, Owned: &a.owned, Verify: a.verifier.Verify,
+	}
+	if g.Project == "" {
+		g.Project = defaultProject
+	}
+	if j.Mode != "required" {
+		g.Mode = gate.Mode(j.Mode)
+	}
+	if j.Leeway != nil {
+		g.Leeway = time.Duration(*j.Leeway)
+	}
+	for _, step := range []func(*gate.Gate, resolver) error{j.buildIssuers, j.buildRules, j.buildForward, j.buildSources, j.buildBrowser} {
+		if err := step(g, r); err != nil {
+			return nil, err
+		}
+	}
+	if err := g.Prepare(); err != nil {
+		return nil, err
+	}
+	for _, m := range g.Forward {
+		if err := a.owned.Own(m.Header); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func (j *JWTAuth) buildIssuers(g *gate.Gate, r resolver) (err error) {
+	for _, word := range j.Audiences {
+		if !slices.Contains(j.app.words, word) {
+			return fmt.Errorf("jwt_auth: audience %q is not among the server's audiences (%s)", word, strings.Join(j.app.words, " "))
+		}
+	}
+	if g.Resource, err = r.text("resource", j.Resource); err != nil {
+		return err
+	}
+	issuers, err := r.list("issuer", j.Issuers)
+	if err != nil {
+		return err
+	}
+	if len(issuers) == 0 {
+		issuers = []string{j.app.issuer}
+	}
+	g.Issuers = make(map[string][]string)
+	for _, name := range issuers {
+		accepts, ok := j.app.accepts[name]
+		if !ok {
+			return fmt.Errorf("issuer: %q is neither the server's own nor trusted; add `trust %s` to the global option", name, name)
+		}
+		g.Issuers[name] = both(j.Audiences, accepts.audiences)
+	}
+	return nil
+}
+
+// both returns the words that are in both lists; a nil second list allows all.
+func both(words, allowed []string) []string {
+	if allowed == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(words), func(w string) bool { return !slices.Contains(allowed, w) })
+}
+
+func (j *JWTAuth) buildRules(g *gate.Gate, _ resolver) error {
+	for _, rule := range j.Rules {
+		g.Rules = append(g.Rules, gate.Rule(rule))
+	}
+	return nil
+}
+
+func (j *JWTAuth) buildForward(g *gate.Gate, _ resolver) error {
+	for _, f := range j.Forward {
+		g.Forward = append(g.Forward, gate.Mapping{Claim: f.Claim, Header: textproto.CanonicalMIMEHeaderKey(f.Header)})
+	}
+	for _, name := range j.Presets {
+		g.Forward = append(g.Forward, gate.Presets[name]...)
+	}
+	return nil
+}
+
+func (j *JWTAuth) buildSources(g *gate.Gate, _ resolver) error {
+	if len(j.From) == 0 {
+		g.Sources = []gate.Source{{Kind: gate.Bearer}}
+		if slices.Contains(j.Audiences, "web") {
+			g.Sources = append(g.Sources, gate.Source{Kind: gate.Cookie, Name: j.app.cookieName()})
+		}
+		return nil
+	}
+	for _, f := range j.From {
+		source, err := f.source(j.app.cookieName())
+		if err != nil {
+			return err
+		}
+		g.Sources = append(g.Sources, source)
+	}
+	return nil
+}
+
+func (f From) source(sessionCookie string) (gate.Source, error) {
+	switch {
+	case f.Kind == "bearer" && f.Name == "":
+		return gate.Source{Kind: gate.Bearer}, nil
+	case f.Kind == "header" && f.Name != "":
+		return gate.Source{Kind: gate.Header, Name: textproto.CanonicalMIMEHeaderKey(f.Name)}, gate.CheckHeaderName(f.Name)
+	case f.Kind == "cookie" && f.Name == "":
+		return gate.Source{Kind: gate.Cookie, Name: sessionCookie}, nil
+	case f.Kind == "cookie":
+		return gate.Source{Kind: gate.Cookie, Name: f.Name}, nil
+	case f.Kind == "insecure_query" && f.Name != "":
+		return gate.Source{Kind: gate.Query, Name: f.Name}, nil
+	}
+	return gate.Source{}, fmt.Errorf("from: %q is not one of header [name], cookie [name] or insecure_query <name>", f.Kind)
+}
+
+func (j *JWTAuth) buildBrowser(g *gate.Gate, r resolver) error {
+	for _, value := range j.Origins {
+		origin, err := parseOrigin("origins", value)
+		if err != nil {
+			return err
+		}
+		g.Origins = append(g.Origins, origin)
+	}
+	login, err := r.text("login", j.Login)
+	switch {
+	case err != nil:
+		return err
+	case login == modeOff || !slices.Contains(j.Audiences, "web"):
+		return nil
+	case login != "":
+		u, err := parsePublicURL("login", login)
+		if err != nil {
+			return err
+		}
+		j.loginPage = u.String()
+	case j.app.base != nil:
+		j.loginPage = j.app.base.JoinPath("login").String()
+	}
+	return nil
+}
+
+// passageVar is where the passage of a request is kept between gates.
+const passageVar = "caddyauth.passage"
+
+// ServeHTTP lets the request pass, or answers it.
+func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	prior, _ := caddyhttp.GetVar(r.Context(), passageVar).(*gate.Passage)
+	if j.gate == nil {
+		j.app.owned.Strip(r, prior)
+		gate.ConcealCookies(r, []string{j.app.cookieName()})
+		return next.ServeHTTP(w, r)
+	}
+	bearer := len(r.Header["Authorization"]) > 0
+	passage, err := j.gate.Admit(r, prior, time.Now())
+	if j.app.onDecision != nil {
+		j.app.onDecision(decision{gate: j, err: err, passage: passage})
+	}
+	if err != nil {
+		j.refused(r, passage, err)
+		if j.gate.Mode != gate.ReportOnly {
+			return j.answer(w, r, err, j.loginPage != "" && !bearer)
+		}
+		return next.ServeHTTP(w, r)
+	}
+	j.count.admitted.Inc()
+	j.carry(w, r, passage)
+	return next.ServeHTTP(w, r)
+}
+
+// carry leaves the passage for later gates, and the user for placeholders and access logs.
+func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, passage *gate.Passage) {
+	if passage == nil {
+		return
+	}
+	caddyhttp.SetVar(r.Context(), passageVar, passage)
+	if passage.Stale {
+		w.Header().Add("Set-Cookie", j.app.clearedCookie().String())
+	}
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	repl.Map(userPlaceholders(passage.Token))
+}
+
+// userPlaceholders answers {http.auth.user.id} and {http.auth.user.<claim>}, at no cost until one is used. What is absent is
+// empty: an unknown placeholder would reach the application as it is written.
+func userPlaceholders(t *token.Token) caddy.ReplacerFunc {
+	return func(key string) (any, bool) {
+		name, ok := strings.CutPrefix(key, "http.auth.user.")
+		if !ok {
+			return nil, false
+		}
+		if t == nil {
+			return "", true
+		}
+		if name == "id" {
+			return t.Subject, true
+		}
+		claim, _ := t.Claim(name)
+		if value, ok := gate.HeaderValue(claim); ok {
+			return value, true
+		}
+		return "", true
+	}
+}
+
+// loginURL is where a browser signs in and from where it comes back to r. The origin it comes back to is one that is listed; the
+// request's Host only chooses among them.
+func (j *JWTAuth) loginURL(r *http.Request) string {
+	origin := j.app.listedOrigin(r)
+	if origin == "" {
+		return j.loginPage
+	}
+	uri := r.URL.RequestURI()
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		uri = original.URL.RequestURI()
+	}
+	return j.loginPage + "?next=" + url.QueryEscape(origin+uri)
+}
+
+// listedOrigin returns the listed origin that the request's host names; empty when none does.
+func (a *App) listedOrigin(r *http.Request) string {
+	schemes := []string{"http", "https"}
+	if r.TLS != nil {
+		slices.Reverse(schemes)
+	}
+	for _, scheme := range schemes {
+		if origin, err := login.CanonicalOrigin(scheme + "://" + r.Host); err == nil && slices.Contains(a.returnTo, origin) {
+			return origin
+		}
+	}
+	return ""
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*JWTAuth)(nil)
+	_ caddyhttp.MiddlewareHandler = (*JWTAuth)(nil)
+)

@@ -1,0 +1,91 @@
+package caddyauth
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/token"
+)
+
+// The counters live as long as the process and are registered anew with each configuration's registry.
+var (
+	decisionsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caddy_auth_decisions_total",
+		Help: "Decisions of gates. The reason is `admitted` or a refusal's reason code.",
+	}, []string{"gate", "audience", "reason"})
+	loginsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caddy_auth_logins_total",
+		Help: "Sign-ins and sign-outs by kind and result.",
+	}, []string{"kind", "result"})
+	issuedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caddy_auth_tokens_issued_total",
+		Help: "Tokens issued, by kind.",
+	}, []string{"kind"})
+)
+
+const admitted = "admitted"
+
+// decisionCounter counts one gate's decisions; the hot one is looked up once.
+type decisionCounter struct {
+	admitted prometheus.Counter
+	rest     *prometheus.CounterVec
+}
+
+func countDecisions(gate, audience string) decisionCounter {
+	rest := decisionsTotal.MustCurryWith(prometheus.Labels{"gate": gate, "audience": audience})
+	return decisionCounter{admitted: rest.WithLabelValues(admitted), rest: rest}
+}
+
+func (c decisionCounter) refused(reason token.Reason) { c.rest.WithLabelValues(string(reason)).Inc() }
+
+// decision is what one gate decided; `caddy auth explain` collects them.
+type decision struct {
+	gate    *JWTAuth
+	err     error
+	passage *gate.Passage
+}
+
+// registerMetrics registers the process's counters and this configuration's key ages.
+func registerMetrics(registry *prometheus.Registry, a *App) error {
+	if registry == nil {
+		return nil
+	}
+	for _, c := range []prometheus.Collector{decisionsTotal, loginsTotal, issuedTotal, keyAges{a}} {
+		if err := registry.Register(c); err != nil {
+			if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); !twice {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// keyAges computes the ages of the signing keys when they are asked for.
+type keyAges struct{ app *App }
+
+var keyAgeDesc = prometheus.NewDesc("caddy_auth_key_age_seconds",
+	"Age of each signing key whose making is known. State is `active` or `verifying`.", []string{"kid", "algorithm", "state"}, nil)
+
+// Describe implements prometheus.Collector.
+func (keyAges) Describe(ch chan<- *prometheus.Desc) { ch <- keyAgeDesc }
+
+// Collect implements prometheus.Collector.
+func (k keyAges) Collect(ch chan<- prometheus.Metric) {
+	ring := k.app.ring.Load()
+	if ring == nil {
+		return
+	}
+	for _, key := range ring.Keys() {
+		if key.Created().IsZero() {
+			continue
+		}
+		state := "verifying"
+		if key == ring.Active() {
+			state = "active"
+		}
+		ch <- prometheus.MustNewConstMetric(keyAgeDesc, prometheus.GaugeValue, time.Since(key.Created()).Seconds(), key.ID(), key.Algorithm(), state)
+	}
+}

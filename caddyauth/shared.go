@@ -1,0 +1,90 @@
+package caddyauth
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/keyring"
+	"github.com/caddyauth/gateway/caddyauth/sqlstore"
+)
+
+// What outlives one configuration: a reload hands these to the next one instead of closing and opening them.
+var (
+	stores  = caddy.NewUsagePool()
+	remotes = caddy.NewUsagePool()
+)
+
+// pooledStore is a store in use by one or more configurations.
+type pooledStore struct{ *sqlstore.Store }
+
+// Destruct closes the store when the last configuration has left it.
+func (s *pooledStore) Destruct() error { return s.Close() }
+
+// joinStore joins the store of a URL without opening it. release must be called exactly once.
+func joinStore(rawURL string) (store *pooledStore, release func() error, err error) {
+	key, err := sqlstore.Canonical(rawURL)
+	if err != nil {
+		return nil, nil, err
+	}
+	value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
+		s, err := sqlstore.New(rawURL)
+		if err != nil {
+			return nil, err
+		}
+		return &pooledStore{s}, nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return value.(*pooledStore), func() error { _, err := stores.Delete(key); return err }, nil
+}
+
+// pooledRemote is the key set of a foreign issuer in use by one or more configurations, so that a reload while the issuer is
+// down keeps the last good set.
+type pooledRemote struct {
+	*keyring.Remote
+	ctx    context.Context
+	cancel context.CancelFunc
+	once   sync.Once
+}
+
+// Destruct ends the fetching when the last configuration has left.
+func (r *pooledRemote) Destruct() error {
+	r.cancel()
+	return nil
+}
+
+// start begins fetching, once, however many configurations ask.
+func (r *pooledRemote) start() { r.once.Do(func() { go r.Run(r.ctx) }) }
+
+// joinRemote joins the key set of an issuer without fetching it. release must be called exactly once.
+func joinRemote(issuer, jwks string, algorithms []string) (remote *pooledRemote, release func() error, err error) {
+	key := issuer + "\n" + jwks + "\n" + strings.Join(algorithms, " ")
+	value, _, err := remotes.LoadOrNew(key, func() (caddy.Destructor, error) {
+		r := &keyring.Remote{Issuer: issuer, JWKSURL: jwks, Algorithms: algorithms, Observe: logFetch}
+		if err := r.Validate(); err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		return &pooledRemote{Remote: r, ctx: ctx, cancel: cancel}, nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return value.(*pooledRemote), func() error { _, err := remotes.Delete(key); return err }, nil
+}
+
+// logFetch tells the operator how fetching a foreign key set went. Key sets outlive configurations, so it goes to the process's log.
+func logFetch(f keyring.Fetch) {
+	logger := caddy.Log().Named("auth")
+	if f.Err != nil {
+		logger.Warn("fetching the keys of a trusted issuer failed; the last good set stays in use while it may", zap.String("issuer", f.Issuer),
+			zap.Error(f.Err), zap.Duration("next", f.Next))
+		return
+	}
+	logger.Debug("fetched the keys of a trusted issuer", zap.String("issuer", f.Issuer), zap.Int("keys", f.Keys), zap.Strings("ignored", f.Ignored))
+}
