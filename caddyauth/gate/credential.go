@@ -128,6 +128,9 @@ func findHeader(lines []string) (string, error) {
 func findCookie(lines []string, name string) (string, error) {
 	var raw string
 	var seen bool
+	if !mentions(lines, name) {
+		return "", nil
+	}
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
 			value, ok := cookieValue(pair, name)
@@ -168,18 +171,21 @@ func (g *Gate) conceal(r *http.Request) {
 	for _, s := range g.Sources {
 		switch s.Kind {
 		case Bearer:
-			if _, err := findBearer(r.Header["Authorization"]); g.Mode != Optional || !refusedFor(err, foreignScheme) {
+			if g.Mode != Optional || !isForeign(r.Header["Authorization"]) {
 				delete(r.Header, "Authorization")
 			}
 		case Header:
 			delete(r.Header, s.Name)
-		case Cookie:
-			dropCookies(r, s.Name)
 		case Query:
 			dropQuery(r, s.Name)
 		}
 	}
-	ConcealCookies(r, g.SessionCookies)
+	ConcealCookies(r, g.cookies)
+}
+
+func isForeign(authorization []string) bool {
+	_, err := findBearer(authorization)
+	return refusedFor(err, foreignScheme)
 }
 
 // ConcealCookies removes the named cookies from the request.

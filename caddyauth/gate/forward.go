@@ -49,27 +49,25 @@ var Presets = map[string][]Mapping{
 	},
 }
 
-// assert sets the headers of the verified claims. A claim that is absent, or that cannot be written into one header line
-// unchanged, leaves no header.
+// newPassage works out the headers of a token's claims. A claim that is absent, or that cannot be written into one header line
+// unchanged, leaves none.
+func (g *Gate) newPassage(t *token.Token, via Source) *Passage {
+	p := &Passage{Token: t, Via: via, asserted: g.names, values: make([]string, len(g.names))}
+	for i, name := range g.claims {
+		claim, _ := t.Claim(name)
+		p.values[i], _ = HeaderValue(claim)
+	}
+	return p
+}
+
+// assert sets the headers. Each request gets lines of its own: later handlers may change them in place.
 func (g *Gate) assert(r *http.Request, p *Passage) {
-	if p.Token == nil || len(g.Forward) == 0 {
-		return
-	}
-	values := make([]string, len(g.Forward)) // one backing array; each header gets its own slice of it, never shared between requests
-	for i, m := range g.Forward {
-		claim, ok := p.Token.Claim(m.Claim)
-		if !ok {
-			continue
-		}
-		if values[i], ok = HeaderValue(claim); ok {
-			r.Header[m.Header] = values[i : i+1 : i+1]
+	lines := slices.Clone(p.values)
+	for i, value := range lines {
+		if value != "" {
+			r.Header[g.names[i]] = lines[i : i+1 : i+1]
 		}
 	}
-	if p.asserted == nil {
-		p.asserted = g.names
-		return
-	}
-	p.asserted = append(slices.Clip(p.asserted), g.names...)
 }
 
 // HeaderValue writes a claim as one header value: text as it is (UTF-8), numbers with their digits, booleans as true or
@@ -91,7 +89,10 @@ func HeaderValue(claim any) (value string, ok bool) {
 	default:
 		value = strings.Join(token.Strings(c), ",")
 	}
-	return value, sendable(value)
+	if !sendable(value) {
+		return "", false
+	}
+	return value, true
 }
 
 var listEscaper = strings.NewReplacer("%", "%25", ",", "%2C")

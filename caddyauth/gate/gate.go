@@ -57,7 +57,16 @@ type Gate struct {
 	Revoked func(t *token.Token) error
 
 	sameOrigin http.CrossOriginProtection
-	names      []string // canonical header names of Forward, in order
+	names      []string // canonical header names of Forward, each once, the last mapping to a name wins
+	claims     []string // the claims that go with names
+	cookies    []string // the cookies that never reach the application
+	passages   []sourced
+}
+
+// sourced is the key under which a token remembers its passage through this gate when it came from one source.
+type sourced struct {
+	gate   *Gate
+	source Source
 }
 
 // Prepare checks the gate's settings and makes it ready. It must be called once before Admit.
@@ -74,9 +83,14 @@ func (g *Gate) Prepare() error {
 		if err := m.check(); err != nil {
 			return err
 		}
-		if !slices.Contains(g.names, m.Header) {
-			g.names = append(g.names, m.Header)
+		g.claimFor(m)
+	}
+	g.cookies = slices.Clone(g.SessionCookies)
+	for _, s := range g.Sources {
+		if s.Kind == Cookie && !slices.Contains(g.cookies, s.Name) {
+			g.cookies = append(g.cookies, s.Name)
 		}
+		g.passages = append(g.passages, sourced{g, s})
 	}
 	for _, o := range g.Origins {
 		if err := g.sameOrigin.AddTrustedOrigin(o); err != nil {
@@ -86,7 +100,19 @@ func (g *Gate) Prepare() error {
 	return nil
 }
 
-// Passage is what gates established about one request. Later gates on the same request build on it.
+// String says nothing: a passage holds a credential, and may meet a placeholder that prints it.
+func (*Passage) String() string { return "passage" }
+
+func (g *Gate) claimFor(m Mapping) {
+	if i := slices.Index(g.names, m.Header); i >= 0 {
+		g.claims[i] = m.Claim
+		return
+	}
+	g.names, g.claims = append(g.names, m.Header), append(g.claims, m.Claim)
+}
+
+// Passage is what gates established about one request. Later gates on the same request build on it. It is immutable and may be
+// shared between requests.
 type Passage struct {
 	// Token is the verified token; nil when the request passed without identity.
 	Token *token.Token
@@ -96,6 +122,7 @@ type Passage struct {
 	Stale bool
 
 	asserted []string // canonical names of the headers set so far
+	values   []string // what the last gate sets under its names; empty where the claim is absent
 }
 
 // Admit decides whether r may pass. On admission r carries the headers of the verified claims and no
@@ -115,16 +142,34 @@ func (g *Gate) Admit(r *http.Request, prior *Passage, now time.Time) (*Passage, 
 	if err != nil {
 		return &Passage{Token: t, Via: via}, err
 	}
-	p := &Passage{Token: t, Via: via}
-	if t == nil {
-		p.Stale = via == staleCookie
-		p.Via = Source{}
-	}
-	if prior != nil {
-		p.asserted = prior.asserted
+	p := g.passage(t, via)
+	if prior != nil && len(prior.asserted) > 0 {
+		joined := *p
+		joined.asserted = append(slices.Clip(prior.asserted), p.asserted...)
+		p = &joined
 	}
 	g.assert(r, p)
 	return p, nil
+}
+
+// anonymous is the passage of a request without identity.
+var anonymous, anonymousStale = &Passage{}, &Passage{Stale: true}
+
+// passage returns the passage of a token through this gate, remembered beside the token: the values of its headers are worked out
+// once per token and gate.
+func (g *Gate) passage(t *token.Token, via Source) *Passage {
+	if t == nil {
+		if via == staleCookie {
+			return anonymousStale
+		}
+		return anonymous
+	}
+	for i := range g.passages {
+		if g.passages[i].source == via {
+			return t.Memo(&g.passages[i], func(t *token.Token) any { return g.newPassage(t, via) }).(*Passage)
+		}
+	}
+	return g.newPassage(t, via)
 }
 
 // staleCookie marks an anonymous passage that ignored an expired cookie.
@@ -132,6 +177,9 @@ var staleCookie = Source{Kind: "stale"}
 
 // decide is the list of refusals: one credential, verified, in time, not revoked, for this gate, within the policy.
 func (g *Gate) decide(r *http.Request, prior *Passage, now time.Time) (*token.Token, Source, error) {
+	if err := CheckPath(r); err != nil {
+		return nil, Source{}, err
+	}
 	if g.Preflight && isPreflight(r) {
 		return nil, Source{}, nil
 	}

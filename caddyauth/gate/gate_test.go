@@ -281,9 +281,19 @@ var refusals = map[string]struct {
 	"old browser": {send: func(a, _ string) func(*http.Request) {
 		return both(cookie(a), from("DELETE", "", "https://evil.example"))
 	}, reason: CrossOrigin},
+	"dot segments":  {send: path("/public/../admin"), reason: AmbiguousPath},
+	"a dot segment": {send: path("/admin/."), reason: AmbiguousPath},
+	"dots; params":  {send: path("/public/..;v=1/admin"), reason: AmbiguousPath},
+	"backslash":     {send: path(`/public/..\admin`), reason: AmbiguousPath},
 	"foreign websocket": {send: func(a, _ string) func(*http.Request) {
 		return both(cookie(a), from("GET", "cross-site", "https://evil.example"), func(r *http.Request) { r.Header.Set("Upgrade", "websocket") })
 	}, reason: CrossOrigin},
+}
+
+func path(p string) func(raw, other string) func(*http.Request) {
+	return func(raw, _ string) func(*http.Request) {
+		return both(bearer(raw), func(r *http.Request) { r.URL.Path = p })
+	}
 }
 
 func authorization(lines ...string) func(*http.Request) {
@@ -381,6 +391,14 @@ func TestPolicyHolds(t *testing.T) {
 		g := w.gate(t, rules(c.rules...))
 		if _, err := g.Admit(request(bearer(w.mint(t, c.mint))), nil, now); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestOrdinaryPathsAreNotAmbiguous(t *testing.T) {
+	for _, p := range []string{"", "/", "/.well-known/x", "/a..b/...", "/x/.hidden;v=1", "//a", "/a;b/c"} {
+		if err := CheckPath(request(func(r *http.Request) { r.URL.Path = p })); err != nil {
+			t.Errorf("%q: %v", p, err)
 		}
 	}
 }

@@ -12,8 +12,7 @@ import (
 // Owned is the set of header names that only the gateway may set. What a client sends under such a name, in any spelling
 // that an application could take for it, is removed from every request that passes a gate or a strip.
 type Owned struct {
-	names   map[string]struct{} // folded
-	lengths [maxHeaderName + 1]bool
+	byLength [maxHeaderName + 1][]string // folded names
 }
 
 const maxHeaderName = 128
@@ -23,19 +22,19 @@ func (o *Owned) Own(name string) error {
 	if err := CheckHeaderName(name); err != nil {
 		return err
 	}
-	if o.names == nil {
-		o.names = make(map[string]struct{})
+	if !o.owns(name) {
+		o.byLength[len(name)] = append(o.byLength[len(name)], fold(name))
 	}
-	o.names[fold(name)] = struct{}{}
-	o.lengths[len(name)] = true
 	return nil
 }
 
 // Names returns the owned names in canonical spelling, sorted.
 func (o *Owned) Names() []string {
-	names := make([]string, 0, len(o.names))
-	for n := range o.names {
-		names = append(names, textproto.CanonicalMIMEHeaderKey(n))
+	var names []string
+	for _, folded := range o.byLength {
+		for _, name := range folded {
+			names = append(names, textproto.CanonicalMIMEHeaderKey(name))
+		}
 	}
 	slices.Sort(names)
 	return names
@@ -43,31 +42,48 @@ func (o *Owned) Names() []string {
 
 // owns compares as a CGI application would: case does not count, and `_` and `.` are taken for `-` (CVE-2026-52845).
 func (o *Owned) owns(name string) bool {
-	if len(name) > maxHeaderName || !o.lengths[len(name)] {
+	if len(name) > maxHeaderName {
 		return false
 	}
-	_, ok := o.names[fold(name)]
-	return ok
+	for _, folded := range o.byLength[len(name)] {
+		if foldsTo(name, folded) {
+			return true
+		}
+	}
+	return false
+}
+
+// foldsTo reports whether fold(name) is folded, which has the same length.
+func foldsTo(name, folded string) bool {
+	for i := range len(name) {
+		if foldByte(name[i]) != folded[i] {
+			return false
+		}
+	}
+	return true
 }
 
 func fold(name string) string {
-	return strings.Map(func(c rune) rune {
-		switch {
-		case c == '_' || c == '.':
-			return '-'
-		case c >= 'A' && c <= 'Z':
-			return c + 'a' - 'A'
-		}
-		return c
-	}, name)
+	folded := []byte(name)
+	for i, c := range folded {
+		folded[i] = foldByte(c)
+	}
+	return string(folded)
+}
+
+func foldByte(c byte) byte {
+	switch {
+	case c == '_' || c == '.':
+		return '-'
+	case c >= 'A' && c <= 'Z':
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // Strip removes the owned headers from the request: fields, mentions in Connection, and trailers, also those that come
 // after the body. Headers that an earlier gate asserted on this request (prior) stay.
 func (o *Owned) Strip(r *http.Request, prior *Passage) {
-	if o == nil || len(o.names) == 0 {
-		return
-	}
 	for name := range r.Header {
 		if o.owns(name) && !prior.keeps(name) {
 			delete(r.Header, name)

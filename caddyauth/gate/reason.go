@@ -14,6 +14,7 @@ const (
 	InsufficientScope    token.Reason = "insufficient_scope"
 	ClaimDenied          token.Reason = "claim_denied"
 	CrossOrigin          token.Reason = "cross_origin"
+	AmbiguousPath        token.Reason = "ambiguous_path"
 	RevocationNotChecked token.Reason = "revocation_unavailable"
 )
 
@@ -36,7 +37,7 @@ func ReasonOf(err error) token.Reason {
 // Status returns the HTTP status of a refusal (RFC 6750, section 3.1; 503 where the fault is ours).
 func Status(reason token.Reason) int {
 	switch reason {
-	case MultipleCredentials:
+	case MultipleCredentials, AmbiguousPath:
 		return http.StatusBadRequest
 	case InsufficientScope, ClaimDenied, CrossOrigin:
 		return http.StatusForbidden
@@ -53,7 +54,7 @@ func ErrorCode(reason token.Reason) string {
 	switch reason {
 	case NoCredential:
 		return ""
-	case MultipleCredentials:
+	case MultipleCredentials, AmbiguousPath:
 		return "invalid_request"
 	case InsufficientScope:
 		return "insufficient_scope"

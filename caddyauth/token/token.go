@@ -41,6 +41,7 @@ type Token struct {
 	raw    string
 	others []other // the claims without a field
 	issuer *issuer
+	memos  memos
 }
 
 // other is a claim that has no field in Token.

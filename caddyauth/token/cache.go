@@ -1,0 +1,90 @@
+package token
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// Cache remembers verified tokens, so that signature and JSON work is done once per token. It holds what Verify returns and no
+// decision: times, audience, revocation and policy are looked at on every use.
+//
+// It is bounded in entries and bytes. An entry is found by comparing the whole token, lives at most until the token can no longer
+// pass any gate, and counts only while the key that verified it is still its issuer's key.
+type Cache struct {
+	verifier *Verifier
+	entries  *otter.Cache[string, *Token]
+}
+
+const (
+	// meanWeight is how many bytes of the cache's bound each allowed entry brings, and the least that one is counted with.
+	meanWeight = 2048
+	// maxLeeway is the longest that a gate forgives after a token's end, and therefore the longest an entry is of use.
+	maxLeeway = 5 * time.Minute
+)
+
+// NewCache returns a cache of at most size tokens and size times 2 KiB in front of v. It must be closed.
+func NewCache(v *Verifier, size int) (*Cache, error) {
+	if size < 1 {
+		return nil, fmt.Errorf("a token cache of %d entries", size)
+	}
+	entries, err := otter.New(&otter.Options[string, *Token]{
+		MaximumWeight: uint64(size) * meanWeight,
+		Weigher:       func(_ string, t *Token) uint32 { return t.weight() },
+		ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[string, *Token]) time.Duration {
+			return time.Until(e.Value.Expiry.Add(maxLeeway))
+		}),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("token cache: %w", err)
+	}
+	return &Cache{verifier: v, entries: entries}, nil
+}
+
+// Close empties the cache and ends its background work. A closed cache still verifies, and remembers nothing for long.
+func (c *Cache) Close() {
+	c.entries.InvalidateAll()
+	c.entries.StopAllGoroutines()
+}
+
+// Len returns about how many tokens are remembered.
+func (c *Cache) Len() int { return c.entries.EstimatedSize() }
+
+// Verify is Verifier.Verify for tokens seen the first time, and a look-up for all others. Of several requests that bring the same
+// new token at once, one verifies and the others wait for it.
+func (c *Cache) Verify(ctx context.Context, raw string) (*Token, error) {
+	if len(raw) > MaxSize {
+		return c.verifier.Verify(ctx, raw)
+	}
+	if t, ok := c.entries.GetIfPresent(raw); ok {
+		if t.keyStands(ctx) {
+			return t, nil
+		}
+		c.entries.Invalidate(raw)
+	}
+	own := false
+	load := func(ctx context.Context, raw string) (*Token, error) {
+		own = true
+		return c.verifier.Verify(ctx, raw)
+	}
+	// One waiter giving up must not fail the others. Waiting for a foreign key set is bounded by the set itself.
+	t, err := c.entries.Get(context.WithoutCancel(ctx), raw, otter.LoaderFunc[string, *Token](load))
+	if err == nil && t.keyStands(ctx) || err != nil && own {
+		return t, err
+	}
+	// The verification that was waited for had begun before this request came, and the keys have changed since.
+	c.entries.Invalidate(raw)
+	return c.verifier.Verify(ctx, raw)
+}
+
+// keyStands reports whether the key that verified t is still in its issuer's set. A key set that cannot be had for the moment takes
+// nothing away from a token that it verified; Keys itself says when it is too old.
+func (t *Token) keyStands(ctx context.Context) bool {
+	key, err := t.issuer.keys(ctx, t.KeyID)
+	return err == nil && (key == t.Key || t.Key.Equal(key))
+}
+
+// weight is about how many bytes an entry takes: the text, the claims beside it, and the cache's own.
+func (t *Token) weight() uint32 { return uint32(max(meanWeight, 512+2*len(t.raw))) }
