@@ -1,0 +1,183 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// memory is a store without a database: the contract in its plainest form.
+type memory struct {
+	mu      sync.Mutex
+	epoch   int64
+	grants  map[string]Grant
+	denials []Denial
+	fail    error // what every method returns, when set
+}
+
+func (m *memory) locked(f func() error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return m.fail
+	}
+	if m.grants == nil {
+		m.grants, m.epoch = map[string]Grant{}, 1
+	}
+	return f()
+}
+
+func (m *memory) Epoch(context.Context) (epoch int64, err error) {
+	err = m.locked(func() error { epoch = m.epoch; return nil })
+	return epoch, err
+}
+
+func (m *memory) overtaken(g Grant) bool {
+	var list DenyList
+	list.Add(m.denials...)
+	return list.Denied(Bearer{Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch}) != ""
+}
+
+func (m *memory) AddGrant(_ context.Context, g Grant) error {
+	return m.locked(func() error {
+		if m.overtaken(g) {
+			return ErrOvertaken
+		}
+		m.grants[g.ID] = g
+		return nil
+	})
+}
+
+func (m *memory) FindGrant(_ context.Context, id string) (g Grant, err error) {
+	err = m.locked(func() error {
+		if found, ok := m.grants[id]; ok {
+			g = found
+			return nil
+		}
+		return ErrNoGrant
+	})
+	return g, err
+}
+
+func (m *memory) RotateGrant(_ context.Context, r Rotation, now time.Time) (done Rotated, err error) {
+	err = m.locked(func() error {
+		g, ok := m.grants[r.ID]
+		switch {
+		case !ok:
+			done.Verdict = Unknown
+			return nil
+		case m.overtaken(g):
+			done.Grant, done.Verdict = g, Ended
+			return nil
+		}
+		done.Epoch = m.epoch
+		done.Grant, done.Verdict = g.Use(r, now)
+		m.grants[r.ID] = done.Grant
+		if done.Verdict == Reused {
+			done.Denial = m.denyFamily(g)
+		}
+		return nil
+	})
+	return done, err
+}
+
+func (m *memory) denyFamily(g Grant) Denial {
+	d := Denial{Kind: FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(Margin)}
+	m.denials = append(m.denials, d)
+	return d
+}
+
+func (m *memory) RevokeGrant(_ context.Context, id, reason string, now time.Time) (d Denial, err error) {
+	err = m.locked(func() error {
+		if g, ok := m.grants[id]; ok && g.Revoked.IsZero() {
+			g.Revoked, g.RevokedFor = now, reason
+			m.grants[id] = g
+			d = m.denyFamily(g)
+		}
+		return nil
+	})
+	return d, err
+}
+
+func (m *memory) RevokeAll(_ context.Context, o Order, now time.Time) (n int, d Denial, err error) {
+	err = m.locked(func() error {
+		m.epoch++
+		d = Denial{Kind: o.Kind, Scope: o.Project, ID: o.ID, Epoch: m.epoch, Until: o.Until.Add(Margin)}
+		m.denials = append(m.denials, d)
+		for id, g := range m.grants {
+			if g.Revoked.IsZero() && m.overtaken(g) {
+				g.Revoked, g.RevokedFor = now, o.Reason
+				m.grants[id] = g
+				n++
+			}
+		}
+		return nil
+	})
+	return n, d, err
+}
+
+func (m *memory) RevokeToken(_ context.Context, issuer, id string, until, _ time.Time) (d Denial, err error) {
+	err = m.locked(func() error {
+		d = Denial{Kind: TokenKind, Scope: issuer, ID: id, Until: until.Add(Margin)}
+		m.denials = append(m.denials, d)
+		return nil
+	})
+	return d, err
+}
+
+func (m *memory) ListGrants(context.Context, Filter) (all []Grant, err error) {
+	err = m.locked(func() error {
+		all = slices.SortedFunc(maps.Values(m.grants), func(a, b Grant) int { return cmp.Compare(a.ID, b.ID) })
+		return nil
+	})
+	return all, err
+}
+
+func (m *memory) Denials(_ context.Context, after Cursor) (all []Denial, next Cursor, err error) {
+	err = m.locked(func() error {
+		all, next = slices.Clone(m.denials[after:]), Cursor(len(m.denials))
+		return nil
+	})
+	return all, next, err
+}
+
+func (m *memory) DeleteOver(context.Context, time.Time, int) (int, error) { return 0, nil }
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func secret(id string, fill byte) Secret {
+	key := make([]byte, 32)
+	for i := range key {
+		key[i] = fill
+	}
+	return Secret{ID: id, Key: key}
+}
+
+// newService is a service on an empty store, whose owners may be issued to.
+func newService(*testing.T) (*Service, *memory) {
+	store := &memory{}
+	return &Service{
+		Store: store, Tokens: Tokens{Secrets: []Secret{secret("k1", 1)}}, DenyList: &DenyList{},
+		MayIssue: func(context.Context, Grant) (bool, error) { return true, nil },
+	}, store
+}
+
+func opening() Opening {
+	return Opening{
+		Project: "default", Subject: "alice", ClientID: "web", Kind: "browser", Audience: []string{"web"},
+		Idle: 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Reuse: 10 * time.Second,
+	}
+}
+
+func begin(t *testing.T, s *Service, o Opening) Issued {
+	t.Helper()
+	i, err := s.Begin(t.Context(), o, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}

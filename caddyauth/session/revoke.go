@@ -1,0 +1,78 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Revoke ends the grant of a refresh token (RFC 7009 section 2.1). Any genuine token of the family does, an older one too. A
+// token which means nothing here is no error, since nothing is left to revoke. The only *Refusal is OtherClient: the token was
+// not issued to clientID, and nothing changed.
+func (s *Service) Revoke(ctx context.Context, token, clientID, reason string, now time.Time) error {
+	_, g, err := s.read(ctx, token)
+	if _, refused := errors.AsType[*Refusal](err); refused {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if g.ClientID != clientID {
+		return &Refusal{Verdict: OtherClient, Grant: g}
+	}
+	return s.RevokeFamily(ctx, g.ID, reason, now)
+}
+
+// RevokeFamily ends the grant and denies its access tokens. A grant that does not exist or has ended is no error.
+func (s *Service) RevokeFamily(ctx context.Context, id, reason string, now time.Time) error {
+	d, err := s.Store.RevokeGrant(ctx, id, reason, whole(now))
+	if err == nil {
+		s.deny(d)
+	}
+	return err
+}
+
+// RevokeAll carries out an order and returns how many grants it ended.
+func (s *Service) RevokeAll(ctx context.Context, o Order, now time.Time) (int, error) {
+	if err := o.check(); err != nil {
+		return 0, err
+	}
+	now = whole(now)
+	if o.Until.IsZero() {
+		o.Until = now.Add(longestAccess)
+	}
+	n, d, err := s.Store.RevokeAll(ctx, o, now)
+	if err == nil {
+		s.deny(d)
+	}
+	return n, err
+}
+
+// RevokeToken denies one token until it expires.
+func (s *Service) RevokeToken(ctx context.Context, issuer, id string, until, now time.Time) error {
+	if id == "" {
+		return errors.New("a token without jti cannot be revoked by itself")
+	}
+	d, err := s.Store.RevokeToken(ctx, issuer, id, until, whole(now))
+	if err == nil {
+		s.deny(d)
+	}
+	return err
+}
+
+// longestAccess is how long an access token may live at most, for orders that do not say.
+const longestAccess = 366 * 24 * time.Hour
+
+// check refuses an order which names nobody.
+func (o Order) check() error {
+	switch {
+	case o.Project == "":
+		return errors.New("order: no project is named")
+	case o.Kind == ProjectKind && o.ID == "":
+		return nil
+	case (o.Kind == UserKind || o.Kind == ClientKind) && o.ID != "":
+		return nil
+	}
+	return fmt.Errorf("order: a %q cannot be revoked so", o.Kind)
+}

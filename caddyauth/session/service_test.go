@@ -1,0 +1,358 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// refuses demands a refusal with this verdict.
+func refuses(t *testing.T, err error, want Verdict) {
+	t.Helper()
+	if r, ok := errors.AsType[*Refusal](err); !ok || r.Verdict != want {
+		t.Errorf("error %v, want the refusal %s", err, want)
+	}
+}
+
+func refresh(t *testing.T, s *Service, token string, at time.Duration) Issued {
+	t.Helper()
+	i, err := s.Refresh(t.Context(), token, "web", noon.Add(at))
+	if err != nil {
+		t.Fatalf("at %v: %v", at, err)
+	}
+	return i
+}
+
+func familyOf(g Grant) Bearer {
+	return Bearer{Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch}
+}
+
+func TestBeginAndRefresh(t *testing.T) {
+	s, _ := newService(t)
+	first := begin(t, s, opening())
+	if first.Epoch != 1 || !first.AccessUntil.Equal(noon.Add(DefaultAccess)) || first.Verdict != "" || first.Grant.Subject != "alice" {
+		t.Errorf("Begin gave %+v", first)
+	}
+	second := refresh(t, s, first.RefreshToken, time.Minute)
+	again := refresh(t, s, first.RefreshToken, time.Minute+9*time.Second)
+	third := refresh(t, s, second.RefreshToken, 2*time.Minute)
+	if second.Verdict != Advanced || again.Verdict != Repeated || third.Verdict != Advanced {
+		t.Errorf("verdicts %s, %s, %s", second.Verdict, again.Verdict, third.Verdict)
+	}
+	if again.RefreshToken != second.RefreshToken || second.RefreshToken == first.RefreshToken || third.RefreshToken == second.RefreshToken {
+		t.Error("the successors are not what they should be")
+	}
+	if !again.Grant.IdleEnds.Equal(second.Grant.IdleEnds) || !again.AccessUntil.After(second.AccessUntil) {
+		t.Error("repeating must move the access token on and nothing else")
+	}
+}
+
+func TestReuseKillsTheFamilyAndRaisesAnAlert(t *testing.T) {
+	s, _ := newService(t)
+	var alerts []Verdict
+	s.Alert = func(_ context.Context, v Verdict, g Grant) {
+		if g.Subject != "alice" {
+			t.Errorf("the alert is about %+v", g)
+		}
+		alerts = append(alerts, v)
+	}
+	first := begin(t, s, opening())
+	second := refresh(t, s, first.RefreshToken, time.Minute)
+	_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon.Add(2*time.Minute))
+	refuses(t, err, Reused)
+	if got := s.DenyList.Denied(familyOf(first.Grant)); got != FamilyKind {
+		t.Errorf("this node denies the family as %q", got)
+	}
+	for _, token := range []string{first.RefreshToken, second.RefreshToken} {
+		_, err := s.Refresh(t.Context(), token, "web", noon.Add(2*time.Minute))
+		refuses(t, err, Ended)
+	}
+	if fmt.Sprint(alerts) != "[reused]" {
+		t.Errorf("alerts %v", alerts)
+	}
+}
+
+func TestForgeryIsNoKillSwitch(t *testing.T) {
+	s, store := newService(t)
+	alerts := 0
+	s.Alert = func(context.Context, Verdict, Grant) { alerts++ }
+	first := begin(t, s, opening())
+	forger := Tokens{Secrets: []Secret{secret("k1", 66)}}
+	g := first.Grant
+	other := g
+	other.ID = "ANOTHERFAMILY"
+	_, err := s.Refresh(t.Context(), forger.Make(g, 0), "web", noon)
+	refuses(t, err, BadMAC)
+	for _, generation := range []int64{0, 1, 7} {
+		_, err = s.Refresh(t.Context(), forger.Make(g, generation), "web", noon)
+		refuses(t, err, BadMAC)
+	}
+	_, err = s.Refresh(t.Context(), s.Tokens.Make(other, 0), "web", noon)
+	refuses(t, err, Unknown)
+	_, err = s.Refresh(t.Context(), "rt_nonsense", "web", noon)
+	refuses(t, err, Malformed)
+	_, err = s.Refresh(t.Context(), first.RefreshToken, "another", noon)
+	refuses(t, err, OtherClient)
+	if alerts != 0 || len(store.denials) != 0 {
+		t.Errorf("%d alerts and %d denials after forgeries", alerts, len(store.denials))
+	}
+	refresh(t, s, first.RefreshToken, time.Second)
+}
+
+func TestFutureGenerationKeepsTheFamilyAndRaisesAnAlert(t *testing.T) {
+	s, store := newService(t)
+	var alerts []Verdict
+	s.Alert = func(_ context.Context, v Verdict, _ Grant) { alerts = append(alerts, v) }
+	first := begin(t, s, opening())
+	backup := store.grants[first.Grant.ID]
+	second := refresh(t, s, first.RefreshToken, time.Minute)
+	store.grants[first.Grant.ID] = backup
+	_, err := s.Refresh(t.Context(), second.RefreshToken, "web", noon.Add(time.Minute))
+	refuses(t, err, Future)
+	if fmt.Sprint(alerts) != "[future]" {
+		t.Errorf("alerts %v", alerts)
+	}
+	refresh(t, s, first.RefreshToken, 2*time.Minute)
+}
+
+func TestFixedTokenStays(t *testing.T) {
+	s, _ := newService(t)
+	o := opening()
+	o.Fixed = true
+	first := begin(t, s, o)
+	for day := range 29 {
+		i := refresh(t, s, first.RefreshToken, time.Duration(day)*23*time.Hour)
+		if i.RefreshToken != first.RefreshToken || i.Verdict != Kept {
+			t.Fatalf("day %d: %s, another token: %v", day, i.Verdict, i.RefreshToken != first.RefreshToken)
+		}
+	}
+	_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon.Add(28*23*time.Hour+24*time.Hour))
+	refuses(t, err, Expired)
+}
+
+func TestUseNeverOutlivesTheAbsoluteLifetime(t *testing.T) {
+	s, _ := newService(t)
+	i := begin(t, s, opening())
+	for at := 20 * time.Hour; at < 30*24*time.Hour; at += 20 * time.Hour {
+		i = refresh(t, s, i.RefreshToken, at)
+	}
+	if !i.Grant.IdleEnds.Equal(i.Grant.Ends) {
+		t.Errorf("the idle end is %v, want the absolute one %v", i.Grant.IdleEnds, i.Grant.Ends)
+	}
+	_, err := s.Refresh(t.Context(), i.RefreshToken, "web", noon.Add(30*24*time.Hour))
+	refuses(t, err, Expired)
+}
+
+func TestOwnerIsAskedEveryTime(t *testing.T) {
+	s, _ := newService(t)
+	may, asked := true, 0
+	s.MayIssue = func(_ context.Context, g Grant) (bool, error) {
+		asked++
+		if g.Subject != "alice" || g.Project != "default" || g.ClientID != "web" {
+			t.Errorf("asked about %+v", g)
+		}
+		return may, nil
+	}
+	first := begin(t, s, opening())
+	second := refresh(t, s, first.RefreshToken, time.Minute)
+	may = false
+	_, err := s.Begin(t.Context(), opening(), noon)
+	refuses(t, err, NotAllowed)
+	_, err = s.Refresh(t.Context(), second.RefreshToken, "web", noon.Add(2*time.Minute))
+	refuses(t, err, NotAllowed)
+	may = true
+	refresh(t, s, second.RefreshToken, 3*time.Minute) // nothing was used up or revoked by the refusal
+	if asked != 5 {
+		t.Errorf("asked %d times, want 5", asked)
+	}
+	s.MayIssue = nil
+	_, err = s.Begin(t.Context(), opening(), noon)
+	refuses(t, err, NotAllowed)
+}
+
+func TestFailingStoreIsNoRefusal(t *testing.T) {
+	s, store := newService(t)
+	first := begin(t, s, opening())
+	down := errors.New("the store is away")
+	check := func(name string, err error) {
+		t.Helper()
+		if !errors.Is(err, down) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s.MayIssue = func(context.Context, Grant) (bool, error) { return false, down }
+	_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon)
+	check("MayIssue", err)
+	store.fail = down
+	_, err = s.Refresh(t.Context(), first.RefreshToken, "web", noon)
+	check("Refresh", err)
+	_, err = s.Begin(t.Context(), opening(), noon)
+	check("Begin", err)
+	check("Revoke", s.Revoke(t.Context(), first.RefreshToken, "web", "logout", noon))
+	check("RevokeFamily", s.RevokeFamily(t.Context(), first.Grant.ID, "logout", noon))
+	_, err = s.RevokeAll(t.Context(), Order{Kind: UserKind, Project: "default", ID: "alice"}, noon)
+	check("RevokeAll", err)
+	check("RevokeToken", s.RevokeToken(t.Context(), "iss", "jti", noon, noon))
+	if s.DenyList.Len() != 0 {
+		t.Error("something that was not committed is denied")
+	}
+}
+
+func TestRevokeByAnyGenuineToken(t *testing.T) {
+	for _, which := range []int{0, 2} {
+		s, _ := newService(t)
+		tokens := []string{begin(t, s, opening()).RefreshToken}
+		for i := range 2 {
+			tokens = append(tokens, refresh(t, s, tokens[i], time.Duration(i)*time.Minute).RefreshToken)
+		}
+		refuses(t, s.Revoke(t.Context(), tokens[which], "another", "revoked", noon), OtherClient)
+		for _, meaningless := range []string{"", "rt_x", (Tokens{Secrets: []Secret{secret("k1", 9)}}).Make(someGrant(), 0), strings.Replace(tokens[which], "rt_k1", "rt_k2", 1)} {
+			if err := s.Revoke(t.Context(), meaningless, "web", "revoked", noon); err != nil {
+				t.Errorf("%q: %v", meaningless, err)
+			}
+		}
+		if s.DenyList.Len() != 0 {
+			t.Fatal("revoked too early")
+		}
+		for range 2 {
+			if err := s.Revoke(t.Context(), tokens[which], "web", "revoked", noon); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := s.Refresh(t.Context(), tokens[2], "web", noon.Add(3*time.Minute))
+		refuses(t, err, Ended)
+		g, err := s.Find(t.Context(), tokens[1])
+		if err != nil || g.RevokedFor != "revoked" || s.DenyList.Denied(Bearer{Family: g.ID}) != FamilyKind {
+			t.Errorf("the family is %+v, %v", g, err)
+		}
+	}
+}
+
+func TestOrderEndsWhatWasAndNotWhatComes(t *testing.T) {
+	for _, o := range []Order{
+		{Kind: UserKind, Project: "default", ID: "alice"},
+		{Kind: ClientKind, Project: "default", ID: "web"},
+		{Kind: ProjectKind, Project: "default"},
+	} {
+		s, _ := newService(t)
+		first := begin(t, s, opening())
+		elsewhere := opening()
+		elsewhere.Project = "other"
+		other := begin(t, s, elsewhere)
+		if n, err := s.RevokeAll(t.Context(), o, noon); n != 1 || err != nil {
+			t.Errorf("%v ended %d grants, %v; want 1", o.Kind, n, err)
+		}
+		if got := s.DenyList.Denied(familyOf(first.Grant)); got != o.Kind {
+			t.Errorf("a token from before is denied as %q", got)
+		}
+		_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon)
+		refuses(t, err, Ended)
+		after := begin(t, s, opening())
+		for name, i := range map[string]Issued{"after it": after, "another project": other, "refreshed after it": refresh(t, s, after.RefreshToken, time.Minute)} {
+			if got := s.DenyList.Denied(familyOf(i.Grant)); got != "" {
+				t.Errorf("%v: %s is denied as %q", o.Kind, name, got)
+			}
+		}
+	}
+}
+
+func TestOrderThatNamesNobodyIsRefused(t *testing.T) {
+	s, store := newService(t)
+	for _, o := range []Order{
+		{}, {Kind: UserKind, ID: "alice"}, {Kind: UserKind, Project: "p"}, {Kind: ClientKind, Project: "p"},
+		{Kind: ProjectKind}, {Kind: ProjectKind, Project: "p", ID: "x"}, {Kind: FamilyKind, Project: "p", ID: "x"},
+	} {
+		if _, err := s.RevokeAll(t.Context(), o, noon); err == nil {
+			t.Errorf("%+v was carried out", o)
+		}
+	}
+	if err := s.RevokeToken(t.Context(), "iss", "", noon, noon); err == nil || len(store.denials) > 0 {
+		t.Errorf("a token without jti: %v", err)
+	}
+}
+
+// An order between the check of the password and the beginning of the session wins.
+func TestOrderWhileSigningIn(t *testing.T) {
+	s, _ := newService(t)
+	o := opening()
+	var err error
+	if o.Epoch, err = s.Epoch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.RevokeAll(t.Context(), Order{Kind: UserKind, Project: "default", ID: "alice"}, noon); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Begin(t.Context(), o, noon)
+	refuses(t, err, NotAllowed)
+	begin(t, s, opening())
+}
+
+// An order while MayIssue still says yes wins over the refresh and over the sign-in.
+func TestOrderBehindTheBackOfMayIssue(t *testing.T) {
+	s, _ := newService(t)
+	first := begin(t, s, opening())
+	s.MayIssue = func(ctx context.Context, _ Grant) (bool, error) {
+		_, err := s.RevokeAll(ctx, Order{Kind: UserKind, Project: "default", ID: "alice"}, noon)
+		return true, err
+	}
+	_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon)
+	refuses(t, err, Ended)
+	_, err = s.Begin(t.Context(), opening(), noon)
+	refuses(t, err, NotAllowed)
+}
+
+func TestImpossibleLifetimesAreRefused(t *testing.T) {
+	s, _ := newService(t)
+	for word, change := range map[string]func(*Opening){
+		"refresh_token:":          func(o *Opening) { o.Idle = 0 },
+		"refresh_absolute:":       func(o *Opening) { o.Absolute = o.Idle - 1 },
+		"refresh_reuse_interval:": func(o *Opening) { o.Reuse = MaxReuse + 1 },
+	} {
+		o := opening()
+		change(&o)
+		if _, err := s.Begin(t.Context(), o, noon); err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("%s %v", word, err)
+		}
+	}
+}
+
+func TestWhatAClientSaysOfItselfIsBounded(t *testing.T) {
+	s, _ := newService(t)
+	o := opening()
+	o.Device, o.ClientIP = strings.Repeat("ä", 1000), "1.2.3.4\x00\xff"
+	i := begin(t, s, o)
+	if len(i.Grant.Device) > maxSeenText || i.Grant.ClientIP != "1.2.3.4" {
+		t.Errorf("kept %d bytes of the device and the address %q", len(i.Grant.Device), i.Grant.ClientIP)
+	}
+	o.Device = strings.Repeat("a", 255) + "ä"
+	if i := begin(t, s, o); i.Grant.Device != strings.Repeat("a", 255) {
+		t.Errorf("a character cut in two left %q", i.Grant.Device)
+	}
+}
+
+func TestTwoHundredRefreshesAtOnce(t *testing.T) {
+	s, _ := newService(t)
+	first := begin(t, s, opening())
+	var mu sync.Mutex
+	successors := map[string]int{}
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() {
+			i, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon)
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			successors[i.RefreshToken]++
+		})
+	}
+	all.Wait()
+	if len(successors) != 1 {
+		t.Errorf("%d successors, want 1", len(successors))
+	}
+}
