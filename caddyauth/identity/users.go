@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // ErrNoUser says that a directory has no user of that project and name.
@@ -27,6 +28,19 @@ type User struct {
 
 	// Claims are added to the user's tokens.
 	Claims map[string]any
+
+	// ID is the user's UUID in the store; empty for one who stands in no store.
+	ID string
+
+	// Declared users stand in the Caddyfile: the API does not change them.
+	Declared bool
+
+	// Version counts the changes in the store, from 1.
+	Version int64
+
+	// Created and Changed are when the store took the user and changed the row last; PasswordChanged is when the password became
+	// what it is, zero for a user who never had one.
+	Created, Changed, PasswordChanged time.Time
 }
 
 // Directory finds users.

@@ -10,27 +10,39 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/identity"
+	"github.com/caddyauth/gateway/caddyauth/sqlstore/pgtest"
 )
 
 // BenchmarkAttempt counts attempts to sign in, three buckets each, durably. `alone` is the baseline: the same writer with one
 // transaction in each commit.
 func BenchmarkAttempt(b *testing.B) {
+	arms := []struct {
+		name string
+		open func(b *testing.B) *Store
+	}{
+		{"sqlite-alone", func(b *testing.B) *Store { return sqliteWithLimit(b, 1) }},
+		{"sqlite", func(b *testing.B) *Store { return sqliteWithLimit(b, groupLimit) }},
+		{"postgres-socket", func(b *testing.B) *Store { return openAt(b, pgtest.Server(b).SocketURL(b)) }},
+		{"postgres-tcp", func(b *testing.B) *Store { return openAt(b, pgtest.Server(b).URL(b)) }},
+		{"postgres-tcp-40", func(b *testing.B) *Store { return openAt(b, pgtest.Server(b).URL(b, "pool_max_conns=40")) }},
+	}
 	for _, clients := range []int{1, 16, 64} {
-		for _, arm := range []struct {
-			name  string
-			limit int
-		}{{"alone", 1}, {"grouped", groupLimit}} {
+		for _, arm := range arms {
 			b.Run(fmt.Sprintf("%s/clients=%d", arm.name, clients), func(b *testing.B) {
-				benchmarkAttempt(b, clients, arm.limit)
+				benchmarkAttempt(b, arm.open(b), clients)
 			})
 		}
 	}
 }
 
-func benchmarkAttempt(b *testing.B, clients, limit int) {
+func sqliteWithLimit(b *testing.B, limit int) *Store {
 	s := openAt(b, filepath.Join(b.TempDir(), "auth.db"))
-	w := s.handles.Load().write
-	w.do(b.Context(), func(*tx) error { w.limit = limit; return nil })
+	w := s.opened.Load().database.(*sqliteDatabase).writer
+	w.do(b.Context(), func(tx) error { w.limit = limit; return nil })
+	return s
+}
+
+func benchmarkAttempt(b *testing.B, s *Store, clients int) {
 	var next atomic.Int64
 	took := make([]time.Duration, b.N)
 	b.ResetTimer()
@@ -51,7 +63,7 @@ func benchmarkAttempt(b *testing.B, clients, limit int) {
 	all.Wait()
 	b.StopTimer()
 	var rows int
-	if _, err := one(b.Context(), s.handles.Load().read, `SELECT count(*) FROM throttle`, nil, &rows); err != nil || rows != b.N+2*min(b.N, 1000) {
+	if _, err := one(b.Context(), s.opened.Load(), `SELECT count(*) FROM throttle`, nil, &rows); err != nil || rows != b.N+2*min(b.N, 1000) {
 		b.Fatalf("%d rows after %d attempts (%v)", rows, b.N, err)
 	}
 	slices.Sort(took)
@@ -70,13 +82,17 @@ func attemptOf(i int64) []identity.Bucket {
 
 // BenchmarkKnownPair is what each sign-in reads.
 func BenchmarkKnownPair(b *testing.B) {
-	s := openAt(b, filepath.Join(b.TempDir(), "auth.db"))
-	if err := s.RememberPair(b.Context(), "pair", noon.Add(time.Hour)); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if known, err := s.KnownPair(b.Context(), "pair", noon); !known || err != nil {
-			b.Fatal(known, err)
-		}
+	for _, e := range engines {
+		b.Run(e.name, func(b *testing.B) {
+			s := e.fresh(b)()
+			if err := s.RememberPair(b.Context(), "pair", noon.Add(time.Hour)); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if known, err := s.KnownPair(b.Context(), "pair", noon); !known || err != nil {
+					b.Fatal(known, err)
+				}
+			}
+		})
 	}
 }

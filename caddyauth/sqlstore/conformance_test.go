@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/identity"
 	"github.com/caddyauth/gateway/caddyauth/keyring"
+	"github.com/caddyauth/gateway/caddyauth/sqlstore/pgtest"
 )
 
 // The conformance suite: what every engine must do. A test gets a way to open one new, empty database; each call is another
@@ -26,11 +27,17 @@ type engine struct {
 
 var engines = []engine{
 	{"sqlite", freshSQLite},
+	{"postgres", freshPostgres},
 }
 
 func freshSQLite(t testing.TB) func() *Store {
 	path := filepath.Join(t.TempDir(), "auth.db")
 	return func() *Store { return openAt(t, path) }
+}
+
+func freshPostgres(t testing.TB) func() *Store {
+	url := pgtest.Server(t).URL(t)
+	return func() *Store { return openAt(t, url) }
 }
 
 func onEachEngine(t *testing.T, test func(t *testing.T, open func() *Store)) {

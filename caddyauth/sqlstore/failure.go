@@ -38,9 +38,12 @@ var passing = map[int]string{
 }
 
 // failure turns an error of the database into one that may be logged: its own text can show statements and values, so that
-// only the result code is taken over.
+// only the code is taken over. What comes from PostgreSQL was worded before (serverFailure), and stays as it is.
 func failure(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, ErrUnavailable) || isError[worded](err) {
+		return err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	code := resultCode(err)
@@ -50,7 +53,17 @@ func failure(err error) error {
 	if code == 0 {
 		return fmt.Errorf("%w: the connection failed", ErrUnavailable)
 	}
-	return fmt.Errorf("the store refused a statement (SQLite result %d)", code)
+	return worded(fmt.Sprintf("the store refused a statement (SQLite result %d)", code))
+}
+
+// worded is a refusal that was put into our words.
+type worded string
+
+func (w worded) Error() string { return string(w) }
+
+func isError[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // resultCode is the extended result of SQLite in err, or 0.

@@ -11,7 +11,7 @@ var _ keyring.Store = (*Store)(nil)
 
 // Keys returns all records, oldest first; none is not an error.
 func (s *Store) Keys(ctx context.Context) ([]keyring.Record, error) {
-	db, err := s.reader()
+	db, err := s.database()
 	if err != nil {
 		return nil, err
 	}
@@ -21,7 +21,7 @@ func (s *Store) Keys(ctx context.Context) ([]keyring.Record, error) {
 // AddFirstKey stores rec if and only if there is no key yet, and returns what stands afterwards, oldest first.
 func (s *Store) AddFirstKey(ctx context.Context, rec keyring.Record) ([]keyring.Record, error) {
 	var standing []keyring.Record
-	err := s.write(ctx, func(t *tx) (err error) {
+	err := s.write(ctx, func(t tx) (err error) {
 		// Holding this row makes everybody else who wants to be first wait until the end of the transaction.
 		if _, err := t.exec(`UPDATE meta SET value = value WHERE name = 'schema'`); err != nil {
 			return err
@@ -46,11 +46,10 @@ func (s *Store) AddFirstKey(ctx context.Context, rec keyring.Record) ([]keyring.
 // taken: it holds the schema version.
 func (s *Store) SetMetaOnce(ctx context.Context, name, value string) (string, error) {
 	var standing string
-	err := s.write(ctx, func(t *tx) error {
-		if _, err := t.exec(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name, value); err != nil {
-			return err
-		}
-		_, err := one(ctx, t, `SELECT value FROM meta WHERE name = $1`, []any{name}, &standing)
+	err := s.writeOne(ctx, func(t tx) error {
+		// An update which changes nothing returns what stands, also what another transaction has only just written.
+		_, err := one(ctx, t, `INSERT INTO meta (name, value) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET value = meta.value RETURNING value`, []any{name, value}, &standing)
 		return err
 	})
 	if err != nil {
@@ -60,7 +59,7 @@ func (s *Store) SetMetaOnce(ctx context.Context, name, value string) (string, er
 }
 
 func keys(ctx context.Context, q querier) ([]keyring.Record, error) {
-	rows, err := q.QueryContext(ctx, `SELECT id, algorithm, created, sealed FROM key ORDER BY created, id`)
+	rows, err := q.query(ctx, `SELECT id, algorithm, created, sealed FROM key ORDER BY created, id`)
 	if err != nil {
 		return nil, failure(err)
 	}

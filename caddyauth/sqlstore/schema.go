@@ -28,11 +28,12 @@ func migrationNames() []string {
 	return names
 }
 
-// schemaVersion is the version which the database has, 0 when it has none, and its number of tables.
-func schemaVersion(ctx context.Context, q querier) (version, tables int, err error) {
+// schemaVersion is the version which the database has, 0 when it has none, and its number of tables, which the query `listing`
+// names.
+func schemaVersion(ctx context.Context, q querier, listing string) (version, tables int, err error) {
 	var meta int
 	if _, err := one(ctx, q, `SELECT count(*), coalesce(sum(CASE WHEN name = 'meta' THEN 1 ELSE 0 END), 0)
-		FROM sqlite_master WHERE type = 'table'`, nil, &tables, &meta); err != nil || meta == 0 {
+		FROM (`+listing+`) AS listing`, nil, &tables, &meta); err != nil || meta == 0 {
 		return 0, tables, err
 	}
 	var value string
@@ -45,6 +46,19 @@ func schemaVersion(ctx context.Context, q querier) (version, tables int, err err
 	return version, tables, nil
 }
 
+// recognise returns the schema version, 0 of an empty database, and refuses a database which holds something other than our
+// tables in a version we know.
+func recognise(ctx context.Context, q querier, listing string) (int, error) {
+	version, tables, err := schemaVersion(ctx, q, listing)
+	switch {
+	case err != nil:
+		return 0, err
+	case version == 0 && tables > 0:
+		return 0, fmt.Errorf("the database belongs to something else: it has %d tables and no schema version", tables)
+	}
+	return version, checkVersion(version)
+}
+
 // checkVersion refuses a database which a newer release has changed.
 func checkVersion(version int) error {
 	if known := len(migrationNames()); version > known {
@@ -53,15 +67,14 @@ func checkVersion(version int) error {
 	return nil
 }
 
+// migrateSQLite is migrate behind the lock for writing, which every transaction of SQLite takes.
+func migrateSQLite(t tx) error { return migrate(t, sqliteTables) }
+
 // migrate brings the schema to this release's version in one transaction; a second process which waited for it finds nothing
 // left to do.
-func migrate(t *tx) error {
-	ctx := context.Background()
-	version, _, err := schemaVersion(ctx, t)
+func migrate(t tx, listing string) error {
+	version, err := recognise(context.Background(), t, listing)
 	if err != nil {
-		return err
-	}
-	if err := checkVersion(version); err != nil {
 		return err
 	}
 	names := migrationNames()
@@ -84,7 +97,7 @@ func migrate(t *tx) error {
 
 // one scans the first row of a query into the targets and reports whether there was one.
 func one(ctx context.Context, q querier, query string, args []any, into ...any) (bool, error) {
-	rows, err := q.QueryContext(ctx, query, args...)
+	rows, err := q.query(ctx, query, args...)
 	if resultCode(err)&0xff == sqlite3.SQLITE_NOTADB {
 		return false, fmt.Errorf("%w: %w", ErrUnavailable, errNotDatabase)
 	}

@@ -2,137 +2,202 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // Store is one database. It may be shared by several configurations and used by many goroutines; nothing is read, created
 // or written before Open or OpenReadOnly.
 type Store struct {
-	path string        // absolute
-	busy time.Duration // how long to wait for the lock of another process
+	source source
+	woken  chan struct{}
 
-	mu      sync.Mutex // one opening or closing at a time
-	handles atomic.Pointer[handles]
+	mu     sync.Mutex // one opening or closing at a time
+	opened atomic.Pointer[opened]
 }
 
-// handles are the connections of an open store.
-type handles struct {
-	read  *sql.DB
-	write *writer // nil: opened for reading only
+// opened holds the interface, as an atomic pointer cannot.
+type opened struct{ database }
+
+// source is where a database is.
+type source interface {
+	openForWriting(ctx context.Context) (database, error)
+	openForReading(ctx context.Context) (database, error)
 }
 
-// querier runs a query on a reader or inside a transaction.
+// database is an open database of one engine.
+type database interface {
+	querier
+	// write runs verb in a transaction; see Store.write.
+	write(ctx context.Context, verb func(tx) error) error
+	// writeOne runs verb, which is one statement; see Store.writeOne.
+	writeOne(ctx context.Context, verb func(tx) error) error
+	// skipLocked ends a SELECT that passes over the rows which somebody else holds.
+	skipLocked() string
+	writable() bool
+	ping(ctx context.Context) error
+	close() error
+}
+
+// querier runs a query outside or inside a transaction.
 type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	query(ctx context.Context, text string, args ...any) (rows, error)
 }
 
-// New makes a store of a URL in any form which Canonical knows, and touches nothing.
+// rows are the answer to a query. They are closed by whoever asked, and may be closed twice.
+type rows interface {
+	Next() bool
+	Scan(into ...any) error
+	Err() error
+	Close() error
+}
+
+// tx is what a verb writes through. Inside it a statement does not end with the caller's context. A verb to which the database
+// answered with an error returns that error: on PostgreSQL the transaction is lost.
+type tx interface {
+	querier
+	// exec runs a statement and returns the number of rows it changed.
+	exec(text string, args ...any) (int64, error)
+	// each runs a statement once for each list of arguments, in order and in one round trip, and returns the numbers of rows.
+	each(text string, lists ...[]any) ([]int64, error)
+	// script runs several statements without arguments.
+	script(text string) error
+	// wake makes the commit wake every node (Store.Wake). In writeOne it is called before the statement.
+	wake()
+}
+
+// New makes a store of a URL in any form which Canonical knows, and touches nothing but the certificate and password files which
+// a PostgreSQL URL or the environment names.
 func New(rawURL string) (*Store, error) {
+	s := &Store{woken: make(chan struct{}, 1)}
+	if isPostgres(rawURL) {
+		server, err := parsePostgres(rawURL)
+		if err != nil {
+			return nil, err
+		}
+		server.woken = s.wake
+		s.source = server
+		return s, nil
+	}
 	path, err := filePath(rawURL)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{path: path, busy: 5 * time.Second}, nil
+	s.source = &sqliteFile{path: path, busy: busyTimeout, woken: s.wake}
+	return s, nil
 }
 
-// Open creates the file (0600) and its folder (0700) where they are missing, brings the schema up to date and starts the
-// writer. On an open store it does nothing; on one opened for reading only it opens for writing. Several calls at once, and
-// several processes, do no harm. After an error the store is closed and Open may be called again; a schema which is too new
-// and a file which holds something else are refused without ErrUnavailable, as waiting does not help.
+// Open brings the schema up to date and makes the store ready for writing. Of SQLite it creates the file (0600) and its folder
+// (0700) where they are missing. On an open store it does nothing; on one opened for reading only it opens for writing. Several
+// calls at once, and several processes, do no harm: one migrates, the others wait for it. After an error the store is closed and
+// Open may be called again. A database that cannot be reached gives ErrUnavailable within `connect_timeout` for each host; a
+// schema which is too new and a database which holds something else are refused without ErrUnavailable, as waiting does not help.
 func (s *Store) Open(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.handles.Load()
-	if old != nil && old.write != nil {
+	old := s.opened.Load()
+	if old != nil && old.writable() {
 		return nil
 	}
 	// The reader's end must come first: within one process SQLite shares the log's index among all connections, and
 	// would hand the reader's read-only one to the writer.
-	s.handles.Store(nil)
-	old.close()
-	h, err := s.openForWriting(ctx)
-	if err != nil {
-		return err
-	}
-	s.handles.Store(h)
-	return nil
+	s.opened.Store(nil)
+	old.end()
+	return s.keep(s.source.openForWriting(ctx))
 }
 
-// OpenReadOnly opens what there is without writing: no file and no folder is created, changed or left behind, also beside a
-// running writer. A missing or empty file is an empty store. On an open store it does nothing. Verbs which write are refused
-// until Open. It is meant for looking once: when nobody had the database open, what another process writes to it later is
-// not seen.
+// OpenReadOnly opens what there is without writing or migrating: no file and no folder is created, changed or left behind, also
+// beside a running writer, and on PostgreSQL every transaction is read-only. A missing or empty database is an empty store. On an
+// open store it does nothing. Verbs which write are refused until Open. It is meant for looking once: what another process writes
+// to a SQLite file later, or to a database that was empty, may not be seen.
 func (s *Store) OpenReadOnly(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.handles.Load() != nil {
+	if s.opened.Load() != nil {
 		return nil
 	}
-	h, err := s.openForReading(ctx)
+	return s.keep(s.source.openForReading(ctx))
+}
+
+func (s *Store) keep(db database, err error) error {
 	if err != nil {
 		return err
 	}
-	s.handles.Store(h)
+	s.opened.Store(&opened{db})
 	return nil
 }
 
-// Close answers the transactions which have begun, refuses the others with ErrUnavailable, and ends the writer and all
+// Close answers the transactions which have begun, refuses the others with ErrUnavailable, and ends all goroutines and
 // connections before it returns. On a store which is not open it does nothing. A closed store may be opened again.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.handles.Swap(nil).close()
+	return s.opened.Swap(nil).end()
 }
 
-// close ends the writer last: the last connection is the one that takes the log into the database.
-func (h *handles) close() error {
-	if h == nil {
+func (o *opened) end() error {
+	if o == nil {
 		return nil
 	}
-	err := h.read.Close()
-	if h.write != nil {
-		err = errors.Join(err, h.write.close())
-	}
-	return failure(err)
+	return o.close()
 }
 
-// Ping asks whether the store can be read and, unless it is opened for reading only, whether it can be locked for writing.
+// Shared reports whether several nodes can use the store at once, as PostgreSQL's can be.
+func (s *Store) Shared() bool {
+	_, shared := s.source.(*postgresServer)
+	return shared
+}
+
+// Ping asks whether the store can be read and, unless it is opened for reading only, whether it can be written: on SQLite it
+// takes the lock, on PostgreSQL it asks whether the server takes writes (a standby does not).
 func (s *Store) Ping(ctx context.Context) error {
-	db, err := s.reader()
+	db, err := s.database()
 	if err != nil {
 		return err
 	}
-	if _, _, err := schemaVersion(ctx, db); err != nil {
-		return err
-	}
-	if err := s.write(ctx, func(*tx) error { return nil }); err != errReadOnly {
-		return err
-	}
-	return nil
+	return db.ping(ctx)
 }
 
-// reader is where verbs that only read ask.
-func (s *Store) reader() (querier, error) {
-	h := s.handles.Load()
-	if h == nil {
-		return nil, errNotOpen
+// Wake returns the channel, the same one always, which gets a token after a node, this one included, has committed something
+// which every node should soon know. Tokens do not add up: one that nobody has taken stands for all that followed, so one
+// goroutine reads and then looks into the store itself. On SQLite only this process can give one. On PostgreSQL a token also
+// comes each time the connection that listens is made anew, as messages may have been missed; while it cannot be made none
+// comes, so that a poll must suffice without it. A store opened for reading only gives none.
+func (s *Store) Wake() <-chan struct{} { return s.woken }
+
+func (s *Store) wake() {
+	select {
+	case s.woken <- struct{}{}:
+	default:
 	}
-	return h.read, nil
+}
+
+// database is where every verb begins.
+func (s *Store) database() (database, error) {
+	if db := s.opened.Load(); db != nil {
+		return db.database, nil
+	}
+	return nil, errNotOpen
 }
 
 // write runs verb in a transaction of its own: what it did is durable when write returns nil, and undone otherwise. An error
-// of verb is returned as it is. When ctx ends before verb began, verb does not run; once begun it is waited for.
-func (s *Store) write(ctx context.Context, verb func(*tx) error) error {
-	h := s.handles.Load()
-	switch {
-	case h == nil:
-		return errNotOpen
-	case h.write == nil:
-		return errReadOnly
+// of verb is returned as it is. When ctx ends before verb began, verb does not run; once begun it is waited for, within bounds.
+// verb may run several times, when the database undid it for the sake of another transaction (serialization, deadlock), so
+// that it sets its results anew each time. An ErrUnavailable may leave open whether the commit took place.
+func (s *Store) write(ctx context.Context, verb func(tx) error) error {
+	db, err := s.database()
+	if err != nil {
+		return err
 	}
-	return h.write.do(ctx, verb)
+	return db.write(ctx, verb)
+}
+
+// writeOne is write for a verb which calls the database once (exec, query or each): on PostgreSQL one round trip, without BEGIN
+// and COMMIT. An error which verb returns after that call undoes nothing.
+func (s *Store) writeOne(ctx context.Context, verb func(tx) error) error {
+	db, err := s.database()
+	if err != nil {
+		return err
+	}
+	return db.writeOne(ctx, verb)
 }

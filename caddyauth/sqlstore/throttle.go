@@ -42,18 +42,11 @@ func (s *Store) TakeAttempts(ctx context.Context, buckets []identity.Bucket, now
 	// Rows are locked in one order, so that two callers never wait for each other.
 	buckets = slices.SortedFunc(slices.Values(buckets), func(a, b identity.Bucket) int { return cmp.Compare(a.Key, b.Key) })
 	var wait time.Duration
-	err := s.write(ctx, func(t *tx) error {
-		for _, b := range buckets {
-			w, err := countIn(ctx, t, b, now.UnixMilli())
-			if err != nil {
-				return err
-			}
-			wait = max(wait, w)
-		}
-		if wait > 0 {
+	err := s.write(ctx, func(t tx) (err error) {
+		if wait, err = countIn(ctx, t, buckets, now.UnixMilli()); err == nil && wait > 0 {
 			return errFull
 		}
-		return nil
+		return err
 	})
 	if err != nil && err != errFull {
 		return 0, err
@@ -61,37 +54,52 @@ func (s *Store) TakeAttempts(ctx context.Context, buckets []identity.Bucket, now
 	return wait, nil
 }
 
-// countIn counts one attempt in b, or returns how long b stays full.
-func countIn(ctx context.Context, t *tx, b identity.Bucket, now int64) (time.Duration, error) {
-	every := b.Every.Milliseconds()
-	latest := now + int64(b.Burst-1)*every
-	sane := latest + every + clockSlack.Milliseconds()
-	changed, err := t.exec(countAttempt, b.Key, now+every, now, latest, every, sane)
-	if err != nil || changed > 0 {
+// countIn counts one attempt in each bucket which has room, and returns how long the fullest of the others stays full.
+func countIn(ctx context.Context, t tx, buckets []identity.Bucket, now int64) (time.Duration, error) {
+	lists := make([][]any, len(buckets))
+	for i, b := range buckets {
+		every, latest := b.Every.Milliseconds(), latestWithRoom(b, now)
+		lists[i] = []any{b.Key, now + every, now, latest, every, latest + every + clockSlack.Milliseconds()}
+	}
+	counted, err := t.each(countAttempt, lists...)
+	if err != nil {
 		return 0, err
 	}
-	tat := latest + every
-	if _, err := one(ctx, t, `SELECT tat FROM throttle WHERE key = $1`, []any{b.Key}, &tat); err != nil {
-		return 0, err
+	var wait int64
+	for i, b := range buckets {
+		if counted[i] > 0 {
+			continue
+		}
+		latest := latestWithRoom(b, now)
+		tat := latest + b.Every.Milliseconds()
+		if _, err := one(ctx, t, `SELECT tat FROM throttle WHERE key = $1`, []any{b.Key}, &tat); err != nil {
+			return 0, err
+		}
+		wait = max(wait, tat-latest)
 	}
-	return time.Duration(tat-latest) * time.Millisecond, nil
+	return time.Duration(wait) * time.Millisecond, nil
+}
+
+// latestWithRoom is the latest theoretical arrival time at which b has room for one more attempt at now.
+func latestWithRoom(b identity.Bucket, now int64) int64 {
+	return now + int64(b.Burst-1)*b.Every.Milliseconds()
 }
 
 // ForgiveAttempts empties the buckets of these keys; one which does not exist is empty already.
 func (s *Store) ForgiveAttempts(ctx context.Context, keys []string) error {
-	return s.write(ctx, func(t *tx) error {
-		for _, key := range slices.Sorted(slices.Values(keys)) {
-			if _, err := t.exec(`DELETE FROM throttle WHERE key = $1`, key); err != nil {
-				return err
-			}
-		}
-		return nil
+	var lists [][]any
+	for _, key := range slices.Sorted(slices.Values(keys)) {
+		lists = append(lists, []any{key})
+	}
+	return s.writeOne(ctx, func(t tx) error {
+		_, err := t.each(`DELETE FROM throttle WHERE key = $1`, lists...)
+		return err
 	})
 }
 
 // RememberPair makes KnownPair say yes to key before until. An earlier end never replaces a later one.
 func (s *Store) RememberPair(ctx context.Context, key string, until time.Time) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.writeOne(ctx, func(t tx) error {
 		_, err := t.exec(`INSERT INTO throttle (key, tat) VALUES ($1, $2)
 			ON CONFLICT (key) DO UPDATE SET tat = excluded.tat WHERE throttle.tat < excluded.tat`, key, until.UnixMilli())
 		return err
@@ -100,7 +108,7 @@ func (s *Store) RememberPair(ctx context.Context, key string, until time.Time) e
 
 // KnownPair reports whether key is remembered at now.
 func (s *Store) KnownPair(ctx context.Context, key string, now time.Time) (bool, error) {
-	db, err := s.reader()
+	db, err := s.database()
 	if err != nil {
 		return false, err
 	}
@@ -111,10 +119,15 @@ func (s *Store) KnownPair(ctx context.Context, key string, now time.Time) (bool,
 // DeleteIdleAttempts deletes at most n rows which mean nothing any more at now, oldest first, and returns how many it deleted:
 // fewer than n when none is left.
 func (s *Store) DeleteIdleAttempts(ctx context.Context, now time.Time, n int) (int, error) {
+	db, err := s.database()
+	if err != nil {
+		return 0, err
+	}
 	var deleted int64
-	err := s.write(ctx, func(t *tx) (err error) {
-		deleted, err = t.exec(`DELETE FROM throttle WHERE tat <= $1
-			AND key IN (SELECT key FROM throttle WHERE tat <= $1 ORDER BY tat LIMIT $2)`, now.UnixMilli(), n)
+	err = db.writeOne(ctx, func(t tx) (err error) {
+		// A row which somebody holds is in use again, or the janitor of another node has it.
+		deleted, err = t.exec(`WITH idle AS MATERIALIZED (SELECT key FROM throttle WHERE tat <= $1 ORDER BY tat LIMIT $2`+db.skipLocked()+`)
+			DELETE FROM throttle WHERE tat <= $1 AND key IN (SELECT key FROM idle)`, now.UnixMilli(), n)
 		return err
 	})
 	if err != nil {

@@ -10,14 +10,23 @@ import (
 )
 
 // forms is the end of the sentences which refuse a store URL.
-const forms = "write sqlite:///absolute/path.db, sqlite:relative/path.db or a file path"
+const forms = "write sqlite:///absolute/path.db, sqlite:relative/path.db, a file path or postgres://user:password@host:port/database"
 
 var urlScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
-// Canonical returns the one spelling of a store URL, sqlite:///absolute/path.db, in which two spellings of the same file are
-// equal (symbolic links are not followed). It reads the working directory for relative paths and touches nothing else. An
-// error names the scheme at most, because a URL may hold a password.
+// Canonical returns the one spelling of a store URL in which two spellings of the same database are equal: sqlite:///absolute/path.db
+// (symbolic links are not followed), or postgres:// with user, database, host, port and options in one order, defaults and what the
+// environment adds filled in. A fingerprint with a key of this process stands for the password in it, so that it is the name of a
+// database and no URL to connect with. It reads the working directory for relative paths, and the files which a PostgreSQL URL
+// names, and touches nothing else. An error names the scheme or an option at most, because a URL may hold a password.
 func Canonical(rawURL string) (string, error) {
+	if isPostgres(rawURL) {
+		server, err := parsePostgres(rawURL)
+		if err != nil {
+			return "", err
+		}
+		return server.canonical, nil
+	}
 	path, err := filePath(rawURL)
 	if err != nil {
 		return "", err
@@ -56,13 +65,10 @@ func filePath(rawURL string) (string, error) {
 }
 
 func checkScheme(scheme string) error {
-	switch scheme {
-	case "sqlite:":
-		return nil
-	case "postgres:", "postgresql:":
-		return errors.New("store: PostgreSQL is not supported by this release, which keeps its state in SQLite; " + forms)
+	if scheme != "sqlite:" {
+		return fmt.Errorf("store: unknown scheme %q; %s", scheme, forms)
 	}
-	return fmt.Errorf("store: unknown scheme %q; %s", scheme, forms)
+	return nil
 }
 
 // sqlitePath reads what follows `sqlite:`.

@@ -19,27 +19,29 @@ type writer struct {
 	quit  chan struct{}
 	done  chan struct{}
 	limit int
+	woken func() // called after a commit which wakes
 
-	tx    *tx    // nil: to be connected
-	group []*job // reused
+	tx    *sqliteTx // nil: to be connected
+	group []*job    // reused
 }
 
 // job is one transaction: verb is its content, err its verdict once answered is closed.
 type job struct {
 	ctx      context.Context
-	verb     func(*tx) error
+	verb     func(tx) error
+	wakes    bool
 	err      error
 	answered chan struct{}
 }
 
-func startWriter(db *sql.DB) *writer {
-	w := &writer{db: db, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}), limit: groupLimit}
+func startWriter(db *sql.DB, woken func()) *writer {
+	w := &writer{db: db, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}), limit: groupLimit, woken: woken}
 	go w.run()
 	return w
 }
 
 // do runs verb and returns after the commit it was part of.
-func (w *writer) do(ctx context.Context, verb func(*tx) error) error {
+func (w *writer) do(ctx context.Context, verb func(tx) error) error {
 	j := &job{ctx: ctx, verb: verb, answered: make(chan struct{})}
 	select {
 	case w.jobs <- j:
@@ -105,6 +107,9 @@ func (w *writer) commit() {
 		w.disconnect() // undoes what is open; a fresh connection is how a full disk or a read-only file is got over
 	}
 	for i, j := range w.group {
+		if j.wakes && j.err == nil {
+			w.woken()
+		}
 		close(j.answered)
 		w.group[i] = nil
 	}
@@ -136,11 +141,13 @@ func (w *writer) attempt(j *job) error {
 	if _, err := w.tx.exec("SAVEPOINT job"); err != nil {
 		return err
 	}
+	w.tx.wakes = false
 	if j.err = j.verb(w.tx); j.err != nil {
 		if _, err := w.tx.exec("ROLLBACK TO job"); err != nil {
 			return lost(j.err, err)
 		}
 	}
+	j.wakes = w.tx.wakes
 	_, err := w.tx.exec("RELEASE job")
 	return err
 }
@@ -161,7 +168,7 @@ func (w *writer) connect() error {
 	if err != nil {
 		return failure(err)
 	}
-	w.tx = &tx{conn: conn}
+	w.tx = &sqliteTx{conn: conn}
 	return nil
 }
 
@@ -172,24 +179,44 @@ func (w *writer) disconnect() {
 	}
 }
 
-// tx is a transaction on the writer's connection, and keeps that connection's prepared statements. Statements run without the
+// sqliteTx is a transaction on the writer's connection, and keeps that connection's prepared statements. Statements run without the
 // caller's context: interrupting one would make SQLite roll back all transactions of the group.
-type tx struct {
+type sqliteTx struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
+	wakes    bool
 }
 
-// QueryContext runs a query inside the transaction; it does not heed the end of ctx.
-func (t *tx) QueryContext(_ context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, err := t.prepare(query)
+// wake makes the commit wake whoever reads Store.Wake.
+func (t *sqliteTx) wake() { t.wakes = true }
+
+// query runs a query inside the transaction; it does not heed the end of ctx.
+func (t *sqliteTx) query(_ context.Context, text string, args ...any) (rows, error) {
+	stmt, err := t.prepare(text)
 	if err != nil {
 		return nil, err
 	}
-	return stmt.QueryContext(context.Background(), args...)
+	found, err := stmt.QueryContext(context.Background(), args...)
+	if err != nil {
+		return nil, err // not a nil *sql.Rows in an interface
+	}
+	return found, nil
+}
+
+// each runs a statement once for each list of arguments, up to the first error.
+func (t *sqliteTx) each(text string, lists ...[]any) ([]int64, error) {
+	changed := make([]int64, len(lists))
+	for i, args := range lists {
+		var err error
+		if changed[i], err = t.exec(text, args...); err != nil {
+			return nil, err
+		}
+	}
+	return changed, nil
 }
 
 // exec runs a statement inside the transaction and returns the number of rows it changed.
-func (t *tx) exec(query string, args ...any) (int64, error) {
+func (t *sqliteTx) exec(query string, args ...any) (int64, error) {
 	stmt, err := t.prepare(query)
 	if err != nil {
 		return 0, failure(err)
@@ -203,13 +230,13 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 }
 
 // script runs several statements without arguments.
-func (t *tx) script(text string) error {
+func (t *sqliteTx) script(text string) error {
 	_, err := t.conn.ExecContext(context.Background(), text)
 	return failure(err)
 }
 
 // prepare keeps every statement: their texts are constants of this package.
-func (t *tx) prepare(query string) (*sql.Stmt, error) {
+func (t *sqliteTx) prepare(query string) (*sql.Stmt, error) {
 	if stmt := t.prepared[query]; stmt != nil {
 		return stmt, nil
 	}
@@ -225,7 +252,7 @@ func (t *tx) prepare(query string) (*sql.Stmt, error) {
 }
 
 // discard closes the connection itself instead of handing it back to the pool. Errors mean that it is closed already.
-func (t *tx) discard() {
+func (t *sqliteTx) discard() {
 	for _, stmt := range t.prepared {
 		stmt.Close()
 	}

@@ -11,14 +11,14 @@ import (
 )
 
 // commitTogether runs the verbs as one group on a writer without a goroutine, and returns their verdicts.
-func commitTogether(t *testing.T, s *Store, verbs ...func(*tx) error) []error {
+func commitTogether(t *testing.T, s *Store, verbs ...func(tx) error) []error {
 	t.Helper()
-	db, err := s.connect("mode", "rw", "_foreign_keys", "1")
+	db, err := s.source.(*sqliteFile).connect("mode", "rw", "_foreign_keys", "1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	w := &writer{db: db}
+	w := &writer{db: db, woken: s.wake}
 	defer w.disconnect()
 	jobs := make([]*job, len(verbs))
 	for i, verb := range verbs {
@@ -34,8 +34,8 @@ func commitTogether(t *testing.T, s *Store, verbs ...func(*tx) error) []error {
 	return verdicts
 }
 
-func put(name string) func(*tx) error {
-	return func(x *tx) error {
+func put(name string) func(tx) error {
+	return func(x tx) error {
 		_, err := x.exec(`INSERT INTO meta (name, value) VALUES ($1, 'canary')`, name)
 		return err
 	}
@@ -43,7 +43,7 @@ func put(name string) func(*tx) error {
 
 func stands(t *testing.T, s *Store, name string) bool {
 	t.Helper()
-	db, err := s.reader()
+	db, err := s.database()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +59,8 @@ func TestFailedTransactionRollsBackAlone(t *testing.T) {
 	refusal := errors.New("refused by the verb")
 	verdicts := commitTogether(t, s,
 		put("a"),
-		func(x *tx) error { return errors.Join(put("b")(x), refusal) },
-		func(x *tx) error { return errors.Join(put("c")(x), put("c")(x)) }, // breaks the primary key
+		func(x tx) error { return errors.Join(put("b")(x), refusal) },
+		func(x tx) error { return errors.Join(put("c")(x), put("c")(x)) }, // breaks the primary key
 		put("d"),
 	)
 	for i, want := range []bool{true, false, false, true} {
@@ -84,8 +84,8 @@ func TestFailedCommitIsTheVerdictOfAll(t *testing.T) {
 	refusal := errors.New("refused because of what a sibling wrote")
 	verdicts := commitTogether(t, s,
 		put("a"),
-		func(*tx) error { return refusal },
-		func(x *tx) error { return x.script(`INSERT INTO child (id) VALUES ('nobody')`) }, // found wrong by the commit
+		func(tx) error { return refusal },
+		func(x tx) error { return x.script(`INSERT INTO child (id) VALUES ('nobody')`) }, // found wrong by the commit
 	)
 	for i, verdict := range verdicts {
 		if verdict == nil || errors.Is(verdict, refusal) {
@@ -105,7 +105,7 @@ func TestTransactionLostInTheMiddleIsTheVerdictOfAll(t *testing.T) {
 	diskFull := fmt.Errorf("%w: the disk is full", ErrUnavailable)
 	verdicts := commitTogether(t, s,
 		put("a"),
-		func(x *tx) error { return errors.Join(x.script("ROLLBACK"), diskFull) }, // as SQLite itself may do it
+		func(x tx) error { return errors.Join(x.script("ROLLBACK"), diskFull) }, // as SQLite itself may do it
 		put("b"),
 	)
 	for i, verdict := range verdicts {
@@ -122,9 +122,9 @@ func TestEndedContextInAGroupIsSkipped(t *testing.T) {
 	s := openAt(t, filepath.Join(t.TempDir(), "auth.db"))
 	ctx, cancel := context.WithCancel(t.Context())
 	verdicts := commitTogether(t, s,
-		func(x *tx) error { cancel(); return put("a")(x) },
-		func(x *tx) error {
-			return (&writer{tx: x}).attempt(&job{ctx: ctx, verb: put("b")})
+		func(x tx) error { cancel(); return put("a")(x) },
+		func(x tx) error {
+			return (&writer{tx: x.(*sqliteTx)}).attempt(&job{ctx: ctx, verb: put("b")})
 		},
 	)
 	if err := errors.Join(verdicts...); err != nil || !stands(t, s, "a") || stands(t, s, "b") {

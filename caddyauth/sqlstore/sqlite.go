@@ -18,8 +18,72 @@ import (
 // readers is the number of connections for reading: reads are short, and a second core is all they can use beside a writer.
 const readers = 4
 
+// busyTimeout is how long to wait for another process, which holds the lock for one commit.
+const busyTimeout = 5 * time.Second
+
+// sqliteTables lists the tables of a SQLite database.
+const sqliteTables = `SELECT name FROM sqlite_master WHERE type = 'table'`
+
+// sqliteFile is where a SQLite database lies.
+type sqliteFile struct {
+	path  string        // absolute
+	busy  time.Duration // how long to wait for the lock of another process
+	woken func()
+}
+
+// sqliteDatabase is an open SQLite database.
+type sqliteDatabase struct {
+	read   *sql.DB
+	writer *writer // nil: opened for reading only
+}
+
+func (d *sqliteDatabase) query(ctx context.Context, text string, args ...any) (rows, error) {
+	found, err := d.read.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err // not a nil *sql.Rows in an interface
+	}
+	return found, nil
+}
+
+func (d *sqliteDatabase) write(ctx context.Context, verb func(tx) error) error {
+	if d.writer == nil {
+		return errReadOnly
+	}
+	return d.writer.do(ctx, verb)
+}
+
+// writeOne gains nothing over write: there is no round trip to save, and the commit is shared either way.
+func (d *sqliteDatabase) writeOne(ctx context.Context, verb func(tx) error) error {
+	return d.write(ctx, verb)
+}
+
+// skipLocked is nothing, as there is no row that somebody else holds.
+func (d *sqliteDatabase) skipLocked() string { return "" }
+
+func (d *sqliteDatabase) writable() bool { return d.writer != nil }
+
+// ping reads, and takes the lock for writing unless it may not write.
+func (d *sqliteDatabase) ping(ctx context.Context) error {
+	if _, _, err := schemaVersion(ctx, d, sqliteTables); err != nil {
+		return err
+	}
+	if d.writer == nil {
+		return nil
+	}
+	return d.write(ctx, func(tx) error { return nil })
+}
+
+// close ends the writer last: the last connection is the one that takes the log into the database.
+func (d *sqliteDatabase) close() error {
+	err := d.read.Close()
+	if d.writer != nil {
+		err = errors.Join(err, d.writer.close())
+	}
+	return failure(err)
+}
+
 // openForWriting opens the file, creating it first where it is missing, and leaves no handle behind when it fails.
-func (s *Store) openForWriting(ctx context.Context) (*handles, error) {
+func (s *sqliteFile) openForWriting(ctx context.Context) (database, error) {
 	if err := s.createFile(); err != nil {
 		return nil, err
 	}
@@ -31,8 +95,8 @@ func (s *Store) openForWriting(ctx context.Context) (*handles, error) {
 	if err := s.prepareFile(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	w := startWriter(db)
-	if err := w.do(ctx, migrate); err != nil {
+	w := startWriter(db, s.woken)
+	if err := w.do(ctx, migrateSQLite); err != nil {
 		return nil, errors.Join(s.named(err), w.close())
 	}
 	read, err := s.connect("mode", "rw", "_query_only", "1")
@@ -41,12 +105,12 @@ func (s *Store) openForWriting(ctx context.Context) (*handles, error) {
 	}
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	return &handles{read: read, write: w}, nil
+	return &sqliteDatabase{read: read, writer: w}, nil
 }
 
 // createFile makes an empty file with its final mode before SQLite sees it; the log and its index take the same mode. A file
 // which stands is not opened here: closing it would drop the locks which this process holds on it (POSIX).
-func (s *Store) createFile() error {
+func (s *sqliteFile) createFile() error {
 	info, err := os.Stat(s.path)
 	switch {
 	case err == nil && !info.Mode().IsRegular():
@@ -71,7 +135,7 @@ func (s *Store) createFile() error {
 
 // prepareFile looks what the file holds before anything changes it, then switches it to write-ahead logging, which the file
 // remembers.
-func (s *Store) prepareFile(ctx context.Context, db *sql.DB) error {
+func (s *sqliteFile) prepareFile(ctx context.Context, db *sql.DB) error {
 	if _, err := s.recognise(ctx, db); err != nil {
 		return err
 	}
@@ -87,7 +151,7 @@ func (s *Store) prepareFile(ctx context.Context, db *sql.DB) error {
 
 // switchToLog asks again while the database is locked: SQLite does not wait for the lock when two processes that both read
 // a new file want to switch it.
-func (s *Store) switchToLog(ctx context.Context, db *sql.DB) (mode string, err error) {
+func (s *sqliteFile) switchToLog(ctx context.Context, db *sql.DB) (mode string, err error) {
 	deadline := time.Now().Add(s.busy)
 	for {
 		err = db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
@@ -104,24 +168,19 @@ func (s *Store) switchToLog(ctx context.Context, db *sql.DB) (mode string, err e
 
 // recognise returns the schema version of the file, 0 when it is empty, and refuses one which holds something other than our
 // tables in a version we know.
-func (s *Store) recognise(ctx context.Context, q querier) (int, error) {
-	version, tables, err := schemaVersion(ctx, q)
-	switch {
-	case errors.Is(err, errNotDatabase):
-		return 0, fmt.Errorf("store %s: %w", s.path, errNotDatabase)
-	case err != nil:
-		return 0, s.named(err)
-	case version == 0 && tables > 0:
-		return 0, fmt.Errorf("store %s: the database belongs to something else: it has %d tables and no schema version", s.path, tables)
+func (s *sqliteFile) recognise(ctx context.Context, db *sql.DB) (int, error) {
+	version, err := recognise(ctx, &sqliteDatabase{read: db}, sqliteTables)
+	if errors.Is(err, errNotDatabase) {
+		err = errNotDatabase // waiting does not help here
 	}
-	return version, s.named(checkVersion(version))
+	return version, s.named(err)
 }
 
 // openForReading opens an existing file in the one way that writes nothing, and an empty database in memory for a missing one.
-func (s *Store) openForReading(ctx context.Context) (*handles, error) {
+func (s *sqliteFile) openForReading(ctx context.Context) (database, error) {
 	how, err := s.quietly()
 	if errors.Is(err, fs.ErrNotExist) {
-		return s.openEmpty(ctx)
+		return openEmpty(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -138,13 +197,13 @@ func (s *Store) openForReading(ctx context.Context) (*handles, error) {
 	if err := db.Close(); err != nil {
 		return nil, s.named(failure(err))
 	}
-	return s.openEmpty(ctx)
+	return openEmpty(ctx)
 }
 
 // quietly is how to read the file so that nothing is created. Where a log stands, SQLite takes part in the locking and reads
 // it, through the index which a writer made (readonly_shm: a reader may not make one); where none stands, nobody is writing,
 // and SQLite would create both unless told that the file does not change (immutable).
-func (s *Store) quietly() ([]string, error) {
+func (s *sqliteFile) quietly() ([]string, error) {
 	path, err := filepath.EvalSymlinks(s.path) // SQLite keeps the log beside the file itself
 	if err != nil {
 		return nil, unreachable(err)
@@ -170,8 +229,8 @@ func unreachable(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-// openEmpty is a store without a row, so that verbs need not know that there is no file.
-func (s *Store) openEmpty(ctx context.Context) (*handles, error) {
+// openEmpty is a store without a row, so that verbs need not know that there is no file, and on PostgreSQL that there are no tables.
+func openEmpty(ctx context.Context) (database, error) {
 	db, err := sql.Open("sqlite", "file::memory:")
 	if err != nil {
 		return nil, failure(err)
@@ -179,21 +238,21 @@ func (s *Store) openEmpty(ctx context.Context) (*handles, error) {
 	db.SetMaxOpenConns(1)
 	conn, err := db.Conn(ctx)
 	if err == nil {
-		err = errors.Join(migrate(&tx{conn: conn}), conn.Close())
+		err = errors.Join(migrateSQLite(&sqliteTx{conn: conn}), conn.Close())
 	}
 	return readHandles(db, err)
 }
 
 // readHandles closes db again when preparing it met an error.
-func readHandles(db *sql.DB, err error) (*handles, error) {
+func readHandles(db *sql.DB, err error) (database, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &handles{read: db}, nil
+	return &sqliteDatabase{read: db}, nil
 }
 
 // connect makes a pool for the file with SQLite's and the driver's parameters; it opens nothing yet.
-func (s *Store) connect(pairs ...string) (*sql.DB, error) {
+func (s *sqliteFile) connect(pairs ...string) (*sql.DB, error) {
 	q := url.Values{"_busy_timeout": {strconv.FormatInt(s.busy.Milliseconds(), 10)}, "_dqs": {"0"}}
 	for i := 0; i < len(pairs); i += 2 {
 		q.Set(pairs[i], pairs[i+1])
@@ -204,7 +263,7 @@ func (s *Store) connect(pairs ...string) (*sql.DB, error) {
 }
 
 // named adds the file to an error.
-func (s *Store) named(err error) error {
+func (s *sqliteFile) named(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -1,0 +1,99 @@
+package identity
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+func TestClaimsThatNobodyMayHave(t *testing.T) {
+	deep := any("x")
+	for range 8 {
+		deep = []any{deep}
+	}
+	many := map[string]any{}
+	for i := range 65 {
+		many[fmt.Sprint(i)] = 1
+	}
+	for want, claims := range map[string]map[string]any{
+		`claims: "project" is reserved`:         {"project": "acme"},
+		`claims: "SID" is reserved`:             {"SID": "x"},
+		`claims: "epoch" is reserved`:           {"epoch": 1},
+		"claims: a name is empty":               {"": 1},
+		"claims: a name of 129 bytes":           {strings.Repeat("n", 129): 1},
+		`claims: "Role" and "role" differ only`: {"role": 1, "Role": 2},
+		`claims: "x" is nested deeper than`:     {"x": deep},
+		"claims: 65 are above the limit of 64":  many,
+		"claims: 5012 bytes of JSON are above":  {"x": strings.Repeat("v", 5004)},
+	} {
+		if err := CheckClaims(claims); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if err := CheckClaims(map[string]any{"role": []any{"admin"}, "n": json.Number("1"), "o": map[string]any{"project": 1}}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNewPasswordsThatAreRefused(t *testing.T) {
+	for want, password := range map[string]string{
+		"password: 7 bytes are below the limit of 8":        "1234567",
+		"password: 0 bytes are below":                       "",
+		"password: 1025 bytes are above the limit of 1024":  strings.Repeat("a", 1025),
+		"password: it is not UTF-8 without NUL characters":  "12345678\x00",
+		"password: 6 bytes are below the limit of 8":        "e\u0301e\u0301e\u0301", // nine bytes as typed
+		"password: it is not UTF-8 without NUL characters ": "12345678\xff",
+	} {
+		err := CheckPassword(password)
+		if !errors.Is(err, ErrBadPassword) || !strings.HasPrefix(err.Error(), strings.TrimSpace(want)) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+func TestNewHashIsThatOfCaddyHashPassword(t *testing.T) {
+	p, err := NewPasswords("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := p.Hash(t.Context(), "cafe\u0301 au lait")
+	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=47104,t=1,p=1$") {
+		t.Fatalf("%s, %v", hash, err)
+	}
+	again, err := p.Hash(t.Context(), "cafe\u0301 au lait")
+	if err != nil || again == hash {
+		t.Errorf("the salt is the same: %v", err)
+	}
+	want, _ := workOf(defaultDecoy)
+	if got, err := workOf(hash); err != nil || got != want {
+		t.Errorf("%+v, %v; want the work of the decoy", got, err)
+	}
+	for password, fits := range map[string]bool{"cafe\u0301 au lait": true, "caf\u00e9 au lait": true, "cafe au lait": false} {
+		if ok, err := p.Check(t.Context(), &User{PasswordHash: hash}, password); err != nil || ok != fits {
+			t.Errorf("%q: %v, %v", password, ok, err)
+		}
+	}
+	if p.Computed() != 5 {
+		t.Errorf("%d hashes were computed", p.Computed())
+	}
+}
+
+func TestNewHashWaitsForItsTurnAtMostTwoSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := NewPasswords("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.slots = make(chan struct{}, 1)
+		p.slots <- struct{}{}
+		if _, err := p.Hash(t.Context(), "long enough"); !errors.Is(err, ErrBusy) {
+			t.Error(err)
+		}
+		if _, err := p.Hash(t.Context(), "short"); !errors.Is(err, ErrBadPassword) {
+			t.Errorf("a refused password took a turn: %v", err)
+		}
+	})
+}

@@ -1,0 +1,57 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
+)
+
+// MinPassword and MaxPassword bound a new password, in bytes of its NFC form (the latter also as it was typed).
+const (
+	MinPassword = 8
+	MaxPassword = maxPassword
+)
+
+// ErrBadPassword says that a text cannot become a password. What wraps it names the limit, never the text.
+var ErrBadPassword = errors.New("password")
+
+// CheckPassword refuses a new password of fewer than 8 or more than 1024 bytes, one that is not UTF-8, and one with a NUL. The error
+// wraps ErrBadPassword. Characters are not prescribed (NIST SP 800-63B, section 5.1.1.2).
+func CheckPassword(password string) error {
+	switch {
+	case len(password) > MaxPassword:
+		return fmt.Errorf("%w: %d bytes are above the limit of %d", ErrBadPassword, len(password), MaxPassword)
+	case !utf8.ValidString(password) || strings.Contains(password, "\x00"):
+		return fmt.Errorf("%w: it is not UTF-8 without NUL characters", ErrBadPassword)
+	}
+	if n := len(norm.NFC.String(password)); n < MinPassword {
+		return fmt.Errorf("%w: %d bytes are below the limit of %d", ErrBadPassword, n, MinPassword)
+	}
+	return nil
+}
+
+// Hash makes the argon2id hash of a new password, with the parameters of `caddy hash-password --algorithm argon2id`; it takes its
+// turn among the checks. The password is normalised as Check does. It returns what CheckPassword refuses, ErrBusy when no turn came
+// within 2 s, and the context's error when that ended first.
+func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
+	if err := CheckPassword(password); err != nil {
+		return "", err
+	}
+	cost, err := workOf(defaultDecoy)
+	if err != nil {
+		return "", err
+	}
+	if err := p.acquire(ctx); err != nil {
+		return "", err
+	}
+	defer func() { <-p.slots }()
+	p.computed.Add(1)
+	params, salt := cost.argon, randomBytes(cost.argon.SaltLength)
+	key := argon2.IDKey([]byte(norm.NFC.String(password)), salt, params.Iterations, params.Memory, params.Parallelism, params.KeyLength)
+	return encodeArgon(&params, salt, key), nil
+}

@@ -1,0 +1,113 @@
+package project
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func TestSlugs(t *testing.T) {
+	for _, slug := range []string{"a", "acme", "acme-2", "0", strings.Repeat("a", 63)} {
+		if err := CheckSlug(slug); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, slug := range []string{"", "-a", "a-", "Acme", "a_b", "a.b", "a/b", "a b", "ä", strings.Repeat("a", 64), NewID(), "a\n"} {
+		if CheckSlug(slug) == nil {
+			t.Errorf("%q was taken", slug)
+		}
+	}
+}
+
+func TestProjectsThatAreRefused(t *testing.T) {
+	for want, p := range map[string]Project{
+		"slug: ":                        {Slug: "A"},
+		"name: 201 bytes":               {Slug: "a", Name: strings.Repeat("n", 201)},
+		"name: it holds a control":      {Slug: "a", Name: "a\nb"},
+		`audiences: "a b" is not`:       {Slug: "a", Audiences: []string{"a b"}},
+		`audiences: "web" is there`:     {Slug: "a", Audiences: []string{"web", "web"}},
+		"refresh_window: 25h0m0s is":    {Slug: "a", RefreshWindow: 25 * time.Hour},
+		"refresh_check: 500ms is below": {Slug: "a", RefreshCheck: time.Second / 2},
+	} {
+		if err := p.Check(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+func TestClientsThatAreRefused(t *testing.T) {
+	for want, c := range map[string]Client{
+		"id: ":                            {ID: "a/b"},
+		`id: "."`:                         {ID: "."},
+		"access_token_format: ":           {ID: "a", AccessTokenFormat: "JWT"},
+		"refresh_reuse_interval: 1m1s is": {ID: "a", ReuseInterval: 61 * time.Second},
+		"refresh_reuse_interval: -1s is":  {ID: "a", ReuseInterval: -time.Second},
+		"scopes: 101 words":               {ID: "a", Scopes: make([]string, 101)},
+		`audience: "" is not`:             {ID: "a", Audience: []string{""}},
+	} {
+		if err := c.Check(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if err := (Client{ID: "https-client.example_1~", AccessTokenFormat: Opaque, ReuseInterval: time.Minute}).Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestClientIsAuthenticWithItsSecretOnly(t *testing.T) {
+	secret := NewClientSecret()
+	c := Client{SecretHash: HashSecret(secret)}
+	if !c.Authentic(secret) || c.Authentic(secret+"x") || c.Authentic("") || c.Authentic(c.SecretHash) {
+		t.Error("a secret was taken for another")
+	}
+	if public := (Client{}); public.Authentic("") || !public.Public() {
+		t.Error("a public client was authentic")
+	}
+}
+
+func TestAPITokenIsGoodUntilItsEnd(t *testing.T) {
+	token, secret, err := NewAPIToken("ci", "", []string{Create}, time.Hour, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !LooksLikeAPIToken(secret) || token.Hash != HashSecret(secret) || strings.Contains(token.Hash+token.ID, secret) {
+		t.Errorf("%+v", token)
+	}
+	if !token.Good(noon) || !token.Good(noon.Add(time.Hour-1)) || token.Good(noon.Add(time.Hour)) {
+		t.Error("it is good at the wrong time")
+	}
+	token.Revoked = noon
+	if token.Good(noon) {
+		t.Error("a revoked token is good")
+	}
+}
+
+func TestAPITokensThatAreRefused(t *testing.T) {
+	for want, c := range map[string]struct {
+		abilities []string
+		lifetime  time.Duration
+	}{
+		"abilities: there is none":     {nil, 0},
+		`abilities: "write" is`:        {[]string{"write"}, 0},
+		`abilities: "read" is there`:   {[]string{"read", "read"}, 0},
+		"expires_in: 1s is below":      {[]string{"read"}, time.Second},
+		"expires_in: -1h0m0s is below": {[]string{"read"}, -time.Hour},
+	} {
+		if _, _, err := NewAPIToken("n", "", c.abilities, c.lifetime, noon); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+func TestEntryIDsSortByTime(t *testing.T) {
+	last := ""
+	for i := range 100 {
+		id := NewEntryID(noon.Add(time.Duration(i) * time.Millisecond))
+		if id <= last || len(id) != 28 {
+			t.Fatalf("%q after %q", id, last)
+		}
+		last = id
+	}
+}

@@ -1,0 +1,181 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/session"
+)
+
+// nextNumber takes the next number of a counter. It is never below the time in milliseconds: a database which was restored
+// from a backup goes on above the numbers it had given out, as long as there were fewer than one each millisecond. The counter
+// is locked until the transaction ends, so numbers are committed in their order and whoever has seen one has seen all below.
+func nextNumber(ctx context.Context, t tx, counter string, now time.Time) (number int64, err error) {
+	_, err = one(ctx, t, `UPDATE counter SET value = CASE WHEN value >= $1 THEN value + 1 ELSE $1 END
+		WHERE name = $2 RETURNING value`, []any{now.UnixMilli(), counter}, &number)
+	return number, err
+}
+
+// putDenial keeps the later end and the higher epoch of two denials of the same thing, and gives the row a new place in the
+// sequence. $1 kind, $2 scope, $3 id, $4 epoch, $5 until, $6 number.
+const putDenial = `INSERT INTO denial (kind, scope, id, epoch, until, number) VALUES ($1, $2, $3, $4, $5, $6)
+	ON CONFLICT (kind, scope, id) DO UPDATE SET
+		epoch = CASE WHEN denial.epoch < excluded.epoch THEN excluded.epoch ELSE denial.epoch END,
+		until = CASE WHEN denial.until < excluded.until THEN excluded.until ELSE denial.until END,
+		number = excluded.number`
+
+// deny writes a denial; every denial comes through here. It is the last thing in a transaction, because the counter of denials
+// stays locked.
+func deny(ctx context.Context, t tx, d session.Denial, now time.Time) (session.Denial, error) {
+	t.wake()
+	number, err := nextNumber(ctx, t, "denial", now)
+	if err == nil {
+		_, err = t.exec(putDenial, string(d.Kind), d.Scope, d.ID, d.Epoch, millis(d.Until), number)
+	}
+	if err != nil {
+		return session.Denial{}, err
+	}
+	return d, nil
+}
+
+// denyFamily denies the access tokens of a grant, if one may still be good.
+func denyFamily(ctx context.Context, t tx, g session.Grant, now time.Time) (session.Denial, error) {
+	d := session.Denial{Kind: session.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(session.Margin)}
+	if !now.Before(d.Until) {
+		return session.Denial{}, nil
+	}
+	return deny(ctx, t, d, now)
+}
+
+// RevokeToken denies one token; see session.Store.
+func (s *Store) RevokeToken(ctx context.Context, issuer, id string, until, now time.Time) (session.Denial, error) {
+	d := session.Denial{Kind: session.TokenKind, Scope: issuer, ID: id, Until: until.Add(session.Margin)}
+	if !now.Before(d.Until) {
+		return session.Denial{}, nil
+	}
+	err := s.write(ctx, func(t tx) error {
+		_, err := deny(ctx, t, d, now)
+		return err
+	})
+	if err != nil {
+		return session.Denial{}, err
+	}
+	return d, nil
+}
+
+// Denials returns what was denied after the cursor; see session.Store.
+func (s *Store) Denials(ctx context.Context, after session.Cursor) ([]session.Denial, session.Cursor, error) {
+	db, err := s.database()
+	if err != nil {
+		return nil, after, err
+	}
+	var last int64
+	if _, err := one(ctx, db, `SELECT value FROM counter WHERE name = 'denial'`, nil, &last); err != nil {
+		return nil, after, err
+	}
+	if last < int64(after) {
+		after = 0 // the database was set back to an older state
+	}
+	return denialsAfter(ctx, db, after)
+}
+
+// denialsAfter needs no window for late commits: behind the locked counter, all numbers below one that is seen were committed.
+func denialsAfter(ctx context.Context, q querier, after session.Cursor) ([]session.Denial, session.Cursor, error) {
+	rows, err := q.query(ctx, `SELECT number, kind, scope, id, epoch, until FROM denial WHERE number > $1 ORDER BY number`, int64(after))
+	if err != nil {
+		return nil, after, failure(err)
+	}
+	defer rows.Close()
+	var denials []session.Denial
+	last := after
+	for rows.Next() {
+		var d session.Denial
+		var kind string
+		var until int64
+		if err := rows.Scan(&last, &kind, &d.Scope, &d.ID, &d.Epoch, &until); err != nil {
+			return nil, after, failure(err)
+		}
+		d.Kind, d.Until = session.Kind(kind), instant(until)
+		denials = append(denials, d)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, after, failure(err)
+	}
+	return denials, last, nil
+}
+
+// DeleteOver deletes what is over; see session.Store.
+func (s *Store) DeleteOver(ctx context.Context, now time.Time, n int) (int, error) {
+	if n <= 0 {
+		return 0, nil
+	}
+	var deleted int64
+	err := s.write(ctx, func(t tx) error {
+		// The lock in front of many grants; see grants.go.
+		if _, err := t.exec(`UPDATE counter SET value = value WHERE name = 'epoch'`); err != nil {
+			return err
+		}
+		over, err := ordersOver(ctx, t, now, n)
+		if err != nil {
+			return err
+		}
+		for _, d := range over {
+			if err := fulfil(t, d, now); err != nil {
+				return err
+			}
+		}
+		deleted, err = deleteOver(t, now, int64(n), int64(len(over)))
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return int(deleted), nil
+}
+
+// deleteOver deletes grants which have expired, also the access tokens made from them, since until then the family may have to
+// be denied; and denials, of orders those which were fulfilled.
+func deleteOver(t tx, now time.Time, n, orders int64) (int64, error) {
+	grants, err := t.exec(`DELETE FROM grants WHERE idle_ends <= $1 AND access_until <= $1 AND id IN (SELECT id FROM grants
+		WHERE idle_ends <= $1 AND access_until <= $1 ORDER BY idle_ends, id LIMIT $2)`, now.UnixMilli(), n-orders)
+	if err != nil {
+		return 0, err
+	}
+	fulfilled, err := t.exec(`DELETE FROM denial WHERE until <= $1 AND number IN (SELECT number FROM denial
+		WHERE until <= $1 AND epoch > 0 ORDER BY until, number LIMIT $2)`, now.UnixMilli(), orders)
+	if err != nil {
+		return 0, err
+	}
+	others, err := t.exec(`DELETE FROM denial WHERE until <= $1 AND number IN (SELECT number FROM denial
+		WHERE until <= $1 AND epoch = 0 ORDER BY until, number LIMIT $2)`, now.UnixMilli(), n-grants-fulfilled)
+	return grants + fulfilled + others, err
+}
+
+// ordersOver are the first n denials of orders which are to be deleted.
+func ordersOver(ctx context.Context, t tx, now time.Time, n int) ([]session.Denial, error) {
+	rows, err := t.query(ctx, `SELECT kind, scope, id, epoch FROM denial WHERE until <= $1 AND epoch > 0
+		ORDER BY until, number LIMIT $2`, now.UnixMilli(), n)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	var over []session.Denial
+	for rows.Next() {
+		var d session.Denial
+		var kind string
+		if err := rows.Scan(&kind, &d.Scope, &d.ID, &d.Epoch); err != nil {
+			return nil, failure(err)
+		}
+		d.Kind = session.Kind(kind)
+		over = append(over, d)
+	}
+	return over, failure(rows.Err())
+}
+
+// fulfil ends the grants which an order missed: those that were being added while it was carried out. Until now the denial
+// kept them from being used.
+func fulfil(t tx, d session.Denial, now time.Time) error {
+	_, err := t.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[d.Kind]+` AND epoch < $5`,
+		now.UnixMilli(), "revoked before it began", d.Scope, d.ID, d.Epoch)
+	return err
+}

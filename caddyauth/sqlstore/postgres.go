@@ -1,0 +1,230 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// postgresTables lists the tables of a PostgreSQL database which lie where new ones would be made.
+const postgresTables = `SELECT tablename AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema()`
+
+// migrationLock is the advisory lock of whoever migrates; locks are per database. The number is "cauth" in ASCII.
+const migrationLock = 0x6361757468
+
+// A migration may wait for another node's, and rewrite tables.
+const migrationTimeout = 10 * time.Minute
+
+// grace is what a server may take beyond its own time limit to say that it was reached.
+const grace = 2 * time.Second
+
+// postgresDatabase is an open PostgreSQL database. It speaks pgx itself rather than database/sql, whose interface has no way to
+// send several statements in one round trip and no way to listen.
+type postgresDatabase struct {
+	server   *postgresServer
+	pool     *pgxpool.Pool
+	readOnly bool
+	closed   atomic.Bool
+	unlisten func() // ends the listener and waits for it; nil: there is none
+}
+
+// openForWriting connects, migrates where there is something to migrate, and begins to listen.
+func (s *postgresServer) openForWriting(ctx context.Context) (database, error) {
+	db, err := s.connect(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	version, err := recognise(ctx, db, postgresTables)
+	if err == nil && version < len(migrationNames()) {
+		err = db.migrate(ctx)
+	}
+	if err != nil {
+		return nil, s.named(errors.Join(err, db.close()))
+	}
+	db.unlisten = s.listen()
+	return db, nil
+}
+
+// openForReading connects with read-only transactions. A database without tables is an empty store.
+func (s *postgresServer) openForReading(ctx context.Context) (database, error) {
+	db, err := s.connect(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	version, err := recognise(ctx, db, postgresTables)
+	if err == nil && version > 0 {
+		return db, nil
+	}
+	if err := errors.Join(err, db.close()); err != nil {
+		return nil, s.named(err)
+	}
+	return openEmpty(ctx)
+}
+
+// connect makes the pool, which connects when it is asked.
+func (s *postgresServer) connect(ctx context.Context, readOnly bool) (*postgresDatabase, error) {
+	config := s.config.Copy()
+	if !readOnly {
+		meanPrimary(config.ConnConfig)
+	}
+	settings := s.settings(readOnly)
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, settings)
+		return err
+	}
+	// The pool outlives ctx, which is that of the opening.
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
+	if err != nil {
+		return nil, s.named(serverFailure(err))
+	}
+	return &postgresDatabase{server: s, pool: pool, readOnly: readOnly}, nil
+}
+
+// meanPrimary makes the one of several servers be chosen which takes writes, unless target_session_attrs says otherwise; where
+// there is only one, its own refusal says more.
+func meanPrimary(conn *pgx.ConnConfig) {
+	if hosts, _ := places(conn); len(hosts) > 1 && conn.ValidateConnect == nil {
+		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+}
+
+// settings is what every connection begins with, in one round trip. Sent as statements and not as parameters of the connection,
+// they pass through a pooler. What two callers may race for is settled by one statement or behind a row lock, for which read
+// committed is the right isolation: each statement sees what was committed before it. A commit is answered when it is durable.
+func (s *postgresServer) settings(readOnly bool) string {
+	limit := strconv.FormatInt(s.statementTimeout.Milliseconds(), 10)
+	text := `SET statement_timeout = ` + limit + `;
+		SET idle_in_transaction_session_timeout = ` + limit + `;
+		SET default_transaction_isolation = 'read committed';
+		SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
+	if readOnly {
+		text += `; SET default_transaction_read_only = on`
+	}
+	return text
+}
+
+// migrate brings the schema up to date behind an advisory lock: of several nodes one migrates, and the others find nothing left
+// to do.
+func (p *postgresDatabase) migrate(ctx context.Context) error {
+	limit := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, migrationTimeout)
+	}
+	err, _ := p.transact(ctx, limit, false, func(t tx) error {
+		if err := t.script(fmt.Sprintf(`SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '%ds'; SELECT pg_advisory_xact_lock(%d)`,
+			int(migrationTimeout.Seconds()), migrationLock)); err != nil {
+			return err
+		}
+		return migrate(t, postgresTables)
+	})
+	return err
+}
+
+func (s *postgresServer) named(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("store %s: %w", s.name, err)
+}
+
+func (p *postgresDatabase) writable() bool { return !p.readOnly }
+
+func (p *postgresDatabase) skipLocked() string { return " FOR UPDATE SKIP LOCKED" }
+
+// ping asks whether writes are taken: a server which lost its role as primary still answers.
+func (p *postgresDatabase) ping(ctx context.Context) error {
+	var standby string
+	if _, err := one(ctx, p, `SELECT current_setting('transaction_read_only')`, nil, &standby); err != nil {
+		return err
+	}
+	if standby == "on" && !p.readOnly {
+		p.pool.Reset() // the next connection may find the new primary
+		return errStandby
+	}
+	return nil
+}
+
+// close refuses whoever still waits for a connection, and waits for those who have one.
+func (p *postgresDatabase) close() error {
+	p.closed.Store(true)
+	if p.unlisten != nil {
+		p.unlisten()
+	}
+	p.pool.Close()
+	return nil
+}
+
+// query runs a reading statement of its own: one round trip.
+func (p *postgresDatabase) query(ctx context.Context, text string, args ...any) (rows, error) {
+	conn, err := p.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bounded, cancel := p.bounded(ctx)
+	found, err := conn.Query(bounded, text, args...)
+	end := func(err error) { cancel(); p.release(conn, err) }
+	if err != nil {
+		end(err)
+		return nil, serverFailure(err)
+	}
+	return &postgresRows{Rows: found, end: end}, nil
+}
+
+// bounded lasts for one statement or transaction. It does not end with ctx: pgx would close the connection, and a flood of
+// requests given up would become a flood of new connections.
+func (p *postgresDatabase) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), p.server.statementTimeout+grace)
+}
+
+// acquire waits for a free connection or a new one, within bounds.
+func (p *postgresDatabase) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	bounded, cancel := context.WithTimeout(ctx, p.server.patience)
+	defer cancel()
+	conn, err := p.pool.Acquire(bounded)
+	switch {
+	case err == nil:
+		return conn, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case p.closed.Load():
+		return nil, errClosed
+	}
+	return nil, serverFailure(err)
+}
+
+// release hands a connection back. After an error which tells of a restart or a failover the others are not trusted either.
+func (p *postgresDatabase) release(conn *pgxpool.Conn, err error) {
+	conn.Release()
+	if err != nil && serverLost(err) {
+		p.pool.Reset()
+	}
+}
+
+// postgresRows gives the connection back when it is closed.
+type postgresRows struct {
+	pgx.Rows
+	end func(err error) // nil: it was
+}
+
+func (r *postgresRows) Scan(into ...any) error { return serverFailure(r.Rows.Scan(into...)) }
+
+func (r *postgresRows) Err() error { return serverFailure(r.Rows.Err()) }
+
+func (r *postgresRows) Close() error {
+	r.Rows.Close()
+	err := r.Rows.Err()
+	if r.end != nil {
+		r.end(err)
+		r.end = nil
+	}
+	return serverFailure(err)
+}

@@ -1,0 +1,207 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// attempts is how often a transaction is begun which the server undoes for the sake of another; the pauses between them grow to
+// a tenth of a second.
+const attempts = 6
+
+// wakeChannel is what every node listens on; a message has no content.
+const wakeChannel = "caddyauth_wake"
+
+const notify = `SELECT pg_notify('` + wakeChannel + `', '')`
+
+var errSecondStatement = errors.New("a verb of one statement has sent a second one")
+
+func (p *postgresDatabase) write(ctx context.Context, verb func(tx) error) error {
+	return p.retried(ctx, false, verb)
+}
+
+func (p *postgresDatabase) writeOne(ctx context.Context, verb func(tx) error) error {
+	return p.retried(ctx, true, verb)
+}
+
+// retried runs a transaction until the server keeps it, refuses it for good, or attempts are used up.
+func (p *postgresDatabase) retried(ctx context.Context, single bool, verb func(tx) error) error {
+	if p.readOnly {
+		return errReadOnly
+	}
+	for attempt := 1; ; attempt++ {
+		err, again := p.transact(ctx, p.bounded, single, verb)
+		if !again || attempt == attempts {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(rand.N(3 * time.Millisecond << attempt)):
+		}
+	}
+}
+
+// limited makes the context of a transaction of its caller's.
+type limited func(ctx context.Context) (context.Context, context.CancelFunc)
+
+// transact runs verb once. Waiting for a connection ends with ctx, the transaction with what limit makes of it. again reports that
+// nothing was done and that the same may succeed at once.
+func (p *postgresDatabase) transact(ctx context.Context, limit limited, single bool, verb func(tx) error) (err error, again bool) {
+	conn, err := p.acquire(ctx)
+	if err != nil {
+		return err, false
+	}
+	bounded, cancel := limit(ctx)
+	defer cancel()
+	t := &postgresTx{ctx: bounded, conn: conn.Conn(), single: single}
+	err = t.run(verb)
+	p.release(conn, t.met)
+	if t.met != nil && ctx.Err() != nil && bounded.Err() != nil {
+		err = ctx.Err() // only a migration is bounded by its caller
+	}
+	return err, t.met != nil && mayPassAtOnce(t.met)
+}
+
+// postgresTx is a transaction. BEGIN goes out with the first statement, and waking with the commit; a verb of one statement is a
+// transaction without either.
+type postgresTx struct {
+	ctx    context.Context
+	conn   *pgx.Conn
+	single bool
+	begun  bool
+	wakes  bool
+	met    error // the first error of the database: then nothing may be kept
+}
+
+func (t *postgresTx) run(verb func(tx) error) error {
+	err := verb(t)
+	if err == nil && t.met == nil {
+		return t.commit()
+	}
+	if t.begun && !t.single {
+		t.conn.Exec(t.ctx, "ROLLBACK") // when this fails, the pool sees an open transaction and drops the connection
+	}
+	if err == nil {
+		err = serverFailure(t.met)
+	}
+	return err
+}
+
+// commit returns an error when nothing was kept, or when the answer got lost.
+func (t *postgresTx) commit() error {
+	if t.single || !t.begun && !t.wakes {
+		return nil
+	}
+	batch := &pgx.Batch{}
+	if t.wakes {
+		batch.Queue(notify)
+	}
+	if t.begun {
+		batch.Queue("COMMIT")
+	}
+	results := t.conn.SendBatch(t.ctx, batch)
+	for range batch.Len() {
+		if _, err := results.Exec(); err != nil {
+			return t.fail(errors.Join(err, results.Close()))
+		}
+	}
+	return t.fail(results.Close())
+}
+
+// fail keeps the first error and returns what may be shown of this one.
+func (t *postgresTx) fail(err error) error {
+	if t.met == nil {
+		t.met = err
+	}
+	return serverFailure(err)
+}
+
+func (t *postgresTx) wake() { t.wakes = true }
+
+// send puts a statement on its way, once for each list of arguments, behind what the transaction must begin with. All go out
+// together, and outside of BEGIN they are one transaction.
+func (t *postgresTx) send(text string, lists ...[]any) (pgx.BatchResults, error) {
+	if t.met != nil {
+		return nil, serverFailure(t.met)
+	}
+	if t.single && t.begun {
+		return nil, errSecondStatement
+	}
+	batch := &pgx.Batch{}
+	switch {
+	case t.single && t.wakes:
+		batch.Queue(notify)
+	case !t.single && !t.begun:
+		batch.Queue("BEGIN")
+	}
+	t.begun = true
+	before := batch.Len()
+	for _, args := range lists {
+		batch.Queue(text, args...)
+	}
+	results := t.conn.SendBatch(t.ctx, batch)
+	for range before {
+		if _, err := results.Exec(); err != nil {
+			return nil, t.fail(errors.Join(err, results.Close()))
+		}
+	}
+	return results, nil
+}
+
+// query runs a query inside the transaction; it does not heed the end of ctx.
+func (t *postgresTx) query(_ context.Context, text string, args ...any) (rows, error) {
+	results, err := t.send(text, args)
+	if err != nil {
+		return nil, err
+	}
+	found, err := results.Query()
+	if err != nil {
+		return nil, t.fail(errors.Join(err, results.Close()))
+	}
+	return &postgresRows{Rows: found, end: func(err error) { t.fail(errors.Join(err, results.Close())) }}, nil
+}
+
+func (t *postgresTx) exec(text string, args ...any) (int64, error) {
+	changed, err := t.each(text, args)
+	if err != nil {
+		return 0, err
+	}
+	return changed[0], nil
+}
+
+func (t *postgresTx) each(text string, lists ...[]any) ([]int64, error) {
+	if len(lists) == 0 {
+		return nil, nil
+	}
+	results, err := t.send(text, lists...)
+	if err != nil {
+		return nil, err
+	}
+	changed := make([]int64, len(lists))
+	for i := range changed {
+		tag, err := results.Exec()
+		if err != nil {
+			return nil, t.fail(errors.Join(err, results.Close()))
+		}
+		changed[i] = tag.RowsAffected()
+	}
+	return changed, t.fail(results.Close())
+}
+
+// script begins the transaction by itself, as statements without arguments do not go out together with others.
+func (t *postgresTx) script(text string) error {
+	if t.met != nil {
+		return serverFailure(t.met)
+	}
+	if !t.begun {
+		text = "BEGIN; " + text
+	}
+	t.begun = true
+	_, err := t.conn.Exec(t.ctx, text)
+	return t.fail(err)
+}

@@ -1,0 +1,332 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/identity"
+	"github.com/caddyauth/gateway/caddyauth/project"
+	"github.com/caddyauth/gateway/caddyauth/session"
+)
+
+// Declaration is what a configuration declares. Of projects and clients, ID of projects, Active, Declared, Override, Version and
+// the times are not read: what is declared is active. Of users, ID, Declared, Version and the times are not read. What names no
+// project belongs to the default one.
+type Declaration struct {
+	Projects []project.Project
+	Clients  []project.Client
+	Users    []identity.User
+}
+
+// The reasons of Ended.
+const (
+	Undeclared      = "undeclared"
+	Disabled        = "disabled"
+	PasswordChanged = "password_changed"
+	SecretChanged   = "secret_changed"
+)
+
+// Ended is something whose sessions and tokens a new configuration ended.
+type Ended struct {
+	// Kind is session.ProjectKind, session.ClientKind or session.UserKind.
+	Kind session.Kind
+
+	// Project is the slug; ID is the client's id or the user's name, empty for a project.
+	Project, ID string
+
+	// Reason is Undeclared, Disabled (users), PasswordChanged (users) or SecretChanged (clients).
+	Reason string
+}
+
+// Reconcile makes the store hold what the configuration declares, in one transaction, and makes the project `default` if there is
+// none yet. With nothing new it writes nothing.
+//
+// What is declared for the first time is added; where the API made it before, the declaration takes it over. What is declared
+// already is changed where it differs; lifetimes set through the API stay over the declared ones. What is declared no more stays
+// in the store but can do nothing: projects and clients are paused, users disabled, the declared lifetimes forgotten; the
+// API may remove it, or bring it back as its own. The default project is never paused.
+//
+// The sessions and tokens of what can do nothing any more, and of users and clients with another password or secret, are ended in
+// the same transaction, and named in the result; the nodes learn of it as of every order (Store.Wake, Denials).
+//
+// Every change is an entry of the audit trail, with the actor "configuration". Nodes on one store must declare the same: each undoes
+// what the other declares alone.
+func (s *Store) Reconcile(ctx context.Context, d Declaration, now time.Time) ([]Ended, error) {
+	r := reconciler{ctx: ctx, now: instant(millis(now))}
+	err := s.write(ctx, func(t tx) error {
+		// Holding this row makes other nodes that start wait until the end of the transaction.
+		if _, err := t.exec(`UPDATE meta SET value = value WHERE name = 'schema'`); err != nil {
+			return err
+		}
+		r.tx, r.ended = t, nil
+		if err := r.projects(d.Projects); err != nil {
+			return err
+		}
+		if err := r.clients(d.Clients); err != nil {
+			return err
+		}
+		if err := r.users(d.Users); err != nil {
+			return err
+		}
+		return r.revoke()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.ended, nil
+}
+
+// reconciler is one run of Reconcile.
+type reconciler struct {
+	ctx   context.Context
+	tx    tx
+	now   time.Time
+	ended []Ended
+}
+
+func (r *reconciler) end(kind session.Kind, slug, id, reason string) {
+	r.ended = append(r.ended, Ended{Kind: kind, Project: slug, ID: id, Reason: reason})
+}
+
+// longestDenied is for how long an access token that was made before may be good yet.
+const longestDenied = 366 * 24 * time.Hour
+
+// revoke carries out an order against everything that was ended: first all grants, then all denials, as the order of the locks
+// demands (grants.go).
+func (r *reconciler) revoke() error {
+	denials := make([]session.Denial, len(r.ended))
+	for i, e := range r.ended {
+		epoch, err := nextNumber(r.ctx, r.tx, "epoch", r.now)
+		if err != nil {
+			return err
+		}
+		if _, err := r.tx.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[e.Kind],
+			millis(r.now), e.Reason, e.Project, e.ID); err != nil {
+			return err
+		}
+		denials[i] = session.Denial{Kind: e.Kind, Scope: e.Project, ID: e.ID, Epoch: epoch, Until: r.now.Add(longestDenied + session.Margin)}
+	}
+	for _, d := range denials {
+		if _, err := deny(r.ctx, r.tx, d, r.now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reconciler) note(action, target, name, slug, detail string) error {
+	return insertEntry(r.tx, project.Entry{At: r.now, Actor: "configuration", Action: action, Target: target, TargetName: name,
+		Project: slug, Result: "success", Detail: detail})
+}
+
+func (r *reconciler) projects(declared []project.Project) error {
+	for _, p := range declared {
+		p.Declared = true
+		if err := r.project(p); err != nil {
+			return fmt.Errorf("project %q: %w", p.Slug, err)
+		}
+	}
+	standing, err := eachRow(r.ctx, r.tx, scanProject, `SELECT `+projectColumns+` FROM project WHERE declared = 1 ORDER BY slug`)
+	if err != nil {
+		return err
+	}
+	for _, p := range standing {
+		if slices.ContainsFunc(declared, func(d project.Project) bool { return d.Slug == p.Slug }) {
+			continue
+		}
+		if err := r.forgetProject(p); err != nil {
+			return err
+		}
+	}
+	return r.defaultProject()
+}
+
+// project adds a declared project, or brings the one which stands up to what is declared.
+func (r *reconciler) project(p project.Project) error {
+	standing, err := findProject(r.ctx, r.tx, p.Slug)
+	p.Active = true
+	if errors.Is(err, project.ErrNoProject) {
+		p.ID, p.Override, p.Created = project.NewID(), project.Lifetimes{}, r.now
+		return errors.Join(insertProject(r.tx, p), r.note("project.declare", p.ID, p.Slug, p.Slug, "added"))
+	}
+	if err != nil {
+		return err
+	}
+	p.ID, p.Override, p.Version, p.Created = standing.ID, standing.Override, standing.Version, standing.Created
+	if slices.Equal(projectRow(p), projectRow(standing)) {
+		return nil
+	}
+	if _, err := updateProject(r.tx, p, r.now); err != nil {
+		return err
+	}
+	return r.note("project.declare", p.ID, p.Slug, p.Slug, "changed")
+}
+
+func (r *reconciler) forgetProject(p project.Project) error {
+	p.Declared, p.Lifetimes = false, project.Lifetimes{}
+	if p.Slug != project.Default {
+		p.Active = false
+		r.end(session.ProjectKind, p.Slug, "", Undeclared)
+	}
+	if _, err := updateProject(r.tx, p, r.now); err != nil {
+		return err
+	}
+	return r.note("project.undeclare", p.ID, p.Slug, p.Slug, "")
+}
+
+func (r *reconciler) defaultProject() error {
+	_, err := findProject(r.ctx, r.tx, project.Default)
+	if !errors.Is(err, project.ErrNoProject) {
+		return err
+	}
+	p := project.Project{ID: project.NewID(), Slug: project.Default, Active: true, Created: r.now}
+	return errors.Join(insertProject(r.tx, p), r.note("project.declare", p.ID, p.Slug, p.Slug, "added"))
+}
+
+func (r *reconciler) clients(declared []project.Client) error {
+	for _, c := range declared {
+		c.Declared, c.Active = true, true
+		if c.Project == "" {
+			c.Project = project.Default
+		}
+		if err := r.client(c); err != nil {
+			return fmt.Errorf("client %q: %w", c.ID, err)
+		}
+	}
+	standing, err := eachRow(r.ctx, r.tx, scanClient, `SELECT `+clientColumns+` FROM client WHERE declared = 1 ORDER BY id`)
+	if err != nil {
+		return err
+	}
+	for _, c := range standing {
+		if slices.ContainsFunc(declared, func(d project.Client) bool { return d.ID == c.ID }) {
+			continue
+		}
+		c.Declared, c.Active, c.Lifetimes = false, false, project.Lifetimes{}
+		r.end(session.ClientKind, c.Project, c.ID, Undeclared)
+		if _, err := updateClient(r.tx, c, r.now); err != nil {
+			return err
+		}
+		if err := r.note("client.undeclare", c.ID, c.ID, c.Project, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// client adds a declared client, or brings the one which stands up to what is declared. One that moves to another project is a new one.
+func (r *reconciler) client(c project.Client) error {
+	standing, err := findClient(r.ctx, r.tx, c.ID)
+	if err == nil && standing.Project != c.Project {
+		r.end(session.ClientKind, standing.Project, c.ID, Undeclared)
+		if _, err := r.tx.exec(`DELETE FROM client WHERE id = $1`, c.ID); err != nil {
+			return err
+		}
+		err = project.ErrNoClient
+	}
+	if errors.Is(err, project.ErrNoClient) {
+		c.Override, c.Created = project.Lifetimes{}, r.now
+		return errors.Join(insertClient(r.tx, c), r.note("client.declare", c.ID, c.ID, c.Project, "added"))
+	}
+	if err != nil {
+		return err
+	}
+	c.Override, c.Version, c.Created = standing.Override, standing.Version, standing.Created
+	before, errBefore := clientRow(standing)
+	after, errAfter := clientRow(c)
+	if err := errors.Join(errBefore, errAfter); err != nil || slices.Equal(before, after) {
+		return err
+	}
+	if c.SecretHash != standing.SecretHash {
+		r.end(session.ClientKind, c.Project, c.ID, SecretChanged)
+	}
+	if _, err := updateClient(r.tx, c, r.now); err != nil {
+		return err
+	}
+	return r.note("client.declare", c.ID, c.ID, c.Project, "changed")
+}
+
+func (r *reconciler) users(declared []identity.User) error {
+	kept := make(map[string]bool, len(declared))
+	for _, u := range declared {
+		u.Declared = true
+		if u.Project == "" {
+			u.Project = project.Default
+		}
+		id, err := r.user(u)
+		if err != nil {
+			return fmt.Errorf("user %q: %w", u.Name, err)
+		}
+		kept[id] = true
+	}
+	standing, err := eachRow(r.ctx, r.tx, scanUser, `SELECT `+userColumns+` FROM account WHERE declared = 1 ORDER BY project, canonical`)
+	if err != nil {
+		return err
+	}
+	for _, u := range standing {
+		if kept[u.ID] {
+			continue
+		}
+		u.Declared, u.Disabled = false, true
+		r.end(session.UserKind, u.Project, u.Name, Undeclared)
+		if _, err := updateUser(r.tx, *u, r.now); err != nil {
+			return err
+		}
+		if err := r.note("user.undeclare", u.ID, u.Name, u.Project, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// user adds a declared user, or brings the one who stands up to what is declared, and returns the id.
+func (r *reconciler) user(u identity.User) (id string, err error) {
+	standing, err := findUserByName(r.ctx, r.tx, u.Project, u.Name)
+	if errors.Is(err, identity.ErrNoUser) {
+		u.ID, u.Created = project.NewID(), r.now
+		if u.PasswordHash != "" {
+			u.PasswordChanged = r.now
+		}
+		return u.ID, errors.Join(insertUser(r.tx, u), r.note("user.declare", u.ID, u.Name, u.Project, "added"))
+	}
+	if err != nil {
+		return "", err
+	}
+	u.ID, u.Version, u.Created, u.PasswordChanged = standing.ID, standing.Version, standing.Created, standing.PasswordChanged
+	if u.PasswordHash != standing.PasswordHash {
+		u.PasswordChanged = r.now
+	}
+	before, errBefore := userRow(*standing)
+	after, errAfter := userRow(u)
+	if err := errors.Join(errBefore, errAfter); err != nil || slices.Equal(before, after) {
+		return u.ID, err
+	}
+	if err := r.endUser(*standing, u); err != nil {
+		return "", err
+	}
+	if _, err := updateUser(r.tx, u, r.now); err != nil {
+		return "", err
+	}
+	return u.ID, r.note("user.declare", u.ID, u.Name, u.Project, "changed")
+}
+
+// endUser notes the end of a user's sessions where the change asks for it. A name in another spelling is another subject.
+func (r *reconciler) endUser(before, after identity.User) error {
+	switch {
+	case before.Name != after.Name:
+		r.end(session.UserKind, before.Project, before.Name, Undeclared)
+	case after.Disabled && !before.Disabled:
+		r.end(session.UserKind, after.Project, after.Name, Disabled)
+	case after.PasswordHash != before.PasswordHash:
+		p, err := findProject(r.ctx, r.tx, after.Project)
+		if err != nil {
+			return err
+		}
+		if !p.KeepRefreshOnPasswordChange {
+			r.end(session.UserKind, after.Project, after.Name, PasswordChanged)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package sqlstore
+
+import (
+	"encoding/json"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/identity"
+	"github.com/caddyauth/gateway/caddyauth/project"
+)
+
+func alice() identity.User {
+	return identity.User{
+		ID: project.NewID(), Project: "default", Name: "Alice", PasswordHash: "hash", PasswordChanged: noon,
+		Claims:  map[string]any{"role": "admin", "n": json.Number("12345678901234567890"), "list": []any{"a", nil, true}},
+		Version: 1, Created: noon, Changed: noon,
+	}
+}
+
+func TestUserComesBackWholeInAnySpelling(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s, u := started(t, open), alice()
+		must(t, s.AddUser(t.Context(), u))
+		for _, name := range []string{"Alice", "alice", "ＡＬＩＣＥ"} {
+			got, err := s.FindUser(t.Context(), "default", name)
+			must(t, err)
+			same(t, *got, u)
+		}
+		got, err := s.FindUserByID(t.Context(), u.ID)
+		must(t, err)
+		same(t, *got, u)
+		for _, c := range []struct{ project, name string }{{"default", "bob"}, {"acme", "alice"}, {"default", "a b"}, {"default", ""}} {
+			if got, err := s.FindUser(t.Context(), c.project, c.name); !errors.Is(err, identity.ErrNoUser) || got != nil {
+				t.Errorf("%+v: %v, %v", c, got, err)
+			}
+		}
+	})
+}
+
+func TestTwoUsersOfAProjectDoNotShareAName(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := started(t, open)
+		must(t, s.AddProject(t.Context(), acme()))
+		var added atomic.Int32
+		atOnce(20, func(i int) {
+			u := alice()
+			u.Name = []string{"alice", "ALICE"}[i%2]
+			switch err := s.AddUser(t.Context(), u); {
+			case err == nil:
+				added.Add(1)
+			case !errors.Is(err, identity.ErrNameTaken):
+				t.Error(err)
+			}
+		})
+		if added.Load() != 1 {
+			t.Errorf("%d were added", added.Load())
+		}
+		elsewhere := alice()
+		elsewhere.Project = "acme"
+		must(t, s.AddUser(t.Context(), elsewhere))
+		elsewhere.Project = "nowhere"
+		fails(t, s.AddUser(t.Context(), elsewhere), identity.ErrNoSuchProject)
+		elsewhere.Name = "a b"
+		fails(t, s.AddUser(t.Context(), elsewhere), identity.ErrBadName)
+	})
+}
+
+func TestUserIsChangedInAVersion(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s, u := started(t, open), alice()
+		must(t, s.AddUser(t.Context(), u))
+		later := noon.Add(time.Hour)
+		change := u
+		change.Disabled, change.Claims, change.Name, change.PasswordHash = true, nil, "Mallory", "other"
+		after, err := s.ChangeUser(t.Context(), change, later)
+		must(t, err)
+		want := u
+		want.Disabled, want.Claims, want.Version, want.Changed = true, nil, 2, later
+		same(t, *after, want)
+		_, err = s.ChangeUser(t.Context(), change, later)
+		fails(t, err, identity.ErrUserChanged)
+
+		after, err = s.SetPassword(t.Context(), u.ID, 2, "new", later)
+		must(t, err)
+		if after.PasswordHash != "new" || !after.PasswordChanged.Equal(later) || after.Version != 3 {
+			t.Errorf("%+v", after)
+		}
+		_, err = s.SetPassword(t.Context(), u.ID, 2, "late", later)
+		fails(t, err, identity.ErrUserChanged)
+		if _, err = s.SetPassword(t.Context(), u.ID, 0, "", later); err != nil {
+			t.Error(err)
+		}
+		_, err = s.SetPassword(t.Context(), "none", 0, "x", later)
+		fails(t, err, identity.ErrNoUser)
+		fails(t, s.RemoveUser(t.Context(), u.ID, 3), identity.ErrUserChanged)
+		must(t, s.RemoveUser(t.Context(), u.ID, 4))
+		fails(t, s.RemoveUser(t.Context(), u.ID, 0), identity.ErrNoUser)
+	})
+}
+
+func TestPasswordsSetAtOnceAllCountAsChanges(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		nodes := []*Store{started(t, open), open()}
+		u := alice()
+		must(t, nodes[0].AddUser(t.Context(), u))
+		atOnce(20, func(i int) {
+			if _, err := nodes[i%2].SetPassword(t.Context(), u.ID, 0, "new", noon); err != nil {
+				t.Error(err)
+			}
+		})
+		got, err := nodes[0].FindUserByID(t.Context(), u.ID)
+		if err != nil || got.Version != 21 {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}
+
+func TestUsersAreListedInPagesByProjectAndName(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := started(t, open)
+		must(t, s.AddProject(t.Context(), acme()))
+		for _, name := range []string{"dave", "Bob", "alice", "carol"} {
+			for _, slug := range []string{"default", "acme"} {
+				must(t, s.AddUser(t.Context(), identity.User{ID: project.NewID(), Project: slug, Name: name, Created: noon}))
+			}
+		}
+		list := func(page identity.UserPage) (names []string) {
+			t.Helper()
+			page.Limit = 3
+			for {
+				found, err := s.ListUsers(t.Context(), page)
+				must(t, err)
+				if len(found) == 0 {
+					return names
+				}
+				for _, u := range found {
+					names = append(names, u.Project+"/"+u.Name)
+				}
+				last := found[len(found)-1]
+				page.AfterProject = last.Project
+				page.AfterName, err = identity.CanonicalName(last.Name)
+				must(t, err)
+			}
+		}
+		own := []string{"acme/alice", "acme/Bob", "acme/carol", "acme/dave"}
+		same(t, list(identity.UserPage{Project: "acme"}), own)
+		same(t, list(identity.UserPage{}), append(own, "default/alice", "default/Bob", "default/carol", "default/dave"))
+	})
+}
