@@ -27,10 +27,10 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 		http.Redirect(w, r, j.loginURL(r), http.StatusSeeOther)
 		return nil
 	}
-	switch status {
-	case http.StatusServiceUnavailable:
+	switch {
+	case status == http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-	default:
+	case j.gate != nil:
 		w.Header().Set("WWW-Authenticate", j.gate.Challenge(reason))
 	}
 	if hasErrorRoutes(r) {
@@ -68,7 +68,7 @@ func refusalPage(r *http.Request, reason token.Reason, status int) ui.Message {
 	case http.StatusServiceUnavailable:
 		page.Title, page.Text = "Not available right now", "Your sign-in cannot be checked at this moment. Please try again in a few seconds."
 	case http.StatusBadRequest:
-		page.Title, page.Text = "Unclear request", "The request carried more than one sign-in. Close the other one and try again."
+		page.Title, page.Text = "Unclear request", "The request can be read in more than one way, so it was not passed on. Follow a link to this page again."
 	default:
 		page.Title, page.Text = "Sign-in needed", "This page is only open to people who are signed in."
 	}

@@ -36,18 +36,19 @@ type App struct {
 	returnTo []string
 	words    []string
 
-	store    *pooledStore
-	remotes  []*pooledRemote
-	ring     atomic.Pointer[keyring.Ring]
-	started  chan struct{} // closed once Start has succeeded
-	verifier *token.Verifier
-	owned    gate.Owned
+	store   *pooledStore
+	remotes []*pooledRemote
+	ring    atomic.Pointer[keyring.Ring]
+	started chan struct{} // closed once Start has succeeded
+	verify  func(ctx context.Context, raw string) (*token.Token, error)
+	owned   gate.Owned
 
 	users     *identity.Declared
 	passwords *identity.Passwords
 	throttle  *identity.Throttle
 
 	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
+	sessions   bool                  // a gate takes browsers' sessions; set while handlers are provisioned
 	accepts    map[string]acceptance // what gates may accept, by issuer
 	onDecision func(decision)        // set by `caddy auth explain` alone
 	release    []func() error        // undoes what Provision took
@@ -99,7 +100,7 @@ func (a *App) provisionKeys(r resolver) error {
 	}
 	if secret != "" {
 		if a.secretRing, err = keyring.ParseSecretRing(secret); err != nil {
-			return fmt.Errorf("secret: %w", err)
+			return err
 		}
 	}
 	if a.Keys.generated() {
@@ -136,9 +137,12 @@ func (a *App) provisionStore(r resolver) error {
 	}
 	store, release, err := joinStore(rawURL)
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return err
 	}
 	a.release = append(a.release, release)
+	if store.Shared() && a.secretRing == nil {
+		return errors.New("secret: it is required with PostgreSQL, because all nodes must have the same; set `secret {env.AUTH_SECRET}`")
+	}
 	a.store = store
 	a.throttle = &identity.Throttle{Store: store}
 	return nil
@@ -156,9 +160,30 @@ func (a *App) provisionTrust(r resolver) error {
 		}
 		issuers = append(issuers, issuer)
 	}
-	var err error
-	a.verifier, err = token.NewVerifier(issuers)
-	return err
+	verifier, err := token.NewVerifier(issuers)
+	if err != nil {
+		return err
+	}
+	return a.remember(verifier)
+}
+
+// remember puts the cache in front of the verifier, unless it is off.
+func (a *App) remember(verifier *token.Verifier) error {
+	a.verify = verifier.Verify
+	size := defaultTokenCache
+	if a.TokenCache != nil {
+		size = *a.TokenCache
+	}
+	if size == 0 {
+		return nil
+	}
+	cache, err := token.NewCache(verifier, size)
+	if err != nil {
+		return err
+	}
+	a.release = append(a.release, func() error { cache.Close(); return nil })
+	a.verify = cache.Verify
+	return nil
 }
 
 func (a *App) trusted(r resolver, t *Trust) (token.Issuer, error) {
@@ -175,13 +200,25 @@ func (a *App) trusted(r resolver, t *Trust) (token.Issuer, error) {
 	}
 	remote, release, err := joinRemote(name, jwks, t.algorithms())
 	if err != nil {
-		return token.Issuer{}, fmt.Errorf("trust %s: %w", name, err)
+		return token.Issuer{}, fmt.Errorf("trust: %w", err)
 	}
 	a.release = append(a.release, release)
 	a.remotes = append(a.remotes, remote)
 	a.accepts[name] = acceptance{audiences: t.Audiences}
 	return token.Issuer{Name: name, Keys: remote.Key, Algorithms: t.algorithms(), Types: t.Types,
 		MaxLifetime: t.durations()[0].effective()}, nil
+}
+
+// configuredApp returns the configuration's App, for the directive of that name. An App that is there but was refused says itself why.
+func configuredApp(ctx caddy.Context, directive string) (*App, error) {
+	app, err := ctx.AppIfConfigured("auth")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, fmt.Errorf("%s needs the global option `auth`, which is missing", directive)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil
 }
 
 // Start opens the store, unlocks or makes the keys, and begins the background work. Requests that came a moment earlier wait for it.

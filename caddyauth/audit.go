@@ -2,6 +2,7 @@ package caddyauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/gate"
 	"github.com/caddyauth/gateway/caddyauth/login"
+	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
 // auditor writes one line per sign-in and per refused request, at INFO. Nothing a client sent unverified is in it but the method, the host
@@ -39,16 +41,24 @@ func (j *JWTAuth) refused(r *http.Request, passage *gate.Passage, err error) {
 		return
 	}
 	fields := []zap.Field{
-		zap.String("reason", string(reason)), zap.String("detail", err.Error()), zap.String("gate", j.label()), zap.Int("status", gate.Status(reason)),
+		zap.String("reason", string(reason)), zap.String("detail", detailOf(err)), zap.String("gate", j.label()), zap.Int("status", gate.Status(reason)),
 		zap.String("client_ip", clientIP(r)), zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path),
 	}
 	if passage != nil && passage.Token != nil {
 		fields = append(fields, zap.String("user_id", passage.Token.Subject))
 	}
-	if j.gate.Mode == gate.ReportOnly {
+	if j.reports() {
 		fields = append(fields, zap.Bool("report_only", true))
 	}
 	c.Write(fields...)
+}
+
+// detailOf returns what a refusal says beside its reason.
+func detailOf(err error) string {
+	if refusal, ok := errors.AsType[*token.Refusal](err); ok {
+		return refusal.Detail
+	}
+	return err.Error()
 }
 
 // observe counts and logs a sign-in or sign-out.

@@ -36,11 +36,11 @@ func (AuthServer) CaddyModule() caddy.ModuleInfo {
 
 // Provision borrows the app and mounts the routes.
 func (s *AuthServer) Provision(ctx caddy.Context) error {
-	app, err := ctx.AppIfConfigured("auth")
+	app, err := configuredApp(ctx, "auth_server")
 	if err != nil {
-		return fmt.Errorf("auth_server needs the global option `auth`: %w", err)
+		return err
 	}
-	s.app = app.(*App)
+	s.app = app
 	if s.app.base == nil {
 		return fmt.Errorf("auth_server: the issuer %q is no URL, so `public_url` must say where the server is reached", s.app.issuer)
 	}
@@ -160,7 +160,7 @@ func (a *App) issue(ctx context.Context, req login.IssueRequest) (login.Issued, 
 
 // session returns the subject of a living session cookie.
 func (a *App) session(ctx context.Context, raw string) (string, error) {
-	t, err := a.verifier.Verify(ctx, raw)
+	t, err := a.verify(ctx, raw)
 	if err != nil {
 		return "", err
 	}
@@ -170,13 +170,12 @@ func (a *App) session(ctx context.Context, raw string) (string, error) {
 	return t.Subject, t.CheckTime(time.Now(), 0)
 }
 
-// cookieName is the session cookie's name: with the __Host- prefix (RFC 6265bis, section 4.1.3.2) wherever the public URL is https,
-// plain on http loopback, where browsers refuse the prefix.
+// cookieName is the session cookie's name: with the prefix wherever the public URL is https, plain on http loopback.
 func (a *App) cookieName() string {
 	if a.secureCookie() {
-		return "__Host-access_token"
+		return hostPrefix + sessionCookies[0]
 	}
-	return "access_token"
+	return sessionCookies[0]
 }
 
 func (a *App) secureCookie() bool { return a.base == nil || a.base.Scheme == "https" }

@@ -3,6 +3,7 @@ package caddyauth
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -27,6 +28,7 @@ func init() {
 // parseGlobalOption parses the global option `auth`.
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
+		d.Next() // option name, whose line the error tells
 		return nil, d.Err("auth: the option is there twice")
 	}
 	var app App
@@ -47,6 +49,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		return_to   <origins...>
 //		lifetimes   {...}
 //		max_lifetime <duration>
+//		token_cache <entries>|off
 //		store       <url>
 //		trust       <issuer> {...}
 //		user        <name> {...}
@@ -82,13 +85,15 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 	case "keys":
 		return s.unmarshalKeys(d)
 	case "secret":
-		return oneArg(d, &s.Secret)
+		return oneSecret(d, &s.Secret)
 	case "return_to":
 		return s.unmarshalReturnTo(d)
 	case "lifetimes":
 		return s.Lifetimes.unmarshal(d)
 	case "max_lifetime":
 		return unmarshalDuration(d, s.durations())
+	case "token_cache":
+		return s.unmarshalTokenCache(d)
 	case "store":
 		return oneArg(d, &s.Store)
 	case "trust":
@@ -104,6 +109,22 @@ func (s *Settings) unmarshalAudiences(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return at(d, checkAudiences(s.Audiences))
+}
+
+func (s *Settings) unmarshalTokenCache(d *caddyfile.Dispenser) error {
+	var text string
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	size := 0
+	if text != "off" {
+		var err error
+		if size, err = strconv.Atoi(text); err != nil {
+			return d.Errf("token_cache: %q is neither a number nor off", text)
+		}
+	}
+	s.TokenCache = &size
+	return at(d, s.check())
 }
 
 func (s *Settings) unmarshalReturnTo(d *caddyfile.Dispenser) error {
@@ -136,7 +157,7 @@ func (s *Settings) unmarshalKeys(d *caddyfile.Dispenser) error {
 	s.Keys = k
 	args := d.RemainingArgs()
 	if len(args) > 1 {
-		return d.ArgErr()
+		return d.Err("keys: it takes one value; entries are separated by commas, without spaces")
 	}
 	if len(args) == 1 {
 		k.Secrets = args[0]
@@ -156,7 +177,10 @@ func (k *Keys) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 		if err := seen.check(d); err != nil {
 			return err
 		}
-		return oneArg(d, map[string]*string{"active": &k.Active, "algorithm": &k.Algorithm}[word])
+		if err := oneArg(d, map[string]*string{"active": &k.Active, "algorithm": &k.Algorithm}[word]); err != nil {
+			return err
+		}
+		return at(d, k.checkAlgorithm())
 	case "file":
 		args := d.RemainingArgs()
 		switch len(args) {
@@ -171,7 +195,7 @@ func (k *Keys) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 	case "secret_text":
 		args := d.RemainingArgs()
 		if len(args) != 2 {
-			return d.ArgErr()
+			return d.Err("secret_text: it takes a key id and one text; a text with spaces is quoted")
 		}
 		k.Texts = append(k.Texts, SecretText{ID: args[0], Secret: args[1]})
 		return nil
@@ -283,7 +307,7 @@ func (s *Settings) unmarshalUser(d *caddyfile.Dispenser) error {
 func (u *User) unmarshalOption(d *caddyfile.Dispenser) error {
 	switch word := d.Val(); word {
 	case "password_hash":
-		if err := oneArg(d, &u.PasswordHash); err != nil {
+		if err := oneSecret(d, &u.PasswordHash); err != nil {
 			return err
 		}
 		return at(d, u.check())
@@ -360,7 +384,7 @@ func parseJWTAuth(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	matcher, err := h.ExtractMatcherSet()
 	if err != nil {
-		return nil, err
+		return nil, at(h.Dispenser, err)
 	}
 	h.Next() // directive name, again
 	var j JWTAuth
@@ -448,12 +472,12 @@ func (j *JWTAuth) unmarshalChecked(d *caddyfile.Dispenser, err error) error {
 }
 
 func (j *JWTAuth) unmarshalRule(d *caddyfile.Dispenser, deny bool) error {
-	args := d.RemainingArgs()
+	word, args := d.Val(), d.RemainingArgs()
 	if len(args) == 0 || args[0] == "scope" && len(args) < 2 {
 		return d.ArgErr()
 	}
 	if slices.Contains(args, "") {
-		return d.Errf("a rule on %q has an empty value", args[0])
+		return d.Errf("%s: the rule on %q has an empty value", word, args[0])
 	}
 	j.Rules = append(j.Rules, Rule{Claim: args[0], Values: args[1:], Deny: deny})
 	return nil
@@ -463,6 +487,9 @@ func (j *JWTAuth) unmarshalForward(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 2 {
 		return d.ArgErr()
+	}
+	if args[0] == "" {
+		return d.Err("forward: the claim has an empty name")
 	}
 	if err := gate.CheckHeaderName(args[1]); err != nil {
 		return d.Errf("forward: %v", err)
@@ -497,7 +524,7 @@ func (j *JWTAuth) unmarshalLeeway(d *caddyfile.Dispenser) error {
 	}
 	value, err := caddy.ParseDuration(text)
 	if err != nil {
-		return d.Errf("leeway: %q is not a duration", text)
+		return d.Errf("leeway: %q is not a duration such as 30s", text)
 	}
 	leeway := caddy.Duration(value)
 	j.Leeway = &leeway
@@ -548,6 +575,16 @@ func oneArg(d *caddyfile.Dispenser, into *string) error {
 	return nil
 }
 
+// oneSecret is oneArg for values that no error may hold.
+func oneSecret(d *caddyfile.Dispenser, into *string) error {
+	word, args := d.Val(), d.RemainingArgs()
+	if len(args) != 1 {
+		return d.Errf("%s: it takes one value, not %d", word, len(args))
+	}
+	*into = args[0]
+	return nil
+}
+
 func someArgs(d *caddyfile.Dispenser, into *[]string) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
@@ -569,7 +606,7 @@ func unmarshalDuration(d *caddyfile.Dispenser, settings []durationSetting) error
 	word := d.Val()
 	i := slices.IndexFunc(settings, func(s durationSetting) bool { return s.name == word })
 	if i < 0 {
-		return d.Errf("unrecognized option %q", word)
+		return d.Errf("lifetimes: unrecognized option %q", word)
 	}
 	var text string
 	if err := oneArg(d, &text); err != nil {
@@ -580,7 +617,7 @@ func unmarshalDuration(d *caddyfile.Dispenser, settings []durationSetting) error
 		return d.Errf("%s: %q is not a duration such as 15m or 30d", word, text)
 	}
 	if value == 0 {
-		return d.Errf("%s: %q is below the limit of %s", word, text, settings[i].least)
+		return d.Errf("%s: %q is below the limit of %s", word, text, spell(settings[i].least))
 	}
 	*settings[i].value = caddy.Duration(value)
 	return at(d, settings[i].check())

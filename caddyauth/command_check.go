@@ -11,8 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage" // where `check` lets Caddy keep its own things for a moment
 	"github.com/spf13/cobra"
-
-	"github.com/caddyauth/gateway/caddyauth/gate"
 )
 
 // checkCommand is `caddy auth check`.
@@ -91,7 +89,7 @@ func (a *App) dangers(ctx caddy.Context) []string {
 }
 
 func (j *JWTAuth) dangers(where string) (found []string) {
-	if j.gate.Mode == gate.ReportOnly {
+	if j.reports() {
 		found = append(found, fmt.Sprintf("%s: gate %s only reports: it refuses nothing and lets forged identity headers through", where, j.label()))
 	}
 	for _, f := range j.From {

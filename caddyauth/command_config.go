@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -67,9 +68,11 @@ func adaptWith(name, file string, data []byte) ([]byte, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	warnings := make([]string, len(found))
-	for i, w := range found {
-		warnings[i] = fmt.Sprintf("%s, at %s:%d", w.Message, w.File, w.Line)
+	var warnings []string
+	for _, w := range found {
+		if !strings.Contains(w.Message, "not formatted") { // a matter of taste, not of safety
+			warnings = append(warnings, fmt.Sprintf("%s, at %s:%d", w.Message, w.File, w.Line))
+		}
 	}
 	return adapted, warnings, nil
 }
@@ -116,11 +119,31 @@ func (d document) provision() (caddy.Context, *App, error) {
 	}
 	ctx, err := caddy.ProvisionContext(cfg)
 	if err != nil {
-		return ctx, nil, err
+		return ctx, nil, shortened(err)
 	}
 	app, err := ctx.AppIfConfigured("auth")
 	if err != nil {
 		return ctx, nil, err
 	}
 	return ctx, app.(*App), nil
+}
+
+// Caddy says of an error through how many modules it went; what counts is the last one and, for a directive, the route.
+var (
+	lastModule = regexp.MustCompile(`^.*provision (?:http\.handlers\.)?(auth|jwt_auth|auth_server): `)
+	firstRoute = regexp.MustCompile(`^.*?server ([^ :]+): setting up route handlers: route (\d+): `)
+)
+
+// shortened leaves of Caddy's error the part that an operator can act on.
+func shortened(err error) error {
+	text := err.Error()
+	found := lastModule.FindStringSubmatch(text)
+	if found == nil {
+		return err
+	}
+	what := strings.TrimPrefix(text[len(found[0]):], found[1]+": ")
+	if route := firstRoute.FindStringSubmatch(text); route != nil && found[1] != "auth" {
+		return fmt.Errorf("%s (server %s, route %s): %s", found[1], route[1], route[2], what)
+	}
+	return fmt.Errorf("%s: %s", found[1], what)
 }

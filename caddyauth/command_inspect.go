@@ -148,7 +148,7 @@ func (i *inspection) verifyWith(ctx context.Context, flags *configFlags, stdin i
 
 // check asks in the order of a gate. The error is nil or a *token.Refusal.
 func (i *inspection) check(ctx context.Context, app *App) error {
-	t, err := app.verifier.Verify(ctx, i.raw)
+	t, err := app.verify(ctx, i.raw)
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,10 @@ type Settings struct {
 	// The longest lifetime (`exp` minus `iat`) of the server's own tokens that gates accept; 60s to 1y. Default: 1y.
 	MaxLifetime caddy.Duration `json:"max_lifetime,omitempty"`
 
+	// How many verified tokens are remembered, so that each is verified once, with 2 KiB of memory for each at the most; 0 or `off` for
+	// none, at most 10000000. Default: 20000.
+	TokenCache *int `json:"token_cache,omitempty"`
+
 	// The database: `sqlite:<path>`. Default: `auth/auth.db` in Caddy's data directory.
 	Store string `json:"store,omitempty"`
 
@@ -87,9 +91,9 @@ type Keys struct {
 
 // SecretText is an HMAC key given as text.
 type SecretText struct {
-	// The key's id.
+	// The key's id. Required.
 	ID string `json:"id"`
-	// The secret; its bytes are the key. At least 32 bytes.
+	// The secret, at least 32 bytes; its bytes are the key. Required.
 	Secret string `json:"secret"`
 }
 
@@ -97,7 +101,7 @@ type SecretText struct {
 type KeyFile struct {
 	// The key's id. Default: the `kid` of a JWK, or its RFC 7638 thumbprint.
 	ID string `json:"id,omitempty"`
-	// The file's path.
+	// The file's path. Required.
 	Path string `json:"path"`
 }
 
@@ -119,7 +123,7 @@ type Trust struct {
 
 // User is a person who can sign in.
 type User struct {
-	// The name to sign in with, which becomes `sub`. Compared without regard to case (RFC 8265).
+	// The name to sign in with, which becomes `sub`; compared without regard to case (RFC 8265). Required.
 	Name string `json:"name"`
 	// The project the user belongs to. Default: default.
 	Project string `json:"project,omitempty"`
@@ -139,6 +143,8 @@ const (
 	minLifetime        = time.Minute
 	maxLifetime        = 365 * 24 * time.Hour
 	maxLeeway          = 5 * time.Minute
+	defaultTokenCache  = 20_000
+	maxTokenCache      = 10_000_000
 )
 
 // durationSetting is one setting that is a length of time, with its limits.
@@ -171,11 +177,27 @@ func (d durationSetting) check() error {
 	case v == 0:
 		return nil
 	case v < d.least:
-		return fmt.Errorf("%s: %s is below the limit of %s", d.name, v, d.least)
+		return fmt.Errorf("%s: %s is below the limit of %s", d.name, spell(v), spell(d.least))
 	case v > d.utmost:
-		return fmt.Errorf("%s: %s is above the limit of %s", d.name, v, d.utmost)
+		return fmt.Errorf("%s: %s is above the limit of %s", d.name, spell(v), spell(d.utmost))
 	}
 	return nil
+}
+
+// spell writes a length of time as a Caddyfile has it: 30d instead of 720h0m0s.
+func spell(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 func (d durationSetting) effective() time.Duration {
@@ -328,15 +350,23 @@ func (k *Keys) generated() bool {
 
 // check refuses what can be refused without resolving placeholders.
 func (k *Keys) check() error {
+	if err := k.checkAlgorithm(); err != nil {
+		return err
+	}
+	if k.generated() && k.Active != "" {
+		return fmt.Errorf("active: %q names a key, but no keys are given", k.Active)
+	}
+	return nil
+}
+
+// checkAlgorithm refuses an algorithm that is unknown or not one of the keys given so far.
+func (k *Keys) checkAlgorithm() error {
 	if k.Algorithm != "" && !slices.Contains(keyring.Algorithms(), k.Algorithm) {
 		return fmt.Errorf("algorithm: %q is unknown, want one of %s", k.Algorithm, strings.Join(keyring.Algorithms(), ", "))
 	}
 	hmac := strings.HasPrefix(k.Algorithm, "HS")
 	if k.Algorithm != "" && !hmac && (k.Secrets != "" || len(k.Texts) > 0) {
 		return fmt.Errorf("algorithm: %s cannot be used with shared secrets, want HS256, HS384 or HS512", k.Algorithm)
-	}
-	if k.generated() && k.Active != "" {
-		return fmt.Errorf("active: %q names a key, but no keys are given", k.Active)
 	}
 	return nil
 }
@@ -351,7 +381,7 @@ func (k *Keys) ring(r resolver) (*keyring.Ring, error) {
 	if secrets != "" {
 		parsed, err := keyring.ParseSecrets(secrets, k.Algorithm)
 		if err != nil {
-			return nil, fmt.Errorf("keys: %w", err)
+			return nil, err
 		}
 		keys = append(keys, parsed...)
 	}
@@ -373,11 +403,7 @@ func (k *Keys) ring(r resolver) (*keyring.Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	ring, err := keyring.NewRing(keys, active)
-	if err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
-	}
-	return ring, nil
+	return keyring.NewRing(keys, active)
 }
 
 // fileAlgorithm is what the algorithm means for key files: an RSA key alone does not say whether it is for RS256 or PS512. One of HMAC keys says
@@ -394,11 +420,7 @@ func (t SecretText) key(r resolver, algorithm string) (*keyring.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := keyring.ParseSecretText(t.ID, secret, algorithm)
-	if err != nil {
-		return nil, fmt.Errorf("secret_text: %w", err)
-	}
-	return key, nil
+	return keyring.ParseSecretText(t.ID, secret, algorithm)
 }
 
 func (f KeyFile) keys(r resolver, algorithm string) ([]*keyring.Key, error) {
@@ -498,6 +520,9 @@ func (s *Settings) check() error {
 		if err := d.check(); err != nil {
 			return err
 		}
+	}
+	if s.TokenCache != nil && (*s.TokenCache < 0 || *s.TokenCache > maxTokenCache) {
+		return fmt.Errorf("token_cache: %d is not between 0 and %d", *s.TokenCache, maxTokenCache)
 	}
 	if s.Keys != nil {
 		if err := s.Keys.check(); err != nil {

@@ -59,7 +59,7 @@ type JWTAuth struct {
 
 // Rule is one line of a gate's policy.
 type Rule struct {
-	// The claim's name or dotted path; `scope` means the scopes.
+	// The claim's name or dotted path; `scope` means the scopes. Required.
 	Claim string `json:"claim"`
 	// The values of which one must match; of scopes all must be there. Default: none, the claim must be present.
 	Values []string `json:"values,omitempty"`
@@ -69,17 +69,17 @@ type Rule struct {
 
 // Forward carries one claim under one header.
 type Forward struct {
-	// The claim's name or dotted path.
+	// The claim's name or dotted path. Required.
 	Claim string `json:"claim"`
-	// The header's name.
+	// The header's name. Required.
 	Header string `json:"header"`
 }
 
 // From is one place where a credential may be.
 type From struct {
-	// `bearer`, `header`, `cookie` or `insecure_query`.
+	// `bearer`, `header`, `cookie` or `insecure_query`. Required.
 	Kind string `json:"kind"`
-	// The header, cookie or parameter. Default for cookie: the session cookie.
+	// The name of the header, cookie or parameter. Default: the session cookie, with kind cookie.
 	Name string `json:"name,omitempty"`
 }
 
@@ -95,29 +95,36 @@ func (JWTAuth) CaddyModule() caddy.ModuleInfo {
 
 // Provision borrows the app and builds the gate.
 func (j *JWTAuth) Provision(ctx caddy.Context) error {
-	app, err := ctx.AppIfConfigured("auth")
+	app, err := configuredApp(ctx, "jwt_auth")
 	if err != nil {
-		return fmt.Errorf("jwt_auth needs the global option `auth`: %w", err)
+		return err
 	}
-	j.app = app.(*App)
+	j.app = app
 	if err := j.check(); err != nil {
 		return err
 	}
 	if j.Mode == modeOff {
+		j.count = countDecisions(modeOff, "")
 		return nil
 	}
 	if j.gate, err = j.build(resolver{caddy.NewReplacer()}); err != nil {
 		return err
 	}
-	j.web = slices.Contains(j.Audiences, "web")
+	j.app.sessions = j.app.sessions || slices.Contains(j.Audiences, "web")
 	j.count = countDecisions(j.label(), strings.Join(j.Audiences, "+"))
-	if j.gate.Mode == gate.ReportOnly {
+	if j.reports() {
 		j.app.logger.Warn("a gate only reports: it refuses nothing and removes nothing; use it for roll-outs, never to protect")
 	}
 	return nil
 }
 
+// reports says that the gate decides and touches nothing.
+func (j *JWTAuth) reports() bool { return j.gate != nil && j.gate.Mode == gate.ReportOnly }
+
 func (j *JWTAuth) label() string {
+	if j.gate == nil {
+		return modeOff
+	}
 	if j.Name != "" {
 		return j.Name
 	}
@@ -142,7 +149,7 @@ func (j *JWTAuth) check() error {
 		}
 	}
 	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > maxLeeway) {
-		return fmt.Errorf("leeway: %s is not between 0s and %s", time.Duration(*j.Leeway), maxLeeway)
+		return fmt.Errorf("leeway: %s is not between 0s and %s", spell(time.Duration(*j.Leeway)), spell(maxLeeway))
 	}
 	return nil
 }
@@ -152,7 +159,7 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 	a := j.app
 	g := &gate.Gate{
 		Audiences: j.Audiences, Project: j.Project, Leeway: defaultLeeway, Preflight: j.Preflight,
-		SessionCookies: []string{a.cookieName()}, Owned: &a.owned, Verify: a.verifier.Verify,
+		SessionCookies: []string{a.cookieName()}, Owned: &a.owned, Verify: a.verify,
 	}
 	if g.Project == "" {
 		g.Project = defaultProject
@@ -254,7 +261,10 @@ func (f From) source(sessionCookie string) (gate.Source, error) {
 	case f.Kind == "bearer" && f.Name == "":
 		return gate.Source{Kind: gate.Bearer}, nil
 	case f.Kind == "header" && f.Name != "":
-		return gate.Source{Kind: gate.Header, Name: textproto.CanonicalMIMEHeaderKey(f.Name)}, gate.CheckHeaderName(f.Name)
+		if err := gate.CheckHeaderName(f.Name); err != nil {
+			return gate.Source{}, fmt.Errorf("from: %w", err)
+		}
+		return gate.Source{Kind: gate.Header, Name: textproto.CanonicalMIMEHeaderKey(f.Name)}, nil
 	case f.Kind == "cookie" && f.Name == "":
 		return gate.Source{Kind: gate.Cookie, Name: sessionCookie}, nil
 	case f.Kind == "cookie":
@@ -297,19 +307,19 @@ const passageVar = "caddyauth.passage"
 // ServeHTTP lets the request pass, or answers it.
 func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	prior, _ := caddyhttp.GetVar(r.Context(), passageVar).(*gate.Passage)
+	if j.app.sessions {
+		guarded := guardResponse(w)
+		w = guarded
+		defer guarded.settle(true) // for handlers that write nothing
+	}
 	if j.gate == nil {
-		j.app.owned.Strip(r, prior)
-		gate.ConcealCookies(r, []string{j.app.cookieName()})
-		return next.ServeHTTP(w, r)
+		return j.strip(w, r, prior, next)
 	}
 	bearer := len(r.Header["Authorization"]) > 0
-	passage, err := j.gate.Admit(r, prior, time.Now())
-	if j.app.onDecision != nil {
-		j.app.onDecision(decision{gate: j, err: err, passage: passage})
-	}
+	passage, err := j.admit(r, prior)
 	if err != nil {
 		j.refused(r, passage, err)
-		if j.gate.Mode != gate.ReportOnly {
+		if !j.reports() {
 			return j.answer(w, r, err, j.loginPage != "" && !bearer)
 		}
 		return next.ServeHTTP(w, r)
@@ -319,6 +329,58 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return next.ServeHTTP(w, r)
 }
 
+// strip removes what a client may have forged, and the session cookie, and asks for nothing.
+func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Passage, next caddyhttp.Handler) error {
+	j.app.owned.Strip(r, prior)
+	j.hideSession(r)
+	if err := gate.CheckPath(r); err != nil {
+		j.refused(r, nil, err)
+		return j.answer(w, r, err, false)
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// admit asks the gate. One that only reports leaves a request as it came, and so a session that was hidden hidden.
+func (j *JWTAuth) admit(r *http.Request, prior *gate.Passage) (*gate.Passage, error) {
+	hidden := bringBackSession(r)
+	passage, err := j.gate.Admit(r, prior, time.Now())
+	if hidden && j.reports() {
+		j.hideSession(r)
+	}
+	if j.app.onDecision != nil {
+		j.app.onDecision(decision{gate: j, err: err, passage: passage})
+	}
+	return passage, err
+}
+
+// hiddenVar is where the Cookie lines of a request are kept from which a strip took the session cookie.
+const hiddenVar = "caddyauth.cookies"
+
+// hiddenCookies are the lines as the client sent them.
+type hiddenCookies struct{ lines []string }
+
+// String says nothing: a placeholder may print every variable of a request.
+func (*hiddenCookies) String() string { return "cookies" }
+
+// hideSession takes the session cookie out of a request that no gate may be going to see. The strip beside a gate with a matcher runs
+// before the gates without one, so the cookie is kept for those.
+func (j *JWTAuth) hideSession(r *http.Request) {
+	lines := r.Header["Cookie"]
+	gate.ConcealCookies(r, []string{j.app.cookieName()})
+	if !slices.Equal(lines, r.Header["Cookie"]) {
+		caddyhttp.SetVar(r.Context(), hiddenVar, &hiddenCookies{lines})
+	}
+}
+
+// bringBackSession undoes hideSession for a gate, which conceals the cookie again.
+func bringBackSession(r *http.Request) bool {
+	hidden, ok := caddyhttp.GetVar(r.Context(), hiddenVar).(*hiddenCookies)
+	if ok {
+		r.Header["Cookie"] = hidden.lines
+	}
+	return ok
+}
+
 // carry leaves the passage for later gates, and the user for placeholders and access logs.
 func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, passage *gate.Passage) {
 	if passage == nil {
@@ -326,32 +388,38 @@ func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, passage *gate.Pa
 	}
 	caddyhttp.SetVar(r.Context(), passageVar, passage)
 	if passage.Stale {
-		w.Header().Add("Set-Cookie", j.app.clearedCookie().String())
+		guardResponse(w).setCookie(j.app.clearedCookie())
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	repl.Map(userPlaceholders(passage.Token))
+	if passage.Token == nil {
+		repl.Map(noUser)
+		return
+	}
+	repl.Map(passage.Token.Memo(userKey, userPlaceholders).(caddy.ReplacerFunc))
 }
 
-// userPlaceholders answers {http.auth.user.id} and {http.auth.user.<claim>}, at no cost until one is used. What is absent is
-// empty: an unknown placeholder would reach the application as it is written.
-func userPlaceholders(t *token.Token) caddy.ReplacerFunc {
-	return func(key string) (any, bool) {
-		name, ok := strings.CutPrefix(key, "http.auth.user.")
+// userKey is what a token remembers its placeholders under.
+var userKey = new(int)
+
+// noUser leaves the user's placeholders empty: an unknown placeholder would reach the application as it is written.
+func noUser(key string) (any, bool) { return "", strings.HasPrefix(key, userPrefix) }
+
+const userPrefix = "http.auth.user."
+
+// userPlaceholders answers {http.auth.user.id} and {http.auth.user.<claim>}, at no cost until one is used. An absent claim is empty.
+func userPlaceholders(t *token.Token) any {
+	return caddy.ReplacerFunc(func(key string) (any, bool) {
+		name, ok := strings.CutPrefix(key, userPrefix)
 		if !ok {
 			return nil, false
-		}
-		if t == nil {
-			return "", true
 		}
 		if name == "id" {
 			return t.Subject, true
 		}
 		claim, _ := t.Claim(name)
-		if value, ok := gate.HeaderValue(claim); ok {
-			return value, true
-		}
-		return "", true
-	}
+		value, _ := gate.HeaderValue(claim)
+		return value, true
+	})
 }
 
 // loginURL is where a browser signs in and from where it comes back to r. The origin it comes back to is one that is listed; the

@@ -26,34 +26,40 @@ func (a *App) unguarded() []string {
 	}
 	var found []string
 	for name, server := range app.(*caddyhttp.App).Servers {
-		lists := []caddyhttp.RouteList{server.Routes}
-		if server.Errors != nil {
-			lists = append(lists, server.Errors.Routes)
-		}
-		for _, routes := range lists {
-			found = append(found, unguardedSites(name, routes)...)
-		}
+		found = append(found, unguardedSites(name, server)...)
 	}
 	slices.Sort(found)
 	return found
 }
 
-// unguardedSites looks at each site, a top-level route, on its own.
-func unguardedSites(server string, routes caddyhttp.RouteList) []string {
-	var found []string
-	for _, site := range routes {
-		if !hasGate(caddyhttp.RouteList{site}) {
-			continue
+// unguardedSites looks at each site with gates, a top-level route, on its own. A request may fail before it meets a gate, so the site's
+// error routes start uncovered.
+func unguardedSites(name string, server *caddyhttp.Server) []string {
+	s := survey{named: server.NamedRoutes}
+	where := "server " + name
+	var gated []string
+	for _, site := range server.Routes {
+		if s.hasGate(caddyhttp.RouteList{site}) {
+			gated = append(gated, describe(site))
+			s.walk(caddyhttp.RouteList{site}, false, where)
 		}
-		s := survey{}
-		s.walk(caddyhttp.RouteList{site}, false, "server "+server)
-		found = append(found, s.unguarded...)
 	}
-	return found
+	if server.Errors == nil {
+		return s.unguarded
+	}
+	for _, site := range server.Errors.Routes {
+		if slices.Contains(gated, describe(site)) {
+			s.walk(caddyhttp.RouteList{site}, false, where+", handle_errors")
+		}
+	}
+	return s.unguarded
 }
 
 // survey walks routes in the order in which requests meet them.
-type survey struct{ unguarded []string }
+type survey struct {
+	named     map[string]*caddyhttp.Route
+	unguarded []string
+}
 
 // walk reports whether a request that leaves routes at their end has surely passed a gate or a strip.
 func (s *survey) walk(routes caddyhttp.RouteList, covered bool, where string) bool {
@@ -77,6 +83,10 @@ func (s *survey) walkRoute(route caddyhttp.Route, covered bool, where string) bo
 				s.walk(h.Errors.Routes, covered, where+", handle_errors")
 			}
 			covered = inner
+		case *caddyhttp.Invoke:
+			if route := s.named[h.Name]; route != nil {
+				covered = s.walkRoute(*route, covered, where+", invoke "+h.Name) && (covered || len(route.MatcherSets) == 0)
+			}
 		case *reverseproxy.Handler:
 			if !covered {
 				s.unguarded = append(s.unguarded, where+": "+upstreamsOf(h))
@@ -86,18 +96,21 @@ func (s *survey) walkRoute(route caddyhttp.Route, covered bool, where string) bo
 	return covered
 }
 
-func hasGate(routes caddyhttp.RouteList) bool {
-	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool {
-		return slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool {
-			switch h := handler.(type) {
-			case *JWTAuth:
-				return h.gate != nil
-			case *caddyhttp.Subroute:
-				return hasGate(h.Routes)
-			}
-			return false
-		})
-	})
+func (s *survey) hasGate(routes caddyhttp.RouteList) bool {
+	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool { return slices.ContainsFunc(route.Handlers, s.isGate) })
+}
+
+func (s *survey) isGate(handler caddyhttp.MiddlewareHandler) bool {
+	switch h := handler.(type) {
+	case *JWTAuth:
+		return h.gate != nil
+	case *caddyhttp.Subroute:
+		return s.hasGate(h.Routes)
+	case *caddyhttp.Invoke:
+		route := s.named[h.Name]
+		return route != nil && s.hasGate(caddyhttp.RouteList{*route})
+	}
+	return false
 }
 
 // describe says which requests a route takes, as far as hosts and paths tell.

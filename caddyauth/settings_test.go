@@ -1,0 +1,318 @@
+package caddyauth
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
+	verify "github.com/caddyauth/gateway/caddyauth/token"
+)
+
+var update = flag.Bool("update", false, "rewrite the parts of README.md and docs that are made from the code")
+
+// caddyfileForms says how a setting is written in a Caddyfile where that is not its JSON name. A form with an argument is whole;
+// another one is a word in the block of the setting that holds it.
+var caddyfileForms = map[string]string{
+	"Keys.Secrets":      "keys <kid:base64,...>",
+	"Keys.Texts":        "secret_text",
+	"Keys.Files":        "file",
+	"SecretText.ID":     "keys { secret_text <kid> }",
+	"SecretText.Secret": "keys { secret_text <kid> <text> }",
+	"KeyFile.ID":        "keys { file <kid> }",
+	"KeyFile.Path":      "keys { file [<kid>] <path> }",
+	"Trust.Issuer":      "trust <issuer>",
+	"Settings.Users":    "user",
+	"User.Name":         "user <name>",
+	"User.Claims":       "claim",
+	"JWTAuth.Audiences": "jwt_auth <audience...>",
+	"JWTAuth.Issuers":   "issuer",
+	"JWTAuth.Rules":     "require",
+	"JWTAuth.Presets":   "forward_preset",
+	"Rule.Claim":        "require <claim>",
+	"Rule.Values":       "require <claim> <values...>",
+	"Rule.Deny":         "deny <claim> [<values...>]",
+	"Forward.Claim":     "forward <claim>",
+	"Forward.Header":    "forward <claim> <header>",
+	"From.Kind":         "from <kind>",
+	"From.Name":         "from <kind> <name>",
+}
+
+func TestSettingsAreDocumented(t *testing.T) {
+	s := readStructs(t, "config.go", "jwtauth.go")
+	words := literals(t, "caddyfile.go", "config.go")
+	reference, err := os.ReadFile("../docs/caddyfile.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, root := range []struct{ title, structure string }{{"Global option `auth`", "Settings"}, {"Directive `jwt_auth`", "JWTAuth"}} {
+		fmt.Fprintf(&b, "### %s\n\n| Caddyfile | JSON | what it says | default |\n| --- | --- | --- | --- |\n", root.title)
+		for _, row := range s.rows(t, root.structure, "", "") {
+			row.check(t, words, string(reference))
+			fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", row.caddyfile, row.json, cell(row.text), cell(row.fallback))
+		}
+		b.WriteString("\n")
+	}
+	for name := range s {
+		t.Errorf("%s has settings, but no setting holds it", name)
+	}
+	compareDocument(t, "README.md", "settings", strings.TrimSuffix(b.String(), "\n"))
+}
+
+// setting is one row of the table.
+type setting struct {
+	name, caddyfile, json string
+	text, fallback        string
+}
+
+// check refuses a setting that says neither its default nor that it is required, whose words the Caddyfile parser does not know, or
+// that docs/caddyfile.md does not explain.
+func (s setting) check(t *testing.T, words map[string]bool, reference string) {
+	if s.fallback == "" {
+		t.Errorf("%s: its comment ends neither in `Default: X.` nor in `Required.`", s.name)
+	}
+	for word := range strings.FieldsSeq(regexp.MustCompile(`<[^>]*>|[{}\[\]]`).ReplaceAllString(s.caddyfile, "")) {
+		if !words[word] {
+			t.Errorf("%s: the Caddyfile parser does not know the word %q; write its form into caddyfileForms", s.name, word)
+		}
+		if !strings.Contains(reference, "`"+word) && !strings.Contains(reference, "\n### "+word) {
+			t.Errorf("%s: docs/caddyfile.md does not explain `%s`", s.name, word)
+		}
+	}
+}
+
+// structs are the struct types with JSON members of some files, by name.
+type structs map[string]*ast.StructType
+
+func readStructs(t *testing.T, files ...string) structs {
+	found := make(structs)
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok {
+				if structure, ok := spec.Type.(*ast.StructType); ok && slices.ContainsFunc(structure.Fields.List, hasJSON) {
+					found[spec.Name.Name] = structure
+				}
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// rows takes a struct out and lists its settings and, after each that holds settings of its own, those.
+func (s structs) rows(t *testing.T, name, path, block string) []setting {
+	structure := s[name]
+	if structure == nil {
+		t.Fatalf("there is no struct %s", name)
+	}
+	delete(s, name)
+	var rows []setting
+	for _, field := range structure.Fields.List {
+		if !hasJSON(field) {
+			continue
+		}
+		tag := jsonName(field)
+		row := setting{name: name + "." + field.Names[0].Name, json: path + tag}
+		word, renamed := caddyfileForms[row.name]
+		if !renamed {
+			word = tag
+		}
+		row.caddyfile = word
+		if block != "" && !strings.Contains(word, "<") {
+			row.caddyfile = block + " { " + word + " }"
+		}
+		row.text, row.fallback = splitDefault(field.Doc.Text())
+		inner, list := typeName(field.Type)
+		_, group := s[inner]
+		if _, value := field.Type.(*ast.Ident); group && value && row.fallback == "" {
+			row.fallback = "each its own"
+		}
+		rows = append(rows, row)
+		if !group {
+			continue
+		}
+		beneath := row.json + "."
+		if list {
+			beneath = row.json + "[]."
+		}
+		rows = append(rows, s.rows(t, inner, beneath, row.caddyfile)...)
+	}
+	return rows
+}
+
+func hasJSON(field *ast.Field) bool { return jsonName(field) != "" && len(field.Names) == 1 }
+
+func jsonName(field *ast.Field) string {
+	if field.Tag == nil {
+		return ""
+	}
+	tag, err := strconv.Unquote(field.Tag.Value)
+	if err != nil {
+		return ""
+	}
+	name, _, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
+	return name
+}
+
+// typeName returns the name of a field's type, without pointer and list.
+func typeName(expr ast.Expr) (name string, list bool) {
+	switch e := expr.(type) {
+	case *ast.Ident:
+		return e.Name, false
+	case *ast.StarExpr:
+		return typeName(e.X)
+	case *ast.ArrayType:
+		name, _ = typeName(e.Elt)
+		return name, true
+	}
+	return "", false
+}
+
+var ending = regexp.MustCompile(`(?s)^(.*?)\s*(?:Default: (.+)|(Required\b.*))\.$`)
+
+// splitDefault takes the last sentence of a comment apart from the rest.
+func splitDefault(comment string) (text, fallback string) {
+	comment = strings.Join(strings.Fields(comment), " ")
+	m := ending.FindStringSubmatch(comment)
+	if m == nil {
+		return comment, ""
+	}
+	return m[1], m[2] + strings.ToLower(m[3])
+}
+
+// TestReasonsAreDocumented holds the table of reason codes against the codes and what a gate makes of them.
+func TestReasonsAreDocumented(t *testing.T) {
+	data, err := os.ReadFile("../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := make(map[string]bool)
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([0-9]+) \\| ([a-z_-]+) \\|").FindAllStringSubmatch(string(data), -1) {
+		reason := verify.Reason(row[1])
+		documented[row[1]] = true
+		code := gate.ErrorCode(reason)
+		if code == "" {
+			code = "-"
+		}
+		if want := strconv.Itoa(gate.Status(reason)); row[2] != want || row[3] != code {
+			t.Errorf("docs/security.md says %q, want %s and %s", row[0], want, code)
+		}
+	}
+	known := reasons(t, "token/reason.go", "gate/reason.go")
+	for _, reason := range known {
+		if !documented[reason] {
+			t.Errorf("docs/security.md lacks the reason %q", reason)
+		}
+		delete(documented, reason)
+	}
+	for reason := range documented {
+		t.Errorf("docs/security.md has the reason %q, which is none of %q", reason, known)
+	}
+}
+
+// reasons lists the constants of type Reason in some files.
+func reasons(t *testing.T, files ...string) []string {
+	var found []string
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || !isReason(spec.Type) {
+				return true
+			}
+			word, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, word)
+			return true
+		})
+	}
+	return found
+}
+
+func isReason(expr ast.Expr) bool {
+	if selector, ok := expr.(*ast.SelectorExpr); ok {
+		return selector.Sel.Name == "Reason"
+	}
+	name, ok := expr.(*ast.Ident)
+	return ok && name.Name == "Reason"
+}
+
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+
+// literals returns the string literals of some files.
+func literals(t *testing.T, files ...string) map[string]bool {
+	found := make(map[string]bool)
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				if text, err := strconv.Unquote(lit.Value); err == nil {
+					found[text] = true
+				}
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// compareDocument holds the part of a document between <!-- name --> and <!-- /name --> against want, and puts want there with
+// -update.
+func compareDocument(t *testing.T, document, name, want string) {
+	t.Helper()
+	file := filepath.Join("..", filepath.FromSlash(document))
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, opened := strings.Cut(string(data), "<!-- "+name+" -->\n")
+	have, tail, closed := strings.Cut(rest, "<!-- /"+name+" -->")
+	if !opened || !closed {
+		t.Fatalf("%s has no part <!-- %s --> ... <!-- /%s -->", document, name, name)
+	}
+	if have == want {
+		return
+	}
+	if *update {
+		text := head + "<!-- " + name + " -->\n" + want + "<!-- /" + name + " -->" + tail
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Errorf("%s: the part %q is not what the code says; go test ./caddyauth -run Documented -update rewrites it.\n%s",
+		document, name, firstDifference(have, want))
+}
+
+func firstDifference(have, want string) string {
+	haves, wants := strings.Split(have, "\n"), strings.Split(want, "\n")
+	for i, line := range wants {
+		if i >= len(haves) || haves[i] != line {
+			return "first missing line: " + line
+		}
+	}
+	return "first line too many: " + slices.Concat(haves, []string{""})[len(wants)]
+}
