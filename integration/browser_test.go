@@ -1,0 +1,137 @@
+package integration
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	nameField     = chromedp.CSS(`input[name="username"]`)
+	passwordField = chromedp.CSS(`input[name="password"]`)
+	submitButton  = chromedp.CSS(`button[type="submit"]`)
+	plainPage     = chromedp.CSS(`pre`) // how a browser shows text/plain
+)
+
+// TestBrowser signs in, comes back, reloads and signs out with a real browser.
+func TestBrowser(t *testing.T) {
+	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	g := newGateway(t)
+	g.loadExample(t)
+	b := startBrowser(t, program)
+	page, loginPage := g.url("app")+"/page?a=1&b=2#frag", g.url("auth")+"/login?"
+
+	b.do("open the application", chromedp.Navigate(page), chromedp.WaitVisible(passwordField))
+	b.at("asked to sign in", loginPage)
+	b.picture("login")
+	b.do("a wrong password", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, "looking-glass"),
+		chromedp.Click(submitButton), chromedp.WaitVisible(chromedp.CSS(`[role="alert"]`)))
+	b.picture("login-refused")
+	b.do("sign in", chromedp.Clear(nameField), chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, examplePassword),
+		chromedp.Click(submitButton), chromedp.WaitVisible(plainPage))
+	b.isBack(page)
+	b.do("reload", chromedp.Reload(), chromedp.WaitVisible(plainPage))
+	b.isBack(page)
+	if cookies := ask(b, "reading cookies", chromedp.Evaluate[string]("document.cookie")); cookies != "" {
+		t.Errorf("scripts see the cookies %q", cookies)
+	}
+	b.do("sign out", chromedp.Navigate(g.url("auth")+"/logout"), chromedp.WaitVisible(submitButton))
+	b.picture("logout")
+	b.do("confirm", chromedp.Click(submitButton), chromedp.WaitVisible(passwordField))
+	b.do("be asked again", chromedp.Navigate(page), chromedp.WaitVisible(passwordField))
+	b.at("after signing out", loginPage)
+}
+
+// browser is a tab of a real browser.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// startBrowser runs a browser until the test ends. It talks to nobody but the test's servers.
+func startBrowser(t *testing.T, program string) browser {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1000, 800), chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("no-proxy-server", true))
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	ctx, end := chromedp.NewContext(allocator)
+	t.Cleanup(func() {
+		defer end()
+		patience, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		if err := chromedp.Cancel(patience); err != nil { // waits, so that the browser's folder can be removed
+			t.Logf("ending the browser: %v", err)
+		}
+	})
+	if err := chromedp.Do(ctx); err != nil { // starts the browser; its context must outlive each step
+		t.Fatalf("starting the browser: %v", err)
+	}
+	return browser{t, ctx}
+}
+
+const browserPatience = 15 * time.Second
+
+func (b browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, browserPatience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// ask runs an action that says something.
+func ask[T any](b browser, what string, action chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, browserPatience)
+	defer cancel()
+	said, err := chromedp.Run(ctx, action)
+	if err != nil {
+		b.t.Fatalf("%s: %v", what, err)
+	}
+	return said
+}
+
+func (b browser) at(when, begin string) {
+	b.t.Helper()
+	if at := ask(b, "reading the address", chromedp.Location()); !strings.HasPrefix(at, begin) {
+		b.t.Fatalf("%s: at %s", when, at)
+	}
+}
+
+// isBack makes sure that the browser is where it wanted to go, as alice.
+func (b browser) isBack(want string) {
+	b.t.Helper()
+	if at := ask(b, "reading the address", chromedp.Evaluate[string]("document.location.href")); at != want {
+		b.t.Errorf("at %s, want %s", at, want)
+	}
+	text := ask(b, "reading the page", chromedp.Text(plainPage))
+	for _, line := range []string{"GET /page?a=1&b=2", "X-User-Id: alice", "X-User-Role: admin"} {
+		if !strings.Contains(text, line) {
+			b.t.Errorf("the page does not say %q:\n%s", line, text)
+		}
+	}
+	if strings.Contains(text, "access_token") || tokenLike.MatchString(text) {
+		b.t.Errorf("the application saw the session:\n%s", text)
+	}
+}
+
+// picture keeps a screenshot where CADDYAUTH_SCREENSHOTS says, for people to look at.
+func (b browser) picture(name string) {
+	b.t.Helper()
+	dir := os.Getenv("CADDYAUTH_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), ask(b, "taking a picture", chromedp.FullScreenshot(100)), 0o600); err != nil {
+		b.t.Error(err)
+	}
+}
