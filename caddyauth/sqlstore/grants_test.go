@@ -414,35 +414,36 @@ func TestClosedStoreHasNoSessions(t *testing.T) {
 
 const rotateVariable = "SQLSTORE_TEST_ROTATE"
 
-// TestRotateUntilKilled is the process that TestKilledRotations kills; by itself it does nothing. It rotates families with and
-// without a reuse interval and prints each token which it got.
-func TestRotateUntilKilled(t *testing.T) {
-	url := os.Getenv(rotateVariable)
-	if url == "" {
-		t.Skip("only as a child")
+// rotateUntilKilled is the process that TestKilledRotations kills: it rotates families with and without a reuse interval and
+// prints each token which it got.
+func rotateUntilKilled(url string) {
+	store, err := New(url)
+	if err == nil {
+		err = store.Open(context.Background())
 	}
-	s := sessionsOn(openAt(t, url))
+	giveUp(err)
+	s := sessionsOn(store)
 	var out sync.Mutex
-	say := func(family int, token string) {
-		out.Lock()
-		defer out.Unlock()
-		fmt.Println("token", family, token)
-	}
 	for family := range 8 {
 		go func() {
-			token := begun(t, s, openingFor("alice", time.Duration(family%2)*time.Minute)).RefreshToken
+			i, err := s.Begin(context.Background(), openingFor("alice", time.Duration(family%2)*time.Minute), noon)
 			for {
-				say(family, token)
-				i, err := s.Refresh(context.Background(), token, "web", noon)
-				if err != nil {
-					fmt.Fprintln(os.Stderr, err)
-					os.Exit(1)
-				}
-				token = i.RefreshToken
+				giveUp(err)
+				out.Lock()
+				fmt.Println("token", family, i.RefreshToken)
+				out.Unlock()
+				i, err = s.Refresh(context.Background(), i.RefreshToken, "web", noon)
 			}
 		}()
 	}
 	select {}
+}
+
+func giveUp(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // A client that knows the last token which was acknowledged to it goes on after the crash. With an interval also when a
@@ -471,7 +472,7 @@ func TestKilledRotations(t *testing.T) {
 // rotateInAnotherProcess kills it after n acknowledged tokens and returns those of each family in order.
 func rotateInAnotherProcess(t *testing.T, url string, n int) map[int][]string {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRotateUntilKilled$")
+	child := exec.CommandContext(t.Context(), os.Args[0])
 	child.Env = append(os.Environ(), rotateVariable+"="+url)
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(childVariable); path != "" {
 		writeUntilKilled(path)
 	}
+	if url := os.Getenv(rotateVariable); url != "" {
+		rotateUntilKilled(url)
+	}
 	os.Exit(pgtest.Main(m))
 }
 
