@@ -121,11 +121,17 @@ func refuseJSON(w http.ResponseWriter, v verdict) {
 
 // grantJSON answers with the token in the form of RFC 6749, section 5.1.
 func grantJSON(w http.ResponseWriter, token Issued) {
-	writeJSON(w, http.StatusOK, struct {
-		AccessToken string `json:"access_token"`
-		TokenType   string `json:"token_type"`
-		ExpiresIn   int64  `json:"expires_in"`
-	}{token.AccessToken, "Bearer", int64(token.ExpiresIn / time.Second)})
+	body := struct {
+		AccessToken      string `json:"access_token"`
+		TokenType        string `json:"token_type"`
+		ExpiresIn        int64  `json:"expires_in"`
+		RefreshToken     string `json:"refresh_token,omitempty"`
+		RefreshExpiresIn int64  `json:"refresh_expires_in,omitempty"`
+	}{AccessToken: token.AccessToken, TokenType: "Bearer", ExpiresIn: int64(token.ExpiresIn / time.Second)}
+	if token.RefreshToken != "" {
+		body.RefreshToken, body.RefreshExpiresIn = token.RefreshToken, int64(token.RefreshExpiresIn/time.Second)
+	}
+	writeJSON(w, http.StatusOK, body)
 }
 
 // redirect sends a browser on after a form was posted, and keeps what the form was to itself.

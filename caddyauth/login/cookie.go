@@ -9,21 +9,32 @@ import (
 // more than 4096, attributes included.
 const maxCookie = 3800
 
-// cookie returns the session cookie with the attributes that setting and clearing must share. It never
-// has a Domain, so that no other host, and no subdomain, ever sees it.
-func (s *Server) cookie(value string, maxAge int) *http.Cookie {
+// Cookies returns the cookies that carry what was issued, or with the zero value those that clear them:
+// both have the same attributes. They never have a Domain, so that no other host, and no subdomain, ever
+// sees them.
+func (s *Server) Cookies(token Issued) []*http.Cookie {
+	cookies := []*http.Cookie{s.cookie(s.CookieName, token.AccessToken, token.ExpiresIn)}
+	if s.RefreshCookieName != "" {
+		cookies = append(cookies, s.cookie(s.RefreshCookieName, token.RefreshToken, token.RefreshExpiresIn))
+	}
+	return cookies
+}
+
+func (s *Server) cookie(name, value string, lifetime time.Duration) *http.Cookie {
+	maxAge := int(lifetime / time.Second)
+	if value == "" {
+		maxAge = -1
+	}
 	return &http.Cookie{
-		Name: s.CookieName, Value: value, Path: "/", MaxAge: maxAge,
+		Name: name, Value: value, Path: "/", MaxAge: maxAge,
 		Secure: s.SecureCookie, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 }
 
-func (s *Server) setCookie(w http.ResponseWriter, token Issued) {
-	http.SetCookie(w, s.cookie(token.AccessToken, int(token.ExpiresIn/time.Second)))
-}
-
-func (s *Server) clearCookie(w http.ResponseWriter) {
-	http.SetCookie(w, s.cookie("", -1))
+func (s *Server) setCookies(w http.ResponseWriter, token Issued) {
+	for _, cookie := range s.Cookies(token) {
+		http.SetCookie(w, cookie)
+	}
 }
 
 func (s *Server) fitsCookie(token string) bool {

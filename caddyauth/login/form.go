@@ -45,8 +45,9 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 		s.refuseLogin(w, r, f, v)
 		return
 	}
-	s.setCookie(w, v.issued)
+	s.setCookies(w, v.issued)
 	if s.wantsJSON(r) {
+		v.issued.RefreshToken = "" // it is in the cookie, where scripts cannot read it
 		grantJSON(w, v.issued)
 		return
 	}

@@ -39,7 +39,7 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 		v = verdict{result: storeUnavailable, err: err}
 	}
 	s.logoutEvent(r, subject, v)
-	s.clearCookie(w)
+	s.setCookies(w, Issued{})
 	s.answerLogout(w, r, f, v)
 }
 
@@ -55,16 +55,32 @@ func (s *Server) revokeAll(r *http.Request) error {
 	if s.Revoke == nil {
 		return nil
 	}
-	cookies := r.CookiesNamed(s.CookieName)
-	for _, c := range cookies[:min(len(cookies), maxRevoked)] {
-		if !s.plausible(c) {
-			continue
+	for _, access := range s.presented(r, s.CookieName) {
+		if err := s.Revoke(r.Context(), access, ""); err != nil {
+			return err
 		}
-		if err := s.Revoke(r.Context(), c.Value); err != nil {
+	}
+	if s.RefreshCookieName == "" {
+		return nil
+	}
+	for _, refresh := range s.presented(r, s.RefreshCookieName) {
+		if err := s.Revoke(r.Context(), "", refresh); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// presented returns the values of the request's cookies of one name.
+func (s *Server) presented(r *http.Request, name string) []string {
+	var values []string
+	cookies := r.CookiesNamed(name)
+	for _, c := range cookies[:min(len(cookies), maxRevoked)] {
+		if s.plausible(c) {
+			values = append(values, c.Value)
+		}
+	}
+	return values
 }
 
 func (s *Server) answerLogout(w http.ResponseWriter, r *http.Request, f fields, v verdict) {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTheLoginPageShowsTheForm(t *testing.T) {
@@ -180,7 +181,7 @@ func TestEveryCopyInTheRequestIsRevoked(t *testing.T) {
 
 func TestALogoutTheStoreMissedIsNoSuccess(t *testing.T) {
 	h := newHouse(t)
-	h.Revoke = func(context.Context, string) error { return errors.New("database is down") }
+	h.Revoke = func(context.Context, string, string) error { return errors.New("database is down") }
 	for accept, want := range map[string]string{"text/html": "This browser is signed out.", jsonType: "store_unavailable"} {
 		h.events = nil
 		w := h.do(request("POST", "/auth/logout", formType, "", "Accept", accept, "Cookie", cookieName+"=token.alice"))
@@ -194,5 +195,29 @@ func TestALogoutTheStoreMissedIsNoSuccess(t *testing.T) {
 	h.Revoke = nil
 	if w := h.do(request("POST", "/auth/logout", "", "", "Cookie", cookieName+"=token.alice")); w.Code != http.StatusNoContent {
 		t.Errorf("without a way to revoke: %d", w.Code)
+	}
+}
+
+func TestTheRefreshTokenTravelsInACookieOfItsOwn(t *testing.T) {
+	h := newHouse(t)
+	h.RefreshCookieName = "__Host-refresh_token"
+	issue := h.Issue
+	h.Issue = func(ctx context.Context, req IssueRequest) (Issued, error) {
+		issued, err := issue(ctx, req)
+		issued.RefreshToken, issued.RefreshExpiresIn = "rt_1.family.0.mac", time.Hour
+		return issued, err
+	}
+	w := h.do(postForm(form("username", "alice", "password", password)))
+	var found bool
+	for _, c := range w.Result().Cookies() {
+		if c.Name == "__Host-refresh_token" {
+			found = c.Value == "rt_1.family.0.mac" && c.MaxAge == 3600 && c.HttpOnly && c.Secure && c.Path == "/" && c.Domain == ""
+		}
+	}
+	if !found {
+		t.Errorf("cookies %v", w.Result().Cookies())
+	}
+	if body := h.do(postAPI("default", object("username", "alice", "password", password))).Body.String(); !strings.Contains(body, `"refresh_token":"rt_1.family.0.mac","refresh_expires_in":3600`) {
+		t.Errorf("the API answers %s", body)
 	}
 }

@@ -61,10 +61,15 @@ type Server struct {
 	// Verify says whose living session a cookie is. Any error means that it is none. Required.
 	Verify func(ctx context.Context, raw string) (subject string, err error)
 
-	// Revoke ends a session for all who hold a copy of its cookie, at once. It returns nil for
-	// whatever is no session, or no longer one. An error is answered with 503. Default: the cookie
-	// is cleared, and copies live until they expire.
-	Revoke func(ctx context.Context, raw string) error
+	// Epoch returns a number that is read before the password is checked and handed to Issue, so that
+	// an order given in between (a changed password) wins over the sign-in. An error is answered with
+	// 503. Default: none is read, and 0 is handed on.
+	Epoch func(ctx context.Context) (int64, error)
+
+	// Revoke ends a session for all who hold a copy of its cookies, at once. Either may be empty. It
+	// returns nil for whatever is no session, or no longer one. An error is answered with 503.
+	// Default: the cookies are cleared, and copies live until they expire.
+	Revoke func(ctx context.Context, access, refresh string) error
 
 	// ClientIP returns the address that attempts are counted by. Default: the peer's.
 	ClientIP func(r *http.Request) string
@@ -77,7 +82,11 @@ type Server struct {
 	// http and loopback. Required.
 	CookieName string
 
-	// SecureCookie says that the cookie is sent over https only. Names with "__Host-" demand it.
+	// RefreshCookieName is the name of the cookie for the refresh token. Default: refresh tokens do not
+	// go into a cookie.
+	RefreshCookieName string
+
+	// SecureCookie says that the cookies are sent over https only. Names with "__Host-" demand it.
 	SecureCookie bool
 
 	protection http.CrossOriginProtection
@@ -97,6 +106,12 @@ type IssueRequest struct {
 	// Kind says by which route: KindLogin or KindAPILogin.
 	Kind string
 
+	// Device is the User-Agent of the request and ClientIP where it came from, for listings of sessions.
+	Device, ClientIP string
+
+	// Epoch is what Server.Epoch returned before the password was checked.
+	Epoch int64
+
 	// Now is the time of the sign-in.
 	Now time.Time
 }
@@ -108,6 +123,12 @@ type Issued struct {
 
 	// ExpiresIn is its lifetime from IssueRequest.Now on, at least a second.
 	ExpiresIn time.Duration
+
+	// RefreshToken is what a new access token can be had for. Default: none.
+	RefreshToken string
+
+	// RefreshExpiresIn is how long the refresh token is good if it is not used.
+	RefreshExpiresIn time.Duration
 }
 
 const (

@@ -132,7 +132,10 @@ func newHouse(t *testing.T) *house {
 			return id, nil
 		},
 		Issue: h.issue, Verify: h.verify,
-		Revoke:     func(_ context.Context, raw string) error { h.revoked = append(h.revoked, raw); return nil },
+		Revoke: func(_ context.Context, access, refresh string) error {
+			h.revoked = append(h.revoked, access+refresh)
+			return nil
+		},
 		Observe:    h.observed,
 		CookieName: cookieName, SecureCookie: true,
 	}

@@ -23,6 +23,10 @@ type attempt struct {
 // password is hashed, and every attempt that is counted costs one hash, whoever it is for.
 func (s *Server) signIn(r *http.Request, a attempt) verdict {
 	ctx, now, ip := r.Context(), time.Now(), s.clientIP(r)
+	epoch, err := s.epoch(ctx)
+	if err != nil {
+		return verdict{result: storeUnavailable, err: err}
+	}
 	account, user, err := s.find(ctx, a)
 	if err != nil {
 		return verdict{result: storeUnavailable, err: err}
@@ -40,7 +44,16 @@ func (s *Server) signIn(r *http.Request, a attempt) verdict {
 		return v.with(whyNot(ctx, err), err)
 	}
 	v.err = s.Throttle.Forgive(ctx, a.project, account, ip, now)
-	return s.issue(ctx, a, user, now, v)
+	return s.issue(ctx, a, IssueRequest{
+		User: user, Project: a.project, Audience: a.audience, Kind: a.kind, Device: r.UserAgent(), ClientIP: ip, Epoch: epoch, Now: now,
+	}, v)
+}
+
+func (s *Server) epoch(ctx context.Context) (int64, error) {
+	if s.Epoch == nil {
+		return 0, nil
+	}
+	return s.Epoch(ctx)
 }
 
 // whyNot names the reason why a password was not accepted. A hash that cannot be used is the operator's
@@ -81,8 +94,8 @@ func nameOf(user *identity.User) string {
 	return user.Name
 }
 
-func (s *Server) issue(ctx context.Context, a attempt, user *identity.User, now time.Time, v verdict) verdict {
-	issued, err := s.Issue(ctx, IssueRequest{User: user, Project: a.project, Audience: a.audience, Kind: a.kind, Now: now})
+func (s *Server) issue(ctx context.Context, a attempt, req IssueRequest, v verdict) verdict {
+	issued, err := s.Issue(ctx, req)
 	if err != nil {
 		return v.with(issueFailed, err)
 	}
