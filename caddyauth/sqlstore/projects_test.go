@@ -465,7 +465,7 @@ func TestChangedDeclarationsEndSessions(t *testing.T) {
 			user("", "alice", "2", false), user("kept", "alice", "2", false), user("", "bob", "1", true), user("", "Carol", "1", false), user("", "dave", "1", false),
 		}})
 		same(t, ended, []Ended{
-			{"client", "default", "c", SecretChanged}, {"client", "default", "moves", Undeclared},
+			{"client", "default", "moves", Undeclared},
 			{"user", "default", "alice", PasswordChanged}, {"user", "default", "bob", Disabled}, {"user", "default", "carol", Undeclared},
 		})
 	})

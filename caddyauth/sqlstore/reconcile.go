@@ -26,7 +26,6 @@ const (
 	Undeclared      = "undeclared"
 	Disabled        = "disabled"
 	PasswordChanged = "password_changed"
-	SecretChanged   = "secret_changed"
 )
 
 // Ended is something whose sessions and tokens a new configuration ended.
@@ -37,7 +36,7 @@ type Ended struct {
 	// Project is the slug; ID is the client's id or the user's name, empty for a project.
 	Project, ID string
 
-	// Reason is Undeclared, Disabled (users), PasswordChanged (users) or SecretChanged (clients).
+	// Reason is Undeclared, or of users also Disabled or PasswordChanged.
 	Reason string
 }
 
@@ -49,8 +48,8 @@ type Ended struct {
 // in the store but can do nothing: projects and clients are paused, users disabled, the declared lifetimes forgotten; the
 // API may remove it, or bring it back as its own. The default project is never paused.
 //
-// The sessions and tokens of what can do nothing any more, and of users and clients with another password or secret, are ended in
-// the same transaction, and named in the result; the nodes learn of it as of every order (Store.Wake, Denials).
+// The sessions and tokens of what can do nothing any more, and of users with another password (unless the project says
+// otherwise), are ended in the same transaction, and named in the result; the nodes learn of it as of every order (Store.Wake, Denials).
 //
 // Every change is an entry of the audit trail, with the actor "configuration". Nodes on one store must declare the same: each undoes
 // what the other declares alone.
@@ -238,9 +237,6 @@ func (r *reconciler) client(c project.Client) error {
 	after, errAfter := clientRow(c)
 	if err := errors.Join(errBefore, errAfter); err != nil || slices.Equal(before, after) {
 		return err
-	}
-	if c.SecretHash != standing.SecretHash {
-		r.end(session.ClientKind, c.Project, c.ID, SecretChanged)
 	}
 	if _, err := updateClient(r.tx, c, r.now); err != nil {
 		return err
