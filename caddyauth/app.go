@@ -14,6 +14,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/gate"
 	"github.com/caddyauth/gateway/caddyauth/identity"
 	"github.com/caddyauth/gateway/caddyauth/keyring"
+	"github.com/caddyauth/gateway/caddyauth/login"
+	"github.com/caddyauth/gateway/caddyauth/session"
+	"github.com/caddyauth/gateway/caddyauth/sqlstore"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
@@ -43,12 +46,17 @@ type App struct {
 	verify  func(ctx context.Context, raw string) (*token.Token, error)
 	owned   gate.Owned
 
-	users     *identity.Declared
+	declared  sqlstore.Declaration // what the Caddyfile declares, for the store
 	passwords *identity.Passwords
 	throttle  *identity.Throttle
 
+	grants    *session.Service // ready once started
+	login     *login.Server
+	renewals  renewals
+	staleness time.Duration // revocation_staleness
+
 	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
-	sessions   bool                  // a gate takes browsers' sessions; set while handlers are provisioned
+	browsers   bool                  // a gate takes browsers' sessions; set while handlers are provisioned
 	accepts    map[string]acceptance // what gates may accept, by issuer
 	onDecision func(decision)        // set by `caddy auth explain` alone
 	release    []func() error        // undoes what Provision took
@@ -73,7 +81,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.audit = newAuditor(a.logger)
 	a.started = make(chan struct{})
 	r := resolver{caddy.NewReplacer()}
-	for _, step := range []func(resolver) error{a.provisionIssuer, a.provisionKeys, a.provisionUsers, a.provisionStore, a.provisionTrust} {
+	for _, step := range []func(resolver) error{a.provisionIssuer, a.provisionKeys, a.provisionUsers, a.provisionTenancy, a.provisionStore, a.provisionTrust} {
 		if err := step(r); err != nil {
 			return err
 		}
@@ -122,11 +130,12 @@ func (a *App) provisionUsers(r resolver) error {
 			return err
 		}
 	}
-	var err error
-	if a.users, err = identity.NewDeclared(users); err != nil {
+	checked, err := identity.NewDeclared(users)
+	if err != nil {
 		return err
 	}
-	a.passwords, err = identity.NewPasswords(a.users.DecoyHash())
+	a.declared.Users = users
+	a.passwords, err = identity.NewPasswords(checked.DecoyHash())
 	return err
 }
 
@@ -145,6 +154,11 @@ func (a *App) provisionStore(r resolver) error {
 	}
 	a.store = store
 	a.throttle = &identity.Throttle{Store: store}
+	a.login = a.loginServer()
+	a.staleness = 10 * time.Minute
+	if a.RevocationStaleness != nil {
+		a.staleness = time.Duration(*a.RevocationStaleness)
+	}
 	return nil
 }
 
@@ -229,6 +243,12 @@ func (a *App) Start() error {
 	if err := a.unlock(); err != nil {
 		return err
 	}
+	if err := a.reconcile(); err != nil {
+		return err
+	}
+	if err := a.store.follow(a.ctx); err != nil {
+		return fmt.Errorf("reading what is revoked: %w", err)
+	}
 	a.startRemotes()
 	go a.sweep()
 	a.warnUnguarded()
@@ -306,8 +326,8 @@ func (a *App) sweep() {
 	for {
 		select {
 		case <-ticker.C:
-			if err := a.deleteIdleAttempts(); err != nil && a.ctx.Err() == nil {
-				a.logger.Warn("deleting old throttle entries", zap.Error(err))
+			if err := a.deleteOver(); err != nil && a.ctx.Err() == nil {
+				a.logger.Warn("deleting what is over", zap.Error(err))
 			}
 		case <-a.ctx.Done():
 			return
@@ -315,14 +335,18 @@ func (a *App) sweep() {
 	}
 }
 
-func (a *App) deleteIdleAttempts() error {
+// deleteOver deletes until there is nothing left that is over.
+func (a *App) deleteOver() error {
 	const batch = 500
-	for {
-		n, err := a.store.DeleteIdleAttempts(a.ctx, time.Now(), batch)
-		if err != nil || n < batch {
-			return err
+	for _, verb := range []func(context.Context, time.Time, int) (int, error){a.store.DeleteIdleAttempts, a.store.DeleteOver} {
+		for n := batch; n == batch; {
+			var err error
+			if n, err = verb(a.ctx, time.Now(), batch); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // Interface guards

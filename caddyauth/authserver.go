@@ -2,28 +2,25 @@ package caddyauth
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddyauth/gateway/caddyauth/keyring"
 	"github.com/caddyauth/gateway/caddyauth/login"
-	"github.com/caddyauth/gateway/caddyauth/token"
+	"github.com/caddyauth/gateway/caddyauth/manage"
 )
 
 // AuthServer answers the routes by which people and programs get tokens, beneath the path of the server's public URL, and passes
 // every other request on.
 type AuthServer struct {
-	app   *App
-	login *login.Server
-	mount string
+	app    *App
+	login  *login.Server
+	manage *manage.Server
+	mount  string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -48,26 +45,33 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("auth_server: none of the configured keys can sign; add a private key or a secret to `keys`")
 	}
 	s.mount = s.app.base.Path
-	s.login = s.app.loginServer()
-	return s.login.Check()
+	s.login = s.app.login
+	if err := s.login.Check(); err != nil {
+		return err
+	}
+	s.manage = s.app.manageServer()
+	return s.manage.Check()
 }
 
 // loginServer wires the login room.
 func (a *App) loginServer() *login.Server {
 	return &login.Server{
 		Base: a.base, ReturnTo: a.returnTo, Project: defaultProject, FindProject: a.findProject, Audiences: a.words,
-		Users: a.users, Passwords: a.passwords, Throttle: a.throttle, Issue: a.issue, Verify: a.session,
-		ClientIP: clientIP, Observe: a.observe, CookieName: a.cookieName(), SecureCookie: a.secureCookie(),
+		Users: a.store, Passwords: a.passwords, Throttle: a.throttle, Issue: a.issue, Verify: a.signedIn, Epoch: a.epoch, Revoke: a.endSession,
+		ClientIP: clientIP, Observe: a.observe, CookieName: a.cookieName(), RefreshCookieName: a.refreshCookieName(), SecureCookie: a.secureCookie(),
 	}
 }
 
-// findProject knows the default project and those that users were declared in.
-func (a *App) findProject(_ context.Context, id string) (string, error) {
-	if id == defaultProject || slices.ContainsFunc(a.Users, func(u User) bool { return u.Project == id }) {
-		return id, nil
+// signedIn returns whose living session a cookie is.
+func (a *App) signedIn(ctx context.Context, raw string) (string, error) {
+	t, err := a.session(ctx, raw)
+	if err != nil {
+		return "", err
 	}
-	return "", login.ErrNoProject
+	return t.Subject, nil
 }
+
+func (a *App) epoch(ctx context.Context) (int64, error) { return a.grants.Epoch(ctx) }
 
 // ServeHTTP answers the server's own routes.
 func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
@@ -81,6 +85,13 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 			return nil
 		}
 		s.login.ServeHTTP(w, r)
+		return nil
+	case s.manage.Handles(r.URL.Path):
+		if err := s.app.ready(r.Context()); err != nil {
+			unavailable(w, "starting")
+			return nil
+		}
+		s.manage.ServeHTTP(w, r)
 		return nil
 	case route == "/jwks.json" || route == "/.well-known/jwks.json":
 		return s.serve(w, r, s.jwks)
@@ -137,39 +148,6 @@ func unavailable(w http.ResponseWriter, reason string) {
 	writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "temporarily_unavailable", "error_description": reason})
 }
 
-// issue mints an access token for a person who has proved who they are.
-func (a *App) issue(ctx context.Context, req login.IssueRequest) (login.Issued, error) {
-	ring, err := a.ownRing(ctx)
-	if err != nil {
-		return login.Issued{}, err
-	}
-	if ring.Active() == nil {
-		return login.Issued{}, keyring.ErrCannotSign
-	}
-	lifetime := a.Lifetimes.durations()[0].effective()
-	raw, err := token.Mint(ring.Active(), "at+jwt", token.Claims{
-		Issuer: a.issuer, Subject: req.User.Name, Audience: []string{req.Audience}, IssuedAt: req.Now, Expiry: req.Now.Add(lifetime),
-		ID: rand.Text(), ClientID: firstPartyClient, Project: req.Project, Extra: req.User.Claims,
-	})
-	if err != nil {
-		return login.Issued{}, fmt.Errorf("minting the access token: %w", err)
-	}
-	issuedTotal.WithLabelValues("access_token").Inc()
-	return login.Issued{AccessToken: raw, ExpiresIn: lifetime}, nil
-}
-
-// session returns the subject of a living session cookie.
-func (a *App) session(ctx context.Context, raw string) (string, error) {
-	t, err := a.verify(ctx, raw)
-	if err != nil {
-		return "", err
-	}
-	if t.Issuer != a.issuer || !t.HasAudience("web") {
-		return "", errors.New("the cookie is no session of this server")
-	}
-	return t.Subject, t.CheckTime(time.Now(), 0)
-}
-
 // cookieName is the session cookie's name: with the prefix wherever the public URL is https, plain on http loopback.
 func (a *App) cookieName() string {
 	if a.secureCookie() {
@@ -180,10 +158,15 @@ func (a *App) cookieName() string {
 
 func (a *App) secureCookie() bool { return a.base == nil || a.base.Scheme == "https" }
 
-// clearedCookie removes the session cookie at the client; it has the attributes with which it was set.
-func (a *App) clearedCookie() *http.Cookie {
-	return &http.Cookie{Name: a.cookieName(), Path: "/", MaxAge: -1, Secure: a.secureCookie(), HttpOnly: true, SameSite: http.SameSiteLaxMode}
+func (a *App) refreshCookieName() string {
+	if a.secureCookie() {
+		return hostPrefix + sessionCookies[1]
+	}
+	return sessionCookies[1]
 }
+
+// cookies returns the session's cookies, or with the zero value those that clear them.
+func (a *App) cookies(issued login.Issued) []*http.Cookie { return a.login.Cookies(issued) }
 
 // Interface guards
 var (

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -13,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/session"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
@@ -49,10 +51,15 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		return_to   <origins...>
 //		lifetimes   {...}
 //		max_lifetime <duration>
+//		revocation_staleness <duration>
 //		token_cache <entries>|off
 //		store       <url>
 //		trust       <issuer> {...}
 //		user        <name> {...}
+//		project     <slug> {...}
+//		client      <id> {...}
+//		preset      <name>
+//		limits      {...}
 //	}
 func (s *Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // option name
@@ -70,7 +77,7 @@ func (s *Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (s *Settings) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 	word := d.Val()
-	if !slices.Contains([]string{"return_to", "trust", "user"}, word) {
+	if !slices.Contains([]string{"return_to", "trust", "user", "project", "client"}, word) {
 		if err := seen.check(d); err != nil {
 			return err
 		}
@@ -92,10 +99,23 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 		return s.Lifetimes.unmarshal(d)
 	case "max_lifetime":
 		return unmarshalDuration(d, s.durations())
+	case "revocation_staleness":
+		return unmarshalZeroable(d, &s.RevocationStaleness, 24*time.Hour)
 	case "token_cache":
 		return s.unmarshalTokenCache(d)
 	case "store":
 		return oneArg(d, &s.Store)
+	case "preset":
+		if err := oneArg(d, &s.Preset); err != nil {
+			return err
+		}
+		return at(d, s.checkTenancy())
+	case "limits":
+		return s.unmarshalLimits(d)
+	case "project":
+		return s.unmarshalProject(d)
+	case "client":
+		return s.unmarshalClient(d)
 	case "trust":
 		return s.unmarshalTrust(d)
 	case "user":
@@ -207,7 +227,12 @@ func (k *Keys) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 // unmarshal parses:
 //
 //	lifetimes {
-//		access_token <duration>
+//		access_token           <duration>
+//		refresh_token          <duration>
+//		refresh_absolute       <duration>
+//		refresh_reuse_interval <duration>
+//		refresh_window         <duration>
+//		refresh_check          <duration>
 //	}
 func (l *Lifetimes) unmarshal(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
@@ -217,6 +242,12 @@ func (l *Lifetimes) unmarshal(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := seen.check(d); err != nil {
 			return err
+		}
+		if d.Val() == "refresh_reuse_interval" {
+			if err := unmarshalZeroable(d, &l.RefreshReuseInterval, session.MaxReuse); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := unmarshalDuration(d, l.durations()); err != nil {
 			return err
@@ -280,6 +311,7 @@ func (t *Trust) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 //		claim         <name> <values...>
 //		project       <slug>
 //		disabled
+//		admin
 //	}
 func (s *Settings) unmarshalUser(d *caddyfile.Dispenser) error {
 	var u User
@@ -316,15 +348,18 @@ func (u *User) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "disabled":
 		u.Disabled = true
 		return noArgs(d)
+	case "admin":
+		u.Admin = true
+		return noArgs(d)
 	case "claim":
-		return u.unmarshalClaim(d)
+		return unmarshalClaim(d, &u.Claims)
 	default:
 		return d.Errf("user: unrecognized option %q", word)
 	}
 }
 
 // unmarshalClaim parses `claim <name> <values...>`: one value is text, or a boolean when it is `true` or `false`; several are a list.
-func (u *User) unmarshalClaim(d *caddyfile.Dispenser) error {
+func unmarshalClaim(d *caddyfile.Dispenser, claims *map[string]any) error {
 	args := d.RemainingArgs()
 	if len(args) < 2 {
 		return d.ArgErr()
@@ -333,19 +368,19 @@ func (u *User) unmarshalClaim(d *caddyfile.Dispenser) error {
 	if err := checkClaimName(name); err != nil {
 		return d.Errf("claim: %v", err)
 	}
-	if _, twice := u.Claims[name]; twice {
-		return d.Errf("claim: %q is there twice for user %q", name, u.Name)
+	if _, twice := (*claims)[name]; twice {
+		return d.Errf("claim: %q is there twice", name)
 	}
-	if u.Claims == nil {
-		u.Claims = make(map[string]any)
+	if *claims == nil {
+		*claims = make(map[string]any)
 	}
 	switch {
 	case len(values) > 1:
-		u.Claims[name] = values
+		(*claims)[name] = values
 	case values[0] == "true" || values[0] == "false":
-		u.Claims[name] = values[0] == "true"
+		(*claims)[name] = values[0] == "true"
 	default:
-		u.Claims[name] = values[0]
+		(*claims)[name] = values[0]
 	}
 	return nil
 }
@@ -621,6 +656,22 @@ func unmarshalDuration(d *caddyfile.Dispenser, settings []durationSetting) error
 	}
 	*settings[i].value = caddy.Duration(value)
 	return at(d, settings[i].check())
+}
+
+// unmarshalZeroable reads a length of time that may be 0s.
+func unmarshalZeroable(d *caddyfile.Dispenser, into **caddy.Duration, utmost time.Duration) error {
+	word := d.Val()
+	var text string
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	value, err := caddy.ParseDuration(text)
+	if err != nil {
+		return d.Errf("%s: %q is not a duration such as 10s or 15m", word, text)
+	}
+	*into = new(caddy.Duration)
+	**into = caddy.Duration(value)
+	return at(d, checkZeroable(word, *into, utmost))
 }
 
 // hasPlaceholder reports whether a value is only known once the configuration is provisioned.

@@ -16,6 +16,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/identity"
 	"github.com/caddyauth/gateway/caddyauth/keyring"
 	"github.com/caddyauth/gateway/caddyauth/login"
+	"github.com/caddyauth/gateway/caddyauth/project"
+	"github.com/caddyauth/gateway/caddyauth/session"
 )
 
 // Settings are the server's settings, as they stand in the global option `auth`. Text settings may hold placeholders
@@ -49,6 +51,10 @@ type Settings struct {
 	// The longest lifetime (`exp` minus `iat`) of the server's own tokens that gates accept; 60s to 1y. Default: 1y.
 	MaxLifetime caddy.Duration `json:"max_lifetime,omitempty"`
 
+	// For how long gates go on with the last known list of revocations while the store cannot be reached, before they answer 503; 0s to
+	// 24h. Default: 10m.
+	RevocationStaleness *caddy.Duration `json:"revocation_staleness,omitempty"`
+
 	// How many verified tokens are remembered, so that each is verified once, with 2 KiB of memory for each at the most; 0 or `off` for
 	// none, at most 10000000. Default: 20000.
 	TokenCache *int `json:"token_cache,omitempty"`
@@ -59,14 +65,43 @@ type Settings struct {
 	// Foreign issuers whose tokens gates may accept. Default: none.
 	Trust []Trust `json:"trust,omitempty"`
 
-	// The people who can sign in. Default: none.
+	// The people who can sign in, besides those made through the management API. Default: none.
 	Users []User `json:"users,omitempty"`
+
+	// The projects besides `default`, and besides those made through the management API. Default: none.
+	Projects []Project `json:"projects,omitempty"`
+
+	// The programs that get tokens, besides those made through the management API. Default: none.
+	Clients []Client `json:"clients,omitempty"`
+
+	// A named set of lifetimes: high_security (5m, idle 8h, absolute 24h), standard, convenient (1h, idle 90d) or api_only (no refresh
+	// tokens). What `lifetimes` says goes over it. Default: standard.
+	Preset string `json:"preset,omitempty"`
+
+	// What bounds the lifetimes that projects, clients and the API may set.
+	Limits Limits `json:"limits,omitzero"`
 }
 
 // Lifetimes says how long tokens are good for.
 type Lifetimes struct {
 	// Lifetime of an access token; 60s to 1y. Default: 15m.
 	AccessToken caddy.Duration `json:"access_token,omitempty"`
+
+	// How long a refresh token may lie unused; 60s to refresh_absolute. Default: 30d.
+	RefreshToken caddy.Duration `json:"refresh_token,omitempty"`
+
+	// How long a sign-in lasts, however often it is refreshed; 60s to 10y. Default: 1y.
+	RefreshAbsolute caddy.Duration `json:"refresh_absolute,omitempty"`
+
+	// How long after a rotation the refresh token before still gets the same successor, so that a lost answer loses no session; up
+	// to 60s. Default: 0s, and 10s for browser sessions.
+	RefreshReuseInterval *caddy.Duration `json:"refresh_reuse_interval,omitempty"`
+
+	// How long before its end a browser's access token is renewed; at most a third of its lifetime is used. 1s to 1h. Default: 5m.
+	RefreshWindow caddy.Duration `json:"refresh_window,omitempty"`
+
+	// How often `session.js` looks whether a renewal is due; 5s to 1h. Default: 60s.
+	RefreshCheck caddy.Duration `json:"refresh_check,omitempty"`
 }
 
 // Keys says which keys sign and verify the server's own tokens.
@@ -131,20 +166,21 @@ type User struct {
 	PasswordHash string `json:"password_hash,omitempty"`
 	// A disabled user cannot sign in. Default: false.
 	Disabled bool `json:"disabled,omitempty"`
+	// An administrator may use the management API with their session. Default: false.
+	Admin bool `json:"admin,omitempty"`
 	// Claims that the user's tokens carry besides the registered ones. Default: none.
 	Claims map[string]any `json:"claims,omitempty"`
 }
 
 const (
-	defaultProject     = "default"
-	firstPartyClient   = "caddyauth" // the client_id of tokens issued at the login routes
-	defaultAccessToken = 15 * time.Minute
-	defaultLeeway      = 30 * time.Second
-	minLifetime        = time.Minute
-	maxLifetime        = 365 * 24 * time.Hour
-	maxLeeway          = 5 * time.Minute
-	defaultTokenCache  = 20_000
-	maxTokenCache      = 10_000_000
+	defaultProject    = "default"
+	firstPartyClient  = "caddyauth" // the client_id of tokens issued at the login routes
+	defaultLeeway     = 30 * time.Second
+	minLifetime       = time.Minute
+	maxLifetime       = 365 * 24 * time.Hour
+	maxLeeway         = 5 * time.Minute
+	defaultTokenCache = 20_000
+	maxTokenCache     = 10_000_000
 )
 
 // durationSetting is one setting that is a length of time, with its limits.
@@ -164,7 +200,43 @@ func (s *Settings) durations() []durationSetting {
 }
 
 func (l *Lifetimes) durations() []durationSetting {
-	return []durationSetting{{"access_token", &l.AccessToken, defaultAccessToken, minLifetime, maxLifetime}}
+	absolute := durationSetting{"refresh_absolute", &l.RefreshAbsolute, project.Defaults.RefreshAbsolute, minLifetime, 10 * maxLifetime}
+	return []durationSetting{
+		{"access_token", &l.AccessToken, project.Defaults.Access, minLifetime, maxLifetime},
+		{"refresh_token", &l.RefreshToken, min(project.Defaults.Refresh, absolute.effective()), minLifetime, absolute.effective()},
+		absolute,
+		{"refresh_window", &l.RefreshWindow, 5 * time.Minute, time.Second, time.Hour},
+		{"refresh_check", &l.RefreshCheck, time.Minute, 5 * time.Second, time.Hour},
+	}
+}
+
+// of returns the effective value of the setting called name.
+func (l *Lifetimes) of(name string) time.Duration {
+	for _, d := range l.durations() {
+		if d.name == name {
+			return d.effective()
+		}
+	}
+	return 0
+}
+
+// reuse returns the reuse interval for grants of a kind.
+func (l *Lifetimes) reuse(kind string) time.Duration {
+	switch {
+	case l.RefreshReuseInterval != nil:
+		return time.Duration(*l.RefreshReuseInterval)
+	case kind == browserGrant:
+		return 10 * time.Second
+	}
+	return 0
+}
+
+// checkZeroable refuses lengths of time outside their limits, where zero is a value like any other.
+func checkZeroable(name string, value *caddy.Duration, utmost time.Duration) error {
+	if value != nil && (*value < 0 || time.Duration(*value) > utmost) {
+		return fmt.Errorf("%s: %s is not between 0s and %s", name, spell(time.Duration(*value)), spell(utmost))
+	}
+	return nil
 }
 
 func (t *Trust) durations() []durationSetting {
@@ -520,6 +592,15 @@ func (s *Settings) check() error {
 		if err := d.check(); err != nil {
 			return err
 		}
+	}
+	if err := checkZeroable("refresh_reuse_interval", s.Lifetimes.RefreshReuseInterval, session.MaxReuse); err != nil {
+		return err
+	}
+	if err := checkZeroable("revocation_staleness", s.RevocationStaleness, 24*time.Hour); err != nil {
+		return err
+	}
+	if err := s.checkTenancy(); err != nil {
+		return err
 	}
 	if s.TokenCache != nil && (*s.TokenCache < 0 || *s.TokenCache > maxTokenCache) {
 		return fmt.Errorf("token_cache: %d is not between 0 and %d", *s.TokenCache, maxTokenCache)

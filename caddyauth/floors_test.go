@@ -31,7 +31,7 @@ var rooms = []room{
 	{7, "bench/upstream", nil, nil},
 	{6, "cmd/caddy", []string{"caddyauth"}, []string{caddyPath + "/cmd", caddyPath + "/modules/standard"}},
 	{5, "caddyauth", []string{"sqlstore", "login", "manage", "oauth", "gate", "identity", "token", "keyring", "project", "session", "ui"},
-		[]string{caddyPath, "go.uber.org/zap", "github.com/prometheus/client_golang", "github.com/spf13/cobra"}},
+		[]string{caddyPath, "go.uber.org/zap", "github.com/prometheus/client_golang", "github.com/spf13/cobra", "golang.org/x/sync"}},
 	{4, "sqlstore", []string{"keyring", "project", "identity", "session", "oauth"}, []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5"}},
 	{4, "login", []string{"identity", "session", "project", "ui"}, nil},
 	{4, "manage", []string{"identity", "session", "project", "ui"}, nil},

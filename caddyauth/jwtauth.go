@@ -54,7 +54,7 @@ type JWTAuth struct {
 	gate      *gate.Gate // nil with mode off
 	loginPage string
 	count     decisionCounter
-	web       bool
+	renews    bool // the session cookie is a credential here
 }
 
 // Rule is one line of a gate's policy.
@@ -110,7 +110,8 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	if j.gate, err = j.build(resolver{caddy.NewReplacer()}); err != nil {
 		return err
 	}
-	j.app.sessions = j.app.sessions || slices.Contains(j.Audiences, "web")
+	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieName()}) && !j.reports()
+	app.browsers = app.browsers || j.renews || slices.Contains(j.Audiences, "web")
 	j.count = countDecisions(j.label(), strings.Join(j.Audiences, "+"))
 	if j.reports() {
 		j.app.logger.Warn("a gate only reports: it refuses nothing and removes nothing; use it for roll-outs, never to protect")
@@ -159,7 +160,7 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 	a := j.app
 	g := &gate.Gate{
 		Audiences: j.Audiences, Project: j.Project, Leeway: defaultLeeway, Preflight: j.Preflight,
-		SessionCookies: []string{a.cookieName()}, Owned: &a.owned, Verify: a.verify,
+		SessionCookies: []string{a.cookieName(), a.refreshCookieName()}, Owned: &a.owned, Verify: a.verify, Revoked: a.revoked,
 	}
 	if g.Project == "" {
 		g.Project = defaultProject
@@ -307,7 +308,7 @@ const passageVar = "caddyauth.passage"
 // ServeHTTP lets the request pass, or answers it.
 func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	prior, _ := caddyhttp.GetVar(r.Context(), passageVar).(*gate.Passage)
-	if j.app.sessions {
+	if j.app.browsers {
 		guarded := guardResponse(w)
 		w = guarded
 		defer guarded.settle(true) // for handlers that write nothing
@@ -316,7 +317,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return j.strip(w, r, prior, next)
 	}
 	bearer := len(r.Header["Authorization"]) > 0
-	passage, err := j.admit(r, prior)
+	passage, err := j.admit(w, r, prior)
 	if err != nil {
 		j.refused(r, passage, err)
 		if !j.reports() {
@@ -341,8 +342,13 @@ func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Pass
 }
 
 // admit asks the gate. One that only reports leaves a request as it came, and so a session that was hidden hidden.
-func (j *JWTAuth) admit(r *http.Request, prior *gate.Passage) (*gate.Passage, error) {
-	hidden := bringBackSession(r)
+func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, prior *gate.Passage) (*gate.Passage, error) {
+	hidden := prior == nil && bringBackSession(r)
+	if j.renews && prior == nil {
+		if err := j.renewSession(w.(*response), r); err != nil {
+			return nil, err
+		}
+	}
 	passage, err := j.gate.Admit(r, prior, time.Now())
 	if hidden && j.reports() {
 		j.hideSession(r)
@@ -366,7 +372,7 @@ func (*hiddenCookies) String() string { return "cookies" }
 // before the gates without one, so the cookie is kept for those.
 func (j *JWTAuth) hideSession(r *http.Request) {
 	lines := r.Header["Cookie"]
-	gate.ConcealCookies(r, []string{j.app.cookieName()})
+	gate.ConcealCookies(r, []string{j.app.cookieName(), j.app.refreshCookieName()})
 	if !slices.Equal(lines, r.Header["Cookie"]) {
 		caddyhttp.SetVar(r.Context(), hiddenVar, &hiddenCookies{lines})
 	}
@@ -388,7 +394,7 @@ func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, passage *gate.Pa
 	}
 	caddyhttp.SetVar(r.Context(), passageVar, passage)
 	if passage.Stale {
-		guardResponse(w).setCookie(j.app.clearedCookie())
+		j.app.clearStale(guardResponse(w))
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if passage.Token == nil {

@@ -22,6 +22,7 @@ func (a *App) unlock() error {
 		return err
 	}
 	a.throttle.Key = secret.Derive("throttle")[0].Key
+	a.openSessions(secret)
 	if !a.Keys.generated() {
 		return nil
 	}
@@ -90,6 +91,9 @@ func (a *App) openForReading(ctx context.Context) error {
 		if err := a.readGeneratedKeys(ctx); err != nil {
 			return err
 		}
+	}
+	if err := a.store.watch.Poll(ctx); err != nil {
+		return fmt.Errorf("reading what is revoked: %w", err)
 	}
 	close(a.started)
 	return nil

@@ -24,8 +24,8 @@ func guardResponse(w http.ResponseWriter) *response {
 	return &response{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
 }
 
-// setCookie sends one of the gateway's cookies along.
-func (w *response) setCookie(cookie *http.Cookie) { w.cookies = append(w.cookies, cookie) }
+// setCookies sends the gateway's cookies along, instead of what was to be sent before.
+func (w *response) setCookies(cookies []*http.Cookie) { w.cookies = cookies }
 
 // WriteHeader settles the cookies just before the header goes out. An interim answer (1xx) is no answer yet.
 func (w *response) WriteHeader(status int) {
@@ -80,6 +80,6 @@ func setsSession(line string) bool {
 
 // sessionCookies are the names of the gateway's cookies; on https they carry the prefix (RFC 6265bis, section 4.1.3.2), which browsers
 // refuse on http.
-var sessionCookies = []string{"access_token"}
+var sessionCookies = []string{"access_token", "refresh_token"}
 
 const hostPrefix = "__Host-"

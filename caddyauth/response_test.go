@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddyauth/gateway/caddyauth/login"
 )
 
 func TestApplicationsCannotSetTheGatewaysCookies(t *testing.T) {
@@ -33,12 +35,13 @@ func TestApplicationsCannotSetTheGatewaysCookies(t *testing.T) {
 
 func TestTheGatewaysCookiesGoOutWithTheFinalAnswerAndAreNotCached(t *testing.T) {
 	app := &App{base: &url.URL{Scheme: "https", Host: "app.example.com"}}
+	app.login = app.loginServer()
 	server := httptest.NewServer(http.HandlerFunc(func(plain http.ResponseWriter, _ *http.Request) {
 		w := guardResponse(plain)
 		if again := guardResponse(w); again != w {
 			t.Error("guarded twice")
 		}
-		w.setCookie(app.clearedCookie())
+		w.setCookies(app.cookies(login.Issued{}))
 		w.Header().Set("Cache-Control", "public, max-age=60")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusOK)
@@ -49,7 +52,7 @@ func TestTheGatewaysCookiesGoOutWithTheFinalAnswerAndAreNotCached(t *testing.T) 
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	if got := answer.Header["Set-Cookie"]; len(got) != 1 || !strings.HasPrefix(got[0], "__Host-access_token=;") {
+	if got := answer.Header["Set-Cookie"]; len(got) != 2 || !strings.HasPrefix(got[0], "__Host-access_token=;") {
 		t.Errorf("the browser gets %q", got)
 	}
 	if got := answer.Header.Get("Cache-Control"); got != "private, no-store" {

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/keyring"
+	"github.com/caddyauth/gateway/caddyauth/session"
 	"github.com/caddyauth/gateway/caddyauth/sqlstore"
 )
 
@@ -18,11 +19,35 @@ var (
 	remotes = caddy.NewUsagePool()
 )
 
-// pooledStore is a store in use by one or more configurations.
-type pooledStore struct{ *sqlstore.Store }
+// pooledStore is a store in use by one or more configurations, with what of it is held in memory: a stream that outlives a reload, and
+// requests of the old configuration, see the same deny list.
+type pooledStore struct {
+	*sqlstore.Store
+	denied  session.DenyList
+	watch   session.Watch
+	ctx     context.Context
+	cancel  context.CancelFunc
+	mu      sync.Mutex
+	follows bool
+}
+
+// follow reads the deny list, and keeps it up to date from the first call on.
+func (s *pooledStore) follow(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.watch.Poll(ctx); err != nil || s.follows {
+		return err
+	}
+	s.follows = true
+	go s.watch.Run(s.ctx)
+	return nil
+}
 
 // Destruct closes the store when the last configuration has left it.
-func (s *pooledStore) Destruct() error { return s.Close() }
+func (s *pooledStore) Destruct() error {
+	s.cancel()
+	return s.Close()
+}
 
 // joinStore joins the store of a URL without opening it. release must be called exactly once.
 func joinStore(rawURL string) (store *pooledStore, release func() error, err error) {
@@ -35,7 +60,10 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 		if err != nil {
 			return nil, err
 		}
-		return &pooledStore{s}, nil
+		ctx, cancel := context.WithCancel(context.Background())
+		pooled := &pooledStore{Store: s, ctx: ctx, cancel: cancel}
+		pooled.watch = session.Watch{Denials: s.Denials, List: &pooled.denied, Wake: s.Wake()}
+		return pooled, nil
 	})
 	if err != nil {
 		return nil, nil, err

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/token"
@@ -144,6 +145,21 @@ func findCookie(lines []string, name string) (string, error) {
 		}
 	}
 	return raw, nil
+}
+
+// FindCookie returns the value of the one cookie called name; empty when there is none, or more than one.
+func FindCookie(r *http.Request, name string) string {
+	value, err := findCookie(r.Header["Cookie"], name)
+	if err != nil {
+		return ""
+	}
+	return value
+}
+
+// ReplaceCookie puts value in place of the cookie called name, for the gates that come.
+func ReplaceCookie(r *http.Request, name, value string) {
+	dropCookies(r, name)
+	r.Header["Cookie"] = append(slices.Clip(r.Header["Cookie"]), name+"="+value)
 }
 
 func cookieValue(pair, name string) (string, bool) {

@@ -54,7 +54,7 @@ type Gate struct {
 	// Verify turns compact text into a verified token; its error is a *token.Refusal.
 	Verify func(ctx context.Context, raw string) (*token.Token, error)
 	// Revoked returns a *token.Refusal when the token was revoked. Nil means nothing ever is.
-	Revoked func(t *token.Token) error
+	Revoked func(t *token.Token, now time.Time) error
 
 	sameOrigin http.CrossOriginProtection
 	names      []string // canonical header names of Forward, each once, the last mapping to a name wins
@@ -226,7 +226,7 @@ func (g *Gate) checkToken(t *token.Token, now time.Time) error {
 		return err
 	}
 	if g.Revoked != nil {
-		if err := g.Revoked(t); err != nil {
+		if err := g.Revoked(t, now); err != nil {
 			return err
 		}
 	}

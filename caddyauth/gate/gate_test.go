@@ -261,7 +261,7 @@ var refusals = map[string]struct {
 	"no project":     {mint: func(c *token.Claims) { c.Project = "" }, reason: token.WrongProject},
 	"foreign issuer": {mint: func(c *token.Claims) { c.Issuer = foreignIssuer }, reason: token.UnknownIssuer},
 	"wrong resource": {gate: func(g *Gate) { g.Resource = "https://mcp.example.com/mcp" }, reason: token.WrongAudience},
-	"revoked":        {gate: func(g *Gate) { g.Revoked = func(*token.Token) error { return refuse(token.Revoked, "") } }, reason: token.Revoked},
+	"revoked":        {gate: func(g *Gate) { g.Revoked = func(*token.Token, time.Time) error { return refuse(token.Revoked, "") } }, reason: token.Revoked},
 	"scope missing":  {gate: rules(Rule{Claim: "scope", Values: []string{"read", "write"}}), mint: scopes("read"), reason: InsufficientScope},
 	"claim missing":  {gate: rules(Rule{Claim: "team", Values: []string{"a"}}), reason: ClaimDenied},
 	"other value":    {gate: rules(Rule{Claim: "role", Values: []string{"editor", "owner"}}), reason: ClaimDenied},

@@ -1,0 +1,205 @@
+package caddyauth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddyauth/gateway/caddyauth/project"
+)
+
+// Project is a tenant: its own users, clients, lifetimes and flags. The project `default` always exists and may be declared too.
+type Project struct {
+	// The name in addresses, tokens and gates: 1 to 63 small letters, digits and `-`. Required.
+	Slug string `json:"slug"`
+	// What people read. Default: the slug.
+	Name string `json:"name,omitempty"`
+	// The audience words that its tokens may be issued for. Default: the server's.
+	Audiences []string `json:"audiences,omitempty"`
+	// A named set of lifetimes, as for the server. Default: the server's lifetimes.
+	Preset string `json:"preset,omitempty"`
+	// How long what it issues is good for. Default: the server's lifetimes.
+	Lifetimes OwnLifetimes `json:"lifetimes,omitzero"`
+	// A new password does not end the sign-ins of before. Default: false.
+	KeepRefreshOnPasswordChange bool `json:"keep_refresh_on_password_change,omitempty"`
+	// Signing out of one session ends all of a person's. Default: false.
+	RevokeAllOnLogout bool `json:"revoke_all_on_logout,omitempty"`
+}
+
+// Client is a program that gets tokens.
+type Client struct {
+	// The client_id: 1 to 128 letters, digits and `-._~`. Required.
+	ID string `json:"id"`
+	// The project it belongs to. Default: default.
+	Project string `json:"project,omitempty"`
+	// What people read. Default: the id.
+	Name string `json:"name,omitempty"`
+	// Its secret, at least 32 bytes. Default: none, a public client.
+	Secret string `json:"secret,omitempty"`
+	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up. Default: jwt.
+	AccessTokenFormat string `json:"access_token_format,omitempty"`
+	// `off` keeps the same refresh token good again and again. Default: on.
+	RefreshRotation string `json:"refresh_rotation,omitempty"`
+	// How long after a rotation the token before still gets the same successor; up to 60s. Default: 0s.
+	RefreshReuseInterval caddy.Duration `json:"refresh_reuse_interval,omitempty"`
+	// What its tokens are for when a request names nothing. Default: api.
+	Audience []string `json:"audience,omitempty"`
+	// The scopes it may ask for. Default: none.
+	Scopes []string `json:"scopes,omitempty"`
+	// Claims that its tokens carry. Default: none.
+	Claims map[string]any `json:"claims,omitempty"`
+	// A named set of lifetimes, as for the server. Default: the project's lifetimes.
+	Preset string `json:"preset,omitempty"`
+	// How long what it gets is good for. Default: the project's lifetimes.
+	Lifetimes OwnLifetimes `json:"lifetimes,omitzero"`
+}
+
+// OwnLifetimes are the lifetimes that a project or client sets for itself.
+type OwnLifetimes struct {
+	// Lifetime of an access token; within `limits`. Default: that of the level above.
+	AccessToken caddy.Duration `json:"access_token,omitempty"`
+	// How long a refresh token may lie unused; within `limits`. Default: that of the level above.
+	RefreshToken caddy.Duration `json:"refresh_token,omitempty"`
+	// How long a sign-in lasts, however often it is refreshed; within `limits`. Default: that of the level above.
+	RefreshAbsolute caddy.Duration `json:"refresh_absolute,omitempty"`
+}
+
+// Limits bound the lifetimes that projects, clients and the API may set.
+type Limits struct {
+	// The shortest lifetime of an access token; 60s and more. Default: 60s.
+	MinAccessToken caddy.Duration `json:"min_access_token,omitempty"`
+	// The longest lifetime of an access token; up to 1y. Default: 1y.
+	MaxAccessToken caddy.Duration `json:"max_access_token,omitempty"`
+	// The shortest lifetime of a refresh token; 60s and more. Default: 60s.
+	MinRefreshToken caddy.Duration `json:"min_refresh_token,omitempty"`
+	// The longest absolute lifetime of a sign-in; up to 10y. Default: 10y.
+	MaxRefreshToken caddy.Duration `json:"max_refresh_token,omitempty"`
+}
+
+func (l Limits) domain() project.Limits {
+	return project.Limits{
+		MinAccess: time.Duration(l.MinAccessToken), MaxAccess: time.Duration(l.MaxAccessToken),
+		MinRefresh: time.Duration(l.MinRefreshToken), MaxRefresh: time.Duration(l.MaxRefreshToken),
+	}
+}
+
+func (l OwnLifetimes) domain() project.Lifetimes {
+	return project.Lifetimes{
+		Access: time.Duration(l.AccessToken), Refresh: time.Duration(l.RefreshToken), RefreshAbsolute: time.Duration(l.RefreshAbsolute),
+	}
+}
+
+// lifetimesOver puts lifetimes over those of a preset, if one is named.
+func lifetimesOver(own project.Lifetimes, preset string) (project.Lifetimes, error) {
+	if preset == "" {
+		return own, nil
+	}
+	base, err := project.Preset(preset)
+	return own.Over(base), err
+}
+
+func (p *Project) domain(limits project.Limits) (project.Project, error) {
+	lifetimes, err := lifetimesOver(p.Lifetimes.domain(), p.Preset)
+	if err == nil {
+		err = lifetimes.Check(limits)
+	}
+	declared := project.Project{
+		Slug: p.Slug, Name: p.Name, Audiences: p.Audiences, Lifetimes: lifetimes,
+		KeepRefreshOnPasswordChange: p.KeepRefreshOnPasswordChange, RevokeAllOnLogout: p.RevokeAllOnLogout,
+	}
+	if err == nil {
+		err = declared.Check()
+	}
+	if err != nil {
+		return project.Project{}, fmt.Errorf("project %q: %w", p.Slug, err)
+	}
+	return declared, nil
+}
+
+func (c *Client) domain(limits project.Limits, secret string) (project.Client, error) {
+	lifetimes, err := lifetimesOver(c.Lifetimes.domain(), c.Preset)
+	if err == nil {
+		err = lifetimes.Check(limits)
+	}
+	declared := project.Client{
+		ID: c.ID, Project: c.project(), Name: c.Name, AccessTokenFormat: c.AccessTokenFormat, FixedRefresh: c.RefreshRotation == modeOff,
+		ReuseInterval: time.Duration(c.RefreshReuseInterval), Audience: c.Audience, Scopes: c.Scopes, Claims: c.Claims, Lifetimes: lifetimes,
+	}
+	switch {
+	case err != nil:
+	case c.ID == firstPartyClient:
+		err = fmt.Errorf("the name belongs to the server's own login routes")
+	case !slices.Contains([]string{"", "on", modeOff}, c.RefreshRotation):
+		err = fmt.Errorf("refresh_rotation: %q is neither on nor off", c.RefreshRotation)
+	case secret != "" && len(secret) < 32:
+		err = fmt.Errorf("secret: %d bytes are below the limit of 32", len(secret))
+	default:
+		err = declared.Check()
+	}
+	if err != nil {
+		return project.Client{}, fmt.Errorf("client %q: %w", c.ID, err)
+	}
+	if secret != "" {
+		declared.SecretHash = project.HashSecret(secret)
+	}
+	return declared, nil
+}
+
+func (c *Client) project() string {
+	if c.Project == "" {
+		return defaultProject
+	}
+	return c.Project
+}
+
+// checkTenancy refuses what can be refused without resolving placeholders.
+func (s *Settings) checkTenancy() error {
+	if err := s.Limits.domain().Check(); err != nil {
+		return fmt.Errorf("limits: %w", err)
+	}
+	if s.Preset != "" && !slices.Contains(project.Presets(), s.Preset) {
+		return fmt.Errorf("preset: %q is unknown, want one of %s", s.Preset, strings.Join(project.Presets(), ", "))
+	}
+	slugs := []string{defaultProject}
+	for i := range s.Projects {
+		p := &s.Projects[i]
+		if _, err := p.domain(s.Limits.domain()); err != nil {
+			return err
+		}
+		if p.Slug != defaultProject && slices.Contains(slugs, p.Slug) {
+			return fmt.Errorf("project %q: it is there twice", p.Slug)
+		}
+		slugs = append(slugs, p.Slug)
+	}
+	for i := range s.Clients {
+		c := &s.Clients[i]
+		if _, err := c.domain(s.Limits.domain(), ""); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(s.Clients[:i], func(o Client) bool { return o.ID == c.ID }) {
+			return fmt.Errorf("client %q: it is there twice", c.ID)
+		}
+	}
+	return nil
+}
+
+// checkProjects refuses users and clients of projects that are not declared. It is asked once everything is parsed.
+func (s *Settings) checkProjects() error {
+	known := func(slug string) bool {
+		return slug == defaultProject || slices.ContainsFunc(s.Projects, func(p Project) bool { return p.Slug == slug })
+	}
+	for i := range s.Users {
+		if u := &s.Users[i]; !known(u.project()) {
+			return fmt.Errorf("user %q: project %q is not declared; add `project %s` to the global option", u.Name, u.project(), u.project())
+		}
+	}
+	for i := range s.Clients {
+		if c := &s.Clients[i]; !known(c.project()) {
+			return fmt.Errorf("client %q: project %q is not declared; add `project %s` to the global option", c.ID, c.project(), c.project())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package caddyauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/login"
+	"github.com/caddyauth/gateway/caddyauth/session"
+	"github.com/caddyauth/gateway/caddyauth/token"
+)
+
+// renewals makes one rotation of requests that bring the same refresh token at the same moment, as the tabs of a browser do. Across nodes
+// the reuse interval does the same.
+type renewals struct{ flights singleflight.Group }
+
+// renew uses a browser's refresh token. The error is a *session.Refusal when the session is over.
+func (a *App) renew(ctx context.Context, refresh string) (login.Issued, error) {
+	value, err, _ := a.renewals.flights.Do(refresh, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		now := time.Now()
+		i, err := a.grants.Refresh(ctx, refresh, firstPartyClient, now)
+		if err != nil {
+			return login.Issued{}, err
+		}
+		return a.issued(ctx, i, now)
+	})
+	return value.(login.Issued), err
+}
+
+// clearStale clears a session cookie that has expired and was not renewed.
+func (a *App) clearStale(w *response) {
+	if len(w.cookies) == 0 {
+		w.setCookies(a.cookies(login.Issued{}))
+	}
+}
+
+// due reports whether a browser's access token is so near its end that it should be renewed: inside refresh_window, but never in the
+// first two thirds of its life, so that short-lived tokens are not renewed with every request.
+func (a *App) due(t *token.Token, now time.Time) bool {
+	window := min(a.Lifetimes.of("refresh_window"), t.Expiry.Sub(t.IssuedAt)/3)
+	return now.After(t.Expiry.Add(-window))
+}
+
+// renewSession gives a browser whose access token has ended, or is about to, a new one with this very request: the gate that comes sees the
+// new token, and the answer carries the new cookies. The error is a *token.Refusal when the session cannot be judged now.
+func (j *JWTAuth) renewSession(w *response, r *http.Request) error {
+	a := j.app
+	refresh := gate.FindCookie(r, a.refreshCookieName())
+	if refresh == "" || len(r.Header["Authorization"]) > 0 || a.onDecision != nil { // `caddy auth explain` uses up no token
+		return nil
+	}
+	if err := a.ready(r.Context()); err != nil {
+		return &token.Refusal{Reason: token.KeysUnavailable, Detail: "the server is starting"}
+	}
+	access := gate.FindCookie(r, a.cookieName())
+	t, err := a.session(r.Context(), access)
+	if err == nil && !a.due(t, time.Now()) {
+		return nil
+	}
+	living := err == nil
+	renewed, err := a.renew(r.Context(), refresh)
+	if _, over := errors.AsType[*session.Refusal](err); over {
+		w.setCookies(a.cookies(login.Issued{}))
+		return nil
+	}
+	if err != nil {
+		if living {
+			return nil
+		}
+		return &token.Refusal{Reason: gate.RevocationNotChecked, Detail: "the session cannot be renewed: " + err.Error()}
+	}
+	gate.ReplaceCookie(r, a.cookieName(), renewed.AccessToken)
+	w.setCookies(a.cookies(renewed))
+	return nil
+}
