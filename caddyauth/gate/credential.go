@@ -206,6 +206,9 @@ func isForeign(authorization []string) bool {
 
 // ConcealCookies removes the named cookies from the request.
 func ConcealCookies(r *http.Request, names []string) {
+	if len(r.Header["Cookie"]) == 0 {
+		return
+	}
 	for _, name := range names {
 		dropCookies(r, name)
 	}

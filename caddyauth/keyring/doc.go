@@ -3,7 +3,8 @@
 // A [Key] is immutable and pinned to one algorithm: a token never chooses how
 // it is verified. Keys come from a string of secrets ([ParseSecrets]), from PEM,
 // JWK and JWK Set files ([ParseFile]), or are made here ([Generate]) and kept
-// sealed by a [Store] ([SecretRing.Seal]). A [Ring] is the immutable set of keys
+// sealed by a [Store] ([SecretRing.Seal]), where a [Lifecycle] says how they
+// follow one another. A [Ring] is the immutable set of keys
 // of one issuer, with one active key that signs; its JWKS holds public keys
 // only. A [Remote] is the key set of a foreign issuer, fetched in the
 // background and never on a request's path except the first time.

@@ -104,6 +104,9 @@ var verdicts = []struct {
 	{project.ErrIsDefault, http.StatusConflict, "default_project", "the project default can be neither paused nor removed"},
 	{project.ErrChanged, http.StatusConflict, "changed_meanwhile", "it was changed meanwhile; read it and try again"},
 	{identity.ErrUserChanged, http.StatusConflict, "changed_meanwhile", "it was changed meanwhile; read it and try again"},
+	{ErrMayNotIssue, http.StatusConflict, "may_not_issue", "the user is disabled or the project is paused, so nothing is issued"},
+	{ErrNoKey, http.StatusNotFound, "not_found", "there is no such key"},
+	{ErrKeysConfigured, http.StatusConflict, "declared", "the keys stand in the configuration and are changed there"},
 	{identity.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being hashed; try again in some seconds"},
 }
 

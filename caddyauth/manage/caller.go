@@ -20,7 +20,7 @@ var (
 
 // Caller is who calls, and what they may do.
 type Caller struct {
-	// Actor names the caller in the audit trail: "api_token:<id>", "user:<name>".
+	// Actor names the caller in the audit trail: "api_token:<id>", "user:<name>", "command".
 	Actor string
 
 	// Abilities are those of project.Abilities; project.Admin holds all.

@@ -190,8 +190,15 @@ func (m *memory) AddUser(_ context.Context, u identity.User) error {
 	return err
 }
 
-func (m *memory) FindUser(context.Context, string, string) (*identity.User, error) {
-	panic("the management API finds users by their ids")
+func (m *memory) FindUser(_ context.Context, slug, name string) (*identity.User, error) {
+	unlock, err := m.lock()
+	defer unlock()
+	for _, u := range m.users {
+		if err == nil && userKey(u) == slug+"\x00"+name {
+			return &u, nil
+		}
+	}
+	return nil, cmp.Or(err, identity.ErrNoUser)
 }
 
 func (m *memory) FindUserByID(_ context.Context, id string) (*identity.User, error) {

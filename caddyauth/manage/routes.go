@@ -59,8 +59,12 @@ func (s *Server) find(path string) []route {
 	if !ok || !strings.HasPrefix(rest, "/api/") {
 		return nil
 	}
+	served := routes
+	if s.Operator != nil {
+		served = slices.Concat(routes, operatorRoutes)
+	}
 	var found []route
-	for _, r := range routes {
+	for _, r := range served {
 		if _, ok := match(r.pattern, rest); ok {
 			found = append(found, r)
 		}

@@ -38,6 +38,9 @@ type Server struct {
 	// Revoker ends sessions and tokens. Required.
 	Revoker Revoker
 
+	// Operator answers what only the operator of the server may ask for. Default: nobody may.
+	Operator Operator
+
 	// Lifetimes are the server's settings; a zero field is the default.
 	Lifetimes project.Lifetimes
 
@@ -123,6 +126,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case refused != nil:
 		answer, c.entry.Result = refused.reply(), refused.code
+	case c.detail != "":
+		c.entry.Result, c.entry.Detail = "success", c.detail
 	case c.sent != nil:
 		c.entry.Result, c.entry.Detail = "success", c.sent.names()
 	default:
@@ -142,6 +147,7 @@ type call struct {
 	now    time.Time
 	caller Caller
 	sent   *object // the body, once it was read
+	detail string  // what the audit trail says of a success; default: the names of what was sent
 	entry  project.Entry
 }
 

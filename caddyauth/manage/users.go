@@ -58,13 +58,16 @@ func (c *call) mayTouch(u identity.User) error {
 }
 
 func (c *call) listUsers() (reply, error) {
-	q, err := c.query("project")
+	q, err := c.query("project", "name")
 	if err != nil {
 		return reply{}, err
 	}
 	slug, err := c.projectFilter(q)
 	if err != nil {
 		return reply{}, err
+	}
+	if name := q.values.Get("name"); name != "" {
+		return c.listUserNamed(slug, name, q.limit)
 	}
 	page := identity.UserPage{Project: slug, Limit: q.limit + 1}
 	page.AfterProject, page.AfterName, _ = strings.Cut(q.after, "\x00")
@@ -73,6 +76,18 @@ func (c *call) listUsers() (reply, error) {
 		return reply{}, err
 	}
 	return listOf(found, q.limit, showUser, userKey), nil
+}
+
+// listUserNamed is the list of the one user of a name, or of nobody.
+func (c *call) listUserNamed(slug, name string, limit int) (reply, error) {
+	u, err := c.userNamed(slug, name)
+	switch {
+	case errors.Is(err, identity.ErrNoUser):
+		return listOf(nil, limit, showUser, userKey), nil
+	case err != nil:
+		return reply{}, err
+	}
+	return listOf([]identity.User{*u}, limit, showUser, userKey), nil
 }
 
 func userKey(u identity.User) string {

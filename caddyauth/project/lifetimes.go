@@ -3,6 +3,7 @@ package project
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -53,16 +54,20 @@ var widest = Limits{MinAccess: time.Minute, MaxAccess: year, MinRefresh: time.Mi
 func (l Limits) Check() error {
 	e := l.effective()
 	for _, c := range []struct {
-		name                 string
-		value, least, utmost time.Duration
+		name                                 string
+		least, utmost, leastEver, utmostEver time.Duration
 	}{
-		{"access_token minimum", e.MinAccess, widest.MinAccess, e.MaxAccess},
-		{"access_token maximum", e.MaxAccess, e.MinAccess, widest.MaxAccess},
-		{"refresh_token minimum", e.MinRefresh, widest.MinRefresh, e.MaxRefresh},
-		{"refresh_absolute maximum", e.MaxRefresh, e.MinRefresh, widest.MaxRefresh},
+		{"access_token", e.MinAccess, e.MaxAccess, widest.MinAccess, widest.MaxAccess},
+		{"refresh_token", e.MinRefresh, e.MaxRefresh, widest.MinRefresh, widest.MaxRefresh},
 	} {
-		if err := within(c.name, c.value, c.least, c.utmost); err != nil {
+		if err := within(c.name+" minimum", c.least, c.leastEver, c.utmostEver); err != nil {
 			return err
+		}
+		if err := within(c.name+" maximum", c.utmost, c.leastEver, c.utmostEver); err != nil {
+			return err
+		}
+		if c.least > c.utmost {
+			return fmt.Errorf("%s minimum: %s is above the maximum of %s", c.name, Spell(c.least), Spell(c.utmost))
 		}
 	}
 	return nil
@@ -111,19 +116,37 @@ func (l Lifetimes) Check(limits Limits) error {
 	if l.Refresh == 0 || l.Refresh == None {
 		return nil
 	}
-	return within("refresh_token", l.Refresh, e.MinRefresh, cmp.Or(l.RefreshAbsolute, e.MaxRefresh))
+	if l.RefreshAbsolute != 0 && l.Refresh > l.RefreshAbsolute {
+		return fmt.Errorf("refresh_token: %s is above refresh_absolute, which is %s", Spell(l.Refresh), Spell(l.RefreshAbsolute))
+	}
+	return within("refresh_token", l.Refresh, e.MinRefresh, e.MaxRefresh)
 }
 
 func within(name string, value, least, utmost time.Duration) error {
 	switch {
 	case value < least:
-		return fmt.Errorf("%s: %s is below the limit of %s", name, value, least)
+		return fmt.Errorf("%s: %s is below the limit of %s", name, Spell(value), Spell(least))
 	case value > utmost:
-		return fmt.Errorf("%s: %s is above the limit of %s", name, value, utmost)
+		return fmt.Errorf("%s: %s is above the limit of %s", name, Spell(value), Spell(utmost))
 	case value%time.Second != 0:
 		return fmt.Errorf("%s: %s is not a whole number of seconds", name, value)
 	}
 	return nil
+}
+
+// Spell writes a length of time as people and the Caddyfile do: 30d instead of 720h0m0s.
+func Spell(d time.Duration) string {
+	if d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // Effective returns the lifetimes that a token is issued with: client over project over server over default, clamped to the limits

@@ -41,17 +41,17 @@ func TestEffectiveLifetimes(t *testing.T) {
 
 func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 	for want, l := range map[string]Lifetimes{
-		"access_token: 59s is below the limit of 1m0s":            {Access: 59 * time.Second},
-		"access_token: 8760h1m0s is above the limit of 8760h0m0s": {Access: year + time.Minute},
-		"refresh_token: 2h0m0s is above the limit of 1h0m0s":      {Refresh: 2 * time.Hour, RefreshAbsolute: time.Hour},
-		"refresh_token: 1s is below the limit of 1m0s":            {Refresh: time.Second},
-		"refresh_absolute: 30s is below the limit of 1m0s":        {RefreshAbsolute: 30 * time.Second},
-		"access_token: 1m0.5s is not a whole number of seconds":   {Access: time.Minute + time.Second/2},
-		"access_token: -1ns is below the limit of 1m0s":           {Access: -1},
+		"access_token: 59s is below the limit of 1m":               {Access: 59 * time.Second},
+		"access_token: 8760h1m is above the limit of 365d":         {Access: year + time.Minute},
+		"refresh_token: 2h is above refresh_absolute, which is 1h": {Refresh: 2 * time.Hour, RefreshAbsolute: time.Hour},
+		"refresh_token: 1s is below the limit of 1m":               {Refresh: time.Second},
+		"refresh_absolute: 30s is below the limit of 1m":           {RefreshAbsolute: 30 * time.Second},
+		"access_token: 1m0.5s is not a whole number of seconds":    {Access: time.Minute + time.Second/2},
+		"access_token: -1ns is below the limit of 1m":              {Access: -1},
 		"": {Access: time.Minute, Refresh: None},
-		"refresh_absolute: 87600h0m1s is above the limit of 87600h0m0s": {RefreshAbsolute: 10*year + time.Second},
-		"refresh_token: 175200h0m0s is above the limit of 87600h0m0s":   {Refresh: 20 * year},
-		"refresh_token: 1h0m0.001s is not a whole number of seconds":    {Refresh: time.Hour + time.Millisecond},
+		"refresh_absolute: 87600h0m1s is above the limit of 3650d":   {RefreshAbsolute: 10*year + time.Second},
+		"refresh_token: 7300d is above the limit of 3650d":           {Refresh: 20 * year},
+		"refresh_token: 1h0m0.001s is not a whole number of seconds": {Refresh: time.Hour + time.Millisecond},
 	} {
 		err := l.Check(Limits{})
 		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {

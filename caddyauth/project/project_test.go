@@ -28,7 +28,7 @@ func TestProjectsThatAreRefused(t *testing.T) {
 		"name: it holds a control":      {Slug: "a", Name: "a\nb"},
 		`audiences: "a b" is not`:       {Slug: "a", Audiences: []string{"a b"}},
 		`audiences: "web" is there`:     {Slug: "a", Audiences: []string{"web", "web"}},
-		"refresh_window: 25h0m0s is":    {Slug: "a", RefreshWindow: 25 * time.Hour},
+		"refresh_window: 25h is":        {Slug: "a", RefreshWindow: 25 * time.Hour},
 		"refresh_check: 500ms is below": {Slug: "a", RefreshCheck: time.Second / 2},
 	} {
 		if err := p.Check(); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -89,11 +89,11 @@ func TestAPITokensThatAreRefused(t *testing.T) {
 		abilities []string
 		lifetime  time.Duration
 	}{
-		"abilities: there is none":     {nil, 0},
-		`abilities: "write" is`:        {[]string{"write"}, 0},
-		`abilities: "read" is there`:   {[]string{"read", "read"}, 0},
-		"expires_in: 1s is below":      {[]string{"read"}, time.Second},
-		"expires_in: -1h0m0s is below": {[]string{"read"}, -time.Hour},
+		"abilities: there is none":   {nil, 0},
+		`abilities: "write" is`:      {[]string{"write"}, 0},
+		`abilities: "read" is there`: {[]string{"read", "read"}, 0},
+		"expires_in: 1s is below":    {[]string{"read"}, time.Second},
+		"expires_in: -1h is below":   {[]string{"read"}, -time.Hour},
 	} {
 		if _, _, err := NewAPIToken("n", "", c.abilities, c.lifetime, noon); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)

@@ -128,8 +128,8 @@ type Store interface {
 	// revoked and denied; with every other refusal nothing changes.
 	RotateGrant(ctx context.Context, r Rotation, now time.Time) (Rotated, error)
 
-	// RevokeGrant ends a grant and returns its denial, which is empty when nothing is left to deny. A grant which does not
-	// exist or has been ended already is no error.
+	// RevokeGrant ends a grant and returns its denial, which is empty when nothing is left to deny: neither an access token, nor
+	// a stream, which lives as long as the grant. A grant which does not exist or has been ended already is no error.
 	RevokeGrant(ctx context.Context, id, reason string, now time.Time) (Denial, error)
 
 	// RevokeAll takes the next epoch, writes the order's denial and ends the standing grants, and returns how many those

@@ -38,9 +38,13 @@ func deny(ctx context.Context, t tx, d session.Denial, now time.Time) (session.D
 	return d, nil
 }
 
-// denyFamily denies the access tokens of a grant, if one may still be good.
+// denyFamily denies the access tokens of a grant that was ended, if one may still be good, and the streams which live as long as the grant:
+// those have no access token any more that would be good.
 func denyFamily(ctx context.Context, t tx, g session.Grant, now time.Time) (session.Denial, error) {
 	d := session.Denial{Kind: session.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(session.Margin)}
+	if ended := g.IdleEnds.Add(session.Margin); ended.After(d.Until) {
+		d.Until = ended
+	}
 	if !now.Before(d.Until) {
 		return session.Denial{}, nil
 	}

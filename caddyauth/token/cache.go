@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -64,6 +65,7 @@ func (c *Cache) Verify(ctx context.Context, raw string) (*Token, error) {
 		}
 		c.entries.Invalidate(raw)
 	}
+	raw = strings.Clone(raw) // the entry must not hold the request's header block
 	own := false
 	load := func(ctx context.Context, raw string) (*Token, error) {
 		own = true
@@ -86,5 +88,5 @@ func (t *Token) keyStands(ctx context.Context) bool {
 	return err == nil && (key == t.Key || t.Key.Equal(key))
 }
 
-// weight is about how many bytes an entry takes: the text, the claims beside it, and the cache's own.
-func (t *Token) weight() uint32 { return uint32(max(meanWeight, 512+2*len(t.raw))) }
+// weight is about how many bytes an entry takes: the text, the claims beside it, what gates remember, and the cache's own.
+func (t *Token) weight() uint32 { return uint32(max(meanWeight, 1024+2*len(t.raw))) }

@@ -2,6 +2,7 @@ package token
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/keyring"
@@ -93,11 +94,10 @@ func (s *scratch) issuer(payload []byte) ([]byte, error) {
 func (s *scratch) newToken(raw string, iss *issuer, key *keyring.Key, typ string) (*Token, error) {
 	var text strings.Builder
 	size, others := s.measure(iss.own)
-	text.Grow(len(raw) + size)
-	text.WriteString(raw)
+	text.Grow(size)
 	t := &Token{
 		Issuer: iss.name, KeyID: key.ID(), Algorithm: key.Algorithm(), Type: typ, Key: key,
-		raw: text.String(), issuer: iss,
+		raw: raw, issuer: iss,
 	}
 	if others > 0 {
 		t.others = make([]other, 0, others)
@@ -159,6 +159,19 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 	return err
 }
 
+// readEpoch reads the claim that our own tokens carry for revocation.
+func (t *Token) readEpoch() (err error) {
+	value, ok := t.other("epoch")
+	if !ok {
+		return nil
+	}
+	digits, _ := value.(Number)
+	if t.Epoch, err = strconv.ParseInt(string(digits), 10, 64); err != nil {
+		return refuse(Malformed, "claim epoch is not an integer")
+	}
+	return nil
+}
+
 // complete refuses what lacks a claim, and reads `scp`, which some issuers write instead of `scope`.
 func (t *Token) complete() error {
 	switch {
@@ -169,7 +182,10 @@ func (t *Token) complete() error {
 	case len(t.Audience) == 0:
 		return refuse(WrongAudience, "claim aud names nobody")
 	}
-	if t.Scopes != nil || t.issuer.own {
+	if t.issuer.own {
+		return t.readEpoch()
+	}
+	if t.Scopes != nil {
 		return nil
 	}
 	i := slices.IndexFunc(t.others, func(o other) bool { return o.name == "scp" })

@@ -23,6 +23,8 @@ type Token struct {
 	Project string
 	// Session is `sid`, empty when absent.
 	Session string
+	// Epoch is `epoch` of our own tokens, 0 when absent: the count of revocations when the token was issued.
+	Epoch int64
 	// Audience is `aud` as a list; never empty.
 	Audience []string
 	// Scopes is `scope` split at its spaces, or `scp` of a foreign issuer that has no `scope`; nil when absent.

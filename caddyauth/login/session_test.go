@@ -1,0 +1,224 @@
+package login
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// browser is a session as the face would keep it: one token, one end.
+type browser struct {
+	*Session
+	expires time.Time // of the access token; zero without one
+	err     error     // of the next renewal
+	renewed int
+}
+
+func newBrowser(t *testing.T, left time.Duration) *browser {
+	t.Helper()
+	b := &browser{expires: time.Now().Add(left)}
+	b.Session = &Session{
+		Base: mustURL("https://auth.example.com/auth"),
+		Current: func(*http.Request) (string, time.Time, bool) {
+			return "alice", b.expires, b.expires.After(time.Now())
+		},
+		Renew: func(w http.ResponseWriter, _ *http.Request) (string, time.Time, error) {
+			if b.err != nil {
+				return "", time.Time{}, b.err
+			}
+			b.renewed++
+			b.expires = time.Now().Add(15 * time.Minute)
+			http.SetCookie(w, &http.Cookie{Name: "access_token", Value: "new"})
+			return "alice", b.expires, nil
+		},
+	}
+	if err := b.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *browser) do(method, path string, headers ...string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	b.ServeHTTP(w, request(method, path, "", "", headers...))
+	return w
+}
+
+func decoded(t *testing.T, w *httptest.ResponseRecorder) (a sessionAnswer) {
+	t.Helper()
+	for header, want := range map[string]string{
+		"Content-Type": jsonType, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+		"Cross-Origin-Resource-Policy": "same-origin",
+	} {
+		if got := w.Header().Get(header); got != want {
+			t.Errorf("%s: %q, want %q", header, got, want)
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("%d: %s", w.Code, w.Body)
+	}
+	return a
+}
+
+func TestTheSessionIsDescribed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBrowser(t, 10*time.Minute)
+		w := b.do("GET", "/auth/session")
+		now := time.Now().Unix()
+		want := `{"signed_in":true,"subject":"alice","expires_at":` + strconv.FormatInt(now+600, 10) +
+			`,"refresh_window":300,"check_every":60,"server_time":` + strconv.FormatInt(now, 10) + "}\n"
+		if decoded(t, w); w.Body.String() != want {
+			t.Errorf("%s, want %s", w.Body, want)
+		}
+		b.expires = time.Time{}
+		b.Window, b.Every = time.Minute, 5*time.Second
+		w = b.do("GET", "/auth/session")
+		want = `{"signed_in":false,"refresh_window":60,"check_every":5,"server_time":` + strconv.FormatInt(now, 10) + "}\n"
+		if decoded(t, w); w.Body.String() != want {
+			t.Errorf("%s, want %s", w.Body, want)
+		}
+		for _, renewable := range []bool{false, true} {
+			b.Renewable = func(*http.Request) bool { return renewable }
+			if a := decoded(t, b.do("GET", "/auth/session")); a.Renewable == nil || *a.Renewable != renewable {
+				t.Errorf("renewable: %v, want %v", a.Renewable, renewable)
+			}
+		}
+		if b.renewed != 0 {
+			t.Error("a GET renewed")
+		}
+	})
+}
+
+func TestASessionIsRenewedInsideTheWindowOnly(t *testing.T) {
+	for left, want := range map[time.Duration]int{
+		15 * time.Minute: 0, 5*time.Minute + time.Second: 0, 5 * time.Minute: 1, time.Second: 1, 0: 1, -time.Hour: 1,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBrowser(t, left)
+			w := b.do("POST", "/auth/session/refresh")
+			a := decoded(t, w)
+			if b.renewed != want || !a.SignedIn || a.Subject != "alice" || a.ExpiresAt != b.expires.Unix() || a.ServerTime != time.Now().Unix() {
+				t.Errorf("%v before the end: renewed %d times, %+v", left, b.renewed, a)
+			}
+			if got := len(w.Header().Values("Set-Cookie")); got != want {
+				t.Errorf("%v before the end: %d cookies", left, got)
+			}
+		})
+	}
+}
+
+func TestASessionThatCannotBeRenewed(t *testing.T) {
+	b := newBrowser(t, time.Minute)
+	b.err = errors.Join(errors.New("wrapped"), ErrSessionOver)
+	if w := b.do("POST", "/auth/session/refresh"); w.Code != http.StatusUnauthorized || errorWord(t, w) != "session_over" {
+		t.Errorf("over: %d %s", w.Code, w.Body)
+	}
+	b.err = errors.New("database CANARY is away")
+	w := b.do("POST", "/auth/session/refresh")
+	if w.Code != http.StatusServiceUnavailable || errorWord(t, w) != "store_unavailable" || w.Header().Get("Retry-After") != "5" {
+		t.Errorf("store away: %d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
+	}
+	if strings.Contains(w.Body.String(), "CANARY") {
+		t.Error("the error of the store is told")
+	}
+}
+
+func TestOtherSitesRenewNothing(t *testing.T) {
+	b := newBrowser(t, time.Minute)
+	for _, headers := range [][]string{
+		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"},
+		{"Origin", "https://evil.example.com"}, {"Origin", "null"}, {"Origin", "https://app.auth.example.com"},
+	} {
+		if w := b.do("POST", "/auth/session/refresh", headers...); w.Code != http.StatusForbidden || errorWord(t, w) != "cross_origin" {
+			t.Errorf("%v: %d", headers, w.Code)
+		}
+	}
+	if b.renewed != 0 {
+		t.Errorf("renewed %d times", b.renewed)
+	}
+	for _, headers := range [][]string{{"Sec-Fetch-Site", "same-origin"}, {"Origin", "https://auth.example.com"}, nil} {
+		b.expires = time.Now()
+		if w := b.do("POST", "/auth/session/refresh", headers...); w.Code != http.StatusOK {
+			t.Errorf("%v: %d", headers, w.Code)
+		}
+	}
+	if b.renewed != 3 {
+		t.Errorf("renewed %d times", b.renewed)
+	}
+}
+
+func TestTheSessionsRoutesLieBelowTheBase(t *testing.T) {
+	b := newBrowser(t, time.Hour)
+	for path, want := range map[string]bool{
+		"/auth/session": true, "/auth/session/refresh": true, "/auth/session.js": true, "/auth/session.mjs": true,
+		"/session": false, "/auth": false, "/auth/": false, "/auth/session/": false, "/auth/sessions": false,
+		"/auth/Session": false, "/authsession": false, "/auth/session/refresh/": false, "/auth/session.json": false, "": false,
+	} {
+		if got := b.Handles(path); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+		if strings.HasPrefix(path, "/") && !want {
+			if w := b.do("GET", path); w.Code != http.StatusNotFound || errorWord(t, w) != "not_found" {
+				t.Errorf("%s is not handled but answered: %d", path, w.Code)
+			}
+		}
+	}
+	b.Base = mustURL("https://auth.example.com")
+	if !b.Handles("/session.js") || b.Handles("/auth/session.js") {
+		t.Error("a base without a path")
+	}
+}
+
+func TestTheSessionsRoutesRefuseOtherMethods(t *testing.T) {
+	b := newBrowser(t, time.Minute)
+	for path, allow := range map[string]string{
+		"/auth/session": "GET, HEAD", "/auth/session/refresh": "POST", "/auth/session.js": "GET, HEAD", "/auth/session.mjs": "GET, HEAD",
+	} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get"} {
+			w := b.do(method, path)
+			allowed := strings.Contains(", "+allow+", ", ", "+method+", ")
+			if allowed && w.Code != http.StatusOK {
+				t.Errorf("%s %s: %d", method, path, w.Code)
+			}
+			if !allowed && (w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != allow || errorWord(t, w) != "method_not_allowed") {
+				t.Errorf("%s %s: %d, Allow %q", method, path, w.Code, w.Header().Get("Allow"))
+			}
+		}
+	}
+	if b.renewed != 1 {
+		t.Errorf("renewed %d times", b.renewed)
+	}
+}
+
+func TestTheScriptIsServedBesideTheSession(t *testing.T) {
+	b := newBrowser(t, time.Hour)
+	for path, want := range map[string]string{"/auth/session.js": "document.currentScript", "/auth/session.mjs": "import.meta.url"} {
+		w := b.do("GET", path)
+		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) || w.Header().Get("Cache-Control") != "public, max-age=3600" {
+			t.Errorf("%s: %d, %v", path, w.Code, w.Header())
+		}
+	}
+}
+
+func TestCheckOfASessionNamesWhatIsMissing(t *testing.T) {
+	for want, spoil := range map[string]func(*Session){
+		"Base is missing":            func(s *Session) { s.Base = nil },
+		"trailing slash":             func(s *Session) { s.Base = mustURL("https://auth.example.com/") },
+		"Current and Renew are":      func(s *Session) { s.Renew = nil },
+		"are required":               func(s *Session) { s.Current = nil },
+		"Window is negative: -1s":    func(s *Session) { s.Window = -time.Second },
+		"Every is under a second: 1": func(s *Session) { s.Every = time.Millisecond },
+	} {
+		b := newBrowser(t, time.Hour)
+		spoil(b.Session)
+		if err := b.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
