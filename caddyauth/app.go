@@ -15,6 +15,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/identity"
 	"github.com/caddyauth/gateway/caddyauth/keyring"
 	"github.com/caddyauth/gateway/caddyauth/login"
+	"github.com/caddyauth/gateway/caddyauth/oauth"
+	"github.com/caddyauth/gateway/caddyauth/project"
 	"github.com/caddyauth/gateway/caddyauth/session"
 	"github.com/caddyauth/gateway/caddyauth/sqlstore"
 	"github.com/caddyauth/gateway/caddyauth/token"
@@ -50,8 +52,11 @@ type App struct {
 	passwords *identity.Passwords
 	throttle  *identity.Throttle
 
+	rotation  *rotation        // of generated keys; set before the ring is
 	grants    *session.Service // ready once started
 	login     *login.Server
+	opaque    *oauth.Opaque
+	foreign   []*oauth.Foreign
 	renewals  renewals
 	staleness time.Duration // revocation_staleness
 
@@ -81,7 +86,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.audit = newAuditor(a.logger)
 	a.started = make(chan struct{})
 	r := resolver{caddy.NewReplacer()}
-	for _, step := range []func(resolver) error{a.provisionIssuer, a.provisionKeys, a.provisionUsers, a.provisionTenancy, a.provisionStore, a.provisionTrust} {
+	for _, step := range []func(resolver) error{a.provisionIssuer, a.provisionKeys, a.provisionUsers, a.provisionTenancy, a.provisionStore, a.provisionOpaque, a.provisionTrust} {
 		if err := step(r); err != nil {
 			return err
 		}
@@ -154,6 +159,7 @@ func (a *App) provisionStore(r resolver) error {
 	}
 	a.store = store
 	a.throttle = &identity.Throttle{Store: store}
+	a.grants = &session.Service{Store: a.store, DenyList: &a.store.denied, MayIssue: a.mayIssue, AccessLifetime: a.accessLifetime, Alert: a.alert}
 	a.login = a.loginServer()
 	a.staleness = 10 * time.Minute
 	if a.RevocationStaleness != nil {
@@ -183,7 +189,7 @@ func (a *App) provisionTrust(r resolver) error {
 
 // remember puts the cache in front of the verifier, unless it is off.
 func (a *App) remember(verifier *token.Verifier) error {
-	a.verify = verifier.Verify
+	a.verify = a.verifyAny(verifier.Verify)
 	size := defaultTokenCache
 	if a.TokenCache != nil {
 		size = *a.TokenCache
@@ -196,7 +202,7 @@ func (a *App) remember(verifier *token.Verifier) error {
 		return err
 	}
 	a.release = append(a.release, func() error { cache.Close(); return nil })
-	a.verify = cache.Verify
+	a.verify = a.verifyAny(cache.Verify)
 	return nil
 }
 
@@ -248,6 +254,9 @@ func (a *App) Start() error {
 	}
 	if err := a.store.follow(a.ctx); err != nil {
 		return fmt.Errorf("reading what is revoked: %w", err)
+	}
+	if a.rotation != nil {
+		go a.rotation.follow(a.ctx, a.store.turn)
 	}
 	a.startRemotes()
 	go a.sweep()
@@ -338,7 +347,10 @@ func (a *App) sweep() {
 // deleteOver deletes until there is nothing left that is over.
 func (a *App) deleteOver() error {
 	const batch = 500
-	for _, verb := range []func(context.Context, time.Time, int) (int, error){a.store.DeleteIdleAttempts, a.store.DeleteOver} {
+	verbs := []func(context.Context, time.Time, int) (int, error){
+		a.store.DeleteIdleAttempts, a.store.DeleteOver, a.deleteEntries, a.deleteAPITokens,
+	}
+	for _, verb := range verbs {
 		for n := batch; n == batch; {
 			var err error
 			if n, err = verb(a.ctx, time.Now(), batch); err != nil {
@@ -347,6 +359,15 @@ func (a *App) deleteOver() error {
 		}
 	}
 	return nil
+}
+
+// deleteEntries and deleteAPITokens delete what has been over for as long as the audit trail is kept: it tells of a token by its id.
+func (a *App) deleteEntries(ctx context.Context, now time.Time, n int) (int, error) {
+	return a.store.DeleteEntries(ctx, now.Add(-project.DefaultAuditRetention), n)
+}
+
+func (a *App) deleteAPITokens(ctx context.Context, now time.Time, n int) (int, error) {
+	return a.store.DeleteAPITokens(ctx, now.Add(-project.DefaultAuditRetention), n)
 }
 
 // Interface guards

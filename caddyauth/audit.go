@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/gate"
 	"github.com/caddyauth/gateway/caddyauth/login"
+	"github.com/caddyauth/gateway/caddyauth/project"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
@@ -62,7 +64,8 @@ func detailOf(err error) string {
 }
 
 // observe counts and logs a sign-in or sign-out.
-func (a *App) observe(_ context.Context, e login.Event) {
+func (a *App) observe(ctx context.Context, e login.Event) {
+	a.record(ctx, e)
 	loginsTotal.WithLabelValues(e.Kind, e.Result).Inc()
 	fields := []zap.Field{zap.String("kind", e.Kind), zap.String("result", e.Result), zap.String("user_id", e.Account),
 		zap.String("project", e.Project), zap.String("audience", e.Audience), zap.String("client_ip", e.ClientIP)}
@@ -71,6 +74,36 @@ func (a *App) observe(_ context.Context, e login.Event) {
 		return
 	}
 	a.audit.all.Info("sign-in", fields...)
+}
+
+// recordTimeout bounds how long a sign-in waits for its line in the audit trail.
+const recordTimeout = 500 * time.Millisecond
+
+// recorded are the outcomes that the audit trail tells of. What was turned away before the password was looked at, and a sign-out of
+// nobody, are counted and logged alone: whoever floods the pages must not fill the database.
+var recorded = map[string][]string{
+	login.KindLogin:    {"success", "bad_credentials"},
+	login.KindAPILogin: {"success", "bad_credentials"},
+	login.KindLogout:   {"success"},
+}
+
+// record adds a sign-in or sign-out to the audit trail. A line that cannot be written in time is missing there, and is in the log.
+func (a *App) record(ctx context.Context, e login.Event) {
+	if !slices.Contains(recorded[e.Kind], e.Result) || e.Kind == login.KindLogout && e.Account == "" {
+		return
+	}
+	actor := "unknown"
+	if e.Account != "" {
+		actor = "user:" + e.Account
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	err := a.store.AddEntry(ctx, project.Entry{
+		At: time.Now(), Actor: actor, Action: e.Kind, TargetName: e.Account, Project: e.Project, ClientIP: e.ClientIP, Result: e.Result, Detail: e.Audience,
+	})
+	if err != nil {
+		a.logger.Warn("a line of the audit trail could not be written", zap.String("kind", e.Kind), zap.Error(err))
+	}
 }
 
 // clientIP is the address Caddy takes for the client's, with `trusted_proxies` in mind.

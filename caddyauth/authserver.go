@@ -11,16 +11,14 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddyauth/gateway/caddyauth/login"
-	"github.com/caddyauth/gateway/caddyauth/manage"
 )
 
 // AuthServer answers the routes by which people and programs get tokens, beneath the path of the server's public URL, and passes
 // every other request on.
 type AuthServer struct {
-	app    *App
-	login  *login.Server
-	manage *manage.Server
-	mount  string
+	app       *App
+	endpoints []endpoints
+	mount     string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -45,12 +43,22 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("auth_server: none of the configured keys can sign; add a private key or a secret to `keys`")
 	}
 	s.mount = s.app.base.Path
-	s.login = s.app.login
-	if err := s.login.Check(); err != nil {
-		return err
+	s.endpoints = []endpoints{s.app.login, s.app.pageSession(), s.app.authorizationServer(), s.app.manageServer()}
+	for _, e := range s.endpoints {
+		if err := e.Check(); err != nil {
+			return err
+		}
 	}
-	s.manage = s.app.manageServer()
-	return s.manage.Check()
+	return nil
+}
+
+// endpoints answer some of the server's routes.
+type endpoints interface {
+	http.Handler
+	// Handles says whether a path is one of theirs.
+	Handles(path string) bool
+	// Check says what is missing in the wiring.
+	Check() error
 }
 
 // loginServer wires the login room.
@@ -79,24 +87,21 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 	switch {
 	case !ours:
 		return next.ServeHTTP(w, r)
-	case s.login.Handles(r.URL.Path):
-		if err := s.app.ready(r.Context()); err != nil {
-			unavailable(w, "starting")
-			return nil
-		}
-		s.login.ServeHTTP(w, r)
-		return nil
-	case s.manage.Handles(r.URL.Path):
-		if err := s.app.ready(r.Context()); err != nil {
-			unavailable(w, "starting")
-			return nil
-		}
-		s.manage.ServeHTTP(w, r)
-		return nil
 	case route == "/jwks.json" || route == "/.well-known/jwks.json":
 		return s.serve(w, r, s.jwks)
 	case route == "/healthz":
 		return s.serve(w, r, s.healthz)
+	}
+	for _, e := range s.endpoints {
+		if !e.Handles(r.URL.Path) {
+			continue
+		}
+		if err := s.app.ready(r.Context()); err != nil {
+			unavailable(w, "starting")
+			return nil
+		}
+		e.ServeHTTP(w, r)
+		return nil
 	}
 	return next.ServeHTTP(w, r)
 }
@@ -111,9 +116,6 @@ func (s *AuthServer) serve(w http.ResponseWriter, r *http.Request, handler http.
 	return nil
 }
 
-// jwksMaxAge is for how long clients may keep the key set, in seconds.
-const jwksMaxAge = "300"
-
 // jwks answers with the public keys (RFC 7517, section 5), readable by scripts of any origin.
 func (s *AuthServer) jwks(w http.ResponseWriter, r *http.Request) {
 	ring, err := s.app.ownRing(r.Context())
@@ -123,7 +125,7 @@ func (s *AuthServer) jwks(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/jwk-set+json")
-	h.Set("Cache-Control", "public, max-age="+jwksMaxAge)
+	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(s.app.Keys.jwksMaxAge().Seconds())))
 	h.Set("Access-Control-Allow-Origin", "*")
 	_, _ = w.Write(ring.JWKS())
 }

@@ -45,6 +45,9 @@ func BenchmarkJWTAuth(b *testing.B) {
 	app, gate := provisioned(b,
 		Settings{Issuer: "https://auth.example.com", Keys: &Keys{Texts: []SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}}},
 		JWTAuth{Audiences: []string{"web", "api"}, Forward: []Forward{{"sub", "X-User-Id"}, {"role", "X-User-Role"}, {"email", "X-User-Email"}, {"name", "X-User-Name"}}})
+	if err := app.Start(); err != nil {
+		b.Fatal(err)
+	}
 	next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	pass := caddyhttp.MiddlewareHandler(floor{})
 	for _, arm := range []struct {

@@ -52,6 +52,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		lifetimes   {...}
 //		max_lifetime <duration>
 //		revocation_staleness <duration>
+//		introspection_cache <duration>
 //		token_cache <entries>|off
 //		store       <url>
 //		trust       <issuer> {...}
@@ -96,11 +97,16 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 	case "return_to":
 		return s.unmarshalReturnTo(d)
 	case "lifetimes":
-		return s.Lifetimes.unmarshal(d)
+		if err := s.Lifetimes.unmarshal(d); err != nil {
+			return err
+		}
+		return at(d, s.checkLevels())
 	case "max_lifetime":
 		return unmarshalDuration(d, s.durations())
 	case "revocation_staleness":
 		return unmarshalZeroable(d, &s.RevocationStaleness, 24*time.Hour)
+	case "introspection_cache":
+		return unmarshalZeroable(d, &s.IntrospectionCache, time.Hour)
 	case "token_cache":
 		return s.unmarshalTokenCache(d)
 	case "store":
@@ -109,7 +115,7 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 		if err := oneArg(d, &s.Preset); err != nil {
 			return err
 		}
-		return at(d, s.checkTenancy())
+		return at(d, s.checkLevels())
 	case "limits":
 		return s.unmarshalLimits(d)
 	case "project":
@@ -171,6 +177,8 @@ func (s *Settings) unmarshalReturnTo(d *caddyfile.Dispenser) error {
 //		algorithm   <name>
 //		file        [<kid>] <path>
 //		secret_text <kid> <text>
+//		rotate_every <duration>|off
+//		announce    <duration>
 //	}
 func (s *Settings) unmarshalKeys(d *caddyfile.Dispenser) error {
 	k := new(Keys)
@@ -201,6 +209,11 @@ func (k *Keys) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 			return err
 		}
 		return at(d, k.checkAlgorithm())
+	case "rotate_every", "announce":
+		if err := seen.check(d); err != nil {
+			return err
+		}
+		return k.unmarshalRotation(d)
 	case "file":
 		args := d.RemainingArgs()
 		switch len(args) {
@@ -222,6 +235,21 @@ func (k *Keys) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 	default:
 		return d.Errf("keys: unrecognized option %q", word)
 	}
+}
+
+// unmarshalRotation reads rotate_every, which may be off, and announce.
+func (k *Keys) unmarshalRotation(d *caddyfile.Dispenser) error {
+	if d.Val() == "announce" {
+		return unmarshalDuration(d, k.durations())
+	}
+	k.RotateEvery = new(caddy.Duration)
+	if d.CountRemainingArgs() == 1 {
+		if d.NextArg(); d.Val() == "off" {
+			return nil
+		}
+		d.Prev()
+	}
+	return unmarshalDuration(d, k.durations())
 }
 
 // unmarshal parses:
@@ -264,6 +292,7 @@ func (l *Lifetimes) unmarshal(d *caddyfile.Dispenser) error {
 //		algorithms   <names...>
 //		types        <typ...>
 //		max_lifetime <duration>
+//		introspection <url> <client_id> <client_secret>
 //	}
 func (s *Settings) unmarshalTrust(d *caddyfile.Dispenser) error {
 	var t Trust
@@ -295,6 +324,12 @@ func (t *Trust) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		err = someArgs(d, &t.Types)
 	case "max_lifetime":
 		return unmarshalDuration(d, t.durations())
+	case "introspection":
+		t.Introspection = new(Introspection)
+		if !d.AllArgs(&t.Introspection.URL, &t.Introspection.ClientID, &t.Introspection.ClientSecret) {
+			return d.Err("introspection: want an endpoint, a client id and a client secret, each one word")
+		}
+		return nil
 	default:
 		return d.Errf("trust: unrecognized option %q", word)
 	}
@@ -387,7 +422,7 @@ func unmarshalClaim(d *caddyfile.Dispenser, claims *map[string]any) error {
 
 func checkClaimName(name string) error {
 	if name == "" || token.Reserved(name) {
-		return fmt.Errorf("%q is reserved and cannot be set for a user", name)
+		return fmt.Errorf("%q is reserved and cannot be set", name)
 	}
 	return nil
 }
@@ -410,6 +445,7 @@ func checkClaimName(name string) error {
 //		from            header [<name>] | cookie [<name>] | insecure_query <name>
 //		login           <url>|off
 //		leeway          <duration>
+//		stream_grace    <duration>|off
 //		preflight
 //		origins         <origins...>
 //	}
@@ -476,6 +512,8 @@ func (j *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) error {
 		return someArgs(d, &j.Issuers)
 	case "mode":
 		return j.unmarshalChecked(d, oneArg(d, &j.Mode))
+	case "stream_grace":
+		return j.unmarshalChecked(d, oneArg(d, &j.StreamGrace))
 	case "forward_preset":
 		return j.unmarshalChecked(d, someArgs(d, &j.Presets))
 	case "require", "deny":

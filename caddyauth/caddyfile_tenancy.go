@@ -18,8 +18,12 @@ import (
 //		revoke_all_on_logout
 //	}
 func (s *Settings) unmarshalProject(d *caddyfile.Dispenser) error {
-	var p Project
+	s.Projects = append(s.Projects, Project{})
+	p := &s.Projects[len(s.Projects)-1]
 	if err := oneArg(d, &p.Slug); err != nil {
+		return err
+	}
+	if err := at(d, s.checkProject(len(s.Projects)-1)); err != nil {
 		return err
 	}
 	seen := make(once)
@@ -30,9 +34,11 @@ func (s *Settings) unmarshalProject(d *caddyfile.Dispenser) error {
 		if err := p.unmarshalOption(d); err != nil {
 			return err
 		}
+		if err := at(d, s.checkProject(len(s.Projects)-1)); err != nil { // line by line, so that the error names the line
+			return err
+		}
 	}
-	s.Projects = append(s.Projects, p)
-	return at(d, s.checkTenancy())
+	return nil
 }
 
 func (p *Project) unmarshalOption(d *caddyfile.Dispenser) error {
@@ -104,8 +110,12 @@ func (l *OwnLifetimes) durations() []durationSetting {
 //		lifetimes              {...}
 //	}
 func (s *Settings) unmarshalClient(d *caddyfile.Dispenser) error {
-	var c Client
+	s.Clients = append(s.Clients, Client{})
+	c := &s.Clients[len(s.Clients)-1]
 	if err := oneArg(d, &c.ID); err != nil {
+		return err
+	}
+	if err := at(d, s.checkClient(len(s.Clients)-1)); err != nil {
 		return err
 	}
 	seen := make(once)
@@ -118,9 +128,11 @@ func (s *Settings) unmarshalClient(d *caddyfile.Dispenser) error {
 		if err := c.unmarshalOption(d); err != nil {
 			return err
 		}
+		if err := at(d, s.checkClient(len(s.Clients)-1)); err != nil {
+			return err
+		}
 	}
-	s.Clients = append(s.Clients, c)
-	return at(d, s.checkTenancy())
+	return nil
 }
 
 func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
@@ -177,23 +189,29 @@ func (s *Settings) unmarshalLimits(d *caddyfile.Dispenser) error {
 		default:
 			err = d.Errf("limits: unrecognized option %q", word)
 		}
+		if err == nil {
+			err = at(d, s.checkTenancy())
+		}
 		if err != nil {
 			return err
 		}
 	}
-	return at(d, s.checkTenancy())
+	return nil
 }
 
 func twoDurations(d *caddyfile.Dispenser, least, utmost *caddy.Duration) error {
 	word := d.Val()
-	var texts [2]string
-	if !d.AllArgs(&texts[0], &texts[1]) {
-		return d.ArgErr()
+	texts := d.RemainingArgs()
+	if len(texts) != 2 {
+		return d.Errf("limits: %s: it takes two durations, the shortest and the longest, not %d", word, len(texts))
 	}
 	for i, into := range []*caddy.Duration{least, utmost} {
 		value, err := caddy.ParseDuration(texts[i])
 		if err != nil {
-			return d.Errf("%s: %q is not a duration such as 15m or 30d", word, texts[i])
+			return d.Errf("limits: %s: %q is not a duration such as 15m or 30d", word, texts[i])
+		}
+		if value == 0 {
+			return d.Errf("limits: %s: %q is below the limit of %s", word, texts[i], spell(minLifetime))
 		}
 		*into = caddy.Duration(value)
 	}
@@ -201,8 +219,9 @@ func twoDurations(d *caddyfile.Dispenser, least, utmost *caddy.Duration) error {
 }
 
 func offArg(d *caddyfile.Dispenser) error {
-	if args := d.RemainingArgs(); len(args) != 1 || args[0] != modeOff {
-		return d.ArgErr()
+	word, args := d.Val(), d.RemainingArgs()
+	if len(args) != 1 || args[0] != modeOff {
+		return d.Errf("%s: it takes the word off, or is left out, not %q", word, args)
 	}
 	return nil
 }

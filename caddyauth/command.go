@@ -14,10 +14,13 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "auth",
 		Usage: "<command>",
-		Short: "Makes keys, looks at tokens, and explains what the gates of a configuration do",
+		Short: "Administers the authentication gateway, and explains what it does",
 		Long: `
-The tools of the authentication gateway. None of them needs a running server, and
-none writes anything: no file, no database row.
+The tools of the authentication gateway.
+
+keygen, check, explain and token inspect need no running server and write nothing: no
+file, no database row. All others ask the running server through Caddy's admin
+endpoint.
 `,
 		CobraFunc: authCommand,
 	})
@@ -26,6 +29,7 @@ none writes anything: no file, no database row.
 // authCommand is `caddy auth` itself, which only has subcommands.
 func authCommand(cmd *cobra.Command) {
 	cmd.AddCommand(keygenCommand(), tokenCommand(), explainCommand(), checkCommand())
+	cmd.AddCommand(userCommand(), clientCommand(), projectCommand(), sessionCommand(), keysCommand(), auditCommand())
 	onlySubcommands(cmd)
 }
 

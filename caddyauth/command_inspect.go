@@ -22,8 +22,9 @@ import (
 
 // tokenCommand is `caddy auth token`.
 func tokenCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "token <command>", Short: "Looks at tokens", Example: "  $ caddy auth token inspect --help"}
-	cmd.AddCommand(inspectCommand())
+	cmd := &cobra.Command{Use: "token <command>", Short: "Looks at tokens, makes them for tests and for the management API",
+		Example: "  $ caddy auth token inspect --help"}
+	cmd.AddCommand(inspectCommand(), mintCommand(), createAPICommand(), listAPICommand(), revokeAPICommand())
 	onlySubcommands(cmd)
 	return cmd
 }

@@ -34,7 +34,7 @@ type Settings struct {
 	// The audience words that gates may name and tokens may be issued for. Default: web api a2a mcp.
 	Audiences []string `json:"audiences,omitempty"`
 
-	// The signing keys. Default: one generated ES256 key, kept sealed in the store.
+	// The signing keys. Default: generated ES256 keys, kept sealed in the store and rotated.
 	Keys *Keys `json:"keys,omitempty"`
 
 	// What seals generated keys at rest: `kid:base64` entries of 32 bytes and more, separated by commas; the first seals, all
@@ -54,6 +54,9 @@ type Settings struct {
 	// For how long gates go on with the last known list of revocations while the store cannot be reached, before they answer 503; 0s to
 	// 24h. Default: 10m.
 	RevocationStaleness *caddy.Duration `json:"revocation_staleness,omitempty"`
+
+	// For how long the answer to a look-up of an opaque token is remembered, never past the token's end; 0s to 1h. Default: 60s.
+	IntrospectionCache *caddy.Duration `json:"introspection_cache,omitempty"`
 
 	// How many verified tokens are remembered, so that each is verified once, with 2 KiB of memory for each at the most; 0 or `off` for
 	// none, at most 10000000. Default: 20000.
@@ -78,7 +81,7 @@ type Settings struct {
 	// tokens). What `lifetimes` says goes over it. Default: standard.
 	Preset string `json:"preset,omitempty"`
 
-	// What bounds the lifetimes that projects, clients and the API may set.
+	// What bounds every lifetime that the server, projects, clients and the API set. Default: each its own.
 	Limits Limits `json:"limits,omitzero"`
 }
 
@@ -122,6 +125,13 @@ type Keys struct {
 	// The algorithm of the generated key, of the HMAC keys or of the key files: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384,
 	// PS512, ES256, ES384 or EdDSA. Default: ES256 for a generated key, HS256 for HMAC keys, the one that fits for key files.
 	Algorithm string `json:"algorithm,omitempty"`
+
+	// How long a generated key signs before the next one does; 10m to 365d, 0 or `off` for never by itself. Default: 30d.
+	RotateEvery *caddy.Duration `json:"rotate_every,omitempty"`
+
+	// How long the next generated key is published before it signs; 5m to 30d and less than rotate_every. Default: 1h, or half of
+	// rotate_every where that is less.
+	Announce caddy.Duration `json:"announce,omitempty"`
 }
 
 // SecretText is an HMAC key given as text.
@@ -154,6 +164,18 @@ type Trust struct {
 	Types []string `json:"types,omitempty"`
 	// The longest accepted lifetime of its tokens; 60s to 1y. Default: 1y.
 	MaxLifetime caddy.Duration `json:"max_lifetime,omitempty"`
+	// Where to ask about its opaque tokens (RFC 7662). Default: none, only JWTs are accepted.
+	Introspection *Introspection `json:"introspection,omitempty"`
+}
+
+// Introspection is an endpoint of RFC 7662.
+type Introspection struct {
+	// The endpoint; https, or http on a loopback host. Required.
+	URL string `json:"url"`
+	// The client_id that it knows this server by. Required.
+	ClientID string `json:"client_id"`
+	// The secret that goes with it, sent as client_secret_basic. Required.
+	ClientSecret string `json:"client_secret"`
 }
 
 // User is a person who can sign in.
@@ -181,6 +203,9 @@ const (
 	maxLeeway         = 5 * time.Minute
 	defaultTokenCache = 20_000
 	maxTokenCache     = 10_000_000
+
+	defaultRotateEvery = 30 * 24 * time.Hour
+	defaultAnnounce    = time.Hour
 )
 
 // durationSetting is one setting that is a length of time, with its limits.
@@ -200,11 +225,10 @@ func (s *Settings) durations() []durationSetting {
 }
 
 func (l *Lifetimes) durations() []durationSetting {
-	absolute := durationSetting{"refresh_absolute", &l.RefreshAbsolute, project.Defaults.RefreshAbsolute, minLifetime, 10 * maxLifetime}
 	return []durationSetting{
 		{"access_token", &l.AccessToken, project.Defaults.Access, minLifetime, maxLifetime},
-		{"refresh_token", &l.RefreshToken, min(project.Defaults.Refresh, absolute.effective()), minLifetime, absolute.effective()},
-		absolute,
+		{"refresh_token", &l.RefreshToken, project.Defaults.Refresh, minLifetime, 10 * maxLifetime}, // serverLifetimes holds it against refresh_absolute
+		{"refresh_absolute", &l.RefreshAbsolute, project.Defaults.RefreshAbsolute, minLifetime, 10 * maxLifetime},
 		{"refresh_window", &l.RefreshWindow, 5 * time.Minute, time.Second, time.Hour},
 		{"refresh_check", &l.RefreshCheck, time.Minute, 5 * time.Second, time.Hour},
 	}
@@ -257,20 +281,7 @@ func (d durationSetting) check() error {
 }
 
 // spell writes a length of time as a Caddyfile has it: 30d instead of 720h0m0s.
-func spell(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d >= day && d%day == 0 {
-		return fmt.Sprintf("%dd", d/day)
-	}
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
-}
+func spell(d time.Duration) string { return project.Spell(d) }
 
 func (d durationSetting) effective() time.Duration {
 	if *d.value == 0 {
@@ -428,8 +439,61 @@ func (k *Keys) check() error {
 	if k.generated() && k.Active != "" {
 		return fmt.Errorf("active: %q names a key, but no keys are given", k.Active)
 	}
+	return k.checkRotation()
+}
+
+// checkRotation refuses what does not go together, whatever the order it is written in.
+func (k *Keys) checkRotation() error {
+	for _, d := range k.durations() {
+		if err := d.check(); err != nil {
+			return err
+		}
+	}
+	switch every := k.rotateEvery(); {
+	case every > 0 && k.announce() >= every:
+		return fmt.Errorf("announce: %s is not less than rotate_every, which is %s", spell(k.announce()), spell(every))
+	case !k.generated() && k.RotateEvery != nil:
+		return errors.New("rotate_every: it is for generated keys, and keys are given")
+	case !k.generated() && k.Announce != 0:
+		return errors.New("announce: it is for generated keys, and keys are given")
+	}
 	return nil
 }
+
+func (k *Keys) durations() []durationSetting {
+	every := k.RotateEvery
+	if every == nil {
+		every = new(caddy.Duration)
+	}
+	return []durationSetting{
+		{"rotate_every", every, defaultRotateEvery, 10 * time.Minute, maxLifetime},
+		{"announce", &k.Announce, defaultAnnounce, 5 * time.Minute, 30 * 24 * time.Hour},
+	}
+}
+
+// rotateEvery returns how long a generated key signs, 0 for ever.
+func (k *Keys) rotateEvery() time.Duration {
+	if k == nil || k.RotateEvery == nil {
+		return defaultRotateEvery
+	}
+	return time.Duration(*k.RotateEvery)
+}
+
+// announce returns how long a generated key is published before it signs.
+func (k *Keys) announce() time.Duration {
+	every := k.rotateEvery()
+	switch {
+	case k != nil && k.Announce != 0:
+		return time.Duration(k.Announce)
+	case every > 0:
+		return min(defaultAnnounce, every/2)
+	}
+	return defaultAnnounce
+}
+
+// jwksMaxAge is for how long clients may keep the key set: at most half of the time for which a key is announced, so that whoever asks
+// again too late, or by a clock that is behind, still knows it when it signs.
+func (k *Keys) jwksMaxAge() time.Duration { return min(k.announce()/2, 5*time.Minute) }
 
 // checkAlgorithm refuses an algorithm that is unknown or not one of the keys given so far.
 func (k *Keys) checkAlgorithm() error {
@@ -597,6 +661,9 @@ func (s *Settings) check() error {
 		return err
 	}
 	if err := checkZeroable("revocation_staleness", s.RevocationStaleness, 24*time.Hour); err != nil {
+		return err
+	}
+	if err := checkZeroable("introspection_cache", s.IntrospectionCache, time.Hour); err != nil {
 		return err
 	}
 	if err := s.checkTenancy(); err != nil {

@@ -1,6 +1,8 @@
 package caddyauth
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddyauth/gateway/caddyauth/identity"
 	"github.com/caddyauth/gateway/caddyauth/project"
 )
 
@@ -114,7 +117,7 @@ func (p *Project) domain(limits project.Limits) (project.Project, error) {
 		err = declared.Check()
 	}
 	if err != nil {
-		return project.Project{}, fmt.Errorf("project %q: %w", p.Slug, err)
+		return project.Project{}, fmt.Errorf("project %q: %w", p.Slug, oneLine(err))
 	}
 	return declared, nil
 }
@@ -137,15 +140,20 @@ func (c *Client) domain(limits project.Limits, secret string) (project.Client, e
 	case secret != "" && len(secret) < 32:
 		err = fmt.Errorf("secret: %d bytes are below the limit of 32", len(secret))
 	default:
-		err = declared.Check()
+		err = errors.Join(declared.Check(), identity.CheckClaims(c.Claims))
 	}
 	if err != nil {
-		return project.Client{}, fmt.Errorf("client %q: %w", c.ID, err)
+		return project.Client{}, fmt.Errorf("client %q: %w", c.ID, oneLine(err))
 	}
 	if secret != "" {
 		declared.SecretHash = project.HashSecret(secret)
 	}
 	return declared, nil
+}
+
+// oneLine puts several errors that were joined onto one line.
+func oneLine(err error) error {
+	return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 func (c *Client) project() string {
@@ -155,38 +163,74 @@ func (c *Client) project() string {
 	return c.Project
 }
 
+// serverLifetimes are the server's own settings, over its preset.
+func (s *Settings) serverLifetimes() (project.Lifetimes, error) {
+	l, limits := s.Lifetimes, s.Limits.domain()
+	own := project.Lifetimes{
+		Access: time.Duration(l.AccessToken), Refresh: time.Duration(l.RefreshToken), RefreshAbsolute: time.Duration(l.RefreshAbsolute),
+	}
+	lifetimes, err := lifetimesOver(own, s.Preset)
+	if err != nil {
+		return project.Lifetimes{}, err
+	}
+	_, absolute := limits.Refresh(cmp.Or(lifetimes.RefreshAbsolute, project.Defaults.RefreshAbsolute))
+	effective := project.Lifetimes{Refresh: lifetimes.Refresh, RefreshAbsolute: absolute}
+	if err = lifetimes.Check(limits); err == nil {
+		err = effective.Check(limits)
+	}
+	if err != nil {
+		return project.Lifetimes{}, fmt.Errorf("lifetimes: %w", err)
+	}
+	return lifetimes, nil
+}
+
 // checkTenancy refuses what can be refused without resolving placeholders.
 func (s *Settings) checkTenancy() error {
-	if err := s.Limits.domain().Check(); err != nil {
-		return fmt.Errorf("limits: %w", err)
+	if err := s.checkLevels(); err != nil {
+		return err
 	}
-	if s.Preset != "" && !slices.Contains(project.Presets(), s.Preset) {
-		return fmt.Errorf("preset: %q is unknown, want one of %s", s.Preset, strings.Join(project.Presets(), ", "))
-	}
-	slugs := []string{defaultProject}
 	for i := range s.Projects {
-		p := &s.Projects[i]
-		if _, err := p.domain(s.Limits.domain()); err != nil {
+		if err := s.checkProject(i); err != nil {
 			return err
 		}
-		if p.Slug != defaultProject && slices.Contains(slugs, p.Slug) {
-			return fmt.Errorf("project %q: it is there twice", p.Slug)
-		}
-		slugs = append(slugs, p.Slug)
 	}
 	for i := range s.Clients {
-		c := &s.Clients[i]
-		if _, err := c.domain(s.Limits.domain(), ""); err != nil {
+		if err := s.checkClient(i); err != nil {
 			return err
-		}
-		if slices.ContainsFunc(s.Clients[:i], func(o Client) bool { return o.ID == c.ID }) {
-			return fmt.Errorf("client %q: it is there twice", c.ID)
 		}
 	}
 	return nil
 }
 
-// checkProjects refuses users and clients of projects that are not declared. It is asked once everything is parsed.
+// checkLevels refuses limits and server lifetimes that contradict each other.
+func (s *Settings) checkLevels() error {
+	if err := s.Limits.domain().Check(); err != nil {
+		return fmt.Errorf("limits: %w", err)
+	}
+	_, err := s.serverLifetimes()
+	return err
+}
+
+func (s *Settings) checkProject(i int) error {
+	p := &s.Projects[i]
+	if slices.ContainsFunc(s.Projects[:i], func(o Project) bool { return o.Slug == p.Slug }) {
+		return fmt.Errorf("project %q: it is there twice", p.Slug)
+	}
+	_, err := p.domain(s.Limits.domain())
+	return err
+}
+
+func (s *Settings) checkClient(i int) error {
+	c := &s.Clients[i]
+	if slices.ContainsFunc(s.Clients[:i], func(o Client) bool { return o.ID == c.ID }) {
+		return fmt.Errorf("client %q: it is there twice", c.ID)
+	}
+	_, err := c.domain(s.Limits.domain(), "")
+	return err
+}
+
+// checkProjects refuses users and clients of projects that are not declared, and audiences that the server does not have. It is asked
+// once everything is parsed.
 func (s *Settings) checkProjects() error {
 	known := func(slug string) bool {
 		return slug == defaultProject || slices.ContainsFunc(s.Projects, func(p Project) bool { return p.Slug == slug })
@@ -199,6 +243,23 @@ func (s *Settings) checkProjects() error {
 	for i := range s.Clients {
 		if c := &s.Clients[i]; !known(c.project()) {
 			return fmt.Errorf("client %q: project %q is not declared; add `project %s` to the global option", c.ID, c.project(), c.project())
+		}
+		if err := s.checkWords("audience", s.Clients[i].Audience); err != nil {
+			return fmt.Errorf("client %q: %w", s.Clients[i].ID, err)
+		}
+	}
+	for i := range s.Projects {
+		if err := s.checkWords("audiences", s.Projects[i].Audiences); err != nil {
+			return fmt.Errorf("project %q: %w", s.Projects[i].Slug, err)
+		}
+	}
+	return nil
+}
+
+func (s *Settings) checkWords(setting string, words []string) error {
+	for _, word := range words {
+		if !slices.Contains(s.audiences(), word) {
+			return fmt.Errorf("%s: %q is not among the server's audiences (%s)", setting, word, strings.Join(s.audiences(), " "))
 		}
 	}
 	return nil

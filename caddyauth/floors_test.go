@@ -27,11 +27,13 @@ type room struct {
 // rooms is the rule. A new arrow goes in here, with a sentence in docs/architecture.md; arrows run down only.
 var rooms = []room{
 	{7, "integration", []string{"caddyauth"}, []string{caddyPath, "github.com/chromedp", "golang.org/x/crypto", "golang.org/x/net"}},
+	{7, "bench/fill", []string{"sqlstore", "session"}, nil},
 	{7, "bench/load", nil, nil},
+	{7, "bench/mint", []string{"token", "keyring"}, nil},
 	{7, "bench/upstream", nil, nil},
 	{6, "cmd/caddy", []string{"caddyauth"}, []string{caddyPath + "/cmd", caddyPath + "/modules/standard"}},
 	{5, "caddyauth", []string{"sqlstore", "login", "manage", "oauth", "gate", "identity", "token", "keyring", "project", "session", "ui"},
-		[]string{caddyPath, "go.uber.org/zap", "github.com/prometheus/client_golang", "github.com/spf13/cobra", "golang.org/x/sync"}},
+		[]string{caddyPath, "go.uber.org/zap", "github.com/prometheus/client_golang", "github.com/spf13/cobra", "golang.org/x/sync", "golang.org/x/term"}},
 	{4, "sqlstore", []string{"keyring", "project", "identity", "session", "oauth"}, []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5"}},
 	{4, "login", []string{"identity", "session", "project", "ui"}, nil},
 	{4, "manage", []string{"identity", "session", "project", "ui"}, nil},

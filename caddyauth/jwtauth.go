@@ -45,6 +45,9 @@ type JWTAuth struct {
 	Login string `json:"login,omitempty"`
 	// The clock difference that is forgiven; 0s to 5m. Default: 30s.
 	Leeway *caddy.Duration `json:"leeway,omitempty"`
+	// For how long a WebSocket, an event stream or another answer without an announced length may outlive the token that admitted it; 0s to
+	// 1h, or `off` to let it go on even when the token is revoked. Default: 0s.
+	StreamGrace string `json:"stream_grace,omitempty"`
 	// Let CORS preflights pass without identity. Default: false.
 	Preflight bool `json:"preflight,omitempty"`
 	// Other origins from which browsers may send requests with the session cookie. Default: none.
@@ -55,6 +58,9 @@ type JWTAuth struct {
 	loginPage string
 	count     decisionCounter
 	renews    bool // the session cookie is a credential here
+
+	endsStreams bool
+	streamGrace time.Duration
 }
 
 // Rule is one line of a gate's policy.
@@ -110,6 +116,8 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	if j.gate, err = j.build(resolver{caddy.NewReplacer()}); err != nil {
 		return err
 	}
+	j.streamGrace, j.endsStreams, _ = parseStreamGrace(j.StreamGrace) // checked
+	j.endsStreams = j.endsStreams && !j.reports()
 	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieName()}) && !j.reports()
 	app.browsers = app.browsers || j.renews || slices.Contains(j.Audiences, "web")
 	j.count = countDecisions(j.label(), strings.Join(j.Audiences, "+"))
@@ -152,7 +160,8 @@ func (j *JWTAuth) check() error {
 	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > maxLeeway) {
 		return fmt.Errorf("leeway: %s is not between 0s and %s", spell(time.Duration(*j.Leeway)), spell(maxLeeway))
 	}
-	return nil
+	_, _, err := parseStreamGrace(j.StreamGrace)
+	return err
 }
 
 // build turns the settings into a gate.
@@ -310,8 +319,8 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	prior, _ := caddyhttp.GetVar(r.Context(), passageVar).(*gate.Passage)
 	if j.app.browsers {
 		guarded := guardResponse(w)
+		defer guarded.finish(w)
 		w = guarded
-		defer guarded.settle(true) // for handlers that write nothing
 	}
 	if j.gate == nil {
 		return j.strip(w, r, prior, next)
@@ -327,7 +336,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	j.count.admitted.Inc()
 	j.carry(w, r, passage)
-	return next.ServeHTTP(w, r)
+	return j.pass(w, r, passage, next)
 }
 
 // strip removes what a client may have forged, and the session cookie, and asks for nothing.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/keyring"
+	"github.com/caddyauth/gateway/caddyauth/project"
 )
 
 // unlock gets the secret and what is derived from it, and opens the sealed keys of the store where none are configured.
@@ -26,59 +27,113 @@ func (a *App) unlock() error {
 	if !a.Keys.generated() {
 		return nil
 	}
-	return a.loadGeneratedKeys(secret)
+	a.rotation = &rotation{store: a.store, cycle: a.lifecycle(secret), ring: &a.ring, logger: a.logger}
+	return a.rotation.open(a.ctx, time.Now())
 }
 
-// loadGeneratedKeys opens the sealed keys of the store, making the first one if there is none yet. Several processes that start at
-// once end up with the same key.
-func (a *App) loadGeneratedKeys(secret *keyring.SecretRing) error {
-	records, err := a.store.Keys(a.ctx)
-	if err != nil {
-		return fmt.Errorf("reading keys from the store: %w", err)
+// lifecycle is the rule by which the generated keys follow one another.
+func (a *App) lifecycle(secret *keyring.SecretRing) keyring.Lifecycle {
+	server, _ := a.serverLifetimes() // checked in Provision
+	access := project.Effective(server, project.Lifetimes{}, project.Lifetimes{}, a.Settings.Limits.domain()).Access
+	cycle := keyring.Lifecycle{Secret: secret, Every: a.Keys.rotateEvery(), Announce: a.Keys.announce(), Access: access}
+	if a.Keys != nil {
+		cycle.Algorithm = a.Keys.Algorithm
 	}
-	if len(records) == 0 {
-		if records, err = a.generateFirstKey(secret); err != nil {
-			return err
+	return cycle
+}
+
+// errConfiguredKeys is the answer to orders which are about generated keys.
+var errConfiguredKeys = errors.New("keys: they are given in the configuration, so that they are rotated and removed there")
+
+// keyInfo is what may be shown of a key.
+type keyInfo struct {
+	ID        string `json:"kid"`
+	Algorithm string `json:"algorithm"`
+	// State is announced, active or retiring; verifying for a configured key that does not sign.
+	State   string    `json:"state"`
+	Created time.Time `json:"created,omitzero"` // unknown for configured keys, which have no Since either
+	Since   time.Time `json:"since,omitzero"`   // when the state began
+	Until   time.Time `json:"until,omitzero"`   // when an announced key signs, and when a retiring one is gone
+}
+
+// listKeys returns the keys that sign and verify the server's own tokens, as they are in the store now.
+func (a *App) listKeys(ctx context.Context) ([]keyInfo, error) {
+	if _, err := a.ownRing(ctx); err != nil {
+		return nil, err
+	}
+	if a.rotation != nil {
+		if err := a.rotation.change(ctx, time.Now(), unchanged); err != nil {
+			return nil, err
 		}
 	}
-	ring, err := openRing(secret, records)
-	if err != nil {
-		return err
-	}
-	a.ring.Store(ring)
-	return nil
+	return a.keyInfos(), nil
 }
 
-func (a *App) generateFirstKey(secret *keyring.SecretRing) ([]keyring.Record, error) {
-	algorithm := "ES256"
-	if a.Keys != nil && a.Keys.Algorithm != "" {
-		algorithm = a.Keys.Algorithm
-	}
-	key, err := keyring.Generate(algorithm, time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("generating the signing key: %w", err)
-	}
-	record, err := secret.Seal(key)
-	if err != nil {
-		return nil, fmt.Errorf("sealing the signing key: %w", err)
-	}
-	records, err := a.store.AddFirstKey(a.ctx, record)
-	if err != nil {
-		return nil, fmt.Errorf("storing the signing key: %w", err)
-	}
-	return records, nil
+func unchanged(keyring.Set, time.Time) (keyring.Step, error) { return keyring.Step{}, nil }
+
+// rotateKeys announces the next key now, unless one is announced already: it signs when it has been published for as long as `announce`
+// says. It returns the keys afterwards.
+func (a *App) rotateKeys(ctx context.Context) ([]keyInfo, error) {
+	return a.orderKeys(ctx, func(cycle keyring.Lifecycle, set keyring.Set, now time.Time) (keyring.Step, error) {
+		return cycle.Rotate(set, now)
+	})
 }
 
-// openRing opens sealed keys; the newest signs.
-func openRing(secret *keyring.SecretRing, records []keyring.Record) (*keyring.Ring, error) {
-	keys := make([]*keyring.Key, len(records))
-	for i, record := range records {
-		var err error
-		if keys[i], err = secret.Open(record); err != nil {
-			return nil, fmt.Errorf("opening key %s of the store: %w", record.ID, err)
+// revokeKey makes a generated key gone at once, on this node before it returns and on all others within a second; all its tokens are
+// refused. When it was the active one, the announced key, or else a new one, signs at once. It returns the keys afterwards. The error
+// wraps keyring.ErrUnknownKey when there is no such key.
+func (a *App) revokeKey(ctx context.Context, kid string) ([]keyInfo, error) {
+	return a.orderKeys(ctx, func(cycle keyring.Lifecycle, set keyring.Set, now time.Time) (keyring.Step, error) {
+		return cycle.Revoke(set, kid, now)
+	})
+}
+
+// orderKeys does what an operator orders.
+func (a *App) orderKeys(ctx context.Context, order func(keyring.Lifecycle, keyring.Set, time.Time) (keyring.Step, error)) ([]keyInfo, error) {
+	if _, err := a.ownRing(ctx); err != nil {
+		return nil, err
+	}
+	if a.rotation == nil {
+		return nil, errConfiguredKeys
+	}
+	plan := func(set keyring.Set, now time.Time) (keyring.Step, error) { return order(a.rotation.cycle, set, now) }
+	if err := a.rotation.change(ctx, time.Now(), plan); err != nil {
+		return nil, err
+	}
+	return a.keyInfos(), nil
+}
+
+// keyInfos lists the keys that this node knows.
+func (a *App) keyInfos() []keyInfo {
+	ring := a.ring.Load() // before the rotation, which stands when there is a ring
+	if ring != nil && a.rotation != nil {
+		return a.rotation.infos()
+	}
+	var infos []keyInfo
+	for _, key := range ring.Keys() {
+		info := keyInfo{ID: key.ID(), Algorithm: key.Algorithm(), State: "verifying", Created: key.Created()}
+		if key == ring.Active() {
+			info.State = string(keyring.Active)
 		}
+		infos = append(infos, info)
 	}
-	return keyring.NewRing(keys, records[len(records)-1].ID)
+	return infos
+}
+
+// signingKey returns the key to sign a token of this lifetime with, counted from now. Whatever is signed takes its key from here: a key
+// verifies, after it was replaced, for as long as the longest lifetime that was asked for.
+func (a *App) signingKey(ctx context.Context, lifetime time.Duration, now time.Time) (*keyring.Key, error) {
+	ring, err := a.ownRing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if a.rotation != nil {
+		return a.rotation.signingKey(ctx, lifetime, now)
+	}
+	if key := ring.Active(); key != nil {
+		return key, nil
+	}
+	return nil, keyring.ErrCannotSign
 }
 
 // openForReading does what Start does without leaving a trace, for commands that look at a configuration: the store is opened
@@ -100,11 +155,11 @@ func (a *App) openForReading(ctx context.Context) error {
 }
 
 func (a *App) readGeneratedKeys(ctx context.Context) error {
-	records, err := a.store.Keys(ctx)
+	set, err := a.store.KeySet(ctx)
 	if err != nil {
 		return fmt.Errorf("reading keys from the store: %w", err)
 	}
-	if len(records) == 0 {
+	if len(set.Records) == 0 {
 		return nil
 	}
 	secret := a.secretRing
@@ -113,7 +168,8 @@ func (a *App) readGeneratedKeys(ctx context.Context) error {
 			return fmt.Errorf("secret: the store's keys are sealed, set `secret` or bring back the file: %w", err)
 		}
 	}
-	ring, err := openRing(secret, records)
+	cycle := a.lifecycle(secret)
+	ring, err := cycle.Ring(set, time.Now(), nil)
 	if errors.Is(err, keyring.ErrWrongSecret) {
 		return fmt.Errorf("secret: this is not the secret the store was created with: %w", err)
 	}

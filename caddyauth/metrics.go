@@ -67,25 +67,17 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 type keyAges struct{ app *App }
 
 var keyAgeDesc = prometheus.NewDesc("caddy_auth_key_age_seconds",
-	"Age of each signing key whose making is known. State is `active` or `verifying`.", []string{"kid", "algorithm", "state"}, nil)
+	"Age of each signing key whose making is known. State is `announced`, `active` or `retiring`.", []string{"kid", "algorithm", "state"}, nil)
 
 // Describe implements prometheus.Collector.
 func (keyAges) Describe(ch chan<- *prometheus.Desc) { ch <- keyAgeDesc }
 
 // Collect implements prometheus.Collector.
 func (k keyAges) Collect(ch chan<- prometheus.Metric) {
-	ring := k.app.ring.Load()
-	if ring == nil {
-		return
-	}
-	for _, key := range ring.Keys() {
-		if key.Created().IsZero() {
+	for _, key := range k.app.keyInfos() {
+		if key.Created.IsZero() {
 			continue
 		}
-		state := "verifying"
-		if key == ring.Active() {
-			state = "active"
-		}
-		ch <- prometheus.MustNewConstMetric(keyAgeDesc, prometheus.GaugeValue, time.Since(key.Created()).Seconds(), key.ID(), key.Algorithm(), state)
+		ch <- prometheus.MustNewConstMetric(keyAgeDesc, prometheus.GaugeValue, time.Since(key.Created).Seconds(), key.ID, key.Algorithm, key.State)
 	}
 }

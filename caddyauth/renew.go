@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/caddyauth/gateway/caddyauth/gate"
@@ -78,4 +79,52 @@ func (j *JWTAuth) renewSession(w *response, r *http.Request) error {
 	gate.ReplaceCookie(r, a.cookieName(), renewed.AccessToken)
 	w.setCookies(a.cookies(renewed))
 	return nil
+}
+
+// pageSession answers the routes of session.js, by which a page that stays open keeps its session.
+func (a *App) pageSession() *login.Session {
+	return &login.Session{
+		Base: a.base, Current: a.currentSession, Renewable: func(r *http.Request) bool { return gate.FindCookie(r, a.refreshCookieName()) != "" },
+		Renew: a.renewPage, Window: a.Lifetimes.of("refresh_window"), Every: a.Lifetimes.of("refresh_check"),
+	}
+}
+
+func (a *App) currentSession(r *http.Request) (subject string, expires time.Time, ok bool) {
+	t, err := a.session(r.Context(), gate.FindCookie(r, a.cookieName()))
+	if err != nil {
+		return "", time.Time{}, false
+	}
+	return t.Subject, t.Expiry, true
+}
+
+// renewPage renews the session of a page that asks for it.
+func (a *App) renewPage(w http.ResponseWriter, r *http.Request) (subject string, expires time.Time, err error) {
+	refresh := gate.FindCookie(r, a.refreshCookieName())
+	if refresh == "" {
+		return "", time.Time{}, login.ErrSessionOver
+	}
+	if t, err := a.session(r.Context(), gate.FindCookie(r, a.cookieName())); err == nil && !a.due(t, time.Now()) {
+		return t.Subject, t.Expiry, nil
+	}
+	renewed, err := a.renew(r.Context(), refresh)
+	if _, over := errors.AsType[*session.Refusal](err); over {
+		setCookies(w, a.cookies(login.Issued{}))
+		return "", time.Time{}, login.ErrSessionOver
+	}
+	if err != nil {
+		a.logger.Error("renewing a session", zap.Error(err))
+		return "", time.Time{}, err
+	}
+	setCookies(w, a.cookies(renewed))
+	t, err := a.session(r.Context(), renewed.AccessToken)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return t.Subject, t.Expiry, nil
+}
+
+func setCookies(w http.ResponseWriter, cookies []*http.Cookie) {
+	for _, cookie := range cookies {
+		http.SetCookie(w, cookie)
+	}
 }

@@ -1,12 +1,17 @@
 package caddyauth
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
 )
 
 // response stands between an application and the browser: an application cannot set cookies of the gateway's names, which would sign
@@ -14,14 +19,63 @@ import (
 type response struct {
 	caddyhttp.ResponseWriterWrapper
 	cookies []*http.Cookie
+	guards  bool // cookies are its business
+
+	// What streams.go needs to end an answer that goes on; without a gate it is none of its business.
+	gate    *JWTAuth
+	passage *gate.Passage
+	cancel  context.CancelFunc
+	socket  bool
+	stream  atomic.Pointer[stream]
 }
+
+// newResponse puts a response in front of w. They are made some at a time, so that hardly a request pays for one, and none is used twice: a
+// handler that holds on to one must not write into another request's answer.
+func newResponse(w http.ResponseWriter) *response {
+	batch := responses.Get().(*responseBatch)
+	made := &batch.made[batch.next]
+	if batch.next++; batch.next < len(batch.made) {
+		responses.Put(batch)
+	}
+	made.ResponseWriter = w
+	return made
+}
+
+type responseBatch struct {
+	next int
+	made [16]response
+}
+
+var responses = sync.Pool{New: func() any { return new(responseBatch) }}
+
+// retire lets go of what the request held, as others of the batch may live on.
+func (w *response) retire() {
+	w.ResponseWriter, w.cookies, w.gate, w.passage, w.cancel = retired{}, nil, nil, nil, nil
+}
+
+// retired is what a handler finds that writes after it has returned.
+type retired struct{}
+
+func (retired) Header() http.Header       { return make(http.Header) }
+func (retired) Write([]byte) (int, error) { return 0, http.ErrHandlerTimeout }
+func (retired) WriteHeader(int)           {}
 
 // guardResponse puts a response in front of w, once per request.
 func guardResponse(w http.ResponseWriter) *response {
-	if guarded, ok := w.(*response); ok {
-		return guarded
+	guarded, ok := w.(*response)
+	if !ok {
+		guarded = newResponse(w)
 	}
-	return &response{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+	guarded.guards = true
+	return guarded
+}
+
+// finish is called when the handlers have returned, also those that wrote nothing; outer is what the response was put in front of.
+func (w *response) finish(outer http.ResponseWriter) {
+	w.settle(true)
+	if outer != http.ResponseWriter(w) {
+		w.retire()
+	}
 }
 
 // setCookies sends the gateway's cookies along, instead of what was to be sent before.
@@ -30,12 +84,18 @@ func (w *response) setCookies(cookies []*http.Cookie) { w.cookies = cookies }
 // WriteHeader settles the cookies just before the header goes out. An interim answer (1xx) is no answer yet.
 func (w *response) WriteHeader(status int) {
 	w.settle(status >= 200 || status == http.StatusSwitchingProtocols)
+	if w.gate != nil && w.streams(status) {
+		w.startStream()
+	}
 	w.ResponseWriterWrapper.WriteHeader(status)
 }
 
 // Write is for handlers that write no header.
 func (w *response) Write(p []byte) (int, error) {
 	w.settle(true)
+	if st := w.stream.Load(); st != nil {
+		return st.streamed(w.ResponseWriterWrapper.Write, p)
+	}
 	return w.ResponseWriterWrapper.Write(p)
 }
 
@@ -48,10 +108,16 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 // FlushError is for handlers that send the header by flushing.
 func (w *response) FlushError() error {
 	w.settle(true)
+	if w.gate != nil && len(w.Header()["Content-Length"]) == 0 {
+		w.startStream()
+	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 func (w *response) settle(final bool) {
+	if !w.guards {
+		return
+	}
 	h := w.Header()
 	if lines := h["Set-Cookie"]; len(lines) > 0 {
 		if lines = slices.DeleteFunc(lines, setsSession); len(lines) == 0 {

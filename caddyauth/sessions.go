@@ -2,10 +2,9 @@ package caddyauth
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,6 +13,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/identity"
 	"github.com/caddyauth/gateway/caddyauth/keyring"
 	"github.com/caddyauth/gateway/caddyauth/login"
+	"github.com/caddyauth/gateway/caddyauth/project"
 	"github.com/caddyauth/gateway/caddyauth/session"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
@@ -24,14 +24,11 @@ const (
 	apiGrant     = "api"
 )
 
-// openSessions wires the session room; secret makes its refresh tokens.
+// openSessions gives the sessions what makes their refresh tokens.
 func (a *App) openSessions(secret *keyring.SecretRing) {
-	var tokens session.Tokens
+	a.grants.Tokens = session.Tokens{}
 	for _, key := range secret.Derive(session.TokenLabel) {
-		tokens.Secrets = append(tokens.Secrets, session.Secret(key))
-	}
-	a.grants = &session.Service{
-		Store: a.store, Tokens: tokens, DenyList: &a.store.denied, MayIssue: a.mayIssue, AccessLifetime: a.accessLifetime, Alert: a.alert,
+		a.grants.Tokens.Secrets = append(a.grants.Tokens.Secrets, session.Secret(key))
 	}
 }
 
@@ -76,6 +73,9 @@ func (a *App) issue(ctx context.Context, req login.IssueRequest) (login.Issued, 
 	if err != nil {
 		return login.Issued{}, err
 	}
+	if words := t.project.Audiences; len(words) > 0 && !slices.Contains(words, req.Audience) {
+		return login.Issued{}, fmt.Errorf("project %q issues nothing for the audience %q", req.Project, req.Audience)
+	}
 	lifetimes := t.lifetimes
 	if lifetimes.Refresh == 0 {
 		return a.issueOnce(ctx, req, lifetimes.Access)
@@ -93,28 +93,17 @@ func (a *App) issue(ctx context.Context, req login.IssueRequest) (login.Issued, 
 
 // issueOnce issues an access token and nothing to renew it with.
 func (a *App) issueOnce(ctx context.Context, req login.IssueRequest, lifetime time.Duration) (login.Issued, error) {
-	once := session.Issued{Epoch: req.Epoch, AccessUntil: req.Now.Add(lifetime), Grant: session.Grant{
-		Project: req.Project, Subject: req.User.Name, ClientID: firstPartyClient, Audience: []string{req.Audience},
-	}}
-	raw, err := a.mint(ctx, req.User, once, req.Now)
-	if err != nil {
-		return login.Issued{}, err
-	}
-	issuedTotal.WithLabelValues("access_token").Inc()
-	return login.Issued{AccessToken: raw, ExpiresIn: lifetime}, nil
+	grant := session.Grant{Project: req.Project, Subject: req.User.Name, ClientID: firstPartyClient, Audience: []string{req.Audience}}
+	raw, err := a.issueAccess(ctx, grant, nil, req.Epoch, req.Now.Add(lifetime))
+	return login.Issued{AccessToken: raw, ExpiresIn: lifetime}, err
 }
 
-// issued mints the access token that goes with a grant's refresh token.
+// issued makes the access token that goes with a grant's refresh token.
 func (a *App) issued(ctx context.Context, i session.Issued, now time.Time) (login.Issued, error) {
-	user, err := a.owner(ctx, i.Grant)
+	raw, err := a.issueAccess(ctx, i.Grant, i.Grant.Scopes, i.Epoch, i.AccessUntil)
 	if err != nil {
 		return login.Issued{}, err
 	}
-	raw, err := a.mint(ctx, user, i, now)
-	if err != nil {
-		return login.Issued{}, err
-	}
-	issuedTotal.WithLabelValues("access_token").Inc()
 	issuedTotal.WithLabelValues("refresh_token").Inc()
 	return login.Issued{
 		AccessToken: raw, ExpiresIn: i.AccessUntil.Sub(now).Round(time.Second), RefreshToken: i.RefreshToken,
@@ -122,31 +111,10 @@ func (a *App) issued(ctx context.Context, i session.Issued, now time.Time) (logi
 	}, nil
 }
 
-func (a *App) mint(ctx context.Context, user *identity.User, i session.Issued, now time.Time) (string, error) {
-	ring, err := a.ownRing(ctx)
-	if err != nil {
-		return "", err
-	}
-	if ring.Active() == nil {
-		return "", keyring.ErrCannotSign
-	}
-	g := i.Grant
-	raw, err := token.Mint(ring.Active(), "at+jwt", token.Claims{
-		Issuer: a.issuer, Subject: g.Subject, Audience: g.Audience, IssuedAt: now, Expiry: i.AccessUntil, ID: rand.Text(), ClientID: g.ClientID,
-		Project: g.Project, Session: g.ID, Scopes: g.Scopes, Extra: user.Claims, Protocol: map[string]any{"epoch": i.Epoch},
-	})
-	if err != nil {
-		return "", fmt.Errorf("minting the access token: %w", err)
-	}
-	return raw, nil
-}
-
-// bearerKey is what a token remembers its side of the deny list under.
-var bearerKey = new(int)
-
 // revoked asks the deny list, which is in memory, and how old it may be.
 func (a *App) revoked(t *token.Token, now time.Time) error {
-	if kind := a.store.denied.Denied(*t.Memo(bearerKey, bearerOf).(*session.Bearer)); kind != "" {
+	kind := a.store.denied.Denied(bearerOf(t))
+	if kind != "" {
 		return &token.Refusal{Reason: token.Revoked, Detail: "revoked with its " + string(kind)}
 	}
 	if a.store.watch.Stale(now) > a.staleness {
@@ -155,15 +123,11 @@ func (a *App) revoked(t *token.Token, now time.Time) error {
 	return nil
 }
 
-func bearerOf(t *token.Token) any {
-	b := &session.Bearer{
-		Issuer: t.Issuer, TokenID: t.ID, Family: t.Session, Project: t.Project, Subject: t.Subject, ClientID: t.ClientID, Foreign: !t.Own(),
+// bearerOf is a token's side of the deny list.
+func bearerOf(t *token.Token) session.Bearer {
+	return session.Bearer{
+		Issuer: t.Issuer, TokenID: t.ID, Family: t.Session, Project: t.Project, Subject: t.Subject, ClientID: t.ClientID, Epoch: t.Epoch, Foreign: !t.Own(),
 	}
-	if epoch, ok := t.Claim("epoch"); ok {
-		digits, _ := epoch.(token.Number)
-		b.Epoch, _ = strconv.ParseInt(string(digits), 10, 64)
-	}
-	return b
 }
 
 // session returns the token of a living session cookie.
@@ -185,6 +149,9 @@ func (a *App) session(ctx context.Context, raw string) (*token.Token, error) {
 // endSession ends the session of either cookie, for everybody who holds a copy. What is no session of ours is none to end.
 func (a *App) endSession(ctx context.Context, access, refresh string) error {
 	now := time.Now()
+	if all, err := a.endAll(ctx, access, refresh, now); all || err != nil {
+		return err
+	}
 	if t, err := a.verify(ctx, access); access != "" && err == nil && t.Own() {
 		if t.Session != "" {
 			return a.grants.RevokeFamily(ctx, t.Session, "logout", now)
@@ -199,4 +166,24 @@ func (a *App) endSession(ctx context.Context, access, refresh string) error {
 		return nil
 	}
 	return err
+}
+
+// endAll ends all sessions of the person whose living session it is, where the project has revoke_all_on_logout.
+func (a *App) endAll(ctx context.Context, access, refresh string, now time.Time) (all bool, err error) {
+	var slug, subject string
+	if t, err := a.session(ctx, access); err == nil {
+		slug, subject = t.Project, t.Subject
+	} else if g, err := a.grants.Find(ctx, refresh); err == nil && g.ClientID == firstPartyClient && g.Revoked.IsZero() && now.Before(g.IdleEnds) {
+		slug, subject = g.Project, g.Subject
+	} else {
+		return false, nil
+	}
+	p, err := a.store.FindProject(ctx, slug)
+	if errors.Is(err, project.ErrNoProject) || err == nil && !p.RevokeAllOnLogout {
+		return false, nil
+	}
+	if err == nil {
+		_, err = a.grants.RevokeAll(ctx, session.Order{Kind: session.UserKind, Project: slug, ID: subject, Reason: "logout"}, now)
+	}
+	return err == nil, err
 }

@@ -46,11 +46,22 @@ var caddyfileForms = map[string]string{
 	"Forward.Header":    "forward <claim> <header>",
 	"From.Kind":         "from <kind>",
 	"From.Name":         "from <kind> <name>",
+
+	"Settings.Projects":                   "project",
+	"Project.Slug":                        "project <slug>",
+	"Settings.Clients":                    "client",
+	"Client.ID":                           "client <id>",
+	"Client.Claims":                       "claim",
+	"Project.KeepRefreshOnPasswordChange": "revoke_refresh_on_password_change off",
+	"Limits.MinAccessToken":               "limits { access_token <shortest> }",
+	"Limits.MaxAccessToken":               "limits { access_token <shortest> <longest> }",
+	"Limits.MinRefreshToken":              "limits { refresh_token <shortest> }",
+	"Limits.MaxRefreshToken":              "limits { refresh_token <shortest> <longest> }",
 }
 
 func TestSettingsAreDocumented(t *testing.T) {
-	s := readStructs(t, "config.go", "jwtauth.go")
-	words := literals(t, "caddyfile.go", "config.go")
+	s := readStructs(t, "config.go", "config_tenancy.go", "jwtauth.go")
+	words := literals(t, "caddyfile.go", "caddyfile_tenancy.go", "config.go")
 	reference, err := os.ReadFile("../docs/caddyfile.md")
 	if err != nil {
 		t.Fatal(err)

@@ -2,8 +2,10 @@ package caddyauth
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -23,12 +25,15 @@ var (
 // requests of the old configuration, see the same deny list.
 type pooledStore struct {
 	*sqlstore.Store
+	key     string // in the pool
 	denied  session.DenyList
 	watch   session.Watch
+	streams streams
 	ctx     context.Context
 	cancel  context.CancelFunc
 	mu      sync.Mutex
 	follows bool
+	turns   atomic.Pointer[chan struct{}] // closed at the watch's next turn
 }
 
 // follow reads the deny list, and keeps it up to date from the first call on.
@@ -41,6 +46,16 @@ func (s *pooledStore) follow(ctx context.Context) error {
 	s.follows = true
 	go s.watch.Run(s.ctx)
 	return nil
+}
+
+// turn returns a channel that is closed when the watch has asked the store the next time, which it does at least every 500 ms and after
+// each commit that wakes.
+func (s *pooledStore) turn() <-chan struct{} { return *s.turns.Load() }
+
+// turned is told of each question of the watch, however it went.
+func (s *pooledStore) turned(error) {
+	next := make(chan struct{})
+	close(*s.turns.Swap(&next))
 }
 
 // Destruct closes the store when the last configuration has left it.
@@ -61,8 +76,11 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 			return nil, err
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		pooled := &pooledStore{Store: s, ctx: ctx, cancel: cancel}
-		pooled.watch = session.Watch{Denials: s.Denials, List: &pooled.denied, Wake: s.Wake()}
+		pooled := &pooledStore{Store: s, key: key, ctx: ctx, cancel: cancel}
+		first := make(chan struct{})
+		pooled.turns.Store(&first)
+		pooled.watch = session.Watch{Denials: s.Denials, List: &pooled.denied, Wake: s.Wake(), Observe: pooled.turned}
+		pooled.streams = streams{ctx: ctx, denied: &pooled.denied, stale: pooled.watch.Stale, find: s.FindGrant, wake: make(chan struct{}, 1)}
 		return pooled, nil
 	})
 	if err != nil {
@@ -70,6 +88,28 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 	}
 	return value.(*pooledStore), func() error { _, err := stores.Delete(key); return err }, nil
 }
+
+// errStoreLeft is why nobody joins a store by holding it.
+var errStoreLeft = errors.New("the store is not in use any more")
+
+// hold takes one more reference to a store that is in use, for a stream which may outlive the configurations that use it. It is undone with
+// letGo. It returns false when the last configuration has left the store.
+func (s *pooledStore) hold() bool {
+	if _, used := stores.References(s.key); !used {
+		return false
+	}
+	value, _, err := stores.LoadOrNew(s.key, func() (caddy.Destructor, error) { return nil, errStoreLeft })
+	if err != nil {
+		return false
+	}
+	if other := value.(*pooledStore); other != s {
+		other.letGo()
+		return false
+	}
+	return true
+}
+
+func (s *pooledStore) letGo() { _, _ = stores.Delete(s.key) }
 
 // pooledRemote is the key set of a foreign issuer in use by one or more configurations, so that a reload while the issuer is
 // down keeps the last good set.

@@ -42,24 +42,7 @@ func (a *App) provisionTenancy(r resolver) error {
 		}
 		a.declared.Clients = append(a.declared.Clients, declared)
 	}
-	_, err := a.serverLifetimes()
-	return err
-}
-
-// serverLifetimes are the server's own settings, over its preset.
-func (a *App) serverLifetimes() (project.Lifetimes, error) {
-	l := a.Lifetimes
-	own := project.Lifetimes{
-		Access: time.Duration(l.AccessToken), Refresh: time.Duration(l.RefreshToken), RefreshAbsolute: time.Duration(l.RefreshAbsolute),
-	}
-	lifetimes, err := lifetimesOver(own, a.Preset)
-	if err != nil {
-		return project.Lifetimes{}, err
-	}
-	if err := lifetimes.Check(a.Settings.Limits.domain()); err != nil {
-		return project.Lifetimes{}, fmt.Errorf("lifetimes: %w", err)
-	}
-	return lifetimes, nil
+	return nil
 }
 
 // reconcile takes what the Caddyfile declares into the store. What it declares no more can do nothing from then on.

@@ -1,6 +1,7 @@
 // Command load sends GET requests to one URL for a while over kept connections and prints one line of what came of it. With a
 // rate it sends at fixed times, and a request's latency counts from the time at which it was due (so that a stall is not
-// forgotten); without one it sends as fast as answers come. Every answer must be 200.
+// forgotten); without one it sends as fast as answers come. With a file of tokens, one a line, it sends them in turn; with a number of
+// requests it ends with the last of them. Every answer must be 200.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +27,9 @@ type load struct {
 	connections int
 	duration    time.Duration
 	rate        int // requests per second; 0 is as fast as answers come
+	number      int // requests; 0 is as many as there is time for
+	headers     []http.Header
+	sent        atomic.Int64
 	client      *http.Client
 }
 
@@ -41,11 +46,16 @@ func main() {
 	flag.IntVar(&l.connections, "c", 32, "connections")
 	flag.DurationVar(&l.duration, "d", 2*time.Second, "for how long")
 	flag.IntVar(&l.rate, "rate", 0, "requests per second; 0 is as fast as answers come")
+	flag.IntVar(&l.number, "n", 0, "requests; 0 is as many as there is time for")
+	tokens := flag.String("tokens", "", "a file of bearer tokens to send in turn, one a line")
 	flag.Func("H", "a header, `Name: value`; may be repeated", l.addHeader)
 	flag.Parse()
-	if l.url == "" || l.connections < 1 || l.duration <= 0 || l.rate < 0 {
+	if l.url == "" || l.connections < 1 || l.duration <= 0 || l.rate < 0 || l.number < 0 {
 		flag.Usage()
 		os.Exit(2)
+	}
+	if err := l.prepare(*tokens); err != nil {
+		log.Fatal(err)
 	}
 	if err := l.run(os.Stdout); err != nil {
 		log.Fatal(err)
@@ -58,6 +68,27 @@ func (l *load) addHeader(line string) error {
 		return errors.New("want `Name: value`")
 	}
 	l.header.Add(name, strings.TrimSpace(value))
+	return nil
+}
+
+// prepare makes the headers of the requests: one of each token, or one for all.
+func (l *load) prepare(file string) error {
+	if file == "" {
+		l.headers = []http.Header{l.header}
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	for token := range strings.FieldsSeq(string(data)) {
+		header := l.header.Clone()
+		header.Set("Authorization", "Bearer "+token)
+		l.headers = append(l.headers, header)
+	}
+	if len(l.headers) == 0 {
+		l.headers = []http.Header{l.header}
+	}
 	return nil
 }
 
@@ -134,7 +165,11 @@ func (l *load) connection(ctx context.Context, due <-chan time.Time) (seen tally
 		} else if ctx.Err() != nil {
 			return seen
 		}
-		if err := l.ask(); err != nil {
+		turn := int(l.sent.Add(1)) - 1
+		if l.number > 0 && turn >= l.number {
+			return seen
+		}
+		if err := l.ask(l.headers[turn%len(l.headers)]); err != nil {
 			seen.failed, seen.last = seen.failed+1, err
 			continue
 		}
@@ -142,12 +177,12 @@ func (l *load) connection(ctx context.Context, due <-chan time.Time) (seen tally
 	}
 }
 
-func (l *load) ask() error {
+func (l *load) ask(header http.Header) error {
 	req, err := http.NewRequest(http.MethodGet, l.url, nil)
 	if err != nil {
 		return err
 	}
-	req.Header = l.header
+	req.Header = header
 	resp, err := l.client.Do(req)
 	if err != nil {
 		return err

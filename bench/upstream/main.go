@@ -1,5 +1,5 @@
 // Command upstream is the application behind the proxy in bench/run.sh: it answers at once, and at /headers with the identity
-// headers it received.
+// headers it received. At /auth it is what forward_auth asks: it looks at nothing and says that everybody is alice.
 package main
 
 import (
@@ -24,6 +24,7 @@ func handler() http.Handler {
 	body := []byte("hello\n")
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
 	mux.HandleFunc("/headers", writeHeaders)
+	mux.HandleFunc("/auth", writeIdentity)
 	return mux
 }
 
@@ -36,4 +37,12 @@ func writeHeaders(w http.ResponseWriter, r *http.Request) {
 	}
 	slices.Sort(lines)
 	_, _ = fmt.Fprintln(w, strings.Join(lines, "\n"))
+}
+
+func writeIdentity(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("X-User-Id", "alice")
+	h.Set("X-User-Role", "admin")
+	h.Set("X-User-Email", "alice@example.com")
+	h.Set("X-User-Name", "Alice Liddell")
 }

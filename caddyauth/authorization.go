@@ -1,0 +1,167 @@
+package caddyauth
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/identity"
+	"github.com/caddyauth/gateway/caddyauth/oauth"
+	"github.com/caddyauth/gateway/caddyauth/project"
+	"github.com/caddyauth/gateway/caddyauth/session"
+	"github.com/caddyauth/gateway/caddyauth/token"
+)
+
+// authorizationServer wires the endpoints that programs use: /token, /revoke and /introspect.
+func (a *App) authorizationServer() *oauth.Server {
+	return &oauth.Server{
+		Base: a.base, Sessions: a.grants, FindClient: a.store.FindClient, Issue: a.issueAccess, Verify: a.verify,
+		Revoked:  func(t *token.Token) error { return a.revoked(t, time.Now()) },
+		ClientIP: clientIP, Observe: a.observeOAuth,
+	}
+}
+
+// provisionOpaque wires the look-up of tokens that are references: our own, and those of issuers that are asked by introspection.
+func (a *App) provisionOpaque(r resolver) error {
+	remember := time.Minute
+	if a.IntrospectionCache != nil {
+		remember = time.Duration(*a.IntrospectionCache)
+	}
+	if remember == 0 {
+		remember = -1 // the rooms' word for none
+	}
+	a.opaque = &oauth.Opaque{
+		Store: a.store, Issuer: token.Issuer{Name: a.issuer, Own: true, MaxLifetime: a.ownMaxLifetime()}, Denied: &a.store.denied, CacheFor: remember,
+	}
+	for i := range a.Trust {
+		foreign, err := a.Trust[i].foreign(r)
+		if err != nil {
+			return err
+		}
+		if foreign == nil {
+			continue
+		}
+		foreign.CacheFor, foreign.Denied = remember, &a.store.denied
+		a.foreign = append(a.foreign, foreign)
+		a.release = append(a.release, func() error { foreign.Close(); return nil })
+	}
+	return nil
+}
+
+// foreign returns the introspection endpoint of a trusted issuer; nil when it has none.
+func (t *Trust) foreign(r resolver) (*oauth.Foreign, error) {
+	if t.Introspection == nil {
+		return nil, nil
+	}
+	name, err := r.text("trust", t.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := r.text("introspection", t.Introspection.URL)
+	if err != nil {
+		return nil, err
+	}
+	id, err := r.text("introspection", t.Introspection.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := r.text("introspection", t.Introspection.ClientSecret)
+	if err != nil {
+		return nil, err
+	}
+	foreign := &oauth.Foreign{
+		Issuer: token.Issuer{Name: name, MaxLifetime: t.durations()[0].effective()}, Endpoint: endpoint, ClientID: id, ClientSecret: secret,
+	}
+	if err := foreign.Check(); err != nil {
+		return nil, fmt.Errorf("trust %s: %w", name, err)
+	}
+	return foreign, nil
+}
+
+// verifyAny sends a token to whoever can read it: JWTs to the verifier, references to our own store, and what is neither to the
+// introspection endpoints of the trusted issuers that have one.
+func (a *App) verifyAny(jwt func(context.Context, string) (*token.Token, error)) func(context.Context, string) (*token.Token, error) {
+	return func(ctx context.Context, raw string) (*token.Token, error) {
+		if oauth.IsOpaque(raw) {
+			return a.opaque.Verify(ctx, raw)
+		}
+		if len(a.foreign) == 0 || strings.Count(raw, ".") == 2 {
+			return jwt(ctx, raw)
+		}
+		var t *token.Token
+		var err error
+		for _, foreign := range a.foreign {
+			if t, err = foreign.Verify(ctx, raw); err == nil {
+				return t, nil
+			}
+		}
+		return nil, err
+	}
+}
+
+// issueAccess makes an access token of a grant, in the format of its client.
+func (a *App) issueAccess(ctx context.Context, g session.Grant, scopes []string, epoch int64, until time.Time) (string, error) {
+	t, err := a.tenancy(ctx, g.Project, g.ClientID)
+	if err != nil {
+		return "", err
+	}
+	user, err := a.owner(ctx, g)
+	if errors.Is(err, identity.ErrNoUser) {
+		return "", fmt.Errorf("the owner of session %s is gone", g.ID)
+	}
+	if err != nil {
+		return "", err
+	}
+	claims := token.Claims{
+		Issuer: a.issuer, Subject: g.Subject, Audience: g.Audience, IssuedAt: time.Now(), Expiry: until, ID: rand.Text(), ClientID: g.ClientID,
+		Project: g.Project, Session: g.ID, Scopes: scopes, Extra: extraClaims(user, t.client), Protocol: map[string]any{"epoch": epoch},
+	}
+	if t.client.AccessTokenFormat == project.Opaque {
+		issuedTotal.WithLabelValues("opaque_access_token").Inc()
+		return a.opaque.Issue(ctx, claims)
+	}
+	key, err := a.signingKey(ctx, claims.Expiry.Sub(claims.IssuedAt), claims.IssuedAt)
+	if err != nil {
+		return "", err
+	}
+	raw, err := token.Mint(key, "at+jwt", claims)
+	if err != nil {
+		return "", fmt.Errorf("minting the access token: %w", err)
+	}
+	issuedTotal.WithLabelValues("access_token").Inc()
+	return raw, nil
+}
+
+// extraClaims are the user's claims, and the client's where the user has none of that name.
+func extraClaims(user *identity.User, client project.Client) map[string]any {
+	if len(client.Claims) == 0 {
+		return user.Claims
+	}
+	claims := make(map[string]any, len(user.Claims)+len(client.Claims))
+	for name, value := range client.Claims {
+		claims[name] = value
+	}
+	for name, value := range user.Claims {
+		claims[name] = value
+	}
+	return claims
+}
+
+// observeOAuth counts and logs a request to the token endpoints.
+func (a *App) observeOAuth(_ context.Context, e oauth.Event) {
+	loginsTotal.WithLabelValues(e.Kind, e.Result).Inc()
+	fields := []zap.Field{
+		zap.String("kind", e.Kind), zap.String("result", e.Result), zap.String("verdict", string(e.Verdict)), zap.String("client_id", e.ClientID),
+		zap.String("project", e.Project), zap.String("user_id", e.Subject), zap.String("client_ip", e.ClientIP),
+	}
+	if e.Err != nil {
+		a.audit.all.Error("token request failed", append(fields, zap.Error(e.Err))...)
+		return
+	}
+	a.audit.all.Info("token request", fields...)
+}
