@@ -41,12 +41,13 @@ type App struct {
 	returnTo []string
 	words    []string
 
-	store   *pooledStore
-	remotes []*pooledRemote
-	ring    atomic.Pointer[keyring.Ring]
-	started chan struct{} // closed once Start has succeeded
-	verify  func(ctx context.Context, raw string) (*token.Token, error)
-	owned   gate.Owned
+	store     *pooledStore
+	remotes   []*pooledRemote
+	ring      atomic.Pointer[keyring.Ring]
+	started   chan struct{}                                               // closed once Start has succeeded
+	verify    func(ctx context.Context, raw string) (*token.Token, error) // any credential that a gate may meet
+	verifyOwn func(ctx context.Context, raw string) (*token.Token, error) // asks no foreign endpoint
+	owned     gate.Owned
 
 	declared  sqlstore.Declaration // what the Caddyfile declares, for the store
 	passwords *identity.Passwords
@@ -189,7 +190,7 @@ func (a *App) provisionTrust(r resolver) error {
 
 // remember puts the cache in front of the verifier, unless it is off.
 func (a *App) remember(verifier *token.Verifier) error {
-	a.verify = a.verifyAny(verifier.Verify)
+	a.readBy(verifier.Verify)
 	size := defaultTokenCache
 	if a.TokenCache != nil {
 		size = *a.TokenCache
@@ -202,7 +203,7 @@ func (a *App) remember(verifier *token.Verifier) error {
 		return err
 	}
 	a.release = append(a.release, func() error { cache.Close(); return nil })
-	a.verify = a.verifyAny(cache.Verify)
+	a.readBy(cache.Verify)
 	return nil
 }
 
@@ -348,7 +349,7 @@ func (a *App) sweep() {
 func (a *App) deleteOver() error {
 	const batch = 500
 	verbs := []func(context.Context, time.Time, int) (int, error){
-		a.store.DeleteIdleAttempts, a.store.DeleteOver, a.deleteEntries, a.deleteAPITokens,
+		a.store.DeleteIdleAttempts, a.store.DeleteOver, a.deleteEntries, a.deleteAPITokens, a.deleteOpaque,
 	}
 	for _, verb := range verbs {
 		for n := batch; n == batch; {
@@ -359,6 +360,11 @@ func (a *App) deleteOver() error {
 		}
 	}
 	return nil
+}
+
+// deleteOpaque keeps what has ended for as long as a gate may still tell that it has expired.
+func (a *App) deleteOpaque(ctx context.Context, now time.Time, n int) (int, error) {
+	return a.store.DeleteOpaque(ctx, now.Add(-session.Margin), n)
 }
 
 // deleteEntries and deleteAPITokens delete what has been over for as long as the audit trail is kept: it tells of a token by its id.

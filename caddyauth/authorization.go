@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddyauth/gateway/caddyauth/gate"
 	"github.com/caddyauth/gateway/caddyauth/identity"
 	"github.com/caddyauth/gateway/caddyauth/oauth"
 	"github.com/caddyauth/gateway/caddyauth/project"
@@ -20,7 +21,7 @@ import (
 // authorizationServer wires the endpoints that programs use: /token, /revoke and /introspect.
 func (a *App) authorizationServer() *oauth.Server {
 	return &oauth.Server{
-		Base: a.base, Sessions: a.grants, FindClient: a.store.FindClient, Issue: a.issueAccess, Verify: a.verify,
+		Base: a.base, Sessions: a.grants, FindClient: a.store.FindClient, Issue: a.issueAccess, Verify: a.verifyOwn,
 		Revoked:  func(t *token.Token) error { return a.revoked(t, time.Now()) },
 		ClientIP: clientIP, Observe: a.observeOAuth,
 	}
@@ -83,24 +84,40 @@ func (t *Trust) foreign(r resolver) (*oauth.Foreign, error) {
 	return foreign, nil
 }
 
-// verifyAny sends a token to whoever can read it: JWTs to the verifier, references to our own store, and what is neither to the
-// introspection endpoints of the trusted issuers that have one.
-func (a *App) verifyAny(jwt func(context.Context, string) (*token.Token, error)) func(context.Context, string) (*token.Token, error) {
+// readBy gives the app its readers: JWTs go to jwt, references to our own store, and what is neither to the introspection endpoints of
+// the trusted issuers that have one.
+func (a *App) readBy(jwt func(context.Context, string) (*token.Token, error)) {
+	a.verifyOwn = a.readsOwn(jwt)
+	a.verify = func(ctx context.Context, raw string) (*token.Token, error) {
+		if oauth.IsOpaque(raw) || len(a.foreign) == 0 || strings.Count(raw, ".") == 2 {
+			return a.verifyOwn(ctx, raw)
+		}
+		return a.askForeign(ctx, raw)
+	}
+}
+
+// askForeign asks the trusted issuers that have an endpoint. That one does not know a token says little while another cannot be asked.
+func (a *App) askForeign(ctx context.Context, raw string) (*token.Token, error) {
+	var refusal error
+	for _, foreign := range a.foreign {
+		t, err := foreign.Verify(ctx, raw)
+		if err == nil {
+			return t, nil
+		}
+		if refusal == nil || gate.ReasonOf(err) == token.KeysUnavailable {
+			refusal = err
+		}
+	}
+	return nil, refusal
+}
+
+// readsOwn makes the reader of JWTs, of whatever issuer, and of our own references.
+func (a *App) readsOwn(jwt func(context.Context, string) (*token.Token, error)) func(context.Context, string) (*token.Token, error) {
 	return func(ctx context.Context, raw string) (*token.Token, error) {
 		if oauth.IsOpaque(raw) {
 			return a.opaque.Verify(ctx, raw)
 		}
-		if len(a.foreign) == 0 || strings.Count(raw, ".") == 2 {
-			return jwt(ctx, raw)
-		}
-		var t *token.Token
-		var err error
-		for _, foreign := range a.foreign {
-			if t, err = foreign.Verify(ctx, raw); err == nil {
-				return t, nil
-			}
-		}
-		return nil, err
+		return jwt(ctx, raw)
 	}
 }
 

@@ -193,7 +193,7 @@ func (r *remote) did(result, target string, err error) error {
 	if r.json {
 		return r.printJSON(map[string]string{"result": result, "target": target})
 	}
-	_, err = fmt.Fprintln(r.cmd.OutOrStdout(), result, plain(target))
+	_, err = fmt.Fprintf(r.cmd.OutOrStdout(), "%s: %s\n", strings.ReplaceAll(result, "_", " "), plain(target))
 	return err
 }
 

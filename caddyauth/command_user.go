@@ -187,6 +187,6 @@ otherwise.`,
 			return err
 		}
 		_, err = r.askOne(http.MethodPut, "user", "users/{id}/password", id, map[string]string{"password": password})
-		return r.did("changed the password of", args[0], err)
+		return r.did("password_changed", args[0], err)
 	}))
 }

@@ -62,7 +62,7 @@ type Settings struct {
 	// none, at most 10000000. Default: 20000.
 	TokenCache *int `json:"token_cache,omitempty"`
 
-	// The database: `sqlite:<path>`. Default: `auth/auth.db` in Caddy's data directory.
+	// The database: `sqlite:<path>`, or `postgres://...` for several nodes. Default: `auth/auth.db` in Caddy's data directory.
 	Store string `json:"store,omitempty"`
 
 	// Foreign issuers whose tokens gates may accept. Default: none.

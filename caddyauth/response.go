@@ -25,7 +25,8 @@ type response struct {
 	gate    *JWTAuth
 	passage *gate.Passage
 	cancel  context.CancelFunc
-	socket  bool
+	socket  bool // the request asks for a WebSocket
+	connect bool // with CONNECT, so that the answer is the WebSocket
 	stream  atomic.Pointer[stream]
 }
 

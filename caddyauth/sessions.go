@@ -168,22 +168,24 @@ func (a *App) endSession(ctx context.Context, access, refresh string) error {
 	return err
 }
 
-// endAll ends all sessions of the person whose living session it is, where the project has revoke_all_on_logout.
+// endAll ends all sessions of the person whose living session it is, where the project has revoke_all_on_logout. An access token that has
+// expired still says which session it is.
 func (a *App) endAll(ctx context.Context, access, refresh string, now time.Time) (all bool, err error) {
-	var slug, subject string
-	if t, err := a.session(ctx, access); err == nil {
-		slug, subject = t.Project, t.Subject
-	} else if g, err := a.grants.Find(ctx, refresh); err == nil && g.ClientID == firstPartyClient && g.Revoked.IsZero() && now.Before(g.IdleEnds) {
-		slug, subject = g.Project, g.Subject
-	} else {
-		return false, nil
+	g, err := a.grants.Find(ctx, refresh)
+	if t, bad := a.verify(ctx, access); access != "" && bad == nil && t.Own() {
+		if g, err = a.store.FindGrant(ctx, t.Session); t.Session == "" && t.CheckTime(now, 0) == nil && a.revoked(t, now) == nil {
+			g, err = session.Grant{Project: t.Project, Subject: t.Subject, ClientID: firstPartyClient, IdleEnds: t.Expiry}, nil
+		}
 	}
-	p, err := a.store.FindProject(ctx, slug)
+	if err != nil || g.ClientID != firstPartyClient || !g.Revoked.IsZero() || !now.Before(g.IdleEnds) {
+		return false, nil // what the store could not say it cannot do either: ending the one session tells
+	}
+	p, err := a.store.FindProject(ctx, g.Project)
 	if errors.Is(err, project.ErrNoProject) || err == nil && !p.RevokeAllOnLogout {
 		return false, nil
 	}
 	if err == nil {
-		_, err = a.grants.RevokeAll(ctx, session.Order{Kind: session.UserKind, Project: slug, ID: subject, Reason: "logout"}, now)
+		_, err = a.grants.RevokeAll(ctx, session.Order{Kind: session.UserKind, Project: g.Project, ID: g.Subject, Reason: "logout"}, now)
 	}
 	return err == nil, err
 }

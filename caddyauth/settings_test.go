@@ -47,6 +47,10 @@ var caddyfileForms = map[string]string{
 	"From.Kind":         "from <kind>",
 	"From.Name":         "from <kind> <name>",
 
+	"Introspection.URL":          "introspection <url>",
+	"Introspection.ClientID":     "introspection <url> <client_id>",
+	"Introspection.ClientSecret": "introspection <url> <client_id> <client_secret>",
+
 	"Settings.Projects":                   "project",
 	"Project.Slug":                        "project <slug>",
 	"Settings.Clients":                    "client",
@@ -145,7 +149,11 @@ func (s structs) rows(t *testing.T, name, path, block string) []setting {
 		}
 		row.caddyfile = word
 		if block != "" && !strings.Contains(word, "<") {
-			row.caddyfile = block + " { " + word + " }"
+			outer, inside := strings.CutSuffix(block, " }")
+			row.caddyfile = outer + " { " + word + " }"
+			if inside {
+				row.caddyfile += " }"
+			}
 		}
 		row.text, row.fallback = splitDefault(field.Doc.Text())
 		inner, list := typeName(field.Type)

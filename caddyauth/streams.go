@@ -353,7 +353,7 @@ func (j *JWTAuth) pass(w http.ResponseWriter, r *http.Request, passage *gate.Pas
 		watched = newResponse(w)
 		defer watched.retire()
 	}
-	watched.gate, watched.passage, watched.socket = j, passage, isSocket(r)
+	watched.gate, watched.passage, watched.socket, watched.connect = j, passage, isSocket(r), r.Method == http.MethodConnect
 	if asksForStream(r) {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
@@ -408,7 +408,7 @@ func (j *JWTAuth) newStream(w *response) *stream {
 
 // streams reports whether the header that goes out begins an answer which goes on. One without a length is noticed when it is flushed.
 func (w *response) streams(status int) bool {
-	if status == http.StatusSwitchingProtocols || w.socket && status == http.StatusOK {
+	if status == http.StatusSwitchingProtocols || w.connect && status == http.StatusOK {
 		return true
 	}
 	kind := w.Header()["Content-Type"]
@@ -431,7 +431,7 @@ func (w *response) leaveStream() {
 	if st == nil || st.hijacked() {
 		return
 	}
-	if st.socket && st.why.Load() != nil && st.frames.between() {
+	if w.connect && st.socket && st.why.Load() != nil && st.frames.between() {
 		_, _ = w.ResponseWriterWrapper.Write(policyViolation) // over HTTP/2; a client that does not read is cut
 		_ = http.NewResponseController(w.ResponseWriter).Flush()
 	}

@@ -29,6 +29,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddyauth/gateway/caddyauth"
+	"github.com/caddyauth/gateway/caddyauth/sqlstore/pgtest"
 )
 
 func TestMain(m *testing.M) {
@@ -40,10 +41,14 @@ func TestMain(m *testing.M) {
 	}
 	os.Setenv("XDG_DATA_HOME", filepath.Join(home, "data"))
 	os.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
-	code := m.Run()
+	scratch = home
+	code := pgtest.Main(m)
 	os.RemoveAll(home)
 	os.Exit(code)
 }
+
+// scratch is a folder that lasts as long as this process's tests.
+var scratch string
 
 // gateway is the Caddy of one test. Caddy is one per process, so tests that have one run one after the other.
 type gateway struct {

@@ -5,6 +5,9 @@
 // say who calls, ask for the ability, read the body, do it, write the audit trail, answer. The OpenAPI document (openapi.json)
 // describes every route, and the tests hold the answers against it.
 //
+// A Server with an Operator (operator.go) also has the routes of sessions, test tokens and signing keys. They are for whoever runs the
+// server, and are not in the document.
+//
 // The room keeps nothing and revokes nothing itself: the stores and the Revoker in Server do. No answer and no event holds a secret
 // but for the answer to whoever had it made.
 package manage

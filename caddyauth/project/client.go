@@ -95,7 +95,14 @@ func (c Client) Check() error {
 	)
 }
 
+// FirstParty is the client_id of what is issued at the server's own login routes. It is a client without being stored, and no other
+// may have its name.
+const FirstParty = "caddyauth"
+
 func checkClientID(id string) error {
+	if id == FirstParty {
+		return fmt.Errorf("id: %q belongs to the server's own login routes", id)
+	}
 	if !clientForm.MatchString(id) || id == "." || id == ".." {
 		return fmt.Errorf("id: %.140q is not 1 to 128 letters, digits and -._~", id)
 	}

@@ -9,9 +9,6 @@ import (
 // OpaqueType is the Type of a Token that was read by FromClaims: its text is a reference, and no JWT.
 const OpaqueType = "opaque"
 
-// Inactive is an opaque token that its issuer does not know, or knows no more (RFC 7662, section 2.2).
-const Inactive Reason = "inactive"
-
 // EncodeClaims returns c as the JSON object that FromClaims reads: what Mint would sign. What Mint refuses is an error
 // here as well, and so is more than MaxSize bytes.
 func EncodeClaims(c Claims) ([]byte, error) {

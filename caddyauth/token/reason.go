@@ -32,6 +32,8 @@ const (
 	WrongProject Reason = "wrong_project"
 	// Revoked is a token on the deny list.
 	Revoked Reason = "revoked"
+	// Inactive is an opaque token that its issuer does not know, or knows no more (RFC 7662, section 2.2).
+	Inactive Reason = "inactive"
 	// KeysUnavailable is an issuer whose keys cannot be had at the moment. The token may be good.
 	KeysUnavailable Reason = "keys_unavailable"
 )
