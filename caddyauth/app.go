@@ -166,6 +166,7 @@ func (a *App) provisionStore(r resolver) error {
 	if a.RevocationStaleness != nil {
 		a.staleness = time.Duration(*a.RevocationStaleness)
 	}
+	a.staleness += pollGrace
 	return nil
 }
 

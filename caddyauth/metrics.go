@@ -2,6 +2,7 @@ package caddyauth
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,11 +70,20 @@ type keyAges struct{ app *App }
 var keyAgeDesc = prometheus.NewDesc("caddy_auth_key_age_seconds",
 	"Age of each signing key whose making is known. State is `announced`, `active` or `retiring`.", []string{"kid", "algorithm", "state"}, nil)
 
+var staleDesc = prometheus.NewDesc("caddy_auth_revocation_list_age_seconds",
+	"Time since the list of revocations was last read from the store; it grows while the store cannot be reached.", nil, nil)
+
 // Describe implements prometheus.Collector.
-func (keyAges) Describe(ch chan<- *prometheus.Desc) { ch <- keyAgeDesc }
+func (keyAges) Describe(ch chan<- *prometheus.Desc) {
+	ch <- keyAgeDesc
+	ch <- staleDesc
+}
 
 // Collect implements prometheus.Collector.
 func (k keyAges) Collect(ch chan<- prometheus.Metric) {
+	if stale := k.app.store.watch.Stale(time.Now()); stale != math.MaxInt64 {
+		ch <- prometheus.MustNewConstMetric(staleDesc, prometheus.GaugeValue, stale.Seconds())
+	}
 	for _, key := range k.app.keyInfos() {
 		if key.Created.IsZero() {
 			continue

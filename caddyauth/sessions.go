@@ -123,6 +123,9 @@ func (a *App) revoked(t *token.Token, now time.Time) error {
 	return nil
 }
 
+// pollGrace is how old the list may be while all is well: it is read every half second, and a reading may take a moment.
+const pollGrace = 2 * time.Second
+
 // bearerOf is a token's side of the deny list.
 func bearerOf(t *token.Token) session.Bearer {
 	return session.Bearer{

@@ -1,0 +1,35 @@
+package caddyauth
+
+import (
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/token"
+)
+
+func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
+	for setting, allowed := range map[time.Duration]time.Duration{0: pollGrace, time.Minute: time.Minute + pollGrace} {
+		value := caddy.Duration(setting)
+		app, _ := provisioned(t, Settings{
+			Issuer: "https://auth.example.com", RevocationStaleness: &value,
+			Keys: &Keys{Texts: []SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}},
+		}, JWTAuth{Audiences: []string{"api"}})
+		now := time.Now()
+		if err := app.revoked(new(token.Token), now); gate.ReasonOf(err) != gate.RevocationNotChecked {
+			t.Errorf("%s: before the list was read once: %v", setting, err)
+		}
+		if err := app.Start(); err != nil {
+			t.Fatal(err)
+		}
+		read := time.Now()
+		if err := app.revoked(new(token.Token), read.Add(allowed-time.Second)); err != nil {
+			t.Errorf("%s: a second before the end: %v", setting, err)
+		}
+		if err := app.revoked(new(token.Token), read.Add(allowed+time.Second)); gate.ReasonOf(err) != gate.RevocationNotChecked {
+			t.Errorf("%s: a second after the end: %v", setting, err)
+		}
+	}
+}
