@@ -15,11 +15,14 @@ import (
 
 // unlock gets the secret and what is derived from it, and opens the sealed keys of the store where none are configured.
 func (a *App) unlock() error {
-	secret, err := a.sealingSecret()
+	secret, made, err := a.sealingSecret()
 	if err != nil {
 		return err
 	}
 	if err := a.checkFingerprint(secret); err != nil {
+		if made { // the store has another one: a new file would only stand in the way of the lost one
+			err = errors.Join(err, os.Remove(secretFile()))
+		}
 		return err
 	}
 	a.throttle.Key = secret.Derive("throttle")[0].Key
@@ -195,18 +198,18 @@ func (a *App) checkFingerprint(secret *keyring.SecretRing) error {
 func secretFile() string { return filepath.Join(dataDir(), "secret.key") }
 
 // sealingSecret returns the configured secret, or the one in the data directory, making it if there is none.
-func (a *App) sealingSecret() (*keyring.SecretRing, error) {
+func (a *App) sealingSecret() (ring *keyring.SecretRing, made bool, err error) {
 	if a.secretRing != nil {
-		return a.secretRing, nil
+		return a.secretRing, false, nil
 	}
-	ring, err := readSecretFile()
-	if !errors.Is(err, os.ErrNotExist) {
-		return ring, err
+	if ring, err = readSecretFile(); !errors.Is(err, os.ErrNotExist) {
+		return ring, false, err
 	}
 	if err := writeSecretFile(); err != nil {
-		return nil, fmt.Errorf("making %s: %w", secretFile(), err)
+		return nil, false, fmt.Errorf("making %s: %w", secretFile(), err)
 	}
-	return readSecretFile()
+	ring, err = readSecretFile()
+	return ring, true, err
 }
 
 func readSecretFile() (*keyring.SecretRing, error) {
