@@ -120,7 +120,7 @@ func (o operator) MintToken(ctx context.Context, m manage.Mint, now time.Time) (
 	if !may {
 		return "", "", manage.ErrMayNotIssue
 	}
-	raw, err = o.app.issueAccess(ctx, g, nil, epoch, now.Add(m.Lifetime))
+	raw, err = o.app.issueAccess(ctx, g, nil, epoch, now, now.Add(m.Lifetime))
 	if err != nil {
 		return "", "", err
 	}

@@ -45,6 +45,7 @@ type App struct {
 	remotes   []*pooledRemote
 	ring      atomic.Pointer[keyring.Ring]
 	started   chan struct{}                                               // closed once Start has succeeded
+	away      atomic.Bool                                                 // the store could not be reached at the start, and is being tried
 	verify    func(ctx context.Context, raw string) (*token.Token, error) // any credential that a gate may meet
 	verifyOwn func(ctx context.Context, raw string) (*token.Token, error) // asks no foreign endpoint
 	owned     gate.Owned
@@ -244,7 +245,26 @@ func configuredApp(ctx caddy.Context, directive string) (*App, error) {
 }
 
 // Start opens the store, unlocks or makes the keys, and begins the background work. Requests that came a moment earlier wait for it.
+//
+// A database of several nodes that is away does not keep a node from starting: gates and server answer 503 until it is back.
 func (a *App) Start() error {
+	err := a.open()
+	if err != nil && (!a.store.Shared() || !errors.Is(err, sqlstore.ErrUnavailable)) {
+		return err
+	}
+	if err != nil {
+		a.logger.Error("the store cannot be reached; everything that needs it answers 503 until it can", zap.Error(err))
+		a.away.Store(true)
+		go a.keepOpening()
+	}
+	a.startRemotes()
+	go a.sweep()
+	a.warnUnguarded()
+	return nil
+}
+
+// open does what needs the store.
+func (a *App) open() error {
 	if err := a.store.Open(a.ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
@@ -260,11 +280,29 @@ func (a *App) Start() error {
 	if a.rotation != nil {
 		go a.rotation.follow(a.ctx, a.store.turn)
 	}
-	a.startRemotes()
-	go a.sweep()
-	a.warnUnguarded()
 	close(a.started)
 	return nil
+}
+
+// keepOpening tries again until the store is there or the configuration ends.
+func (a *App) keepOpening() {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		switch err := a.open(); {
+		case err == nil:
+			a.away.Store(false)
+			a.logger.Info("the store is there")
+			return
+		case !errors.Is(err, sqlstore.ErrUnavailable) && a.ctx.Err() == nil:
+			a.logger.Error("the store cannot be used", zap.Error(err))
+		}
+	}
 }
 
 // startRemotes begins fetching the key sets of the trusted issuers.
@@ -293,6 +331,9 @@ func (a *App) ready(ctx context.Context) error {
 	case <-a.started:
 		return nil
 	default:
+	}
+	if a.away.Load() { // this may take long
+		return keyring.ErrKeysUnavailable
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

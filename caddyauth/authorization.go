@@ -122,7 +122,7 @@ func (a *App) readsOwn(jwt func(context.Context, string) (*token.Token, error)) 
 }
 
 // issueAccess makes an access token of a grant, in the format of its client.
-func (a *App) issueAccess(ctx context.Context, g session.Grant, scopes []string, epoch int64, until time.Time) (string, error) {
+func (a *App) issueAccess(ctx context.Context, g session.Grant, scopes []string, epoch int64, now, until time.Time) (string, error) {
 	t, err := a.tenancy(ctx, g.Project, g.ClientID)
 	if err != nil {
 		return "", err
@@ -135,7 +135,7 @@ func (a *App) issueAccess(ctx context.Context, g session.Grant, scopes []string,
 		return "", err
 	}
 	claims := token.Claims{
-		Issuer: a.issuer, Subject: g.Subject, Audience: g.Audience, IssuedAt: time.Now(), Expiry: until, ID: rand.Text(), ClientID: g.ClientID,
+		Issuer: a.issuer, Subject: g.Subject, Audience: g.Audience, IssuedAt: now, Expiry: until, ID: rand.Text(), ClientID: g.ClientID,
 		Project: g.Project, Session: g.ID, Scopes: scopes, Extra: extraClaims(user, t.client), Protocol: map[string]any{"epoch": epoch},
 	}
 	if t.client.AccessTokenFormat == project.Opaque {

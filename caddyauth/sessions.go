@@ -94,13 +94,13 @@ func (a *App) issue(ctx context.Context, req login.IssueRequest) (login.Issued, 
 // issueOnce issues an access token and nothing to renew it with.
 func (a *App) issueOnce(ctx context.Context, req login.IssueRequest, lifetime time.Duration) (login.Issued, error) {
 	grant := session.Grant{Project: req.Project, Subject: req.User.Name, ClientID: firstPartyClient, Audience: []string{req.Audience}}
-	raw, err := a.issueAccess(ctx, grant, nil, req.Epoch, req.Now.Add(lifetime))
+	raw, err := a.issueAccess(ctx, grant, nil, req.Epoch, req.Now, req.Now.Add(lifetime))
 	return login.Issued{AccessToken: raw, ExpiresIn: lifetime}, err
 }
 
 // issued makes the access token that goes with a grant's refresh token.
 func (a *App) issued(ctx context.Context, i session.Issued, now time.Time) (login.Issued, error) {
-	raw, err := a.issueAccess(ctx, i.Grant, i.Grant.Scopes, i.Epoch, i.AccessUntil)
+	raw, err := a.issueAccess(ctx, i.Grant, i.Grant.Scopes, i.Epoch, i.Now, i.AccessUntil)
 	if err != nil {
 		return login.Issued{}, err
 	}

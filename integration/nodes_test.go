@@ -337,9 +337,17 @@ func (n *nodes) databaseAway(t *testing.T) {
 		}
 		return ""
 	})
+	n.startProcess(t, "late", nodeAuth, nodeSite, n.env...)
+	eventually(t, 10*time.Second, func() string {
+		a := n.at(t, "late", cookies{access: sessions[0].access})
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+			return fmt.Sprintf("a node that started without the database: status %d, reason %q %v", a.status, a.reason(t), a.broken)
+		}
+		return ""
+	})
 	n.database.Start(t)
 	back := time.Now()
-	for _, name := range append(slices.Clone(n.names), "strict") {
+	for _, name := range append(slices.Clone(n.names), "strict", "late") {
 		eventually(t, 15*time.Second, func() string {
 			health := n.get(t, name, "/healthz", "")
 			_, in := n.signInAt(t, name, "10.5.0.2")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,24 +125,61 @@ func errorWord(a answer) string {
 	return body.Error
 }
 
+// settingsCall is one call of the settings API and its answer.
+type settingsCall struct {
+	name, method, target, token, body string
+	lines                             []string
+	status                            int
+	word                              string
+}
+
 // TestSettingsStatusCodes drives the settings of a project's tokens through every answer there is.
 func TestSettingsStatusCodes(t *testing.T) {
 	g, tokens := apiGateway(t)
 	id := g.projectID(t, "default", tokens["admin"])
-	acme := g.projectID(t, "acme", tokens["admin"])
-	admin, bob := g.signIn(t, "alice", alicePassword), g.signIn(t, "bob", bobPassword)
-	sameOrigin := []string{"Origin: " + g.url("auth"), "Sec-Fetch-Site: same-origin"}
-	as := func(c cookies, more ...string) []string { return append(c.lines(), more...) }
-	foreign := []string{"Origin: https://evil.example", "Sec-Fetch-Site: cross-site"}
 	ttl := "/api/projects/" + id + "/settings/jwt-ttl"
-	nobody := "/api/projects/00000000-0000-4000-8000-000000000000/settings/jwt-ttl"
-	const year = 365 * 24 * 3600
+	for _, c := range slices.Concat(g.settingsAllowed(t, tokens, ttl), g.settingsRefused(t, tokens, ttl, id), settingsInvalid(tokens["create"], ttl)) {
+		t.Run(c.name, func(t *testing.T) {
+			a := g.manage(t, c.method, c.target, c.token, c.body, c.lines...)
+			if a.status != c.status || errorWord(a) != c.word {
+				t.Fatalf("status %d, want %d: %s", a.status, c.status, a.body)
+			}
+			if challenge := a.header.Get("WWW-Authenticate"); (challenge != "") != (c.status == 401) && !(c.status == 403 && c.token != "") {
+				t.Errorf("WWW-Authenticate %q", challenge)
+			}
+			if c.status != 200 && a.header.Get("Cache-Control") != "no-store" {
+				t.Errorf("Cache-Control %q", a.header.Get("Cache-Control"))
+			}
+		})
+	}
+	if a := g.manage(t, "GET", ttl, tokens["create"], ""); !strings.HasPrefix(a.body, `{"jwt_access_ttl":null,"jwt_refresh_ttl":null,`) {
+		t.Errorf("what was refused left its mark: %s", a.body)
+	}
+	ttl = "/api/clients/reports/settings/token-ttl"
 	for _, c := range []struct {
-		name, method, target, token, body string
-		lines                             []string
-		status                            int
-		word                              string
+		method, target, token, body string
+		status                      int
 	}{
+		{"GET", ttl, tokens["create"], "", 200}, {"PATCH", ttl, tokens["create"], `{"jwt_access_ttl":120}`, 200}, {"GET", ttl, "", "", 401},
+		{"PATCH", ttl, tokens["others"], `{"jwt_access_ttl":120}`, 403}, {"GET", ttl, tokens["acme's"], "", 403},
+		{"GET", strings.Replace(ttl, "reports", "nobody", 1), tokens["create"], "", 404}, {"PATCH", ttl, tokens["create"], `{"jwt_access_ttl":59}`, 422},
+		{"PATCH", "/api/clients/reports", tokens["admin"], `{"name":"other"}`, 409},
+	} {
+		if a := g.manage(t, c.method, c.target, c.token, c.body); a.status != c.status {
+			t.Errorf("%s %s with %s: status %d, want %d: %s", c.method, c.target, c.body, a.status, c.status, a.body)
+		}
+	}
+}
+
+// settingsYear is the longest lifetime, in seconds.
+const settingsYear = 365 * 24 * 3600
+
+func (g *gateway) settingsAllowed(t *testing.T, tokens map[string]string, ttl string) []settingsCall {
+	t.Helper()
+	admin := g.signIn(t, "alice", alicePassword)
+	sameOrigin := []string{"Origin: " + g.url("auth"), "Sec-Fetch-Site: same-origin"}
+	acme := g.projectID(t, "acme", tokens["admin"])
+	return []settingsCall{
 		{"read", "GET", ttl, tokens["create"], "", nil, 200, ""},
 		{"read, as somebody who may everything", "GET", ttl, tokens["admin"], "", nil, 200, ""},
 		{"read, as an administrator who has signed in", "GET", ttl, "", "", as(admin), 200, ""},
@@ -151,11 +189,20 @@ func TestSettingsStatusCodes(t *testing.T) {
 		{"change, as an administrator", "PATCH", ttl, "", `{"jwt_access_ttl":600}`, as(admin, sameOrigin...), 200, ""},
 		{"change nothing", "PATCH", ttl, tokens["create"], `{}`, nil, 200, ""},
 		{"the shortest", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":60,"jwt_refresh_ttl":60}`, nil, 200, ""},
-		{"the longest", "PATCH", ttl, tokens["create"], fmt.Sprintf(`{"jwt_access_ttl":%d,"jwt_refresh_ttl":%d}`, year, year), nil, 200, ""},
+		{"the longest", "PATCH", ttl, tokens["create"], fmt.Sprintf(`{"jwt_access_ttl":%d,"jwt_refresh_ttl":%d}`, settingsYear, settingsYear), nil, 200, ""},
 		{"back to the defaults", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":null,"jwt_refresh_ttl":0}`, nil, 200, ""},
 		{"the project of a token", "PATCH", "/api/projects/" + acme + "/settings/jwt-ttl", tokens["acme's"], `{}`, nil, 200, ""},
 		{"a project by its name", "GET", "/api/projects/acme/settings/jwt-ttl", tokens["create"], "", nil, 200, ""},
+	}
+}
 
+func (g *gateway) settingsRefused(t *testing.T, tokens map[string]string, ttl, id string) []settingsCall {
+	t.Helper()
+	admin, bob := g.signIn(t, "alice", alicePassword), g.signIn(t, "bob", bobPassword)
+	foreign := []string{"Origin: https://evil.example", "Sec-Fetch-Site: cross-site"}
+	nobody := "/api/projects/00000000-0000-4000-8000-000000000000/settings/jwt-ttl"
+	acme := g.projectID(t, "acme", tokens["admin"])
+	return []settingsCall{
 		{"no credential", "GET", ttl, "", "", nil, 401, "no_credential"},
 		{"no credential, change", "PATCH", ttl, "", `{}`, nil, 401, "no_credential"},
 		{"an unknown token", "GET", ttl, tokens["create"][:len(tokens["create"])-2] + "xx", "", nil, 401, "invalid_token"},
@@ -188,52 +235,30 @@ func TestSettingsStatusCodes(t *testing.T) {
 		{"a member twice", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":600,"jwt_access_ttl":601}`, nil, 400, "invalid_request"},
 		{"a large body", "PATCH", ttl, tokens["create"], `{"x":"` + strings.Repeat("x", 70_000) + `"}`, nil, 413, "too_large"},
 		{"a form", "PATCH", ttl, tokens["create"], "", []string{"Content-Type: application/x-www-form-urlencoded"}, 415, "unsupported_media_type"},
-
-		{"under a minute", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":59}`, nil, 422, "invalid_value"},
-		{"a second", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":1}`, nil, 422, "invalid_value"},
-		{"negative", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":-900}`, nil, 422, "invalid_value"},
-		{"over a year", "PATCH", ttl, tokens["create"], fmt.Sprintf(`{"jwt_access_ttl":%d}`, year+1), nil, 422, "invalid_value"},
-		{"beyond 64 bits", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":99999999999999999999999}`, nil, 422, "invalid_value"},
-		{"refresh under a minute", "PATCH", ttl, tokens["create"], `{"jwt_refresh_ttl":59}`, nil, 422, "invalid_value"},
-		{"refresh over its absolute end", "PATCH", ttl, tokens["create"], fmt.Sprintf(`{"jwt_refresh_ttl":%d}`, year+1), nil, 422, "invalid_value"},
-		{"one good, one bad", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":600,"jwt_refresh_ttl":1}`, nil, 422, "invalid_value"},
-		{"a fraction", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":600.5}`, nil, 422, "invalid_value"},
-		{"an exponent", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":6e2}`, nil, 422, "invalid_value"},
-		{"a string", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":"600"}`, nil, 422, "invalid_value"},
-		{"a boolean", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":true}`, nil, 422, "invalid_value"},
-		{"a misspelt name", "PATCH", ttl, tokens["create"], `{"jwt_acces_ttl":600}`, nil, 422, "invalid_value"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			a := g.manage(t, c.method, c.target, c.token, c.body, c.lines...)
-			if a.status != c.status || errorWord(a) != c.word {
-				t.Fatalf("status %d, want %d: %s", a.status, c.status, a.body)
-			}
-			if challenge := a.header.Get("WWW-Authenticate"); (challenge != "") != (c.status == 401) && !(c.status == 403 && c.token != "") {
-				t.Errorf("WWW-Authenticate %q", challenge)
-			}
-			if c.status != 200 && a.header.Get("Cache-Control") != "no-store" {
-				t.Errorf("Cache-Control %q", a.header.Get("Cache-Control"))
-			}
-		})
-	}
-	if a := g.manage(t, "GET", ttl, tokens["create"], ""); !strings.HasPrefix(a.body, `{"jwt_access_ttl":null,"jwt_refresh_ttl":null,`) {
-		t.Errorf("what was refused left its mark: %s", a.body)
-	}
-	ttl = "/api/clients/reports/settings/token-ttl"
-	for _, c := range []struct {
-		method, target, token, body string
-		status                      int
-	}{
-		{"GET", ttl, tokens["create"], "", 200}, {"PATCH", ttl, tokens["create"], `{"jwt_access_ttl":120}`, 200}, {"GET", ttl, "", "", 401},
-		{"PATCH", ttl, tokens["others"], `{"jwt_access_ttl":120}`, 403}, {"GET", ttl, tokens["acme's"], "", 403},
-		{"GET", strings.Replace(ttl, "reports", "nobody", 1), tokens["create"], "", 404}, {"PATCH", ttl, tokens["create"], `{"jwt_access_ttl":59}`, 422},
-		{"PATCH", "/api/clients/reports", tokens["admin"], `{"name":"other"}`, 409},
-	} {
-		if a := g.manage(t, c.method, c.target, c.token, c.body); a.status != c.status {
-			t.Errorf("%s %s with %s: status %d, want %d: %s", c.method, c.target, c.body, a.status, c.status, a.body)
-		}
 	}
 }
+
+// settingsInvalid are values outside the limits, which are refused and never moved to the limit.
+func settingsInvalid(token, ttl string) []settingsCall {
+	return []settingsCall{
+		{"under a minute", "PATCH", ttl, token, `{"jwt_access_ttl":59}`, nil, 422, "invalid_value"},
+		{"a second", "PATCH", ttl, token, `{"jwt_access_ttl":1}`, nil, 422, "invalid_value"},
+		{"negative", "PATCH", ttl, token, `{"jwt_access_ttl":-900}`, nil, 422, "invalid_value"},
+		{"over a year", "PATCH", ttl, token, fmt.Sprintf(`{"jwt_access_ttl":%d}`, settingsYear+1), nil, 422, "invalid_value"},
+		{"beyond 64 bits", "PATCH", ttl, token, `{"jwt_access_ttl":99999999999999999999999}`, nil, 422, "invalid_value"},
+		{"refresh under a minute", "PATCH", ttl, token, `{"jwt_refresh_ttl":59}`, nil, 422, "invalid_value"},
+		{"refresh over its absolute end", "PATCH", ttl, token, fmt.Sprintf(`{"jwt_refresh_ttl":%d}`, settingsYear+1), nil, 422, "invalid_value"},
+		{"one good, one bad", "PATCH", ttl, token, `{"jwt_access_ttl":600,"jwt_refresh_ttl":1}`, nil, 422, "invalid_value"},
+		{"a fraction", "PATCH", ttl, token, `{"jwt_access_ttl":600.5}`, nil, 422, "invalid_value"},
+		{"an exponent", "PATCH", ttl, token, `{"jwt_access_ttl":6e2}`, nil, 422, "invalid_value"},
+		{"a string", "PATCH", ttl, token, `{"jwt_access_ttl":"600"}`, nil, 422, "invalid_value"},
+		{"a boolean", "PATCH", ttl, token, `{"jwt_access_ttl":true}`, nil, 422, "invalid_value"},
+		{"a misspelt name", "PATCH", ttl, token, `{"jwt_acces_ttl":600}`, nil, 422, "invalid_value"},
+	}
+}
+
+// as is a request with a session's cookies and more lines.
+func as(c cookies, more ...string) []string { return append(c.lines(), more...) }
 
 // TestSettingsShapes: the answers have exactly the members that were promised.
 func TestSettingsShapes(t *testing.T) {

@@ -199,7 +199,7 @@ func newHouse(t *testing.T) *house {
 }
 
 // issue makes opaque tokens for the client spa and JWTs for the others.
-func (h *house) issue(ctx context.Context, g session.Grant, scopes []string, epoch int64, until time.Time) (string, error) {
+func (h *house) issue(ctx context.Context, g session.Grant, scopes []string, epoch int64, _, until time.Time) (string, error) {
 	if h.issuing != nil {
 		return "", h.issuing
 	}
@@ -252,7 +252,7 @@ func (h *house) open(t *testing.T, o session.Opening) session.Issued {
 func (h *house) access(t *testing.T, clientID string, scopes ...string) string {
 	t.Helper()
 	i := h.begin(t, clientID, scopes...)
-	raw, err := h.issue(t.Context(), i.Grant, scopes, i.Epoch, i.AccessUntil)
+	raw, err := h.issue(t.Context(), i.Grant, scopes, i.Epoch, i.Now, i.AccessUntil)
 	if err != nil {
 		t.Fatal(err)
 	}

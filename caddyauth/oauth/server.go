@@ -33,9 +33,9 @@ type Server struct {
 	// FirstParty. Required.
 	FindClient func(ctx context.Context, id string) (project.Client, error)
 
-	// Issue makes an access token of the grant, as a JWT or opaque: with these scopes, `epoch` as given and `exp` at until. It is
-	// called after the refresh token was used up. An error is answered with 503. Required.
-	Issue func(ctx context.Context, g session.Grant, scopes []string, epoch int64, until time.Time) (accessToken string, err error)
+	// Issue makes an access token of the grant, as a JWT or opaque: with these scopes, `epoch` as given, `iat` at now and `exp` at
+	// until. It is called after the refresh token was used up. An error is answered with 503. Required.
+	Issue func(ctx context.Context, g session.Grant, scopes []string, epoch int64, now, until time.Time) (accessToken string, err error)
 
 	// Verify reads an access token, JWT or opaque, without regard to its time and revocation. A *token.Refusal other than
 	// token.KeysUnavailable means that it is none; any other error is answered with 503. Tokens of other issuers count as unknown,

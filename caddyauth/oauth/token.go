@@ -50,7 +50,7 @@ func (c *call) refresh() (any, error) {
 	if narrowed != nil {
 		scopes = narrowed
 	}
-	access, err := c.Issue(c.r.Context(), issued.Grant, scopes, issued.Epoch, issued.AccessUntil)
+	access, err := c.Issue(c.r.Context(), issued.Grant, scopes, issued.Epoch, c.now, issued.AccessUntil)
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -72,9 +72,9 @@ type Issued struct {
 	RefreshToken string
 	// Verdict is Advanced, Repeated or Kept; empty after Begin.
 	Verdict Verdict
-	// Epoch belongs into the access token, as do Grant.ID (`sid`) and AccessUntil (`exp`).
-	Epoch       int64
-	AccessUntil time.Time
+	// Epoch belongs into the access token, as do Grant.ID (`sid`), Now (`iat`) and AccessUntil (`exp`).
+	Epoch            int64
+	Now, AccessUntil time.Time
 }
 
 // Refusal is the error for a refresh token or an owner that gets nothing: `invalid_grant`. Every other error is the store's.
@@ -110,7 +110,7 @@ func (s *Service) Begin(ctx context.Context, o Opening, now time.Time) (Issued, 
 	if err != nil {
 		return Issued{}, err
 	}
-	return Issued{Grant: g, RefreshToken: s.Tokens.Make(g, 0), Epoch: g.Epoch, AccessUntil: g.AccessUntil}, nil
+	return Issued{Grant: g, RefreshToken: s.Tokens.Make(g, 0), Epoch: g.Epoch, Now: now, AccessUntil: g.AccessUntil}, nil
 }
 
 // check refuses lifetimes which no configuration should have let through.
@@ -172,7 +172,7 @@ func (s *Service) Refresh(ctx context.Context, token, clientID string, now time.
 		return Issued{}, &Refusal{Verdict: done.Verdict, Grant: done.Grant}
 	}
 	g = done.Grant
-	return Issued{Grant: g, RefreshToken: s.Tokens.Make(g, g.Generation), Verdict: done.Verdict, Epoch: done.Epoch, AccessUntil: until}, nil
+	return Issued{Grant: g, RefreshToken: s.Tokens.Make(g, g.Generation), Verdict: done.Verdict, Epoch: done.Epoch, Now: now, AccessUntil: until}, nil
 }
 
 // Find returns the grant of a refresh token, whether or not the token could still be used: whose session it is. The error is
