@@ -1,6 +1,7 @@
 package caddyauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,6 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/manage"
 	"github.com/caddyauth/gateway/caddyauth/project"
 	"github.com/caddyauth/gateway/caddyauth/session"
-	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
 func init() { caddy.RegisterModule(Admin{}) }
@@ -112,7 +112,7 @@ func (o operator) MintToken(ctx context.Context, m manage.Mint, now time.Time) (
 	if err != nil {
 		return "", "", err
 	}
-	g := session.Grant{Project: m.User.Project, Subject: m.User.Name, ClientID: firstPartyClient, Audience: m.Audience}
+	g := session.Grant{Project: m.User.Project, Subject: m.User.Name, ClientID: cmp.Or(m.ClientID, firstPartyClient), Audience: m.Audience}
 	may, err := o.app.mayIssue(ctx, g)
 	if err != nil {
 		return "", "", err
@@ -124,12 +124,11 @@ func (o operator) MintToken(ctx context.Context, m manage.Mint, now time.Time) (
 	if err != nil {
 		return "", "", err
 	}
-	_, claims, err := token.Inspect(raw)
+	t, err := o.app.verifyOwn(ctx, raw)
 	if err != nil {
 		return "", "", fmt.Errorf("reading the minted token: %w", err)
 	}
-	id, _ = claims["jti"].(string)
-	return raw, id, nil
+	return raw, t.ID, nil
 }
 
 // Keys implements manage.Operator.

@@ -16,7 +16,6 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/keyring"
 	"github.com/caddyauth/gateway/caddyauth/login"
 	"github.com/caddyauth/gateway/caddyauth/oauth"
-	"github.com/caddyauth/gateway/caddyauth/project"
 	"github.com/caddyauth/gateway/caddyauth/session"
 	"github.com/caddyauth/gateway/caddyauth/sqlstore"
 	"github.com/caddyauth/gateway/caddyauth/token"
@@ -60,6 +59,7 @@ type App struct {
 	opaque    *oauth.Opaque
 	foreign   []*oauth.Foreign
 	renewals  renewals
+	paces     paces
 	staleness time.Duration // revocation_staleness
 
 	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
@@ -411,11 +411,11 @@ func (a *App) deleteOpaque(ctx context.Context, now time.Time, n int) (int, erro
 
 // deleteEntries and deleteAPITokens delete what has been over for as long as the audit trail is kept: it tells of a token by its id.
 func (a *App) deleteEntries(ctx context.Context, now time.Time, n int) (int, error) {
-	return a.store.DeleteEntries(ctx, now.Add(-project.DefaultAuditRetention), n)
+	return a.store.DeleteEntries(ctx, now.Add(-a.auditRetention().effective()), n)
 }
 
 func (a *App) deleteAPITokens(ctx context.Context, now time.Time, n int) (int, error) {
-	return a.store.DeleteAPITokens(ctx, now.Add(-project.DefaultAuditRetention), n)
+	return a.store.DeleteAPITokens(ctx, now.Add(-a.auditRetention().effective()), n)
 }
 
 // Interface guards

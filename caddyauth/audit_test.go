@@ -1,6 +1,7 @@
 package caddyauth
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"testing"
@@ -85,9 +86,17 @@ func TestSignInsStandInTheAuditTrail(t *testing.T) {
 
 // TestJanitorKeepsTheAuditTrailForAWhile also holds it to the API tokens that the trail tells of.
 func TestJanitorKeepsTheAuditTrailForAWhile(t *testing.T) {
-	a := auditedApp(t)
+	for _, configured := range []time.Duration{0, 48 * time.Hour, 1000 * 24 * time.Hour} {
+		a := auditedApp(t)
+		a.AuditRetention = caddy.Duration(configured)
+		checkJanitor(t, a, cmp.Or(configured, project.DefaultAuditRetention))
+	}
+}
+
+func checkJanitor(t *testing.T, a *App, retention time.Duration) {
+	t.Helper()
 	now := time.Now()
-	for _, age := range []time.Duration{0, project.DefaultAuditRetention - time.Hour, project.DefaultAuditRetention + time.Hour} {
+	for _, age := range []time.Duration{0, retention - 2*time.Hour, retention + 2*time.Hour} {
 		if err := a.store.AddEntry(t.Context(), project.Entry{At: now.Add(-age), Actor: "command", Action: "test"}); err != nil {
 			t.Fatal(err)
 		}
@@ -104,6 +113,6 @@ func TestJanitorKeepsTheAuditTrailForAWhile(t *testing.T) {
 	}
 	tokens, err := a.store.ListAPITokens(t.Context(), "", project.Page{Limit: 100})
 	if found := a.entries(t); len(found) != 2 || len(tokens) != 2 || err != nil {
-		t.Errorf("%d entries and %d tokens are left, %v", len(found), len(tokens), err)
+		t.Errorf("%v: %d entries and %d tokens are left, %v", retention, len(found), len(tokens), err)
 	}
 }

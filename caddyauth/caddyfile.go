@@ -53,6 +53,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		max_lifetime <duration>
 //		revocation_staleness <duration>
 //		introspection_cache <duration>
+//		audit_retention <duration>
 //		token_cache <entries>|off
 //		store       <url>
 //		trust       <issuer> {...}
@@ -101,7 +102,7 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 			return err
 		}
 		return at(d, s.checkLevels())
-	case "max_lifetime":
+	case "max_lifetime", "audit_retention":
 		return unmarshalDuration(d, s.durations())
 	case "revocation_staleness":
 		return unmarshalZeroable(d, &s.RevocationStaleness, 24*time.Hour)

@@ -1,6 +1,8 @@
 package caddyauth
 
 import (
+	"time"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -14,6 +16,8 @@ import (
 //		audiences                         <words...>
 //		preset                            <name>
 //		lifetimes                         {...}
+//		refresh_window                    <duration>
+//		refresh_check                     <duration>
 //		revoke_refresh_on_password_change off
 //		revoke_all_on_logout
 //	}
@@ -51,6 +55,8 @@ func (p *Project) unmarshalOption(d *caddyfile.Dispenser) error {
 		return oneArg(d, &p.Preset)
 	case "lifetimes":
 		return p.Lifetimes.unmarshal(d)
+	case "refresh_window", "refresh_check":
+		return unmarshalDuration(d, p.durations())
 	case "revoke_refresh_on_password_change":
 		p.KeepRefreshOnPasswordChange = true
 		return offArg(d)
@@ -59,6 +65,13 @@ func (p *Project) unmarshalOption(d *caddyfile.Dispenser) error {
 		return noArgs(d)
 	default:
 		return d.Errf("project: unrecognized option %q", word)
+	}
+}
+
+func (p *Project) durations() []durationSetting {
+	return []durationSetting{
+		{"refresh_window", &p.RefreshWindow, 0, time.Second, 24 * time.Hour},
+		{"refresh_check", &p.RefreshCheck, 0, time.Second, 24 * time.Hour},
 	}
 }
 

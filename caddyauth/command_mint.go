@@ -18,18 +18,29 @@ var apiTokenColumns = []column{
 func mintCommand() *cobra.Command {
 	var flags userFlags
 	var audience []string
-	var expires string
+	var expires, client string
 	cmd := remoteCommand(&cobra.Command{
 		Use:   "mint <user>",
 		Short: "Makes a short-lived access token for a test",
 		Long: `Makes an access token in the name of a user, without a session, and prints it alone on
 standard output. It lives for an hour at most and stands in the audit trail.
-caddy auth session revoke --user takes it away before its end.`,
+caddy auth session revoke --user takes it away before its end. With --client it is a token as that
+client gets it: in its format, with its claims and for its audience.`,
 		Example: `  $ curl -H "Authorization: Bearer $(caddy auth token mint alice)" https://app.example.com/
-  $ caddy auth token mint alice --project acme --audience mcp --expires 2m --json`,
+  $ caddy auth token mint alice --project acme --audience mcp --expires 2m --json
+  $ caddy auth token mint alice --client reports`,
 		Args: cobra.ExactArgs(1),
 	}, func(r *remote, args []string) error {
-		body := map[string]any{"user": args[0], "project": flags.project, "audience": audience}
+		body := map[string]any{"user": args[0]}
+		if flags.project != "" {
+			body["project"] = flags.project
+		}
+		if client != "" {
+			body["client"] = client
+		}
+		if len(audience) > 0 {
+			body["audience"] = audience
+		}
 		var err error
 		if body["expires_in"], err = wholeSeconds("expires", expires); err != nil {
 			return err
@@ -40,7 +51,8 @@ caddy auth session revoke --user takes it away before its end.`,
 		}
 		return r.once(answer, "access_token")
 	})
-	cmd.Flags().StringSliceVar(&audience, "audience", []string{"api"}, "what the token is for")
+	cmd.Flags().StringSliceVar(&audience, "audience", nil, "what the token is for (default: api, or what the client's tokens are for)")
+	cmd.Flags().StringVar(&client, "client", "", "the client that the token is issued to (default: the server's own login routes)")
 	cmd.Flags().StringVar(&expires, "expires", "5m", "the token's lifetime, from 1m to 1h")
 	return flags.add(cmd)
 }

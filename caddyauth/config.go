@@ -58,6 +58,9 @@ type Settings struct {
 	// For how long the answer to a look-up of an opaque token is remembered, never past the token's end; 0s to 1h. Default: 60s.
 	IntrospectionCache *caddy.Duration `json:"introspection_cache,omitempty"`
 
+	// How long entries of the audit trail are kept, and API tokens after their end; 1d to 10y. Default: 365d.
+	AuditRetention caddy.Duration `json:"audit_retention,omitempty"`
+
 	// How many verified tokens are remembered, so that each is verified once, with 2 KiB of memory for each at the most; 0 or `off` for
 	// none, at most 10000000. Default: 20000.
 	TokenCache *int `json:"token_cache,omitempty"`
@@ -217,11 +220,15 @@ type durationSetting struct {
 }
 
 func (s *Settings) durations() []durationSetting {
-	list := append(s.Lifetimes.durations(), durationSetting{"max_lifetime", &s.MaxLifetime, maxLifetime, minLifetime, maxLifetime})
+	list := append(s.Lifetimes.durations(), durationSetting{"max_lifetime", &s.MaxLifetime, maxLifetime, minLifetime, maxLifetime}, s.auditRetention())
 	for i := range s.Trust {
 		list = append(list, s.Trust[i].durations()...)
 	}
 	return list
+}
+
+func (s *Settings) auditRetention() durationSetting {
+	return durationSetting{"audit_retention", &s.AuditRetention, project.DefaultAuditRetention, 24 * time.Hour, 10 * maxLifetime}
 }
 
 func (l *Lifetimes) durations() []durationSetting {

@@ -26,6 +26,10 @@ type Project struct {
 	Preset string `json:"preset,omitempty"`
 	// How long what it issues is good for. Default: the server's lifetimes.
 	Lifetimes OwnLifetimes `json:"lifetimes,omitzero"`
+	// How long before its end a browser's access token is renewed; 1s to 24h. Default: the server's.
+	RefreshWindow caddy.Duration `json:"refresh_window,omitempty"`
+	// How often `session.js` looks whether a renewal is due; 1s to 24h. Default: the server's.
+	RefreshCheck caddy.Duration `json:"refresh_check,omitempty"`
 	// A new password does not end the sign-ins of before. Default: false.
 	KeepRefreshOnPasswordChange bool `json:"keep_refresh_on_password_change,omitempty"`
 	// Signing out of one session ends all of a person's. Default: false.
@@ -111,6 +115,7 @@ func (p *Project) domain(limits project.Limits) (project.Project, error) {
 	}
 	declared := project.Project{
 		Slug: p.Slug, Name: p.Name, Audiences: p.Audiences, Lifetimes: lifetimes,
+		RefreshWindow: time.Duration(p.RefreshWindow), RefreshCheck: time.Duration(p.RefreshCheck),
 		KeepRefreshOnPasswordChange: p.KeepRefreshOnPasswordChange, RevokeAllOnLogout: p.RevokeAllOnLogout,
 	}
 	if err == nil {

@@ -41,11 +41,11 @@ func (a *App) clearStale(w *response) {
 	}
 }
 
-// due reports whether a browser's access token is so near its end that it should be renewed: inside refresh_window, but never in the
-// first two thirds of its life, so that short-lived tokens are not renewed with every request.
-func (a *App) due(t *token.Token, now time.Time) bool {
-	window := min(a.Lifetimes.of("refresh_window"), t.Expiry.Sub(t.IssuedAt)/3)
-	return now.After(t.Expiry.Add(-window))
+// due reports whether a browser's access token is so near its end that it should be renewed: inside its project's refresh_window, but never
+// in the first two thirds of its life, so that short-lived tokens are not renewed with every request.
+func (a *App) due(ctx context.Context, t *token.Token, now time.Time) bool {
+	left := t.Expiry.Sub(now)
+	return left < t.Expiry.Sub(t.IssuedAt)/3 && left < a.pace(ctx, t.Project, now).window
 }
 
 // renewSession gives a browser whose access token has ended, or is about to, a new one with this very request: the gate that comes sees the
@@ -61,7 +61,7 @@ func (j *JWTAuth) renewSession(w *response, r *http.Request) error {
 	}
 	access := gate.FindCookie(r, a.cookieName())
 	t, err := a.session(r.Context(), access)
-	if err == nil && !a.due(t, time.Now()) {
+	if err == nil && !a.due(r.Context(), t, time.Now()) {
 		return nil
 	}
 	living := err == nil
@@ -85,7 +85,7 @@ func (j *JWTAuth) renewSession(w *response, r *http.Request) error {
 func (a *App) pageSession() *login.Session {
 	return &login.Session{
 		Base: a.base, Current: a.currentSession, Renewable: func(r *http.Request) bool { return gate.FindCookie(r, a.refreshCookieName()) != "" },
-		Renew: a.renewPage, Window: a.Lifetimes.of("refresh_window"), Every: a.Lifetimes.of("refresh_check"),
+		Renew: a.renewPage, Pace: a.pagePace,
 	}
 }
 
@@ -103,7 +103,7 @@ func (a *App) renewPage(w http.ResponseWriter, r *http.Request) (subject string,
 	if refresh == "" {
 		return "", time.Time{}, login.ErrSessionOver
 	}
-	if t, err := a.session(r.Context(), gate.FindCookie(r, a.cookieName())); err == nil && !a.due(t, time.Now()) {
+	if t, err := a.session(r.Context(), gate.FindCookie(r, a.cookieName())); err == nil && !a.due(r.Context(), t, time.Now()) {
 		return t.Subject, t.Expiry, nil
 	}
 	renewed, err := a.renew(r.Context(), refresh)
@@ -116,6 +116,7 @@ func (a *App) renewPage(w http.ResponseWriter, r *http.Request) (subject string,
 		return "", time.Time{}, err
 	}
 	setCookies(w, a.cookies(renewed))
+	gate.ReplaceCookie(r, a.cookieName(), renewed.AccessToken) // whatever else is asked of the request is about the new token
 	t, err := a.session(r.Context(), renewed.AccessToken)
 	if err != nil {
 		return "", time.Time{}, err

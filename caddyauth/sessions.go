@@ -74,7 +74,7 @@ func (a *App) issue(ctx context.Context, req login.IssueRequest) (login.Issued, 
 		return login.Issued{}, err
 	}
 	if words := t.project.Audiences; len(words) > 0 && !slices.Contains(words, req.Audience) {
-		return login.Issued{}, fmt.Errorf("project %q issues nothing for the audience %q", req.Project, req.Audience)
+		return login.Issued{}, fmt.Errorf("project %q, audience %q: %w", req.Project, req.Audience, login.ErrAudience)
 	}
 	lifetimes := t.lifetimes
 	if lifetimes.Refresh == 0 {

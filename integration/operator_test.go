@@ -339,6 +339,17 @@ func (d *desk) mints(t *testing.T) {
 	if entries := d.list(t, "audit", "--action", "token.mint"); len(entries) != 2 || !strings.Contains(entries[1]["detail"].(string), minted["token_id"].(string)) {
 		t.Errorf("the audit trail says %v", entries)
 	}
+	d.object(t, "", "client", "add", "opaque-tester", "--access-token-format", "opaque", "--audience", "api")
+	reference := d.object(t, "", "token", "mint", "alice", "--client", "opaque-tester")
+	if raw, _ := reference["access_token"].(string); !strings.HasPrefix(raw, "at_") || reference["client_id"] != "opaque-tester" {
+		t.Errorf("minted for a client: %v, %v", reference["client_id"], reference["token_id"])
+	} else {
+		d.secret("an opaque token", raw)
+		d.passes(t, raw, http.StatusOK)
+		d.object(t, "", "client", "remove", "opaque-tester")
+		d.passes(t, raw, http.StatusUnauthorized)
+	}
+	d.fails(t, "there is no such client", "", "token", "mint", "alice", "--client", "opaque-tester")
 	d.fails(t, "expires_in", "", "token", "mint", "alice", "--expires", "2h")
 	d.fails(t, "audience", "", "token", "mint", "alice", "--audience", "elsewhere")
 	d.fails(t, "there is no such user", "", "token", "mint", "nobody")

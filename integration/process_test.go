@@ -32,9 +32,10 @@ type process struct {
 	ended   chan struct{}
 }
 
-// processGlobals are the global options of a process. The address of a client is what the test says it is.
+// processGlobals are the global options of a process. The address of a client is what the test says it is; the admin endpoint has the name
+// of the process with "-admin".
 const processGlobals = `{
-	admin off
+	admin {{addr (print .Node "-admin")}}
 	persist_config off
 	auto_https off
 	default_bind 127.0.0.1

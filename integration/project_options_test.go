@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -58,9 +60,70 @@ func TestProjectsIssueForTheirAudiencesAlone(t *testing.T) {
 		s, a := g.apiLogin(t, "default", "alice", alicePassword, audience)
 		if got := a.status == http.StatusOK && s.Access != ""; got != want {
 			t.Errorf("%s: status %d, %s", audience, a.status, a.body)
+		} else if !want && (a.status != http.StatusBadRequest || errorWord(a) != "invalid_request" || a.header.Get("Retry-After") != "") {
+			t.Errorf("%s: status %d, %v, %s", audience, a.status, a.header, a.body)
 		}
 	}
-	if _, a := g.formLogin(t, "alice", alicePassword, ""); a.status == http.StatusSeeOther || len(cookiesIn(a)) > 0 && g.received(a).access != "" {
+	if _, a := g.formLogin(t, "alice", alicePassword, ""); a.status != http.StatusBadRequest || len(cookiesIn(a)) > 0 && g.received(a).access != "" {
 		t.Errorf("a browser: status %d", a.status)
+	}
+}
+
+// paceOf is what a page of a session is told: refresh_window and check_every, in seconds.
+func (g *gateway) paceOf(t *testing.T, c cookies) string {
+	t.Helper()
+	a := g.ask(t, "auth", call{target: "/session", lines: c.lines()})
+	var told struct {
+		Window *int `json:"refresh_window"`
+		Every  *int `json:"check_every"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &told); err != nil || told.Window == nil || told.Every == nil {
+		t.Fatalf("session: status %d: %s", a.status, a.body)
+	}
+	return fmt.Sprint(*told.Window, " ", *told.Every)
+}
+
+// TestProjectsRenewAtTheirOwnPace: refresh_window and refresh_check of a project count for the gate and for pages, soon after the API has
+// set them and at once when the Caddyfile does.
+func TestProjectsRenewAtTheirOwnPace(t *testing.T) {
+	g, tokens := apiGateway(t)
+	expect := func(want string, renewed map[time.Duration]bool) {
+		t.Helper()
+		held := g.signIn(t, "alice", alicePassword)
+		for who, c := range map[string]cookies{"signed in": held, "nobody": {}} {
+			eventually(t, 5*time.Second, func() string {
+				if told := g.paceOf(t, c); told != want {
+					return who + ": told " + told + ", want " + want
+				}
+				return ""
+			})
+		}
+		for age, want := range renewed { // of 60 s
+			held := g.signIn(t, "alice", alicePassword)
+			a := g.visit(t, "api", cookies{g.aged(t, held, age), held.refresh})
+			if got := g.received(a).access != ""; a.status != http.StatusOK || got != want {
+				t.Errorf("an access token of %v: status %d, renewed: %v, want %v", age, a.status, got, want)
+			}
+		}
+	}
+	expect("300 60", map[time.Duration]bool{30 * time.Second: false, 45 * time.Second: true})
+	for body, want := range map[string]int{`{"refresh_window":8,"refresh_check":7}`: http.StatusOK, `{"refresh_window":90000}`: http.StatusUnprocessableEntity} {
+		if a := g.manage(t, "PATCH", "/api/projects/default", tokens["admin"], body); a.status != want {
+			t.Fatalf("%s: status %d: %s", body, a.status, a.body)
+		}
+	}
+	expect("8 7", map[time.Duration]bool{30 * time.Second: false, 45 * time.Second: false, 56 * time.Second: true})
+	if a := g.manage(t, "PATCH", "/api/projects/default", tokens["admin"], `{"refresh_window":null,"refresh_check":null}`); a.status != http.StatusOK {
+		t.Fatalf("resetting: status %d: %s", a.status, a.body)
+	}
+	expect("300 60", map[time.Duration]bool{45 * time.Second: true})
+	g.load(strings.TrimSuffix(apiAuth, "}")+"\tproject default {\n\t\trefresh_window 3s\n\t\trefresh_check 2h\n\t}\n}", apiSite)
+	if told := g.paceOf(t, cookies{}); told != "3 7200" {
+		t.Errorf("after the reload: %s", told)
+	}
+	expect("3 7200", map[time.Duration]bool{45 * time.Second: false, 58 * time.Second: true})
+	g.load(apiAuth, apiSite)
+	if told := g.paceOf(t, cookies{}); told != "300 60" {
+		t.Errorf("declared no more: %s", told)
 	}
 }

@@ -812,6 +812,7 @@ func TestRenewalOfAnotherProject(t *testing.T) {
 type traffic struct {
 	g       *gateway
 	stop    chan struct{}
+	over    sync.Once
 	wait    sync.WaitGroup
 	answers atomic.Int64
 	turns   atomic.Int64
@@ -821,7 +822,25 @@ type traffic struct {
 // and thieves try dead cookies; every answer is the right one.
 func TestReloadsLoseNoSession(t *testing.T) {
 	g := sessionGateway(t, "10s")
-	f := traffic{g: g, stop: make(chan struct{})}
+	f := newTraffic(t, g)
+	for n := range 20 {
+		g.extra["Alice"] = aliceAs(alicePassword, "claim turn "+strconv.Itoa(n))
+		g.load(sessionAuth, apiSite)
+		f.settle(t, 40)
+		brief := g.signIn(t, "alice", alicePassword)
+		f.expect(t, "somebody new", g.visit(t, "api", brief), http.StatusOK)
+		g.signOut(t, brief)
+		g.checkDead(t, "", brief)
+	}
+	f.end()
+	t.Logf("%d answers, %d renewals", f.answers.Load(), f.turns.Load())
+}
+
+// newTraffic lets people begin.
+func newTraffic(t *testing.T, g *gateway) *traffic {
+	t.Helper()
+	f := &traffic{g: g, stop: make(chan struct{})}
+	t.Cleanup(f.end)
 	for range 4 {
 		held := g.signIn(t, "alice", alicePassword)
 		f.each(func() { held.refresh = f.renew(t, held.refresh) })
@@ -834,18 +853,13 @@ func TestReloadsLoseNoSession(t *testing.T) {
 		f.expect(t, "a dead access token", g.visit(t, "api", cookies{access: dead.access}), http.StatusUnauthorized)
 		f.expect(t, "a dead refresh token", g.visit(t, "api", cookies{refresh: dead.refresh}), http.StatusUnauthorized)
 	})
-	for n := range 20 {
-		g.extra["Alice"] = aliceAs(alicePassword, "claim turn "+strconv.Itoa(n))
-		g.load(sessionAuth, apiSite)
-		f.settle(t, 40)
-		brief := g.signIn(t, "alice", alicePassword)
-		f.expect(t, "somebody new", g.visit(t, "api", brief), http.StatusOK)
-		g.signOut(t, brief)
-		g.checkDead(t, "", brief)
-	}
-	close(f.stop)
+	return f
+}
+
+// end lets everybody finish.
+func (f *traffic) end() {
+	f.over.Do(func() { close(f.stop) })
 	f.wait.Wait()
-	t.Logf("%d answers, %d renewals", f.answers.Load(), f.turns.Load())
 }
 
 // each does something again and again.

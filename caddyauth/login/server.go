@@ -15,6 +15,9 @@ import (
 // ErrNoProject says that there is no project of that name; see Server.FindProject.
 var ErrNoProject = errors.New("no such project")
 
+// ErrAudience says that the project has no tokens for the audience that was asked for; see Server.Issue.
+var ErrAudience = errors.New("the project issues nothing for the audience")
+
 // Server answers the routes by which a person or a program proves who they are and gets a token, all
 // below the path of Base:
 //
@@ -54,8 +57,8 @@ type Server struct {
 	// Throttle counts attempts before any password is hashed. Required.
 	Throttle *identity.Throttle
 
-	// Issue mints the token of a person who has proved who they are. An error is answered with 503.
-	// Required.
+	// Issue mints the token of a person who has proved who they are. ErrAudience is answered with 400,
+	// any other error with 503. Required.
 	Issue func(ctx context.Context, req IssueRequest) (Issued, error)
 
 	// Verify says whose living session a cookie is. Any error means that it is none. Required.

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -54,6 +55,10 @@ type Session struct {
 
 	// Every is how often the script looks, at least a second. Default: 1m.
 	Every time.Duration
+
+	// Pace says both for the session of a request, in place of Window and Every; each is at least a second. Default: all
+	// sessions have the same.
+	Pace func(r *http.Request) (window, every time.Duration)
 
 	protection http.CrossOriginProtection
 }
@@ -116,7 +121,7 @@ func (s *Session) route(path string) methods {
 
 func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 	subject, expires, ok := s.Current(r)
-	answer := s.answer(subject, expires, ok)
+	answer := s.answer(r, subject, expires, ok)
 	if s.Renewable != nil {
 		renewable := s.Renewable(r)
 		answer.Renewable = &renewable
@@ -132,8 +137,8 @@ func (s *Session) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	subject, expires, ok := s.Current(r)
-	if ok && time.Until(expires) > s.window() {
-		writeSession(w, s.answer(subject, expires, true))
+	if window, _ := s.pace(r); ok && time.Until(expires) > window {
+		writeSession(w, s.answer(r, subject, expires, true))
 		return
 	}
 	subject, expires, err := s.Renew(w, r)
@@ -148,7 +153,7 @@ func (s *Session) refresh(w http.ResponseWriter, r *http.Request) {
 		refuseJSON(w, verdict{result: storeUnavailable, err: err})
 		return
 	}
-	writeSession(w, s.answer(subject, expires, true))
+	writeSession(w, s.answer(r, subject, expires, true))
 }
 
 // sessionAnswer is what the script reads. Times are Unix seconds, durations seconds.
@@ -162,11 +167,12 @@ type sessionAnswer struct {
 	ServerTime    int64  `json:"server_time"`
 }
 
-func (s *Session) answer(subject string, expires time.Time, ok bool) sessionAnswer {
+func (s *Session) answer(r *http.Request, subject string, expires time.Time, ok bool) sessionAnswer {
+	window, every := s.pace(r)
 	a := sessionAnswer{
 		SignedIn:      ok,
-		RefreshWindow: int64(s.window() / time.Second),
-		CheckEvery:    int64(s.every() / time.Second),
+		RefreshWindow: int64(window / time.Second),
+		CheckEvery:    int64(every / time.Second),
 		ServerTime:    time.Now().Unix(),
 	}
 	if ok {
@@ -181,16 +187,9 @@ func writeSession(w http.ResponseWriter, a sessionAnswer) {
 	writeJSON(w, http.StatusOK, a)
 }
 
-func (s *Session) window() time.Duration {
-	if s.Window == 0 {
-		return defaultWindow
+func (s *Session) pace(r *http.Request) (window, every time.Duration) {
+	if s.Pace != nil {
+		return s.Pace(r)
 	}
-	return s.Window
-}
-
-func (s *Session) every() time.Duration {
-	if s.Every == 0 {
-		return defaultEvery
-	}
-	return s.Every
+	return cmp.Or(s.Window, defaultWindow), cmp.Or(s.Every, defaultEvery)
 }

@@ -66,6 +66,27 @@ func decoded(t *testing.T, w *httptest.ResponseRecorder) (a sessionAnswer) {
 	return a
 }
 
+func TestSessionsMayEachHaveTheirPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBrowser(t, 10*time.Minute)
+		window := 20 * time.Minute
+		b.Window = time.Minute // Pace goes before it
+		b.Pace = func(*http.Request) (time.Duration, time.Duration) { return window, 7 * time.Second }
+		if a := decoded(t, b.do("GET", "/auth/session")); a.RefreshWindow != 1200 || a.CheckEvery != 7 {
+			t.Errorf("%+v", a)
+		}
+		for _, c := range []struct {
+			window  time.Duration
+			renewed int
+		}{{5 * time.Minute, 0}, {20 * time.Minute, 1}} {
+			window = c.window
+			if a := decoded(t, b.do("POST", "/auth/session/refresh")); b.renewed != c.renewed || a.RefreshWindow != int64(c.window/time.Second) {
+				t.Errorf("%v: renewed %d times, %+v", c.window, b.renewed, a)
+			}
+		}
+	})
+}
+
 func TestTheSessionIsDescribed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBrowser(t, 10*time.Minute)

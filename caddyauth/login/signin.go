@@ -96,6 +96,9 @@ func nameOf(user *identity.User) string {
 
 func (s *Server) issue(ctx context.Context, a attempt, req IssueRequest, v verdict) verdict {
 	issued, err := s.Issue(ctx, req)
+	if errors.Is(err, ErrAudience) {
+		return v.with(invalidRequest, err)
+	}
 	if err != nil {
 		return v.with(issueFailed, err)
 	}

@@ -391,6 +391,18 @@ func TestWithoutTheStoreNobodySignsIn(t *testing.T) {
 	}
 }
 
+func TestAudienceOfNoProjectIsTheCallersMistake(t *testing.T) {
+	h := newHouse(t)
+	h.Issue = func(context.Context, IssueRequest) (Issued, error) {
+		return Issued{}, fmt.Errorf("acme: %w", ErrAudience)
+	}
+	w := h.do(postForm(form("username", "alice", "password", password)))
+	if w.Code != http.StatusBadRequest || w.Header().Get("Set-Cookie") != "" || w.Header().Get("Retry-After") != "" ||
+		strings.Contains(w.Body.String(), "acme") || h.lastResult(t) != "invalid_request" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+}
+
 func TestIssuingThatFailsSetsNoCookie(t *testing.T) {
 	h := newHouse(t)
 	h.Issue = func(context.Context, IssueRequest) (Issued, error) { return Issued{}, errors.New("secret reason") }

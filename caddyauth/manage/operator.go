@@ -56,6 +56,9 @@ type Mint struct {
 	// User is whom it is for.
 	User *identity.User
 
+	// ClientID is the client it is issued to, in that client's format and with its claims. Default: the server's own login routes.
+	ClientID string
+
 	// Audience are the words it is for.
 	Audience []string
 
@@ -240,6 +243,7 @@ type mintBody struct {
 	ID        string   `json:"token_id"`
 	Project   string   `json:"project"`
 	User      string   `json:"user"`
+	ClientID  string   `json:"client_id,omitempty"`
 	Audience  []string `json:"audience"`
 	ExpiresIn int64    `json:"expires_in"`
 	Expires   *string  `json:"expires_at"`
@@ -250,10 +254,10 @@ func (c *call) mintToken() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	var name, slug string
-	m := Mint{Audience: []string{"api"}}
+	var name, slug, client string
 	o.text("project", &slug)
-	p, err := c.project(cmp.Or(slug, project.Default))
+	o.text("client", &client)
+	m, p, err := c.mintFor(slug, client)
 	if err != nil {
 		return reply{}, err
 	}
@@ -274,6 +278,27 @@ func (c *call) mintToken() (reply, error) {
 	return c.minted(m)
 }
 
+// mintFor is what a test token begins as: for its client and what that one's tokens are for, in the client's project.
+func (c *call) mintFor(slug, clientID string) (Mint, project.Project, error) {
+	m := Mint{ClientID: clientID, Audience: []string{"api"}}
+	if clientID == "" {
+		p, err := c.project(cmp.Or(slug, project.Default))
+		return m, p, err
+	}
+	client, err := c.client(clientID)
+	if err != nil {
+		return m, project.Project{}, err
+	}
+	p, err := c.project(cmp.Or(slug, client.Project))
+	if err == nil && p.Slug != client.Project {
+		err = invalid("client: %.128q is not of the project %q", clientID, p.Slug)
+	}
+	if len(client.Audience) > 0 {
+		m.Audience = client.Audience
+	}
+	return m, p, err
+}
+
 func (c *call) audiencesOf(p project.Project) []string {
 	if len(p.Audiences) > 0 {
 		return p.Audiences
@@ -286,9 +311,13 @@ func (c *call) minted(m Mint) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	c.detail = "token " + id + " for " + strings.Join(m.Audience, " ") + " until " + *stamp(c.now.Add(m.Lifetime))
+	of := ""
+	if m.ClientID != "" {
+		of = " of client " + m.ClientID
+	}
+	c.detail = "token " + id + of + " for " + strings.Join(m.Audience, " ") + " until " + *stamp(c.now.Add(m.Lifetime))
 	return reply{status: http.StatusCreated, body: mintBody{
-		Token: token, ID: id, Project: m.User.Project, User: m.User.Name, Audience: m.Audience,
+		Token: token, ID: id, Project: m.User.Project, User: m.User.Name, ClientID: m.ClientID, Audience: m.Audience,
 		ExpiresIn: int64(m.Lifetime / time.Second), Expires: stamp(c.now.Add(m.Lifetime)),
 	}}, nil
 }

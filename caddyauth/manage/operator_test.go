@@ -180,6 +180,34 @@ func TestOperatorMints(t *testing.T) {
 	d.operate("POST", "/api/mint", `{"user":"alice"}`).is(http.StatusConflict)
 }
 
+func TestOperatorMintsForClients(t *testing.T) {
+	o := &orders{}
+	d := openFor(t, o)
+	d.operate("POST", "/api/projects", `{"slug":"acme"}`).is(http.StatusCreated)
+	d.operate("POST", "/api/users", `{"name":"Carol","project":"acme"}`).is(http.StatusCreated)
+	d.operate("POST", "/api/clients", `{"id":"reports","project":"acme","audience":["mcp"]}`).is(http.StatusCreated)
+	got := d.operate("POST", "/api/mint", `{"user":"carol","client":"reports"}`).is(http.StatusCreated)
+	if m := o.mints[0]; m.ClientID != "reports" || m.User.Project != "acme" || !slices.Equal(m.Audience, []string{"mcp"}) || got["client_id"] != "reports" {
+		t.Errorf("minted %+v, %v", m, got)
+	}
+	if e := d.entries[len(d.entries)-1]; e.Action != "token.mint" || e.TargetName != "Carol" || e.Project != "acme" || !strings.Contains(e.Detail, "reports") {
+		t.Errorf("the audit trail says %+v", e)
+	}
+	d.operate("POST", "/api/mint", `{"user":"carol","client":"reports","audience":["api"]}`).is(http.StatusCreated)
+	if m := o.mints[1]; !slices.Equal(m.Audience, []string{"api"}) {
+		t.Errorf("minted %+v", m)
+	}
+	for body, status := range map[string]int{
+		`{"user":"carol","client":"none"}`: 404, `{"user":"alice","client":"reports"}`: 404, `{"user":"carol","project":"default","client":"reports"}`: 422,
+		`{"user":"carol","client":7}`: 422,
+	} {
+		d.operate("POST", "/api/mint", body).is(status)
+	}
+	if len(o.mints) != 2 {
+		t.Errorf("minted %+v", o.mints)
+	}
+}
+
 func TestOperatorKeepsKeys(t *testing.T) {
 	o := &orders{}
 	d := openFor(t, o)

@@ -164,9 +164,12 @@ func (r *reconciler) project(p project.Project) error {
 	return r.note("project.declare", p.ID, p.Slug, p.Slug, "changed")
 }
 
+// forgetProject pauses a project that is declared no more. The default project goes on without what was declared of it.
 func (r *reconciler) forgetProject(p project.Project) error {
 	p.Declared, p.Lifetimes = false, project.Lifetimes{}
-	if p.Slug != project.Default {
+	if p.Slug == project.Default {
+		p = project.Project{ID: p.ID, Slug: p.Slug, Active: true, Override: p.Override, Version: p.Version, Created: p.Created}
+	} else {
 		p.Active = false
 		r.end(session.ProjectKind, p.Slug, "", Undeclared)
 	}
