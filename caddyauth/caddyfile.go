@@ -68,22 +68,11 @@ func (s *Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	seen := make(once)
-	for d.NextBlock(0) {
-		if err := s.unmarshalOption(d, seen); err != nil {
-			return err
-		}
-	}
-	return nil
+	return block(d, func() error { return s.unmarshalOption(d) }, "return_to", "trust", "user", "project", "client")
 }
 
-func (s *Settings) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
+func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) error {
 	word := d.Val()
-	if !slices.Contains([]string{"return_to", "trust", "user", "project", "client"}, word) {
-		if err := seen.check(d); err != nil {
-			return err
-		}
-	}
 	switch word {
 	case "issuer":
 		return oneArg(d, &s.Issuer)
@@ -191,29 +180,20 @@ func (s *Settings) unmarshalKeys(d *caddyfile.Dispenser) error {
 	if len(args) == 1 {
 		k.Secrets = args[0]
 	}
-	seen := make(once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := k.unmarshalOption(d, seen); err != nil {
-			return err
-		}
+	if err := block(d, func() error { return k.unmarshalOption(d) }, "file", "secret_text"); err != nil {
+		return err
 	}
 	return at(d, k.check())
 }
 
-func (k *Keys) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
+func (k *Keys) unmarshalOption(d *caddyfile.Dispenser) error {
 	switch word := d.Val(); word {
 	case "active", "algorithm":
-		if err := seen.check(d); err != nil {
-			return err
-		}
 		if err := oneArg(d, map[string]*string{"active": &k.Active, "algorithm": &k.Algorithm}[word]); err != nil {
 			return err
 		}
 		return at(d, k.checkAlgorithm())
 	case "rotate_every", "announce":
-		if err := seen.check(d); err != nil {
-			return err
-		}
 		return k.unmarshalRotation(d)
 	case "file":
 		args := d.RemainingArgs()
@@ -267,22 +247,12 @@ func (l *Lifetimes) unmarshal(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	seen := make(once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := seen.check(d); err != nil {
-			return err
-		}
+	return block(d, func() error {
 		if d.Val() == "refresh_reuse_interval" {
-			if err := unmarshalZeroable(d, &l.RefreshReuseInterval, session.MaxReuse); err != nil {
-				return err
-			}
-			continue
+			return unmarshalZeroable(d, &l.RefreshReuseInterval, session.MaxReuse)
 		}
-		if err := unmarshalDuration(d, l.durations()); err != nil {
-			return err
-		}
-	}
-	return nil
+		return unmarshalDuration(d, l.durations())
+	})
 }
 
 // unmarshalTrust parses:
@@ -300,14 +270,8 @@ func (s *Settings) unmarshalTrust(d *caddyfile.Dispenser) error {
 	if err := oneArg(d, &t.Issuer); err != nil {
 		return err
 	}
-	seen := make(once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := seen.check(d); err != nil {
-			return err
-		}
-		if err := t.unmarshalOption(d); err != nil {
-			return err
-		}
+	if err := block(d, func() error { return t.unmarshalOption(d) }); err != nil {
+		return err
 	}
 	s.Trust = append(s.Trust, t)
 	return nil
@@ -354,16 +318,8 @@ func (s *Settings) unmarshalUser(d *caddyfile.Dispenser) error {
 	if err := oneArg(d, &u.Name); err != nil {
 		return err
 	}
-	seen := make(once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "claim" {
-			if err := seen.check(d); err != nil {
-				return err
-			}
-		}
-		if err := u.unmarshalOption(d); err != nil {
-			return err
-		}
+	if err := block(d, func() error { return u.unmarshalOption(d) }, "claim"); err != nil {
+		return err
 	}
 	if err := u.check(); err != nil {
 		return at(d, err)
@@ -485,18 +441,7 @@ func (j *JWTAuth) unmarshal(d *caddyfile.Dispenser) error {
 	if err := checkAudiences(args); err != nil {
 		return at(d, err)
 	}
-	seen := make(once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if !slices.Contains([]string{"require", "deny", "forward", "forward_preset", "from", "issuer", "origins"}, d.Val()) {
-			if err := seen.check(d); err != nil {
-				return err
-			}
-		}
-		if err := j.unmarshalOption(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return block(d, func() error { return j.unmarshalOption(d) }, "require", "deny", "forward", "forward_preset", "from", "issuer", "origins")
 }
 
 func (j *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) error {
@@ -631,14 +576,20 @@ func parseAuthServer(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error
 	return new(AuthServer), nil
 }
 
-// once refuses an option that is there twice: of two values one would be lost without a word.
-type once map[string]bool
-
-func (o once) check(d *caddyfile.Dispenser) error {
-	if o[d.Val()] {
-		return d.Errf("%s: the option is there twice", d.Val())
+// block reads the options of a block. One that is there twice is refused, unless it is repeatable: of two values one would be lost without
+// a word.
+func block(d *caddyfile.Dispenser, option func() error, repeatable ...string) error {
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if word := d.Val(); seen[word] {
+			return d.Errf("%s: the option is there twice", word)
+		} else if !slices.Contains(repeatable, word) {
+			seen[word] = true
+		}
+		if err := option(); err != nil {
+			return err
+		}
 	}
-	o[d.Val()] = true
 	return nil
 }
 

@@ -30,19 +30,12 @@ func (s *Settings) unmarshalProject(d *caddyfile.Dispenser) error {
 	if err := at(d, s.checkProject(len(s.Projects)-1)); err != nil {
 		return err
 	}
-	seen := make(once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := seen.check(d); err != nil {
-			return err
-		}
+	return block(d, func() error {
 		if err := p.unmarshalOption(d); err != nil {
 			return err
 		}
-		if err := at(d, s.checkProject(len(s.Projects)-1)); err != nil { // line by line, so that the error names the line
-			return err
-		}
-	}
-	return nil
+		return at(d, s.checkProject(len(s.Projects)-1)) // line by line, so that the error names the line
+	})
 }
 
 func (p *Project) unmarshalOption(d *caddyfile.Dispenser) error {
@@ -86,16 +79,7 @@ func (l *OwnLifetimes) unmarshal(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	seen := make(once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := seen.check(d); err != nil {
-			return err
-		}
-		if err := unmarshalDuration(d, l.durations()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return block(d, func() error { return unmarshalDuration(d, l.durations()) })
 }
 
 // durations hold the widest limits; those of the configuration are asked when the level is whole.
@@ -131,21 +115,12 @@ func (s *Settings) unmarshalClient(d *caddyfile.Dispenser) error {
 	if err := at(d, s.checkClient(len(s.Clients)-1)); err != nil {
 		return err
 	}
-	seen := make(once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "claim" {
-			if err := seen.check(d); err != nil {
-				return err
-			}
-		}
+	return block(d, func() error {
 		if err := c.unmarshalOption(d); err != nil {
 			return err
 		}
-		if err := at(d, s.checkClient(len(s.Clients)-1)); err != nil {
-			return err
-		}
-	}
-	return nil
+		return at(d, s.checkClient(len(s.Clients)-1))
+	}, "claim")
 }
 
 func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
@@ -188,11 +163,7 @@ func (s *Settings) unmarshalLimits(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	seen := make(once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := seen.check(d); err != nil {
-			return err
-		}
+	return block(d, func() error {
 		var err error
 		switch word := d.Val(); word {
 		case "access_token":
@@ -202,14 +173,11 @@ func (s *Settings) unmarshalLimits(d *caddyfile.Dispenser) error {
 		default:
 			err = d.Errf("limits: unrecognized option %q", word)
 		}
-		if err == nil {
-			err = at(d, s.checkTenancy())
-		}
 		if err != nil {
 			return err
 		}
-	}
-	return nil
+		return at(d, s.checkTenancy())
+	})
 }
 
 func twoDurations(d *caddyfile.Dispenser, least, utmost *caddy.Duration) error {

@@ -50,7 +50,7 @@ func newDesk(t *testing.T) *desk {
 	d := &desk{gateway: newGateway(t), program: path}
 	d.loadWithAdmin(t)
 	t.Cleanup(func() { // before the log is looked through; the endpoint would outlive the test
-		if err := caddy.Load([]byte(`{"admin":{"disabled":true}}`), true); err != nil {
+		if err := caddy.Load([]byte(`{"admin":{"disabled":true,"config":{"persist":false}}}`), true); err != nil {
 			t.Error(err)
 		}
 	})

@@ -189,7 +189,7 @@ func (g *gateway) operated(t *testing.T, globals, sites string) (reload func()) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // the endpoint would outlive the test
-		if err := caddy.Load([]byte(`{"admin":{"disabled":true}}`), true); err != nil {
+		if err := caddy.Load([]byte(`{"admin":{"disabled":true,"config":{"persist":false}}}`), true); err != nil {
 			t.Error(err)
 		}
 	})
