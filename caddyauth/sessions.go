@@ -113,12 +113,19 @@ func (a *App) issued(ctx context.Context, i session.Issued, now time.Time) (logi
 
 // revoked asks the deny list, which is in memory, and how old it may be.
 func (a *App) revoked(t *token.Token, now time.Time) error {
-	kind := a.store.denied.Denied(bearerOf(t))
-	if kind != "" {
-		return &token.Refusal{Reason: token.Revoked, Detail: "revoked with its " + string(kind)}
+	if err := a.denied(t); err != nil || a.store.watch.Stale(now) <= a.staleness {
+		return err
 	}
-	if a.store.watch.Stale(now) > a.staleness {
+	// A request may come a moment before Start has read the list for the first time.
+	if a.ready(a.ctx) != nil || a.store.watch.Stale(now) > a.staleness {
 		return &token.Refusal{Reason: gate.RevocationNotChecked, Detail: "the store has not been reached for longer than revocation_staleness"}
+	}
+	return a.denied(t)
+}
+
+func (a *App) denied(t *token.Token) error {
+	if kind := a.store.denied.Denied(bearerOf(t)); kind != "" {
+		return &token.Refusal{Reason: token.Revoked, Detail: "revoked with its " + string(kind)}
 	}
 	return nil
 }
