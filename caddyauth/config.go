@@ -199,7 +199,7 @@ type User struct {
 
 const (
 	defaultProject    = "default"
-	firstPartyClient  = "caddyauth" // the client_id of tokens issued at the login routes
+	firstPartyClient  = project.FirstParty // the client_id of tokens issued at the login routes
 	defaultLeeway     = 30 * time.Second
 	minLifetime       = time.Minute
 	maxLifetime       = 365 * 24 * time.Hour

@@ -12,7 +12,7 @@ import (
 
 // FirstParty is the id of the client that tokens of the login routes belong to. It is public, is in every project, and exists
 // without being declared or stored.
-const FirstParty = "caddyauth"
+const FirstParty = project.FirstParty
 
 // credentials are what a client proves itself with: client_secret_basic or client_secret_post (RFC 6749, section 2.3.1), or only
 // its name, which is enough for public clients.
