@@ -27,7 +27,8 @@ dangerous: routes to applications that no gate covers, gates that only report, t
 in URLs. The exit code is 1 when the configuration would be refused.
 
 Nothing is written. Therefore it does not look at where Caddy logs and where it keeps
-certificates; the environment variables that the configuration names must be set.`,
+certificates, nor into a store of an older release, which the server migrates when it
+starts; the environment variables that the configuration names must be set.`,
 		Example: `  $ caddy auth check
   $ caddy auth check --config /etc/caddy/Caddyfile`,
 		Args: cobra.NoArgs,
@@ -56,17 +57,23 @@ func runCheck(cmd *cobra.Command, flags *configFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, app.Cleanup()) }()
-	err = app.openForReading(cmd.Context())
-	if errors.Is(err, sqlstore.ErrUnavailable) && app.store.Shared() { // a database that is for the servers alone
+	if err = app.openForReading(cmd.Context()); err != nil {
+		if !app.mayStart(err) {
+			return err
+		}
 		warnings = append(warnings, fmt.Sprintf("what lies in the store was not looked at: %v", err))
-	} else if err != nil {
-		return err
 	}
 	for _, warning := range append(warnings, app.dangers(ctx)...) {
 		fmt.Fprintln(cmd.OutOrStdout(), "warning:", warning)
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "ok")
 	return nil
+}
+
+// mayStart reports whether a server may start although its store could not be opened for reading: the database may be for the servers alone,
+// or wait for the first start of this release, which migrates it.
+func (a *App) mayStart(err error) bool {
+	return errors.Is(err, sqlstore.ErrUnavailable) && a.store.Shared() || errors.Is(err, sqlstore.ErrOlderSchema)
 }
 
 // dangers lists what is allowed and should not be overlooked.

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -202,33 +201,6 @@ func TestKeySetOfAStoreThatIsNotThere(t *testing.T) {
 	if set := keySetOf(t, s); len(set.Records) != 0 {
 		t.Errorf("a store without a file has the keys %v", set)
 	}
-}
-
-// A database of the release before: its one key goes on signing.
-func TestKeyOfTheSchemaBeforeIsActive(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "auth.db")
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range migrationNames()[:4] {
-		text, err := migrations.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.Exec(string(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := db.Exec(`INSERT INTO meta (name, value) VALUES ('schema', '4');
-		INSERT INTO key (id, algorithm, created, sealed) VALUES ('old', 'ES256', $1, 'sealed')`, noon.UnixMilli()); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	want := keyring.Record{ID: "old", Algorithm: "ES256", Created: noon, Sealed: []byte("sealed"), State: keyring.Active, Since: noon}
-	same(t, keySetOf(t, openAt(t, path)).Records, []keyring.Record{want})
 }
 
 // The whole life cycle by three nodes, each of which looks ten times at once and takes whatever it finds due.

@@ -59,6 +59,9 @@ func (s *postgresServer) openForReading(ctx context.Context) (database, error) {
 		return nil, err
 	}
 	version, err := recognise(ctx, db, postgresTables)
+	if err == nil {
+		err = readable(version)
+	}
 	if err == nil && version > 0 {
 		return db, nil
 	}

@@ -19,6 +19,10 @@ var migrations embed.FS
 // errNotDatabase is a file which SQLite cannot read.
 var errNotDatabase = errors.New("the file is not a SQLite database")
 
+// ErrOlderSchema is wrapped by the error of OpenReadOnly about a database which an older release has made and no server of this
+// release has opened yet. Open migrates it.
+var ErrOlderSchema = errors.New("an older release made the database")
+
 // migrationNames are the files in order; their number is the schema version of this release.
 func migrationNames() []string {
 	names, err := fs.Glob(migrations, "migrations/*.sql")
@@ -62,7 +66,16 @@ func recognise(ctx context.Context, q querier, listing string) (int, error) {
 // checkVersion refuses a database which a newer release has changed.
 func checkVersion(version int) error {
 	if known := len(migrationNames()); version > known {
-		return fmt.Errorf("the database has schema version %d and this release knows versions up to %d: start a newer release, or restore a backup made before the upgrade", version, known)
+		return fmt.Errorf("a newer release has changed the database: it has schema version %d and this release knows versions up to %d; use that release, or restore a backup made before the upgrade", version, known)
+	}
+	return nil
+}
+
+// readable refuses a database which a verb would have to migrate before it reads. An empty one (0) is none: it is read as an empty
+// store (openEmpty).
+func readable(version int) error {
+	if needed := len(migrationNames()); 0 < version && version < needed {
+		return fmt.Errorf("%w: it has schema version %d and this release needs %d; start the server with this release once, which migrates it, or use the release that the server runs now", ErrOlderSchema, version, needed)
 	}
 	return nil
 }

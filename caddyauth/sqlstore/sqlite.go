@@ -191,6 +191,9 @@ func (s *sqliteFile) openForReading(ctx context.Context) (database, error) {
 	}
 	db.SetMaxOpenConns(1)
 	version, err := s.recognise(ctx, db)
+	if err == nil {
+		err = s.named(readable(version))
+	}
 	if err != nil || version > 0 {
 		return readHandles(db, err)
 	}

@@ -107,9 +107,9 @@ func (s *Store) Open(ctx context.Context) error {
 }
 
 // OpenReadOnly opens what there is without writing or migrating: no file and no folder is created, changed or left behind, also
-// beside a running writer, and on PostgreSQL every transaction is read-only. A missing or empty database is an empty store. On an
-// open store it does nothing. Verbs which write are refused until Open. It is meant for looking once: what another process writes
-// to a SQLite file later, or to a database that was empty, may not be seen.
+// beside a running writer, and on PostgreSQL every transaction is read-only. A missing or empty database is an empty store; one of an
+// older release is refused with ErrOlderSchema. On an open store it does nothing. Verbs which write are refused until Open. It is
+// meant for looking once: what another process writes to a SQLite file later, or to a database that was empty, may not be seen.
 func (s *Store) OpenReadOnly(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,6 +4,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import vm from "node:vm";
 
+// Node.js 18, which Debian 12 has, keeps CustomEvent behind an option.
+const CustomEvent = globalThis.CustomEvent ?? class extends Event {
+  constructor(type, init) {
+    super(type, init);
+    this.detail = init?.detail ?? null;
+  }
+};
+
 const dir = process.env.SESSION_SCRIPTS;
 const scripts = Object.fromEntries(["session.js", "session.mjs"].map((n) => [n, readFileSync(join(dir, n), "utf8")]));
 
