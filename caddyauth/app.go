@@ -246,10 +246,11 @@ func configuredApp(ctx caddy.Context, directive string) (*App, error) {
 
 // Start opens the store, unlocks or makes the keys, and begins the background work. Requests that came a moment earlier wait for it.
 //
-// A database of several nodes that is away does not keep a node from starting: gates and server answer 503 until it is back.
+// A database of several nodes that is away does not keep a node from starting: gates and server answer 503 until it is back. A reload is
+// refused then: the configuration that runs has its keys and its list of revocations already, and goes on.
 func (a *App) Start() error {
 	err := a.open()
-	if err != nil && (!a.store.Shared() || !errors.Is(err, sqlstore.ErrUnavailable)) {
+	if err != nil && (!a.store.Shared() || !errors.Is(err, sqlstore.ErrUnavailable) || a.store.followed()) {
 		return err
 	}
 	if err != nil {

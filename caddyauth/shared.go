@@ -36,6 +36,13 @@ type pooledStore struct {
 	turns   atomic.Pointer[chan struct{}] // closed at the watch's next turn
 }
 
+// followed says that a configuration has had the store before.
+func (s *pooledStore) followed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.follows
+}
+
 // follow reads the deny list, and keeps it up to date from the first call on.
 func (s *pooledStore) follow(ctx context.Context) error {
 	s.mu.Lock()

@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"net/http"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -312,6 +313,24 @@ func (n *nodes) nodeDies(t *testing.T) {
 	}
 }
 
+// reloadsAway: a reload while the database is away is refused, and the configuration that runs goes on with what it knows.
+func (n *nodes) reloadsAway(t *testing.T) {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload := exec.CommandContext(t.Context(), path, "reload", "--config", n.all["a"].config, "--adapter", "caddyfile", "--address", n.addr("a-admin"), "--force")
+	reload.Env = n.all["a"].env
+	out, err := reload.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "the store is unavailable") {
+		t.Errorf("a reload while the database is away: %v\n%s", err, out)
+	}
+	if a := n.get(t, "a", "/jwks.json", ""); a.status != http.StatusOK || strings.Count(a.body, `"kid"`) == 0 {
+		t.Errorf("the keys after it: status %d: %s", a.status, a.body)
+	}
+}
+
 // databaseAway: while PostgreSQL is down what was issued is good, nothing is issued and everybody is told to come again; when it is back
 // everything goes on without a restart, and no session was lost. A node that may not go on for long with what it knows says so.
 func (n *nodes) databaseAway(t *testing.T) {
@@ -327,6 +346,7 @@ func (n *nodes) databaseAway(t *testing.T) {
 	n.signOutAt(t, "b", out)
 	n.untilRefused(t, n.others("b"), out, time.Now())
 	n.database.Stop(t)
+	n.reloadsAway(t)
 	for _, name := range n.names {
 		n.checkAway(t, name, sessions[0], out)
 	}
