@@ -3,7 +3,10 @@ package session
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -20,6 +23,7 @@ func TestDeniedKinds(t *testing.T) {
 		Denial{Kind: ClientKind, Scope: "p", ID: "c1", Epoch: 7, Until: noon},
 		Denial{Kind: ProjectKind, Scope: "q", Epoch: 9, Until: noon},
 		Denial{},
+		Denial{Kind: "planet", ID: "f2", Until: noon},
 	)
 	for _, c := range []struct {
 		b    Bearer
@@ -30,6 +34,10 @@ func TestDeniedKinds(t *testing.T) {
 		{Bearer{Issuer: "https://a", TokenID: "t1", Epoch: 99}, TokenKind},
 		{Bearer{Issuer: "https://b", TokenID: "t1", Epoch: 99}, ""},
 		{Bearer{Issuer: "https://a", TokenID: "t2", Epoch: 99}, ""},
+		{Bearer{Issuer: "t1", TokenID: "https://a", Epoch: 99}, ""},
+		{Bearer{Issuer: "https://", TokenID: "at1", Epoch: 99}, ""},
+		{Bearer{TokenID: "https://at1", Epoch: 99}, ""},
+		{Bearer{TokenID: "f1", Epoch: 99}, ""},
 		{Bearer{Project: "p", Subject: "u1", Epoch: 4}, UserKind},
 		{Bearer{Project: "p", Subject: "u1"}, UserKind},
 		{Bearer{Project: "p", Subject: "u1", Epoch: 5}, ""},
@@ -66,6 +74,15 @@ func TestLaterEndAndHigherEpochStand(t *testing.T) {
 	}
 }
 
+func TestEndsFarAway(t *testing.T) {
+	var l DenyList
+	l.Add(Denial{Kind: FamilyKind, ID: "never", Until: time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)}, Denial{Kind: FamilyKind, ID: "at once"})
+	l.Expire(noon)
+	if l.Denied(Bearer{Family: "never"}) != FamilyKind || l.Denied(Bearer{Family: "at once"}) != "" {
+		t.Error("what ends in the year 9999 is over, or what ended in the year 1 is not")
+	}
+}
+
 // The list against a map, through growth, replacement, expiry and shrinking.
 func TestListAgainstAMap(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
@@ -93,11 +110,242 @@ func TestListAgainstAMap(t *testing.T) {
 		if l.Len() != len(model) {
 			t.Fatalf("step %d: %d denials, want %d", step, l.Len(), len(model))
 		}
+		if size := len(l.table.Load().slots); size < 2*len(model) || size > max(smallestTable, 5*len(model)) {
+			t.Fatalf("step %d: %d slots for %d denials", step, size, len(model))
+		}
 	}
 	for id := range 30_000 {
 		_, want := model[fmt.Sprint(id)]
 		if got := l.Denied(Bearer{Family: fmt.Sprint(id)}) == FamilyKind; got != want {
 			t.Fatalf("%d is denied: %v, want %v", id, got, want)
+		}
+	}
+}
+
+// bearerOf is a token that falls under the denial.
+func bearerOf(d Denial) Bearer {
+	switch d.Kind {
+	case TokenKind:
+		return Bearer{Issuer: d.Scope, TokenID: d.ID}
+	case FamilyKind:
+		return Bearer{Family: d.ID}
+	case UserKind:
+		return Bearer{Project: d.Scope, Subject: d.ID, Epoch: d.Epoch - 1}
+	case ClientKind:
+		return Bearer{Project: d.Scope, ClientID: d.ID, Epoch: d.Epoch - 1}
+	default:
+		return Bearer{Project: d.Scope, Epoch: d.Epoch - 1}
+	}
+}
+
+// denialsOfEveryKind are 50 of each kind, of which every third is over after a minute.
+func denialsOfEveryKind() (all []Denial) {
+	for i := range 50 {
+		number, until := fmt.Sprint(i), noon.Add(time.Hour)
+		if i%3 == 0 {
+			until = noon.Add(time.Minute)
+		}
+		all = append(all,
+			Denial{Kind: TokenKind, Scope: "https://a", ID: number, Until: until},
+			Denial{Kind: FamilyKind, ID: number, Until: until},
+			Denial{Kind: UserKind, Scope: "p", ID: number, Epoch: int64(i + 1), Until: until},
+			Denial{Kind: ClientKind, Scope: "p", ID: number, Epoch: int64(i + 1), Until: until},
+			Denial{Kind: ProjectKind, Scope: number, Epoch: int64(i + 1), Until: until})
+	}
+	return all
+}
+
+func TestExpireKeepsTheRest(t *testing.T) {
+	var l DenyList
+	all := denialsOfEveryKind()
+	l.Add(all...)
+	for _, now := range []time.Time{noon, noon.Add(time.Minute - 1), noon.Add(time.Minute), noon.Add(time.Hour - 1), noon.Add(time.Hour)} {
+		before := l.table.Load()
+		l.Expire(now)
+		left := 0
+		for _, d := range all {
+			want := Kind("")
+			if now.Before(d.Until) {
+				want = d.Kind
+				left++
+			}
+			if got := l.Denied(bearerOf(d)); got != want {
+				t.Errorf("at %v %+v is denied as %q", now, d, got)
+			}
+			if d.Epoch > 0 {
+				b := bearerOf(d)
+				b.Epoch++
+				if got := l.Denied(b); got != "" {
+					t.Errorf("at %v %+v denies a newer token", now, d)
+				}
+			}
+		}
+		if l.Len() != left {
+			t.Errorf("at %v %d denials, want %d", now, l.Len(), left)
+		}
+		if copied, over := l.table.Load() != before, now.Equal(noon.Add(time.Minute)) || now.Equal(noon.Add(time.Hour)); copied != over {
+			t.Errorf("at %v the table was copied: %v, want %v", now, copied, over)
+		}
+	}
+	if size := len(l.table.Load().slots); size != smallestTable {
+		t.Errorf("the empty list has %d slots", size)
+	}
+}
+
+func TestKindsThatAreNotThereAreNotLookedFor(t *testing.T) {
+	all := denialsOfEveryKind()
+	for missing, kind := range marked {
+		var l DenyList
+		l.Add(all...)
+		l.table.Load().counts[missing].Store(0) // as if there were none
+		for _, d := range all {
+			if got, want := l.Denied(bearerOf(d)) != "", d.Kind != kind; got != want {
+				t.Fatalf("without a %s, %+v is denied: %v", kind, d, got)
+			}
+		}
+	}
+	var l DenyList
+	l.Add(all[:5]...)
+	for mark, kind := range marked {
+		want := int32(1)
+		if kind == "" {
+			want = 0
+		}
+		if got := l.table.Load().counts[mark].Load(); got != want {
+			t.Errorf("%d of kind %q, want %d", got, kind, want)
+		}
+	}
+}
+
+func TestBothHalvesOfAFingerprintCount(t *testing.T) {
+	var l DenyList
+	l.Add(Denial{Kind: FamilyKind, ID: "other", Until: noon})
+	table := l.table.Load()
+	table.insert(table.first(familyMark, "", "f"), table.keys[1].hash("", "other"), 0, ending(noon))
+	if got := l.Denied(Bearer{Family: "f"}); got != "" {
+		t.Errorf("denied as %q for half a fingerprint", got)
+	}
+	l.Add(Denial{Kind: FamilyKind, ID: "f", Until: noon})
+	if got := l.Denied(Bearer{Family: "f"}); got != FamilyKind || l.Len() != 3 {
+		t.Errorf("denied as %q, %d denials", got, l.Len())
+	}
+}
+
+func TestManyDenialsAreLight(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	l := fullList()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / manyDenials; each > 200 {
+		t.Errorf("%d bytes for each denial", each)
+	}
+	if objects := int64(after.HeapObjects) - int64(before.HeapObjects); objects > manyDenials/100 {
+		t.Errorf("%d objects for the garbage collector to look at", objects)
+	}
+	if half := len(l.table.Load().slots) / 2; l.Len() != manyDenials+1 || l.Len() > half {
+		t.Errorf("%d denials, room for %d", l.Len(), half)
+	}
+	l.Expire(noon.Add(time.Hour))
+	if size := len(l.table.Load().slots); size != smallestTable {
+		t.Errorf("the empty list has %d slots", size)
+	}
+}
+
+func TestVersionChangesWithWhatIsAdded(t *testing.T) {
+	var l, other DenyList
+	seen := map[uint64]bool{}
+	changes := func(what string, want bool, change func()) {
+		t.Helper()
+		before := l.Version()
+		change()
+		if got := l.Version(); (got != before) != want || want && seen[got] {
+			t.Errorf("%s: version %d after %d", what, got, before)
+		}
+		seen[l.Version()] = true
+	}
+	if l.Version() != 0 {
+		t.Errorf("version %d of a list to which nothing was added", l.Version())
+	}
+	changes("nothing", false, func() { l.Add(); l.Add(Denial{}, Denial{Kind: "planet"}); l.Expire(noon) })
+	changes("an addition", true, func() { l.Add(Denial{Kind: FamilyKind, ID: "f", Until: noon}) })
+	changes("an addition to another list", false, func() {
+		other.Add(Denial{Kind: FamilyKind, ID: "f", Until: noon})
+		if seen[other.Version()] {
+			t.Errorf("two lists have version %d", other.Version())
+		}
+		seen[other.Version()] = true
+	})
+	changes("a second addition", true, func() { l.Add(Denial{}, Denial{Kind: UserKind, ID: "u", Epoch: 1, Until: noon}) })
+	changes("a higher epoch", true, func() { l.Add(Denial{Kind: UserKind, ID: "u", Epoch: 2, Until: noon}) })
+	changes("expiry", false, func() { l.Expire(noon) })
+	changes("an addition after expiry", true, func() { l.Add(Denial{Kind: FamilyKind, ID: "g", Until: noon}) })
+}
+
+// remembered is a token of which somebody remembers at which version it was clear.
+type remembered struct {
+	bearer Bearer
+	stamp  atomic.Uint64
+	denied atomic.Bool // Add has returned
+}
+
+func (r *remembered) clear(l *DenyList) bool {
+	v := l.Version()
+	if r.stamp.Load() == v {
+		return true
+	}
+	if l.Denied(r.bearer) != "" {
+		return false
+	}
+	r.stamp.Store(v)
+	return true
+}
+
+// Whoever remembers a version finds what was added, however the questions fall among the changes.
+func TestRememberedVersionsMissNothing(t *testing.T) {
+	var l DenyList
+	var current atomic.Pointer[remembered]
+	current.Store(new(remembered))
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer close(done)
+	for range 2 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				runtime.Gosched() // the writer is not to wait for a processor
+				r := current.Load()
+				if denied := r.denied.Load(); r.clear(&l) && denied {
+					t.Errorf("%s is clear after it was denied", r.bearer.Family)
+					return
+				}
+			}
+		})
+	}
+	for round := range 100 {
+		r := &remembered{bearer: Bearer{Family: fmt.Sprint("f", round), Project: "p", Subject: fmt.Sprint("u", round), Epoch: int64(round)}}
+		batch := make([]Denial, 100)
+		for i := range batch {
+			batch[i] = Denial{Kind: FamilyKind, ID: fmt.Sprint(round, i), Until: noon.Add(time.Hour)}
+		}
+		last := Denial{Kind: FamilyKind, ID: r.bearer.Family, Until: noon.Add(time.Hour)}
+		if round%2 == 1 {
+			last = Denial{Kind: UserKind, Scope: "p", ID: r.bearer.Subject, Epoch: int64(round + 1), Until: noon.Add(time.Hour)}
+		}
+		current.Store(r)
+		for r.stamp.Load() != l.Version() { // a reader has asked
+			runtime.Gosched()
+		}
+		l.Add(append(batch, last)...)
+		r.denied.Store(true)
+		if r.clear(&l) {
+			t.Fatalf("round %d: clear after it was denied", round)
 		}
 	}
 }
@@ -157,6 +405,145 @@ func TestReadingWhileChanging(t *testing.T) {
 	readers.Wait()
 	if l.Len() != 2 {
 		t.Errorf("%d denials left, want 2", l.Len())
+	}
+}
+
+// standing is what the test knows of a denial while the list is changed: a number that grows with each step of its life.
+type standing struct{ atomic.Uint32 }
+
+const (
+	absent = iota
+	coming
+	stands
+	going
+	steps
+)
+
+// check asks the list, and judges where nothing was under way.
+func (s *standing) check(l *DenyList, family string) error {
+	before := s.Load()
+	got := l.Denied(Bearer{Family: family})
+	switch step := before % steps; {
+	case s.Load() != before || step == coming || step == going:
+	case step == stands && got != FamilyKind:
+		return fmt.Errorf("%s stands and was not found", family)
+	case step == absent && got != "":
+		return fmt.Errorf("%s is absent and was found", family)
+	}
+	return nil
+}
+
+// order is what the test knows of the orders against a user.
+type order struct{ begun, stands atomic.Int64 }
+
+func (o *order) check(l *DenyList, user string) error {
+	b := Bearer{Project: "p", Subject: user, Epoch: o.stands.Load() - 1}
+	if b.Epoch >= 0 && l.Denied(b) != UserKind {
+		return fmt.Errorf("a token of %s with epoch %d was not denied", user, b.Epoch)
+	}
+	b.Epoch = o.begun.Load()
+	if got := l.Denied(b); got != "" && o.begun.Load() == b.Epoch {
+		return fmt.Errorf("a token of %s with epoch %d was denied", user, b.Epoch)
+	}
+	return nil
+}
+
+// changing is a list beside what must be found in it.
+type changing struct {
+	l      DenyList
+	lasts  [5000]standing // added by one goroutine
+	passes [200]standing  // added and taken out again by another
+	users  [10]order      // raised by a third
+	adding atomic.Int64   // which of lasts it is the turn of
+}
+
+func (c *changing) addLasting() {
+	for i := range c.lasts {
+		c.adding.Store(int64(i))
+		c.lasts[i].Add(1)
+		c.l.Add(Denial{Kind: FamilyKind, ID: fmt.Sprint("lasts", i), Until: noon.Add(24 * time.Hour)})
+		c.lasts[i].Add(1)
+	}
+}
+
+func (c *changing) addAndExpire() {
+	for round := range 30 {
+		until := noon.Add(time.Duration(round) * time.Minute)
+		for i := range c.passes {
+			c.passes[i].Add(1)
+			c.l.Add(Denial{Kind: FamilyKind, ID: fmt.Sprint("passes", i), Until: until})
+			c.passes[i].Add(1)
+		}
+		for i := range c.passes {
+			c.passes[i].Add(1)
+		}
+		c.l.Expire(until)
+		for i := range c.passes {
+			c.passes[i].Add(1)
+		}
+	}
+}
+
+func (c *changing) raise() {
+	for epoch := int64(1); epoch <= 300; epoch++ {
+		for i := range c.users {
+			c.users[i].begun.Store(epoch)
+			c.l.Add(Denial{Kind: UserKind, Scope: "p", ID: fmt.Sprint(i), Epoch: epoch, Until: noon.Add(24 * time.Hour)})
+			c.users[i].stands.Store(epoch)
+		}
+	}
+}
+
+func (c *changing) check(i int) error {
+	pass, user := i%len(c.passes), i%len(c.users)
+	for _, last := range []int{i % len(c.lasts), int(c.adding.Load())} {
+		if err := c.lasts[last].check(&c.l, fmt.Sprint("lasts", last)); err != nil {
+			return err
+		}
+	}
+	if err := c.passes[pass].check(&c.l, fmt.Sprint("passes", pass)); err != nil {
+		return err
+	}
+	if got := c.l.Denied(Bearer{Family: fmt.Sprint("never", i), Project: "q", Subject: fmt.Sprint(user)}); got != "" {
+		return fmt.Errorf("what was never added is denied as %q", got)
+	}
+	return c.users[user].check(&c.l, fmt.Sprint(user))
+}
+
+// What stood when the question began is found and what never stood is not, while the list grows, shrinks and is raised.
+func TestListAgainstWhatIsKnownWhileChanging(t *testing.T) {
+	c := new(changing)
+	done := make(chan struct{})
+	var readers, writers sync.WaitGroup
+	for seed := range uint64(2) {
+		readers.Go(func() {
+			for random := rand.New(rand.NewPCG(seed, 3)); ; {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				runtime.Gosched() // whoever was given the lock is not to wait for a processor
+				if err := c.check(random.IntN(len(c.lasts))); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writers.Go(c.addLasting)
+	writers.Go(c.addAndExpire)
+	writers.Go(c.raise)
+	writers.Wait()
+	close(done)
+	readers.Wait()
+	for i := range c.lasts {
+		if err := c.check(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := len(c.lasts) + len(c.users); c.l.Len() != want {
+		t.Errorf("%d denials, want %d", c.l.Len(), want)
 	}
 }
 
@@ -241,6 +628,61 @@ func changeUntil(done <-chan struct{}, l *DenyList) {
 	}
 }
 
+// randomIDs are ids of which nothing is in a cache because of another. Their text stands in one piece, so that reading one after the other
+// costs nothing worth measuring.
+func randomIDs(seed uint64) []string {
+	const length = 26
+	random := rand.New(rand.NewPCG(seed, 5))
+	var text strings.Builder
+	for range manyDenials {
+		fmt.Fprintf(&text, "%013x%013x", random.Uint64()>>12, random.Uint64()>>12)
+	}
+	ids := make([]string, manyDenials)
+	for i := range ids {
+		ids[i] = text.String()[i*length : (i+1)*length]
+	}
+	return ids
+}
+
+// Every question is for another id, so that the place where it would stand has to be fetched from afar.
+func BenchmarkDeniedAtRandom(b *testing.B) {
+	var l DenyList
+	present, absent := randomIDs(1), randomIDs(2)
+	for _, i := range rand.New(rand.NewPCG(3, 5)).Perm(manyDenials) { // not in the order of the questions
+		l.Add(Denial{Kind: FamilyKind, ID: strings.Clone(present[i]), Until: noon.Add(time.Hour)})
+	}
+	for _, c := range []struct {
+		name string
+		ids  []string
+		want Kind
+	}{{"hit", present, FamilyKind}, {"miss", absent, ""}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if l.Denied(Bearer{Family: c.ids[i%manyDenials]}) != c.want {
+					b.Fatal("wrong")
+				}
+			}
+		})
+	}
+}
+
+// A list that grows to its full length again and again.
+func BenchmarkAdd(b *testing.B) {
+	ids := randomIDs(4)
+	l := new(DenyList)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%manyDenials == 0 {
+			l = new(DenyList)
+		}
+		l.Add(Denial{Kind: FamilyKind, ID: ids[i%manyDenials], Until: noon.Add(time.Hour)})
+	}
+	if l.Len() == 0 {
+		b.Fatal("nothing was added")
+	}
+}
+
 func BenchmarkAddToFullList(b *testing.B) {
 	l := fullList()
 	for i := 0; b.Loop(); i++ {
@@ -252,5 +694,16 @@ func BenchmarkExpireFullList(b *testing.B) {
 	l := fullList()
 	for b.Loop() {
 		l.Expire(noon)
+	}
+}
+
+// What the list costs the garbage collector.
+func BenchmarkCollectBesideFullList(b *testing.B) {
+	l := fullList()
+	for b.Loop() {
+		runtime.GC()
+	}
+	if l.Len() != manyDenials+1 {
+		b.Fatal("the list has lost something")
 	}
 }
