@@ -8,8 +8,10 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -37,8 +39,9 @@ type Key struct {
 	private crypto.Signer    // nil for HMAC and for keys that only verify
 	secret  []byte           // HMAC only
 
-	verifier      jws.Verifier
+	verifier      jws.Verifier // nil for HMAC, like signer
 	signer        jws.Signer
+	macs          *sync.Pool // HMAC only: of hash.Hash, keyed with the secret
 	signatureSize int
 }
 
@@ -85,15 +88,17 @@ func newPrivateKey(id string, alg *algorithm, private crypto.Signer, created tim
 // prepare looks the algorithm's verifier and signer up once, so that neither
 // verifying nor signing does.
 func (k *Key) prepare() (*Key, error) {
-	verifier, err := jws.NewVerifier(k.alg.jwa)
-	if err != nil {
+	if k.secret != nil {
+		k.macs = &sync.Pool{New: func() any { return hmac.New(k.alg.hash.New, k.secret) }}
+		return k, nil
+	}
+	var err error
+	if k.verifier, err = jws.NewVerifier(k.alg.jwa); err != nil {
 		return nil, err
 	}
-	signer, err := jws.NewSigner(k.alg.jwa)
-	if err != nil {
+	if k.signer, err = jws.NewSigner(k.alg.jwa); err != nil {
 		return nil, err
 	}
-	k.verifier, k.signer = verifier, signer
 	return k, nil
 }
 
@@ -140,14 +145,16 @@ func (k *Key) Verify(signingInput, signature []byte) error {
 	if len(signature) != k.signatureSize {
 		return ErrBadSignature
 	}
-	var with any = k.public
-	if k.secret != nil {
-		with = k.secret
-	}
-	if strings.HasPrefix(k.alg.name, "PS") {
+	switch {
+	case k.secret != nil:
+		if !hmac.Equal(k.signHMAC(signingInput), signature) {
+			return ErrBadSignature
+		}
+		return nil
+	case strings.HasPrefix(k.alg.name, "PS"):
 		return k.verifyPSS(signingInput, signature)
 	}
-	if k.verifier.Verify(signingInput, signature, with) != nil {
+	if k.verifier.Verify(signingInput, signature, k.public) != nil {
 		return ErrBadSignature
 	}
 	return nil
@@ -174,12 +181,24 @@ func (k *Key) verifyPSS(signingInput, signature []byte) error {
 // only verifies.
 func (k *Key) Sign(signingInput []byte) ([]byte, error) {
 	if k.secret != nil {
-		return k.signer.Sign(signingInput, k.secret)
+		return k.signHMAC(signingInput), nil
 	}
 	if k.private == nil {
 		return nil, ErrCannotSign
 	}
 	return k.signer.Sign(signingInput, k.private)
+}
+
+// signHMAC keeps the HMAC for the next signature, and with it what the hash made
+// of the secret (FIPS 198-1 section 6). jwx keys a new one each time, which takes
+// as long as signing a whole token with it, and again as long to verify one.
+func (k *Key) signHMAC(signingInput []byte) []byte {
+	mac := k.macs.Get().(hash.Hash)
+	mac.Write(signingInput)
+	signature := mac.Sum(nil)
+	mac.Reset()
+	k.macs.Put(mac)
+	return signature
 }
 
 // Equal reports whether both keys have the same id, algorithm and key material,

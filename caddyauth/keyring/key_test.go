@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
@@ -12,8 +13,11 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
 var testInput = []byte("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9")
@@ -36,6 +40,47 @@ func TestEveryAlgorithmSignsAndVerifies(t *testing.T) {
 				t.Fatalf("%v: CanSign %v, Symmetric %v", k, k.CanSign(), k.Symmetric())
 			}
 		})
+	}
+}
+
+func TestHMACsAreThoseOfJWX(t *testing.T) {
+	for _, name := range []string{"HS256", "HS384", "HS512"} {
+		for _, size := range []int{64, 300} { // no longer than a block of the hash, and longer
+			secret := strings.Repeat("s", size)
+			k, err := ParseSecretText("k", secret, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() { signLikeJWX(t, k, []byte(secret)) })
+			}
+			all.Wait()
+		}
+	}
+}
+
+// signLikeJWX signs one input after the other, of every length, so that nothing of one may be left for the next.
+func signLikeJWX(t *testing.T, k *Key, secret []byte) {
+	signer, err := jws.NewSigner(k.alg.jwa)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for i := range 300 {
+		input := bytes.Repeat([]byte{'i'}, i*7%300)
+		want, _ := signer.Sign(input, secret)
+		if got, err := k.Sign(input); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%v, %d bytes: %x, want %x, %v", k, len(input), got, want, err)
+			return
+		}
+		if err := k.Verify(input, want); err != nil {
+			t.Errorf("%v, %d bytes: %v", k, len(input), err)
+		}
+		want[i%len(want)] ^= 1
+		if err := k.Verify(input, want); err != ErrBadSignature {
+			t.Errorf("%v, %d bytes, a changed signature: %v", k, len(input), err)
+		}
 	}
 }
 

@@ -59,9 +59,11 @@ func verbatim(s string) bool {
 	return true
 }
 
-// sortedNames returns the names of m in order.
-func sortedNames(m map[string]any) []string {
-	names := make([]string, 0, len(m))
+// few is room for the names of most objects, so that sorting them needs no memory of its own.
+type few [8]string
+
+// sortedNames appends the names of m to names, in order.
+func sortedNames(names []string, m map[string]any) []string {
 	for name := range m {
 		names = append(names, name)
 	}
@@ -125,8 +127,9 @@ func appendMap(dst []byte, m map[string]any, depth int) ([]byte, error) {
 		return dst, errTooDeep
 	}
 	dst = append(dst, '{')
+	var room few
 	var err error
-	for i, name := range sortedNames(m) {
+	for i, name := range sortedNames(room[:0], m) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/keyring"
@@ -38,40 +39,74 @@ func Mint(key *keyring.Key, typ string, c Claims) (string, error) {
 	if err := c.check(); err != nil {
 		return "", err
 	}
-	s := scratches.Get().(*scratch)
-	defer s.release()
-	if err := s.encode(key, typ, &c); err != nil {
+	d := drafts.Get().(*draft)
+	defer d.release()
+	if err := d.write(key, typ, &c); err != nil {
 		return "", err
 	}
-	signature, err := key.Sign(s.text)
+	signature, err := key.Sign(d.text)
 	if err != nil {
 		return "", err
 	}
-	s.text = append(s.text, '.')
-	s.text = base64.RawURLEncoding.AppendEncode(s.text, signature)
-	if len(s.text) > MaxSize {
-		return "", fmt.Errorf("the token would have %d bytes, more than %d", len(s.text), MaxSize)
+	d.text = append(d.text, '.')
+	d.text = base64.RawURLEncoding.AppendEncode(d.text, signature)
+	if len(d.text) > MaxSize {
+		return "", fmt.Errorf("the token would have %d bytes, more than %d", len(d.text), MaxSize)
 	}
-	return string(s.text), nil
+	return string(d.text), nil
 }
 
-// encode makes s.text the signing input: the first two segments with the dot between them.
-func (s *scratch) encode(key *keyring.Key, typ string, c *Claims) error {
-	header, err := appendHeader(s.plain[:0], key, typ)
+// draft is the memory of one minting, used again for the next. The pool drops idle ones, and with them their hold on a key.
+type draft struct {
+	payload []byte
+	text    []byte // the token
+
+	// text[:head] is the first segment of every token of this key and type. One is enough: few keys sign at a time.
+	key  *keyring.Key
+	typ  string
+	head int
+}
+
+var drafts = sync.Pool{New: func() any {
+	return &draft{payload: make([]byte, 0, 2048), text: make([]byte, 0, 2048)}
+}}
+
+// release gives d back, unless something unusually large went through it.
+func (d *draft) release() {
+	if cap(d.payload) <= 2*MaxSize && cap(d.text) <= 2*MaxSize {
+		drafts.Put(d)
+	}
+}
+
+// write makes d.text the signing input: the first two segments with the dot between them.
+func (d *draft) write(key *keyring.Key, typ string, c *Claims) error {
+	if err := d.writeHeader(key, typ); err != nil {
+		return err
+	}
+	payload, err := c.appendTo(d.payload[:0])
 	if err != nil {
 		return err
 	}
-	both, err := c.appendTo(header)
+	d.payload = payload
+	if len(payload) > MaxSize { // a hopeless one is not even signed
+		return fmt.Errorf("the claims have %d bytes, more than a token of %d holds", len(payload), MaxSize)
+	}
+	d.text = append(d.text[:d.head], '.')
+	d.text = base64.RawURLEncoding.AppendEncode(d.text, payload)
+	return nil
+}
+
+// writeHeader makes d.text[:d.head] the header of key and typ, which it is already after a token of the same two.
+func (d *draft) writeHeader(key *keyring.Key, typ string) error {
+	if d.key == key && d.typ == typ {
+		return nil
+	}
+	header, err := appendHeader(nil, key, typ)
 	if err != nil {
 		return err
 	}
-	s.plain = both
-	if len(both) > MaxSize {
-		return fmt.Errorf("the claims have %d bytes, more than a token of %d holds", len(both)-len(header), MaxSize)
-	}
-	s.text = base64.RawURLEncoding.AppendEncode(s.text[:0], both[:len(header)])
-	s.text = append(s.text, '.')
-	s.text = base64.RawURLEncoding.AppendEncode(s.text, both[len(header):])
+	d.text = base64.RawURLEncoding.AppendEncode(d.text[:0], header)
+	d.key, d.typ, d.head = key, typ, len(d.text)
 	return nil
 }
 
@@ -97,7 +132,7 @@ func (c *Claims) check() error {
 			return fmt.Errorf("scope %q is not a scope token of RFC 6749", s)
 		}
 	}
-	return c.checkNames()
+	return nil
 }
 
 func minted(t time.Time) bool { return t.Unix() >= 1 && t.Unix() <= maxDate }
@@ -112,9 +147,10 @@ func scopeToken(s string) bool {
 	return s != ""
 }
 
-func (c *Claims) checkNames() error {
+// checkExtra takes the names of Extra in order.
+func checkExtra(names []string) error {
 	odd := false
-	for name := range c.Extra {
+	for _, name := range names {
 		folded := name
 		if !plain(name) {
 			folded, odd = fold(name), true
@@ -122,24 +158,19 @@ func (c *Claims) checkNames() error {
 		if name == "" {
 			return errors.New("a claim has an empty name")
 		}
-		if fields[folded] || protocol[folded] {
+		if isField(folded) || isProtocol(folded) {
 			return fmt.Errorf("claim %q is reserved", name)
 		}
 	}
-	for name := range c.Protocol {
-		if !protocol[name] {
-			return fmt.Errorf("claim %q is none of a protocol", name)
-		}
-	}
 	if odd {
-		return c.checkExtraFolding()
+		return checkExtraFolding(names)
 	}
 	return nil
 }
 
-func (c *Claims) checkExtraFolding() error {
-	seen := make(map[string]string, len(c.Extra))
-	for _, name := range sortedNames(c.Extra) {
+func checkExtraFolding(names []string) error {
+	seen := make(map[string]string, len(names))
+	for _, name := range names {
 		folded := fold(name)
 		if other, ok := seen[folded]; ok {
 			return fmt.Errorf("claims %q and %q differ only by case", other, name)
@@ -150,81 +181,64 @@ func (c *Claims) checkExtraFolding() error {
 }
 
 func appendHeader(dst []byte, key *keyring.Key, typ string) ([]byte, error) {
-	o := object{text: append(dst, '{')}
-	o.string("alg", key.Algorithm())
-	o.string("kid", key.ID())
-	o.string("typ", typ)
+	o := object{text: dst}
+	o.string(`{"alg":`, key.Algorithm())
+	o.string(`,"kid":`, key.ID())
+	o.string(`,"typ":`, typ)
 	return o.end()
 }
 
-// appendTo writes the claims in a fixed order: those with a field as RFC 7519 lists them, then the rest by name.
+// appendTo writes the claims in a fixed order: those with a field as RFC 7519 lists them, then the rest by name. It refuses
+// names that may not stand where they do, because it has them in order; the fields are checked before.
 func (c *Claims) appendTo(dst []byte) ([]byte, error) {
-	o := object{text: append(dst, '{')}
-	o.string("iss", c.Issuer)
-	o.string("sub", c.Subject)
+	o := object{text: dst}
+	o.string(`{"iss":`, c.Issuer)
+	o.string(`,"sub":`, c.Subject)
 	if len(c.Audience) == 1 {
-		o.string("aud", c.Audience[0])
+		o.string(`,"aud":`, c.Audience[0])
 	} else {
 		o.value("aud", c.Audience)
 	}
-	o.integer("exp", c.Expiry.Unix())
-	o.integer("iat", c.IssuedAt.Unix())
-	o.string("jti", c.ID)
-	o.string("client_id", c.ClientID)
-	o.string("project", c.Project)
-	o.string("sid", c.Session)
+	o.integer(`,"exp":`, c.Expiry.Unix())
+	o.integer(`,"iat":`, c.IssuedAt.Unix())
+	o.string(`,"jti":`, c.ID)
+	o.string(`,"client_id":`, c.ClientID)
+	o.string(`,"project":`, c.Project)
+	o.string(`,"sid":`, c.Session)
 	o.scope(c.Scopes)
-	for _, name := range sortedNames(c.Protocol) {
-		o.value(name, c.Protocol[name])
-	}
-	for _, name := range sortedNames(c.Extra) {
-		o.value(name, c.Extra[name])
-	}
+	o.protocol(c.Protocol)
+	o.extra(c.Extra)
 	return o.end()
 }
 
-// object writes one JSON object and keeps its first error.
+// object writes one JSON object and keeps its first error. What its methods take as begin is a member up to its value, ready
+// to be copied; the brace stands before the first member, which is never left out.
 type object struct {
 	text []byte
 	err  error
 }
 
-func (o *object) name(name string) {
-	if o.text[len(o.text)-1] != '{' {
-		o.text = append(o.text, ',')
+// string writes a member, or nothing when s is empty.
+func (o *object) string(begin, s string) {
+	if s == "" {
+		return
 	}
-	o.quote("name", name)
-	o.text = append(o.text, ':')
-}
-
-func (o *object) quote(claim, s string) {
-	text, err := appendString(o.text, s)
-	if err != nil && o.err == nil {
-		o.err = fmt.Errorf("claim %s: %w", claim, err)
+	text, err := appendString(append(o.text, begin...), s)
+	if err != nil {
+		o.fail(fmt.Errorf("claim %s: %w", begin[len(`,"`):len(begin)-len(`":`)], err))
 	}
 	o.text = text
 }
 
-// string writes a member, or nothing when s is empty.
-func (o *object) string(name, s string) {
-	if s == "" {
-		return
-	}
-	o.name(name)
-	o.quote(name, s)
-}
-
-func (o *object) integer(name string, n int64) {
-	o.name(name)
-	o.text = strconv.AppendInt(o.text, n, 10)
+func (o *object) integer(begin string, n int64) {
+	o.text = strconv.AppendInt(append(o.text, begin...), n, 10)
 }
 
 func (o *object) scope(scopes []string) {
 	if len(scopes) == 0 {
 		return
 	}
-	o.name("scope")
-	o.text = append(o.text, '"')
+	o.text = append(o.text, `,"scope":"`...)
 	for i, s := range scopes {
 		if i > 0 {
 			o.text = append(o.text, ' ')
@@ -234,13 +248,48 @@ func (o *object) scope(scopes []string) {
 	o.text = append(o.text, '"')
 }
 
+// protocol writes Claims.Protocol.
+func (o *object) protocol(m map[string]any) {
+	var room few
+	for _, name := range sortedNames(room[:0], m) {
+		if !isProtocol(name) {
+			o.fail(fmt.Errorf("claim %q is none of a protocol", name))
+			return
+		}
+		o.value(name, m[name])
+	}
+}
+
+// extra writes Claims.Extra.
+func (o *object) extra(m map[string]any) {
+	var room few
+	names := sortedNames(room[:0], m)
+	if err := checkExtra(names); err != nil {
+		o.fail(err)
+		return
+	}
+	for _, name := range names {
+		o.value(name, m[name])
+	}
+}
+
+// value writes a member that is not the first.
 func (o *object) value(name string, v any) {
-	o.name(name)
-	text, err := appendValue(o.text, v, maxClaimsDepth-1)
-	if err != nil && o.err == nil {
-		o.err = fmt.Errorf("claim %q: %w", name, err)
+	text, err := appendString(append(o.text, ','), name)
+	if err != nil {
+		o.fail(fmt.Errorf("claim name: %w", err))
+	}
+	text, err = appendValue(append(text, ':'), v, maxClaimsDepth-1)
+	if err != nil {
+		o.fail(fmt.Errorf("claim %q: %w", name, err))
 	}
 	o.text = text
+}
+
+func (o *object) fail(err error) {
+	if o.err == nil {
+		o.err = err
+	}
 }
 
 func (o *object) end() ([]byte, error) {

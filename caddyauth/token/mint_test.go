@@ -1,12 +1,22 @@
 package token
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"hash"
+	"maps"
 	"math"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/keyring"
 )
 
 func fullClaims() Claims {
@@ -148,6 +158,108 @@ func TestDeepestMintedClaimVerifies(t *testing.T) {
 	}
 }
 
+// TestMintedBytesAreThoseOfAPlainWriter: whatever was minted or refused before, by whichever key and type.
+func TestMintedBytesAreThoseOfAPlainWriter(t *testing.T) {
+	keys := []*keyring.Key{
+		newMaterial(t, "k", "HS256").key, newMaterial(t, "k", "HS512").key, newMaterial(t, "a \"key\"\u00e9", "HS256").key,
+		newMaterial(t, "k", "RS256").key, newMaterial(t, "k", "EdDSA").key,
+	}
+	claims := []Claims{fullClaims(), fullClaims(), fullClaims()}
+	claims[1].ClientID, claims[1].Scopes, claims[1].Extra = "a\"b\u00e9", nil, nil
+	claims[2].Audience, claims[2].Protocol = []string{"web", "api"}, map[string]any{"epoch": 7, "nonce": "n"}
+	for i := range 12 { // more names than are sorted without memory of their own
+		claims[2].Extra[string(rune('z'-i))] = i
+	}
+	type minting struct {
+		key  *keyring.Key
+		typ  string
+		c    Claims
+		want string
+	}
+	var mintings []minting
+	for _, typ := range []string{"at+jwt", "JWT", ""} {
+		for _, key := range keys {
+			for _, c := range claims {
+				mintings = append(mintings, minting{key, typ, c, plainToken(t, key, typ, c)})
+			}
+		}
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for _, m := range mintings {
+				if raw, err := Mint(m.key, m.typ, m.c); err != nil || raw != m.want {
+					t.Errorf("%v, %q: %v\n%s, want\n%s", m.key, m.typ, err, raw, m.want)
+					return
+				}
+				for range 2 {
+					if _, err := Mint(m.key, "\xff", m.c); err == nil {
+						t.Error("a type of invalid UTF-8 is minted")
+						return
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// plainToken is a token by other means: encoding/json, and a new HMAC for each.
+func plainToken(t *testing.T, key *keyring.Key, typ string, c Claims) string {
+	header := []any{"alg", key.Algorithm(), "kid", key.ID()}
+	if typ != "" {
+		header = append(header, "typ", typ)
+	}
+	var audience any = c.Audience
+	if len(c.Audience) == 1 {
+		audience = c.Audience[0]
+	}
+	payload := []any{
+		"iss", c.Issuer, "sub", c.Subject, "aud", audience, "exp", c.Expiry.Unix(), "iat", c.IssuedAt.Unix(), "jti", c.ID,
+		"client_id", c.ClientID, "project", c.Project, "sid", c.Session,
+	}
+	if len(c.Scopes) > 0 {
+		payload = append(payload, "scope", strings.Join(c.Scopes, " "))
+	}
+	for _, further := range []map[string]any{c.Protocol, c.Extra} {
+		for _, name := range slices.Sorted(maps.Keys(further)) {
+			payload = append(payload, name, further[name])
+		}
+	}
+	input := segment(plainObject(t, header)) + "." + segment(plainObject(t, payload))
+	return input + "." + segment(string(plainSignature(t, key, []byte(input))))
+}
+
+func plainSignature(t *testing.T, key *keyring.Key, input []byte) []byte {
+	newHash := map[string]func() hash.Hash{"HS256": sha256.New, "HS512": sha512.New}[key.Algorithm()]
+	if newHash == nil {
+		signature, err := key.Sign(input)
+		if err != nil {
+			t.Error(err)
+		}
+		return signature
+	}
+	mac := hmac.New(newHash, []byte(secret))
+	mac.Write(input)
+	return mac.Sum(nil)
+}
+
+// plainObject writes names and values in turn, as encoding/json does with nothing escaped for HTML.
+func plainObject(t *testing.T, namesAndValues []any) string {
+	var text strings.Builder
+	for i, v := range namesAndValues {
+		var one bytes.Buffer
+		e := json.NewEncoder(&one)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(v); err != nil {
+			t.Error(err)
+		}
+		text.WriteByte("{:,"[min(i, 2-i%2)])
+		text.WriteString(strings.TrimSuffix(one.String(), "\n"))
+	}
+	return text.String() + "}"
+}
+
 func TestMintNeedsAKeyThatSigns(t *testing.T) {
 	m := newMaterial(t, "k", "ES256")
 	if _, err := Mint(publicOf(t, m), "at+jwt", fullClaims()); err == nil {
@@ -156,7 +268,11 @@ func TestMintNeedsAKeyThatSigns(t *testing.T) {
 }
 
 func TestReserved(t *testing.T) {
-	for _, name := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "project", "sid", "scope", "scp", "Sub", "AUD", "\u017fub", "nonce", "cnf", "act", "Epoch"} {
+	for _, name := range []string{
+		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "project", "sid", "scope", "scp", "Sub", "AUD", "\u017fub",
+		"auth_time", "nonce", "acr", "amr", "azp", "at_hash", "c_hash", "s_hash", "_claim_names", "_claim_sources", "act", "may_act", "cnf",
+		"htm", "htu", "ath", "events", "toe", "txn", "sub_id", "authorization_details", "token_use", "epoch", "Epoch",
+	} {
 		if !Reserved(name) {
 			t.Errorf("%q is not reserved", name)
 		}

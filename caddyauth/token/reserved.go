@@ -5,33 +5,41 @@ import (
 	"unicode"
 )
 
-// fields are the claims that Mint writes from the fields of Claims.
-var fields = map[string]bool{
-	"iss": true, "sub": true, "aud": true, "exp": true, "nbf": true, "iat": true, "jti": true, // RFC 7519, section 4.1
-	"client_id": true, "scope": true, // RFC 8693, sections 4.2 and 4.3
-	"scp":     true, // what some call scope
-	"project": true,
-	"sid":     true, // OpenID Connect Front-Channel Logout, section 3
+// isField reports whether Mint writes the claim from a field of Claims.
+func isField(name string) bool {
+	switch name {
+	case "iss", "sub", "aud", "exp", "nbf", "iat", "jti", // RFC 7519, section 4.1
+		"client_id", "scope", // RFC 8693, sections 4.2 and 4.3
+		"scp", // what some call scope
+		"project",
+		"sid": // OpenID Connect Front-Channel Logout, section 3
+		return true
+	}
+	return false
 }
 
-// protocol are the claims to which a protocol gives a meaning that no configured value may claim.
-var protocol = map[string]bool{
-	"auth_time": true, "nonce": true, "acr": true, "amr": true, "azp": true, // OpenID Connect Core, section 2
-	"at_hash": true, "c_hash": true, "s_hash": true,
-	"_claim_names": true, "_claim_sources": true, // OpenID Connect Core, section 5.6.2
-	"act": true, "may_act": true, // RFC 8693, section 4
-	"cnf": true, "htm": true, "htu": true, "ath": true, // RFC 7800, RFC 9449
-	"events": true, "toe": true, "txn": true, "sub_id": true, // RFC 8417, RFC 9493
-	"authorization_details": true, // RFC 9396
-	"token_use":             true,
-	"epoch":                 true,
+// isProtocol reports whether a protocol gives the claim a meaning that no configured value may claim.
+func isProtocol(name string) bool {
+	switch name {
+	case "auth_time", "nonce", "acr", "amr", "azp", // OpenID Connect Core, section 2
+		"at_hash", "c_hash", "s_hash",
+		"_claim_names", "_claim_sources", // OpenID Connect Core, section 5.6.2
+		"act", "may_act", // RFC 8693, section 4
+		"cnf", "htm", "htu", "ath", // RFC 7800, RFC 9449
+		"events", "toe", "txn", "sub_id", // RFC 8417, RFC 9493
+		"authorization_details", // RFC 9396
+		"token_use",
+		"epoch":
+		return true
+	}
+	return false
 }
 
 // Reserved reports whether a claim of this name, in any case, has a meaning of its own, so that the configured claims
 // of a user or client may not carry it.
 func Reserved(name string) bool {
 	folded := fold(name)
-	return fields[folded] || protocol[folded]
+	return isField(folded) || isProtocol(folded)
 }
 
 // plain reports whether a name can differ by case only from names that are not plain.
