@@ -570,6 +570,9 @@ heap() { curl -fsS "http://$(admin_of "$2")/metrics" | awk '/^go_memstats_heap_a
 
 part_memory() {
 	local round kind idle before turns=$((rounds < 3 ? rounds : 3)) base=11
+	local length=700 # as in the target
+	mint ES256 1 "$work/memory.one"
+	mint ES256 "$many" "$work/memory.many"
 	: >"$work/memory"
 	for ((round = 1; round <= turns; round++)); do
 		for kind in one many; do
@@ -577,7 +580,7 @@ part_memory() {
 			start_caddy "memory-$kind" "$base"
 			idle=$(resident "memory-$kind" "$base")
 			before=$(heap "memory-$kind" "$base")
-			"${load_core[@]}" "$work/load" -c "$connections" -d 60s -n "$many" -tokens "$work/ES256.$kind" -url "http://$(gate_of "$base")/" >"$work/load.out"
+			"${load_core[@]}" "$work/load" -c "$connections" -d 60s -n "$many" -tokens "$work/memory.$kind" -url "http://$(gate_of "$base")/" >"$work/load.out"
 			[[ $(awk '{ print $2 }' "$work/load.out") == "$many" ]] || die "memory: $(cat "$work/load.out")"
 			echo "$round $kind $idle $(resident "memory-$kind" "$base") $before $(heap "memory-$kind" "$base")" |
 				awk '{ print $0, $4 - $3, $6 - $5 }' >>"$work/memory"
@@ -595,6 +598,7 @@ part_memory() {
 				"$(column "$work/memory" $kind 5 | median)" "$(column "$work/memory" $kind 6 | median)" "$(column "$work/memory" $kind 8 | median)"
 		done
 		echo
+		judge 5 "MiB of live heap over the idle gateway after $many tokens" "$(column "$work/memory" many 8 | median)" most 15
 		judge 5 "MiB of RSS over the idle gateway after $many tokens" "$(column "$work/memory" many 7 | median)" most 15
 	} | fragment 5 memory
 }
@@ -666,15 +670,15 @@ part_go() {
 		echo
 		echo '| arm | ns | allocations | ns over the floor | allocations over the floor |'
 		echo '| --- | --- | --- | --- | --- |'
-		for name in floor hot 10000; do
+		for name in hot/floor hot/gate 10000/floor 10000/gate; do
 			name=JWTAuthBesideDenials/$name
 			printf '| %s | %.0f | %.0f | %.0f | %.0f |\n' "${name#*/}" "$(ns "$work/go.gate" "$name")" "$(allocations "$work/go.gate" "$name")" \
-				"$(over ns "$name")" "$(over allocations "$name")"
+				"$(over ns "${name%/*}" "${name##*/}")" "$(over allocations "${name%/*}" "${name##*/}")"
 		done
 		echo
 		for name in hot 10000; do
-			judge 1 "ns of the gate over a pass-through handler, $name" "$(over ns "JWTAuthBesideDenials/$name")" most 1000
-			judge 1 "allocations over a pass-through handler, $name" "$(over allocations "JWTAuthBesideDenials/$name")" most 2
+			judge 1 "ns of the gate over a pass-through handler, $name" "$(over ns "JWTAuthBesideDenials/$name" gate)" most 1000
+			judge 1 "allocations over a pass-through handler, $name" "$(over allocations "JWTAuthBesideDenials/$name" gate)" most 2
 		done
 	} | fragment 1 go
 	{
@@ -712,9 +716,9 @@ part_go() {
 	} | fragment 4 go
 }
 
-# over ns|allocations NAME is what the gate adds to the floor.
+# over ns|allocations NAME ARM is what an arm adds to its floor, which passes the same requests on.
 over() {
-	awk -v n="$2" -v c="$([[ $1 == ns ]] && echo 3 || echo 4)" '$2 == n { x[$1] = $c } $2 == "JWTAuthBesideDenials/floor" { y[$1] = $c }
+	awk -v n="$2/$3" -v floor="$2/floor" -v c="$([[ $1 == ns ]] && echo 3 || echo 4)" '$2 == n { x[$1] = $c } $2 == floor { y[$1] = $c }
 		END { for (r in x) print x[r] - y[r] }' "$work/go.gate" | median
 }
 

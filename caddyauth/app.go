@@ -58,6 +58,8 @@ type App struct {
 	login     *login.Server
 	opaque    *oauth.Opaque
 	foreign   []*oauth.Foreign
+	verifier  *token.Verifier
+	cache     *token.Cache // in front of verifier; nil when it is off
 	renewals  renewals
 	paces     paces
 	staleness time.Duration // revocation_staleness
@@ -183,16 +185,16 @@ func (a *App) provisionTrust(r resolver) error {
 		}
 		issuers = append(issuers, issuer)
 	}
-	verifier, err := token.NewVerifier(issuers)
-	if err != nil {
+	var err error
+	if a.verifier, err = token.NewVerifier(issuers); err != nil {
 		return err
 	}
-	return a.remember(verifier)
+	return a.remember()
 }
 
 // remember puts the cache in front of the verifier, unless it is off.
-func (a *App) remember(verifier *token.Verifier) error {
-	a.readBy(verifier.Verify)
+func (a *App) remember() error {
+	a.readBy(a.verifier.Verify)
 	size := defaultTokenCache
 	if a.TokenCache != nil {
 		size = *a.TokenCache
@@ -200,10 +202,11 @@ func (a *App) remember(verifier *token.Verifier) error {
 	if size == 0 {
 		return nil
 	}
-	cache, err := token.NewCache(verifier, size)
+	cache, err := token.NewCache(a.verifier, size)
 	if err != nil {
 		return err
 	}
+	a.cache = cache
 	a.release = append(a.release, func() error { cache.Close(); return nil })
 	a.readBy(cache.Verify)
 	return nil
@@ -372,12 +375,17 @@ func (a *App) ownMaxLifetime() time.Duration {
 	return durationSetting{"max_lifetime", &a.MaxLifetime, maxLifetime, minLifetime, maxLifetime}.effective()
 }
 
-// sweep deletes what is over from the store, in small batches, until the configuration ends.
+// sweep forgets tokens that have expired, and deletes what is over from the store in small batches, until the configuration ends.
 func (a *App) sweep() {
-	ticker := time.NewTicker(10 * time.Minute)
+	ticker, minute := time.NewTicker(10*time.Minute), time.NewTicker(time.Minute)
 	defer ticker.Stop()
+	defer minute.Stop()
 	for {
 		select {
+		case now := <-minute.C:
+			if a.cache != nil {
+				a.cache.Expire(now)
+			}
 		case <-ticker.C:
 			if err := a.deleteOver(); err != nil && a.ctx.Err() == nil {
 				a.logger.Warn("deleting what is over", zap.Error(err))

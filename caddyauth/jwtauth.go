@@ -192,6 +192,10 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 		if err := a.owned.Own(m.Header); err != nil {
 			return nil, err
 		}
+		a.verifier.Keep(m.Claim)
+	}
+	for _, rule := range g.Rules {
+		a.verifier.Keep(rule.Claim)
 	}
 	return g, nil
 }
@@ -316,7 +320,8 @@ const passageVar = "caddyauth.passage"
 
 // ServeHTTP lets the request pass, or answers it.
 func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	prior, _ := caddyhttp.GetVar(r.Context(), passageVar).(*gate.Passage)
+	vars := varsOf(r)
+	prior, _ := vars[passageVar].(*gate.Passage)
 	if j.app.browsers {
 		guarded := guardResponse(w)
 		defer guarded.finish(w)
@@ -325,18 +330,24 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if j.gate == nil {
 		return j.strip(w, r, prior, next)
 	}
-	bearer := len(r.Header["Authorization"]) > 0
-	passage, err := j.admit(w, r, prior)
+	asksForPage := j.loginPage != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
+	passage, err := j.admit(w, r, vars, prior)
 	if err != nil {
 		j.refused(r, passage, err)
 		if !j.reports() {
-			return j.answer(w, r, err, j.loginPage != "" && !bearer)
+			return j.answer(w, r, err, asksForPage)
 		}
 		return next.ServeHTTP(w, r)
 	}
 	j.count.admitted.Inc()
-	j.carry(w, r, passage)
+	j.carry(w, r, vars, passage)
 	return j.pass(w, r, passage, next)
+}
+
+// varsOf returns the variables that Caddy keeps with a request; nil where there are none.
+func varsOf(r *http.Request) map[string]any {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	return vars
 }
 
 // strip removes what a client may have forged, and the session cookie, and asks for nothing.
@@ -351,8 +362,8 @@ func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Pass
 }
 
 // admit asks the gate. One that only reports leaves a request as it came, and so a session that was hidden hidden.
-func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, prior *gate.Passage) (*gate.Passage, error) {
-	hidden := prior == nil && bringBackSession(r)
+func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]any, prior *gate.Passage) (*gate.Passage, error) {
+	hidden := prior == nil && bringBackSession(r, vars)
 	if j.renews && prior == nil {
 		if err := j.renewSession(w.(*response), r); err != nil {
 			return nil, err
@@ -388,8 +399,8 @@ func (j *JWTAuth) hideSession(r *http.Request) {
 }
 
 // bringBackSession undoes hideSession for a gate, which conceals the cookie again.
-func bringBackSession(r *http.Request) bool {
-	hidden, ok := caddyhttp.GetVar(r.Context(), hiddenVar).(*hiddenCookies)
+func bringBackSession(r *http.Request, vars map[string]any) bool {
+	hidden, ok := vars[hiddenVar].(*hiddenCookies)
 	if ok {
 		r.Header["Cookie"] = hidden.lines
 	}
@@ -397,11 +408,13 @@ func bringBackSession(r *http.Request) bool {
 }
 
 // carry leaves the passage for later gates, and the user for placeholders and access logs.
-func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, passage *gate.Passage) {
+func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, vars map[string]any, passage *gate.Passage) {
 	if passage == nil {
 		return
 	}
-	caddyhttp.SetVar(r.Context(), passageVar, passage)
+	if vars != nil {
+		vars[passageVar] = passage
+	}
 	if passage.Stale {
 		j.app.clearStale(guardResponse(w))
 	}
@@ -410,11 +423,11 @@ func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, passage *gate.Pa
 		repl.Map(noUser)
 		return
 	}
-	repl.Map(passage.Token.Memo(userKey, userPlaceholders).(caddy.ReplacerFunc))
+	repl.Map(passage.Token.Memo(&userKey, userPlaceholders).(caddy.ReplacerFunc))
 }
 
 // userKey is what a token remembers its placeholders under.
-var userKey = new(int)
+var userKey token.MemoKey
 
 // noUser leaves the user's placeholders empty: an unknown placeholder would reach the application as it is written.
 func noUser(key string) (any, bool) { return "", strings.HasPrefix(key, userPrefix) }

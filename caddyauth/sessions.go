@@ -123,10 +123,16 @@ func (a *App) revoked(t *token.Token, now time.Time) error {
 	return a.denied(t)
 }
 
+// denied asks the deny list, unless nothing was added to it since it was asked about this very token.
 func (a *App) denied(t *token.Token) error {
+	version := a.store.denied.Version() // before the list is asked: what is added meanwhile is asked about next time
+	if t.Stamp().Load() == version {
+		return nil
+	}
 	if kind := a.store.denied.Denied(bearerOf(t)); kind != "" {
 		return &token.Refusal{Reason: token.Revoked, Detail: "revoked with its " + string(kind)}
 	}
+	t.Stamp().Store(version)
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
-	"slices"
 	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/token"
@@ -52,7 +51,11 @@ var Presets = map[string][]Mapping{
 // newPassage works out the headers of a token's claims. A claim that is absent, or that cannot be written into one header line
 // unchanged, leaves none.
 func (g *Gate) newPassage(t *token.Token, via Source) *Passage {
-	p := &Passage{Token: t, Via: via, asserted: g.names, values: make([]string, len(g.names))}
+	p := &Passage{Token: t, Via: via, asserted: g.names}
+	if p.values = p.few[:0]; len(g.names) > len(p.few) {
+		p.values = make([]string, 0, len(g.names))
+	}
+	p.values = p.values[:len(g.names)]
 	for i, name := range g.claims {
 		claim, _ := t.Claim(name)
 		p.values[i], _ = HeaderValue(claim)
@@ -62,7 +65,8 @@ func (g *Gate) newPassage(t *token.Token, via Source) *Passage {
 
 // assert sets the headers. Each request gets lines of its own: later handlers may change them in place.
 func (g *Gate) assert(r *http.Request, p *Passage) {
-	lines := slices.Clone(p.values)
+	lines := make([]string, len(p.values))
+	copy(lines, p.values)
 	for i, value := range lines {
 		if value != "" {
 			r.Header[g.names[i]] = lines[i : i+1 : i+1]

@@ -60,12 +60,19 @@ type Gate struct {
 	names      []string // canonical header names of Forward, each once, the last mapping to a name wins
 	claims     []string // the claims that go with names
 	cookies    []string // the cookies that never reach the application
+	accepts    []accepted
 	passages   []sourced
 }
 
-// sourced is the key under which a token remembers its passage through this gate when it came from one source.
+// accepted is an issuer with the words that its tokens may use here.
+type accepted struct {
+	issuer string
+	words  []string
+}
+
+// sourced is where a token remembers its passage through this gate when it came from one source.
 type sourced struct {
-	gate   *Gate
+	key    token.MemoKey
 	source Source
 }
 
@@ -90,7 +97,13 @@ func (g *Gate) Prepare() error {
 		if s.Kind == Cookie && !slices.Contains(g.cookies, s.Name) {
 			g.cookies = append(g.cookies, s.Name)
 		}
-		g.passages = append(g.passages, sourced{g, s})
+		g.passages = append(g.passages, sourced{source: s})
+	}
+	for issuer, words := range g.Issuers {
+		if words == nil {
+			words = g.Audiences
+		}
+		g.accepts = append(g.accepts, accepted{issuer, words})
 	}
 	for _, o := range g.Origins {
 		if err := g.sameOrigin.AddTrustedOrigin(o); err != nil {
@@ -121,8 +134,9 @@ type Passage struct {
 	// Stale says that an expired cookie was ignored in optional mode and should be cleared at the client.
 	Stale bool
 
-	asserted []string // canonical names of the headers set so far
-	values   []string // what the last gate sets under its names; empty where the claim is absent
+	asserted []string  // canonical names of the headers set so far
+	values   []string  // what the last gate sets under its names; empty where the claim is absent
+	few      [4]string // where values stand when there are no more
 }
 
 // Admit decides whether r may pass. On admission r carries the headers of the verified claims and no
@@ -166,7 +180,7 @@ func (g *Gate) passage(t *token.Token, via Source) *Passage {
 	}
 	for i := range g.passages {
 		if g.passages[i].source == via {
-			return t.Memo(&g.passages[i], func(t *token.Token) any { return g.newPassage(t, via) }).(*Passage)
+			return t.Memo(&g.passages[i].key, func(t *token.Token) any { return g.newPassage(t, via) }).(*Passage)
 		}
 	}
 	return g.newPassage(t, via)
@@ -218,8 +232,8 @@ func (g *Gate) verified(ctx context.Context, raw string, prior *Passage) (*token
 
 // checkToken holds everything that may change between two uses of the same token, and what differs between gates.
 func (g *Gate) checkToken(t *token.Token, now time.Time) error {
-	words, known := g.Issuers[t.Issuer]
-	if !known {
+	from := slices.IndexFunc(g.accepts, func(a accepted) bool { return a.issuer == t.Issuer })
+	if from < 0 {
 		return refuse(token.UnknownIssuer, "this gate does not accept tokens of that issuer")
 	}
 	if err := t.CheckTime(now, g.Leeway); err != nil {
@@ -230,10 +244,7 @@ func (g *Gate) checkToken(t *token.Token, now time.Time) error {
 			return err
 		}
 	}
-	if words == nil {
-		words = g.Audiences
-	}
-	if !t.HasAudience(words...) {
+	if words := g.accepts[from].words; !t.HasAudience(words...) {
 		return refuse(token.WrongAudience, "the token is not for "+strings.Join(words, ", "))
 	}
 	if g.Resource != "" && !namesResource(t, g.Resource) {

@@ -84,12 +84,16 @@ func foldByte(c byte) byte {
 // Strip removes the owned headers from the request: fields, mentions in Connection, and trailers, also those that come
 // after the body. Headers that an earlier gate asserted on this request (prior) stay.
 func (o *Owned) Strip(r *http.Request, prior *Passage) {
+	connection := false
 	for name := range r.Header {
 		if o.owns(name) && !prior.keeps(name) {
 			delete(r.Header, name)
 		}
+		connection = connection || name == "Connection"
 	}
-	o.stripConnection(r.Header)
+	if connection {
+		o.stripConnection(r.Header)
+	}
 	if r.Body != nil && r.Body != http.NoBody && (r.ContentLength < 0 || r.ProtoMajor > 1 || len(r.Trailer) > 0) {
 		o.stripTrailers(r)
 	}

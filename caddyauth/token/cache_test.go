@@ -184,6 +184,46 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
+func TestTokensOfOneHashAreNotTakenForEachOther(t *testing.T) {
+	c, v, s := newCached(t, "ES256", 100)
+	c.hash = func(string) uint64 { return 1 }
+	key := s.ring.Load().Active()
+	var group sync.WaitGroup
+	for g := range 8 {
+		raw, forged := mintFor(t, key, strconv.Itoa(g)), mintFor(t, key, "x")+"A"
+		group.Go(func() {
+			for range 50 {
+				if got, err := c.Verify(t.Context(), raw); err != nil || got.ID != strconv.Itoa(g) {
+					t.Errorf("token %d: %+v, %v", g, got, err)
+				}
+				_, err := c.Verify(t.Context(), forged)
+				_, fresh := v.Verify(t.Context(), forged)
+				if err == nil || err.Error() != fresh.Error() {
+					t.Errorf("a forged token: %v, want %v", err, fresh)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestExpireForgetsWhatNoGateLetsPass(t *testing.T) {
+	c, _, s := newCached(t, "ES256", 100)
+	raw := mintFor(t, s.ring.Load().Active(), "1")
+	tok, err := c.Verify(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Expire(tok.Expiry.Add(maxLeeway))
+	if again, err := c.Verify(t.Context(), raw); err != nil || again != tok {
+		t.Errorf("forgotten while a gate may let it pass: %p and %p, %v", tok, again, err)
+	}
+	c.Expire(tok.Expiry.Add(maxLeeway + time.Second))
+	if n := c.Len(); n != 0 {
+		t.Errorf("%d entries, all of which have expired", n)
+	}
+}
+
 // TestCachedAndFreshVerificationAgree hammers one cache from 64 goroutines while keys come and go, and holds every answer against a fresh
 // verification: with the ring unchanged around both, they must say the same.
 func TestCachedAndFreshVerificationAgree(t *testing.T) {

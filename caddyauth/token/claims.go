@@ -1,11 +1,9 @@
 package token
 
 import (
-	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/caddyauth/gateway/caddyauth/keyring"
+	"unique"
 )
 
 // claim says which of the claims with a field of their own a member is.
@@ -24,7 +22,19 @@ const (
 	claimProject
 	claimSession
 	claimScope
+	claimForeignScope
+	claimEpoch
 )
+
+// announced are the names of the claims that tokens keep beside them. Nil means all.
+type announced map[string]bool
+
+func (a announced) has(name string) bool { return a == nil || a[name] }
+
+// builds says which nested values are built: those that stay, and the lists that have a field.
+func (a announced) builds(name []byte) bool {
+	return a == nil || a[string(name)] || string(name) == "aud" || string(name) == "scp"
+}
 
 func claimOf(name []byte, own bool) claim {
 	switch string(name) {
@@ -52,17 +62,25 @@ func claimOf(name []byte, own bool) claim {
 		if own { // a foreign issuer does not know our projects
 			return claimProject
 		}
+	case "epoch":
+		if own {
+			return claimEpoch
+		}
+	case "scp":
+		if !own {
+			return claimForeignScope
+		}
 	}
 	return claimOther
 }
 
 // scanClaims makes s.members those of the payload. Only the form of the JSON is checked here, so that it may be done
 // before the signature is verified.
-func (s *scratch) scanClaims(payload []byte) error {
+func (s *scratch) scanClaims(payload []byte, kept announced) error {
 	if s.claims {
 		return nil
 	}
-	if err := s.scan(payload, maxClaimsDepth, true); err != nil {
+	if err := s.scan(payload, maxClaimsDepth, kept.builds); err != nil {
 		return refuse(Malformed, "claims: "+err.Error())
 	}
 	if err := checkFolding(s.members, Reserved); err != nil {
@@ -73,8 +91,8 @@ func (s *scratch) scanClaims(payload []byte) error {
 }
 
 // issuer returns `iss` of the payload.
-func (s *scratch) issuer(payload []byte) ([]byte, error) {
-	if err := s.scanClaims(payload); err != nil {
+func (s *scratch) issuer(payload []byte, kept announced) ([]byte, error) {
+	if err := s.scanClaims(payload, kept); err != nil {
 		return nil, err
 	}
 	for i := range s.members {
@@ -90,45 +108,56 @@ func (s *scratch) issuer(payload []byte) ([]byte, error) {
 	return nil, refuse(Malformed, "claim iss is missing")
 }
 
-// newToken builds the token of the scanned claims. All text of it that is no nested value is one allocation.
-func (s *scratch) newToken(raw string, iss *issuer, key *keyring.Key, typ string) (*Token, error) {
+// newToken makes t the token of the scanned claims. All text of it that is no nested value is one allocation: raw, and what the claims
+// say behind it.
+func (s *scratch) newToken(t *Token, raw string) error {
 	var text strings.Builder
-	size, others := s.measure(iss.own)
-	text.Grow(size)
-	t := &Token{
-		Issuer: iss.name, KeyID: key.ID(), Algorithm: key.Algorithm(), Type: typ, Key: key,
-		raw: raw, issuer: iss,
-	}
+	size, others := s.measure(t.issuer)
+	text.Grow(len(raw) + size)
+	text.WriteString(raw)
+	t.raw = text.String()
 	if others > 0 {
-		t.others = make([]other, 0, others)
+		t.kept = make([]other, 0, others)
 	}
+	var foreignScope *member
 	for i := range s.members {
-		if err := t.take(&s.members[i], &text); err != nil {
-			return nil, err
+		m := &s.members[i]
+		if err := t.take(m, &text); err != nil {
+			return err
+		}
+		if m.claim == claimForeignScope {
+			foreignScope = m
 		}
 	}
-	if err := t.complete(); err != nil {
-		return nil, err
+	if foreignScope != nil && t.Scopes == nil {
+		return t.completeScope(foreignScope, &text)
 	}
-	return t, nil
+	return t.complete()
 }
 
 // measure marks each member with its claim, and returns how many bytes of text they need and how many have no field.
-func (s *scratch) measure(own bool) (size, others int) {
+func (s *scratch) measure(iss *issuer) (size, others int) {
 	for i := range s.members {
 		m := &s.members[i]
-		switch m.claim = claimOf(m.name, own); m.claim {
-		case claimIssuer, claimExpiry, claimNotBefore, claimIssuedAt:
-			continue
-		case claimOther:
+		m.claim = claimOf(m.name, iss.own)
+		m.keep = m.claim.fieldless() && iss.kept.has(string(m.name))
+		if m.keep {
 			others++
 			size += len(m.name)
 		}
-		if m.kind == '"' || m.kind == '0' {
+		if (m.keep || m.claim.ownText()) && (m.kind == '"' || m.kind == '0') {
 			size += len(m.value)
 		}
 	}
 	return size, others
+}
+
+// fieldless says that Claim finds it nowhere but in the text, unless it is kept.
+func (c claim) fieldless() bool { return c == claimOther || c == claimForeignScope || c == claimEpoch }
+
+// ownText says that each token has a text of its own for it, where it is one.
+func (c claim) ownText() bool {
+	return c == claimSubject || c == claimID || c == claimSession || c == claimScope || c == claimForeignScope
 }
 
 func (t *Token) take(m *member, text *strings.Builder) (err error) {
@@ -136,7 +165,7 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 	case claimSubject:
 		t.Subject, err = takeString(m, text)
 	case claimAudience:
-		t.Audience, err = takeAudience(m, text)
+		err = t.takeAudience(m)
 	case claimExpiry:
 		t.Expiry, err = takeDate(m)
 	case claimNotBefore:
@@ -146,33 +175,23 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 	case claimID:
 		t.ID, err = takeString(m, text)
 	case claimClient:
-		t.ClientID, err = takeString(m, text)
+		t.ClientID, err = takeShared(m)
 	case claimProject:
-		t.Project, err = takeString(m, text)
+		t.Project, err = takeShared(m)
 	case claimSession:
 		t.Session, err = takeString(m, text)
 	case claimScope:
 		t.Scopes, err = takeScope(m, text)
-	case claimOther:
-		t.others = append(t.others, other{name: keep(text, m.name), value: takeOther(m, text)})
+	case claimEpoch:
+		t.Epoch, err = takeEpoch(m)
+	}
+	if m.keep {
+		t.kept = append(t.kept, other{name: keep(text, m.name), value: takeOther(m, text)})
 	}
 	return err
 }
 
-// readEpoch reads the claim that our own tokens carry for revocation.
-func (t *Token) readEpoch() (err error) {
-	value, ok := t.other("epoch")
-	if !ok {
-		return nil
-	}
-	digits, _ := value.(Number)
-	if t.Epoch, err = strconv.ParseInt(string(digits), 10, 64); err != nil {
-		return refuse(Malformed, "claim epoch is not an integer")
-	}
-	return nil
-}
-
-// complete refuses what lacks a claim, and reads `scp`, which some issuers write instead of `scope`.
+// complete refuses what lacks a claim.
 func (t *Token) complete() error {
 	switch {
 	case t.Subject == "":
@@ -182,27 +201,26 @@ func (t *Token) complete() error {
 	case len(t.Audience) == 0:
 		return refuse(WrongAudience, "claim aud names nobody")
 	}
-	if t.issuer.own {
-		return t.readEpoch()
+	return nil
+}
+
+// completeScope reads `scp`, which some issuers write instead of `scope`.
+func (t *Token) completeScope(m *member, text *strings.Builder) error {
+	if err := t.complete(); err != nil {
+		return err
 	}
-	if t.Scopes != nil {
+	if m.kind == '"' {
+		t.Scopes = splitScope(keep(text, unquote(m.value)))
 		return nil
 	}
-	i := slices.IndexFunc(t.others, func(o other) bool { return o.name == "scp" })
-	if i < 0 {
-		return nil
+	var ok bool
+	if list, isList := m.nested.([]any); isList {
+		t.Scopes, ok = nonEmptyStrings(list)
 	}
-	switch v := t.others[i].value.(type) {
-	case string:
-		t.Scopes = splitScope(v)
-		return nil
-	case []any:
-		var ok bool
-		if t.Scopes, ok = nonEmptyStrings(v); ok {
-			return nil
-		}
+	if !ok {
+		return refuse(Malformed, "claim scp is not a string or a list of strings")
 	}
-	return refuse(Malformed, "claim scp is not a string or a list of strings")
+	return nil
 }
 
 // keep appends p to text and returns it as a string that shares text's memory.
@@ -229,19 +247,37 @@ func takeOther(m *member, text *strings.Builder) any {
 	return m.any()
 }
 
+// takeShared reads a claim of which few different values are about: all tokens that have one share its text.
+func takeShared(m *member) (string, error) {
+	if m.kind != '"' || len(m.value) == len(`""`) {
+		return "", refuse(Malformed, "claim "+string(m.name)+" is not a non-empty string")
+	}
+	return unique.Make(string(unquote(m.value))).Value(), nil
+}
+
+// takeEpoch reads the claim that our own tokens carry for revocation.
+func takeEpoch(m *member) (epoch int64, err error) {
+	if m.kind == '0' {
+		epoch, err = strconv.ParseInt(string(m.value), 10, 64)
+	}
+	if m.kind != '0' || err != nil {
+		return 0, refuse(Malformed, "claim epoch is not an integer")
+	}
+	return epoch, nil
+}
+
 // takeAudience reads `aud`: one string or a list of them (RFC 7519, section 4.1.3).
-func takeAudience(m *member, text *strings.Builder) ([]string, error) {
+func (t *Token) takeAudience(m *member) (err error) {
 	if list, ok := m.nested.([]any); ok {
-		if words, ok := nonEmptyStrings(list); ok {
-			return words, nil
+		if t.Audience, ok = nonEmptyStrings(list); !ok {
+			return refuse(Malformed, "claim aud is not a string or a list of strings")
 		}
-		return nil, refuse(Malformed, "claim aud is not a string or a list of strings")
+		return nil
 	}
-	word, err := takeString(m, text)
-	if err != nil {
-		return nil, err
+	if t.oneAudience[0], err = takeShared(m); err == nil {
+		t.Audience = t.oneAudience[:]
 	}
-	return []string{word}, nil
+	return err
 }
 
 func takeScope(m *member, text *strings.Builder) ([]string, error) {

@@ -26,7 +26,7 @@ var headerNames = map[string]bool{
 }
 
 func (s *scratch) header(text []byte) (header, error) {
-	if err := s.scan(text, maxHeaderDepth, false); err != nil {
+	if err := s.scan(text, maxHeaderDepth, none); err != nil {
 		return header{}, refuse(Malformed, "header: "+err.Error())
 	}
 	if err := checkFolding(s.members, func(name string) bool { return headerNames[name] }); err != nil {

@@ -9,11 +9,11 @@ func Inspect(raw string) (header, claims map[string]any, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.scan(c.header, maxHeaderDepth, true); err != nil {
+	if err := s.scan(c.header, maxHeaderDepth, every); err != nil {
 		return nil, nil, refuse(Malformed, "header: "+err.Error())
 	}
 	header = s.object()
-	if err := s.scanClaims(c.payload); err != nil {
+	if err := s.scanClaims(c.payload, nil); err != nil {
 		return nil, nil, err
 	}
 	return header, s.object(), nil

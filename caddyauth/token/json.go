@@ -31,8 +31,9 @@ type member struct {
 	name   []byte        // unquoted
 	kind   jsontext.Kind // of the value: '"', '0', 't', 'f', 'n', '{' or '['
 	value  []byte        // JSON text of a scalar
-	nested any           // an object or list, built
+	nested any           // an object or list, built if it was wanted
 	claim  claim
+	keep   bool // beside the token, as other
 }
 
 // What makes a text no acceptable JSON object. None of them says anything of what the text holds.
@@ -45,8 +46,9 @@ var (
 )
 
 // scan reads object as RFC 8259 and RFC 7493 (I-JSON) have it: valid UTF-8, each name once, nothing after it. The
-// members stand in s.members until the next scan. Nested values are built when build is set, else only checked.
-func (s *scratch) scan(object []byte, depth int, build bool) error {
+// members stand in s.members until the next scan. Nested values are built where build says so of the name, else only
+// checked.
+func (s *scratch) scan(object []byte, depth int, build func(name []byte) bool) error {
 	clear(s.members)
 	s.members, s.claims = s.members[:0], false
 	s.reader = *bytes.NewBuffer(object)
@@ -74,7 +76,11 @@ func (s *scratch) scan(object []byte, depth int, build bool) error {
 	return nil
 }
 
-func scanMember(d *jsontext.Decoder, depth int, build bool) (member, error) {
+// every and none say which nested values are built.
+func every([]byte) bool { return true }
+func none([]byte) bool  { return false }
+
+func scanMember(d *jsontext.Decoder, depth int, build func(name []byte) bool) (member, error) {
 	name, err := d.ReadValue()
 	if err != nil {
 		return member{}, err
@@ -83,7 +89,7 @@ func scanMember(d *jsontext.Decoder, depth int, build bool) (member, error) {
 	switch {
 	case m.kind != '{' && m.kind != '[':
 		m.value, err = d.ReadValue()
-	case build:
+	case build(m.name):
 		m.nested, err = readNested(d, depth)
 	default:
 		err = skipNested(d, depth)
@@ -131,7 +137,7 @@ func readNested(d *jsontext.Decoder, depth int) (any, error) {
 func readObject(d *jsontext.Decoder, depth int) (any, error) {
 	object := map[string]any{}
 	for d.PeekKind() != '}' {
-		m, err := scanMember(d, depth, true)
+		m, err := scanMember(d, depth, every)
 		if err != nil {
 			return nil, err
 		}

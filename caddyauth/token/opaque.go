@@ -3,7 +3,6 @@ package token
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // OpaqueType is the Type of a Token that was read by FromClaims: its text is a reference, and no JWT.
@@ -41,13 +40,18 @@ func FromClaims(from Issuer, raw string, claims []byte) (*Token, error) {
 	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
-	if err := s.scanClaims(claims); err != nil {
+	if err := s.scanClaims(claims, nil); err != nil {
 		return nil, err
 	}
 	if err := s.checkVouched(from.Name); err != nil {
 		return nil, err
 	}
-	return s.newOpaque(raw, from.vouching())
+	t := &Token{issuer: from.vouching(), Type: OpaqueType}
+	t.Issuer = t.issuer.name
+	if err := s.newToken(t, raw); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // vouching is the part of an Issuer that matters without keys.
@@ -68,25 +72,4 @@ func (s *scratch) checkVouched(name string) error {
 		}
 	}
 	return nil
-}
-
-// newOpaque builds the token of the scanned claims, as newToken does for a JWT.
-func (s *scratch) newOpaque(raw string, iss *issuer) (*Token, error) {
-	var text strings.Builder
-	size, others := s.measure(iss.own)
-	text.Grow(len(raw) + size)
-	text.WriteString(raw)
-	t := &Token{Issuer: iss.name, Type: OpaqueType, raw: text.String(), issuer: iss}
-	if others > 0 {
-		t.others = make([]other, 0, others)
-	}
-	for i := range s.members {
-		if err := t.take(&s.members[i], &text); err != nil {
-			return nil, err
-		}
-	}
-	if err := t.complete(); err != nil {
-		return nil, err
-	}
-	return t, nil
 }

@@ -20,19 +20,21 @@ const maxDate = 32503680000
 // LifetimeTooLong when exp is more than the issuer's maximum after iat, or after now where there is no iat.
 // The error is a *Refusal (RFC 7519, sections 4.1.4 to 4.1.6).
 func (t *Token) CheckTime(now time.Time, leeway time.Duration) error {
-	latest := now.Add(leeway)
-	born := t.IssuedAt
-	if born.IsZero() {
-		born = now
+	// Whole microseconds are what takeDate reads, and quicker to compare than instants.
+	earliest, latest := now.Add(-leeway).UnixMicro(), now.Add(leeway).UnixMicro()
+	expiry, issued := t.Expiry.UnixMicro(), t.IssuedAt.UnixMicro()
+	born := issued
+	if t.IssuedAt.IsZero() {
+		born = now.UnixMicro()
 	}
 	switch {
-	case !now.Before(t.Expiry.Add(leeway)):
+	case earliest >= expiry:
 		return refuse(Expired, "exp has passed")
-	case latest.Before(t.NotBefore):
+	case latest < t.NotBefore.UnixMicro():
 		return refuse(NotYetValid, "nbf is in the future")
-	case latest.Before(t.IssuedAt):
+	case latest < issued:
 		return refuse(NotYetValid, "iat is in the future")
-	case t.Expiry.Sub(born) > t.maxLifetime():
+	case expiry-born > t.maxLifetime().Microseconds():
 		return refuse(LifetimeTooLong, "exp is too long after iat")
 	}
 	return nil

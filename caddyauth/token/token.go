@@ -4,46 +4,51 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/keyring"
 )
 
 // Token is a verified token. It is immutable, decoded once, and shared between requests.
+//
+// What every use of a token looks at stands first, side by side: with many tokens in turn, each is far away in memory.
 type Token struct {
+	raw    string
+	issuer *issuer
+	stamp  atomic.Uint64
+
+	// Key is the key that verified the token.
+	Key *keyring.Key
 	// Issuer is `iss`, the name of an accepted issuer.
 	Issuer string
+	// IssuedAt, NotBefore and Expiry are `iat`, `nbf` and `exp`. The first two are zero when absent.
+	IssuedAt, NotBefore, Expiry time.Time
+	// Audience is `aud` as a list; never empty.
+	Audience []string
+	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim means nothing to us.
+	Project string
+
+	memos memos
+
 	// Subject is `sub`; never empty.
 	Subject string
 	// ID is `jti`, empty when absent.
 	ID string
 	// ClientID is `client_id`, empty when absent.
 	ClientID string
-	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim means nothing to us.
-	Project string
 	// Session is `sid`, empty when absent.
 	Session string
 	// Epoch is `epoch` of our own tokens, 0 when absent: the count of revocations when the token was issued.
 	Epoch int64
-	// Audience is `aud` as a list; never empty.
-	Audience []string
 	// Scopes is `scope` split at its spaces, or `scp` of a foreign issuer that has no `scope`; nil when absent.
 	Scopes []string
-	// IssuedAt, NotBefore and Expiry are `iat`, `nbf` and `exp`. The first two are zero when absent.
-	IssuedAt, NotBefore, Expiry time.Time
-	// KeyID is the `kid` of the key that verified the token.
-	KeyID string
-	// Algorithm is the algorithm of that key, and therefore `alg`.
-	Algorithm string
 	// Type is `typ` in lower case and without `application/`.
 	Type string
-	// Key is the key that verified the token.
-	Key *keyring.Key
 
-	raw    string
-	others []other // the claims without a field
-	issuer *issuer
-	memos  memos
+	oneAudience [1]string // what Audience has when it has one
+	kept        []other   // the claims without a field that somebody is going to ask for
+	late        late
 }
 
 // other is a claim that has no field in Token.
@@ -77,13 +82,17 @@ func (t *Token) Claim(path string) (any, bool) {
 	return walk(path, t.other)
 }
 
+// other returns a claim without a field.
 func (t *Token) other(name string) (any, bool) {
-	for i := range t.others {
-		if t.others[i].name == name {
-			return t.others[i].value, true
+	for i := range t.kept {
+		if t.kept[i].name == name {
+			return t.kept[i].value, true
 		}
 	}
-	return nil, false
+	if t.issuer.keeps(name) {
+		return nil, false
+	}
+	return t.lateClaim(name)
 }
 
 // walk resolves a dotted path whose first part get knows. The longest first part that leads to a value wins.

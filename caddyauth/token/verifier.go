@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/keyring"
@@ -38,7 +39,11 @@ type issuer struct {
 	algorithms  []string
 	types       []string
 	maxLifetime time.Duration
+	kept        announced
 }
+
+// keeps says that a token which does not have the claim beside it does not have it at all.
+func (i *issuer) keeps(name string) bool { return i == nil || i.kept.has(name) }
 
 // Verifier turns compact text into a Token: structure, header, key, signature, claims. It does not look at the clock,
 // the audience or any policy, so that its result may be kept. It is safe for concurrent use.
@@ -46,6 +51,7 @@ type Verifier struct {
 	own     []*issuer
 	byName  map[string]*issuer
 	headers headers
+	kept    announced
 }
 
 // NewVerifier returns a Verifier of the tokens of issuers. It refuses an empty list, an issuer without name or keys,
@@ -54,7 +60,7 @@ func NewVerifier(issuers []Issuer) (*Verifier, error) {
 	if len(issuers) == 0 {
 		return nil, errors.New("a verifier needs at least one issuer")
 	}
-	v := &Verifier{byName: make(map[string]*issuer, len(issuers)), headers: headers{seed: maphash.MakeSeed()}}
+	v := &Verifier{byName: make(map[string]*issuer, len(issuers)), headers: headers{seed: maphash.MakeSeed()}, kept: announced{}}
 	for _, given := range issuers {
 		iss, err := given.prepare()
 		if err != nil {
@@ -63,12 +69,25 @@ func NewVerifier(issuers []Issuer) (*Verifier, error) {
 		if v.byName[iss.name] != nil {
 			return nil, fmt.Errorf("issuer %q is given twice", iss.name)
 		}
+		iss.kept = v.kept
 		v.byName[iss.name] = iss
 		if iss.own {
 			v.own = append(v.own, iss)
 		}
 	}
 	return v, nil
+}
+
+// Keep announces claims, by name or dotted path, that will be asked for of every token: they stay beside it, decoded with the rest. Any
+// other claim is read out of the token's text once somebody asks for it, and takes no memory before. It must not be called once tokens
+// are verified.
+func (v *Verifier) Keep(paths ...string) {
+	for _, path := range paths {
+		v.kept[path] = true
+		for i := strings.LastIndexByte(path, '.'); i >= 0; i = strings.LastIndexByte(path[:i], '.') {
+			v.kept[path[:i]] = true
+		}
+	}
 }
 
 func (i *Issuer) prepare() (*issuer, error) {
@@ -127,7 +146,11 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 	if !ok {
 		return nil, refuse(WrongType, "typ is not accepted of this issuer")
 	}
-	return s.newToken(raw, iss, key, typ)
+	t := &Token{issuer: iss, Key: key, Issuer: iss.name, Type: typ}
+	if err := s.newToken(t, raw); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // authenticate returns the issuer that `iss` names and its key that made the signature.
@@ -145,7 +168,7 @@ func (v *Verifier) authenticate(ctx context.Context, s *scratch, c compact, h he
 		}
 		return nil, nil, err
 	}
-	name, err := s.issuer(c.payload)
+	name, err := s.issuer(c.payload, v.kept)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -180,7 +203,7 @@ func (v *Verifier) namesOther(s *scratch, c compact, iss *issuer) bool {
 	if len(v.byName) == 1 {
 		return false
 	}
-	name, err := s.issuer(c.payload)
+	name, err := s.issuer(c.payload, v.kept)
 	if err != nil {
 		return false
 	}
@@ -190,7 +213,7 @@ func (v *Verifier) namesOther(s *scratch, c compact, iss *issuer) bool {
 
 // authenticateNamed picks the issuer by the unverified `iss`, which its key then has to have signed.
 func (v *Verifier) authenticateNamed(ctx context.Context, s *scratch, c compact, h header) (*issuer, *keyring.Key, error) {
-	name, err := s.issuer(c.payload)
+	name, err := s.issuer(c.payload, v.kept)
 	if err != nil {
 		return nil, nil, err
 	}
