@@ -95,6 +95,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
+	a.release = append(a.release, a.store.streams.heed(a))
 	return registerMetrics(ctx.GetMetricsRegistry(), a)
 }
 

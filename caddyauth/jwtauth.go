@@ -366,6 +366,7 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 	hidden := prior == nil && bringBackSession(r, vars)
 	if j.renews && prior == nil {
 		if err := j.renewSession(w.(*response), r); err != nil {
+			j.gate.Refuse(r, prior)
 			return nil, err
 		}
 	}

@@ -30,7 +30,9 @@ func (a *App) unlock() error {
 	if !a.Keys.generated() {
 		return nil
 	}
-	a.rotation = &rotation{store: a.store, cycle: a.lifecycle(secret), ring: &a.ring, logger: a.logger}
+	if a.rotation == nil { // one that has put a ring in place is being read
+		a.rotation = &rotation{store: a.store, cycle: a.lifecycle(secret), ring: &a.ring, logger: a.logger, changed: a.store.streams.nudge}
+	}
 	return a.rotation.open(a.ctx, time.Now())
 }
 

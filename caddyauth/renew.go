@@ -49,7 +49,8 @@ func (a *App) due(ctx context.Context, t *token.Token, now time.Time) bool {
 }
 
 // renewSession gives a browser whose access token has ended, or is about to, a new one with this very request: the gate that comes sees the
-// new token, and the answer carries the new cookies. The error is a *token.Refusal when the session cannot be judged now.
+// new token, and the answer carries the new cookies, also when the gate then refuses the token. What no token could change is refused
+// before. The error is a *token.Refusal, also when the session cannot be judged now.
 func (j *JWTAuth) renewSession(w *response, r *http.Request) error {
 	a := j.app
 	refresh := gate.FindCookie(r, a.refreshCookieName())
@@ -65,6 +66,9 @@ func (j *JWTAuth) renewSession(w *response, r *http.Request) error {
 		return nil
 	}
 	living := err == nil
+	if may, err := j.gate.Renewable(r, gate.Source{Kind: gate.Cookie, Name: a.cookieName()}); !may {
+		return err
+	}
 	renewed, err := a.renew(r.Context(), refresh)
 	if _, over := errors.AsType[*session.Refusal](err); over {
 		w.setCookies(a.cookies(login.Issued{}))

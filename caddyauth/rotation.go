@@ -21,10 +21,11 @@ const (
 // rotation keeps the generated keys of a configuration in step with the store and with time: it takes the step that is due, unless
 // another node has taken it, and puts a new ring in place whenever the store's keys have changed.
 type rotation struct {
-	store  keyring.Store
-	cycle  keyring.Lifecycle
-	ring   *atomic.Pointer[keyring.Ring] // where the ring is put
-	logger *zap.Logger
+	store   keyring.Store
+	cycle   keyring.Lifecycle
+	ring    *atomic.Pointer[keyring.Ring] // where the ring is put
+	changed func()                        // told of each new ring; may be nil
+	logger  *zap.Logger
 
 	view   atomic.Pointer[keyView]
 	mu     sync.Mutex // one look at the store at a time
@@ -167,6 +168,9 @@ func (r *rotation) adopt(set keyring.Set, now time.Time) {
 	ring, unopened := r.cycle.Ring(set, now, old.ring)
 	r.view.Store(&keyView{set: set, ring: ring, unopened: unopened, longest: set.Longest(), ends: set.EndsAfter(now)})
 	r.ring.Store(ring)
+	if r.changed != nil {
+		r.changed()
+	}
 	if old.ring != nil {
 		r.log(old.set, set)
 	}

@@ -52,6 +52,7 @@ type streams struct {
 
 	mu     sync.Mutex
 	open   streamQueue
+	keys   []keysInUse
 	runs   bool
 	asks   bool      // ask is under way
 	sleeps time.Time // until when run does not look by itself
@@ -71,6 +72,7 @@ type stream struct {
 	// Guarded by streams.mu.
 	due   time.Time // when it ends, must be asked for, or is cut
 	doubt time.Time // since when the store could not say whether its family lives; zero when it could
+	until time.Time // when its token's key has retired for good; zero when that was not known at the last look
 	place int       // in the queue; -1 outside
 
 	mu     sync.Mutex // held while it is cut, so that it does not leave meanwhile
@@ -83,8 +85,8 @@ type stream struct {
 func (s *streams) add(st *stream, now time.Time) {
 	s.mu.Lock()
 	heap.Push(&s.open, st)
-	if s.denied.Denied(st.bearer()) != "" { // after the push: what is denied from here on, run finds
-		s.end(st, streamRevoked, now)
+	if why := s.refusal(st, now); why != "" { // after the push: what changes from here on, run finds
+		s.end(st, why, now)
 	}
 	first, soon := !s.runs, st.due.Before(s.sleeps)
 	s.runs = true
@@ -113,7 +115,7 @@ func (s *streams) nudge() {
 	}
 }
 
-// run looks at the streams when something is revoked, when one is due, and every second as long as there are any.
+// run looks at the streams when something is revoked, when keys change, when one is due, and every second as long as there are any.
 func (s *streams) run() {
 	changed := s.denied.Changed()
 	timer := time.NewTimer(0)
@@ -134,9 +136,10 @@ func (s *streams) run() {
 }
 
 // look ends what does not hold any more and returns for how long nothing else will be due. It looks through all streams only when
-// something was revoked, or may have been.
+// something was revoked, or may have been, and when keys have changed.
 func (s *streams) look(now time.Time, all bool) time.Duration {
 	s.mu.Lock()
+	all = s.keysChanged() || all
 	if stale := s.stale(now); all || stale > streamTick {
 		s.judge(now, stale)
 	}
@@ -159,15 +162,24 @@ func (s *streams) look(now time.Time, all bool) time.Duration {
 // judge asks of every stream what a gate asks of every request; the caller holds the lock.
 func (s *streams) judge(now time.Time, stale time.Duration) {
 	for _, st := range s.open {
-		switch {
-		case st.why.Load() != nil:
-		case s.denied.Denied(st.bearer()) != "":
-			st.end(streamRevoked, now)
-		case stale > st.gate.app.staleness:
+		if st.why.Load() != nil {
+			continue
+		}
+		if why := s.refusal(st, now); why != "" {
+			st.end(why, now)
+		} else if stale > st.gate.app.staleness {
 			st.end(streamUnsure, now)
 		}
 	}
 	heap.Init(&s.open)
+}
+
+// refusal is why a request with the stream's token would be refused, as far as revocation goes; the caller holds the lock.
+func (s *streams) refusal(st *stream, now time.Time) string {
+	if s.denied.Denied(st.bearer()) != "" {
+		return streamRevoked
+	}
+	return s.keyRefusal(st, now)
 }
 
 // take goes through what is due: what is to be cut, and whose family must be asked for; the caller holds the lock.

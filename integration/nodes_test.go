@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os/exec"
 	"slices"
@@ -48,13 +49,20 @@ type nodes struct {
 
 func startNodes(t *testing.T) *nodes {
 	t.Helper()
+	return startNodesWith(t, nodeSite, nil)
+}
+
+// startNodesWith starts nodes whose site may name more.
+func startNodesWith(t *testing.T, site string, more map[string]any) *nodes {
+	t.Helper()
 	database := pgtest.Server(t)
 	n := &nodes{gateway: newGateway(t), database: database, names: []string{"a", "b", "c"}, all: map[string]*process{}}
 	n.extra["Level"], n.extra["More"] = "DEBUG", ""
+	maps.Copy(n.extra, more)
 	n.secret("the sealing secret", goodSecret)
 	n.env = []string{"TEST_STORE=" + database.URL(t), "TEST_SECRET=seal:" + goodSecret}
 	for _, name := range n.names { // all at once, on an empty database
-		n.all[name] = n.startProcess(t, name, nodeAuth, nodeSite, n.env...)
+		n.all[name] = n.startProcess(t, name, nodeAuth, site, n.env...)
 	}
 	for _, name := range n.names {
 		n.all[name].awaitReady(t)

@@ -20,7 +20,7 @@ type Rule struct {
 	Deny bool
 }
 
-func (r Rule) check() error {
+func (r *Rule) check() error {
 	if r.Claim == "" {
 		return fmt.Errorf("a rule needs a claim")
 	}
@@ -33,29 +33,32 @@ func (r Rule) check() error {
 	return nil
 }
 
-func (r Rule) scopes() bool { return r.Claim == "scope" && !r.Deny }
+func (r *Rule) scopes() bool { return r.Claim == "scope" && !r.Deny }
 
 // checkPolicy evaluates the rules on typed claims: denials first, then scopes, then the rest.
 func (g *Gate) checkPolicy(t *token.Token) error {
-	for _, rule := range g.Rules {
-		if rule.Deny && rule.denies(t) {
+	for i := range g.Rules {
+		if rule := &g.Rules[i]; rule.Deny && rule.denies(t) {
 			return refuse(ClaimDenied, "denied by a rule on "+rule.Claim)
 		}
 	}
-	for _, rule := range g.Rules {
-		if rule.scopes() && !containsAll(t.Scopes, rule.Values) {
+	for i := range g.Rules {
+		if rule := &g.Rules[i]; rule.scopes() && !containsAll(t.Scopes, rule.Values) {
 			return refuse(InsufficientScope, "this needs scope "+strings.Join(g.scopesNeeded(), " "))
 		}
 	}
-	for _, rule := range g.Rules {
-		if !rule.Deny && !rule.scopes() && !rule.allows(t) {
+	for i := range g.Rules {
+		if rule := &g.Rules[i]; !rule.Deny && !rule.scopes() && !rule.allows(t) {
 			return refuse(ClaimDenied, "a rule on "+rule.Claim+" does not hold")
 		}
 	}
 	return nil
 }
 
-func (r Rule) allows(t *token.Token) bool {
+func (r *Rule) allows(t *token.Token) bool {
+	if text, ok := t.Text(r.Claim); ok {
+		return len(r.Values) == 0 || slices.Contains(r.Values, text)
+	}
 	value, ok := r.lookup(t)
 	if !ok || value == nil {
 		return false
@@ -67,7 +70,10 @@ func (r Rule) allows(t *token.Token) bool {
 }
 
 // denies refuses also when the claim is of a shape that cannot be compared: a rule that cannot be evaluated holds.
-func (r Rule) denies(t *token.Token) bool {
+func (r *Rule) denies(t *token.Token) bool {
+	if text, ok := t.Text(r.Claim); ok {
+		return len(r.Values) == 0 || slices.Contains(r.Values, text)
+	}
 	value, ok := r.lookup(t)
 	if !ok || value == nil {
 		return false
@@ -78,7 +84,7 @@ func (r Rule) denies(t *token.Token) bool {
 	return slices.ContainsFunc(token.Strings(value), func(s string) bool { return slices.Contains(r.Values, s) })
 }
 
-func (r Rule) lookup(t *token.Token) (any, bool) {
+func (r *Rule) lookup(t *token.Token) (any, bool) {
 	if r.Claim == "scope" {
 		list := make([]any, len(t.Scopes))
 		for i, s := range t.Scopes {

@@ -186,7 +186,7 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 		t.Epoch, err = takeEpoch(m)
 	}
 	if m.keep {
-		t.kept = append(t.kept, other{name: keep(text, m.name), value: takeOther(m, text)})
+		t.kept = append(t.kept, takeOther(m, text))
 	}
 	return err
 }
@@ -237,14 +237,17 @@ func takeString(m *member, text *strings.Builder) (string, error) {
 	return keep(text, unquote(m.value)), nil
 }
 
-func takeOther(m *member, text *strings.Builder) any {
+func takeOther(m *member, text *strings.Builder) other {
+	o := other{name: keep(text, m.name)}
 	switch m.kind {
 	case '"':
-		return keep(text, unquote(m.value))
+		o.text, o.value = keep(text, unquote(m.value)), asText{}
 	case '0':
-		return Number(keep(text, m.value))
+		o.value = Number(keep(text, m.value))
+	default:
+		o.value = m.any()
 	}
-	return m.any()
+	return o
 }
 
 // takeShared reads a claim of which few different values are about: all tokens that have one share its text.

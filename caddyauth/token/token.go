@@ -54,7 +54,18 @@ type Token struct {
 // other is a claim that has no field in Token.
 type other struct {
 	name  string
+	text  string // when value is asText: a text in an interface would be an allocation of its own
 	value any
+}
+
+// asText stands for a text.
+type asText struct{}
+
+func (o *other) get() any {
+	if o.value == (asText{}) {
+		return o.text
+	}
+	return o.value
 }
 
 // Raw returns the compact text that was verified. It is a credential.
@@ -86,7 +97,7 @@ func (t *Token) Claim(path string) (any, bool) {
 func (t *Token) other(name string) (any, bool) {
 	for i := range t.kept {
 		if t.kept[i].name == name {
-			return t.kept[i].value, true
+			return t.kept[i].get(), true
 		}
 	}
 	if t.issuer.keeps(name) {
@@ -119,19 +130,10 @@ func lookup(object map[string]any, path string) (any, bool) {
 
 // field returns a claim that stands in a field of t.
 func (t *Token) field(name string) (any, bool) {
+	if s := t.textField(name); s != "" {
+		return s, true
+	}
 	switch name {
-	case "iss":
-		return text(t.Issuer)
-	case "sub":
-		return text(t.Subject)
-	case "jti":
-		return text(t.ID)
-	case "client_id":
-		return text(t.ClientID)
-	case "project":
-		return text(t.Project)
-	case "sid":
-		return text(t.Session)
 	case "aud":
 		return audience(t.Audience)
 	case "scope":
@@ -146,7 +148,36 @@ func (t *Token) field(name string) (any, bool) {
 	return nil, false
 }
 
-func text(s string) (any, bool) { return s, s != "" }
+// textField returns a claim whose field is a text, empty when it is absent or another.
+func (t *Token) textField(name string) string {
+	switch name {
+	case "iss":
+		return t.Issuer
+	case "sub":
+		return t.Subject
+	case "jti":
+		return t.ID
+	case "client_id":
+		return t.ClientID
+	case "project":
+		return t.Project
+	case "sid":
+		return t.Session
+	}
+	return ""
+}
+
+// Text returns a claim that is a text, for callers who ask on every request: it allocates nothing. It knows exact names of claims that
+// were announced (Verifier.Keep) or have a field; of any other, ok is false and Claim may know more.
+func (t *Token) Text(name string) (text string, ok bool) {
+	for i := range t.kept {
+		if o := &t.kept[i]; o.name == name {
+			return o.text, o.value == (asText{})
+		}
+	}
+	text = t.textField(name)
+	return text, text != ""
+}
 
 func audience(words []string) (any, bool) {
 	if len(words) == 1 {
