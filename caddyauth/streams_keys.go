@@ -98,13 +98,13 @@ func (a *App) keyStands(t *token.Token) (ends time.Time, refusal token.Reason) {
 	if ring == nil { // the store was not reached yet
 		return time.Time{}, ""
 	}
-	if !t.Key.Equal(ring.Key(t.KeyID)) {
+	if !t.Key.Equal(ring.Key(t.Key.ID())) {
 		return time.Time{}, token.UnknownKey
 	}
 	if a.rotation == nil {
 		return time.Time{}, ""
 	}
-	return a.rotation.retires(t.KeyID), ""
+	return a.rotation.retires(t.Key.ID()), ""
 }
 
 func (a *App) foreignKeyStands(t *token.Token) token.Reason {
@@ -115,7 +115,7 @@ func (a *App) foreignKeyStands(t *token.Token) token.Reason {
 	if !a.remotes[at].Available() {
 		return ""
 	}
-	key, err := a.remotes[at].Key(a.ctx, t.KeyID)
+	key, err := a.remotes[at].Key(a.ctx, t.Key.ID())
 	if errors.Is(err, keyring.ErrUnknownKey) || err == nil && !t.Key.Equal(key) {
 		return token.UnknownKey
 	}

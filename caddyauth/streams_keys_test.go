@@ -173,7 +173,7 @@ func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 		}
 		over(t, "revoked before it began", token.UnknownKey, w.keyed(t, first, keyedIssuer, ""))
 		goesOn(t, "of other keys", later, opaque)
-		g.takes(t, g.revokes(later.token.KeyID))
+		g.takes(t, g.revokes(later.token.Key.ID()))
 		over(t, "the active key revoked", token.UnknownKey, later)
 	})
 }
