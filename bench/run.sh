@@ -4,7 +4,8 @@
 #	bench/run.sh
 #	ARMS=hot OUT=bench/RESULTS.md RUN=2 bench/run.sh
 #
-# ARMS         which parts: hot cold deny latency memory scale go peers   (all of them)
+# ARMS         which parts: hot cold deny latency memory scale go peers   (all of them), and profile
+# PROFILE      with the part profile: where the profiles go for the compiler, cmd/caddy/default.pgo   (nowhere)
 # ROUNDS       how often each arm has its turn                 (9)
 # SLICE        seconds of each turn                            (1)
 # CONNECTIONS  kept connections of the load                    (32)
@@ -50,7 +51,7 @@ die() {
 say() { echo "bench: $*" >&2; }
 
 for part in $parts; do
-	[[ " hot cold deny latency memory scale go peers " == *" $part "* ]] || die "there is no part '$part'"
+	[[ " hot cold deny latency memory scale go peers profile " == *" $part "* ]] || die "there is no part '$part'"
 done
 [[ $run =~ ^[0-9]+$ ]] || die 'RUN is a number'
 
@@ -65,7 +66,7 @@ if ((${#allowed[@]} >= 2)); then
 fi
 
 cd "$root"
-go build -o "$work/caddy" ./cmd/caddy
+go build ${PROFILE:+-pgo=off} -o "$work/caddy" ./cmd/caddy
 for program in load upstream mint fill; do
 	go build -o "$work/$program" "./bench/$program"
 done
@@ -383,7 +384,7 @@ judge() {
 
 declare -A heading=(
 	[1]='Target 1: a token seen before' [2]='Target 2: every token new' [3]='Target 3: latency at a fixed rate' [4]='Target 4: minting and login'
-	[5]='Target 5: memory' [6]='Target 6: large configurations' [7]='Others beside it'
+	[5]='Target 5: memory' [6]='Target 6: large configurations' [7]='Others beside it' [8]='Where the time goes'
 )
 
 first_line() { echo "$rounds rounds of $slice s, $connections connections, $tool; $cores; tokens of $length bytes; medians."; }
@@ -441,7 +442,7 @@ write_out() {
 				sed -n "s/^- Target /- run ${file##*.}, target /p" "$file"
 			done
 		done
-		for target in 1 2 3 4 5 6 7; do
+		for target in 1 2 3 4 5 6 7 8; do
 			[[ -n $(find "$work/fragments" -name "$target.*") ]] || continue
 			printf '\n## %s\n' "${heading[$target]}"
 			find "$work/fragments" -name "$target.*" | sort -V | while read -r file; do
@@ -739,6 +740,74 @@ sign_in() {
 		echo "${answer#* }"
 	done
 	stop login
+}
+
+# part_profile: where the time goes.
+part_profile() {
+	local arm seconds=10 sampling
+	start_main
+	arms=()
+	bases main "$main_base"
+	arm gate main "$(gate_of "$main_base")" ES256.one 'gate, one ES256 token'
+	arm many main "$(gate_of "$main_base")" ES256.many "gate, $many ES256 tokens in turn"
+	for arm in "${arms[@]}"; do
+		say "profile: $arm"
+		throughput "$arm" 2 >/dev/null
+		curl -fsS -o "$work/$arm.pprof" "http://$(admin_of "$main_base")/debug/pprof/profile?seconds=$seconds" &
+		sampling=$!
+		throughput "$arm" "$seconds" | awk '{ print $1 }' >"$work/$arm.requests"
+		wait "$sampling"
+	done
+	{
+		echo "CPU of one request in us, $seconds s each. Parts overlap: what is allocated on behalf of a part counts with it, too."
+		echo
+		shares
+		echo "The gate's own functions with many tokens, with what they call and without the handlers behind the gate:"
+		echo
+		echo '```'
+		go tool pprof -top -cum -nodecount 10 -focus 'JWTAuth..ServeHTTP' -ignore 'reverseproxy' -show 'caddyauth/gateway' "$work/caddy" "$work/many.pprof" 2>/dev/null |
+			sed -n '/flat%/,$p' | sed 's:github.com/caddyauth/gateway/::'
+		echo '```'
+		echo
+		echo 'The ten functions of the whole process in which most of the time is spent, with many tokens:'
+		echo
+		echo '```'
+		go tool pprof -top -nodecount 10 "$work/caddy" "$work/many.pprof" 2>/dev/null | sed -n '/flat%/,$p'
+		echo '```'
+	} | fragment 8 profile
+	if [[ -n ${PROFILE:-} ]]; then
+		go tool pprof -proto "$work"/*.pprof >"$PROFILE" 2>/dev/null
+	fi
+}
+
+# shares prints a table of what some parts of a request cost in each arm.
+shares() {
+	local row pattern arm
+	printf '| part |'
+	printf ' %s |' "${arms[@]}"
+	printf '\n| --- |'
+	printf ' --- |%.0s' "${arms[@]}"
+	echo
+	for arm in "${arms[@]}"; do
+		go tool pprof -top -cum -unit us -nodecount 9999 -nodefraction 0 "$work/caddy" "$work/$arm.pprof" 2>/dev/null |
+			awk -v n="$(cat "$work/$arm.requests")" 'head { sub(/us$/, "", $4); print $4 / n, $6 } /flat%/ { head = 1 }' >"$work/$arm.parts"
+	done
+	while IFS='~' read -r row pattern; do
+		printf '| %s |' "$row"
+		for arm in "${arms[@]}"; do
+			printf ' %.2f |' "$(awk -v p="$pattern" '$2 ~ p { n += $1 } END { print n + 0 }' "$work/$arm.parts")"
+		done
+		echo
+	done <<'PARTS'
+system calls~^internal/runtime/syscall/linux[.]Syscall6$
+collecting garbage in the background~^runtime[.]gcBgMarkWorker$
+allocating, with its share of collecting~^runtime[.]mallocgc$
+Caddy's log fields of the round trip~^go[.]uber[.]org/zap[.][(][*]Logger[)][.]With$
+the gate decides and sets headers~[.][(][*]JWTAuth[)][.]admit$
+the gate's placeholders and variables~[.][(][*]JWTAuth[)][.]carry$
+the gate's eye on answers that go on~caddyauth[.]newResponse$
+PARTS
+	echo
 }
 
 # part_peers: Caddy's own forward_auth, and HAProxy where it is installed.

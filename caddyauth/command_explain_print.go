@@ -25,7 +25,7 @@ func (e *explanation) printDecisions() {
 	for i, d := range e.decisions {
 		fmt.Fprintf(e.out, "  %d. %s: %s\n", i+1, d.gate.describe(), d.words())
 		if refusal, ok := errors.AsType[*token.Refusal](d.err); ok && d.gate.gate.Mode != gate.ReportOnly {
-			deciding = fmt.Sprintf("%s (%s)", checkOf(e.credential(d.passage.Via), refusal), refusal)
+			deciding = fmt.Sprintf("%s (%s)", checkOf(e.credential(d.passage.Via()), refusal), refusal)
 		}
 	}
 	switch {
@@ -67,9 +67,9 @@ func (d decision) words() string {
 	case d.passage == nil || d.passage.Token == nil:
 		return "admitted without identity"
 	}
-	via := string(d.passage.Via.Kind)
-	if d.passage.Via.Name != "" {
-		via += " " + d.passage.Via.Name
+	via := string(d.passage.Via().Kind)
+	if d.passage.Via().Name != "" {
+		via += " " + d.passage.Via().Name
 	}
 	return fmt.Sprintf("admitted as %s (credential: %s)", plain(d.passage.Token.Subject), via)
 }

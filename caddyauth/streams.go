@@ -400,7 +400,7 @@ func isSocket(r *http.Request) bool {
 // newStream begins to watch the answer w. An answer whose store is not in use any more is ended at once: nobody would tell of revocations.
 func (j *JWTAuth) newStream(w *response) *stream {
 	now := time.Now()
-	t, via, store := w.passage.Token, w.passage.Via, j.app.store
+	t, via, store := w.passage.Token, w.passage.Via(), j.app.store
 	st := &stream{gate: j, token: t, socket: w.socket, cancel: w.cancel, w: w.ResponseWriter, due: t.Expiry, place: -1}
 	st.family = t.Own() && t.Session != "" && via == gate.Source{Kind: gate.Cookie, Name: j.app.cookieName()}
 	if !st.family {

@@ -34,8 +34,8 @@ type Source struct {
 func (g *Gate) credential(r *http.Request, prior *Passage) (string, Source, error) {
 	var raw string
 	var via Source
-	if prior != nil && prior.Token != nil && g.reads(prior.Via) {
-		raw, via = prior.Token.Raw(), prior.Via
+	if prior != nil && prior.Token != nil && g.reads(prior.Via()) {
+		raw, via = prior.Token.Raw(), prior.Via()
 	}
 	for _, s := range g.Sources {
 		found, err := s.find(r)

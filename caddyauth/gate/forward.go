@@ -50,27 +50,41 @@ var Presets = map[string][]Mapping{
 
 // newPassage works out the headers of a token's claims. A claim that is absent, or that cannot be written into one header line
 // unchanged, leaves none.
-func (g *Gate) newPassage(t *token.Token, via Source) *Passage {
-	p := &Passage{Token: t, Via: via, asserted: g.names}
-	if p.values = p.few[:0]; len(g.names) > len(p.few) {
-		p.values = make([]string, 0, len(g.names))
+func (g *Gate) newPassage(t *token.Token, via *Source) *Passage {
+	p := &Passage{Token: t, via: via, asserted: g.names}
+	if more := len(g.names) - len(p.ends); more > 0 {
+		p.moreEnds = make([]uint32, more)
 	}
-	p.values = p.values[:len(g.names)]
+	var values strings.Builder
 	for i, name := range g.claims {
 		claim, _ := t.Claim(name)
-		p.values[i], _ = HeaderValue(claim)
+		value, _ := HeaderValue(claim)
+		values.WriteString(value)
+		*p.end(i) = uint32(values.Len())
 	}
+	p.values = values.String()
 	return p
+}
+
+// end is where the value of the gate's i-th name ends.
+func (p *Passage) end(i int) *uint32 {
+	if i < len(p.ends) {
+		return &p.ends[i]
+	}
+	return &p.moreEnds[i-len(p.ends)]
 }
 
 // assert sets the headers. Each request gets lines of its own: later handlers may change them in place.
 func (g *Gate) assert(r *http.Request, p *Passage) {
-	lines := make([]string, len(p.values))
-	copy(lines, p.values)
-	for i, value := range lines {
-		if value != "" {
-			r.Header[g.names[i]] = lines[i : i+1 : i+1]
+	lines := make([]string, len(g.names))
+	from := uint32(0)
+	for i, name := range g.names {
+		to := *p.end(i)
+		if from < to {
+			lines[i] = p.values[from:to]
+			r.Header[name] = lines[i : i+1 : i+1]
 		}
+		from = to
 	}
 }
 

@@ -129,14 +129,22 @@ func (g *Gate) claimFor(m Mapping) {
 type Passage struct {
 	// Token is the verified token; nil when the request passed without identity.
 	Token *token.Token
-	// Via is where the credential came from; zero when Token is nil.
-	Via Source
 	// Stale says that an expired cookie was ignored in optional mode and should be cleared at the client.
 	Stale bool
 
-	asserted []string  // canonical names of the headers set so far
-	values   []string  // what the last gate sets under its names; empty where the claim is absent
-	few      [4]string // where values stand when there are no more
+	via      *Source
+	asserted []string // canonical names of the headers set so far
+	values   string   // what the last gate sets under its names, one behind the other; nothing where the claim is absent
+	ends     [4]uint32
+	moreEnds []uint32 // where ends has no room
+}
+
+// Via returns where the credential came from; zero when there was none.
+func (p *Passage) Via() Source {
+	if p.via == nil {
+		return Source{}
+	}
+	return *p.via
 }
 
 // Admit decides whether r may pass. On admission r carries the headers of the verified claims and no
@@ -154,7 +162,7 @@ func (g *Gate) Admit(r *http.Request, prior *Passage, now time.Time) (*Passage, 
 	t, via, err := g.decide(r, prior, now)
 	g.conceal(r)
 	if err != nil {
-		return &Passage{Token: t, Via: via}, err
+		return &Passage{Token: t, via: &via}, err
 	}
 	p := g.passage(t, via)
 	if prior != nil && len(prior.asserted) > 0 {
@@ -180,10 +188,10 @@ func (g *Gate) passage(t *token.Token, via Source) *Passage {
 	}
 	for i := range g.passages {
 		if g.passages[i].source == via {
-			return t.Memo(&g.passages[i].key, func(t *token.Token) any { return g.newPassage(t, via) }).(*Passage)
+			return t.Memo(&g.passages[i].key, func(t *token.Token) any { return g.newPassage(t, &g.passages[i].source) }).(*Passage)
 		}
 	}
-	return g.newPassage(t, via)
+	return g.newPassage(t, &via)
 }
 
 // staleCookie marks an anonymous passage that ignored an expired cookie.

@@ -76,15 +76,23 @@ func (c *Cache) Verify(ctx context.Context, raw string) (*Token, error) {
 		}
 		c.entries.Invalidate(key)
 	}
-	own := false
+	var own struct {
+		asked bool
+		token *Token
+		err   error
+	}
 	load := func(ctx context.Context, _ uint64) (*Token, error) {
-		own = true
-		return c.verifier.Verify(ctx, raw)
+		own.asked = true
+		own.token, own.err = c.verifier.Verify(ctx, raw)
+		return own.token, own.err
 	}
 	// One waiter giving up must not fail the others. Waiting for a foreign key set is bounded by the set itself.
 	t, err := c.entries.Get(context.WithoutCancel(ctx), key, otter.LoaderFunc[uint64, *Token](load))
-	if err == nil && t.raw == raw && t.keyStands(ctx) || err != nil && own {
-		return t, err
+	switch {
+	case own.asked:
+		return own.token, own.err
+	case err == nil && t.raw == raw && t.keyStands(ctx):
+		return t, nil
 	}
 	// The verification that was waited for was another token's, or had begun before this request came and the keys have changed since.
 	c.entries.Invalidate(key)
@@ -101,7 +109,7 @@ func (t *Token) keyStands(ctx context.Context) bool {
 // weight is about how many bytes an entry takes: the text, the claims beside it, what gates remember, and the cache's own.
 func (t *Token) weight() uint32 {
 	bytes := 1024 + len(t.raw)
-	if slices.ContainsFunc(t.kept, other.nested) {
+	if slices.ContainsFunc(t.others, other.nested) {
 		bytes += 2 * len(t.raw)
 	}
 	return uint32(max(meanWeight, bytes))

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"unique"
@@ -26,14 +27,23 @@ const (
 	claimEpoch
 )
 
-// announced are the names of the claims that tokens keep beside them. Nil means all.
-type announced map[string]bool
+// announced are the names of the claims that tokens keep beside them, numbered from 1. Nil means all.
+type announced map[string]uint16
 
-func (a announced) has(name string) bool { return a == nil || a[name] }
+// maxAnnounced bounds the numbers. Claims beyond are read late.
+const maxAnnounced = math.MaxUint16
+
+func (a announced) add(name string) {
+	if _, known := a[name]; !known && len(a) < maxAnnounced {
+		a[name] = uint16(len(a) + 1)
+	}
+}
+
+func (a announced) has(name string) bool { return a == nil || a[name] != 0 }
 
 // builds says which nested values are built: those that stay, and the lists that have a field.
 func (a announced) builds(name []byte) bool {
-	return a == nil || a[string(name)] || string(name) == "aud" || string(name) == "scp"
+	return a == nil || a[string(name)] != 0 || string(name) == "aud" || string(name) == "scp"
 }
 
 func claimOf(name []byte, own bool) claim {
@@ -117,7 +127,7 @@ func (s *scratch) newToken(t *Token, raw string) error {
 	text.WriteString(raw)
 	t.raw = text.String()
 	if others > 0 {
-		t.kept = make([]other, 0, others)
+		t.others = make([]other, 0, others)
 	}
 	var foreignScope *member
 	for i := range s.members {
@@ -129,19 +139,25 @@ func (s *scratch) newToken(t *Token, raw string) error {
 			foreignScope = m
 		}
 	}
+	t.said = text.String()[len(raw):]
 	if foreignScope != nil && t.Scopes == nil {
 		return t.completeScope(foreignScope, &text)
 	}
 	return t.complete()
 }
 
-// measure marks each member with its claim, and returns how many bytes of text they need and how many have no field.
+// measure marks each member with its claim, and returns how many bytes of text they need and how many become others.
 func (s *scratch) measure(iss *issuer) (size, others int) {
+	texts := 0
 	for i := range s.members {
 		m := &s.members[i]
-		m.claim = claimOf(m.name, iss.own)
+		m.claim, m.number = claimOf(m.name, iss.own), 0
 		m.keep = m.claim.fieldless() && iss.kept.has(string(m.name))
-		if m.keep {
+		switch {
+		case m.keep && m.kind == '"' && iss.kept != nil && texts < len(Token{}.texts):
+			m.number = iss.kept[string(m.name)]
+			texts++
+		case m.keep:
 			others++
 			size += len(m.name)
 		}
@@ -185,10 +201,24 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 	case claimEpoch:
 		t.Epoch, err = takeEpoch(m)
 	}
-	if m.keep {
-		t.kept = append(t.kept, takeOther(m, text))
+	switch {
+	case m.number != 0:
+		t.keepText(m, text)
+	case m.keep:
+		t.others = append(t.others, other{keep(text, m.name), takeOther(m, text)})
 	}
 	return err
+}
+
+// keepText keeps a text as the place where it stands behind the token's own text.
+func (t *Token) keepText(m *member, text *strings.Builder) {
+	free := 0
+	for t.texts[free].claim != 0 {
+		free++
+	}
+	from := text.Len() - len(t.raw)
+	text.Write(unquote(m.value))
+	t.texts[free] = place{claim: m.number, from: uint16(from), to: uint16(text.Len() - len(t.raw))}
 }
 
 // complete refuses what lacks a claim.
@@ -237,17 +267,14 @@ func takeString(m *member, text *strings.Builder) (string, error) {
 	return keep(text, unquote(m.value)), nil
 }
 
-func takeOther(m *member, text *strings.Builder) other {
-	o := other{name: keep(text, m.name)}
+func takeOther(m *member, text *strings.Builder) any {
 	switch m.kind {
 	case '"':
-		o.text, o.value = keep(text, unquote(m.value)), asText{}
+		return keep(text, unquote(m.value))
 	case '0':
-		o.value = Number(keep(text, m.value))
-	default:
-		o.value = m.any()
+		return Number(keep(text, m.value))
 	}
-	return o
+	return m.any()
 }
 
 // takeShared reads a claim of which few different values are about: all tokens that have one share its text.

@@ -20,11 +20,11 @@ func (t *Token) lateClaim(name string) (any, bool) {
 	head := t.late.head.Load()
 	for l := head; l != nil; l = l.next {
 		if l.name == name {
-			return l.get(), l.present
+			return l.value, l.present
 		}
 	}
 	value, present := t.read(name)
-	l := &lateClaim{other: other{name: name, value: value}, present: present, next: head, depth: 1}
+	l := &lateClaim{other: other{name, value}, present: present, next: head, depth: 1}
 	if head != nil {
 		l.depth = head.depth + 1
 	}

@@ -55,11 +55,14 @@ func TestOnlyAnnouncedClaimsStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, o := range tok.kept {
+	for _, o := range tok.others {
 		names = append(names, o.name)
 	}
-	if got := fmt.Sprint(names); got != "[role realm_access]" && got != "[realm_access role]" {
+	if got := fmt.Sprint(names); got != "[realm_access]" {
 		t.Errorf("kept %s", got)
+	}
+	if p := tok.texts[0]; p.claim != v.kept["role"] || tok.said[p.from:p.to] != "x,admin" || tok.texts[1].claim != 0 {
+		t.Errorf("kept texts %v of %q", tok.texts, tok.said)
 	}
 }
 

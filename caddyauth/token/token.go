@@ -47,25 +47,25 @@ type Token struct {
 	Type string
 
 	oneAudience [1]string // what Audience has when it has one
-	kept        []other   // the claims without a field that somebody is going to ask for
-	late        late
+
+	// The claims without a field that somebody is going to ask for: texts as places in said, which the garbage collector need not look at,
+	// and the rest.
+	said   string
+	texts  [6]place
+	others []other
+	late   late
+}
+
+// place is where a claim stands in a text.
+type place struct {
+	claim    uint16 // its number among those announced; 0: the place is free
+	from, to uint16
 }
 
 // other is a claim that has no field in Token.
 type other struct {
 	name  string
-	text  string // when value is asText: a text in an interface would be an allocation of its own
 	value any
-}
-
-// asText stands for a text.
-type asText struct{}
-
-func (o *other) get() any {
-	if o.value == (asText{}) {
-		return o.text
-	}
-	return o.value
 }
 
 // Raw returns the compact text that was verified. It is a credential.
@@ -95,9 +95,12 @@ func (t *Token) Claim(path string) (any, bool) {
 
 // other returns a claim without a field.
 func (t *Token) other(name string) (any, bool) {
-	for i := range t.kept {
-		if t.kept[i].name == name {
-			return t.kept[i].get(), true
+	if text, ok := t.keptText(name); ok {
+		return text, true
+	}
+	for i := range t.others {
+		if t.others[i].name == name {
+			return t.others[i].value, true
 		}
 	}
 	if t.issuer.keeps(name) {
@@ -170,13 +173,23 @@ func (t *Token) textField(name string) string {
 // Text returns a claim that is a text, for callers who ask on every request: it allocates nothing. It knows exact names of claims that
 // were announced (Verifier.Keep) or have a field; of any other, ok is false and Claim may know more.
 func (t *Token) Text(name string) (text string, ok bool) {
-	for i := range t.kept {
-		if o := &t.kept[i]; o.name == name {
-			return o.text, o.value == (asText{})
+	if text = t.textField(name); text != "" {
+		return text, true
+	}
+	return t.keptText(name)
+}
+
+func (t *Token) keptText(name string) (string, bool) {
+	number := t.issuer.number(name)
+	if number == 0 {
+		return "", false
+	}
+	for _, p := range t.texts {
+		if p.claim == number {
+			return t.said[p.from:p.to], true
 		}
 	}
-	text = t.textField(name)
-	return text, text != ""
+	return "", false
 }
 
 func audience(words []string) (any, bool) {
