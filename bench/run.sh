@@ -66,7 +66,7 @@ if ((${#allowed[@]} >= 2)); then
 fi
 
 cd "$root"
-go build ${PROFILE:+-pgo=off} -o "$work/caddy" ./cmd/caddy
+go build ${PROFILE:+-pgo=off -trimpath} -o "$work/caddy" ./cmd/caddy
 for program in load upstream mint fill; do
 	go build -o "$work/$program" "./bench/$program"
 done
@@ -776,7 +776,9 @@ part_profile() {
 		echo '```'
 	} | fragment 8 profile
 	if [[ -n ${PROFILE:-} ]]; then
-		go tool pprof -proto "$work"/*.pprof >"$PROFILE" 2>/dev/null
+		# Of where the program stood nothing remains but the length.
+		go tool pprof -proto -output "$work/merged" "$work"/*.pprof >/dev/null 2>&1
+		gunzip -c <"$work/merged" | perl -pe 'BEGIN { $path = shift } s{\Q$path\E}{"/" x length($path)}ge' "$work/caddy" | gzip -9n >"$PROFILE"
 	fi
 }
 

@@ -162,7 +162,8 @@ func (g *Gate) Admit(r *http.Request, prior *Passage, now time.Time) (*Passage, 
 	t, via, err := g.decide(r, prior, now)
 	g.conceal(r)
 	if err != nil {
-		return &Passage{Token: t, via: &via}, err
+		refused := via // of its own, so that an admitted request allocates none
+		return &Passage{Token: t, via: &refused}, err
 	}
 	p := g.passage(t, via)
 	if prior != nil && len(prior.asserted) > 0 {
@@ -191,7 +192,8 @@ func (g *Gate) passage(t *token.Token, via Source) *Passage {
 			return t.Memo(&g.passages[i].key, func(t *token.Token) any { return g.newPassage(t, &g.passages[i].source) }).(*Passage)
 		}
 	}
-	return g.newPassage(t, &via)
+	other := via
+	return g.newPassage(t, &other)
 }
 
 // staleCookie marks an anonymous passage that ignored an expired cookie.
