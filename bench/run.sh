@@ -640,9 +640,10 @@ part_scale() {
 }
 
 # go_bench PACKAGE PATTERN prints round, benchmark name, nanoseconds and allocations; a round is once through all of the pattern.
+# The compiler has the profile that it has for the program.
 go_bench() {
 	local round
-	go test -c -o "$work/bench.test" "./caddyauth/$1" >"$work/go.out" 2>&1 || die "go test $1: $(tail -n 5 "$work/go.out")"
+	go test -c -pgo="$root/cmd/caddy/default.pgo" -o "$work/bench.test" "./caddyauth/$1" >"$work/go.out" 2>&1 || die "go test $1: $(tail -n 5 "$work/go.out")"
 	for ((round = 1; round <= go_rounds; round++)); do
 		(cd "caddyauth/$1" && "${server_core[@]}" "$work/bench.test" -test.run '^$' -test.bench "$2" -test.benchmem -test.benchtime 0.3s -test.cpu 1) \
 			>"$work/go.out" 2>&1 || die "benchmarks of $1: $(tail -n 5 "$work/go.out")"
