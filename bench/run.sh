@@ -389,6 +389,8 @@ declare -A heading=(
 
 first_line() { echo "$rounds rounds of $slice s, $connections connections, $tool; $cores; tokens of $length bytes; medians."; }
 
+commit() { echo "$(git -C "$root" rev-parse --short HEAD)$(git -C "$root" diff --quiet HEAD 2>/dev/null || echo ', with changes')"; }
+
 # fragment TARGET PART: what is written goes to the output and, with OUT, into the file.
 fragment() {
 	local file=$work/fragments/$1.$2.$run
@@ -396,7 +398,7 @@ fragment() {
 	{
 		echo "### ${2^}, run $run"
 		echo
-		echo "$(date -u '+%Y-%m-%d %H:%M') UTC, \`$command\`. $(first_line)"
+		echo "$(date -u '+%Y-%m-%d %H:%M') UTC, gateway $(commit), \`$command\`. $(first_line)"
 		echo
 		cat
 	} >"$file"
@@ -408,7 +410,7 @@ about() {
 	echo '| what | with which it was measured |'
 	echo '| --- | --- |'
 	echo "| date | $(date -u +%Y-%m-%d) |"
-	echo "| gateway | $(git -C "$root" rev-parse --short HEAD)$(git -C "$root" diff --quiet HEAD 2>/dev/null || echo ', with changes') |"
+	echo "| gateway | $(commit) |"
 	echo "| Caddy | $(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2) |"
 	echo "| Go | $(go env GOVERSION) |"
 	echo "| kernel | $(uname -sr) |"

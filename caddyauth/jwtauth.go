@@ -58,6 +58,7 @@ type JWTAuth struct {
 	loginPage string
 	count     decisionCounter
 	renews    bool // the session cookie is a credential here
+	cookies   bool // some cookie is
 
 	endsStreams bool
 	streamGrace time.Duration
@@ -119,6 +120,7 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	j.streamGrace, j.endsStreams, _ = parseStreamGrace(j.StreamGrace) // checked
 	j.endsStreams = j.endsStreams && !j.reports()
 	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieName()}) && !j.reports()
+	j.cookies = slices.ContainsFunc(j.gate.Sources, func(s gate.Source) bool { return s.Kind == gate.Cookie })
 	app.browsers = app.browsers || j.renews || slices.Contains(j.Audiences, "web")
 	j.count = countDecisions(j.label(), strings.Join(j.Audiences, "+"))
 	if j.reports() {
@@ -363,7 +365,7 @@ func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Pass
 
 // admit asks the gate. One that only reports leaves a request as it came, and so a session that was hidden hidden.
 func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]any, prior *gate.Passage) (*gate.Passage, error) {
-	hidden := prior == nil && bringBackSession(r, vars)
+	hidden := j.cookies && prior == nil && bringBackSession(r, vars)
 	if j.renews && prior == nil {
 		if err := j.renewSession(w.(*response), r); err != nil {
 			j.gate.Refuse(r, prior)

@@ -365,8 +365,9 @@ func (j *JWTAuth) pass(w http.ResponseWriter, r *http.Request, passage *gate.Pas
 		watched = newResponse(w)
 		defer watched.retire()
 	}
-	watched.gate, watched.passage, watched.socket, watched.connect = j, passage, isSocket(r), r.Method == http.MethodConnect
-	if asksForStream(r) {
+	upgrade := r.Header["Upgrade"]
+	watched.gate, watched.passage, watched.socket, watched.connect = j, passage, isSocket(r, upgrade), r.Method == http.MethodConnect
+	if asksForStream(r, upgrade) {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		r, watched.cancel = r.WithContext(ctx), cancel
@@ -376,8 +377,8 @@ func (j *JWTAuth) pass(w http.ResponseWriter, r *http.Request, passage *gate.Pas
 }
 
 // asksForStream reports whether a request says by itself that the answer will go on.
-func asksForStream(r *http.Request) bool {
-	if len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect {
+func asksForStream(r *http.Request, upgrade []string) bool {
+	if len(upgrade) > 0 || r.Method == http.MethodConnect {
 		return true
 	}
 	for _, line := range r.Header["Accept"] {
@@ -389,11 +390,10 @@ func asksForStream(r *http.Request) bool {
 }
 
 // isSocket reports whether a request opens a WebSocket (RFC 6455, section 4.1; RFC 8441, section 4; RFC 9220).
-func isSocket(r *http.Request) bool {
+func isSocket(r *http.Request, upgrade []string) bool {
 	if r.Method == http.MethodConnect {
 		return r.Proto == "websocket" || r.Header.Get(":protocol") == "websocket"
 	}
-	upgrade := r.Header["Upgrade"]
 	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
 }
 

@@ -102,7 +102,7 @@ func findBearer(lines []string) (string, error) {
 		return "", refuse(MultipleCredentials, "several Authorization headers")
 	}
 	scheme, raw, _ := strings.Cut(lines[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	if scheme != "Bearer" && !strings.EqualFold(scheme, "Bearer") {
 		return "", refuse(foreignScheme, "")
 	}
 	raw = strings.TrimLeft(raw, " ")
@@ -206,11 +206,11 @@ func isForeign(authorization []string) bool {
 
 // ConcealCookies removes the named cookies from the request.
 func ConcealCookies(r *http.Request, names []string) {
-	if len(r.Header["Cookie"]) == 0 {
-		return
-	}
+	lines := r.Header["Cookie"]
 	for _, name := range names {
-		dropCookies(r, name)
+		if mentions(lines, name) {
+			dropCookies(r, name)
+		}
 	}
 }
 
