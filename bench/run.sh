@@ -5,7 +5,7 @@
 #	ARMS=hot OUT=bench/RESULTS.md RUN=2 bench/run.sh
 #
 # ARMS         which parts: hot cold deny latency memory scale go peers   (all of them), and profile
-# PROFILE      with the part profile: where the profiles go for the compiler, cmd/caddy/default.pgo   (nowhere)
+# PROFILE      with the part profile: where the profiles go for the compiler, bench/default.pgo   (nowhere)
 # ROUNDS       how often each arm has its turn                 (9)
 # SLICE        seconds of each turn                            (1)
 # CONNECTIONS  kept connections of the load                    (32)
@@ -66,7 +66,11 @@ if ((${#allowed[@]} >= 2)); then
 fi
 
 cd "$root"
-go build ${PROFILE:+-pgo=off -trimpath} -o "$work/caddy" ./cmd/caddy
+pgo=bench/default.pgo # what releases are built with; a profile is taken of a build without one
+if [[ -n ${PROFILE:-} ]]; then
+	pgo=off
+fi
+go build -pgo="$pgo" ${PROFILE:+-trimpath} -o "$work/caddy" ./cmd/caddy
 for program in load upstream mint fill; do
 	go build -o "$work/$program" "./bench/$program"
 done
@@ -645,7 +649,7 @@ part_scale() {
 # The compiler has the profile that it has for the program.
 go_bench() {
 	local round
-	go test -c -pgo="$root/cmd/caddy/default.pgo" -o "$work/bench.test" "./caddyauth/$1" >"$work/go.out" 2>&1 || die "go test $1: $(tail -n 5 "$work/go.out")"
+	go test -c -pgo="$root/bench/default.pgo" -o "$work/bench.test" "./caddyauth/$1" >"$work/go.out" 2>&1 || die "go test $1: $(tail -n 5 "$work/go.out")"
 	for ((round = 1; round <= go_rounds; round++)); do
 		(cd "caddyauth/$1" && "${server_core[@]}" "$work/bench.test" -test.run '^$' -test.bench "$2" -test.benchmem -test.benchtime 0.3s -test.cpu 1) \
 			>"$work/go.out" 2>&1 || die "benchmarks of $1: $(tail -n 5 "$work/go.out")"
