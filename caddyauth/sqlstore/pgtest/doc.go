@@ -10,5 +10,7 @@
 //
 //	url := pgtest.Server(t).URL(t)
 //
+// ProxyURL leads to such a database through a Proxy, which can be slow, hang, and cut connections.
+//
 // Where no server is installed the test is skipped, or fails when CI_REQUIRE_ALL is 1.
 package pgtest
