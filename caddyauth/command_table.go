@@ -115,8 +115,5 @@ func clipped(text string) string {
 
 // printJSON prints a value as JSON with indents.
 func (r *remote) printJSON(value any) error {
-	enc := json.NewEncoder(r.cmd.OutOrStdout())
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(value)
+	return encodeJSON(r.cmd.OutOrStdout(), value)
 }

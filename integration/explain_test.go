@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -446,7 +447,16 @@ func TestCommandCheck(t *testing.T) {
 			t.Errorf("it should warn of %s:\n%s", want, out)
 		}
 	}
-	out, stderr, err = command("", "check", "--config", g.configFile(strings.Replace(standardAuth, "active hs1", "active gone", 1), explainSites))
+	if out, _, err = command("", "check", "--json", "--config", filepath.Join(g.dir, "Caddyfile")); err != nil || !json.Valid([]byte(out)) ||
+		strings.Count(out, `"severity": "warning"`) != 4 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	refused := g.configFile(strings.Replace(standardAuth, "active hs1", "active gone", 1), explainSites)
+	if out, stderr, err = command("", "check", "--json", "--config", refused); err == nil || stderr != "" || !json.Valid([]byte(out)) ||
+		!strings.Contains(out, `"ok": false`) {
+		t.Errorf("%q %q %v", out, stderr, err)
+	}
+	out, stderr, err = command("", "check", "--config", refused)
 	if err == nil || out != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, `"gone"`) || strings.Contains(stderr, g.tokens.hmacText) {
 		t.Errorf("%q %q %v", out, stderr, err)
 	}
