@@ -640,7 +640,9 @@ func (u *User) resolve(r resolver) (identity.User, error) {
 	if err := resolved.check(); err != nil {
 		return identity.User{}, err
 	}
-	return identity.User{Name: u.Name, Project: u.project(), PasswordHash: hash, Disabled: u.Disabled, Claims: u.Claims}, nil
+	return identity.User{
+		Name: u.Name, Project: u.project(), PasswordHash: hash, Disabled: u.Disabled, Admin: u.Admin, Claims: u.Claims,
+	}, nil
 }
 
 // storeURL returns the configured store or the default one in Caddy's data directory.

@@ -35,6 +35,9 @@ type User struct {
 	// Declared users stand in the Caddyfile: the API does not change them.
 	Declared bool
 
+	// Admin users are those whom the Caddyfile declares as administrators. The API makes none.
+	Admin bool
+
 	// Version counts the changes in the store, from 1.
 	Version int64
 

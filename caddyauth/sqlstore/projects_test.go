@@ -451,6 +451,81 @@ func TestDeclarationTakesOverWhatTheAPIMade(t *testing.T) {
 	})
 }
 
+// What was issued before a declaration takes something over, or makes somebody an administrator, is over, whatever the project keeps
+// after a new password.
+func TestDeclarationEndsWhatWasIssuedBeforeItTookOver(t *testing.T) {
+	kept := []project.Project{{Slug: "acme", KeepRefreshOnPasswordChange: true}}
+	user := func(name string, admin bool) []identity.User {
+		return []identity.User{{Project: "acme", Name: name, PasswordHash: "h", Admin: admin}}
+	}
+	declared := func(u []identity.User, c ...project.Client) Declaration {
+		return Declaration{Projects: kept, Users: u, Clients: c}
+	}
+	addUser := func(t *testing.T, s *Store) {
+		must(t, s.AddUser(t.Context(), identity.User{ID: "u", Project: "acme", Name: "alice", PasswordHash: "h", Created: noon}))
+	}
+	for _, c := range []struct {
+		name   string
+		before *Declaration
+		made   func(t *testing.T, s *Store) // by the API, meanwhile
+		after  Declaration
+		ended  []Ended
+	}{
+		{"a stored user with the same password", new(declared(nil)), addUser, declared(user("alice", false)), []Ended{{"user", "acme", "alice", TakenOver}}},
+		{"a stored user in another spelling", new(declared(nil)), addUser, declared(user("ＡLICE", true)),
+			[]Ended{{"user", "acme", "alice", Undeclared}, {"user", "acme", "ＡLICE", TakenOver}}},
+		{"a user who was declared once", new(declared(user("alice", true))), func(t *testing.T, s *Store) {
+			reconcile(t, s, declared(nil))
+			u, err := s.FindUser(t.Context(), "acme", "alice")
+			must(t, err)
+			if u.Admin {
+				t.Error("declared no more, but an administrator")
+			}
+			u.Disabled = false
+			_, err = s.ChangeUser(t.Context(), *u, noon)
+			must(t, err)
+		}, declared(user("alice", true)), []Ended{{"user", "acme", "alice", TakenOver}}},
+		{"a new administrator", new(declared(nil)), nil, declared(user("alice", true)), []Ended{{"user", "acme", "alice", AdminGranted}}},
+		{"a declared user who becomes one", new(declared(user("alice", false))), nil, declared(user("alice", true)), []Ended{{"user", "acme", "alice", AdminGranted}}},
+		{"an administrator who gets another spelling", new(declared(user("alice", true))), nil, declared(user("Alice", true)),
+			[]Ended{{"user", "acme", "alice", Undeclared}, {"user", "acme", "Alice", AdminGranted}}},
+		{"an administrator who stays one", new(declared(user("alice", true))), nil, declared(user("alice", true)), nil},
+		{"a stored client", new(declared(nil)), func(t *testing.T, s *Store) { must(t, s.AddClient(t.Context(), reports("acme"))) },
+			declared(nil, project.Client{ID: "reports", Project: "acme"}), []Ended{{"client", "acme", "reports", TakenOver}}},
+		{"a stored project", nil, func(t *testing.T, s *Store) { must(t, s.AddProject(t.Context(), acme())) }, declared(nil), []Ended{{"project", "acme", "", TakenOver}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onEachEngine(t, func(t *testing.T, open func() *Store) {
+				s := started(t, open)
+				if c.before != nil {
+					reconcile(t, s, *c.before)
+				}
+				if c.made != nil {
+					c.made(t, s)
+				}
+				held := ownedBy("held", "acme", "alice", "reports")
+				var err error
+				held.Epoch, err = s.Epoch(t.Context())
+				must(t, err)
+				mustAddGrants(t, s, held)
+				same(t, reconcile(t, s, c.after), c.ended)
+				g, err := s.FindGrant(t.Context(), held.ID)
+				must(t, err)
+				if g.Revoked.IsZero() != (c.ended == nil) {
+					t.Errorf("the grant: %+v", g)
+				}
+				client, err := s.FindClient(t.Context(), "reports")
+				if err == nil && client.SecretHash != "" {
+					t.Error("the secret that the API set is good yet")
+				}
+				if again := reconcile(t, s, c.after); again != nil {
+					t.Errorf("ended once more: %v", again)
+				}
+			})
+		})
+	}
+}
+
 func TestChangedDeclarationsEndSessions(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()

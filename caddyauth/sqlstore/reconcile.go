@@ -26,6 +26,8 @@ const (
 	Undeclared      = "undeclared"
 	Disabled        = "disabled"
 	PasswordChanged = "password_changed"
+	TakenOver       = "taken_over"
+	AdminGranted    = "admin_granted"
 )
 
 // Ended is something whose sessions and tokens a new configuration ended.
@@ -36,14 +38,16 @@ type Ended struct {
 	// Project is the slug; ID is the client's id or the user's name, empty for a project.
 	Project, ID string
 
-	// Reason is Undeclared, or of users also Disabled or PasswordChanged.
+	// Reason is Undeclared or TakenOver, or of users also Disabled, PasswordChanged or AdminGranted.
 	Reason string
 }
 
 // Reconcile makes the store hold what the configuration declares, in one transaction, and makes the project `default` if there is
 // none yet. With nothing new it writes nothing.
 //
-// What is declared for the first time is added; where the API made it before, the declaration takes it over. What is declared
+// What is declared for the first time is added. Where it stands in the store already, because the API made it or because it was
+// declared once, the declaration takes it over: whoever had something of it before is not whom the declaration means, so everything that
+// was issued before ends, whatever the project says. So does what was issued to a user who becomes an administrator. What is declared
 // already is changed where it differs; lifetimes set through the API stay over the declared ones. What is declared no more stays
 // in the store but can do nothing: projects and clients are paused, users disabled, the declared lifetimes forgotten; the
 // API may remove it, or bring it back as its own. The default project is never paused.
@@ -158,6 +162,9 @@ func (r *reconciler) project(p project.Project) error {
 	if slices.Equal(projectRow(p), projectRow(standing)) {
 		return nil
 	}
+	if !standing.Declared && p.Slug != project.Default {
+		r.end(session.ProjectKind, p.Slug, "", TakenOver)
+	}
 	if _, err := updateProject(r.tx, p, r.now); err != nil {
 		return err
 	}
@@ -241,6 +248,9 @@ func (r *reconciler) client(c project.Client) error {
 	if err := errors.Join(errBefore, errAfter); err != nil || slices.Equal(before, after) {
 		return err
 	}
+	if !standing.Declared {
+		r.end(session.ClientKind, c.Project, c.ID, TakenOver)
+	}
 	if _, err := updateClient(r.tx, c, r.now); err != nil {
 		return err
 	}
@@ -268,7 +278,7 @@ func (r *reconciler) users(declared []identity.User) error {
 		if kept[u.ID] {
 			continue
 		}
-		u.Declared, u.Disabled = false, true
+		u.Declared, u.Admin, u.Disabled = false, false, true
 		r.end(session.UserKind, u.Project, u.Name, Undeclared)
 		if _, err := updateUser(r.tx, *u, r.now); err != nil {
 			return err
@@ -287,6 +297,9 @@ func (r *reconciler) user(u identity.User) (id string, err error) {
 		u.ID, u.Created = project.NewID(), r.now
 		if u.PasswordHash != "" {
 			u.PasswordChanged = r.now
+		}
+		if u.Admin {
+			r.end(session.UserKind, u.Project, u.Name, AdminGranted) // a user of that name may have been removed
 		}
 		return u.ID, errors.Join(insertUser(r.tx, u), r.note("user.declare", u.ID, u.Name, u.Project, "added"))
 	}
@@ -313,9 +326,15 @@ func (r *reconciler) user(u identity.User) (id string, err error) {
 
 // endUser notes the end of a user's sessions where the change asks for it. A name in another spelling is another subject.
 func (r *reconciler) endUser(before, after identity.User) error {
-	switch {
-	case before.Name != after.Name:
+	if before.Name != after.Name {
 		r.end(session.UserKind, before.Project, before.Name, Undeclared)
+	}
+	switch {
+	case !before.Declared:
+		r.end(session.UserKind, after.Project, after.Name, TakenOver)
+	case after.Admin && (!before.Admin || before.Name != after.Name):
+		r.end(session.UserKind, after.Project, after.Name, AdminGranted)
+	case before.Name != after.Name:
 	case after.Disabled && !before.Disabled:
 		r.end(session.UserKind, after.Project, after.Name, Disabled)
 	case after.PasswordHash != before.PasswordHash:

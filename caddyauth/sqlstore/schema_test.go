@@ -25,6 +25,9 @@ func olderSchema(t *testing.T, version int) string {
 	fmt.Fprintf(&script, `
 		INSERT INTO meta (name, value) VALUES ('schema', '%d');
 		INSERT INTO key (id, algorithm, created, sealed) VALUES ('old', 'ES256', %d, 'sealed');`, version, noon.UnixMilli())
+	if version >= 5 {
+		script.WriteString(`UPDATE key SET since = created;`)
+	}
 	return script.String()
 }
 

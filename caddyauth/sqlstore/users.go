@@ -9,33 +9,35 @@ import (
 
 var _ identity.UserStore = (*Store)(nil)
 
-const userColumns = `id, project, name, password_hash, password_changed, disabled, declared, claims, version, created, changed`
+const userColumns = `id, project, name, password_hash, password_changed, disabled, declared, admin, claims, version, created, changed`
 
-const addUser = `INSERT INTO account (name, password_hash, password_changed, disabled, declared, claims,
+const addUser = `INSERT INTO account (name, password_hash, password_changed, disabled, declared, admin, claims,
 	id, project, canonical, version, created, changed)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $10)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11)
 	ON CONFLICT DO NOTHING`
 
-const changeUser = `UPDATE account SET name = $1, password_hash = $2, password_changed = $3, disabled = $4, declared = $5, claims = $6,
-	version = version + 1, changed = $7
-	WHERE id = $8 AND version = $9`
+const changeUser = `UPDATE account SET name = $1, password_hash = $2, password_changed = $3, disabled = $4, declared = $5, admin = $6,
+	claims = $7, version = version + 1, changed = $8
+	WHERE id = $9 AND version = $10`
 
 // userRow is what a change may set, in the order of changeUser from $1 on.
 func userRow(u identity.User) ([]any, error) {
 	claims, err := claimsText(u.Claims)
-	return []any{u.Name, u.PasswordHash, millis(u.PasswordChanged), switchOf(u.Disabled), switchOf(u.Declared), claims}, err
+	return []any{
+		u.Name, u.PasswordHash, millis(u.PasswordChanged), switchOf(u.Disabled), switchOf(u.Declared), switchOf(u.Admin), claims,
+	}, err
 }
 
 func scanUser(row rows) (*identity.User, error) {
 	var u identity.User
 	var claims string
-	var password, disabled, declared, created, changed int64
-	err := row.Scan(&u.ID, &u.Project, &u.Name, &u.PasswordHash, &password, &disabled, &declared, &claims,
+	var password, disabled, declared, admin, created, changed int64
+	err := row.Scan(&u.ID, &u.Project, &u.Name, &u.PasswordHash, &password, &disabled, &declared, &admin, &claims,
 		&u.Version, &created, &changed)
 	if err != nil {
 		return nil, failure(err)
 	}
-	u.Disabled, u.Declared = disabled > 0, declared > 0
+	u.Disabled, u.Declared, u.Admin = disabled > 0, declared > 0, admin > 0
 	u.PasswordChanged, u.Created, u.Changed = instant(password), instant(created), instant(changed)
 	u.Claims, err = textClaims(claims)
 	return &u, err
