@@ -83,10 +83,10 @@ func (a *App) epoch(ctx context.Context) (int64, error) { return a.grants.Epoch(
 
 // ServeHTTP answers the server's own routes.
 func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	route, ours := strings.CutPrefix(r.URL.Path, s.mount)
+	route, mounted := strings.CutPrefix(r.URL.Path, s.mount)
 	switch {
-	case !ours:
-		return next.ServeHTTP(w, r)
+	case !mounted:
+		return s.passOn(w, r, next)
 	case route == "/jwks.json" || route == "/.well-known/jwks.json":
 		return s.serve(w, r, s.jwks)
 	case route == "/healthz":
@@ -103,14 +103,15 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 		e.ServeHTTP(w, r)
 		return nil
 	}
-	return next.ServeHTTP(w, r)
+	return s.passOn(w, r, next)
 }
 
-// serve lets only GET and HEAD through.
+// serve lets only GET and HEAD through. It answers by itself: an error route might hand the request to an application.
 func (s *AuthServer) serve(w http.ResponseWriter, r *http.Request, handler http.HandlerFunc) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("method %s", r.Method))
+		writeJSON(w, http.StatusMethodNotAllowed, errorBody{"method_not_allowed", "this address does not answer the method"})
+		return nil
 	}
 	handler(w, r)
 	return nil
