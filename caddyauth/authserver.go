@@ -16,9 +16,15 @@ import (
 // AuthServer answers the routes by which people and programs get tokens, beneath the path of the server's public URL, and passes
 // every other request on.
 type AuthServer struct {
-	app       *App
-	endpoints []endpoints
-	mount     string
+	// Where the management API answers: on the one host of this name, with a port or on any, or `off` for nowhere; elsewhere its paths
+	// are answered 404. Default: on every host that has the server's routes.
+	Manage string `json:"manage,omitempty"`
+
+	app        *App
+	endpoints  []endpoints
+	management endpoints
+	managed    managedHost
+	mount      string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -43,7 +49,16 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("auth_server: none of the configured keys can sign; add a private key or a secret to `keys`")
 	}
 	s.mount = s.app.base.Path
-	s.endpoints = []endpoints{s.app.login, s.app.pageSession(), s.app.authorizationServer(), s.app.manageServer()}
+	manage, err := resolver{caddy.NewReplacer()}.text("manage", s.Manage)
+	if err != nil {
+		return err
+	}
+	s.managed = managedHost(manage)
+	if err := s.managed.check(); err != nil {
+		return err
+	}
+	s.management = s.app.manageServer()
+	s.endpoints = []endpoints{s.app.login, s.app.pageSession(), s.app.authorizationServer(), s.management}
 	for _, e := range s.endpoints {
 		if err := e.Check(); err != nil {
 			return err
@@ -93,7 +108,7 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 		return s.serve(w, r, s.healthz)
 	}
 	for _, e := range s.endpoints {
-		if !e.Handles(r.URL.Path) {
+		if !e.Handles(r.URL.Path) || e == s.management && !s.managed.answers(r.Host) {
 			continue
 		}
 		if err := s.app.ready(r.Context()); err != nil {

@@ -564,16 +564,30 @@ func (j *JWTAuth) unmarshalOrigins(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// parseAuthServer parses the directive `auth_server [<matcher>]`.
+// parseAuthServer parses the directive `auth_server`:
+//
+//	auth_server [<matcher>] {
+//		manage <host>|off
+//	}
 func parseAuthServer(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // directive name
 	if h.NextArg() {
 		return nil, h.ArgErr()
 	}
-	for h.NextBlock(0) {
-		return nil, h.Errf("auth_server: unrecognized option %q", h.Val())
+	s := new(AuthServer)
+	return s, block(h.Dispenser, func() error { return s.unmarshalOption(h.Dispenser) })
+}
+
+func (s *AuthServer) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch word := d.Val(); word {
+	case "manage":
+		if err := oneArg(d, &s.Manage); err != nil || hasPlaceholder(s.Manage) {
+			return err
+		}
+		return at(d, managedHost(s.Manage).check())
+	default:
+		return d.Errf("auth_server: unrecognized option %q", word)
 	}
-	return new(AuthServer), nil
 }
 
 // block reads the options of a block. One that is there twice is refused, unless it is repeatable: of two values one would be lost without

@@ -64,14 +64,16 @@ var caddyfileForms = map[string]string{
 }
 
 func TestSettingsAreDocumented(t *testing.T) {
-	s := readStructs(t, "config.go", "config_tenancy.go", "jwtauth.go")
+	s := readStructs(t, "config.go", "config_tenancy.go", "authserver.go", "jwtauth.go")
 	words := literals(t, "caddyfile.go", "caddyfile_tenancy.go", "config.go")
 	reference, err := os.ReadFile("../docs/caddyfile.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	for _, root := range []struct{ title, structure string }{{"Global option `auth`", "Settings"}, {"Directive `jwt_auth`", "JWTAuth"}} {
+	for _, root := range []struct{ title, structure string }{
+		{"Global option `auth`", "Settings"}, {"Directive `auth_server`", "AuthServer"}, {"Directive `jwt_auth`", "JWTAuth"},
+	} {
 		fmt.Fprintf(&b, "### %s\n\n| Caddyfile | JSON | what it says | default |\n| --- | --- | --- | --- |\n", root.title)
 		for _, row := range s.rows(t, root.structure, "", "") {
 			row.check(t, words, string(reference))

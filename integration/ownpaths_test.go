@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddyauth/gateway/caddyauth/project"
 )
 
 // proxyBehind is an application behind auth_server on the same site, which no gate guards.
@@ -161,4 +163,83 @@ func TestServerPassesOthersPaths(t *testing.T) {
 			}
 		})
 	}
+}
+
+// managedSites are two hosts that have the server's routes, on one port; MANAGE is the block of the directive.
+const managedSites = `
+http://localhost:{{port "auth"}}, http://admin.localhost:{{port "auth"}} {
+	log
+	auth_server MANAGE
+` + proxyBehind + `
+}
+`
+
+// TestManageChoosesWhereTheManagementAPIIs signs an administrator in, who holds an API token besides, and looks on which hosts the
+// management API answers. Where it does not, nothing else does: no application sees the call.
+func TestManageChoosesWhereTheManagementAPIIs(t *testing.T) {
+	for _, c := range []struct {
+		name, block string
+		answers     map[string]bool // by host, without the port
+	}{
+		{"default", "", map[string]bool{"localhost": true, "admin.localhost": true}},
+		{"off", "{\n\t\tmanage off\n\t}", nil},
+		{"host", "{\n\t\tmanage admin.localhost\n\t}", map[string]bool{"admin.localhost": true}},
+		{"host in capitals", "{\n\t\tmanage Admin.LocalHost\n\t}", map[string]bool{"admin.localhost": true}},
+		{"host and port", "{\n\t\tmanage admin.localhost:{{port \"auth\"}}\n\t}", map[string]bool{"admin.localhost": true}},
+		{"host and another port", "{\n\t\tmanage admin.localhost:1\n\t}", nil},
+		{"host of a placeholder", "{\n\t\tmanage {env.TEST_MANAGE_HOST}\n\t}", map[string]bool{"localhost": true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("TEST_MANAGE_HOST", "localhost")
+			g := newGateway(t)
+			g.load(apiAuth, authSite)
+			if err := stopServer(); err != nil {
+				t.Fatal(err)
+			}
+			token := g.addAPIToken(t, "", []string{project.Admin}, false)
+			g.load(apiAuth, strings.ReplaceAll(managedSites, "MANAGE", c.block))
+			for _, host := range []string{"localhost", "admin.localhost"} {
+				t.Run(host, func(t *testing.T) { g.checkManaged(t, host, token, c.answers[host]) })
+			}
+		})
+	}
+}
+
+func (g *gateway) checkManaged(t *testing.T, host, token string, answers bool) {
+	_, port, _ := strings.Cut(g.addr("auth"), ":")
+	cookie := g.cookieOn(t, host+":"+port)
+	for _, credential := range []string{"Authorization: Bearer " + token, "Cookie: access_token=" + cookie} {
+		for _, target := range []string{"/api/projects", "/api/openapi.json", "/api/tokens", "/api/audit", "/api/users"} {
+			a := sendHTTP1(t, g.addr("auth"), call{target: target, host: host + ":" + port, lines: []string{credential}})
+			if want := map[bool]int{true: 200, false: 404}[answers]; a.status != want {
+				t.Errorf("%s with %.12s: status %d, want %d: %s", target, credential, a.status, want, a.body)
+			}
+		}
+		a := sendHTTP1(t, g.addr("auth"), call{
+			method: "POST", target: "/api/projects", host: host + ":" + port, body: `{"slug":"new"}`, lines: []string{credential, "Content-Type: application/json"},
+		})
+		if a.status == 404 == answers || a.status == http.StatusCreated && !answers {
+			t.Errorf("making a project with %.12s: status %d: %s", credential, a.status, a.body)
+		}
+	}
+	if seen := g.proxy.take(); len(seen) != 0 {
+		t.Errorf("the application saw %q", seen[0].raw)
+	}
+}
+
+// cookieOn signs alice in on one host, as programs do, and returns the session cookie.
+func (g *gateway) cookieOn(t *testing.T, host string) string {
+	t.Helper()
+	a := sendHTTP1(t, g.addr("auth"), call{
+		method: "POST", target: "/login", host: host, body: `{"username":"alice","password":"` + alicePassword + `"}`,
+		lines: []string{"Content-Type: application/json", "Accept: application/json"},
+	})
+	for _, cookie := range (&http.Response{Header: a.header}).Cookies() {
+		if cookie.Name == "access_token" {
+			g.tokens.remember(cookie.Value)
+			return cookie.Value
+		}
+	}
+	t.Fatalf("signing in on %s: status %d: %s", host, a.status, a.body)
+	return ""
 }
