@@ -75,6 +75,7 @@ func (s *AuthServer) notFound(w http.ResponseWriter, r *http.Request, route stri
 		})
 		return
 	}
+	w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 	writeJSON(w, http.StatusNotFound, errorBody{"not_found", "there is nothing here"})
 }
 

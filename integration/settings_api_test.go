@@ -161,7 +161,7 @@ func TestSettingsStatusCodes(t *testing.T) {
 		status                      int
 	}{
 		{"GET", ttl, tokens["create"], "", 200}, {"PATCH", ttl, tokens["create"], `{"jwt_access_ttl":120}`, 200}, {"GET", ttl, "", "", 401},
-		{"PATCH", ttl, tokens["others"], `{"jwt_access_ttl":120}`, 403}, {"GET", ttl, tokens["acme's"], "", 403},
+		{"PATCH", ttl, tokens["others"], `{"jwt_access_ttl":120}`, 403}, {"GET", ttl, tokens["acme's"], "", 404},
 		{"GET", strings.Replace(ttl, "reports", "nobody", 1), tokens["create"], "", 404}, {"PATCH", ttl, tokens["create"], `{"jwt_access_ttl":59}`, 422},
 		{"PATCH", "/api/clients/reports", tokens["admin"], `{"name":"other"}`, 409},
 	} {
@@ -214,9 +214,12 @@ func (g *gateway) settingsRefused(t *testing.T, tokens map[string]string, ttl, i
 
 		{"other abilities", "GET", ttl, tokens["others"], "", nil, 403, "insufficient_ability"},
 		{"other abilities, change", "PATCH", ttl, tokens["others"], `{"jwt_access_ttl":600}`, nil, 403, "insufficient_ability"},
-		{"another project's token", "GET", ttl, tokens["acme's"], "", nil, 403, "insufficient_ability"},
-		{"another project's token, change", "PATCH", ttl, tokens["acme's"], `{"jwt_access_ttl":600}`, nil, 403, "insufficient_ability"},
+		{"another project's token", "GET", ttl, tokens["acme's"], "", nil, 404, "not_found"},
+		{"another project's token, change", "PATCH", ttl, tokens["acme's"], `{"jwt_access_ttl":600}`, nil, 404, "not_found"},
+		{"another project's token, no such project", "GET", nobody, tokens["acme's"], "", nil, 404, "not_found"},
 		{"somebody who is no administrator", "GET", ttl, "", "", as(bob), 403, "insufficient_ability"},
+		{"an administrator on another site, reading", "GET", ttl, "", "", as(admin, foreign...), 403, "cross_origin"},
+		{"an administrator on a sibling host, reading", "GET", ttl, "", "", as(admin, "Sec-Fetch-Site: same-site"), 403, "cross_origin"},
 		{"an administrator on another site", "PATCH", ttl, "", `{"jwt_access_ttl":600}`, as(admin, foreign...), 403, "cross_origin"},
 
 		{"no such project", "GET", nobody, tokens["create"], "", nil, 404, "not_found"},

@@ -146,11 +146,13 @@ func setRetryAfter(w http.ResponseWriter, v verdict) {
 	}
 }
 
+// writeJSON answers with what belongs to one person: to no cache, and to no other origin's page.
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the client went away
 }

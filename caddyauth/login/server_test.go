@@ -234,7 +234,8 @@ func errorWord(t *testing.T, w *httptest.ResponseRecorder) string {
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Description == "" {
 		t.Fatalf("not a refusal in JSON: %s", w.Body)
 	}
-	if w.Header().Get("Content-Type") != jsonType || w.Header().Get("Cache-Control") != "no-store" {
+	if w.Header().Get("Content-Type") != jsonType || w.Header().Get("Cache-Control") != "no-store" ||
+		w.Header().Get("Cross-Origin-Resource-Policy") != "same-origin" {
 		t.Errorf("headers of a refusal: %v", w.Header())
 	}
 	return body.Error

@@ -181,11 +181,7 @@ func (s *Session) answer(r *http.Request, subject string, expires time.Time, ok 
 	return a
 }
 
-// writeSession answers with what belongs to one person: to no cache, and to no other origin's page.
-func writeSession(w http.ResponseWriter, a sessionAnswer) {
-	w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
-	writeJSON(w, http.StatusOK, a)
-}
+func writeSession(w http.ResponseWriter, a sessionAnswer) { writeJSON(w, http.StatusOK, a) }
 
 func (s *Session) pace(r *http.Request) (window, every time.Duration) {
 	if s.Pace != nil {

@@ -30,6 +30,7 @@ func (c *call) write(a reply) {
 	h := c.w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	if a.header != "" {
 		h.Set("WWW-Authenticate", a.header)
 	}

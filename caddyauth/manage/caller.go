@@ -38,11 +38,12 @@ func (c Caller) can(ability string) bool {
 // everything says whether nothing is closed to the caller.
 func (c Caller) everything() bool { return c.Project == "" && c.can(project.Admin) }
 
-// sees says whether a project is the caller's business.
+// sees says whether a project is the caller's business. What belongs to another project is answered as if it did not exist: a caller
+// for one project cannot learn which names others use.
 func (c Caller) sees(slug string) bool { return c.Project == "" || c.Project == slug }
 
 // identify says who calls. A credential in the Authorization header is the only one looked at where there is one; a browser sends
-// cookies by itself, so a session may change something from pages of this origin only.
+// cookies by itself, so a session is good for requests of this origin's pages only.
 func (c *call) identify() error {
 	var err error
 	switch headers := c.r.Header.Values("Authorization"); {
@@ -90,10 +91,19 @@ func (c *call) sessionCaller() (Caller, error) {
 		return caller, refuse(http.StatusForbidden, "insufficient_ability", "whoever is signed in is not an administrator")
 	case err != nil:
 		return Caller{}, err
-	case c.protection.Check(c.r) != nil:
+	case c.ofAnotherSite():
 		return caller, refuse(http.StatusForbidden, "cross_origin", "the request was sent by another site")
 	}
 	return caller, nil
+}
+
+// ofAnotherSite says whether a browser sent the request for a page of another origin, whatever its method: what an administrator
+// reads is not for other sites either. CrossOriginProtection passes every method that should change nothing, so it is asked about
+// one that may.
+func (c *call) ofAnotherSite() bool {
+	asked := *c.r
+	asked.Method = http.MethodPost
+	return c.protection.Check(&asked) != nil
 }
 
 func nobody() error {
@@ -107,9 +117,4 @@ func lacks(ability string) error {
 	e := refuse(http.StatusForbidden, "insufficient_ability", "the ability %q is required", ability)
 	e.challenge = `Bearer error="insufficient_scope"`
 	return e
-}
-
-// otherProject is the refusal of a caller who may administer another project only.
-func otherProject() error {
-	return refuse(http.StatusForbidden, "insufficient_ability", "the credential is for another project")
 }

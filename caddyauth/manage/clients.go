@@ -56,7 +56,7 @@ func (c *call) client(id string) (project.Client, error) {
 	}
 	c.on(client.ID, client.Name, client.Project)
 	if !c.caller.sees(client.Project) {
-		return project.Client{}, otherProject()
+		return project.Client{}, project.ErrNoClient
 	}
 	return client, nil
 }

@@ -179,11 +179,16 @@ func (c *call) revokeSession() (reply, error) {
 		return reply{}, err
 	}
 	if len(found) == 0 {
-		return reply{}, refuse(http.StatusNotFound, "not_found", "there is no such session")
+		return reply{}, noSession()
 	}
 	c.on(found[0].ID, found[0].Subject, found[0].Project)
+	if !c.caller.sees(found[0].Project) {
+		return reply{}, noSession()
+	}
 	return reply{status: http.StatusNoContent}, c.Operator.EndSession(c.r.Context(), c.id, "operator")
 }
+
+func noSession() error { return refuse(http.StatusNotFound, "not_found", "there is no such session") }
 
 // revokeSessions ends everything of a user, a client or a project, and denies the access tokens issued before.
 func (c *call) revokeSessions() (reply, error) {

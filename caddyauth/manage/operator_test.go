@@ -235,3 +235,23 @@ func TestUsersAreFoundByName(t *testing.T) {
 		}
 	}
 }
+
+// TestOperatorOfOneProjectCannotTellOtherSessions: were the operator's routes given to somebody who is for one project, the sessions of
+// others would not be there.
+func TestOperatorOfOneProjectCannotTellOtherSessions(t *testing.T) {
+	o := &orders{grants: []session.Grant{{ID: "s1", Project: "default", Subject: "Alice"}, {ID: "s2", Project: "acme", Subject: "bob"}}}
+	d := openFor(t, o)
+	d.Session = func(*http.Request) (Caller, error) {
+		return Caller{Actor: "command", Abilities: []string{project.Admin}, Project: "acme"}, nil
+	}
+	there, nowhere := d.operate("DELETE", "/api/sessions/s1", ""), d.operate("DELETE", "/api/sessions/nobody-has-this", "")
+	if there.status != http.StatusNotFound || there.status != nowhere.status || there.body != nowhere.body || len(o.done) != 0 {
+		t.Errorf("%d %s, and of none %d %s; done %q", there.status, there.body, nowhere.status, nowhere.body, o.done)
+	}
+	d.operate("DELETE", "/api/sessions/s2", "").is(http.StatusNoContent)
+	for _, body := range []string{`{"project":"default"}`, `{"project":"default","user":"Alice"}`} {
+		d.operate("POST", "/api/sessions/revoke", body).refused(http.StatusNotFound, "not_found", "there is no such project")
+	}
+	d.operate("POST", "/api/mint", `{"project":"default","user":"Alice"}`).refused(http.StatusNotFound, "not_found", "there is no such project")
+	d.operate("GET", "/api/sessions?project=default", "").refused(http.StatusNotFound, "not_found", "there is no such project")
+}

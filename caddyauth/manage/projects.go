@@ -58,7 +58,7 @@ func (c *call) project(idOrSlug string) (project.Project, error) {
 	}
 	c.on(p.ID, p.Slug, p.Slug)
 	if !c.caller.sees(p.Slug) {
-		return project.Project{}, otherProject()
+		return project.Project{}, project.ErrNoProject
 	}
 	return p, nil
 }
@@ -88,7 +88,7 @@ func (c *call) createProject() (reply, error) {
 		return reply{}, err
 	}
 	if c.caller.Project != "" {
-		return reply{}, otherProject()
+		return reply{}, refuse(http.StatusForbidden, "insufficient_ability", "the credential is for one project, and can make no other")
 	}
 	p := project.Project{ID: project.NewID(), Active: true, Version: 1, Created: c.now, Changed: c.now}
 	o.required("slug", &p.Slug)

@@ -107,7 +107,8 @@ func (d *desk) call(token, method, path, body string, header ...string) answer {
 // inspect asks what must hold of every answer.
 func (d *desk) inspect(r *http.Request, sent string, a answer) {
 	d.Helper()
-	if a.header.Get("Cache-Control") != "no-store" || a.header.Get("X-Content-Type-Options") != "nosniff" {
+	if a.header.Get("Cache-Control") != "no-store" || a.header.Get("X-Content-Type-Options") != "nosniff" ||
+		a.header.Get("Cross-Origin-Resource-Policy") != "same-origin" {
 		d.Errorf("%s %s: headers %v", r.Method, r.URL, a.header)
 	}
 	for _, secret := range d.secrets {
@@ -302,13 +303,28 @@ func TestAdministratorsSessionIsAsGoodAsAToken(t *testing.T) {
 	}
 }
 
-func TestOtherSitesChangeNothingWithASession(t *testing.T) {
-	d := open(t)
-	for _, header := range []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: https://evil.example", "Origin: null"} {
-		d.call("", "POST", "/api/projects", `{"slug":"acme"}`, "Cookie: who=root", header).refused(403, "cross_origin", "another site")
-		d.call("", "DELETE", "/api/projects/default", "", "Cookie: who=root", header).refused(403, "cross_origin", "another site")
+func TestOtherSitesDoNothingWithASession(t *testing.T) {
+	for _, header := range []string{
+		"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Sec-Fetch-Site: Same-Origin", "Sec-Fetch-Site: new", "Origin: https://evil.example",
+		"Origin: null", "Origin: https://evil.auth.example.org",
+	} {
+		t.Run(header, func(t *testing.T) {
+			d := open(t)
+			d.call("", "POST", "/api/projects", `{"slug":"acme"}`, "Cookie: who=root", header).refused(403, "cross_origin", "another site")
+			d.call("", "DELETE", "/api/projects/default", "", "Cookie: who=root", header).refused(403, "cross_origin", "another site")
+			for _, path := range []string{"/api/projects", "/api/projects/default", "/api/users", "/api/clients", "/api/tokens", "/api/audit"} {
+				d.call("", "GET", path, "", "Cookie: who=root", header).refused(403, "cross_origin", "another site")
+			}
+			if a := d.call("", "HEAD", "/api/projects", "", "Cookie: who=root", header); a.status != 403 {
+				t.Errorf("HEAD: status %d", a.status)
+			}
+		})
 	}
+	d := open(t)
+	d.call("", "GET", "/api/projects", "", "Cookie: who=root", "Sec-Fetch-Site: none").is(200)
+	d.call("", "GET", "/api/projects", "", "Cookie: who=root", "Origin: https://auth.example.org").is(200)
 	d.call(d.token("", project.Create), "POST", "/api/projects", `{"slug":"acme"}`, "Sec-Fetch-Site: cross-site").is(201)
+	d.call(d.token("", project.Read), "GET", "/api/projects", "", "Origin: https://evil.example").is(200)
 }
 
 func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
@@ -323,15 +339,16 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 		"/api/users/" + u["id"].(string), "/api/tokens/" + everything["id"].(string), "/api/users?project=default",
 		"/api/clients?project=default", "/api/audit?project=default", "/api/tokens?project=default",
 	} {
-		d.call(bound, "GET", path, "").refused(403, "insufficient_ability", "another project")
+		d.call(bound, "GET", path, "").refused(404, "not_found", "there is no such")
 	}
 	for path, body := range map[string]string{
-		"/api/projects": `{"slug":"mine"}`, "/api/clients": `{"project":"default"}`, "/api/users": `{"project":"default","name":"bob"}`,
+		"/api/clients": `{"project":"default"}`, "/api/users": `{"project":"default","name":"bob"}`,
 		"/api/tokens": `{"name":"t","abilities":["admin"],"project":"default"}`,
 	} {
-		d.call(bound, "POST", path, body).refused(403, "insufficient_ability", "another project")
+		d.call(bound, "POST", path, body).refused(422, "invalid_value", `project: there is none of the slug or id "default"`)
 	}
-	d.call(bound, "DELETE", "/api/users/"+u["id"].(string), "").refused(403, "insufficient_ability", "another project")
+	d.call(bound, "POST", "/api/projects", `{"slug":"mine"}`).refused(403, "insufficient_ability", "one project")
+	d.call(bound, "DELETE", "/api/users/"+u["id"].(string), "").refused(404, "not_found", "there is no such user")
 	if got := d.call(bound, "POST", "/api/users", `{"name":"alice"}`).is(201); got["project"] != "acme" {
 		t.Errorf("%v", got)
 	}
@@ -342,6 +359,68 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 		if items := d.call(bound, "GET", path, "").is(200)["items"].([]any); path != "/api/tokens" && len(items) != want {
 			t.Errorf("%s: %v", path, items)
 		}
+	}
+}
+
+// TestTokenOfOneProjectCannotTellWhatOthersHave sends each call twice, about something that another project has and about something
+// that nobody has: the answers must be the same.
+func TestTokenOfOneProjectCannotTellWhatOthersHave(t *testing.T) {
+	d := open(t)
+	admin, bound := d.token("", project.Admin), d.token("acme", project.Admin)
+	d.call(admin, "POST", "/api/projects", `{"slug":"acme"}`).is(201)
+	p := d.call(admin, "POST", "/api/projects", `{"slug":"elsewhere"}`).is(201)
+	d.call(admin, "POST", "/api/clients", `{"id":"taken","project":"elsewhere"}`).is(201)
+	u := d.call(admin, "POST", "/api/users", `{"name":"alice","project":"elsewhere"}`).is(201)
+	token := d.call(admin, "POST", "/api/tokens", `{"name":"t","abilities":["read"],"project":"elsewhere"}`).is(201)
+	for _, c := range []struct{ name, method, path, body, elsewhere string }{
+		{"project by slug", "GET", "/api/projects/ID", "", "elsewhere"},
+		{"project by id", "GET", "/api/projects/ID", "", p["id"].(string)},
+		{"project, change", "PATCH", "/api/projects/ID", `{"name":"x"}`, "elsewhere"},
+		{"project, bad change", "PATCH", "/api/projects/ID", `{"name":7}`, "elsewhere"},
+		{"project, removal", "DELETE", "/api/projects/ID", "", "elsewhere"},
+		{"settings", "GET", "/api/projects/ID/settings/jwt-ttl", "", "elsewhere"},
+		{"settings, change", "PATCH", "/api/projects/ID/settings/jwt-ttl", `{"jwt_access_ttl":600}`, p["id"].(string)},
+		{"client", "GET", "/api/clients/ID", "", "taken"},
+		{"client, change", "PATCH", "/api/clients/ID", `{"name":"x"}`, "taken"},
+		{"client, removal", "DELETE", "/api/clients/ID", "", "taken"},
+		{"client's secret", "POST", "/api/clients/ID/secret", "", "taken"},
+		{"client's settings", "GET", "/api/clients/ID/settings/token-ttl", "", "taken"},
+		{"client's settings, change", "PATCH", "/api/clients/ID/settings/token-ttl", `{"jwt_access_ttl":600}`, "taken"},
+		{"user", "GET", "/api/users/ID", "", u["id"].(string)},
+		{"user, change", "PATCH", "/api/users/ID", `{"disabled":true}`, u["id"].(string)},
+		{"user, removal", "DELETE", "/api/users/ID", "", u["id"].(string)},
+		{"user's password", "PUT", "/api/users/ID/password", `{"password":"long enough it is"}`, u["id"].(string)},
+		{"API token", "GET", "/api/tokens/ID", "", token["id"].(string)},
+		{"API token, removal", "DELETE", "/api/tokens/ID", "", token["id"].(string)},
+		{"list of projects", "GET", "/api/projects?project=ID", "", "elsewhere"},
+		{"list of clients", "GET", "/api/clients?project=ID", "", "elsewhere"},
+		{"list of users", "GET", "/api/users?project=ID", "", "elsewhere"},
+		{"user by name", "GET", "/api/users?project=ID&name=alice", "", "elsewhere"},
+		{"list of API tokens", "GET", "/api/tokens?project=ID", "", "elsewhere"},
+		{"audit trail", "GET", "/api/audit?project=ID", "", "elsewhere"},
+		{"audit trail of a target", "GET", "/api/audit?target=ID", "", u["id"].(string)},
+		{"new client", "POST", "/api/clients", `{"project":"ID"}`, "elsewhere"},
+		{"new user", "POST", "/api/users", `{"project":"ID","name":"bob"}`, "elsewhere"},
+		{"new API token", "POST", "/api/tokens", `{"project":"ID","name":"t","abilities":["read"]}`, "elsewhere"},
+		{"new project", "POST", "/api/projects", `{"slug":"ID"}`, "elsewhere"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ask := func(id string) (int, string) {
+				a := d.call(bound, c.method, strings.ReplaceAll(c.path, "ID", id), strings.ReplaceAll(c.body, "ID", id))
+				return a.status, strings.ReplaceAll(a.body, id, "ID") + fmt.Sprint(a.header)
+			}
+			there, thereBody := ask(c.elsewhere)
+			nowhere, nowhereBody := ask("nobody-has-this")
+			if there != nowhere || thereBody != nowhereBody {
+				t.Errorf("what another project has: %d %s\nwhat nobody has: %d %s", there, thereBody, nowhere, nowhereBody)
+			}
+			if c.name != "audit trail of a target" && there < 400 {
+				t.Errorf("status %d", there)
+			}
+		})
+	}
+	if items := d.call(bound, "GET", "/api/audit", "").is(200)["items"].([]any); strings.Contains(fmt.Sprint(items), "alice") || strings.Contains(fmt.Sprint(items), "taken") {
+		t.Errorf("the audit trail: %v", items)
 	}
 }
 

@@ -108,7 +108,7 @@ func (c *call) token() (project.APIToken, error) {
 	}
 	c.on(t.ID, t.Name, t.Project)
 	if !c.caller.sees(t.Project) {
-		return project.APIToken{}, otherProject()
+		return project.APIToken{}, project.ErrNoAPIToken
 	}
 	return t, nil
 }

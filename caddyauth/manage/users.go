@@ -40,7 +40,7 @@ func (c *call) user() (*identity.User, error) {
 	}
 	c.on(u.ID, u.Name, u.Project)
 	if !c.caller.sees(u.Project) {
-		return nil, otherProject()
+		return nil, identity.ErrNoUser
 	}
 	if c.unsafe() {
 		return u, c.mayTouch(*u)
