@@ -145,8 +145,8 @@ func (a *App) provisionUsers(r resolver) error {
 		return err
 	}
 	a.declared.Users = users
-	a.passwords, err = identity.NewPasswords(checked.DecoyHash())
-	return err
+	a.passwords = identity.NewPasswords(checked.HashKinds())
+	return nil
 }
 
 func (a *App) provisionStore(r resolver) error {
@@ -164,6 +164,7 @@ func (a *App) provisionStore(r resolver) error {
 	}
 	a.store = store
 	a.throttle = &identity.Throttle{Store: store}
+	a.passwords.Kinds = store.HashKinds
 	a.grants = &session.Service{Store: a.store, DenyList: &a.store.denied, MayIssue: a.mayIssue, AccessLifetime: a.accessLifetime, Alert: a.alert}
 	a.login = a.loginServer()
 	a.staleness = 10 * time.Minute

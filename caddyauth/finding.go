@@ -36,6 +36,7 @@ type finding struct {
 var configChecks = []func(a *App, ctx caddy.Context) []finding{
 	(*App).findUnguarded,
 	(*App).findGates,
+	(*App).findHashKinds,
 }
 
 // findings runs all checks.

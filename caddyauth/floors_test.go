@@ -39,7 +39,7 @@ var rooms = []room{
 	{4, "manage", []string{"identity", "session", "project", "ui"}, nil},
 	{3, "oauth", []string{"token", "project", "session", "keyring", "ui"}, nil},
 	{3, "gate", []string{"token", "session"}, nil},
-	{3, "identity", []string{"token", "keyring"}, []string{"golang.org/x/crypto", "golang.org/x/text", "github.com/alexedwards/argon2id"}},
+	{3, "identity", []string{"token", "keyring"}, []string{"golang.org/x/crypto", "golang.org/x/sync", "golang.org/x/text", "github.com/alexedwards/argon2id"}},
 	{2, "token", []string{"keyring"}, []string{jwxPath, "github.com/go-json-experiment/json", "github.com/maypok86/otter/v2"}},
 	{1, "keyring", nil, []string{jwxPath}},
 	{1, "project", nil, nil},

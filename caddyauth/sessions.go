@@ -45,6 +45,18 @@ func (a *App) mayIssue(ctx context.Context, g session.Grant) (bool, error) {
 	return err == nil && !user.Disabled && user.Name == g.Subject, err
 }
 
+// renewHash brings the hash of a user who has just signed in to the kind that new hashes have. What keeps it from that does not keep them
+// from signing in: the next time does it.
+func (a *App) renewHash(ctx context.Context, user *identity.User, password string) {
+	hash, err := a.passwords.Renew(ctx, user, password)
+	if err == nil && hash != "" {
+		err = a.store.RenewHash(ctx, user.ID, user.PasswordHash, hash)
+	}
+	if err != nil && !errors.Is(err, identity.ErrBusy) && ctx.Err() == nil {
+		a.logger.Warn("a password hash could not be renewed", zap.String("user_id", user.Name), zap.String("project", user.Project), zap.Error(err))
+	}
+}
+
 // owner returns the user a grant belongs to.
 func (a *App) owner(ctx context.Context, g session.Grant) (*identity.User, error) {
 	name, err := identity.CanonicalName(g.Subject)

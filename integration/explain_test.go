@@ -460,6 +460,11 @@ func TestCommandCheck(t *testing.T) {
 	if err == nil || out != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, `"gone"`) || strings.Contains(stderr, g.tokens.hmacText) {
 		t.Errorf("%q %q %v", out, stderr, err)
 	}
+	mixed := strings.Replace(standardAuth, `{{hash "alice"}}`, "$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG", 1)
+	out, _, err = command("", "check", "--config", g.otherFile("mixed", g.caddyfile(mixed, explainSites)))
+	if err != nil || !strings.Contains(out, "warning: users: passwords are hashed in different ways ($2a$04$, $2a$14$)") {
+		t.Errorf("users with hashes of different costs: %v\n%s", err, out)
+	}
 	out, _, err = command("", "check", "--config", g.otherFile("alone", "{\n\tauth {\n\t\tissuer x\n\t}\n}\n"))
 	if err != nil || !strings.Contains(out, "nothing is guarded") {
 		t.Errorf("%q %v", out, err)

@@ -55,10 +55,7 @@ func TestNewPasswordsThatAreRefused(t *testing.T) {
 }
 
 func TestNewHashIsThatOfCaddyHashPassword(t *testing.T) {
-	p, err := NewPasswords("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := NewPasswords(nil)
 	hash, err := p.Hash(t.Context(), "cafe\u0301 au lait")
 	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=47104,t=1,p=1$") {
 		t.Fatalf("%s, %v", hash, err)
@@ -67,9 +64,8 @@ func TestNewHashIsThatOfCaddyHashPassword(t *testing.T) {
 	if err != nil || again == hash {
 		t.Errorf("the salt is the same: %v", err)
 	}
-	want, _ := workOf(defaultDecoy)
-	if got, err := workOf(hash); err != nil || got != want {
-		t.Errorf("%+v, %v; want the work of the decoy", got, err)
+	if got, err := workOf(hash); err != nil || got != defaultWork() {
+		t.Errorf("%+v, %v; want %+v", got, err, defaultWork())
 	}
 	for password, fits := range map[string]bool{"cafe\u0301 au lait": true, "caf\u00e9 au lait": true, "cafe au lait": false} {
 		if ok, err := p.Check(t.Context(), &User{PasswordHash: hash}, password); err != nil || ok != fits {
@@ -83,12 +79,11 @@ func TestNewHashIsThatOfCaddyHashPassword(t *testing.T) {
 
 func TestNewHashWaitsForItsTurnAtMostTwoSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, err := NewPasswords("")
-		if err != nil {
+		p := NewPasswords(nil)
+		p.slots = newSlots(1)
+		if err := p.slots.Acquire(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
-		p.slots = make(chan struct{}, 1)
-		p.slots <- struct{}{}
 		if _, err := p.Hash(t.Context(), "long enough"); !errors.Is(err, ErrBusy) {
 			t.Error(err)
 		}

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Declared is the directory of the users that the configuration names. It never changes after it was
@@ -57,11 +58,14 @@ func (d *Declared) FindUser(_ context.Context, project, name string) (*User, err
 	return u, nil
 }
 
-// DecoyHash returns a hash of the kind most of the declared users have; see the function of that name.
-func (d *Declared) DecoyHash() string {
-	hashes := make([]string, 0, len(d.users))
+// HashKinds returns the kinds of the declared users' hashes, each once, in order.
+func (d *Declared) HashKinds() []string {
+	var kinds []string
 	for _, u := range d.users {
-		hashes = append(hashes, u.PasswordHash)
+		if kind := HashKind(u.PasswordHash); kind != "" {
+			kinds = append(kinds, kind)
+		}
 	}
-	return DecoyHash(hashes)
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
 }

@@ -1,12 +1,12 @@
 package identity
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 
 	"github.com/alexedwards/argon2id"
 	"golang.org/x/crypto/argon2"
@@ -26,9 +26,8 @@ const (
 	minKey, maxKey   = 16, 64      // bytes
 )
 
-// defaultDecoy has the parameters of `caddy hash-password --algorithm argon2id`. Nobody knows a
-// password for it, and a match would not count.
-const defaultDecoy = "$argon2id$v=19$m=47104,t=1,p=1$P2nzckEdTZ3bxCiBCkRTyA$xQL3Z32eo5jKl7u5tcIsnEKObYiyNZQQf5/4sAau6Pg"
+// defaultHash has the parameters of `caddy hash-password --algorithm argon2id`, which are those of new hashes.
+const defaultHash = "$argon2id$v=19$m=47104,t=1,p=1$P2nzckEdTZ3bxCiBCkRTyA$xQL3Z32eo5jKl7u5tcIsnEKObYiyNZQQf5/4sAau6Pg"
 
 // ErrBadHash says that a stored password hash cannot be used. Its text never holds the hash.
 var ErrBadHash = errors.New("password hash")
@@ -43,6 +42,9 @@ type work struct {
 	bcryptCost int // 0 for argon2id
 	argon      argon2id.Params
 }
+
+// argonTraffic is how much memory an argon2id hash writes, in KiB.
+func (w work) argonTraffic() uint64 { return uint64(w.argon.Memory) * uint64(w.argon.Iterations) }
 
 // CheckHash says whether a stored hash can be used: bcrypt (`$2a$`, `$2b$`, `$2y$`) of cost 4 to 16, or
 // argon2id version 19 with at most 256 MiB of memory, 16 passes, 16 lanes, memory times passes of at
@@ -62,6 +64,15 @@ func workOf(hash string) (work, error) {
 	}
 	return argonWork(hash)
 }
+
+// defaultWork is the work of new hashes.
+var defaultWork = sync.OnceValue(func() work {
+	w, err := workOf(defaultHash)
+	if err != nil {
+		panic(err) // it is a constant
+	}
+	return w
+})
 
 func badHash(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrBadHash, fmt.Sprintf(format, args...))
@@ -110,51 +121,13 @@ func encodeArgon(p *argon2id.Params, salt, key []byte) string {
 		enc.EncodeToString(salt), enc.EncodeToString(key))
 }
 
-// DecoyHash returns a hash that takes exactly the work of the most frequent kind among hashes (the more
-// expensive one of two equally frequent) and that no known password matches. It is what an unknown user
-// is checked against. Unusable hashes do not count; without a usable one it is argon2id as
-// `caddy hash-password` makes it. The result is written, not computed, so it costs nothing.
-//
-// Users whose hashes are of another kind than most take another time, which tells that they exist:
-// hash all passwords in one way.
-func DecoyHash(hashes []string) string {
-	counts := make(map[work]int)
-	for _, h := range hashes {
-		if w, err := workOf(h); err == nil {
-			counts[w]++
-		}
-	}
-	var most work
-	for w, n := range counts {
-		if cmp.Or(cmp.Compare(n, counts[most]), w.compare(most)) > 0 {
-			most = w
-		}
-	}
-	return most.decoy()
-}
-
-// compare orders works by cost, well enough to choose the same one each time.
-func (w work) compare(o work) int {
-	return cmp.Or(
-		cmp.Compare(w.bcryptCost, o.bcryptCost),
-		cmp.Compare(uint64(w.argon.Memory)*uint64(w.argon.Iterations), uint64(o.argon.Memory)*uint64(o.argon.Iterations)),
-		cmp.Compare(w.argon.Memory, o.argon.Memory),
-		cmp.Compare(w.argon.Parallelism, o.argon.Parallelism),
-		cmp.Compare(w.argon.SaltLength, o.argon.SaltLength),
-		cmp.Compare(w.argon.KeyLength, o.argon.KeyLength),
-	)
-}
-
+// decoy returns a hash of this work that nobody has a password for. It is written, not computed, so it costs nothing.
 func (w work) decoy() string {
-	switch {
-	case w == work{}:
-		return defaultDecoy
-	case w.bcryptCost > 0:
+	if w.bcryptCost > 0 {
 		random := randomBytes(39)
 		return fmt.Sprintf("$2a$%02d$%s%s", w.bcryptCost, bcryptEncoding.EncodeToString(random[:16]), bcryptEncoding.EncodeToString(random[16:]))
-	default:
-		return encodeArgon(&w.argon, randomBytes(w.argon.SaltLength), randomBytes(w.argon.KeyLength))
 	}
+	return encodeArgon(&w.argon, randomBytes(w.argon.SaltLength), randomBytes(w.argon.KeyLength))
 }
 
 func randomBytes(n uint32) []byte {

@@ -40,7 +40,7 @@ func argonText(params string) string { return "$argon2id$v=19$" + params + "$" +
 // The forms that `caddy hash-password` prints, its defaults among them.
 func TestHashesOfCaddyAreAccepted(t *testing.T) {
 	for _, hash := range []string{
-		defaultDecoy,
+		defaultHash,
 		"$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG",
 		strings.Replace(bcryptHash(t, "x"), "$2a$", "$2y$", 1),
 		strings.Replace(bcryptHash(t, "x"), "$2a$", "$2b$", 1),
@@ -74,8 +74,8 @@ func TestCostlyAndMalformedHashesAreRefusedWithWords(t *testing.T) {
 		{argonText("m=65536,t=1,p=300"), "neither"},
 		{argonText("m=65536,t=1,p=1x"), "neither"},
 		{argonText("m=65536,t=1"), "neither"},
-		{strings.Replace(defaultDecoy, "v=19", "v=16", 1), "neither"},
-		{strings.Replace(defaultDecoy, "argon2id", "argon2i", 1), "neither"},
+		{strings.Replace(defaultHash, "v=19", "v=16", 1), "neither"},
+		{strings.Replace(defaultHash, "argon2id", "argon2i", 1), "neither"},
 		{"$argon2id$v=19$m=65536,t=1,p=1$c2FsdA$" + key32, "salt length"},
 		{"$argon2id$v=19$m=65536,t=1,p=1$" + salt16 + "$c2FsdA", "key length"},
 		{"$argon2id$v=19$m=65536,t=1,p=1$" + salt16 + "$" + strings.Repeat("A", 100), "key length"},
@@ -91,38 +91,20 @@ func TestCostlyAndMalformedHashesAreRefusedWithWords(t *testing.T) {
 	}
 }
 
-func TestDecoyHasTheWorkOfMostHashes(t *testing.T) {
-	one, two := bcryptHash(t, "a"), argonHash(t, "b")
-	for name, c := range map[string]struct {
-		hashes []string
-		like   string
-	}{
-		"none":             {nil, defaultDecoy},
-		"unusable":         {[]string{"", "plain", "also plain"}, defaultDecoy},
-		"bcrypt":           {[]string{one, bcryptHash(t, "b"), two}, one},
-		"argon2id":         {[]string{two, argonHash(t, "c"), one}, two},
-		"even, costlier":   {[]string{defaultDecoy, two}, defaultDecoy},
-		"even, bcrypt":     {[]string{defaultDecoy, one}, one},
-		"empty is no vote": {[]string{"", "", two}, two},
-	} {
-		want, _ := workOf(c.like)
-		got, err := workOf(DecoyHash(c.hashes))
-		if err != nil || got != want {
-			t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
-		}
-	}
-}
-
 func TestDecoyIsNoUsersHash(t *testing.T) {
 	for _, hash := range []string{bcryptHash(t, "a"), argonHash(t, "a")} {
-		if decoy := DecoyHash([]string{hash}); decoy == hash || matches(decoy, "a") {
+		w, err := workOf(hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if decoy := w.decoy(); decoy == hash || matches(decoy, "a") {
 			t.Errorf("the decoy for %s accepts its password", hash)
 		}
 	}
 }
 
 func FuzzCheckHash(f *testing.F) {
-	f.Add(defaultDecoy)
+	f.Add(defaultHash)
 	f.Add(argonText("m=64,t=1,p=1"))
 	f.Add("$2a$04$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG")
 	f.Fuzz(func(t *testing.T, hash string) {
@@ -133,8 +115,12 @@ func FuzzCheckHash(f *testing.F) {
 		if w.bcryptCost > maxBcryptCost || w.argon.Memory > maxArgonMemory || w.argon.Iterations > maxArgonPasses {
 			t.Errorf("%q costs too much: %+v", hash, w)
 		}
-		if again, err := workOf(w.decoy()); err != nil || again != w && w != (work{}) {
+		if again, err := workOf(w.decoy()); err != nil || again != w {
 			t.Errorf("decoy of %q: %+v, %v", hash, again, err)
+		}
+		kind := HashKind(hash)
+		if of, err := kindWork(kind); err != nil || of.bcryptCost != w.bcryptCost || compareClass(of.argon, w.argon) != 0 {
+			t.Errorf("kind %q of %q: %+v, %v", kind, hash, of, err)
 		}
 	})
 }

@@ -42,16 +42,29 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	if err := CheckPassword(password); err != nil {
 		return "", err
 	}
-	cost, err := workOf(defaultDecoy)
-	if err != nil {
+	return p.hash(ctx, password)
+}
+
+// Renew makes a new hash, as Hash does, for a user who has just signed in with the password and whose hash is of another kind. It returns
+// an empty one where none is due: the configuration holds the hash of a declared user, and argon2id of more work than that of new hashes
+// is not replaced by less.
+func (p *Passwords) Renew(ctx context.Context, u *User, password string) (string, error) {
+	old, err := workOf(u.PasswordHash)
+	if err != nil || u.Declared || old.bcryptCost == 0 && old.argonTraffic() >= defaultWork().argonTraffic() {
+		return "", nil
+	}
+	return p.hash(ctx, password)
+}
+
+func (p *Passwords) hash(ctx context.Context, password string) (string, error) {
+	params := defaultWork().argon
+	if err := p.acquire(ctx, int64(params.Parallelism)); err != nil {
 		return "", err
 	}
-	if err := p.acquire(ctx); err != nil {
-		return "", err
-	}
-	defer func() { <-p.slots }()
+	defer p.slots.Release(int64(params.Parallelism))
 	p.computed.Add(1)
-	params, salt := cost.argon, randomBytes(cost.argon.SaltLength)
+	salt := randomBytes(params.SaltLength)
 	key := argon2.IDKey([]byte(norm.NFC.String(password)), salt, params.Iterations, params.Memory, params.Parallelism, params.KeyLength)
+	p.learn(defaultWork())
 	return encodeArgon(&params, salt, key), nil
 }

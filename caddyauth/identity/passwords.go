@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -27,85 +29,159 @@ const (
 // ErrBusy says that too many passwords were being checked already; try again in some seconds.
 var ErrBusy = errors.New("too many passwords are being checked")
 
-// processSlots holds one place per processor. The whole process shares it: two configurations during a
-// reload, or several servers, do not hash more at once than one.
-var processSlots = sync.OnceValue(func() chan struct{} {
-	return make(chan struct{}, runtime.GOMAXPROCS(0))
-})
+// hashSlots is how many threads of a process may compute hashes at once: half of the processors, and at least one. The other half is
+// for requests, which need a thousandth of the time and must not wait behind a flood of wrong passwords.
+func hashSlots() int64 { return int64(max(runtime.GOMAXPROCS(0)/2, 1)) }
 
-// Passwords checks passwords. At most GOMAXPROCS hashes are computed at once in a process; an attempt
-// waits at most 2 s for its turn. Every check computes exactly one hash, whatever its outcome. Make one
+// processSlots is shared by the whole process: two configurations during a reload, or several servers, do not hash more at once than one.
+var processSlots = sync.OnceValue(func() *slots { return newSlots(hashSlots()) })
+
+// slots are places for threads that compute hashes. A hash of more lanes than there are places takes them all.
+type slots struct {
+	places *semaphore.Weighted
+	number int64
+}
+
+func newSlots(n int64) *slots { return &slots{semaphore.NewWeighted(n), n} }
+
+// Acquire waits for n places.
+func (s *slots) Acquire(ctx context.Context, n int64) error {
+	return s.places.Acquire(ctx, min(n, s.number))
+}
+
+// Release gives n places back.
+func (s *slots) Release(n int64) { s.places.Release(min(n, s.number)) }
+
+// Passwords checks passwords. Hashes are computed by at most half of the processors at once in a process, and at least one; an attempt
+// waits at most 2 s for its turn. Every refusal takes the same work, whatever its reason and whoever it is for; see ceiling. Make one
 // with NewPasswords; it is safe for concurrent use.
 type Passwords struct {
-	decoy    string
-	slots    chan struct{}
+	// Kinds returns the kinds (HashKind) of the hashes in the store, and is asked at most every 5 s. While it fails, what it said before
+	// counts. Default: there are no others than NewPasswords was told of.
+	Kinds func(ctx context.Context) ([]string, error)
+
+	declared []string
+	asked    atomic.Int64 // when Kinds was asked last, in unix nanoseconds
+	mu       sync.Mutex   // one change of top at a time
+	top      atomic.Pointer[ceiling]
+	slots    *slots
 	matches  func(hash, password string) bool
 	computed atomic.Int64
 }
 
-// NewPasswords returns a checker that spends the work of decoyHash where there is no hash to check.
-// The text comes from DecoyHash; an empty one stands for argon2id as `caddy hash-password` makes it. A
-// decoy that CheckHash refuses is an error.
-func NewPasswords(decoyHash string) (*Passwords, error) {
-	if decoyHash == "" {
-		decoyHash = defaultDecoy
+// kindsFor is for how long the kinds of the store are believed.
+const kindsFor = 5 * time.Second
+
+// NewPasswords returns a checker for hashes of these kinds (HashKind). Kinds that cannot be read do not count. Without any, a refusal costs
+// what a new hash does.
+func NewPasswords(kinds []string) *Passwords {
+	p := &Passwords{declared: kinds, slots: processSlots(), matches: matches}
+	p.expect(nil)
+	return p
+}
+
+// expect makes the ceiling that of the declared and these kinds.
+func (p *Passwords) expect(kinds []string) {
+	c := ceilingOf(slices.Concat(p.declared, kinds))
+	if c.empty() {
+		c = c.with(defaultWork())
 	}
-	if err := CheckHash(decoyHash); err != nil {
-		return nil, err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.top.Store(&c)
+}
+
+// learn takes in a work before the store tells of it.
+func (p *Passwords) learn(w work) {
+	if p.top.Load().holds(w) {
+		return
 	}
-	return &Passwords{decoy: decoyHash, slots: processSlots(), matches: matches}, nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.top.Load().with(w)
+	p.top.Store(&c)
+}
+
+// look asks for the kinds of the store if it is time to.
+func (p *Passwords) look(ctx context.Context) {
+	asked, now := p.asked.Load(), time.Now()
+	if p.Kinds == nil || now.Sub(time.Unix(0, asked)).Abs() < kindsFor || !p.asked.CompareAndSwap(asked, now.UnixNano()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxHashWait)
+	defer cancel()
+	if kinds, err := p.Kinds(ctx); err == nil {
+		p.expect(kinds)
+	}
 }
 
 // Check says whether password is the user's. A nil user, a disabled one, one without a hash, and one
-// whose hash CheckHash refuses are checked against the decoy and never match; in the last case the
+// whose hash CheckHash refuses never match; in the last case the
 // error wraps ErrBadHash, and the caller answers as for any wrong password.
 //
 // It returns ErrBusy when no turn came within 2 s, and the context's error when that ended first. Once
-// the computation runs, it is not interrupted and keeps its turn to the end.
+// a hash is being computed, it is not interrupted and keeps its turn to the end.
 func (p *Passwords) Check(ctx context.Context, u *User, password string) (ok bool, err error) {
-	hash, usable, err := p.hashOf(u)
-	text, counts := hashable(password, hash)
-	if err := p.acquire(ctx); err != nil {
+	p.look(ctx)
+	hash, err := hashOf(u)
+	var done work
+	if hash != "" {
+		done, _ = workOf(hash) // hashOf has asked
+		p.learn(done)
+	}
+	top := p.top.Load()
+	if err := p.acquire(ctx, top.lanes()); err != nil {
 		return false, err
 	}
-	defer func() { <-p.slots }()
+	defer p.slots.Release(top.lanes())
+	if hash != "" && p.compute(hash, password) {
+		return true, nil
+	}
+	for _, decoy := range top.rest(done) {
+		if err := ctx.Err(); err != nil {
+			return false, err // nobody is there who could measure
+		}
+		p.compute(decoy, password)
+	}
+	return false, err
+}
+
+// compute computes a hash of the password and says whether it is this one.
+func (p *Passwords) compute(hash, password string) bool {
 	p.computed.Add(1)
-	match := p.matches(hash, text)
-	return match && usable && counts, err
+	text, counts := hashable(password, hash)
+	return p.matches(hash, text) && counts
 }
 
 // Computed returns how many hashes have been computed since the start.
 func (p *Passwords) Computed() int64 { return p.computed.Load() }
 
-func (p *Passwords) hashOf(u *User) (hash string, usable bool, err error) {
+// hashOf returns the hash that a password would have to match, and none for whom no password matches.
+func hashOf(u *User) (string, error) {
 	if u == nil || u.Disabled || u.PasswordHash == "" {
-		return p.decoy, false, nil
+		return "", nil
 	}
 	if err := CheckHash(u.PasswordHash); err != nil {
-		return p.decoy, false, err
+		return "", err
 	}
-	return u.PasswordHash, true, nil
+	return u.PasswordHash, nil
 }
 
-func (p *Passwords) acquire(ctx context.Context) error {
+// acquire waits for the turn of a hash with that many lanes.
+func (p *Passwords) acquire(ctx context.Context, lanes int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	select {
-	case p.slots <- struct{}{}:
+	waiting, cancel := context.WithTimeout(ctx, maxHashWait)
+	defer cancel()
+	err := p.slots.Acquire(waiting, lanes)
+	switch {
+	case err == nil:
 		return nil
-	default:
-	}
-	timer := time.NewTimer(maxHashWait)
-	defer timer.Stop()
-	select {
-	case p.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
+	case ctx.Err() != nil:
 		return ctx.Err()
-	case <-timer.C:
-		return ErrBusy
 	}
+	return ErrBusy
 }
 
 // hashable returns the text to hash for a password, and whether a match would count.

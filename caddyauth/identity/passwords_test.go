@@ -3,6 +3,8 @@ package identity
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -10,15 +12,17 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/alexedwards/argon2id"
 )
 
-func newPasswords(t *testing.T, decoy string) *Passwords {
-	t.Helper()
-	p, err := NewPasswords(decoy)
-	if err != nil {
-		t.Fatal(err)
+// newPasswords returns a checker that expects hashes of these kinds.
+func newPasswords(hashes ...string) *Passwords {
+	var kinds []string
+	for _, hash := range hashes {
+		kinds = append(kinds, HashKind(hash))
 	}
-	return p
+	return NewPasswords(kinds)
 }
 
 func check(t *testing.T, p *Passwords, u *User, password string) bool {
@@ -31,7 +35,7 @@ func check(t *testing.T, p *Passwords, u *User, password string) bool {
 }
 
 func TestRightAndWrongPasswords(t *testing.T) {
-	p := newPasswords(t, argonHash(t, "decoy"))
+	p := newPasswords(argonHash(t, "decoy"))
 	for name, hash := range map[string]string{"argon2id": argonHash(t, "wonderland"), "bcrypt": bcryptHash(t, "wonderland")} {
 		u := &User{Name: "alice", PasswordHash: hash}
 		if !check(t, p, u, "wonderland") {
@@ -47,15 +51,15 @@ func TestRightAndWrongPasswords(t *testing.T) {
 
 // The text stands in Caddy's source, made by `caddy hash-password --algorithm argon2id`.
 func TestFullCostHashOfCaddyVerifies(t *testing.T) {
-	p := newPasswords(t, "")
-	if !check(t, p, &User{PasswordHash: defaultDecoy}, "antitiming") {
+	p := newPasswords()
+	if !check(t, p, &User{PasswordHash: defaultHash}, "antitiming") {
 		t.Error("a hash that `caddy hash-password` made is refused")
 	}
 }
 
 func TestDecoyNeverLetsAnyoneIn(t *testing.T) {
 	decoy := argonHash(t, "decoy")
-	p := newPasswords(t, decoy)
+	p := newPasswords(decoy)
 	for name, u := range map[string]*User{
 		"unknown":          nil,
 		"without password": {Name: "a"},
@@ -67,54 +71,156 @@ func TestDecoyNeverLetsAnyoneIn(t *testing.T) {
 	}
 }
 
-// Every check computes one hash; which hash tells the work.
-func TestEveryFailingPathDoesTheSameWork(t *testing.T) {
-	argon, crypt := argonHash(t, "right"), bcryptHash(t, "right")
-	for _, stored := range []string{argon, crypt} {
-		want, _ := workOf(stored)
-		p := newPasswords(t, DecoyHash([]string{stored}))
-		var works []work
-		p.matches = func(hash, password string) bool {
-			w, err := workOf(hash)
-			if err != nil {
-				t.Error(err)
-			}
-			works = append(works, w)
-			return matches(hash, password)
+// spent is what attempts took: bcrypt by the steps of its cost, argon2id by passes for each memory and number of lanes.
+type spent struct {
+	bcrypt int
+	argon  map[string]uint32
+}
+
+// counting replaces the hashing of p by counting what it would take; the password "right" matches the hash `user`.
+func counting(t *testing.T, p *Passwords, user string) *spent {
+	s := &spent{argon: map[string]uint32{}}
+	p.matches = func(hash, password string) bool {
+		switch w, err := workOf(hash); {
+		case err != nil:
+			t.Error(err)
+		case w.bcryptCost > 0:
+			s.bcrypt += 1 << w.bcryptCost
+		default:
+			s.argon[fmt.Sprintf("m=%d,p=%d", w.argon.Memory, w.argon.Parallelism)] += w.argon.Iterations
 		}
-		user := &User{PasswordHash: stored}
-		for name, c := range map[string]struct {
-			user     *User
-			password string
-		}{
-			"right":         {user, "right"},
-			"wrong":         {user, "wrong"},
-			"unknown":       {nil, "right"},
-			"disabled":      {&User{PasswordHash: stored, Disabled: true}, "right"},
-			"no password":   {&User{}, "right"},
-			"broken hash":   {&User{PasswordHash: "$2a$31$broken"}, "right"},
-			"empty":         {user, ""},
-			"NUL":           {user, "right\x00"},
-			"1 MB":          {user, strings.Repeat("a", 1<<20)},
-			"over 72 bytes": {user, strings.Repeat("a", 73)},
-			"bad UTF-8":     {user, "right\xff"},
-		} {
-			works = nil
-			before := p.Computed()
-			ok, err := p.Check(t.Context(), c.user, c.password)
-			if len(works) != 1 || works[0] != want || p.Computed() != before+1 {
-				t.Errorf("%s: did %+v, want one of %+v", name, works, want)
+		return hash == user && password == "right"
+	}
+	return s
+}
+
+const bcryptRest = "Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG"
+
+// Whatever kinds of hashes there are, and whichever a user has, all refusals take exactly the same.
+func TestEveryRefusalTakesTheSameWork(t *testing.T) {
+	crypt := func(cost int) string { return fmt.Sprintf("$2b$%02d$%s", cost, bcryptRest) }
+	for _, c := range []struct {
+		name   string
+		hashes []string
+		want   spent
+	}{
+		{"bcrypt alone", []string{crypt(10)}, spent{1 << 10, map[string]uint32{}}},
+		{"argon2id alone", []string{defaultHash}, spent{0, map[string]uint32{"m=47104,p=1": 1}}},
+		{"bcrypt of different costs", []string{crypt(14), crypt(4), crypt(10)}, spent{1 << 14, map[string]uint32{}}},
+		{"argon2id of different passes", []string{argonText("m=65536,t=4,p=1"), argonText("m=65536,t=1,p=1")}, spent{0, map[string]uint32{"m=65536,p=1": 4}}},
+		{"everything", []string{crypt(14), defaultHash, crypt(12), argonText("m=65536,t=3,p=4"), argonText("m=47104,t=2,p=1")},
+			spent{1 << 14, map[string]uint32{"m=47104,p=1": 2, "m=65536,p=4": 3}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			users := map[string]*User{"nobody": nil, "without a password": {}, "broken hash": {PasswordHash: "$2a$31$broken"}}
+			for _, hash := range c.hashes {
+				users[HashKind(hash)] = &User{PasswordHash: hash}
+				users["disabled "+HashKind(hash)] = &User{PasswordHash: hash, Disabled: true}
 			}
-			if ok != (name == "right") || errors.Is(err, ErrBadHash) != (name == "broken hash") {
-				t.Errorf("%s: %v, %v", name, ok, err)
+			for name, user := range users {
+				for _, password := range []string{"wrong", "right", "", "right\x00", strings.Repeat("a", 1<<20), strings.Repeat("a", 73), "right\xff"} {
+					if password == "right" && user != nil && !user.Disabled && HashKind(user.PasswordHash) != "" {
+						continue // what is let in may be told by its time
+					}
+					p := newPasswords(c.hashes...)
+					hash := ""
+					if user != nil {
+						hash = user.PasswordHash
+					}
+					got := counting(t, p, hash)
+					ok, err := p.Check(t.Context(), user, password)
+					if ok || errors.Is(err, ErrBadHash) != (name == "broken hash") || !reflect.DeepEqual(*got, c.want) {
+						t.Errorf("%s, %.20q: %v, %v, took %+v, want %+v", name, password, ok, err, *got, c.want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Kinds that come into the store while the server runs count with the next look, and at once where this process makes or meets one.
+func TestKindsOfTheStoreCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPasswords("$2a$04$" + bcryptRest)
+		p.slots = newSlots(1)
+		kinds, looks := []string{}, 0
+		var failing error
+		p.Kinds = func(context.Context) ([]string, error) { looks++; return kinds, failing }
+		refusal := func(want spent) {
+			t.Helper()
+			got := counting(t, p, "")
+			if _, err := p.Check(t.Context(), nil, "wrong"); err != nil || !reflect.DeepEqual(*got, want) {
+				t.Errorf("%v: took %+v, want %+v", err, *got, want)
 			}
 		}
+		refusal(spent{1 << 4, map[string]uint32{}})
+		kinds = []string{"$2y$10$", "$argon2id$v=19$m=64,t=2,p=1$", "of a later release"}
+		refusal(spent{1 << 4, map[string]uint32{}})
+		time.Sleep(kindsFor)
+		all := spent{1 << 10, map[string]uint32{"m=64,p=1": 2}}
+		refusal(all)
+		kinds, failing = nil, errors.New("the store is away")
+		time.Sleep(kindsFor)
+		refusal(all)
+		refusal(all)
+		if looks != 3 {
+			t.Errorf("asked %d times", looks)
+		}
+		if _, err := p.Check(t.Context(), &User{PasswordHash: "$2a$11$" + bcryptRest}, "wrong"); err != nil {
+			t.Error(err)
+		}
+		refusal(spent{1 << 11, map[string]uint32{"m=64,p=1": 2}})
+		if _, err := p.Hash(t.Context(), "long enough"); err != nil {
+			t.Error(err)
+		}
+		refusal(spent{1 << 11, map[string]uint32{"m=64,p=1": 2, "m=47104,p=1": 1}})
+	})
+}
+
+func TestMixedKindsAreThoseOfDifferentWork(t *testing.T) {
+	for _, c := range []struct {
+		kinds []string
+		mixed bool
+	}{
+		{nil, false},
+		{[]string{"$2a$10$", "$2b$10$", "", "junk"}, false},
+		{[]string{"$2a$10$", "$2a$11$"}, true},
+		{[]string{"$2a$10$", HashKind(defaultHash)}, true},
+	} {
+		if got := MixedKinds(c.kinds); got != c.mixed {
+			t.Errorf("%q: %v", c.kinds, got)
+		}
+	}
+}
+
+func TestHashesAreRenewedToTheKindOfNewOnes(t *testing.T) {
+	p := newPasswords()
+	for _, c := range []struct {
+		name    string
+		user    User
+		renewed bool
+	}{
+		{"bcrypt", User{PasswordHash: bcryptHash(t, "short")}, true},
+		{"cheap argon2id", User{PasswordHash: argonHash(t, "short")}, true},
+		{"the kind of new ones", User{PasswordHash: defaultHash}, false},
+		{"argon2id of more work", User{PasswordHash: argonText("m=65536,t=3,p=4")}, false},
+		{"declared", User{PasswordHash: bcryptHash(t, "short"), Declared: true}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			hash, err := p.Renew(t.Context(), &c.user, "short")
+			if err != nil || (hash != "") != c.renewed {
+				t.Fatalf("%q, %v", hash, err)
+			}
+			if c.renewed && (HashKind(hash) != HashKind(defaultHash) || !check(t, p, &User{PasswordHash: hash}, "short")) {
+				t.Error("the new hash is not one of the same password and of the kind of new ones")
+			}
+		})
 	}
 }
 
 // bcrypt itself would read 72 bytes and accept the longer text.
 func TestLongPasswordsAreDefined(t *testing.T) {
-	p := newPasswords(t, argonHash(t, "decoy"))
+	p := newPasswords(argonHash(t, "decoy"))
 	long := strings.Repeat("a", 72)
 	if u := (&User{PasswordHash: bcryptHash(t, long)}); !check(t, p, u, long) || check(t, p, u, long+"b") {
 		t.Error("bcrypt: 72 bytes are the most that match")
@@ -126,7 +232,7 @@ func TestLongPasswordsAreDefined(t *testing.T) {
 }
 
 func TestUnicodeFormsOfAPasswordAreOnePassword(t *testing.T) {
-	p := newPasswords(t, argonHash(t, "decoy"))
+	p := newPasswords(argonHash(t, "decoy"))
 	u := &User{PasswordHash: argonHash(t, "caf\u00e9 \u212b")}
 	if check(t, p, u, "caf\u00e9 \u212b") {
 		t.Error("a hash of text that is not in NFC is matched: then there are two rules")
@@ -144,16 +250,43 @@ func TestUnicodeFormsOfAPasswordAreOnePassword(t *testing.T) {
 	}
 }
 
-func TestBadDecoyIsRefused(t *testing.T) {
-	if _, err := NewPasswords("plain"); !errors.Is(err, ErrBadHash) {
-		t.Error(err)
+// Requests need cores while passwords are checked.
+func TestHashesTakeHalfOfTheProcessors(t *testing.T) {
+	a, b := newPasswords(), newPasswords()
+	if a.slots != b.slots {
+		t.Error("two checkers of one process have places of their own")
+	}
+	for _, c := range []struct{ processors, want int }{{1, 1}, {2, 1}, {3, 1}, {4, 2}, {9, 4}} {
+		was := runtime.GOMAXPROCS(c.processors)
+		got := hashSlots()
+		runtime.GOMAXPROCS(was)
+		if got != int64(c.want) {
+			t.Errorf("of %d processors: %d places", c.processors, got)
+		}
 	}
 }
 
-func TestOneProcessHasOnePlacePerProcessor(t *testing.T) {
-	a, b := newPasswords(t, ""), newPasswords(t, "")
-	if a.slots != b.slots || cap(a.slots) != runtime.GOMAXPROCS(0) {
-		t.Errorf("%d places, shared: %v", cap(a.slots), a.slots == b.slots)
+// A hash of four lanes is computed by four threads, and counts as such.
+func TestLanesTakePlaces(t *testing.T) {
+	for _, c := range []struct {
+		places, lanes int
+		most          int64 // attempts at once
+	}{{4, 1, 4}, {4, 2, 2}, {4, 3, 1}, {4, 16, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			p, most := blocked(c.places, release)
+			p.learn(work{argon: argon2id.Params{Memory: 64, Iterations: 1, Parallelism: uint8(c.lanes), SaltLength: 16, KeyLength: 32}})
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() { _, _ = p.Check(t.Context(), nil, "x") })
+			}
+			synctest.Wait()
+			if most.Load() != c.most {
+				t.Errorf("%+v: %d at once", c, most.Load())
+			}
+			close(release)
+			wg.Wait()
+		})
 	}
 }
 
@@ -162,7 +295,8 @@ func TestOneProcessHasOnePlacePerProcessor(t *testing.T) {
 func blocked(n int, release <-chan struct{}) (p *Passwords, most *atomic.Int64) {
 	var running atomic.Int64
 	most = new(atomic.Int64)
-	p = &Passwords{decoy: defaultDecoy, slots: make(chan struct{}, n)}
+	p = NewPasswords(nil)
+	p.slots = newSlots(int64(n))
 	p.matches = func(string, string) bool {
 		if now := running.Add(1); now > most.Load() {
 			most.Store(now)
@@ -227,7 +361,7 @@ func TestAGoneClientFreesItsWaitNotTheComputation(t *testing.T) {
 		if err := <-results; !errors.Is(err, context.Canceled) {
 			t.Errorf("the waiting attempt: %v", err)
 		}
-		if len(p.slots) != 1 {
+		if p.slots.places.TryAcquire(1) {
 			t.Error("the computation has lost its place")
 		}
 		close(release)
@@ -240,7 +374,7 @@ func TestAGoneClientFreesItsWaitNotTheComputation(t *testing.T) {
 func TestAnEndedContextComputesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	p := newPasswords(t, "")
+	p := newPasswords()
 	if _, err := p.Check(ctx, nil, "x"); !errors.Is(err, context.Canceled) || p.Computed() != 0 {
 		t.Errorf("%v, %d computed", err, p.Computed())
 	}

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -100,14 +101,14 @@ func TestDeclarationsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestDeclaredDecoyFollowsTheUsers(t *testing.T) {
-	hash := bcryptHash(t, "x")
-	d, err := NewDeclared([]User{{Name: "a", PasswordHash: hash}, {Name: "b"}})
+func TestDeclaredKindsAreThoseOfTheUsers(t *testing.T) {
+	d, err := NewDeclared([]User{
+		{Name: "a", PasswordHash: bcryptHash(t, "x")}, {Name: "b"}, {Name: "c", PasswordHash: argonHash(t, "x")}, {Name: "d", PasswordHash: bcryptHash(t, "y")},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, _ := workOf(hash)
-	if got, _ := workOf(d.DecoyHash()); got != want {
-		t.Errorf("%+v, want %+v", got, want)
+	if got := d.HashKinds(); !slices.Equal(got, []string{"$2a$04$", "$argon2id$v=19$m=64,t=1,p=1$"}) {
+		t.Errorf("%q", got)
 	}
 }

@@ -69,6 +69,10 @@ type Server struct {
 	// 503. Default: none is read, and 0 is handed on.
 	Epoch func(ctx context.Context) (int64, error)
 
+	// Renew is told of a person who has proved who they are, with the password, and may store another hash of it. Default: nobody is
+	// told.
+	Renew func(ctx context.Context, user *identity.User, password string)
+
 	// Revoke ends a session for all who hold a copy of its cookies, at once. Either may be empty. It
 	// returns nil for whatever is no session, or no longer one. An error is answered with 503.
 	// Default: the cookies are cleared, and copies live until they expire.

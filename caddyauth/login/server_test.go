@@ -116,10 +116,7 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	passwords, err := identity.NewPasswords(users.DecoyHash())
-	if err != nil {
-		t.Fatal(err)
-	}
+	passwords := identity.NewPasswords(users.HashKinds())
 	h := &house{throttle: &memoryThrottle{times: map[string]time.Time{}, known: map[string]time.Time{}}}
 	h.Server = &Server{
 		Base:     mustURL("https://auth.example.com/auth"),

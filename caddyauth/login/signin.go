@@ -20,7 +20,7 @@ type attempt struct {
 }
 
 // signIn decides about an attempt: a list of refusals, then the token. Attempts are counted before any
-// password is hashed, and every attempt that is counted costs one hash, whoever it is for.
+// password is hashed, and every attempt that is refused for its password costs the same, whoever it is for.
 func (s *Server) signIn(r *http.Request, a attempt) verdict {
 	ctx, now, ip := r.Context(), time.Now(), s.clientIP(r)
 	epoch, err := s.epoch(ctx)
@@ -44,6 +44,9 @@ func (s *Server) signIn(r *http.Request, a attempt) verdict {
 		return v.with(whyNot(ctx, err), err)
 	}
 	v.err = s.Throttle.Forgive(ctx, a.project, account, ip, now)
+	if s.Renew != nil {
+		s.Renew(ctx, user, a.password)
+	}
 	return s.issue(ctx, a, IssueRequest{
 		User: user, Project: a.project, Audience: a.audience, Kind: a.kind, Device: r.UserAgent(), ClientIP: ip, Epoch: epoch, Now: now,
 	}, v)

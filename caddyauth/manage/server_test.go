@@ -33,10 +33,7 @@ func open(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	passwords, err := identity.NewPasswords("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	passwords := identity.NewPasswords(nil)
 	d := &desk{T: t, memory: newMemory(), exercised: map[string]bool{}}
 	d.Server = &Server{
 		Base: base, Projects: d.memory, Users: d.memory, Tokens: d.memory, Audit: d.memory, Passwords: passwords, Revoker: d.memory,

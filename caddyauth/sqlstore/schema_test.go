@@ -28,6 +28,17 @@ func olderSchema(t *testing.T, version int) string {
 	if version >= 5 {
 		script.WriteString(`UPDATE key SET since = created;`)
 	}
+	if version >= 3 {
+		fmt.Fprintf(&script, `INSERT INTO project (id, slug, name, active, declared, audiences, access, refresh, refresh_absolute, own_access,
+			own_refresh, own_refresh_absolute, refresh_window, refresh_check, keep_refresh, revoke_all_on_logout, version, created, changed)
+			VALUES ('p', 'default', '', 1, 0, '[]', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, %[1]d, %[1]d);`, noon.UnixMilli())
+	}
+	for i, hash := range append(hashes, "") {
+		if version >= 3 {
+			fmt.Fprintf(&script, `INSERT INTO account (id, project, canonical, name, password_hash, password_changed, disabled, declared, claims,
+				version, created, changed) VALUES ('u%[1]d', 'default', 'u%[1]d', 'u%[1]d', '%[2]s', 0, 0, 1, '{}', 1, %[3]d, %[3]d);`, i, hash, noon.UnixMilli())
+		}
+	}
 	return script.String()
 }
 
@@ -46,7 +57,7 @@ func TestOlderFileIsRefusedUnchangedByReadersAndMigratedByWriters(t *testing.T) 
 		s := newStore(t, path)
 		isOlder(t, s, version, "store "+path)
 		sameListing(t, before, listing(t, filepath.Dir(path)))
-		isMigrated(t, s, newStore(t, path))
+		isMigrated(t, s, newStore(t, path), version)
 	})
 }
 
@@ -57,7 +68,7 @@ func TestOlderPostgresDatabaseIsRefusedUnchangedByReadersAndMigratedByWriters(t 
 		s := newStore(t, url)
 		isOlder(t, s, version, "store postgres://127.0.0.1/t")
 		rawPostgres(t, url, fmt.Sprintf(`DO $$ BEGIN ASSERT (SELECT value FROM meta WHERE name = 'schema') = '%d'; END $$`, version))
-		isMigrated(t, s, newStore(t, url))
+		isMigrated(t, s, newStore(t, url), version)
 	})
 }
 
@@ -78,8 +89,8 @@ func isOlder(t *testing.T, s *Store, version int, name string) {
 	}
 }
 
-// isMigrated opens for writing and looks with a reader: the one key that stood goes on signing.
-func isMigrated(t *testing.T, s, reader *Store) {
+// isMigrated opens for writing and looks with a reader: the one key that stood goes on signing, and the kinds of the users' hashes are known.
+func isMigrated(t *testing.T, s, reader *Store, version int) {
 	t.Helper()
 	if err := s.Open(t.Context()); err != nil {
 		t.Fatal(err)
@@ -89,4 +100,17 @@ func isMigrated(t *testing.T, s, reader *Store) {
 	}
 	want := keyring.Record{ID: "old", Algorithm: "ES256", Created: noon, Sealed: []byte("sealed"), State: keyring.Active, Since: noon}
 	same(t, keySetOf(t, reader).Records, []keyring.Record{want})
+	if version < 3 || version >= 7 {
+		return // the release knew no users, or kept the kinds itself
+	}
+	kinds, err := reader.HashKinds(t.Context())
+	must(t, err)
+	same(t, kinds, []string{"$2a$14$", "$argon2id$v=19$m=47104,t=1,p=1$", "$argon2id$v=19$m=65536,t=3,p=4$"})
+	for i, hash := range hashes {
+		u, err := reader.FindUserByID(t.Context(), fmt.Sprint("u", i))
+		must(t, err)
+		if u.PasswordHash != hash || u.Admin {
+			t.Errorf("%+v", u)
+		}
+	}
 }

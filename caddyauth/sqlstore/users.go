@@ -11,20 +11,20 @@ var _ identity.UserStore = (*Store)(nil)
 
 const userColumns = `id, project, name, password_hash, password_changed, disabled, declared, admin, claims, version, created, changed`
 
-const addUser = `INSERT INTO account (name, password_hash, password_changed, disabled, declared, admin, claims,
+const addUser = `INSERT INTO account (name, password_hash, hash_kind, password_changed, disabled, declared, admin, claims,
 	id, project, canonical, version, created, changed)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12)
 	ON CONFLICT DO NOTHING`
 
-const changeUser = `UPDATE account SET name = $1, password_hash = $2, password_changed = $3, disabled = $4, declared = $5, admin = $6,
-	claims = $7, version = version + 1, changed = $8
-	WHERE id = $9 AND version = $10`
+const changeUser = `UPDATE account SET name = $1, password_hash = $2, hash_kind = $3, password_changed = $4, disabled = $5,
+	declared = $6, admin = $7, claims = $8, version = version + 1, changed = $9
+	WHERE id = $10 AND version = $11`
 
 // userRow is what a change may set, in the order of changeUser from $1 on.
 func userRow(u identity.User) ([]any, error) {
 	claims, err := claimsText(u.Claims)
 	return []any{
-		u.Name, u.PasswordHash, millis(u.PasswordChanged), switchOf(u.Disabled), switchOf(u.Declared), switchOf(u.Admin), claims,
+		u.Name, u.PasswordHash, identity.HashKind(u.PasswordHash), millis(u.PasswordChanged), switchOf(u.Disabled), switchOf(u.Declared), switchOf(u.Admin), claims,
 	}, err
 }
 
@@ -130,6 +130,35 @@ func (s *Store) SetPassword(ctx context.Context, id string, version int64, hash 
 	return s.editUser(ctx, id, version, now, func(standing *identity.User) {
 		standing.PasswordHash, standing.PasswordChanged = hash, instant(millis(now))
 	})
+}
+
+// RenewHash stores another hash of the same password if the user still has the old one and is not declared. Nothing that people see
+// changes, so the version stays.
+func (s *Store) RenewHash(ctx context.Context, id, old, renewed string) error {
+	return s.write(ctx, func(t tx) error {
+		_, err := t.exec(`UPDATE account SET password_hash = $1, hash_kind = $2 WHERE id = $3 AND password_hash = $4 AND declared = 0`,
+			renewed, identity.HashKind(renewed), id, old)
+		return err
+	})
+}
+
+// HashKinds returns the kinds of hashes (identity.HashKind) that users have, each once, in order. It goes from one kind to the next in
+// the index, so it takes as long as there are kinds, not users.
+func (s *Store) HashKinds(ctx context.Context) ([]string, error) {
+	db, err := s.database()
+	if err != nil {
+		return nil, err
+	}
+	return eachRow(ctx, db, scanText, `WITH RECURSIVE kinds (kind) AS (
+			SELECT min(hash_kind) FROM account WHERE hash_kind > ''
+			UNION ALL
+			SELECT (SELECT min(hash_kind) FROM account WHERE hash_kind > kinds.kind) FROM kinds WHERE kinds.kind IS NOT NULL
+		) SELECT kind FROM kinds WHERE kind IS NOT NULL`)
+}
+
+func scanText(row rows) (text string, err error) {
+	err = row.Scan(&text)
+	return text, err
 }
 
 // editUser changes the user of that id if the row has that version (0: any).

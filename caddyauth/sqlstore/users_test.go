@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -147,5 +148,64 @@ func TestUsersAreListedInPagesByProjectAndName(t *testing.T) {
 		own := []string{"acme/alice", "acme/Bob", "acme/carol", "acme/dave"}
 		same(t, list(identity.UserPage{Project: "acme"}), own)
 		same(t, list(identity.UserPage{}), append(own, "default/alice", "default/Bob", "default/carol", "default/dave"))
+	})
+}
+
+// hashes are usable ones of three kinds, of which two differ in salt and hash alone.
+var hashes = []string{
+	"$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG",
+	"$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvO",
+	"$argon2id$v=19$m=47104,t=1,p=1$P2nzckEdTZ3bxCiBCkRTyA$xQL3Z32eo5jKl7u5tcIsnEKObYiyNZQQf5/4sAau6Pg",
+	"$argon2id$v=19$m=65536,t=3,p=4$P2nzckEdTZ3bxCiBCkRTyA$xQL3Z32eo5jKl7u5tcIsnEKObYiyNZQQf5/4sAau6Pg",
+}
+
+func TestKindsOfHashesAreKnown(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := started(t, open)
+		kinds := func(want ...string) {
+			t.Helper()
+			got, err := s.HashKinds(t.Context())
+			must(t, err)
+			same(t, got, want)
+		}
+		kinds()
+		for i, hash := range append(hashes, "", "junk") {
+			must(t, s.AddUser(t.Context(), identity.User{ID: fmt.Sprint(i), Project: "default", Name: fmt.Sprint("u", i), PasswordHash: hash, Created: noon}))
+		}
+		bcrypt, small, large := "$2a$14$", "$argon2id$v=19$m=47104,t=1,p=1$", "$argon2id$v=19$m=65536,t=3,p=4$"
+		kinds(bcrypt, small, large)
+		must(t, s.RenewHash(t.Context(), "3", hashes[3], hashes[2]))
+		kinds(bcrypt, small)
+		_, err := s.SetPassword(t.Context(), "0", 0, "", noon)
+		must(t, err)
+		kinds(bcrypt, small)
+		must(t, s.RemoveUser(t.Context(), "1", 0))
+		kinds(small)
+		reconcile(t, s, Declaration{Users: []identity.User{{Name: "declared", PasswordHash: hashes[0]}}})
+		kinds(bcrypt, small)
+	})
+}
+
+func TestOnlyTheHashThatWasCheckedIsRenewed(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := started(t, open)
+		u := identity.User{ID: "u", Project: "default", Name: "alice", PasswordHash: hashes[0], PasswordChanged: noon, Version: 1, Created: noon, Changed: noon}
+		must(t, s.AddUser(t.Context(), u))
+		stands := func(want identity.User) {
+			t.Helper()
+			got, err := s.FindUserByID(t.Context(), "u")
+			must(t, err)
+			same(t, *got, want)
+		}
+		must(t, s.RenewHash(t.Context(), "u", hashes[1], hashes[2])) // of a password that was changed meanwhile
+		stands(u)
+		must(t, s.RenewHash(t.Context(), "u", hashes[0], hashes[2]))
+		u.PasswordHash = hashes[2]
+		stands(u)
+		reconcile(t, s, Declaration{Users: []identity.User{{Name: "alice", PasswordHash: hashes[0]}}})
+		must(t, s.RenewHash(t.Context(), "u", hashes[0], hashes[2])) // of a user who was declared meanwhile
+		if got, err := s.FindUserByID(t.Context(), "u"); err != nil || got.PasswordHash != hashes[0] {
+			t.Errorf("the hash of a declared user was replaced: %v, %v", got, err)
+		}
 	})
 }
