@@ -52,6 +52,9 @@ func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the running configuration has no global option `auth`")}
 	}
 	a := app.(*App)
+	if r.URL.Path == storePath {
+		return a.serveStore(w, r)
+	}
 	if err := a.ready(r.Context()); err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("the server is starting")}
 	}

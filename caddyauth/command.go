@@ -19,8 +19,8 @@ func init() {
 The tools of the authentication gateway.
 
 keygen, check, explain and token inspect need no running server and write nothing: no
-file, no database row. All others ask the running server through Caddy's admin
-endpoint.
+file, no database row. store export and import open the store themselves. All others
+ask the running server through Caddy's admin endpoint.
 `,
 		CobraFunc: authCommand,
 	})
@@ -29,7 +29,8 @@ endpoint.
 // authCommand is `caddy auth` itself, which only has subcommands.
 func authCommand(cmd *cobra.Command) {
 	cmd.AddCommand(keygenCommand(), tokenCommand(), explainCommand(), checkCommand())
-	cmd.AddCommand(userCommand(), clientCommand(), projectCommand(), sessionCommand(), keysCommand(), auditCommand())
+	cmd.AddCommand(userCommand(), clientCommand(), projectCommand(), sessionCommand(), keysCommand(), auditCommand(),
+		storeCommand())
 	onlySubcommands(cmd)
 }
 

@@ -41,7 +41,7 @@ var rooms = []room{
 	{3, "gate", []string{"token", "session"}, nil},
 	{3, "identity", []string{"token", "keyring"}, []string{"golang.org/x/crypto", "golang.org/x/sync", "golang.org/x/text", "github.com/alexedwards/argon2id"}},
 	{2, "token", []string{"keyring"}, []string{jwxPath, "github.com/go-json-experiment/json", "github.com/maypok86/otter/v2"}},
-	{1, "keyring", nil, []string{jwxPath}},
+	{1, "keyring", nil, []string{jwxPath, "filippo.io/age"}},
 	{1, "project", nil, nil},
 	{1, "session", nil, nil},
 	{1, "ui", nil, nil},

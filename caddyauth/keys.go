@@ -185,9 +185,12 @@ func (a *App) readGeneratedKeys(ctx context.Context) error {
 	return nil
 }
 
+// fingerprintName is the name under which the fingerprint of the secret stands in the store.
+const fingerprintName = "secret_fingerprint"
+
 // checkFingerprint refuses a secret other than the one this store was first used with.
 func (a *App) checkFingerprint(secret *keyring.SecretRing) error {
-	stands, err := a.store.SetMetaOnce(a.ctx, "secret_fingerprint", secret.Fingerprint())
+	stands, err := a.store.SetMetaOnce(a.ctx, fingerprintName, secret.Fingerprint())
 	if err != nil {
 		return fmt.Errorf("reading the store: %w", err)
 	}

@@ -593,7 +593,7 @@ func fingerprint(t *testing.T, dir string) string {
 
 // TestCommandHelp: every command has examples.
 func TestCommandHelp(t *testing.T) {
-	for _, args := range [][]string{{"keygen"}, {"token"}, {"token", "inspect"}, {"explain"}, {"check"}} {
+	for _, args := range [][]string{{"keygen"}, {"token"}, {"token", "inspect"}, {"explain"}, {"check"}, {"store", "export"}, {"store", "import"}} {
 		out, _, err := command("", append(args, "--help")...)
 		if err != nil || !strings.Contains(out, "Examples:\n  $ caddy auth "+strings.Join(args, " ")) {
 			t.Errorf("%q: %v\n%s", args, err, out)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -56,6 +57,14 @@ const processGlobals = `{
 // startProcess writes the configuration of a process and starts it. env is added to its environment.
 func (g *gateway) startProcess(t *testing.T, name, auth, site string, env ...string) *process {
 	t.Helper()
+	p := g.newProcess(t, name, auth, site, env...)
+	p.start(t)
+	return p
+}
+
+// newProcess is startProcess without the start.
+func (g *gateway) newProcess(t *testing.T, name, auth, site string, env ...string) *process {
+	t.Helper()
 	g.extra["Node"] = name
 	text := g.expand(processGlobals+auth+"\n}\n") + g.expand("\n{{url .Node}} {\n"+site+"\n}\n")
 	p := &process{g: g, name: name, config: filepath.Join(g.dir, name+".Caddyfile")}
@@ -64,6 +73,8 @@ func (g *gateway) startProcess(t *testing.T, name, auth, site string, env ...str
 	}
 	home := filepath.Join(g.dir, name)
 	p.env = append(os.Environ(), append(env, "XDG_DATA_HOME="+filepath.Join(home, "data"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"))...)
+	p.ended = make(chan struct{})
+	close(p.ended) // it does not live yet
 	t.Cleanup(func() {
 		p.kill(t)
 		for _, file := range []string{p.logFile(), p.outFile()} {
@@ -73,8 +84,23 @@ func (g *gateway) startProcess(t *testing.T, name, auth, site string, env ...str
 			}
 		}
 	})
-	p.start(t)
 	return p
+}
+
+// command runs the program with the environment of the process, on its configuration, and returns both outputs and the exit code.
+func (p *process) command(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, append([]string{"auth"}, append(args, "--config", p.config)...)...)
+	var out, complaint strings.Builder
+	cmd.Env, cmd.Stdout, cmd.Stderr = p.env, &out, &complaint
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return out.String(), complaint.String(), cmd.ProcessState.ExitCode()
 }
 
 func (p *process) logFile() string { return filepath.Join(p.g.dir, p.name+".log") }

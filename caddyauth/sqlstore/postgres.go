@@ -129,6 +129,8 @@ func (p *postgresDatabase) migrate(ctx context.Context) error {
 	return err
 }
 
+func (s *postgresServer) title() string { return s.name }
+
 func (s *postgresServer) named(err error) error {
 	if err == nil {
 		return nil
@@ -219,6 +221,15 @@ type postgresRows struct {
 }
 
 func (r *postgresRows) Scan(into ...any) error { return serverFailure(r.Rows.Scan(into...)) }
+
+func (r *postgresRows) Columns() ([]string, error) {
+	fields := r.Rows.FieldDescriptions()
+	names := make([]string, len(fields))
+	for i, field := range fields {
+		names[i] = field.Name
+	}
+	return names, nil
+}
 
 func (r *postgresRows) Err() error { return serverFailure(r.Rows.Err()) }
 

@@ -33,8 +33,9 @@ type sqliteFile struct {
 
 // sqliteDatabase is an open SQLite database.
 type sqliteDatabase struct {
-	read   *sql.DB
-	writer *writer // nil: opened for reading only
+	read     *sql.DB
+	writer   *writer // nil: opened for reading only
+	unlocked string  // the path of a file that is read without locks
 }
 
 func (d *sqliteDatabase) query(ctx context.Context, text string, args ...any) (rows, error) {
@@ -195,7 +196,11 @@ func (s *sqliteFile) openForReading(ctx context.Context) (database, error) {
 		err = s.named(readable(version))
 	}
 	if err != nil || version > 0 {
-		return readHandles(db, err)
+		unlocked := ""
+		if how[0] == "immutable" {
+			unlocked = s.path
+		}
+		return readHandles(db, unlocked, err)
 	}
 	if err := db.Close(); err != nil {
 		return nil, s.named(failure(err))
@@ -243,15 +248,15 @@ func openEmpty(ctx context.Context) (database, error) {
 	if err == nil {
 		err = errors.Join(migrateSQLite(&sqliteTx{conn: conn}), conn.Close())
 	}
-	return readHandles(db, err)
+	return readHandles(db, "", err)
 }
 
 // readHandles closes db again when preparing it met an error.
-func readHandles(db *sql.DB, err error) (database, error) {
+func readHandles(db *sql.DB, unlocked string, err error) (database, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &sqliteDatabase{read: db}, nil
+	return &sqliteDatabase{read: db, unlocked: unlocked}, nil
 }
 
 // connect makes a pool for the file with SQLite's and the driver's parameters; it opens nothing yet.
@@ -264,6 +269,8 @@ func (s *sqliteFile) connect(pairs ...string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", u.String())
 	return db, s.named(failure(err))
 }
+
+func (s *sqliteFile) title() string { return s.path }
 
 // named adds the file to an error.
 func (s *sqliteFile) named(err error) error {

@@ -23,6 +23,8 @@ type opened struct{ database }
 type source interface {
 	openForWriting(ctx context.Context) (database, error)
 	openForReading(ctx context.Context) (database, error)
+	// title is how people call it, without user and password.
+	title() string
 }
 
 // database is an open database of one engine.
@@ -32,6 +34,10 @@ type database interface {
 	write(ctx context.Context, verb func(tx) error) error
 	// writeOne runs verb, which is one statement; see Store.writeOne.
 	writeOne(ctx context.Context, verb func(tx) error) error
+	// snapshot runs look on a view of the database that stays as it is; see Store.Export.
+	snapshot(ctx context.Context, look func(querier) error) error
+	// load is write for one long verb, which is not begun again and may take its time.
+	load(ctx context.Context, verb func(tx) error) error
 	// skipLocked ends a SELECT that passes over the rows which somebody else holds.
 	skipLocked() string
 	writable() bool
@@ -47,6 +53,7 @@ type querier interface {
 // rows are the answer to a query. They are closed by whoever asked, and may be closed twice.
 type rows interface {
 	Next() bool
+	Columns() ([]string, error)
 	Scan(into ...any) error
 	Err() error
 	Close() error
@@ -141,6 +148,9 @@ func (o *opened) end() error {
 	}
 	return o.close()
 }
+
+// Name is how people call the store: the path of a file, or postgres:// with hosts and database. No user and no password is in it.
+func (s *Store) Name() string { return s.source.title() }
 
 // Shared reports whether several nodes can use the store at once, as PostgreSQL's can be.
 func (s *Store) Shared() bool {
