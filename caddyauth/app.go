@@ -49,6 +49,8 @@ type App struct {
 	verifyOwn func(ctx context.Context, raw string) (*token.Token, error) // asks no foreign endpoint
 	owned     gate.Owned
 
+	credentials gate.Credentials // the places of all gates
+
 	declared  sqlstore.Declaration // what the Caddyfile declares, for the store
 	passwords *identity.Passwords
 	throttle  *identity.Throttle
@@ -107,8 +109,11 @@ func (a *App) provisionIssuer(r resolver) (err error) {
 		return err
 	}
 	a.words = a.Settings.audiences()
-	a.returnTo, err = a.origins(r, a.base)
-	return err
+	if a.returnTo, err = a.origins(r, a.base); err != nil {
+		return err
+	}
+	a.credentials.RefreshCookie, a.credentials.Issued = a.refreshCookieName(), a.isIssued
+	return a.credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieName()})
 }
 
 func (a *App) provisionKeys(r resolver) error {

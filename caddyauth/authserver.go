@@ -81,7 +81,7 @@ func (a *App) loginServer() *login.Server {
 	return &login.Server{
 		Base: a.base, ReturnTo: a.returnTo, Project: defaultProject, FindProject: a.findProject, Audiences: a.words,
 		Users: a.store, Passwords: a.passwords, Throttle: a.throttle, Issue: a.issue, Verify: a.signedIn, Epoch: a.epoch, Renew: a.renewHash, Revoke: a.endSession,
-		ClientIP: clientIP, Observe: a.observe, CookieName: a.cookieName(), RefreshCookieName: a.refreshCookieName(), SecureCookie: a.secureCookie(),
+		CleanTarget: a.cleanTarget, ClientIP: clientIP, Observe: a.observe, CookieName: a.cookieName(), RefreshCookieName: a.refreshCookieName(), SecureCookie: a.secureCookie(),
 	}
 }
 

@@ -58,7 +58,6 @@ type JWTAuth struct {
 	loginPage string
 	count     decisionCounter
 	renews    bool // the session cookie is a credential here
-	cookies   bool // some cookie is
 
 	endsStreams bool
 	streamGrace time.Duration
@@ -120,7 +119,6 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	j.streamGrace, j.endsStreams, _ = parseStreamGrace(j.StreamGrace) // checked
 	j.endsStreams = j.endsStreams && !j.reports()
 	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieName()}) && !j.reports()
-	j.cookies = slices.ContainsFunc(j.gate.Sources, func(s gate.Source) bool { return s.Kind == gate.Cookie })
 	app.browsers = app.browsers || j.renews || slices.Contains(j.Audiences, "web")
 	j.count = countDecisions(j.label(), strings.Join(j.Audiences, "+"))
 	if j.reports() {
@@ -171,7 +169,7 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 	a := j.app
 	g := &gate.Gate{
 		Audiences: j.Audiences, Project: j.Project, Leeway: defaultLeeway, Preflight: j.Preflight,
-		SessionCookies: []string{a.cookieName(), a.refreshCookieName()}, Owned: &a.owned, Verify: a.verify, Revoked: a.revoked,
+		Credentials: &a.credentials, Owned: &a.owned, Verify: a.verify, Revoked: a.revoked,
 	}
 	if g.Project == "" {
 		g.Project = defaultProject
@@ -332,8 +330,10 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if j.gate == nil {
 		return j.strip(w, r, prior, next)
 	}
+	revealed := j.app.reveal(r, vars)
 	asksForPage := j.loginPage != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
-	passage, err := j.admit(w, r, vars, prior)
+	passage, err := j.admit(w, r, prior)
+	j.settleCredentials(r, vars, passage, revealed, err)
 	if err != nil {
 		j.refused(r, passage, err)
 		if !j.reports() {
@@ -342,7 +342,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	j.count.admitted.Inc()
-	j.carry(w, r, vars, passage)
+	j.carry(w, r, vars, prior, passage)
 	return j.pass(w, r, passage, next)
 }
 
@@ -352,10 +352,10 @@ func varsOf(r *http.Request) map[string]any {
 	return vars
 }
 
-// strip removes what a client may have forged, and the session cookie, and asks for nothing.
+// strip removes what a client may have forged, and credentials, and asks for nothing.
 func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Passage, next caddyhttp.Handler) error {
 	j.app.owned.Strip(r, prior)
-	j.hideSession(r)
+	j.app.concealForLater(r, varsOf(r))
 	if err := gate.CheckPath(r); err != nil {
 		j.refused(r, nil, err)
 		return j.answer(w, r, err, false)
@@ -363,9 +363,8 @@ func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Pass
 	return next.ServeHTTP(w, r)
 }
 
-// admit asks the gate. One that only reports leaves a request as it came, and so a session that was hidden hidden.
-func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]any, prior *gate.Passage) (*gate.Passage, error) {
-	hidden := j.cookies && prior == nil && bringBackSession(r, vars)
+// admit asks the gate.
+func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, prior *gate.Passage) (*gate.Passage, error) {
 	if j.renews && prior == nil {
 		if err := j.renewSession(w.(*response), r); err != nil {
 			j.gate.Refuse(r, prior)
@@ -373,45 +372,14 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 		}
 	}
 	passage, err := j.gate.Admit(r, prior, time.Now())
-	if hidden && j.reports() {
-		j.hideSession(r)
-	}
 	if j.app.onDecision != nil {
 		j.app.onDecision(decision{gate: j, err: err, passage: passage})
 	}
 	return passage, err
 }
 
-// hiddenVar is where the Cookie lines of a request are kept from which a strip took the session cookie.
-const hiddenVar = "caddyauth.cookies"
-
-// hiddenCookies are the lines as the client sent them.
-type hiddenCookies struct{ lines []string }
-
-// String says nothing: a placeholder may print every variable of a request.
-func (*hiddenCookies) String() string { return "cookies" }
-
-// hideSession takes the session cookie out of a request that no gate may be going to see. The strip beside a gate with a matcher runs
-// before the gates without one, so the cookie is kept for those.
-func (j *JWTAuth) hideSession(r *http.Request) {
-	lines := r.Header["Cookie"]
-	gate.ConcealCookies(r, []string{j.app.cookieName(), j.app.refreshCookieName()})
-	if !slices.Equal(lines, r.Header["Cookie"]) {
-		caddyhttp.SetVar(r.Context(), hiddenVar, &hiddenCookies{lines})
-	}
-}
-
-// bringBackSession undoes hideSession for a gate, which conceals the cookie again.
-func bringBackSession(r *http.Request, vars map[string]any) bool {
-	hidden, ok := vars[hiddenVar].(*hiddenCookies)
-	if ok {
-		r.Header["Cookie"] = hidden.lines
-	}
-	return ok
-}
-
 // carry leaves the passage for later gates, and the user for placeholders and access logs.
-func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, vars map[string]any, passage *gate.Passage) {
+func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, vars map[string]any, prior, passage *gate.Passage) {
 	if passage == nil {
 		return
 	}
@@ -426,7 +394,21 @@ func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, vars map[string]
 		repl.Map(noUser)
 		return
 	}
-	repl.Map(passage.Token.Memo(&userKey, userPlaceholders).(caddy.ReplacerFunc))
+	user := passage.Token.Memo(&userKey, userPlaceholders).(caddy.ReplacerFunc)
+	if prior != nil && prior.Token == nil {
+		answerFirst(repl, user) // an earlier gate has said that there is none
+		return
+	}
+	repl.Map(user)
+}
+
+// answerFirst has a function answer before everything that a replacer knows already.
+func answerFirst(repl *caddy.Replacer, first caddy.ReplacerFunc) {
+	before := *repl
+	layered := caddy.NewEmptyReplacer()
+	layered.Map(first)
+	layered.Map(before.Get)
+	*repl = *layered
 }
 
 // userKey is what a token remembers its placeholders under.

@@ -30,7 +30,8 @@ type Source struct {
 	Name string
 }
 
-// credential finds exactly one credential. The same token in two places is one; two different ones are refused.
+// credential finds exactly one credential. The same token in two places is one; two different ones are refused, also when an earlier gate
+// on this request looked for its own in another place.
 func (g *Gate) credential(r *http.Request, prior *Passage) (string, Source, error) {
 	var raw string
 	var via Source
@@ -56,10 +57,17 @@ func (g *Gate) credential(r *http.Request, prior *Passage) (string, Source, erro
 	if raw == "" {
 		return "", via, refuse(NoCredential, "no credential")
 	}
+	if prior != nil && prior.Token != nil && prior.Token.Raw() != raw {
+		return "", via, refuse(MultipleCredentials, "an earlier gate has admitted this request with another credential")
+	}
 	return raw, via, nil
 }
 
+// reads reports whether the gate looks for credentials there; no gate looks nowhere.
 func (g *Gate) reads(via Source) bool {
+	if g == nil {
+		return false
+	}
 	for _, s := range g.Sources {
 		if s == via {
 			return true
@@ -158,7 +166,7 @@ func FindCookie(r *http.Request, name string) string {
 
 // ReplaceCookie puts value in place of the cookie called name, for the gates that come.
 func ReplaceCookie(r *http.Request, name, value string) {
-	dropCookies(r, name)
+	dropCookies(r, name, nil)
 	r.Header["Cookie"] = append(slices.Clip(r.Header["Cookie"]), name+"="+value)
 }
 
@@ -181,63 +189,9 @@ func findQuery(u *url.URL, name string) (string, error) {
 	return "", refuse(MultipleCredentials, "the query parameter "+name+" is there twice")
 }
 
-// conceal removes the credential, so that neither the application nor an error route sees it, and always the gateway's own
-// cookies. A foreign Authorization scheme that an optional gate let pass belongs to the application and stays.
-func (g *Gate) conceal(r *http.Request) {
-	for _, s := range g.Sources {
-		switch s.Kind {
-		case Bearer:
-			if g.Mode != Optional || !isForeign(r.Header["Authorization"]) {
-				delete(r.Header, "Authorization")
-			}
-		case Header:
-			delete(r.Header, s.Name)
-		case Query:
-			dropQuery(r, s.Name)
-		}
-	}
-	ConcealCookies(r, g.cookies)
-}
-
 func isForeign(authorization []string) bool {
 	_, err := findBearer(authorization)
 	return refusedFor(err, foreignScheme)
-}
-
-// ConcealCookies removes the named cookies from the request.
-func ConcealCookies(r *http.Request, names []string) {
-	lines := r.Header["Cookie"]
-	for _, name := range names {
-		if mentions(lines, name) {
-			dropCookies(r, name)
-		}
-	}
-}
-
-func dropCookies(r *http.Request, name string) {
-	lines := r.Header["Cookie"]
-	if !mentions(lines, name) {
-		return
-	}
-	kept := make([]string, 0, len(lines))
-	for _, line := range lines {
-		pairs := make([]string, 0, 8)
-		for pair := range strings.SplitSeq(line, ";") {
-			if _, ours := cookieValue(pair, name); !ours {
-				if pair = textproto.TrimString(pair); pair != "" {
-					pairs = append(pairs, pair)
-				}
-			}
-		}
-		if len(pairs) > 0 {
-			kept = append(kept, strings.Join(pairs, "; "))
-		}
-	}
-	if len(kept) == 0 {
-		delete(r.Header, "Cookie")
-		return
-	}
-	r.Header["Cookie"] = kept
 }
 
 func mentions(lines []string, name string) bool {
@@ -247,25 +201,6 @@ func mentions(lines []string, name string) bool {
 		}
 	}
 	return false
-}
-
-// dropQuery removes the parameter and leaves the rest of the query as it was written.
-func dropQuery(r *http.Request, name string) {
-	if !strings.Contains(r.URL.RawQuery, "=") {
-		return
-	}
-	parts := strings.Split(r.URL.RawQuery, "&")
-	kept := parts[:0]
-	for _, part := range parts {
-		key, _, _ := strings.Cut(part, "=")
-		if decoded, err := url.QueryUnescape(key); err != nil || decoded != name {
-			kept = append(kept, part)
-		}
-	}
-	r.URL.RawQuery = strings.Join(kept, "&")
-	if r.URL.RawQuery != "" || r.RequestURI != "" {
-		r.RequestURI = r.URL.RequestURI()
-	}
 }
 
 // checkOrigin demands that a request whose credential is a cookie, and which may change something or opens a WebSocket,

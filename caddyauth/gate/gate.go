@@ -43,8 +43,8 @@ type Gate struct {
 	Forward []Mapping
 	// Sources are the places where a credential is looked for.
 	Sources []Source
-	// SessionCookies are the names of the gateway's own cookies. They never reach the application.
-	SessionCookies []string
+	// Credentials are the places of all gates of the configuration. Default: those of this gate.
+	Credentials *Credentials
 	// Preflight lets real CORS preflights (Fetch standard, section 4.8) pass without identity.
 	Preflight bool
 	// Origins are the other origins from which a request with a cookie credential may come.
@@ -59,7 +59,6 @@ type Gate struct {
 	sameOrigin http.CrossOriginProtection
 	names      []string // canonical header names of Forward, each once, the last mapping to a name wins
 	claims     []string // the claims that go with names
-	cookies    []string // the cookies that never reach the application
 	accepts    []accepted
 	passages   []sourced
 }
@@ -92,10 +91,12 @@ func (g *Gate) Prepare() error {
 		}
 		g.claimFor(m)
 	}
-	g.cookies = slices.Clone(g.SessionCookies)
+	if g.Credentials == nil {
+		g.Credentials = new(Credentials)
+	}
 	for _, s := range g.Sources {
-		if s.Kind == Cookie && !slices.Contains(g.cookies, s.Name) {
-			g.cookies = append(g.cookies, s.Name)
+		if err := g.Credentials.Add(s); err != nil {
+			return err
 		}
 		g.passages = append(g.passages, sourced{source: s})
 	}
@@ -137,7 +138,12 @@ type Passage struct {
 	values   string   // what the last gate sets under its names, one behind the other; nothing where the claim is absent
 	ends     [4]uint32
 	moreEnds []uint32 // where ends has no room
+
+	concealed *Concealed
 }
+
+// Concealed returns the credentials that the gate has taken out of the request and that a later gate may look for; nil when there are none.
+func (p *Passage) Concealed() *Concealed { return p.concealed }
 
 // Via returns where the credential came from; zero when there was none.
 func (p *Passage) Via() Source {
@@ -152,7 +158,8 @@ func (p *Passage) Via() Source {
 // passage that an earlier gate on this request returned, or nil. The error is a *token.Refusal; the passage
 // beside it is for logs: where the credential came from and, when it was good but not sufficient, whose it is.
 //
-// In report-only mode r is left as it came, whatever the decision, and the passage is prior.
+// What an earlier gate has concealed must have been revealed before. In report-only mode r is left as it came, whatever the decision, and
+// the passage is prior.
 func (g *Gate) Admit(r *http.Request, prior *Passage, now time.Time) (*Passage, error) {
 	if g.Mode == ReportOnly {
 		_, _, err := g.decide(r, prior, now)
@@ -160,19 +167,42 @@ func (g *Gate) Admit(r *http.Request, prior *Passage, now time.Time) (*Passage, 
 	}
 	g.Owned.Strip(r, prior)
 	t, via, err := g.decide(r, prior, now)
-	g.conceal(r)
+	concealed := g.conceal(r)
 	if err != nil {
+		prior.withdraw(r)
 		refused := via // of its own, so that an admitted request allocates none
 		return &Passage{Token: t, via: &refused}, err
 	}
 	p := g.passage(t, via)
-	if prior != nil && len(prior.asserted) > 0 {
-		joined := *p
-		joined.asserted = append(slices.Clip(prior.asserted), p.asserted...)
-		p = &joined
+	if prior != nil || concealed != nil {
+		p = p.after(prior)
+		p.concealed = concealed
 	}
 	g.assert(r, p)
 	return p, nil
+}
+
+// after returns the passage of a request that had passed other gates before. Where this gate saw no credential, the request goes on being
+// whose it was.
+func (p *Passage) after(prior *Passage) *Passage {
+	joined := *p
+	if prior == nil {
+		return &joined
+	}
+	joined.asserted = append(slices.Clip(prior.asserted), p.asserted...)
+	if joined.Token == nil && prior.Token != nil {
+		joined.Token, joined.via = prior.Token, prior.via
+	}
+	return &joined
+}
+
+// withdraw removes the headers that earlier gates have set, since the request is refused after all.
+func (p *Passage) withdraw(r *http.Request) {
+	if p != nil {
+		for _, name := range p.asserted {
+			delete(r.Header, name)
+		}
+	}
 }
 
 // anonymous is the passage of a request without identity.

@@ -82,7 +82,7 @@ func (w *workshop) gate(t testing.TB, change func(*Gate)) *Gate {
 	g := &Gate{
 		Audiences: []string{"web", "api"}, Project: "default", Issuers: map[string][]string{ownIssuer: nil}, Leeway: 30 * time.Second,
 		Forward: []Mapping{{"sub", "X-User-Id"}, {"role", "X-User-Role"}, {"email", "X-User-Email"}, {"groups", "X-User-Groups"}},
-		Sources: []Source{{Kind: Bearer}, {Cookie, cookieName}}, SessionCookies: []string{cookieName}, Owned: owned, Verify: w.verifier.Verify,
+		Sources: []Source{{Kind: Bearer}, {Cookie, cookieName}}, Owned: owned, Verify: w.verifier.Verify,
 	}
 	if change != nil {
 		change(g)
@@ -662,7 +662,7 @@ func FuzzCookies(f *testing.F) {
 		if len(theirs) > 1 && err == nil {
 			t.Errorf("%q: two cookies pass as %q", line, raw)
 		}
-		dropCookies(r, cookieName)
+		dropCookies(r, cookieName, nil)
 		if left := r.CookiesNamed(cookieName); len(left) > 0 {
 			t.Errorf("%q: %v is left", line, left)
 		}

@@ -25,4 +25,5 @@ func (g *Gate) Renewable(r *http.Request, session Source) (bool, error) {
 func (g *Gate) Refuse(r *http.Request, prior *Passage) {
 	g.Owned.Strip(r, prior)
 	g.conceal(r)
+	prior.withdraw(r)
 }

@@ -38,6 +38,10 @@ type Server struct {
 	// writes them. An http origin is never led to from an https Base. Default: none.
 	ReturnTo []string
 
+	// CleanTarget takes out of a return target what may be in no address, such as credentials. Default:
+	// targets stay as they are.
+	CleanTarget func(target string) string
+
 	// Project is the project that people sign in to at /login. Default: "default".
 	Project string
 

@@ -68,6 +68,9 @@ func (s *Server) target(next string) (t target, ok bool) {
 	if next == "" || len(next) > maxTarget || !plain(next) {
 		return target{}, false
 	}
+	if s.CleanTarget != nil {
+		next = s.CleanTarget(next)
+	}
 	origin, rest, ok := s.splitTarget(next)
 	if !ok {
 		return target{}, false

@@ -91,7 +91,8 @@ func isLoopback(host string) bool {
 // they are no less secret, and no other issuer is told of them.
 var ownPrefixes = []string{"rt_", opaquePrefix, "caat_", "cacs_"}
 
-func isOurs(raw string) bool {
+// IsIssued reports whether a text begins like something that this server gives out under a prefix.
+func IsIssued(raw string) bool {
 	return slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return strings.HasPrefix(raw, prefix) })
 }
 
@@ -102,7 +103,7 @@ func (f *Foreign) Verify(ctx context.Context, raw string) (*token.Token, error) 
 	if !isBearer(raw) {
 		return nil, &token.Refusal{Reason: token.Malformed, Detail: "not a bearer token"}
 	}
-	if isOurs(raw) {
+	if IsIssued(raw) {
 		return nil, &token.Refusal{Reason: token.WrongType, Detail: "no token of another issuer"}
 	}
 	key, m := keyOf(raw), memory{denied: f.Denied, cacheFor: remembered(f.CacheFor)}

@@ -1,0 +1,97 @@
+package caddyauth
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/oauth"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
+)
+
+// concealedVar is where a request keeps the credentials that were taken out of it. The strip beside a gate with a matcher runs before the
+// gates without one, and gates that stack may each look in a place of their own.
+const concealedVar = "caddyauth.credentials"
+
+// reveal gives a gate what was concealed before.
+func (a *App) reveal(r *http.Request, vars map[string]any) bool {
+	concealed, _ := vars[concealedVar].(*gate.Concealed)
+	if concealed == nil {
+		return false
+	}
+	concealed.Reveal(r)
+	return true
+}
+
+// concealForLater takes all credentials out of a request that no gate may be going to see.
+func (a *App) concealForLater(r *http.Request, vars map[string]any) {
+	concealed := a.credentials.Conceal(r)
+	if concealed != nil && vars != nil {
+		vars[concealedVar] = concealed
+	}
+	a.cleanOriginal(r)
+}
+
+// settleCredentials keeps what the gates behind this one may want, and nothing for those of an error route. A gate that only reports leaves a
+// request as it came: what was concealed is concealed again.
+func (j *JWTAuth) settleCredentials(r *http.Request, vars map[string]any, passage *gate.Passage, revealed bool, err error) {
+	switch {
+	case j.reports():
+		if revealed {
+			j.app.concealForLater(r, vars)
+		}
+		return
+	case err != nil:
+		if vars[passageVar] != nil {
+			answerFirst(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer), noUser)
+		}
+		delete(vars, passageVar)
+		delete(vars, concealedVar)
+	case revealed || passage.Concealed() != nil:
+		vars[concealedVar] = passage.Concealed()
+	}
+	j.app.cleanOriginal(r)
+}
+
+// cleanOriginal takes credentials out of what Caddy keeps of the request as it came: php_fastcgi makes REQUEST_URI of it, error routes get
+// it back, and placeholders and templates show it.
+func (a *App) cleanOriginal(r *http.Request) {
+	if !a.credentials.InQuery() {
+		return
+	}
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		return
+	}
+	query, dropped := weburl.DropParameters(original.URL.RawQuery, a.credentials.NamesParameter)
+	uri := weburl.DropParametersIn(original.RequestURI, a.credentials.NamesParameter)
+	if len(dropped) == 0 && uri == original.RequestURI {
+		return
+	}
+	original.URL.RawQuery = query // shared with every copy of the request
+	original.RequestURI = uri
+	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.request.orig_uri", uri) // the replacer may hold another copy of the request
+	}
+}
+
+// cleanTarget takes credentials out of an address to which a browser is led. A fragment never leaves the browser and stays.
+func (a *App) cleanTarget(target string) string {
+	if !a.credentials.InQuery() {
+		return target
+	}
+	uri, fragment, found := strings.Cut(target, "#")
+	uri = weburl.DropParametersIn(uri, a.credentials.NamesParameter)
+	if found {
+		uri += "#" + fragment
+	}
+	return uri
+}
+
+// isIssued recognises what this server, or one that it trusts, has issued.
+func (a *App) isIssued(word string) bool { return oauth.IsIssued(word) || a.verifier.NamesIssuer(word) }

@@ -1,0 +1,325 @@
+package integration
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// loadFiltered is load with the log filter of docs/operations.md, for tests whose credentials stand where Caddy's own log lines show them.
+func (g *gateway) loadFiltered(globals, sites string) {
+	g.t.Helper()
+	text := strings.Replace(g.caddyfile(globals, sites), "format json", documentedFilter(g.t), 1)
+	if err := loadText(text); err != nil {
+		g.t.Fatalf("loading: %v", err)
+	}
+}
+
+// documentedFilter is the filter as it stands in the documentation, for the parameter of credentialSites.
+func documentedFilter(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(text), "<!-- log-filter -->")
+	_, block, found := strings.Cut(block, "log default {\n")
+	filter, _, closed := strings.Cut(block, "\n\t}\n}\n")
+	if !found || !closed {
+		t.Fatal("docs/operations.md has no filter for the log")
+	}
+	return strings.ReplaceAll(filter, "delete access_token", "delete t")
+}
+
+// everything a request carried to the application, as text.
+func (s sighting) everything() string {
+	all := s.raw
+	for name, value := range s.params {
+		all += "\n" + name + "=" + value
+	}
+	return all
+}
+
+// credentialSites: the first names places for credentials; the others stand before other applications of the same configuration.
+var credentialSites = []struct{ name, text string }{
+	{"names", `jwt_auth api {
+		from cookie legacy_token
+		from header X-Api-Token
+		from insecure_query t` + forwardThree + `}`},
+	{"api", `jwt_auth api {` + forwardThree + `}`},
+	{"off", `jwt_auth off`},
+	{"optional", `jwt_auth api {
+		mode optional` + forwardThree + `}`},
+	{"cookie", `jwt_auth web {
+		mode optional
+		from cookie` + forwardThree + `}`},
+	{"matched", `jwt_auth /private* api {` + forwardThree + `}`},
+}
+
+func credentialConfig() string {
+	text := authSite
+	for _, site := range credentialSites {
+		text += twoSites(site.name, site.text)
+	}
+	return text
+}
+
+// TestCredentialsOfOneGateReachNoApplication: what one gate takes for a credential is removed at all of them, and by the strips.
+func TestCredentialsOfOneGateReachNoApplication(t *testing.T) {
+	g := newGateway(t)
+	g.loadFiltered(standardAuth, credentialConfig())
+	tokens := people(g.tokens)
+	for _, c := range []struct {
+		name, target string
+		lines        []string
+	}{
+		{name: "cookie", lines: lines("Cookie: a=1; legacy_token=<alice>; b=2")},
+		{name: "cookie, second line", lines: lines("Cookie: a=1", "Cookie: legacy_token=<alice>")},
+		{name: "cookie twice", lines: lines("Cookie: legacy_token=<alice>; legacy_token=<alice-rs>")},
+		{name: "header", lines: lines("X-Api-Token: <alice>")},
+		{name: "header twice", lines: lines("x-api-token: <alice>", "X-API-TOKEN: <alice-rs>")},
+		{name: "query", target: "/open?a=1&t=<alice>&b=2"},
+		{name: "query twice", target: "/open?t=<alice>&a=1&t=<alice-rs>"},
+		{name: "query in Referer", lines: lines("Referer: http://localhost/open?a=1&t=<alice>")},
+		{name: "session cookie", lines: lines("Cookie: a=1; refresh_token=<web>")},
+	} {
+		for _, site := range credentialSites[1:] {
+			for _, app := range []string{"proxy", "php"} {
+				t.Run(c.name+"/"+site.name+"-"+app, func(t *testing.T) {
+					request := call{host: g.host(site.name + "-" + app), target: c.target, lines: c.lines}
+					if request.target == "" {
+						request.target = "/open"
+					}
+					if site.name == "api" {
+						request.lines = lines(c.lines, asBob)
+					}
+					g.checkNoToken(t, site.name+"-"+app, request, tokens)
+				})
+			}
+		}
+	}
+}
+
+// checkNoToken sends a request that must pass, and whose tokens the application must not see. It returns what the application saw.
+func (g *gateway) checkNoToken(t *testing.T, site string, request call, tokens map[string]string) sighting {
+	t.Helper()
+	request.lines = fillTokens(t, request.lines, tokens)
+	request.target = fillTokens(t, []string{request.target}, tokens)[0]
+	got := sendHTTP1(t, g.addr(site), request)
+	seen := slices.Concat(g.proxy.take(), g.php.take())
+	if got.status != http.StatusOK || len(seen) != 1 {
+		t.Fatalf("status %d: %s; the application saw %d requests", got.status, got.body, len(seen))
+	}
+	all := seen[0].everything()
+	for name, token := range tokens {
+		if strings.Contains(all, token) {
+			t.Errorf("the application saw the token %s: %s", name, all)
+		}
+	}
+	return seen[0]
+}
+
+// TestBearersOfOurs: where a gate does not read the Authorization header, and at strips, our own tokens are removed and those of the
+// application stay.
+func TestBearersOfOurs(t *testing.T) {
+	g := newGateway(t)
+	f := newForeignIssuer(t)
+	g.loadFiltered(withTrust(f.trust("/good")), credentialConfig())
+	tokens := map[string]string{
+		"alice": people(g.tokens)["alice"], "foreign": f.mint(g.tokens, "/good", "f-rs"),
+		"api": "caat_" + strings.Repeat("A1b2", 11), "refresh": "rt_" + strings.Repeat("A1b2", 20), "opaque": "at_" + strings.Repeat("A1b2", 11)[:43],
+		"secret": "cacs_" + strings.Repeat("A1b2", 11),
+	}
+	g.secret("tokens", tokens["api"], tokens["refresh"], tokens["opaque"], tokens["secret"])
+	own := map[string]string{
+		"text": "app_" + strings.Repeat("x9", 10),
+		"jwt":  g.tokens.mint("es1", "dave", map[string]any{"iss": "https://app.example"}), // whatever its key, no gate accepts it
+	}
+	for _, site := range []string{"off", "cookie", "matched"} {
+		for _, app := range []string{"proxy", "php"} {
+			send := func(t *testing.T, line string, all map[string]string) sighting {
+				return g.checkNoToken(t, site+"-"+app, call{host: g.host(site + "-" + app), target: "/open", lines: fillTokens(t, lines(line), all)}, tokens)
+			}
+			for name := range tokens {
+				for _, form := range []string{"Bearer <%s>", "bearer  <%s>", "<%s>", "Token <%s>", "Bearer x, Bearer <%s>", `Digest token="<%s>"`} {
+					t.Run(site+"-"+app+"/ours/"+name+"/"+form, func(t *testing.T) {
+						if s := send(t, "Authorization: "+fmt.Sprintf(form, name), tokens); len(s.values("authorization")) > 0 {
+							t.Errorf("the application saw %q", s.headers)
+						}
+					})
+				}
+			}
+			for name, value := range own {
+				t.Run(site+"-"+app+"/the application's/"+name, func(t *testing.T) {
+					if s := send(t, "Authorization: Bearer "+value, nil); !slices.Equal(s.values("authorization"), []string{"Bearer " + value}) {
+						t.Errorf("the application saw %q", s.headers)
+					}
+				})
+			}
+		}
+	}
+}
+
+// queryTargets spell the parameter `t`.
+var queryTargets = []string{
+	"/x?t=<alice>", "/x?a=1&t=<alice>&b=2", "/x?%74=<alice>", "/x?t=<alice>&", "/x?&&t=<alice>", "/x?a=1;t=<alice>", "/x?t=<alice>;a=1", "/x?t=<alice>&t=<bob>",
+	"/x?%zz=1&t=<alice>", "/x?t=<alice>%zz", "/x?a=%3Ft%3D1&t=<alice>#t=1",
+}
+
+// TestQueryCredentialVanishes: the application, an error route, a login page and Location never see it, admitted or refused, however the
+// parameter is spelled.
+func TestQueryCredentialVanishes(t *testing.T) {
+	g := newGateway(t)
+	g.loadFiltered(standardAuth, strings.Replace(authSite, "\tlog\n", "", 1)+ // its own log would show `next`
+		twoSites("query", "jwt_auth api {\n\t\tmode optional\n\t\tfrom insecure_query t"+forwardThree+"\t}")+
+		twoSites("rewritten", "rewrite * /index.php?orig=1&{query}\n\tjwt_auth api {\n\t\tmode optional\n\t\tfrom insecure_query t\n\t}")+
+		twoSites("errors", `jwt_auth api {
+		from insecure_query t
+		require role nobody
+	}
+	handle_errors {
+		vars orig "{http.request.orig_uri}|{http.request.orig_uri.query}|{http.request.uri}|{http.request.orig_uri.prefixed_query}"
+		request_header X-Seen {vars.orig}
+		APP
+	}`)+
+		twoSites("shown", `jwt_auth api {
+		mode optional
+		from insecure_query t
+	}
+	request_header X-Seen "{http.request.orig_uri}|{http.request.orig_uri.query}|{http.request.uri}|{http.request.orig_uri.prefixed_query}|{query.t}"
+	APP`)+
+		"{{url \"login\"}} {\n\tjwt_auth web {\n\t\tfrom insecure_query t\n\t\trequire role nobody\n\t}\n\treverse_proxy {{.Proxy}}\n}\n")
+	tokens := people(g.tokens)
+	for _, target := range queryTargets {
+		t.Run(target, func(t *testing.T) {
+			target := fillTokens(t, []string{target}, tokens)[0]
+			for _, site := range []string{"query", "rewritten", "errors", "shown"} {
+				for _, app := range []string{"proxy", "php"} {
+					request := call{host: g.host(site + "-" + app), target: target}
+					if site == "query" || site == "shown" { // of the others, Caddy itself logs all headers
+						request.lines = carriers(target)
+					}
+					got := sendHTTP1(t, g.addr(site+"-"+app), request)
+					for _, s := range slices.Concat(g.proxy.take(), g.php.take()) {
+						if strings.Contains(s.everything(), tokens["alice"]) {
+							t.Errorf("%s-%s: the application saw the token: %s", site, app, s.everything())
+						}
+						if strings.Contains(target, "a=1") && !strings.Contains(s.everything(), "a=1") {
+							t.Errorf("%s-%s: the rest of the query is gone: %s", site, app, s.everything())
+						}
+					}
+					checkNoTokenIn(t, site, got, tokens)
+				}
+			}
+			got := sendHTTP1(t, g.addr("login"), call{host: g.host("login"), target: target, lines: lines(navigation, "Sec-Fetch-Mode: navigate")})
+			checkNoTokenIn(t, "login", got, tokens)
+		})
+	}
+	t.Run("a return target that holds it", func(t *testing.T) {
+		next := url.QueryEscape(g.url("login") + "/x?a=1&t=" + tokens["alice"] + "&b=2#f")
+		got := sendHTTP1(t, g.addr("auth"), call{host: g.host("auth"), target: "/login?next=" + next, lines: lines(navigation)})
+		checkNoTokenIn(t, "login page", got, tokens)
+		if want := html.EscapeString(g.url("login") + "/x?a=1&b=2#f"); got.status != http.StatusOK || !strings.Contains(got.body, want) {
+			t.Errorf("status %d, the page does not hold %s: %s", got.status, want, got.body)
+		}
+		got = sendHTTP1(t, g.addr("auth"), call{method: "POST", host: g.host("auth"), target: "/login",
+			lines: lines("Content-Type: application/x-www-form-urlencoded"), body: "username=alice&password=" + alicePassword + "&next=" + next})
+		if want := g.url("login") + "/x?a=1&b=2#f"; got.status != http.StatusSeeOther || got.header.Get("Location") != want {
+			t.Errorf("status %d, Location %q, want %q", got.status, got.header.Get("Location"), want)
+		}
+	})
+}
+
+// carriers are headers by which clients and proxies repeat a URL.
+func carriers(target string) []string {
+	var all []string
+	for _, name := range []string{"Referer", "X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Forwarded-Uri", "HX-Current-URL", "X-Anything"} {
+		all = append(all, name+": http://localhost"+target)
+	}
+	return all
+}
+
+func checkNoTokenIn(t *testing.T, where string, got answer, tokens map[string]string) {
+	t.Helper()
+	for _, text := range []string{got.body, fmt.Sprint(got.header)} {
+		if unescaped, _ := url.QueryUnescape(text); strings.Contains(text, tokens["alice"]) || strings.Contains(unescaped, tokens["alice"]) {
+			t.Errorf("%s: the answer holds the token: %s", where, text)
+		}
+	}
+}
+
+// TestStackedGatesWithTwoTokens: one request has one identity, also where each gate looks in a place of its own.
+func TestStackedGatesWithTwoTokens(t *testing.T) {
+	g := newGateway(t)
+	second := "from header X-Api-Token\n\t\tforward role X-User-Role"
+	g.loadFiltered(standardAuth, authSite+
+		twoSites("both", "jwt_auth api {\n\t\tforward sub X-User-Id\n\t}\n\tjwt_auth /* api {\n\t\t"+second+"\n\t}")+
+		twoSites("optional-last", "route {\n\t\tjwt_auth api {\n\t\t\tforward sub X-User-Id\n\t\t}\n\t\tjwt_auth api {\n\t\t\tmode optional\n\t\t\t"+second+"\n\t\t}\n\t\tAPP\n\t}")+
+		twoSites("optional-first", "route {\n\t\tjwt_auth api {\n\t\t\tmode optional\n\t\t\tforward sub X-User-Id\n\t\t}\n\t\tjwt_auth api {\n\t\t\t"+second+"\n\t\t}\n\t\tAPP\n\t}")+
+		twoSites("between", "route {\n\t\tjwt_auth api {\n\t\t\tforward sub X-User-Id\n\t\t}\n\t\tjwt_auth api {\n\t\t\tmode optional\n\t\t\tfrom cookie legacy_token\n\t\t}\n\t\tjwt_auth off\n\t\tjwt_auth api {\n\t\t\t"+second+"\n\t\t}\n\t\tAPP\n\t}")+
+		twoSites("errors", "route {\n\t\tjwt_auth api {\n\t\t\tforward sub X-User-Id\n\t\t}\n\t\tjwt_auth api {\n\t\t\t"+second+"\n\t\t}\n\t\tAPP\n\t}\n\thandle_errors {\n\t\tAPP\n\t}"))
+	tokens := people(g.tokens)
+	header := "X-Api-Token: <bob>"
+	for _, c := range []gateCase{
+		{name: "two tokens", site: "both", call: call{lines: lines(asAlice, header)}, reason: "multiple_credentials"},
+		{name: "one token twice", site: "both", call: call{lines: lines(asBob, header)}, user: "bob", identity: bobIdentity},
+		{name: "only one", site: "both", call: call{lines: lines(asAlice)}, reason: "no_credential"},
+		{name: "two tokens", site: "optional-last", call: call{lines: lines(asAlice, header)}, reason: "multiple_credentials"},
+		{name: "one token twice", site: "optional-last", call: call{lines: lines(asBob, header)}, user: "bob", identity: bobIdentity},
+		{name: "only the first", site: "optional-last", call: call{lines: lines(asAlice)}, user: "alice", identity: []string{"X-User-Id: alice"}},
+		{name: "two tokens", site: "optional-first", call: call{lines: lines(asAlice, header)}, reason: "multiple_credentials"},
+		{name: "only the second", site: "optional-first", call: call{lines: lines(header)}, user: "bob", identity: []string{"X-User-Role: viewer"}},
+		{name: "two tokens", site: "between", call: call{lines: lines(asAlice, header)}, reason: "multiple_credentials"},
+		{name: "two tokens, the cookie's second", site: "between", call: call{lines: lines(asAlice, "Cookie: legacy_token=<bob>")}, reason: "multiple_credentials"},
+		{name: "one token", site: "between", call: call{lines: lines(asBob, header, "Cookie: legacy_token=<bob>")}, user: "bob", identity: bobIdentity},
+	} {
+		t.Run(c.site+"/"+c.name, func(t *testing.T) {
+			for _, app := range []string{"proxy", "php"} {
+				g.runCase(t, c, protocols[0], app, tokens)
+			}
+		})
+	}
+	t.Run("errors/the first gate's identity is withdrawn", func(t *testing.T) {
+		for _, app := range []string{"proxy", "php"} {
+			sendHTTP1(t, g.addr("errors-"+app), call{host: g.host("errors-" + app), lines: fillTokens(t, lines(asAlice, header), tokens)})
+			seen := slices.Concat(g.proxy.take(), g.php.take())
+			if len(seen) != 1 {
+				t.Fatalf("the error route saw %d requests", len(seen))
+			}
+			if len(seen[0].identity()) > 0 || seen[0].params["REMOTE_USER"] != "" {
+				t.Errorf("the error route saw %s", seen[0].everything())
+			}
+		}
+	})
+}
+
+// TestFailingApplicationsLeakNoCredential: Caddy logs a request whose handler failed as it came. With the documented filter no line holds a
+// credential, and stop looks through all of them.
+func TestFailingApplicationsLeakNoCredential(t *testing.T) {
+	g := newGateway(t)
+	g.extra["Dead"] = fmt.Sprintf("127.0.0.1:%d", g.port("dead"))
+	sites := authSite
+	for _, site := range credentialSites {
+		sites += strings.ReplaceAll(twoSites(site.name, "log\n\t"+site.text+"\n\tAPP"), ".Proxy}}", ".Dead}}")
+	}
+	g.loadFiltered(standardAuth, strings.ReplaceAll(sites, ".PHP}}", ".Dead}}"))
+	tokens := people(g.tokens)
+	for _, site := range credentialSites {
+		for _, app := range []string{"proxy", "php"} {
+			request := call{host: g.host(site.name + "-" + app), target: "/open?a=1&t=<alice>",
+				lines: fillTokens(t, lines("Cookie: legacy_token=<alice>", "X-Api-Token: <alice>", "Referer: http://localhost/?t=<alice>", asAlice), tokens)}
+			request.target = fillTokens(t, []string{request.target}, tokens)[0]
+			if got := sendHTTP1(t, g.addr(site.name+"-"+app), request); got.status != http.StatusBadGateway {
+				t.Errorf("%s-%s: status %d", site.name, app, got.status)
+			}
+		}
+	}
+	if log := g.log(); !strings.Contains(log, "http.log.error") || !strings.Contains(log, "http.log.access") {
+		t.Error("Caddy logged no error, or no request")
+	}
+}
