@@ -52,7 +52,11 @@ func (a *App) reconcile() error {
 		return fmt.Errorf("taking projects, clients and users into the store: %w", err)
 	}
 	for _, e := range ended {
-		a.logger.Info("sessions ended by the configuration", zap.String("kind", string(e.Kind)), zap.String("project", e.Project),
+		text := "sessions ended by the configuration"
+		if e.TokensOnly() {
+			text = "access tokens ended by the configuration"
+		}
+		a.logger.Info(text, zap.String("kind", string(e.Kind)), zap.String("project", e.Project),
 			zap.String("id", e.ID), zap.String("reason", e.Reason))
 	}
 	return nil
@@ -113,7 +117,7 @@ func (a *App) findProject(ctx context.Context, id string) (string, error) {
 func (a *App) manageServer() *manage.Server {
 	lifetimes, _ := a.serverLifetimes() // checked in Provision
 	return &manage.Server{
-		Base: a.base, Projects: a.store, Users: a.store, Tokens: a.store, Audit: a.store, Passwords: a.passwords, Revoker: revoker{a},
+		Base: a.base, Projects: freshStore{a.store}, Users: freshStore{a.store}, Tokens: a.store, Audit: a.store, Passwords: a.passwords, Revoker: revoker{a},
 		Lifetimes: lifetimes, Limits: a.Settings.Limits.domain(), Audiences: a.words, Session: a.administrator, Privileged: a.isAdministrator,
 		ClientIP: clientIP, Observe: a.observeManage,
 	}
@@ -155,6 +159,30 @@ func (a *App) observeManage(_ context.Context, e manage.Event) {
 	}
 	a.audit.all.Info("management call", fields...)
 }
+
+// freshStore is the store for the management API. What a change of a user or client denies holds on this node before the caller is answered.
+type freshStore struct{ *pooledStore }
+
+// ChangeUser implements identity.UserStore.
+func (s freshStore) ChangeUser(ctx context.Context, u identity.User, now time.Time) (*identity.User, error) {
+	after, err := s.pooledStore.ChangeUser(ctx, u, now)
+	if err == nil {
+		s.hear(ctx)
+	}
+	return after, err
+}
+
+// ChangeClient implements project.Store.
+func (s freshStore) ChangeClient(ctx context.Context, c project.Client, now time.Time) (project.Client, error) {
+	after, err := s.pooledStore.ChangeClient(ctx, c, now)
+	if err == nil {
+		s.hear(ctx)
+	}
+	return after, err
+}
+
+// hear reads what is denied. Where that fails, the watch does it with its next turn.
+func (s freshStore) hear(ctx context.Context) { _ = s.watch.Poll(ctx) }
 
 // revoker carries out the orders of the management API.
 type revoker struct{ app *App }

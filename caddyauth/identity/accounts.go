@@ -56,7 +56,8 @@ type UserStore interface {
 	ListUsers(ctx context.Context, page UserPage) ([]User, error)
 
 	// ChangeUser stores whether u is disabled and u's claims if the user of that id still has u.Version, and returns the user with
-	// the new version. Nothing else changes. ErrNoUser, ErrUserChanged.
+	// the new version. Nothing else changes. Other claims deny the access tokens that were made before, in the same step; sessions go on.
+	// ErrNoUser, ErrUserChanged.
 	ChangeUser(ctx context.Context, u User, now time.Time) (*User, error)
 
 	// SetPassword stores a hash if the user has that version (0: any), and returns the user with the new version. An empty hash

@@ -68,7 +68,8 @@ type Store interface {
 	// ListClients returns clients by id: those of the project, or all when project is empty.
 	ListClients(ctx context.Context, project string, page Page) ([]Client, error)
 
-	// ChangeClient is to clients what ChangeProject is to projects; the project does not change either. ErrNoClient, ErrChanged.
+	// ChangeClient is to clients what ChangeProject is to projects; the project does not change either. Other claims deny the access tokens
+	// that were made before, in the same step; sessions go on. ErrNoClient, ErrChanged.
 	ChangeClient(ctx context.Context, c Client, now time.Time) (Client, error)
 
 	// RemoveClient removes a client if it has that version (0: any). ErrNoClient, ErrChanged, ErrDeclared. Whatever was issued

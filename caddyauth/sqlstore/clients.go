@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/project"
+	"github.com/caddyauth/gateway/caddyauth/session"
 )
 
 const clientColumns = `id, project, name, secret_hash, access_token_format, fixed_refresh, reuse_interval, audience, scopes, claims,
@@ -106,7 +107,8 @@ func (s *Store) ListClients(ctx context.Context, slug string, page project.Page)
 		WHERE (project = $1 OR $1 = '') AND id > $2 ORDER BY id LIMIT $3`, slug, page.After, page.Limit)
 }
 
-// ChangeClient stores c over the version it was read at; see project.Store.
+// ChangeClient stores c over the version it was read at; see project.Store. Access tokens with other claims than the new ones are denied in
+// the same transaction.
 func (s *Store) ChangeClient(ctx context.Context, c project.Client, now time.Time) (project.Client, error) {
 	var after project.Client
 	err := s.write(ctx, func(t tx) error {
@@ -115,8 +117,10 @@ func (s *Store) ChangeClient(ctx context.Context, c project.Client, now time.Tim
 			return err
 		}
 		c.Project, c.Declared, c.Lifetimes, c.Created = standing.Project, standing.Declared, standing.Lifetimes, standing.Created
-		after, err = updateClient(t, c, now)
-		return err
+		if after, err = updateClient(t, c, now); err != nil || sameClaims(standing.Claims, after.Claims) {
+			return err
+		}
+		return renewTokens(ctx, t, session.ClientKind, after.Project, after.ID, now)
 	})
 	return after, err
 }

@@ -38,6 +38,29 @@ func deny(ctx context.Context, t tx, d session.Denial, now time.Time) (session.D
 	return d, nil
 }
 
+// longestDenied is for how long an access token that was made before may be good yet.
+const longestDenied = 366 * 24 * time.Hour
+
+// renewTokens denies the access tokens that were made of a user or client before, because they say what is true no more. The grants go on:
+// their next use makes a token that says what is true now. Only a grant that is being added at the same moment ends with its first use.
+func renewTokens(ctx context.Context, t tx, kind session.Kind, slug, id string, now time.Time) error {
+	epoch, err := nextNumber(ctx, t, "epoch", now)
+	if err != nil {
+		return err
+	}
+	if err := keepGrants(t, kind, slug, id, epoch); err != nil {
+		return err
+	}
+	_, err = deny(ctx, t, session.Denial{Kind: kind, Scope: slug, ID: id, Epoch: epoch, Until: now.Add(longestDenied + session.Margin)}, now)
+	return err
+}
+
+// keepGrants lets the grants of a user or client outlive the order with this epoch, but for those that an earlier order has ended.
+func keepGrants(t tx, kind session.Kind, slug, id string, epoch int64) error {
+	_, err := t.exec(`UPDATE grants SET epoch = $1 WHERE revoked = $2 AND `+owned[kind]+` AND NOT `+overtaken, epoch, 0, slug, id)
+	return err
+}
+
 // denyFamily denies the access tokens of a grant that was ended, if one may still be good, and the streams which live as long as the grant:
 // those have no access token any more that would be good.
 func denyFamily(ctx context.Context, t tx, g session.Grant, now time.Time) (session.Denial, error) {

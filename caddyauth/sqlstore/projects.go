@@ -215,6 +215,13 @@ func claimsText(claims map[string]any) (string, error) {
 	return string(text), err
 }
 
+// sameClaims compares claims as they are stored.
+func sameClaims(a, b map[string]any) bool {
+	before, errBefore := claimsText(a)
+	after, errAfter := claimsText(b)
+	return errBefore == nil && errAfter == nil && before == after
+}
+
 // textClaims keeps the digits of numbers.
 func textClaims(text string) (claims map[string]any, err error) {
 	if text == "{}" {

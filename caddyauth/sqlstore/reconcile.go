@@ -28,6 +28,8 @@ const (
 	PasswordChanged = "password_changed"
 	TakenOver       = "taken_over"
 	AdminGranted    = "admin_granted"
+	ClaimsChanged   = "claims_changed"
+	AdminRevoked    = "admin_revoked"
 )
 
 // Ended is something whose sessions and tokens a new configuration ended.
@@ -38,9 +40,12 @@ type Ended struct {
 	// Project is the slug; ID is the client's id or the user's name, empty for a project.
 	Project, ID string
 
-	// Reason is Undeclared or TakenOver, or of users also Disabled, PasswordChanged or AdminGranted.
+	// Reason is Undeclared, TakenOver or ClaimsChanged, or of users also Disabled, PasswordChanged, AdminGranted or AdminRevoked.
 	Reason string
 }
+
+// TokensOnly reports whether the access tokens ended and the sessions go on: their next renewal makes tokens that say what is true now.
+func (e Ended) TokensOnly() bool { return e.Reason == ClaimsChanged || e.Reason == AdminRevoked }
 
 // Reconcile makes the store hold what the configuration declares, in one transaction, and makes the project `default` if there is
 // none yet. With nothing new it writes nothing.
@@ -53,7 +58,7 @@ type Ended struct {
 // API may remove it, or bring it back as its own. The default project is never paused.
 //
 // The sessions and tokens of what can do nothing any more, and of users with another password (unless the project says
-// otherwise), are ended in the same transaction, and named in the result; the nodes learn of it as of every order (Store.Wake, Denials).
+// otherwise), and the access tokens of users and clients with other claims are ended in the same transaction, and named in the result; the nodes learn of it as of every order (Store.Wake, Denials).
 //
 // Every change is an entry of the audit trail, with the actor "configuration". Nodes on one store must declare the same: each undoes
 // what the other declares alone.
@@ -94,9 +99,6 @@ func (r *reconciler) end(kind session.Kind, slug, id, reason string) {
 	r.ended = append(r.ended, Ended{Kind: kind, Project: slug, ID: id, Reason: reason})
 }
 
-// longestDenied is for how long an access token that was made before may be good yet.
-const longestDenied = 366 * 24 * time.Hour
-
 // revoke carries out an order against everything that was ended: first all grants, then all denials, as the order of the locks
 // demands (grants.go).
 func (r *reconciler) revoke() error {
@@ -106,8 +108,12 @@ func (r *reconciler) revoke() error {
 		if err != nil {
 			return err
 		}
-		if _, err := r.tx.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[e.Kind],
-			millis(r.now), e.Reason, e.Project, e.ID); err != nil {
+		if e.TokensOnly() {
+			err = keepGrants(r.tx, e.Kind, e.Project, e.ID, epoch)
+		} else {
+			_, err = r.tx.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[e.Kind], millis(r.now), e.Reason, e.Project, e.ID)
+		}
+		if err != nil {
 			return err
 		}
 		denials[i] = session.Denial{Kind: e.Kind, Scope: e.Project, ID: e.ID, Epoch: epoch, Until: r.now.Add(longestDenied + session.Margin)}
@@ -248,8 +254,11 @@ func (r *reconciler) client(c project.Client) error {
 	if err := errors.Join(errBefore, errAfter); err != nil || slices.Equal(before, after) {
 		return err
 	}
-	if !standing.Declared {
+	switch {
+	case !standing.Declared:
 		r.end(session.ClientKind, c.Project, c.ID, TakenOver)
+	case !sameClaims(standing.Claims, c.Claims):
+		r.end(session.ClientKind, c.Project, c.ID, ClaimsChanged)
 	}
 	if _, err := updateClient(r.tx, c, r.now); err != nil {
 		return err
@@ -329,22 +338,36 @@ func (r *reconciler) endUser(before, after identity.User) error {
 	if before.Name != after.Name {
 		r.end(session.UserKind, before.Project, before.Name, Undeclared)
 	}
+	reason, err := r.endOf(before, after)
+	if reason != "" {
+		r.end(session.UserKind, after.Project, after.Name, reason)
+	}
+	return err
+}
+
+// endOf returns why what was issued to a user ends, and nothing when it goes on. What ends more comes first.
+func (r *reconciler) endOf(before, after identity.User) (reason string, err error) {
 	switch {
 	case !before.Declared:
-		r.end(session.UserKind, after.Project, after.Name, TakenOver)
+		return TakenOver, nil
 	case after.Admin && (!before.Admin || before.Name != after.Name):
-		r.end(session.UserKind, after.Project, after.Name, AdminGranted)
+		return AdminGranted, nil
 	case before.Name != after.Name:
+		return "", nil // nothing was issued to the new spelling
 	case after.Disabled && !before.Disabled:
-		r.end(session.UserKind, after.Project, after.Name, Disabled)
-	case after.PasswordHash != before.PasswordHash:
+		return Disabled, nil
+	}
+	if after.PasswordHash != before.PasswordHash {
 		p, err := findProject(r.ctx, r.tx, after.Project)
-		if err != nil {
-			return err
-		}
-		if !p.KeepRefreshOnPasswordChange {
-			r.end(session.UserKind, after.Project, after.Name, PasswordChanged)
+		if err != nil || !p.KeepRefreshOnPasswordChange {
+			return PasswordChanged, err
 		}
 	}
-	return nil
+	switch {
+	case before.Admin && !after.Admin:
+		return AdminRevoked, nil
+	case !sameClaims(before.Claims, after.Claims):
+		return ClaimsChanged, nil
+	}
+	return "", nil
 }

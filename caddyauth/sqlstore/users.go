@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/identity"
+	"github.com/caddyauth/gateway/caddyauth/session"
 )
 
 var _ identity.UserStore = (*Store)(nil)
@@ -118,7 +119,8 @@ func (s *Store) ListUsers(ctx context.Context, page identity.UserPage) ([]identi
 	return users, err
 }
 
-// ChangeUser stores whether the user is disabled, and the claims; see identity.UserStore.
+// ChangeUser stores whether the user is disabled, and the claims; see identity.UserStore. Access tokens with other claims than the new ones
+// are denied in the same transaction.
 func (s *Store) ChangeUser(ctx context.Context, u identity.User, now time.Time) (*identity.User, error) {
 	return s.editUser(ctx, u.ID, u.Version, now, func(standing *identity.User) {
 		standing.Disabled, standing.Claims = u.Disabled, u.Claims
@@ -176,9 +178,12 @@ func (s *Store) editUser(ctx context.Context, id string, version int64, now time
 		if version != 0 && standing.Version != version {
 			return identity.ErrUserChanged
 		}
+		before := *standing
 		edit(standing)
-		after, err = updateUser(t, *standing, now)
-		return err
+		if after, err = updateUser(t, *standing, now); err != nil || sameClaims(before.Claims, after.Claims) {
+			return err
+		}
+		return renewTokens(ctx, t, session.UserKind, after.Project, after.Name, now)
 	})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/identity"
 	"github.com/caddyauth/gateway/caddyauth/project"
+	"github.com/caddyauth/gateway/caddyauth/session"
 )
 
 func alice() identity.User {
@@ -208,4 +209,94 @@ func TestOnlyTheHashThatWasCheckedIsRenewed(t *testing.T) {
 			t.Errorf("the hash of a declared user was replaced: %v, %v", got, err)
 		}
 	})
+}
+
+// Changed claims deny the access tokens from before and keep the sessions, but for one that an earlier order has ended and missed.
+func TestChangedClaimsDenyTokensAndKeepSessions(t *testing.T) {
+	claims := func(role string) map[string]any {
+		return map[string]any{"role": role, "n": json.Number("12345678901234567")}
+	}
+	for _, c := range []struct {
+		name   string
+		kind   session.Kind
+		id     string
+		change func(t *testing.T, s *Store, role string)
+	}{
+		{"user", session.UserKind, "Alice", func(t *testing.T, s *Store, role string) {
+			u, err := s.FindUser(t.Context(), "default", "alice")
+			must(t, err)
+			u.Claims = claims(role)
+			_, err = s.ChangeUser(t.Context(), *u, noon)
+			must(t, err)
+		}},
+		{"client", session.ClientKind, "reports", func(t *testing.T, s *Store, role string) {
+			client, err := s.FindClient(t.Context(), "reports")
+			must(t, err)
+			client.Claims = claims(role)
+			_, err = s.ChangeClient(t.Context(), client, noon)
+			must(t, err)
+		}},
+		{"declared user", session.UserKind, "dora", func(t *testing.T, s *Store, role string) {
+			reconcile(t, s, Declaration{Users: []identity.User{{Name: "dora", Claims: claims(role)}}, Clients: []project.Client{{ID: "kept"}}})
+		}},
+		{"declared client", session.ClientKind, "kept", func(t *testing.T, s *Store, role string) {
+			reconcile(t, s, Declaration{Users: []identity.User{{Name: "dora"}}, Clients: []project.Client{{ID: "kept", Claims: claims(role)}}})
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onEachEngine(t, func(t *testing.T, open func() *Store) {
+				s := started(t, open)
+				reconcile(t, s, Declaration{Users: []identity.User{{Name: "dora"}}, Clients: []project.Client{{ID: "kept"}}})
+				must(t, s.AddUser(t.Context(), alice()))
+				must(t, s.AddClient(t.Context(), reports("default")))
+				owned := func(id string, epoch int64) session.Grant {
+					g := ownedBy(id, "default", "somebody", "web")
+					if g.Epoch = epoch; c.kind == session.UserKind {
+						g.Subject = c.id
+					} else {
+						g.ClientID = c.id
+					}
+					return g
+				}
+				_, order, err := s.RevokeAll(t.Context(), session.Order{Kind: c.kind, Project: "default", ID: c.id}, noon)
+				must(t, err)
+				row, err := writeGrant(owned("escaped", order.Epoch-1)) // it was being added while the order was carried out
+				must(t, err)
+				must(t, s.write(t.Context(), func(t tx) error { _, err := t.exec(insertGrant, row...); return err }))
+				mustAddGrants(t, s, owned("held", order.Epoch))
+				denied := func() int64 {
+					denials, _, err := s.Denials(t.Context(), 0)
+					must(t, err)
+					for _, d := range denials {
+						if d.Kind == c.kind && d.ID == c.id {
+							return d.Epoch
+						}
+					}
+					t.Fatalf("no denial among %+v", denials)
+					return 0
+				}
+				c.change(t, s, "editor")
+				first := denied()
+				if first <= order.Epoch {
+					t.Errorf("tokens from before are good yet: epoch %d", first)
+				}
+				c.change(t, s, "editor")
+				if again := denied(); again != first {
+					t.Error("what changed nothing denies tokens")
+				}
+				use := func(id string, want session.Verdict) {
+					t.Helper()
+					g := owned(id, 0)
+					r := session.Rotation{ID: id, Generation: g.Generation, ClientID: g.ClientID, AccessUntil: noon}
+					done, err := s.RotateGrant(t.Context(), r, noon.Add(time.Second))
+					if err != nil || done.Verdict != want || want.Honoured() && done.Epoch < first {
+						t.Errorf("using %s: %s with epoch %d, %v; want %s", id, done.Verdict, done.Epoch, err, want)
+					}
+				}
+				use("held", session.Advanced)
+				use("escaped", session.Ended)
+				fails(t, s.AddGrant(t.Context(), owned("late", first-1)), session.ErrOvertaken)
+			})
+		})
+	}
 }
