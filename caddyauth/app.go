@@ -279,6 +279,9 @@ func (a *App) open() error {
 	if err := a.store.Open(a.ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
+	if err := a.store.resume(a.ctx); err != nil {
+		return err
+	}
 	if err := a.unlock(); err != nil {
 		return err
 	}
@@ -380,58 +383,6 @@ func (a *App) ownKey(ctx context.Context, kid string) (*keyring.Key, error) {
 
 func (a *App) ownMaxLifetime() time.Duration {
 	return durationSetting{"max_lifetime", &a.MaxLifetime, maxLifetime, minLifetime, maxLifetime}.effective()
-}
-
-// sweep forgets tokens that have expired, and deletes what is over from the store in small batches, until the configuration ends.
-func (a *App) sweep() {
-	ticker, minute := time.NewTicker(10*time.Minute), time.NewTicker(time.Minute)
-	defer ticker.Stop()
-	defer minute.Stop()
-	for {
-		select {
-		case now := <-minute.C:
-			if a.cache != nil {
-				a.cache.Expire(now)
-			}
-		case <-ticker.C:
-			if err := a.deleteOver(); err != nil && a.ctx.Err() == nil {
-				a.logger.Warn("deleting what is over", zap.Error(err))
-			}
-		case <-a.ctx.Done():
-			return
-		}
-	}
-}
-
-// deleteOver deletes until there is nothing left that is over.
-func (a *App) deleteOver() error {
-	const batch = 500
-	verbs := []func(context.Context, time.Time, int) (int, error){
-		a.store.DeleteIdleAttempts, a.store.DeleteOver, a.deleteEntries, a.deleteAPITokens, a.deleteOpaque,
-	}
-	for _, verb := range verbs {
-		for n := batch; n == batch; {
-			var err error
-			if n, err = verb(a.ctx, time.Now(), batch); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// deleteOpaque keeps what has ended for as long as a gate may still tell that it has expired.
-func (a *App) deleteOpaque(ctx context.Context, now time.Time, n int) (int, error) {
-	return a.store.DeleteOpaque(ctx, now.Add(-session.Margin), n)
-}
-
-// deleteEntries and deleteAPITokens delete what has been over for as long as the audit trail is kept: it tells of a token by its id.
-func (a *App) deleteEntries(ctx context.Context, now time.Time, n int) (int, error) {
-	return a.store.DeleteEntries(ctx, now.Add(-a.auditRetention().effective()), n)
-}
-
-func (a *App) deleteAPITokens(ctx context.Context, now time.Time, n int) (int, error) {
-	return a.store.DeleteAPITokens(ctx, now.Add(-a.auditRetention().effective()), n)
 }
 
 // Interface guards

@@ -31,7 +31,14 @@ func (a *App) unlock() error {
 		return nil
 	}
 	if a.rotation == nil { // one that has put a ring in place is being read
-		a.rotation = &rotation{store: a.store, cycle: a.lifecycle(secret), ring: &a.ring, logger: a.logger, changed: a.store.streams.nudge}
+		a.rotation = &rotation{
+			store:   a.store,
+			cycle:   a.lifecycle(secret),
+			ring:    &a.ring,
+			changed: a.store.streams.nudge,
+			past:    a.store.steady.Past,
+			logger:  a.logger,
+		}
 	}
 	return a.rotation.open(a.ctx, time.Now())
 }

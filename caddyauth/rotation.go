@@ -25,6 +25,7 @@ type rotation struct {
 	cycle   keyring.Lifecycle
 	ring    *atomic.Pointer[keyring.Ring] // where the ring is put
 	changed func()                        // told of each new ring; may be nil
+	past    func(time.Time) time.Time     // what is surely past at a time; nil: what the clock says
 	logger  *zap.Logger
 
 	view   atomic.Pointer[keyView]
@@ -110,7 +111,10 @@ func (r *rotation) report(err error) {
 
 // tend brings the ring up to date and takes the step that is due.
 func (r *rotation) tend(ctx context.Context, now time.Time) error {
-	if err := r.change(ctx, now, r.cycle.Due); err != nil {
+	err := r.change(ctx, now, func(set keyring.Set, now time.Time) (keyring.Step, error) {
+		return r.cycle.Due(set, now, r.surelyPast(now))
+	})
+	if err != nil {
 		return err
 	}
 	return r.view.Load().unopened
@@ -145,7 +149,7 @@ func (r *rotation) change(ctx context.Context, now time.Time, plan func(keyring.
 // refresh reads the keys if they have changed. A key whose time is over goes even when the store cannot be asked.
 func (r *rotation) refresh(ctx context.Context, now time.Time) error {
 	view := r.view.Load()
-	if !view.ends.IsZero() && !now.Before(view.ends) {
+	if !view.ends.IsZero() && !r.surelyPast(now).Before(view.ends) {
 		r.adopt(view.set, now)
 	}
 	version, err := r.store.KeyVersion(ctx)
@@ -159,14 +163,22 @@ func (r *rotation) refresh(ctx context.Context, now time.Time) error {
 	return err
 }
 
+func (r *rotation) surelyPast(now time.Time) time.Time {
+	if r.past == nil {
+		return now
+	}
+	return r.past(now)
+}
+
 // adopt puts the ring of a set in place.
 func (r *rotation) adopt(set keyring.Set, now time.Time) {
 	var old keyView
 	if view := r.view.Load(); view != nil {
 		old = *view
 	}
-	ring, unopened := r.cycle.Ring(set, now, old.ring)
-	r.view.Store(&keyView{set: set, ring: ring, unopened: unopened, longest: set.Longest(), ends: set.EndsAfter(now)})
+	past := r.surelyPast(now)
+	ring, unopened := r.cycle.Ring(set, past, old.ring)
+	r.view.Store(&keyView{set: set, ring: ring, unopened: unopened, longest: set.Longest(), ends: set.EndsAfter(past)})
 	r.ring.Store(ring)
 	if r.changed != nil {
 		r.changed()

@@ -3,9 +3,11 @@ package caddyauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -28,6 +30,7 @@ type pooledStore struct {
 	key     string // in the pool
 	denied  session.DenyList
 	watch   session.Watch
+	steady  session.Steady
 	streams streams
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -41,6 +44,20 @@ func (s *pooledStore) followed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.follows
+}
+
+// resume goes on with the time that a process before this one kept; it does so once.
+func (s *pooledStore) resume(ctx context.Context) error {
+	kept, _, err := s.KeptTime(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the time: %w", err)
+	}
+	now := time.Now()
+	s.steady.Resume(kept, now)
+	if kept.IsZero() {
+		return s.KeepTime(ctx, now)
+	}
+	return nil
 }
 
 // follow reads the deny list, and keeps it up to date from the first call on.
@@ -86,7 +103,7 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 		pooled := &pooledStore{Store: s, key: key, ctx: ctx, cancel: cancel}
 		first := make(chan struct{})
 		pooled.turns.Store(&first)
-		pooled.watch = session.Watch{Denials: s.Denials, List: &pooled.denied, Wake: s.Wake(), Observe: pooled.turned}
+		pooled.watch = session.Watch{Denials: s.Denials, List: &pooled.denied, Wake: s.Wake(), Observe: pooled.turned, Past: pooled.steady.Past}
 		pooled.streams = streams{ctx: ctx, denied: &pooled.denied, stale: pooled.watch.Stale, find: s.FindGrant, wake: make(chan struct{}, 1)}
 		return pooled, nil
 	})

@@ -53,7 +53,7 @@ func (w *watched) generated(t *testing.T) *generated {
 	cycle := keyring.Lifecycle{Secret: secret, Announce: time.Minute, Access: 15 * time.Minute}
 	app.rotation = &rotation{cycle: cycle, ring: &app.ring, logger: zap.NewNop(), changed: w.streams.nudge}
 	g := &generated{App: app, forget: forget}
-	g.takes(t, g.rotation.cycle.Due)
+	g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) { return g.rotation.cycle.Due(set, now, now) })
 	return g
 }
 
@@ -83,7 +83,7 @@ func (g *generated) rotates(t *testing.T) {
 	t.Helper()
 	g.takes(t, g.rotation.cycle.Rotate)
 	time.Sleep(time.Minute)
-	g.takes(t, g.rotation.cycle.Due)
+	g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) { return g.rotation.cycle.Due(set, now, now) })
 }
 
 // keyed begins a stream with a token that a key has signed and that lives for 15 minutes; family "" is none, and another a session's.
@@ -210,7 +210,7 @@ func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 				if c.early > 0 {
 					g.takes(t, g.revokes(first.ID()))
 				} else {
-					g.takes(t, g.rotation.cycle.Due)
+					g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) { return g.rotation.cycle.Due(set, now, now) })
 				}
 				if g.ring.Load().Key(first.ID()) != nil {
 					t.Fatal("the key is still there")

@@ -58,7 +58,8 @@ type gateway struct {
 	proxy   *recorder        // application behind reverse_proxy
 	php     *fastcgiRecorder // application behind php_fastcgi
 	tokens  *workshop
-	extra   map[string]any // what a test's own templates may name
+	extra   map[string]any         // what a test's own templates may name
+	program func() (string, error) // builds the server of startProcess
 
 	mu      sync.Mutex
 	ports   map[string]int
@@ -74,7 +75,7 @@ func newGateway(t *testing.T) *gateway {
 	g := &gateway{
 		t: t, dir: dir, logFile: filepath.Join(dir, "caddy.log"),
 		proxy: newRecorder(t), php: newFastCGIRecorder(t),
-		ports: map[string]int{}, extra: map[string]any{},
+		ports: map[string]int{}, extra: map[string]any{}, program: program,
 	}
 	if err := os.WriteFile(filepath.Join(dir, "index.php"), []byte("<?php\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -109,7 +109,7 @@ func (p *process) outFile() string { return filepath.Join(p.g.dir, p.name+".out"
 // start starts the process and returns at once; awaitReady waits.
 func (p *process) start(t *testing.T) {
 	t.Helper()
-	path, err := program()
+	path, err := p.g.program()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,11 +52,13 @@ func (l *Lifecycle) First(now time.Time) (Record, error) {
 }
 
 // Due returns the step that is due at now; an empty one when there is none. A
-// set without an active key, as after the loss of the database, gets one.
-func (l *Lifecycle) Due(set Set, now time.Time) (Step, error) {
+// set without an active key, as after the loss of the database, gets one. What
+// is over goes by past, which is what is surely past even if the clock is
+// wrong: a key that is gone does not come back with the right time.
+func (l *Lifecycle) Due(set Set, now, past time.Time) (Step, error) {
 	step := Step{From: set.Version}
 	for _, rec := range set.Records {
-		if rec.over(now) {
+		if rec.over(past) {
 			step.Remove = append(step.Remove, rec.ID)
 		}
 	}

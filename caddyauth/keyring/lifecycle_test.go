@@ -63,7 +63,7 @@ func (l *life) take(step Step, err error) {
 func (l *life) pass(d time.Duration) {
 	l.Helper()
 	l.now = l.now.Add(d)
-	l.take(l.Due(l.set, l.now))
+	l.take(l.Due(l.set, l.now, l.now))
 }
 
 // is demands the states of the keys, in the order of their making.

@@ -128,15 +128,16 @@ type Store interface {
 	// revoked and denied; with every other refusal nothing changes.
 	RotateGrant(ctx context.Context, r Rotation, now time.Time) (Rotated, error)
 
-	// RevokeGrant ends a grant and returns its denial, which is empty when nothing is left to deny: neither an access token, nor
-	// a stream, which lives as long as the grant. A grant which does not exist or has been ended already is no error.
+	// RevokeGrant ends a grant and returns its denial, which is for its access tokens and for streams, which live as long as the
+	// grant. The denial is written even when now is past its end, because the clock may be ahead and come back. A grant which does
+	// not exist or has been ended already is no error and gives an empty denial.
 	RevokeGrant(ctx context.Context, id, reason string, now time.Time) (Denial, error)
 
 	// RevokeAll takes the next epoch, writes the order's denial and ends the standing grants, and returns how many those
 	// were. A grant which is added at the same moment with an older epoch is ended as well, at its next use at the latest.
 	RevokeAll(ctx context.Context, o Order, now time.Time) (n int, d Denial, err error)
 
-	// RevokeToken denies one token by its issuer and id until it expires.
+	// RevokeToken denies one token by its issuer and id until it expires, like RevokeGrant whatever now says.
 	RevokeToken(ctx context.Context, issuer, id string, until, now time.Time) (Denial, error)
 
 	// ListGrants returns the chosen grants in the order of their IDs, without their seeds.

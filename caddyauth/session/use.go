@@ -28,6 +28,10 @@ const (
 // Honoured reports whether the verdict lets tokens be issued.
 func (v Verdict) Honoured() bool { return v == Advanced || v == Repeated || v == Kept }
 
+// MaxSkew is how far the clocks of nodes may differ: the largest leeway of a gate, as those further apart do not take each
+// other's tokens.
+const MaxSkew = 5 * time.Minute
+
 // reusedReason is the RevokedFor of a family that died of reuse.
 const reusedReason = string(Reused)
 
@@ -38,7 +42,8 @@ const reusedReason = string(Reused)
 // nothing. A used-up token does: either its holder or whoever holds the successor is a thief (RFC 9700 section 4.14). Only
 // the token just before the current one, and only inside the reuse interval, is taken for a lost answer or a second tab. It
 // gets the same successor and moves no time on but AccessUntil, so that repeating keeps nothing alive. With an interval of
-// zero two parallel uses of one token are reuse: one of them wins, and then the family dies.
+// zero two parallel uses of one token are reuse: one of them wins, and then the family dies. A rotation further in the future
+// than clocks may differ was made by a clock that was ahead and came back: it opens no interval, which would last until then.
 func (g Grant) Use(r Rotation, now time.Time) (Grant, Verdict) {
 	switch {
 	case !g.Revoked.IsZero():
@@ -51,13 +56,18 @@ func (g Grant) Use(r Rotation, now time.Time) (Grant, Verdict) {
 		return g, Future
 	case r.Generation == g.Generation:
 		return g.advance(r, now)
-	case r.Generation == g.Generation-1 && g.Reuse > 0 && now.Before(g.Rotated.Add(g.Reuse)):
+	case r.Generation == g.Generation-1 && g.repeatable(now):
 		g.Repeats++
 		g.AccessUntil = later(g.AccessUntil, r.AccessUntil)
 		return g, Repeated
 	}
 	g.Revoked, g.RevokedFor, g.IdleEnds = now, reusedReason, now
 	return g, Reused
+}
+
+// repeatable says whether the token before the current one may be used at now.
+func (g Grant) repeatable(now time.Time) bool {
+	return g.Reuse > 0 && now.Before(g.Rotated.Add(g.Reuse)) && !now.Before(g.Rotated.Add(-MaxSkew))
 }
 
 // advance is the use of the current token.

@@ -32,6 +32,8 @@ func TestUse(t *testing.T) {
 		{"current", rotated, 4, time.Minute, "web", Advanced},
 		{"one before, inside", rotated, 3, 10*time.Second - 1, "web", Repeated},
 		{"one before, at the edge", rotated, 3, 10 * time.Second, "web", Reused},
+		{"one before, a clock that is behind", rotated, 3, -5 * time.Minute, "web", Repeated},
+		{"one before, rotated by a clock that was ahead", rotated, 3, -5*time.Minute - 1, "web", Reused},
 		{"two before, inside", rotated, 2, time.Second, "web", Reused},
 		{"one before, no interval", with(func(g *Grant) { g.Reuse = 0 }), 3, 0, "web", Reused},
 		{"one before, no interval, a clock behind", with(func(g *Grant) { g.Reuse = 0 }), 3, -time.Minute, "web", Reused},

@@ -28,6 +28,8 @@ type Watch struct {
 	Wake <-chan struct{}
 	// Observe is told how each question went. It may be nil.
 	Observe func(err error)
+	// Past says what is surely past at now, and may be forgotten. Default: whatever the clock says is.
+	Past func(now time.Time) time.Time
 
 	mu     sync.Mutex // one question at a time
 	cursor Cursor
@@ -77,10 +79,17 @@ func (w *Watch) Poll(ctx context.Context) error {
 	w.cursor = cursor
 	w.fresh.Store(&asked)
 	if asked.Sub(w.swept) >= sweepEvery {
-		w.List.Expire(asked)
+		w.List.Expire(w.past(asked))
 		w.swept = asked
 	}
 	return nil
+}
+
+func (w *Watch) past(now time.Time) time.Time {
+	if w.Past == nil {
+		return now
+	}
+	return w.Past(now)
 }
 
 // Stale returns for how long the list may have missed something at now: the time since the last question that was answered

@@ -30,7 +30,8 @@ const overtaken = `EXISTS (SELECT 1 FROM denial WHERE denial.epoch > grants.epoc
 // rotate is session.Grant.Use in one statement, for a use that is honoured. Its expressions all see the row as it was, once
 // whoever had it locked is done: of two uses the second decides on what the first left.
 //
-// $1 id, $2 client, $3 generation, $4 now, $5 until when the new access token lives.
+// $1 id, $2 client, $3 generation, $4 now, $5 until when the new access token lives, $6 the latest rotation that is no trace of
+// a clock which was ahead.
 const rotate = `UPDATE grants SET
 		generation = CASE WHEN ` + isCurrent + ` THEN generation + 1 - fixed ELSE generation END,
 		repeats = CASE WHEN ` + isCurrent + ` THEN 0 ELSE repeats + 1 END,
@@ -39,7 +40,7 @@ const rotate = `UPDATE grants SET
 		idle_ends = CASE WHEN ` + isCurrent + ` THEN CASE WHEN $4 + idle < ends THEN $4 + idle ELSE ends END ELSE idle_ends END,
 		access_until = CASE WHEN access_until < $5 THEN $5 ELSE access_until END
 	WHERE id = $1 AND client = $2 AND revoked = 0 AND idle_ends > $4 AND ends > $4
-		AND (` + isCurrent + ` OR generation = $3 + 1 AND reuse > 0 AND rotated + reuse > $4) AND NOT ` + overtaken + `
+		AND (` + isCurrent + ` OR generation = $3 + 1 AND reuse > 0 AND rotated + reuse > $4 AND rotated <= $6) AND NOT ` + overtaken + `
 	RETURNING (SELECT value FROM counter WHERE name = 'epoch'), ` + grantColumns
 
 const isCurrent = `generation = $3`
@@ -105,7 +106,7 @@ func (s *Store) RotateGrant(ctx context.Context, r session.Rotation, now time.Ti
 	var row grantRow
 	honoured := false
 	err := s.writeOne(ctx, func(t tx) (err error) {
-		args := []any{r.ID, r.ClientID, r.Generation, now.UnixMilli(), millis(r.AccessUntil)}
+		args := []any{r.ID, r.ClientID, r.Generation, now.UnixMilli(), millis(r.AccessUntil), now.Add(session.MaxSkew).UnixMilli()}
 		honoured, err = one(ctx, t, rotate, args, append([]any{&done.Epoch}, row.into()...)...)
 		return err
 	})

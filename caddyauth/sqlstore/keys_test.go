@@ -239,7 +239,7 @@ func TestThreeNodesRotateOnce(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				step, err := cycle.Due(set, now)
+				step, err := cycle.Due(set, now, now)
 				if err != nil {
 					t.Error(err)
 				}

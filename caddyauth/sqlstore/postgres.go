@@ -140,6 +140,10 @@ func (s *postgresServer) named(err error) error {
 
 func (p *postgresDatabase) writable() bool { return !p.readOnly }
 
+func (p *postgresDatabase) clock() string {
+	return "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+}
+
 func (p *postgresDatabase) skipLocked() string { return " FOR UPDATE SKIP LOCKED" }
 
 // ping asks whether writes are taken: a server which lost its role as primary still answers.

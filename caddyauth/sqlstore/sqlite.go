@@ -61,6 +61,9 @@ func (d *sqliteDatabase) writeOne(ctx context.Context, verb func(tx) error) erro
 // skipLocked is nothing, as there is no row that somebody else holds.
 func (d *sqliteDatabase) skipLocked() string { return "" }
 
+// clock is none: the file lies on the machine that asks, or is written by it alone.
+func (d *sqliteDatabase) clock() string { return "0" }
+
 func (d *sqliteDatabase) writable() bool { return d.writer != nil }
 
 // ping reads, and takes the lock for writing unless it may not write.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/identity"
+	"github.com/caddyauth/gateway/caddyauth/session"
 )
 
 var _ identity.ThrottleStore = (*Store)(nil)
@@ -16,10 +17,10 @@ var _ identity.ThrottleStore = (*Store)(nil)
 // errFull undoes the counting of an attempt which one bucket had no room for.
 var errFull = errors.New("a bucket is full")
 
-// clockSlack is how far beyond a full bucket a stored time may lie before it is taken for the trace of a clock that was set
-// back: then it would shut the bucket until the clock arrives there again, and is dropped instead. It is far over what the
-// clocks of several nodes may differ.
-const clockSlack = time.Hour
+// clockSlack is how far beyond a full bucket a stored time may lie before it is taken for the trace of a clock that was ahead
+// and came back: then it would shut the bucket until the clock arrives there again, and is dropped instead. It is the largest
+// leeway of a gate, since nodes whose clocks differ by more do not take each other's tokens.
+const clockSlack = session.MaxSkew
 
 // countAttempt is the generic cell rate algorithm (ITU-T I.371, virtual scheduling) in one statement. The row holds the time
 // at which the bucket is as good as new; an attempt moves it on by `every`, counted from now at least, and there is room as
