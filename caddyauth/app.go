@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,6 +72,9 @@ type App struct {
 	accepts    map[string]acceptance // what gates may accept, by issuer
 	onDecision func(decision)        // set by `caddy auth explain` alone
 	release    []func() error        // undoes what Provision took
+
+	placed    sync.Once // the survey that tells gates where they stand
+	rewritten []finding // by the survey: gates whose matchers see rewritten paths
 }
 
 // acceptance is what gates may accept of one issuer.
@@ -271,6 +275,7 @@ func (a *App) Start() error {
 	a.startRemotes()
 	go a.sweep()
 	a.warnUnguarded()
+	a.warnRewritten()
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddyauth/gateway/caddyauth/gate"
 	"github.com/caddyauth/gateway/caddyauth/login"
 )
 
@@ -96,8 +97,13 @@ func (a *App) signedIn(ctx context.Context, raw string) (string, error) {
 
 func (a *App) epoch(ctx context.Context) (int64, error) { return a.grants.Epoch(ctx) }
 
-// ServeHTTP answers the server's own routes.
+// ServeHTTP answers the server's own routes. What has no path is neither one of them nor passed on.
 func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if err := gate.CheckForm(r, r.URL); err != nil {
+		reason := gate.ReasonOf(err)
+		writeJSON(w, gate.Status(reason), errorBody{bodyError(reason), string(reason)})
+		return nil
+	}
 	route, mounted := strings.CutPrefix(r.URL.Path, s.mount)
 	switch {
 	case !mounted:

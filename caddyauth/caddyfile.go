@@ -387,7 +387,12 @@ func checkClaimName(name string) error {
 // parseJWTAuth parses the directive and, when it has a matcher, adds a strip beside it: requests that the matcher leaves alone must not
 // carry forged identity headers either. Syntax:
 //
-//	jwt_auth [<matcher>] off
+//	jwt_auth [<matcher>] off {
+//		path_parameters      allow
+//		path_leading_slashes allow
+//		path_trailing_dots   allow
+//		path_sessions        allow
+//	}
 //	jwt_auth [<matcher>] <audiences...> {
 //		name            <text>
 //		mode            required|optional|report_only
@@ -405,6 +410,10 @@ func checkClaimName(name string) error {
 //		stream_grace    <duration>|off
 //		preflight
 //		origins         <origins...>
+//		path_parameters      allow
+//		path_leading_slashes allow
+//		path_trailing_dots   allow
+//		path_sessions        allow
 //	}
 func parseJWTAuth(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
@@ -421,19 +430,27 @@ func parseJWTAuth(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	routes := h.NewRoute(matcher, &j)
 	if matcher != nil && j.Mode != modeOff {
-		routes = append(routes, h.NewRoute(nil, &JWTAuth{Mode: modeOff})...)
+		routes = append(routes, h.NewRoute(nil, j.filter())...)
 	}
 	return routes, nil
+}
+
+// filter returns what stands beside a gate with a matcher: it removes what clients forged, and lets the same paths pass.
+func (j *JWTAuth) filter() *JWTAuth {
+	return &JWTAuth{
+		Mode:               modeOff,
+		PathParameters:     j.PathParameters,
+		PathLeadingSlashes: j.PathLeadingSlashes,
+		PathTrailingDots:   j.PathTrailingDots,
+		PathSessions:       j.PathSessions,
+	}
 }
 
 func (j *JWTAuth) unmarshal(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if slices.Equal(args, []string{modeOff}) {
 		j.Mode = modeOff
-		if d.NextBlock(d.Nesting()) {
-			return d.Err("jwt_auth off takes no options")
-		}
-		return nil
+		return block(d, func() error { return j.unmarshalOff(d) })
 	}
 	if j.Audiences = args; len(args) == 0 {
 		return d.Err("jwt_auth: it needs at least one audience, for example `jwt_auth web`")
@@ -475,9 +492,42 @@ func (j *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "preflight":
 		j.Preflight = true
 		return noArgs(d)
+	case "path_parameters", "path_leading_slashes", "path_trailing_dots", "path_sessions":
+		return j.unmarshalPaths(d)
 	default:
 		return d.Errf("jwt_auth: unrecognized option %q", word)
 	}
+}
+
+// unmarshalOff reads an option of `jwt_auth off`: it judges paths, and nothing else.
+func (j *JWTAuth) unmarshalOff(d *caddyfile.Dispenser) error {
+	if !strings.HasPrefix(d.Val(), "path_") {
+		return d.Errf("jwt_auth off: it takes no %q, only options that begin with path_", d.Val())
+	}
+	return j.unmarshalOption(d)
+}
+
+// unmarshalPaths reads an option that lets paths pass which applications read in different ways.
+func (j *JWTAuth) unmarshalPaths(d *caddyfile.Dispenser) error {
+	word := d.Val()
+	var value string
+	if err := oneArg(d, &value); err != nil {
+		return err
+	}
+	if value != "allow" {
+		return d.Errf("%s: %q is not `allow`; without the option such paths are refused where paths decide", word, value)
+	}
+	switch word {
+	case "path_parameters":
+		j.PathParameters = true
+	case "path_leading_slashes":
+		j.PathLeadingSlashes = true
+	case "path_trailing_dots":
+		j.PathTrailingDots = true
+	case "path_sessions":
+		j.PathSessions = true
+	}
+	return nil
 }
 
 func (j *JWTAuth) unmarshalChecked(d *caddyfile.Dispenser, err error) error {

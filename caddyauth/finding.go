@@ -37,6 +37,7 @@ var configChecks = []func(a *App, ctx caddy.Context) []finding{
 	(*App).findUnguarded,
 	(*App).findGates,
 	(*App).findHashKinds,
+	(*App).findRewritten,
 }
 
 // findings runs all checks.

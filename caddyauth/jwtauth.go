@@ -52,12 +52,21 @@ type JWTAuth struct {
 	Preflight bool `json:"preflight,omitempty"`
 	// Other origins from which browsers may send requests with the session cookie. Default: none.
 	Origins []string `json:"origins,omitempty"`
+	// Let paths with `;` pass where paths decide, although servlet containers read `/private;x` as `/private`. Default: false.
+	PathParameters bool `json:"path_parameters,omitempty"`
+	// Let paths that begin with `//` pass where paths decide, although some applications take the first segment for a host. Default: false.
+	PathLeadingSlashes bool `json:"path_leading_slashes,omitempty"`
+	// Let paths with segments that end in dots or spaces pass where paths decide, although Windows takes these off. Default: false.
+	PathTrailingDots bool `json:"path_trailing_dots,omitempty"`
+	// Let paths with segments that begin like `(S(` pass where paths decide, although ASP.NET takes these out. Default: false.
+	PathSessions bool `json:"path_sessions,omitempty"`
 
 	app       *App
 	gate      *gate.Gate // nil with mode off
 	loginPage string
 	count     decisionCounter
 	renews    bool // the session cookie is a credential here
+	place     place
 
 	endsStreams bool
 	streamGrace time.Duration
@@ -109,6 +118,7 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	if err := j.check(); err != nil {
 		return err
 	}
+	j.place.paths = j.pathForms()
 	if j.Mode == modeOff {
 		j.count = countDecisions(modeOff, "")
 		return nil
@@ -320,7 +330,13 @@ const passageVar = "caddyauth.passage"
 
 // ServeHTTP lets the request pass, or answers it.
 func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	j.app.findPlaces()
 	vars := varsOf(r)
+	if missed := j.missed(r, vars); missed != nil {
+		return missed.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			return j.ServeHTTP(w, r, next)
+		}))
+	}
 	prior, _ := vars[passageVar].(*gate.Passage)
 	if j.app.browsers {
 		guarded := guardResponse(w)
@@ -356,7 +372,7 @@ func varsOf(r *http.Request) map[string]any {
 func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Passage, next caddyhttp.Handler) error {
 	j.app.owned.Strip(r, prior)
 	j.app.concealForLater(r, varsOf(r))
-	if err := gate.CheckPath(r); err != nil {
+	if err := j.checkTarget(r); err != nil {
 		j.refused(r, nil, err)
 		return j.answer(w, r, err, false)
 	}
@@ -365,6 +381,10 @@ func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Pass
 
 // admit asks the gate.
 func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, prior *gate.Passage) (*gate.Passage, error) {
+	if err := j.checkOriginal(r); err != nil {
+		j.gate.Refuse(r, prior)
+		return nil, err
+	}
 	if j.renews && prior == nil {
 		if err := j.renewSession(w.(*response), r); err != nil {
 			j.gate.Refuse(r, prior)

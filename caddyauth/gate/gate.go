@@ -49,6 +49,8 @@ type Gate struct {
 	Preflight bool
 	// Origins are the other origins from which a request with a cookie credential may come.
 	Origins []string
+	// Paths says which spellings of a path pass although applications read them in different ways.
+	Paths PathForms
 	// Owned is the set of header names that only the gateway may set.
 	Owned *Owned
 	// Verify turns compact text into a verified token; its error is a *token.Refusal.
@@ -231,7 +233,7 @@ var staleCookie = Source{Kind: "stale"}
 
 // decide is the list of refusals: one credential, verified, in time, not revoked, for this gate, within the policy.
 func (g *Gate) decide(r *http.Request, prior *Passage, now time.Time) (*token.Token, Source, error) {
-	if err := CheckPath(r); err != nil {
+	if err := CheckTarget(r, r.URL, g.Paths); err != nil {
 		return nil, Source{}, err
 	}
 	if g.Preflight && isPreflight(r) {

@@ -2,18 +2,169 @@ package gate
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 )
 
-// CheckPath refuses a path that applications read in different ways: with dot segments (RFC 3986, section 5.2.4, has clients remove
-// them), also with parameters behind the dots as some servers take them off, or with backslashes. A matcher and an application that
-// disagree about such a path would disagree about which policy holds. The error is a *token.Refusal.
-func CheckPath(r *http.Request) error {
-	path := r.URL.Path
-	if strings.IndexByte(path, '\\') >= 0 || strings.Contains(path, "/.") && hasDotSegment(path) {
-		return refuse(AmbiguousPath, "the path has dot segments or backslashes")
+// PathForms says which spellings of a path pass although applications read them in different ways. The zero value is strict: none.
+type PathForms struct {
+	// Undecided says that no path decides who may pass: the application may read all the others as it likes.
+	Undecided bool
+	// Parameters are segments with `;`. Servlet containers take off what follows: `/private;x/s` is `/private/s`.
+	Parameters bool
+	// LeadingSlashes is a path that begins with `//`. Whoever resolves it as a reference (Node's `new URL`) takes the first segment
+	// for a host: `//public/admin` is `/admin`.
+	LeadingSlashes bool
+	// TrailingDots are segments that end in dots or spaces, which Windows takes off: `/private./s` is `/private/s`.
+	TrailingDots bool
+	// Sessions are segments that begin with `(X(`. ASP.NET takes them out: `/(S(x))/private` is `/private`.
+	Sessions bool
+}
+
+// CheckTarget refuses a request target by which an application could be reached otherwise than a matcher decided: what is no path of
+// this host, and paths that applications read in different ways. u is the URL to judge: r.URL, or the one that the client asked for where
+// something has changed that since. The error is a *token.Refusal.
+func CheckTarget(r *http.Request, u *url.URL, allowed PathForms) error {
+	if err := CheckForm(r, u); err != nil {
+		return err
+	}
+	if detail := ambiguity(u.Path, allowed); detail != "" {
+		return refuse(AmbiguousPath, detail)
 	}
 	return nil
+}
+
+// CheckForm refuses a request target that is no path of the request's host. Let through are the origin form (RFC 9112, section 3.2.1),
+// which begins with `/`; the absolute form that net/http has taken apart, over HTTP/1, when its authority is the request's host; and
+// `OPTIONS *`. CONNECT passes as the extended one alone (RFC 8441, RFC 9220), which has a path. The error is a *token.Refusal.
+func CheckForm(r *http.Request, u *url.URL) error {
+	if detail := malformed(r, u); detail != "" {
+		return refuse(AmbiguousPath, detail)
+	}
+	return nil
+}
+
+func malformed(r *http.Request, u *url.URL) string {
+	switch {
+	case u.Opaque != "": // matchers see an empty path, and this is what is forwarded
+		return "the request target is opaque"
+	case r.Method == http.MethodConnect && !extendedConnect(r):
+		return "CONNECT asks for a tunnel"
+	case u.Scheme != "" || u.Host != "" || u.User != nil || u.OmitHost:
+		if r.ProtoMajor != 1 || u.User != nil || u.Host == "" || u.Host != r.Host || u.Scheme != "http" && u.Scheme != "https" {
+			return "the request target is a URL, not a path of this host"
+		}
+	case u.Path == "*" && r.Method == http.MethodOptions:
+		return ""
+	}
+	if u.Path == "" || u.Path[0] != '/' {
+		return "the request target is no path that begins with /"
+	}
+	return ""
+}
+
+// extendedConnect reports whether a CONNECT request opens a WebSocket or the like over HTTP/2 or HTTP/3: net/http leaves the protocol
+// in the header, quic-go in Proto.
+func extendedConnect(r *http.Request) bool {
+	return r.ProtoMajor == 2 && len(r.Header[":protocol"]) > 0 || r.ProtoMajor == 3 && !strings.HasPrefix(r.Proto, "HTTP/")
+}
+
+// ambiguity says why applications read a path in different ways; it is empty for one that all read alike. Dot segments (RFC 3986,
+// section 5.2.4, has clients remove them) and backslashes never pass. path is decoded, so that encoded forms count, too.
+func ambiguity(path string, allowed PathForms) string {
+	if strings.IndexByte(path, '\\') >= 0 || strings.Contains(path, "/.") && hasDotSegment(path) {
+		return "the path has dot segments or backslashes"
+	}
+	if allowed.Undecided {
+		return ""
+	}
+	if !allowed.LeadingSlashes && strings.HasPrefix(path, "//") {
+		return "the path begins with //, and paths decide here; path_leading_slashes lets it pass"
+	}
+	if plain(path) {
+		return ""
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if detail := segmentAmbiguity(segment, allowed); detail != "" {
+			return detail
+		}
+	}
+	return ""
+}
+
+func segmentAmbiguity(segment string, allowed PathForms) string {
+	name, _, parameters := strings.Cut(segment, ";")
+	switch {
+	case parameters && !allowed.Parameters:
+		return "the path has parameters (;), and paths decide here; path_parameters lets them pass"
+	case !allowed.TrailingDots && (endsInDot(segment) || endsInDot(name)):
+		return "a segment of the path ends in a dot or a space, and paths decide here; path_trailing_dots lets it pass"
+	case !allowed.Sessions && isSession(segment):
+		return "a segment of the path begins like (X(, and paths decide here; path_sessions lets it pass"
+	case hasControl(segment):
+		return "the path has control characters, and paths decide here"
+	case hasOverlong(segment):
+		return "the path has overlong UTF-8, and paths decide here"
+	}
+	return ""
+}
+
+// suspect are the bytes without which a path, but for a leading `//`, is read alike by all.
+var suspect = func() (table [256]bool) {
+	for c := range 0x20 {
+		table[c] = true
+	}
+	for _, c := range []byte{';', '.', ' ', '(', 0x7f, 0xc0, 0xc1, 0xe0, 0xf0} {
+		table[c] = true
+	}
+	return table
+}()
+
+// plain reports whether a path has no suspect byte.
+func plain(path string) bool {
+	for i := range len(path) {
+		if suspect[path[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+func endsInDot(segment string) bool {
+	return strings.HasSuffix(segment, ".") || strings.HasSuffix(segment, " ")
+}
+
+// isSession reports whether a segment begins with what ASP.NET takes for a session, whatever comes behind it.
+func isSession(segment string) bool {
+	return len(segment) >= 3 && segment[0] == '(' && segment[2] == '(' && 'a' <= segment[1]|0x20 && segment[1]|0x20 <= 'z'
+}
+
+// hasControl reports whether a segment has control characters: whoever reads it as a C string ends at a NUL.
+func hasControl(segment string) bool {
+	return strings.ContainsFunc(segment, func(c rune) bool { return c < 0x20 || c == 0x7f })
+}
+
+// hasOverlong reports whether a segment has an encoding that is longer than it need be (RFC 3629, section 3), in which some decoders see
+// the `.` or `/` that they were to refuse.
+func hasOverlong(segment string) bool {
+	for i := range len(segment) - 1 {
+		next := segment[i+1]
+		switch segment[i] {
+		case 0xc0, 0xc1:
+			if next&0xc0 == 0x80 {
+				return true
+			}
+		case 0xe0:
+			if 0x80 <= next && next < 0xa0 {
+				return true
+			}
+		case 0xf0:
+			if 0x80 <= next && next < 0x90 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func hasDotSegment(path string) bool {

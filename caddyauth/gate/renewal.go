@@ -6,7 +6,7 @@ import "net/http"
 // for it. It may not where another credential is there, and where none is asked for. The error is a *token.Refusal which no session
 // cookie could avert: these refusals come first, so that a request that meets one uses up no refresh token.
 func (g *Gate) Renewable(r *http.Request, session Source) (bool, error) {
-	if err := CheckPath(r); err != nil {
+	if err := CheckTarget(r, r.URL, g.Paths); err != nil {
 		return false, err
 	}
 	if g.Preflight && isPreflight(r) {
