@@ -153,6 +153,11 @@ func (a *App) provisionUsers(r resolver) error {
 	if err != nil {
 		return err
 	}
+	for _, u := range users {
+		if err := a.checkCookie(u); err != nil {
+			return fmt.Errorf("user %q: %w", u.Name, err)
+		}
+	}
 	a.declared.Users = users
 	a.passwords = identity.NewPasswords(checked.HashKinds())
 	return nil

@@ -22,6 +22,7 @@ type remote struct {
 	address string
 	config  configFlags
 	json    bool
+	match   string // the version that a change is for; sent as If-Match
 }
 
 // remoteCommand makes a command one that asks the running server.
@@ -71,7 +72,11 @@ func (r *remote) ask(method, path string, query url.Values, body any) (json.RawM
 		}
 		sent = bytes.NewReader(text)
 	}
-	resp, err := caddycmd.AdminAPIRequest(address, method, uri, nil, sent)
+	header := http.Header{}
+	if r.match != "" {
+		header.Set("If-Match", `"`+r.match+`"`)
+	}
+	resp, err := caddycmd.AdminAPIRequest(address, method, uri, header, sent)
 	if err != nil {
 		return nil, refusedBy(address, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -11,14 +12,14 @@ import (
 )
 
 var userColumns = []column{
-	{"NAME", "name"}, {"PROJECT", "project"}, {"DISABLED", "disabled"}, {"PASSWORD", "has_password"}, {"CADDYFILE", "declared"},
+	{"NAME", "name"}, {"PROJECT", "project"}, {"DISABLED", "disabled"}, {"PASSWORD", "has_password"}, {"CADDYFILE", "declared"}, {"ADMIN", "admin"},
 	{"CLAIMS", "claims"}, {"ID", "id"},
 }
 
 // userCommand is `caddy auth user`.
 func userCommand() *cobra.Command {
 	return groupCommand("user", "Adds, shows, changes and removes users",
-		userAddCommand(), userListCommand(), userShowCommand(),
+		userAddCommand(), userListCommand(), userShowCommand(), userSetCommand(),
 		userDisabledCommand("disable", "Keeps a user from signing in, and ends their sessions", true),
 		userDisabledCommand("enable", "Lets a disabled user sign in again", false),
 		userRemoveCommand(), passwdCommand())
@@ -133,13 +134,76 @@ func userShowCommand() *cobra.Command {
 	var flags userFlags
 	return flags.add(remoteCommand(&cobra.Command{
 		Use:     "show <name>",
-		Short:   "Shows a user",
+		Short:   "Shows a user with all claims",
 		Example: "  $ caddy auth user show alice",
 		Args:    cobra.ExactArgs(1),
 	}, func(r *remote, args []string) error {
 		_, user, err := flags.find(r, args[0])
 		return r.show(user, err)
 	}))
+}
+
+func userSetCommand() *cobra.Command {
+	var flags userFlags
+	var edit claimsEdit
+	cmd := remoteCommand(&cobra.Command{
+		Use:   "set <name>",
+		Short: "Changes a user's claims",
+		Long: `Changes a user's claims; those that are not named stay as they are. It ends the access
+tokens with the claims from before. Sessions go on: browsers get a new token with
+their next request, programs one for their refresh token.`,
+		Example: `  $ caddy auth user set alice --claim role=editor --remove-claim email
+  $ caddy auth user set alice --claim group=staff --claim group=admins --project acme
+  $ caddy auth user set alice --clear-claims`,
+		Args: cobra.ExactArgs(1),
+	}, func(r *remote, args []string) error {
+		id, text, err := flags.find(r, args[0])
+		if err != nil {
+			return err
+		}
+		var user struct {
+			Claims  map[string]any `json:"claims"`
+			Version json.Number    `json:"version"`
+		}
+		if err := decodeNumbers(text, &user); err != nil {
+			return fmt.Errorf("the answer is no user: %w", err)
+		}
+		claims, err := edit.of(user.Claims)
+		if err != nil {
+			return err
+		}
+		r.match = user.Version.String() // nobody else's change is undone
+		return r.show(r.askOne(http.MethodPatch, "user", "users/{id}", id, map[string]any{"claims": claims}))
+	})
+	cmd.Flags().StringArrayVar(&edit.set, "claim", nil, "a claim as name=value in place of the one of that name, as for add")
+	cmd.Flags().StringArrayVar(&edit.remove, "remove-claim", nil, "the name of a claim to remove")
+	cmd.Flags().BoolVar(&edit.clear, "clear-claims", false, "remove all claims that the user has")
+	return flags.add(cmd)
+}
+
+// claimsEdit is a change of claims.
+type claimsEdit struct {
+	set, remove []string
+	clear       bool
+}
+
+// of returns what the change makes of claims.
+func (e *claimsEdit) of(claims map[string]any) (map[string]any, error) {
+	if len(e.set) == 0 && len(e.remove) == 0 && !e.clear {
+		return nil, errors.New("nothing to change: give --claim, --remove-claim or --clear-claims")
+	}
+	if e.clear || claims == nil {
+		claims = map[string]any{}
+	}
+	for _, name := range e.remove {
+		if _, there := claims[name]; !there {
+			return nil, fmt.Errorf("--remove-claim: the user has no claim %q", name)
+		}
+		delete(claims, name)
+	}
+	set, err := claimsOf(e.set)
+	maps.Copy(claims, set)
+	return claims, err
 }
 
 func userDisabledCommand(name, short string, disabled bool) *cobra.Command {

@@ -621,6 +621,9 @@ func (u *User) check() error {
 			return fmt.Errorf("user %q: claim: %w", u.Name, err)
 		}
 	}
+	if err := identity.CheckClaims(u.Claims); err != nil {
+		return fmt.Errorf("user %q: %w", u.Name, err)
+	}
 	if u.PasswordHash == "" || strings.Contains(u.PasswordHash, "{") {
 		return nil
 	}

@@ -118,7 +118,7 @@ func (a *App) manageServer() *manage.Server {
 	lifetimes, _ := a.serverLifetimes() // checked in Provision
 	return &manage.Server{
 		Base: a.base, Projects: freshStore{a.store}, Users: freshStore{a.store}, Tokens: a.store, Audit: a.store, Passwords: a.passwords, Revoker: revoker{a},
-		Lifetimes: lifetimes, Limits: a.Settings.Limits.domain(), Audiences: a.words, Session: a.administrator, Privileged: a.isAdministrator,
+		Lifetimes: lifetimes, Limits: a.Settings.Limits.domain(), Audiences: a.words, Session: a.administrator, Privileged: a.isAdministrator, CheckUser: a.checkCookie,
 		ClientIP: clientIP, Observe: a.observeManage,
 	}
 }

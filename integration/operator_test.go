@@ -22,6 +22,7 @@ const operatorAuth = `auth {
 	issuer {{url "auth"}}
 	user root {
 		password_hash {{hash "alice"}}
+		admin
 	}
 }`
 
@@ -163,7 +164,7 @@ func TestOperator(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"projects", d.keepsProjects}, {"users", d.keepsUsers}, {"clients", d.keepsClients}, {"sessions", d.endsSessions}, {"test tokens", d.mints},
+		{"projects", d.keepsProjects}, {"users", d.keepsUsers}, {"claims", d.setsClaims}, {"clients", d.keepsClients}, {"sessions", d.endsSessions}, {"test tokens", d.mints},
 		{"API tokens", d.keepsAPITokens}, {"keys", d.keepsKeys}, {"audit", d.readsTheTrail}, {"people", d.readsTables}, {"refusals", d.isRefused},
 		{"reload", d.survivesAReload}, {"help", d.helps},
 	} {

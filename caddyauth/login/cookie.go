@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// maxCookie is the longest name and value of a cookie together, in bytes: browsers drop cookies of
+// MaxCookie is the longest name and value of a cookie together, in bytes: browsers drop cookies of
 // more than 4096, attributes included.
-const maxCookie = 3800
+const MaxCookie = 3800
 
 // Cookies returns the cookies that carry what was issued, or with the zero value those that clear them:
 // both have the same attributes. They never have a Domain, so that no other host, and no subdomain, ever
@@ -38,7 +38,7 @@ func (s *Server) setCookies(w http.ResponseWriter, token Issued) {
 }
 
 func (s *Server) fitsCookie(token string) bool {
-	return len(s.CookieName)+len(token) <= maxCookie
+	return len(s.CookieName)+len(token) <= MaxCookie
 }
 
 // subject returns who is signed in with the request's cookie; "" when nobody is. A cookie that is stale,

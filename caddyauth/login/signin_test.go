@@ -416,7 +416,7 @@ func TestIssuingThatFailsSetsNoCookie(t *testing.T) {
 func TestATokenThatBrowsersWouldDropIsAnError(t *testing.T) {
 	h := newHouse(t)
 	h.Issue = func(context.Context, IssueRequest) (Issued, error) {
-		return Issued{AccessToken: strings.Repeat("x", maxCookie), ExpiresIn: time.Minute}, nil
+		return Issued{AccessToken: strings.Repeat("x", MaxCookie), ExpiresIn: time.Minute}, nil
 	}
 	w := h.do(postForm(form("username", "alice", "password", password)))
 	if w.Code != http.StatusInternalServerError || w.Header().Get("Set-Cookie") != "" || h.lastResult(t) != "token_too_large" {

@@ -60,6 +60,10 @@ type Server struct {
 	// Default: nobody is.
 	Privileged func(u *identity.User) bool
 
+	// CheckUser refuses a user whose claims may not be; it is asked when claims are set. Its error is shown to the caller, with 422.
+	// Default: none is refused.
+	CheckUser func(u identity.User) error
+
 	// ClientIP returns the address for the audit trail. Default: the peer's.
 	ClientIP func(r *http.Request) string
 

@@ -16,6 +16,7 @@ type userBody struct {
 	Name            string         `json:"name"`
 	Disabled        bool           `json:"disabled"`
 	Declared        bool           `json:"declared"`
+	Admin           bool           `json:"admin"`
 	HasPassword     bool           `json:"has_password"`
 	Claims          map[string]any `json:"claims"`
 	Version         int64          `json:"version"`
@@ -26,7 +27,7 @@ type userBody struct {
 
 func showUser(u identity.User) userBody {
 	return userBody{
-		ID: u.ID, Project: u.Project, Name: u.Name, Disabled: u.Disabled, Declared: u.Declared, HasPassword: u.PasswordHash != "",
+		ID: u.ID, Project: u.Project, Name: u.Name, Disabled: u.Disabled, Declared: u.Declared, Admin: u.Admin, HasPassword: u.PasswordHash != "",
 		Claims: claimsOf(u.Claims), Version: u.Version, Created: stamp(u.Created), Changed: stamp(u.Changed),
 		PasswordChanged: stamp(u.PasswordChanged),
 	}
@@ -114,7 +115,7 @@ func (c *call) createUser() (reply, error) {
 	password := ""
 	o.text("password", &password)
 	_, withPassword := o.members["password"]
-	if err := editUser(o, &u); err != nil {
+	if err := c.editUser(o, &u); err != nil {
 		return reply{}, err
 	}
 	c.on(u.ID, u.Name, u.Project)
@@ -134,9 +135,12 @@ func (c *call) createUser() (reply, error) {
 }
 
 // editUser takes over what may be changed. The name may not: it is the subject of tokens.
-func editUser(o *object, u *identity.User) error {
+func (c *call) editUser(o *object, u *identity.User) error {
 	o.flag("disabled", &u.Disabled)
 	o.claims("claims", &u.Claims)
+	if _, said := o.members["claims"]; said && o.err == nil && c.CheckUser != nil {
+		o.fail(c.CheckUser(*u))
+	}
 	return o.done()
 }
 
@@ -194,7 +198,7 @@ func (c *call) patchUser() (reply, error) {
 		return reply{}, err
 	}
 	u, err := c.changeUser(func(u *identity.User) error {
-		if err := editUser(o, u); err != nil {
+		if err := c.editUser(o, u); err != nil {
 			return err
 		}
 		return c.mayTouch(*u)
