@@ -3,6 +3,7 @@ package caddyauth
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -34,6 +35,17 @@ func (a *App) concealForLater(r *http.Request, vars map[string]any) {
 		vars[concealedVar] = concealed
 	}
 	a.cleanOriginal(r)
+}
+
+// concealServerSecrets takes what only the server's own routes read out of a request that auth_server passes on: API and refresh tokens and
+// client secrets. A gate behind it still says what is wrong with them.
+func (a *App) concealServerSecrets(r *http.Request) {
+	if !slices.ContainsFunc(r.Header["Authorization"], oauth.MayHoldSecret) {
+		return // as nearly always, and cheaper to say than word by word
+	}
+	if concealed := gate.ConcealAuthorization(r, oauth.IsServerSecret); concealed != nil {
+		caddyhttp.SetVar(r.Context(), concealedVar, concealed)
+	}
 }
 
 // settleCredentials keeps what the gates behind this one may want, and nothing for those of an error route. A gate that only reports leaves a

@@ -27,6 +27,7 @@ const managementPrefix = "/api"
 func (s *AuthServer) passOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	route, ours := s.ownRoute(r.URL.Path)
 	if !ours {
+		s.app.concealServerSecrets(r)
 		return next.ServeHTTP(w, r)
 	}
 	s.notFound(w, r, route)

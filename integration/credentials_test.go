@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/base64"
 	"fmt"
 	"html"
 	"net/http"
@@ -321,5 +322,46 @@ func TestFailingApplicationsLeakNoCredential(t *testing.T) {
 	}
 	if log := g.log(); !strings.Contains(log, "http.log.error") || !strings.Contains(log, "http.log.access") {
 		t.Error("Caddy logged no error, or no request")
+	}
+}
+
+// TestServerSecretsReachNoApplicationBesideAuthServer: what programs send to the server's own routes does not pass on to an application on the
+// same site, and a gate behind auth_server still says what is wrong with it.
+func TestServerSecretsReachNoApplicationBesideAuthServer(t *testing.T) {
+	g := newGateway(t)
+	g.load(standardAuth, "{{url \"auth\"}} {\n\tlog\n\tauth_server\n\tjwt_auth /private* api {"+forwardThree+"}\n\treverse_proxy {{.Proxy}}\n}\n"+
+		"{{url \"open\"}} {\n\tlog\n\tauth_server\n\treverse_proxy {{.Proxy}}\n}\n")
+	api, refresh, secret := "caat_"+strings.Repeat("A1b2", 11), "rt_"+strings.Repeat("A1b2", 20), "cacs_"+strings.Repeat("A1b2", 11)
+	g.secret("tokens", api, refresh, secret)
+	basic := base64.StdEncoding.EncodeToString([]byte("client:" + secret))
+	tokens := map[string]string{"api": api, "refresh": refresh, "secret": secret, "basic": basic}
+	for _, line := range []string{
+		"Authorization: Bearer " + api, "authorization: bearer  " + api, "Authorization: " + api, "Authorization: Token " + api, "Authorization: Bearer " + refresh,
+		"Authorization: Basic " + basic, "Authorization: basic " + strings.TrimRight(basic, "="),
+	} {
+		t.Run(line, func(t *testing.T) {
+			for _, site := range []string{"auth", "open"} {
+				if s := g.checkNoToken(t, site, call{host: g.host(site), target: "/apiary", lines: lines(line)}, tokens); len(s.values("authorization")) > 0 {
+					t.Errorf("%s: the application saw %q", site, s.headers)
+				}
+			}
+		})
+	}
+	for _, line := range []string{"Authorization: Bearer app_" + strings.Repeat("x9", 10), "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("a:b"))} {
+		t.Run(line, func(t *testing.T) {
+			s := g.checkNoToken(t, "open", call{host: g.host("open"), target: "/apiary", lines: lines(line)}, tokens)
+			if want := strings.TrimPrefix(line, "Authorization: "); !slices.Equal(s.values("authorization"), []string{want}) {
+				t.Errorf("the application saw %q", s.headers)
+			}
+		})
+	}
+	got := sendHTTP1(t, g.addr("auth"), call{host: g.host("auth"), target: "/private", lines: lines("Authorization: Bearer " + api)})
+	if got.status != http.StatusUnauthorized || got.reason(t) != "malformed" {
+		t.Errorf("status %d, reason %s", got.status, got.reason(t))
+	}
+	bob := people(g.tokens)["bob"]
+	got = sendHTTP1(t, g.addr("auth"), call{host: g.host("auth"), target: "/private", lines: lines("Authorization: Bearer " + bob)})
+	if got.status != http.StatusOK {
+		t.Errorf("a good token: status %d, reason %s", got.status, got.reason(t))
 	}
 }

@@ -156,9 +156,13 @@ func TestServerPassesOthersPaths(t *testing.T) {
 			g := newGateway(t)
 			g.load(strings.ReplaceAll(apiAuth, `public_url {{url "auth"}}`, `public_url {{url "auth"}}`+site.mount), site.sites)
 			for _, target := range site.targets {
-				got := g.ask(t, "auth", call{target: target})
-				if seen := g.proxy.take(); got.status != http.StatusOK || len(seen) != 1 || seen[0].target != target {
+				got := g.ask(t, "auth", call{target: target, lines: lines(apiTokenLine)})
+				seen := g.proxy.take()
+				if got.status != http.StatusOK || len(seen) != 1 || seen[0].target != target {
 					t.Errorf("%s: status %d, the application saw %d requests", target, got.status, len(seen))
+				}
+				if len(seen) == 1 && strings.Contains(seen[0].raw, "caat_") {
+					t.Errorf("%s: the application saw the API token: %q", target, seen[0].raw)
 				}
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,4 +65,15 @@ func BenchmarkAdmit(b *testing.B) {
 	}
 	run("hot", 1, admit)
 	run("10000", 10_000, admit)
+}
+
+// BenchmarkConcealAuthorization is what auth_server does with each request that it passes on with a bearer header.
+func BenchmarkConcealAuthorization(b *testing.B) {
+	r := request(bearer(newWorkshop(b).mint(b, nil)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if ConcealAuthorization(r, func(word string) bool { return strings.HasPrefix(word, "caat_") }) != nil {
+			b.Fatal("removed")
+		}
+	}
 }

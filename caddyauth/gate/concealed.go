@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -182,19 +183,45 @@ func (c *Credentials) removeQuery(r *http.Request, removed *Concealed) {
 	}
 }
 
-// issued reports whether the Authorization header holds a token that is recognised, in whatever scheme.
+// issued reports whether the Authorization header holds a token that is recognised.
 func (c *Credentials) issued(r *http.Request) bool {
-	lines := r.Header["Authorization"]
-	if len(lines) == 0 || c.Issued == nil {
-		return false
-	}
-	return slices.ContainsFunc(lines, func(line string) bool {
-		return slices.ContainsFunc(strings.FieldsFunc(line, separates), c.Issued)
-	})
+	return c.Issued != nil && authorizes(r.Header["Authorization"], c.Issued)
 }
 
-// separates says what stands between the words of an Authorization header (RFC 9110, section 11.4).
-func separates(c rune) bool { return strings.ContainsRune(" \t,;=\"'", c) }
+// ConcealAuthorization removes the Authorization header if one of its words is recognised, in whatever scheme, and returns what it removed.
+func ConcealAuthorization(r *http.Request, recognise func(word string) bool) *Concealed {
+	if !authorizes(r.Header["Authorization"], recognise) {
+		return nil
+	}
+	removed := new(Concealed)
+	removed.removeHeader(r, "Authorization")
+	return removed
+}
+
+// authorizes reports whether a word of the lines is recognised (RFC 9110, section 11.4), or what a Basic credential is made of (RFC 7617).
+func authorizes(lines []string, recognise func(word string) bool) bool {
+	for _, line := range lines {
+		for rest := line; rest != ""; {
+			end := strings.IndexAny(rest, " \t,;=\"'")
+			if end < 0 {
+				end = len(rest)
+			}
+			if recognise(rest[:end]) {
+				return true
+			}
+			rest = rest[min(end+1, len(rest)):]
+		}
+		scheme, encoded, _ := strings.Cut(textproto.TrimString(line), " ")
+		if !strings.EqualFold(scheme, "Basic") {
+			continue
+		}
+		pair, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(textproto.TrimString(encoded), "="))
+		if name, password, _ := strings.Cut(string(pair), ":"); err == nil && (recognise(name) || recognise(password)) {
+			return true
+		}
+	}
+	return false
+}
 
 func (c *Concealed) removeHeader(r *http.Request, name string) {
 	if c != nil {

@@ -96,6 +96,16 @@ func IsIssued(raw string) bool {
 	return slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return strings.HasPrefix(raw, prefix) })
 }
 
+// IsServerSecret is IsIssued for what only this server's own routes take, so that it is never a credential for an application.
+func IsServerSecret(raw string) bool { return IsIssued(raw) && !IsOpaque(raw) }
+
+// MayHoldSecret reports whether a line of an Authorization header can hold something that IsServerSecret knows.
+func MayHoldSecret(line string) bool {
+	const basic = "basic"
+	return len(line) > len(basic) && strings.EqualFold(line[:len(basic)], basic) ||
+		slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return prefix != opaquePrefix && strings.Contains(line, prefix) })
+}
+
 // Verify returns the token of raw as its issuer describes it; like a token.Verifier it does not look at the clock, the audience or
 // any policy. The error is a *token.Refusal: token.Inactive for a token that is not active, and token.KeysUnavailable, with the cause
 // wrapped beside it, when the issuer cannot be asked.
