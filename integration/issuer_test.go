@@ -159,6 +159,10 @@ func TestForeignIssuer(t *testing.T) {
 			map[string]any{"alg": "PS256", "typ": "JWT", "kid": "f-rs"}, "rs1", "carol", map[string]any{"iss": f.issuer("/good")})},
 		{name: "type that it may not use", site: "both", reason: "wrong_type", token: w.mintHeader(
 			map[string]any{"alg": "RS256", "typ": "logout+jwt", "kid": "f-rs"}, "rs1", "carol", map[string]any{"iss": f.issuer("/good")})},
+		{name: "bound to a key", site: "both", reason: "wrong_type", token: w.mintHeader(map[string]any{"alg": "RS256", "typ": "JWT", "kid": "f-rs"}, "rs1",
+			"carol", map[string]any{"iss": f.issuer("/good"), "cnf": map[string]any{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}})},
+		{name: "our own, bound to a certificate", site: "both", reason: "wrong_type",
+			token: w.mint("es1", "alice", map[string]any{"cnf": map[string]any{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}})},
 		{name: "secret in a published set", site: "both", token: asHS, reason: "unknown_key|bad_algorithm|keys_unavailable"},
 		{name: "RSA of 1024 bits in a published set", site: "both", token: weakInput + "." + base64url(string(signWith(t, weakRSA(), []byte(weakInput)))),
 			reason: "unknown_key|keys_unavailable"},
@@ -279,4 +283,30 @@ func heapInUse() int64 {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapAlloc)
+}
+
+// TestForeignClaimsOfOurs: what a trusted issuer writes into claims whose meaning is ours reaches neither headers, rules nor placeholders.
+func TestForeignClaimsOfOurs(t *testing.T) {
+	f := newForeignIssuer(t)
+	g := newGateway(t)
+	gateText := "jwt_auth api {\n\t\tissuer {{url \"auth\"}} " + f.issuer("/good") + "\n\t\tforward sub X-User-Id\n\t\tforward project X-User-Project\n" +
+		"\t\tforward sid X-User-Session\n\t\tforward epoch X-User-Epoch\n\t\tforward client_id X-User-Client\n%s\t}\n\trequest_header X-Seen \"{http.auth.user.project}|{http.auth.user.sid}\""
+	g.load(withTrust(f.trust("/good")), authSite+twoSites("forward", fmt.Sprintf(gateText, ""))+
+		twoSites("ruled", fmt.Sprintf(gateText, "\t\trequire project default\n")))
+	foreign := g.tokens.mintHeader(map[string]any{"alg": "RS256", "typ": "JWT", "kid": "f-rs"}, "rs1", "carol",
+		map[string]any{"iss": f.issuer("/good"), "project": "default", "sid": "s1", "epoch": 7, "client_id": "app"})
+	tokens := map[string]string{"foreign": foreign, "own": g.tokens.mint("es1", "alice", map[string]any{"sid": "s1"})}
+	for _, c := range []gateCase{
+		{name: "foreign", site: "forward", call: call{lines: lines("Authorization: Bearer <foreign>")}, user: "carol",
+			identity: []string{"X-User-Client: app", "X-User-Id: carol"}, contains: []string{"X-Seen: |"}},
+		{name: "own", site: "forward", call: call{lines: lines("Authorization: Bearer <own>")}, user: "alice",
+			identity: []string{"X-User-Client: first-party", "X-User-Id: alice", "X-User-Project: default", "X-User-Session: s1"}, contains: []string{"X-Seen: default|s1"}},
+		{name: "foreign", site: "ruled", call: call{lines: lines("Authorization: Bearer <foreign>")}, reason: "claim_denied"},
+	} {
+		t.Run(c.site+"/"+c.name, func(t *testing.T) {
+			for _, app := range []string{"proxy", "php"} {
+				g.runCase(t, c, protocols[0], app, tokens)
+			}
+		})
+	}
 }

@@ -25,6 +25,8 @@ const (
 	claimScope
 	claimForeignScope
 	claimEpoch
+	claimConfirmation
+	claimMeaningless // one of ours in a token of another issuer
 )
 
 // announced are the names of the claims that tokens keep beside them, numbered from 1. Nil means all.
@@ -64,24 +66,30 @@ func claimOf(name []byte, own bool) claim {
 		return claimID
 	case "client_id":
 		return claimClient
-	case "sid":
-		return claimSession
 	case "scope":
 		return claimScope
+	case "cnf":
+		return claimConfirmation
 	case "project":
-		if own { // a foreign issuer does not know our projects
-			return claimProject
-		}
+		return ours(claimProject, own)
+	case "sid":
+		return ours(claimSession, own)
 	case "epoch":
-		if own {
-			return claimEpoch
-		}
+		return ours(claimEpoch, own)
 	case "scp":
 		if !own {
 			return claimForeignScope
 		}
 	}
 	return claimOther
+}
+
+// ours is a claim whose meaning is ours: another issuer does not know our projects, sessions and orders.
+func ours(c claim, own bool) claim {
+	if own {
+		return c
+	}
+	return claimMeaningless
 }
 
 // scanClaims makes s.members those of the payload. Only the form of the JSON is checked here, so that it may be done
@@ -200,6 +208,8 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 		t.Scopes, err = takeScope(m, text)
 	case claimEpoch:
 		t.Epoch, err = takeEpoch(m)
+	case claimConfirmation:
+		err = refuseBound(m)
 	}
 	switch {
 	case m.number != 0:
@@ -283,6 +293,15 @@ func takeShared(m *member) (string, error) {
 		return "", refuse(Malformed, "claim "+string(m.name)+" is not a non-empty string")
 	}
 	return unique.Make(string(unquote(m.value))).Value(), nil
+}
+
+// refuseBound refuses a token that is bound to a key or certificate of its holder (RFC 7800): whoever presents it must prove to have that,
+// and nothing here checks a proof. Null binds it to nothing.
+func refuseBound(m *member) error {
+	if m.kind == 'n' {
+		return nil
+	}
+	return refuse(WrongType, "the token is bound to a key (cnf) and is no bearer token")
 }
 
 // takeEpoch reads the claim that our own tokens carry for revocation.

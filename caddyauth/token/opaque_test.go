@@ -74,6 +74,8 @@ func TestVouchedClaimsAreReadStrictly(t *testing.T) {
 		{`{` + rest + `,"sub":"bob"}`, Malformed},
 		{`{` + rest + `,"Sub":"bob"}`, Malformed},
 		{`{` + rest + `} x`, Malformed},
+		{`{` + rest + `,"cnf":{"x5t#S256":"x"}}`, WrongType},
+		{`{` + rest + `,"cnf":null}`, ""},
 		{`[]`, Malformed},
 		{``, Malformed},
 		{`{"sub":7,"aud":"api","exp":1772367300}`, Malformed},
@@ -101,13 +103,14 @@ func TestVouchedClaimsAreReadStrictly(t *testing.T) {
 
 func TestForeignVouchedClaimsNameNoProject(t *testing.T) {
 	foreign := Issuer{Name: "https://idp.example.com", MaxLifetime: time.Hour}
-	got, err := FromClaims(foreign, "x", []byte(`{"sub":"alice","aud":"api","iat":1772366400,"exp":1772373600,"project":"acme","scp":["a","b"]}`))
+	got, err := FromClaims(foreign, "x", []byte(`{"sub":"alice","aud":"api","iat":1772366400,"exp":1772373600,"project":"acme","sid":"s","epoch":7,"scp":["a","b"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.Own() || got.Project != "" || !slices.Equal(got.Scopes, []string{"a", "b"}) {
 		t.Errorf("own %v, project %q, scopes %q", got.Own(), got.Project, got.Scopes)
 	}
+	checkNoClaimsOfOurs(t, got)
 	err = got.CheckTime(time.Unix(1772366400, 0), 0)
 	if r, ok := errors.AsType[*Refusal](err); !ok || r.Reason != LifetimeTooLong {
 		t.Errorf("two hours where one is allowed: %v", err)

@@ -35,6 +35,9 @@ func isProtocol(name string) bool {
 	return false
 }
 
+// isOurs reports whether this server alone gives the claim its meaning, so that what another issuer writes there says nothing.
+func isOurs(name string) bool { return name == "project" || name == "sid" || name == "epoch" }
+
 // Reserved reports whether a claim of this name, in any case, has a meaning of its own, so that the configured claims
 // of a user or client may not carry it.
 func Reserved(name string) bool {

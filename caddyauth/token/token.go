@@ -37,7 +37,7 @@ type Token struct {
 	ID string
 	// ClientID is `client_id`, empty when absent.
 	ClientID string
-	// Session is `sid`, empty when absent.
+	// Session is `sid`, empty when absent and in tokens of foreign issuers.
 	Session string
 	// Epoch is `epoch` of our own tokens, 0 when absent: the count of revocations when the token was issued.
 	Epoch int64
@@ -82,7 +82,8 @@ func (t *Token) HasAudience(words ...string) bool {
 // Claim returns a claim by its exact name or, where there is none of that name, by a dotted path into objects
 // (`realm_access.roles`); lists are not entered. A name with dots of its own may start a path, and the longest fits
 // first. The value is a string, bool, Number, []any, map[string]any or nil, and must not be modified. A lone `aud` is
-// a string, several are a list, whichever way the token wrote it; `scope` is the Scopes joined by spaces.
+// a string, several are a list, whichever way the token wrote it; `scope` is the Scopes joined by spaces. `project`, `sid`
+// and `epoch` are absent in tokens of foreign issuers.
 func (t *Token) Claim(path string) (any, bool) {
 	if v, ok := t.field(path); ok {
 		return v, true
@@ -95,6 +96,9 @@ func (t *Token) Claim(path string) (any, bool) {
 
 // other returns a claim without a field.
 func (t *Token) other(name string) (any, bool) {
+	if !t.Own() && isOurs(name) {
+		return nil, false
+	}
 	if text, ok := t.keptText(name); ok {
 		return text, true
 	}

@@ -131,19 +131,6 @@ func TestForeignClaims(t *testing.T) {
 	}
 }
 
-// TestForeignProjectIsAnOrdinaryClaim: nobody else can place a token in one of our projects.
-func TestForeignProjectIsAnOrdinaryClaim(t *testing.T) {
-	key := newMaterial(t, "k", "ES256").key
-	v := newVerifier(t, Issuer{Name: foreignName, Keys: holding(key)})
-	tok, err := v.Verify(t.Context(), sign(t, key, headerOf(key), foreignClaims(`,"project":"acme"`)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := tok.Claim("project"); tok.Project != "" || got != "acme" {
-		t.Errorf("Project %q, claim %v", tok.Project, got)
-	}
-}
-
 func TestTypesOfAnIssuer(t *testing.T) {
 	key := newMaterial(t, "k", "HS256").key
 	const at, jwt, none = `{"alg":"HS256","kid":"k","typ":"at+JWT"}`, `{"alg":"HS256","kid":"k","typ":"JWT"}`, `{"alg":"HS256","kid":"k"}`
