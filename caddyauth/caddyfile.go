@@ -385,7 +385,7 @@ func checkClaimName(name string) error {
 }
 
 // parseJWTAuth parses the directive and, when it has a matcher, adds a strip beside it: requests that the matcher leaves alone must not
-// carry forged identity headers either. Syntax:
+// carry forged identity headers either. A gate that only reports has none, because it touches nothing. Syntax:
 //
 //	jwt_auth [<matcher>] off {
 //		path_parameters      allow
@@ -409,6 +409,7 @@ func checkClaimName(name string) error {
 //		leeway          <duration>
 //		stream_grace    <duration>|off
 //		preflight
+//		upgrades        <protocols...>
 //		origins         <origins...>
 //		path_parameters      allow
 //		path_leading_slashes allow
@@ -429,7 +430,7 @@ func parseJWTAuth(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, err
 	}
 	routes := h.NewRoute(matcher, &j)
-	if matcher != nil && j.Mode != modeOff {
+	if matcher != nil && j.Mode != modeOff && j.Mode != "report_only" {
 		routes = append(routes, h.NewRoute(nil, j.filter())...)
 	}
 	return routes, nil
@@ -479,6 +480,8 @@ func (j *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) error {
 		return j.unmarshalChecked(d, oneArg(d, &j.StreamGrace))
 	case "forward_preset":
 		return j.unmarshalChecked(d, someArgs(d, &j.Presets))
+	case "upgrades":
+		return j.unmarshalChecked(d, someArgs(d, &j.Upgrades))
 	case "require", "deny":
 		return j.unmarshalRule(d, word == "deny")
 	case "forward":

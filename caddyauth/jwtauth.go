@@ -50,6 +50,9 @@ type JWTAuth struct {
 	StreamGrace string `json:"stream_grace,omitempty"`
 	// Let CORS preflights pass without identity. Default: false.
 	Preflight bool `json:"preflight,omitempty"`
+	// The protocols besides websocket to which an admitted request may switch its connection, such as tcp or SPDY/3.1, which no gate sees
+	// into. HTTP and TLS are refused. Default: none.
+	Upgrades []string `json:"upgrades,omitempty"`
 	// Other origins from which browsers may send requests with the session cookie. Default: none.
 	Origins []string `json:"origins,omitempty"`
 	// Let paths with `;` pass where paths decide, although servlet containers read `/private;x` as `/private`. Default: false.
@@ -170,6 +173,11 @@ func (j *JWTAuth) check() error {
 	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > maxLeeway) {
 		return fmt.Errorf("leeway: %s is not between 0s and %s", spell(time.Duration(*j.Leeway)), spell(maxLeeway))
 	}
+	for _, protocol := range j.Upgrades {
+		if err := gate.CheckUpgrade(protocol); err != nil {
+			return err
+		}
+	}
 	_, _, err := parseStreamGrace(j.StreamGrace)
 	return err
 }
@@ -178,7 +186,7 @@ func (j *JWTAuth) check() error {
 func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 	a := j.app
 	g := &gate.Gate{
-		Audiences: j.Audiences, Project: j.Project, Leeway: defaultLeeway, Preflight: j.Preflight,
+		Audiences: j.Audiences, Project: j.Project, Leeway: defaultLeeway, Preflight: j.Preflight, Upgrades: j.Upgrades,
 		Credentials: &a.credentials, Owned: &a.owned, Verify: a.verify, Revoked: a.revoked,
 	}
 	if g.Project == "" {
@@ -348,7 +356,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	revealed := j.app.reveal(r, vars)
 	asksForPage := j.loginPage != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
-	passage, err := j.admit(w, r, prior)
+	passage, err := j.admit(w, r, vars, prior)
 	j.settleCredentials(r, vars, passage, revealed, err)
 	if err != nil {
 		j.refused(r, passage, err)
@@ -370,8 +378,10 @@ func varsOf(r *http.Request) map[string]any {
 
 // strip removes what a client may have forged, and credentials, and asks for nothing.
 func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Passage, next caddyhttp.Handler) error {
-	j.app.owned.Strip(r, prior)
-	j.app.concealForLater(r, varsOf(r))
+	vars := varsOf(r)
+	hideUpgrade(r, vars)
+	j.app.owned.Strip(r, prior, passedUpgrade(vars)...)
+	j.app.concealForLater(r, vars)
 	if err := j.checkTarget(r); err != nil {
 		j.refused(r, nil, err)
 		return j.answer(w, r, err, false)
@@ -380,10 +390,13 @@ func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Pass
 }
 
 // admit asks the gate.
-func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, prior *gate.Passage) (*gate.Passage, error) {
+func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]any, prior *gate.Passage) (*gate.Passage, error) {
 	if err := j.checkOriginal(r); err != nil {
 		j.gate.Refuse(r, prior)
 		return nil, err
+	}
+	if len(j.Upgrades) > 0 && !j.reports() && prior == nil {
+		bringBackUpgrade(r, vars)
 	}
 	if j.renews && prior == nil {
 		if err := j.renewSession(w.(*response), r); err != nil {
@@ -405,6 +418,9 @@ func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, vars map[string]
 	}
 	if vars != nil {
 		vars[passageVar] = passage
+	}
+	if len(j.Upgrades) > 0 && vars != nil {
+		notePassedUpgrade(r, vars)
 	}
 	if passage.Stale {
 		j.app.clearStale(guardResponse(w))

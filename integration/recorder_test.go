@@ -36,9 +36,15 @@ func (s sighting) values(name string) []string {
 	return found
 }
 
-// fold reads a header name as the most careless application would.
+// fold reads a header name as the most careless application would: lighttpd and old releases of Apache's server make `_` of every byte
+// that is no letter or digit when they pass headers to CGI.
 func fold(name string) string {
-	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(strings.TrimSpace(name)))
+	return strings.Map(func(c rune) rune {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return '-'
+		}
+		return c
+	}, strings.ToLower(strings.TrimSpace(name)))
 }
 
 // identityNames are the beginnings of header names by which applications learn who asks.

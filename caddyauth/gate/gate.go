@@ -47,6 +47,8 @@ type Gate struct {
 	Credentials *Credentials
 	// Preflight lets real CORS preflights (Fetch standard, section 4.8) pass without identity.
 	Preflight bool
+	// Upgrades are the protocols besides websocket to which an admitted request may switch its connection.
+	Upgrades []string
 	// Origins are the other origins from which a request with a cookie credential may come.
 	Origins []string
 	// Paths says which spellings of a path pass although applications read them in different ways.
@@ -163,15 +165,19 @@ func (p *Passage) Via() Source {
 // What an earlier gate has concealed must have been revealed before. In report-only mode r is left as it came, whatever the decision, and
 // the passage is prior.
 func (g *Gate) Admit(r *http.Request, prior *Passage, now time.Time) (*Passage, error) {
+	preflight := g.Preflight && isPreflight(r)
 	if g.Mode == ReportOnly {
-		_, _, err := g.decide(r, prior, now)
+		_, _, err := g.decide(r, prior, preflight, now)
 		return prior, err
 	}
-	g.Owned.Strip(r, prior)
-	t, via, err := g.decide(r, prior, now)
+	g.Owned.Strip(r, prior, g.Upgrades...)
+	t, via, err := g.decide(r, prior, preflight, now)
 	concealed := g.conceal(r)
 	if err != nil {
 		prior.withdraw(r)
+		if len(g.Upgrades) > 0 {
+			g.Owned.Strip(r, prior) // what only the admitted may ask for
+		}
 		refused := via // of its own, so that an admitted request allocates none
 		return &Passage{Token: t, via: &refused}, err
 	}
@@ -232,11 +238,11 @@ func (g *Gate) passage(t *token.Token, via Source) *Passage {
 var staleCookie = Source{Kind: "stale"}
 
 // decide is the list of refusals: one credential, verified, in time, not revoked, for this gate, within the policy.
-func (g *Gate) decide(r *http.Request, prior *Passage, now time.Time) (*token.Token, Source, error) {
+func (g *Gate) decide(r *http.Request, prior *Passage, preflight bool, now time.Time) (*token.Token, Source, error) {
 	if err := CheckTarget(r, r.URL, g.Paths); err != nil {
 		return nil, Source{}, err
 	}
-	if g.Preflight && isPreflight(r) {
+	if preflight {
 		return nil, Source{}, nil
 	}
 	raw, via, err := g.credential(r, prior)
@@ -309,7 +315,8 @@ func namesResource(t *token.Token, resource string) bool {
 	return false
 }
 
-// isPreflight reports whether r is what a browser sends before a cross-origin request.
+// isPreflight reports whether r is what a browser sends before a cross-origin request. It asks for no upgrade, so this is asked before
+// any is removed.
 func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+	return r.Method == http.MethodOptions && len(r.Header[upgradeHeader]) == 0 && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }

@@ -142,7 +142,8 @@ func TestAdmittedRequestCarriesVerifiedClaimsAndNoCredential(t *testing.T) {
 func TestForgedIdentityNeverArrives(t *testing.T) {
 	w := newWorkshop(t)
 	g := w.gate(t, func(g *Gate) { g.Mode = Optional })
-	for _, name := range []string{"X-User-Id", "x-user-id", "X_User_Id", "X.User.Id", "x-uSER_iD", "X-User_Role", "X-USER-EMAIL"} {
+	for _, name := range []string{"X-User-Id", "x-user-id", "X_User_Id", "X.User.Id", "x-uSER_iD", "X-User_Role", "X-USER-EMAIL", "X+User+Id", "x!user`id",
+		"X~User|Role", "X\x80User\x00Role", "X User Role"} {
 		r := request(func(r *http.Request) { r.Header[name] = []string{"eve", "mallory"} })
 		if _, err := g.Admit(r, nil, now); err != nil {
 			t.Fatal(err)
@@ -174,7 +175,8 @@ func TestConnectionCannotRemoveIdentity(t *testing.T) {
 		{[]string{"X-User-Id"}, nil},
 		{[]string{"close, x-user-id"}, []string{"close"}},
 		{[]string{"keep-alive", "X_User_Id , X-User-Role"}, []string{"keep-alive"}},
-		{[]string{"Upgrade, x-user-email"}, []string{"Upgrade"}},
+		{[]string{"Upgrade, x-user-email"}, nil},
+		{[]string{"close, x+user+email", "X~User`Role"}, []string{"close"}},
 		{[]string{"keep-alive"}, []string{"keep-alive"}},
 	} {
 		r := request(bearer(raw))

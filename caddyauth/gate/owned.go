@@ -40,7 +40,8 @@ func (o *Owned) Names() []string {
 	return names
 }
 
-// owns compares as a CGI application would: case does not count, and `_` and `.` are taken for `-` (CVE-2026-52845).
+// owns compares as the most careless application would: case does not count, and every byte that is no letter or digit is taken for `-`.
+// CGI, WSGI and PHP make `_` of some (CVE-2026-52845), lighttpd and old releases of Apache's server of all.
 func (o *Owned) owns(name string) bool {
 	if len(name) > maxHeaderName {
 		return false
@@ -56,7 +57,7 @@ func (o *Owned) owns(name string) bool {
 // foldsTo reports whether fold(name) is folded, which has the same length.
 func foldsTo(name, folded string) bool {
 	for i := range len(name) {
-		if foldByte(name[i]) != folded[i] {
+		if folds[name[i]] != folded[i] {
 			return false
 		}
 	}
@@ -66,33 +67,42 @@ func foldsTo(name, folded string) bool {
 func fold(name string) string {
 	folded := []byte(name)
 	for i, c := range folded {
-		folded[i] = foldByte(c)
+		folded[i] = folds[c]
 	}
 	return string(folded)
 }
 
-func foldByte(c byte) byte {
-	switch {
-	case c == '_' || c == '.':
-		return '-'
-	case c >= 'A' && c <= 'Z':
-		return c + 'a' - 'A'
+// folds has for every byte what it counts as in a header name.
+var folds = func() (table [256]byte) {
+	for c := range table {
+		switch c := byte(c); {
+		case c >= 'A' && c <= 'Z':
+			table[c] = c + 'a' - 'A'
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			table[c] = c
+		default:
+			table[c] = '-'
+		}
 	}
-	return c
-}
+	return table
+}()
 
 // Strip removes the owned headers from the request: fields, mentions in Connection, and trailers, also those that come
-// after the body. Headers that an earlier gate asserted on this request (prior) stay.
-func (o *Owned) Strip(r *http.Request, prior *Passage) {
+// after the body. Headers that an earlier gate asserted on this request (prior) stay. It also removes every upgrade but a lone WebSocket
+// and those named in upgrades.
+func (o *Owned) Strip(r *http.Request, prior *Passage, upgrades ...string) {
 	connection := false
 	for name := range r.Header {
 		if o.owns(name) && !prior.keeps(name) {
 			delete(r.Header, name)
 		}
-		connection = connection || name == "Connection"
+		connection = connection || connectionField(name) != 0
 	}
 	if connection {
-		o.stripConnection(r.Header)
+		o.stripConnection(r, upgrades)
+	}
+	if r.Method == http.MethodConnect {
+		stripExtendedConnect(r)
 	}
 	if r.Body != nil && r.Body != http.NoBody && (r.ContentLength < 0 || r.ProtoMajor > 1 || len(r.Trailer) > 0) {
 		o.stripTrailers(r)
@@ -101,41 +111,6 @@ func (o *Owned) Strip(r *http.Request, prior *Passage) {
 
 func (p *Passage) keeps(name string) bool {
 	return p != nil && slices.Contains(p.asserted, name)
-}
-
-// stripConnection removes owned names from the Connection fields: a proxy deletes what Connection names (RFC 9110, section
-// 7.6.1), and Caddy's does so after middleware has set the header.
-func (o *Owned) stripConnection(h http.Header) {
-	lines := h["Connection"]
-	if !slices.ContainsFunc(lines, o.namesAny) {
-		return
-	}
-	kept := make([]string, 0, len(lines))
-	for _, line := range lines {
-		var options []string
-		for option := range strings.SplitSeq(line, ",") {
-			if option = textproto.TrimString(option); option != "" && !o.owns(option) {
-				options = append(options, option)
-			}
-		}
-		if len(options) > 0 {
-			kept = append(kept, strings.Join(options, ", "))
-		}
-	}
-	if len(kept) == 0 {
-		delete(h, "Connection")
-		return
-	}
-	h["Connection"] = kept
-}
-
-func (o *Owned) namesAny(line string) bool {
-	for option := range strings.SplitSeq(line, ",") {
-		if o.owns(textproto.TrimString(option)) {
-			return true
-		}
-	}
-	return false
 }
 
 // stripTrailers removes owned names from the announced trailers and, when the body ends, from those that came.
@@ -170,7 +145,7 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 // refusedNames are headers that a gate may not set: they frame the message or belong to the proxy or the credential.
 var refusedNames = []string{
 	"host", "content-length", "transfer-encoding", "content-encoding", "content-type", "connection", "keep-alive", "te", "trailer", "upgrade",
-	"proxy-authenticate", "proxy-authorization", "proxy-connection", "authorization", "cookie", "set-cookie", "expect", "via", "early-data",
+	"http2-settings", "proxy-authenticate", "proxy-authorization", "proxy-connection", "authorization", "cookie", "set-cookie", "expect", "via", "early-data",
 	"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "origin", "accept-encoding",
 }
 

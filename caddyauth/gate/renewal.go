@@ -23,6 +23,9 @@ func (g *Gate) Renewable(r *http.Request, session Source) (bool, error) {
 
 // Refuse leaves r as Admit does after a refusal, for a request that is refused before Admit is asked.
 func (g *Gate) Refuse(r *http.Request, prior *Passage) {
+	if g.Mode == ReportOnly {
+		return
+	}
 	g.Owned.Strip(r, prior)
 	g.conceal(r)
 	prior.withdraw(r)
