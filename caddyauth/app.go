@@ -281,6 +281,7 @@ func (a *App) Start() error {
 	go a.sweep()
 	a.warnUnguarded()
 	a.warnRewritten()
+	a.warnOpenFiles()
 	return nil
 }
 

@@ -38,6 +38,7 @@ var configChecks = []func(a *App, ctx caddy.Context) []finding{
 	(*App).findGates,
 	(*App).findHashKinds,
 	(*App).findRewritten,
+	(*App).findOpenFiles,
 }
 
 // findings runs all checks.

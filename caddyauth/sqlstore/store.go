@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 )
@@ -94,6 +95,19 @@ func New(rawURL string) (*Store, error) {
 	}
 	s.source = &sqliteFile{path: path, busy: busyTimeout, woken: s.wake}
 	return s, nil
+}
+
+// Files are the files of a SQLite database, whether they are there or not: the database, its log and the log's index. PostgreSQL has none.
+func (s *Store) Files() []string {
+	file, ok := s.source.(*sqliteFile)
+	if !ok {
+		return nil
+	}
+	path := file.path
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // SQLite keeps the log beside the file itself
+	}
+	return []string{path, path + "-wal", path + "-shm"}
 }
 
 // Open brings the schema up to date and makes the store ready for writing. Of SQLite it creates the file (0600) and its folder
