@@ -19,8 +19,16 @@ func init() {
 The tools of the authentication gateway.
 
 keygen, check, explain and token inspect need no running server and write nothing: no
-file, no database row. store export and import open the store themselves. All others
-ask the running server through Caddy's admin endpoint.
+file, no database row, but for keygen --out. store export and import open the store
+themselves. All others ask the running server through Caddy's admin endpoint.
+
+Commands that take something away ask first at a terminal; --yes does not ask, and
+neither does a script.
+
+Exit codes: 0 when the command did what it says, 1 when it did not: a mistake in the
+command line, no server, a refusal by the server, no confirmation; of check a
+configuration that is refused or cannot work, of token inspect and explain a token or
+request that would be refused. The reason is one line on standard error.
 `,
 		CobraFunc: authCommand,
 	})
@@ -31,6 +39,7 @@ func authCommand(cmd *cobra.Command) {
 	cmd.AddCommand(keygenCommand(), tokenCommand(), explainCommand(), checkCommand())
 	cmd.AddCommand(userCommand(), clientCommand(), projectCommand(), sessionCommand(), keysCommand(), auditCommand(),
 		storeCommand())
+	cmd.SetFlagErrorFunc(unknownFlag)
 	onlySubcommands(cmd)
 }
 
@@ -38,11 +47,12 @@ func authCommand(cmd *cobra.Command) {
 // alone would show the help and succeed.
 func onlySubcommands(cmd *cobra.Command) {
 	cmd.Args = cobra.ArbitraryArgs
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+		return unknownCommand(cmd, args[0])
 	}
 }
 

@@ -16,10 +16,12 @@ func clientCommand() *cobra.Command {
 	return groupCommand("client", "Adds, shows, pauses and removes clients",
 		clientAddCommand(), clientListCommand(),
 		clientOneCommand("show", "Shows a client", http.MethodGet, "clients/{id}", nil),
-		clientOneCommand("pause", "Keeps a client from getting tokens, and revokes what it has", http.MethodPatch, "clients/{id}", map[string]bool{"active": false}),
+		destructive(clientOneCommand("pause", "Keeps a client from getting tokens, and revokes what it has", http.MethodPatch, "clients/{id}",
+			map[string]bool{"active": false}), "the client gets no more tokens, and what it has is revoked"),
 		clientOneCommand("resume", "Lets a paused client get tokens again", http.MethodPatch, "clients/{id}", map[string]bool{"active": true}),
-		clientOneCommand("secret", "Gives a client another secret, which is shown once", http.MethodPost, "clients/{id}/secret", nil),
-		clientRemoveCommand(), ttlCommand("client", "client", "clients/{id}/settings/token-ttl"))
+		destructive(clientOneCommand("secret", "Gives a client another secret, which is shown once", http.MethodPost, "clients/{id}/secret", nil),
+			"the secret that the client uses now is good no more"),
+		destructive(clientRemoveCommand(), "the client is removed, and what it has is revoked"), ttlCommand("client", "client", "clients/{id}/settings/token-ttl"))
 }
 
 func clientAddCommand() *cobra.Command {

@@ -1,8 +1,11 @@
 package caddyauth
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -13,28 +16,50 @@ import (
 
 // keygenCommand is `caddy auth keygen`.
 func keygenCommand() *cobra.Command {
-	var algorithm, kid string
+	var algorithm, kid, file string
 	cmd := &cobra.Command{
-		Use:   "keygen [--alg <algorithm>] [--kid <id>]",
+		Use:   "keygen [--alg <algorithm>] [--kid <id>] [--out <file>]",
 		Short: "Makes a signing key and prints it",
-		Long: `Makes a signing key and prints it on standard output, and nowhere else.
+		Long: `Makes a signing key and prints it on standard output, and nowhere else. With --out it
+goes into a new file (mode 0600) instead; a file that exists is never overwritten.
 
 For HS256, HS384 and HS512 it is an entry for the option keys, kid:base64secret. For
 all other algorithms it is a private key in PEM (PKCS #8), to be kept in a file and
 named by the option file; how is said on standard error.
 
 Algorithms: ` + strings.Join(keyring.Algorithms(), ", ") + ".",
-		Example: `  $ caddy auth keygen > /etc/caddy/key-2026.pem
+		Example: `  $ caddy auth keygen --out /etc/caddy/key-2026.pem
   $ caddy auth keygen --alg HS256 --kid key-2026
   $ AUTH_JWT_KEYS="$(caddy auth keygen --alg HS256 --kid new),$AUTH_JWT_KEYS"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return keygen(cmd.OutOrStdout(), cmd.ErrOrStderr(), algorithm, kid, time.Now())
+			if file == "" {
+				return keygen(cmd.OutOrStdout(), cmd.ErrOrStderr(), algorithm, kid, time.Now())
+			}
+			var key bytes.Buffer
+			if err := keygen(&key, cmd.ErrOrStderr(), algorithm, kid, time.Now()); err != nil {
+				return err
+			}
+			return writeNew(file, key.Bytes())
 		},
 	}
 	cmd.Flags().StringVar(&algorithm, "alg", "ES256", "the key's algorithm")
 	cmd.Flags().StringVar(&kid, "kid", "", "the key's id (default: the day and some random letters)")
+	cmd.Flags().StringVarP(&file, "out", "o", "", "a new file for the key (default: standard output)")
 	return cmd
+}
+
+// writeNew writes a file that does not exist yet and that nobody else may read; what was not written whole is removed.
+func writeNew(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("--out: %w", errors.Join(err, os.Remove(path)))
+	}
+	return nil
 }
 
 func keygen(out, hint io.Writer, algorithm, kid string, now time.Time) error {

@@ -12,7 +12,8 @@ var keyColumns = []column{
 
 // keysCommand is `caddy auth keys`.
 func keysCommand() *cobra.Command {
-	return groupCommand("keys", "Shows, rotates and revokes the signing keys", keysListCommand(), keysRotateCommand(), keysRevokeCommand())
+	return groupCommand("keys", "Shows, rotates and revokes the signing keys", keysListCommand(), keysRotateCommand(),
+		destructive(keysRevokeCommand(), "every token that the key has signed is refused"))
 }
 
 func keysListCommand() *cobra.Command {

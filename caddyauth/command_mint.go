@@ -111,7 +111,7 @@ func listAPICommand() *cobra.Command {
 
 // revokeAPICommand is `caddy auth token revoke-api`.
 func revokeAPICommand() *cobra.Command {
-	return remoteCommand(&cobra.Command{
+	return destructive(remoteCommand(&cobra.Command{
 		Use:     "revoke-api <id>",
 		Short:   "Ends a token of the management API",
 		Example: "  $ caddy auth token revoke-api 0f8fad5b-d9cb-469f-a165-70867728950e",
@@ -119,5 +119,5 @@ func revokeAPICommand() *cobra.Command {
 	}, func(r *remote, args []string) error {
 		_, err := r.askOne(http.MethodDelete, "API token", "tokens/{id}", args[0], nil)
 		return r.did("revoked", args[0], err)
-	})
+	}), "the program that has the token can call the management API no more")
 }

@@ -15,9 +15,11 @@ func projectCommand() *cobra.Command {
 	return groupCommand("project", "Adds, shows, pauses and removes projects",
 		projectAddCommand(), projectListCommand(),
 		projectOneCommand("show", "Shows a project", http.MethodGet, nil),
-		projectOneCommand("pause", "Lets a project issue nothing, and revokes what it has issued", http.MethodPatch, map[string]bool{"active": false}),
+		destructive(projectOneCommand("pause", "Lets a project issue nothing, and revokes what it has issued", http.MethodPatch,
+			map[string]bool{"active": false}), "all people and programs of the project are signed out, and nobody can sign in"),
 		projectOneCommand("resume", "Lets a paused project issue again", http.MethodPatch, map[string]bool{"active": true}),
-		projectRemoveCommand(), ttlCommand("project", "slug", "projects/{id}/settings/jwt-ttl"))
+		destructive(projectRemoveCommand(), "the project goes with its users, clients and API tokens, and what it has issued is revoked"),
+		ttlCommand("project", "slug", "projects/{id}/settings/jwt-ttl"))
 }
 
 func projectAddCommand() *cobra.Command {

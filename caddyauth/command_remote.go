@@ -52,11 +52,7 @@ const maxAnswer = 16 << 20
 
 // ask sends one request. path begins below /auth/api/; a body that is nil is not sent. The answer is nil when there is none.
 func (r *remote) ask(method, path string, query url.Values, body any) (json.RawMessage, error) {
-	var adapter string
-	if r.config.file != "" {
-		adapter = r.config.adapterName()
-	}
-	address, err := caddycmd.DetermineAdminAPIAddress(r.address, nil, r.config.file, adapter)
+	address, err := r.adminAddress()
 	if err != nil {
 		return nil, err
 	}

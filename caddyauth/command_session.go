@@ -16,7 +16,8 @@ var sessionColumns = []column{
 
 // sessionCommand is `caddy auth session`.
 func sessionCommand() *cobra.Command {
-	return groupCommand("session", "Shows and ends sessions", sessionListCommand(), sessionRevokeCommand())
+	return groupCommand("session", "Shows and ends sessions", sessionListCommand(),
+		destructive(sessionRevokeCommand(), "the sessions end, and their tokens are revoked"))
 }
 
 func sessionListCommand() *cobra.Command {

@@ -78,7 +78,7 @@ start. --replace deletes everything that is in it, in the same step.`,
 	m.flags.add(cmd, "Caddyfile", "the configuration that names the store; - is standard input")
 	cmd.Flags().BoolVar(&m.replace, "replace", false, "delete what is in the store")
 	cmd.Flags().BoolVar(&m.json, "json", false, "print the number of rows as JSON")
-	return cmd
+	return destructiveIf(cmd, "everything that is in the store now is deleted", func() bool { return m.replace })
 }
 
 // open provisions the gateway of the configuration and nothing else. The App must be cleaned up by the caller.

@@ -13,6 +13,9 @@ import (
 // column is one of a table: its heading and the member of the objects that it shows.
 type column struct{ title, member string }
 
+// inWords are the members that a table shows in other words than they have; JSON has them as they are.
+var inWords = map[string]func(string) string{"device": browser}
+
 // widest is how many characters of a value a table shows, unless it is the last of a line; JSON has all of them.
 const widest = 48
 
@@ -30,7 +33,11 @@ func printTable(w io.Writer, items []json.RawMessage, columns []column) error {
 		}
 		cells := make([]string, len(columns))
 		for i, c := range columns {
-			if cells[i] = shown(members[c.member]); i < len(columns)-1 {
+			value := members[c.member]
+			if words, text := inWords[c.member], fmt.Sprint(value); words != nil && value != nil {
+				value = words(text)
+			}
+			if cells[i] = shown(value); i < len(columns)-1 {
 				cells[i] = clipped(cells[i])
 			}
 		}

@@ -20,9 +20,10 @@ var userColumns = []column{
 func userCommand() *cobra.Command {
 	return groupCommand("user", "Adds, shows, changes and removes users",
 		userAddCommand(), userListCommand(), userShowCommand(), userSetCommand(),
-		userDisabledCommand("disable", "Keeps a user from signing in, and ends their sessions", true),
+		destructive(userDisabledCommand("disable", "Keeps a user from signing in, and ends their sessions", true),
+			"the user is signed out everywhere, and cannot sign in"),
 		userDisabledCommand("enable", "Lets a disabled user sign in again", false),
-		userRemoveCommand(), passwdCommand())
+		destructive(userRemoveCommand(), "the user is removed, and signed out everywhere"), passwdCommand())
 }
 
 // userFlags name the project of a user.
