@@ -34,6 +34,9 @@ func onStoreOfEachEngine(t *testing.T, test func(t *testing.T, g *gateway, name 
 		g := newGateway(t)
 		path := filepath.Join(g.dir, "store.db")
 		t.Setenv("TEST_STORE", "sqlite:"+path)
+		if err := os.WriteFile(path, nil, 0o600); err != nil { // SQLite alone would make it 0644
+			t.Fatal(err)
+		}
 		test(t, g, "store "+path, func(script string) {
 			t.Helper()
 			db, err := sql.Open("sqlite", path)
