@@ -36,7 +36,7 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 	if hasErrorRoutes(r) {
 		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 		repl.Set("http.auth.error", string(reason))
-		return caddyhttp.Error(status, refusal)
+		return caddyhttp.Error(status, &token.Refusal{Reason: reason}) // an error route may print it for the client
 	}
 	if navigation {
 		ui.Render(w, status, refusalPage(r, reason, status))

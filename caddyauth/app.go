@@ -98,7 +98,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	r := resolver{caddy.NewReplacer()}
 	for _, step := range []func(resolver) error{a.provisionIssuer, a.provisionKeys, a.provisionUsers, a.provisionTenancy, a.provisionStore, a.provisionOpaque, a.provisionTrust} {
 		if err := step(r); err != nil {
-			return err
+			return withMissing(err, &a.Settings)
 		}
 	}
 	a.release = append(a.release, a.store.streams.heed(a))

@@ -119,7 +119,7 @@ func (d document) provision() (caddy.Context, *App, error) {
 	}
 	ctx, err := caddy.ProvisionContext(cfg)
 	if err != nil {
-		return ctx, nil, shortened(err)
+		return ctx, nil, withMissing(shortened(err), d.apps()["auth"], ownHandlers(d.apps()["http"]))
 	}
 	app, err := ctx.AppIfConfigured("auth")
 	if err != nil {

@@ -36,6 +36,8 @@ type finding struct {
 var configChecks = []func(a *App, ctx caddy.Context) []finding{
 	(*App).findUnguarded,
 	(*App).findGates,
+	(*App).findUsers,
+	(*App).findGateIdentity,
 	(*App).findHashKinds,
 	(*App).findRewritten,
 	(*App).findOpenFiles,

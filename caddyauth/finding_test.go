@@ -35,7 +35,8 @@ func TestFindingsAsJSON(t *testing.T) {
 		want  string
 	}{
 		{"none", nil, `{ "ok": true, "findings": [] }`},
-		{"an error", []finding{{Severity: severe, Text: "a & b"}}, `{ "ok": false, "findings": [ { "severity": "error", "text": "a & b" } ] }`},
+		{"an error", []finding{{Severity: severe, Text: "a & b"}},
+			`{ "ok": false, "findings": [ { "severity": "error", "text": "a & b" } ] }`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b strings.Builder

@@ -127,7 +127,7 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 		return nil
 	}
 	if j.gate, err = j.build(resolver{caddy.NewReplacer()}); err != nil {
-		return err
+		return withMissing(err, j)
 	}
 	j.streamGrace, j.endsStreams, _ = parseStreamGrace(j.StreamGrace) // checked
 	j.endsStreams = j.endsStreams && !j.reports()

@@ -478,6 +478,12 @@ func TestCommandCheckProductionExample(t *testing.T) {
 	path := filepath.Join("..", "Caddyfile.production.example")
 	if _, stderr, err := command("", "check", "--config", path); err == nil || !strings.Contains(stderr, "{env.") {
 		t.Errorf("without environment: %q %v", stderr, err)
+	} else {
+		for _, name := range []string{"AUTH_JWT_KEYS", "AUTH_JWT_ACTIVE_KEY_ID", "AUTH_SECRET", "AUTH_STORE", "ALICE_PASSWORD_HASH", "BOB_PASSWORD_HASH"} {
+			if !strings.Contains(stderr, "{env."+name+"}") {
+				t.Errorf("without environment: %s is not named: %s", name, stderr)
+			}
+		}
 	}
 	for name, kid := range map[string]string{"AUTH_JWT_KEYS": "2026-06", "AUTH_SECRET": "one"} {
 		entry, _, err := command("", "keygen", "--alg", "HS256", "--kid", kid)

@@ -282,7 +282,7 @@ func (g *Gate) verified(ctx context.Context, raw string, prior *Passage) (*token
 func (g *Gate) checkToken(t *token.Token, now time.Time) error {
 	from := slices.IndexFunc(g.accepts, func(a accepted) bool { return a.issuer == t.Issuer })
 	if from < 0 {
-		return refuse(token.UnknownIssuer, "this gate does not accept tokens of that issuer")
+		return refuse(token.UnknownIssuer, "this gate does not accept tokens of "+shown(t.Issuer))
 	}
 	if err := t.CheckTime(now, g.Leeway); err != nil {
 		return err
@@ -293,13 +293,13 @@ func (g *Gate) checkToken(t *token.Token, now time.Time) error {
 		}
 	}
 	if words := g.accepts[from].words; !t.HasAudience(words...) {
-		return refuse(token.WrongAudience, "the token is not for "+strings.Join(words, ", "))
+		return refuse(token.WrongAudience, "the token is for "+shownList(t.Audience)+", not for "+strings.Join(words, ", "))
 	}
 	if g.Resource != "" && !namesResource(t, g.Resource) {
-		return refuse(token.WrongAudience, "the token is not for "+g.Resource)
+		return refuse(token.WrongAudience, "the token is for "+shownList(t.Audience)+", not for "+g.Resource)
 	}
 	if t.Own() && t.Project != g.Project {
-		return refuse(token.WrongProject, "this gate belongs to project "+g.Project)
+		return refuse(token.WrongProject, "this gate belongs to project "+g.Project+", the token to "+shown(t.Project))
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package gate
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
@@ -39,17 +38,17 @@ func (r *Rule) scopes() bool { return r.Claim == "scope" && !r.Deny }
 func (g *Gate) checkPolicy(t *token.Token) error {
 	for i := range g.Rules {
 		if rule := &g.Rules[i]; rule.Deny && rule.denies(t) {
-			return refuse(ClaimDenied, "denied by a rule on "+rule.Claim)
+			return refuse(ClaimDenied, rule.misses(t))
 		}
 	}
 	for i := range g.Rules {
 		if rule := &g.Rules[i]; rule.scopes() && !containsAll(t.Scopes, rule.Values) {
-			return refuse(InsufficientScope, "this needs scope "+strings.Join(g.scopesNeeded(), " "))
+			return refuse(InsufficientScope, rule.misses(t))
 		}
 	}
 	for i := range g.Rules {
 		if rule := &g.Rules[i]; !rule.Deny && !rule.scopes() && !rule.allows(t) {
-			return refuse(ClaimDenied, "a rule on "+rule.Claim+" does not hold")
+			return refuse(ClaimDenied, rule.misses(t))
 		}
 	}
 	return nil

@@ -42,7 +42,8 @@ const (
 type Refusal struct {
 	// Reason is the word for the deciding check.
 	Reason Reason
-	// Detail says more in plain words. It is safe for logs: it names members, and never quotes what a token holds.
+	// Detail says more in plain words, for the operator and never for the client. It names members, and quotes in a bounded
+	// length what a token holds only where the token was verified before.
 	Detail string
 }
 

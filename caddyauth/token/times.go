@@ -29,13 +29,13 @@ func (t *Token) CheckTime(now time.Time, leeway time.Duration) error {
 	}
 	switch {
 	case earliest >= expiry:
-		return refuse(Expired, "exp has passed")
+		return refuse(Expired, "exp was "+t.Expiry.UTC().Format(time.RFC3339))
 	case latest < t.NotBefore.UnixMicro():
-		return refuse(NotYetValid, "nbf is in the future")
+		return refuse(NotYetValid, "nbf is in the future: "+t.NotBefore.UTC().Format(time.RFC3339))
 	case latest < issued:
-		return refuse(NotYetValid, "iat is in the future")
+		return refuse(NotYetValid, "iat is in the future: "+t.IssuedAt.UTC().Format(time.RFC3339))
 	case expiry-born > t.maxLifetime().Microseconds():
-		return refuse(LifetimeTooLong, "exp is too long after iat")
+		return refuse(LifetimeTooLong, "exp is too long after iat: "+t.Expiry.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

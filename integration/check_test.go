@@ -1,0 +1,157 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+)
+
+// checkAuth has users whom `check` has something to say about.
+const checkAuth = `
+	auth {
+		issuer {{url "auth"}}
+		user alice {
+			password_hash {{hash "alice"}}
+			claim role admin editor
+			claim paid true
+		}
+		user carol {
+			claim name Carol Danvers
+		}
+		user dora {
+			disabled
+		}
+		project acme
+		client worker {
+			claim tier gold
+		}
+	}
+`
+
+// TestCheckFindings: what is most likely not meant is named, with its place; what is fine is not.
+func TestCheckFindings(t *testing.T) {
+	for _, c := range []struct {
+		name, gate string
+		want       []string // besides those about users
+	}{
+		{"a claim that nobody has", "jwt_auth web {\n require roles admin\n }",
+			[]string{", gate web: require roles admin: no user has the claim, so none of them passes; names are exact; " +
+				"the claims of project default are: name, paid, role, tier"}},
+		{"a value that nobody has", "jwt_auth web {\n require role admn\n }", []string{"require role admn: no user has such a value"}},
+		{"a denied claim that nobody has", "jwt_auth web {\n deny roles guest\n }", []string{"deny roles guest: no user has the claim, so nobody is refused"}},
+		{"a header that is never set", "jwt_auth web {\n forward mail X-Mail\n }", []string{"forward mail X-Mail: no user of project default has the claim"}},
+		{"a project that is not declared", "jwt_auth web {\n project acne\n }",
+			[]string{", gate web: there is no project acne, so no token passes; add `project acne`, or correct the gate"}},
+		{"all is well", "jwt_auth web api {\n require role editor\n require paid true\n require tier gold silver\n require scope write\n require project default\n" +
+			" deny role guest\n forward sub X-Sub\n forward client_id X-Client\n forward_preset remote_user\n }", nil},
+		{"a project without users", "jwt_auth web {\n project acme\n require roles admin\n }", nil},
+		{"another issuer", "jwt_auth web {\n issuer https://idp.example\n require roles admin\n }", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGateway(t)
+			auth := strings.Replace(checkAuth, "project acme", "project acme\n\t\ttrust https://idp.example {\n\t\t\tjwks https://idp.example/jwks\n\t\t}", 1)
+			out, stderr, err := command("", "check", "--config", g.configFile(auth, authSite+"\n{{url \"app\"}} {\n"+c.gate+"\nreverse_proxy {{.Proxy}}\n}\n"))
+			if err != nil || stderr != "" || !strings.HasSuffix(out, "\nok\n") {
+				t.Fatalf("%v %q\n%s", err, stderr, out)
+			}
+			want := append([]string{
+				"warning: user carol: claim name has 2 values: \"Carol\", \"Danvers\"; quotes make one of them: claim name \"Carol Danvers\"",
+				"warning: user carol: there is no password_hash",
+			}, c.want...)
+			for _, word := range want {
+				if !strings.Contains(out, word) {
+					t.Errorf("it should say %s", word)
+				}
+			}
+			if lines := strings.Count(out, "\n"); lines != len(want)+1 {
+				t.Errorf("%d lines, want %d", lines, len(want)+1)
+			}
+			if t.Failed() {
+				t.Log(out)
+			}
+		})
+	}
+}
+
+// TestCheckKnowsTheStore: users and projects that were made through the API count.
+func TestCheckKnowsTheStore(t *testing.T) {
+	d := newDesk(t)
+	site := "\n{{url \"app\"}} {\n jwt_auth web {\n project made\n }\n jwt_auth web {\n require roles chief\n }\n respond hello\n}\n"
+	config := d.otherFile("gates", d.caddyfile(operatorAuth, authSite+site))
+	out, _, err := command("", "check", "--config", config)
+	if err != nil || !strings.Contains(out, "no project made") || !strings.Contains(out, "require roles chief") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	d.object(t, "", "project", "add", "made")
+	d.object(t, "a long password of erin\n", "user", "add", "erin", "--claim", `roles:=["chief"]`)
+	if out, _, err = command("", "check", "--config", config); err != nil || strings.Contains(out, "made") || strings.Contains(out, "chief") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestMissingEnvironmentIsNamedAtOnce: by check, by explain and by a load, in the global option and in gates; claims are no
+// placeholders.
+func TestMissingEnvironmentIsNamedAtOnce(t *testing.T) {
+	g := newGateway(t)
+	const auth = `
+	auth {
+		issuer {env.TEST_NO_ISSUER}
+		secret {env.TEST_NO_SECRET}
+		user alice {
+			password_hash {env.TEST_NO_HASH}
+			claim text {env.TEST_NO_CLAIM}
+		}
+		trust {env.TEST_NO_TRUST} {
+			jwks https://{env.TEST_NO_HOST}/{env.HOME}
+		}
+	}
+`
+	const site = `
+{{url "app"}} {
+	jwt_auth web {
+		resource {env.TEST_NO_RESOURCE}
+		require role {env.TEST_NO_ROLE}
+		login {env.TEST_NO_LOGIN}
+	}
+	reverse_proxy {env.TEST_NO_UPSTREAM}
+}
+`
+	config := g.configFile(auth, site)
+	inAuth := []string{"issuer: ", "{env.TEST_NO_ISSUER}", "{env.TEST_NO_SECRET} (secret)", "{env.TEST_NO_HASH} (password_hash)",
+		"{env.TEST_NO_TRUST} (issuer)", "{env.TEST_NO_HOST} (jwks)"}
+	inGates := []string{"{env.TEST_NO_RESOURCE} (resource)", "{env.TEST_NO_LOGIN} (login)"}
+	for _, args := range [][]string{{"check"}, {"explain", "--url", g.url("app")}, {"token", "inspect", "x"}} {
+		_, stderr, err := command("", append(args, "--config", config)...)
+		want := inAuth
+		if args[0] != "token" { // which looks at the global option alone
+			want = append(want[:len(want):len(want)], inGates...)
+		}
+		checkNamed(t, args[0], stderr, err, want)
+	}
+	err := validate(g.caddyfile(auth, site))
+	checkNamed(t, "validate", err.Error(), err, inAuth)
+
+	for _, name := range []string{"ISSUER", "SECRET", "HASH", "TRUST", "HOST"} {
+		t.Setenv("TEST_NO_"+name, map[string]string{"HASH": cheapHash("x"), "SECRET": strings.Repeat("s", 32), "TRUST": "https://idp.example"}[name]+"")
+	}
+	t.Setenv("TEST_NO_ISSUER", "https://auth.example")
+	t.Setenv("TEST_NO_HOST", "idp.example")
+	err = validate(g.caddyfile(auth, site))
+	checkNamed(t, "validate, gates", err.Error(), err, []string{"resource: ", "{env.TEST_NO_RESOURCE}", "{env.TEST_NO_LOGIN} (login)"})
+}
+
+func checkNamed(t *testing.T, name, text string, err error, want []string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: nothing is missing", name)
+	}
+	for _, word := range want {
+		if !strings.Contains(text, word) {
+			t.Errorf("%s: it should name %s: %s", name, word, text)
+		}
+	}
+	for _, word := range []string{"CLAIM", "ROLE", "UPSTREAM", "HOME"} {
+		if strings.Contains(text, word) {
+			t.Errorf("%s: it should not name %s: %s", name, word, text)
+		}
+	}
+}
