@@ -88,7 +88,7 @@ func TestSignInsStandInTheAuditTrail(t *testing.T) {
 func TestJanitorKeepsTheAuditTrailForAWhile(t *testing.T) {
 	for _, configured := range []time.Duration{0, 48 * time.Hour, 1000 * 24 * time.Hour} {
 		a := auditedApp(t)
-		a.AuditRetention = caddy.Duration(configured)
+		a.AuditRetention = Duration(configured)
 		checkJanitor(t, a, cmp.Or(configured, project.DefaultAuditRetention))
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/project"
 	"github.com/caddyauth/gateway/caddyauth/session"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
@@ -223,7 +223,7 @@ func (k *Keys) unmarshalRotation(d *caddyfile.Dispenser) error {
 	if d.Val() == "announce" {
 		return unmarshalDuration(d, k.durations())
 	}
-	k.RotateEvery = new(caddy.Duration)
+	k.RotateEvery = new(Duration)
 	if d.CountRemainingArgs() == 1 {
 		if d.NextArg(); d.Val() == "off" {
 			return nil
@@ -594,11 +594,11 @@ func (j *JWTAuth) unmarshalLeeway(d *caddyfile.Dispenser) error {
 	if err := oneArg(d, &text); err != nil {
 		return err
 	}
-	value, err := caddy.ParseDuration(text)
+	value, err := project.ParseDuration(text)
 	if err != nil {
 		return d.Errf("leeway: %q is not a duration such as 30s", text)
 	}
-	leeway := caddy.Duration(value)
+	leeway := Duration(value)
 	j.Leeway = &leeway
 	return at(d, j.check())
 }
@@ -704,30 +704,30 @@ func unmarshalDuration(d *caddyfile.Dispenser, settings []durationSetting) error
 	if err := oneArg(d, &text); err != nil {
 		return err
 	}
-	value, err := caddy.ParseDuration(text)
+	value, err := project.ParseDuration(text)
 	if err != nil {
 		return d.Errf("%s: %q is not a duration such as 15m or 30d", word, text)
 	}
 	if value == 0 {
 		return d.Errf("%s: %q is below the limit of %s", word, text, spell(settings[i].least))
 	}
-	*settings[i].value = caddy.Duration(value)
+	*settings[i].value = Duration(value)
 	return at(d, settings[i].check())
 }
 
 // unmarshalZeroable reads a length of time that may be 0s.
-func unmarshalZeroable(d *caddyfile.Dispenser, into **caddy.Duration, utmost time.Duration) error {
+func unmarshalZeroable(d *caddyfile.Dispenser, into **Duration, utmost time.Duration) error {
 	word := d.Val()
 	var text string
 	if err := oneArg(d, &text); err != nil {
 		return err
 	}
-	value, err := caddy.ParseDuration(text)
+	value, err := project.ParseDuration(text)
 	if err != nil {
 		return d.Errf("%s: %q is not a duration such as 10s or 15m", word, text)
 	}
-	*into = new(caddy.Duration)
-	**into = caddy.Duration(value)
+	*into = new(Duration)
+	**into = Duration(value)
 	return at(d, checkZeroable(word, *into, utmost))
 }
 

@@ -3,9 +3,9 @@ package caddyauth
 import (
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddyauth/gateway/caddyauth/project"
 	"github.com/caddyauth/gateway/caddyauth/session"
 )
 
@@ -143,7 +143,7 @@ func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "claim":
 		return unmarshalClaim(d, &c.Claims)
 	case "refresh_reuse_interval":
-		var value *caddy.Duration
+		var value *Duration
 		if err := unmarshalZeroable(d, &value, session.MaxReuse); err != nil {
 			return err
 		}
@@ -180,21 +180,21 @@ func (s *Settings) unmarshalLimits(d *caddyfile.Dispenser) error {
 	})
 }
 
-func twoDurations(d *caddyfile.Dispenser, least, utmost *caddy.Duration) error {
+func twoDurations(d *caddyfile.Dispenser, least, utmost *Duration) error {
 	word := d.Val()
 	texts := d.RemainingArgs()
 	if len(texts) != 2 {
 		return d.Errf("limits: %s: it takes two durations, the shortest and the longest, not %d", word, len(texts))
 	}
-	for i, into := range []*caddy.Duration{least, utmost} {
-		value, err := caddy.ParseDuration(texts[i])
+	for i, into := range []*Duration{least, utmost} {
+		value, err := project.ParseDuration(texts[i])
 		if err != nil {
 			return d.Errf("limits: %s: %q is not a duration such as 15m or 30d", word, texts[i])
 		}
 		if value == 0 {
 			return d.Errf("limits: %s: %q is below the limit of %s", word, texts[i], spell(minLifetime))
 		}
-		*into = caddy.Duration(value)
+		*into = Duration(value)
 	}
 	return nil
 }

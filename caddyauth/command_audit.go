@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
+
+	"github.com/caddyauth/gateway/caddyauth/project"
 )
 
 var auditColumns = []column{
@@ -57,7 +58,7 @@ func instant(flag, text string, now time.Time) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, nil
 	}
-	d, err := caddy.ParseDuration(text)
+	d, err := project.ParseDuration(text)
 	if err != nil || d < 0 {
 		return time.Time{}, fmt.Errorf("--%s: %q is neither a time like 2026-03-01T00:00:00Z nor a length of time like 24h", flag, text)
 	}

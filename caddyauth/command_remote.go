@@ -11,9 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/caddyauth/gateway/caddyauth/project"
 )
 
 // remote is one run of a command that asks the running server through Caddy's admin endpoint.
@@ -237,9 +238,9 @@ func wholeSeconds(flag, text string) (*int64, error) {
 	if text == "default" {
 		return nil, nil
 	}
-	d, err := caddy.ParseDuration(text)
+	d, err := project.ParseDuration(text)
 	if err != nil || d < 0 || d%time.Second != 0 {
-		return nil, fmt.Errorf("--%s: %q is no length of time in whole seconds, like 90s, 15m or 30d", flag, text)
+		return nil, fmt.Errorf("--%s: %q is no length of time in whole seconds, like 90s, 15m, 30d or 1y", flag, text)
 	}
 	n := int64(d / time.Second)
 	return &n, nil

@@ -95,12 +95,12 @@ func TestCommandClaims(t *testing.T) {
 
 func TestCommandTimes(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for text, want := range map[string]time.Time{"24h": now.Add(-24 * time.Hour), "1d": now.Add(-24 * time.Hour), "2026-02-28T00:00:00Z": now.Add(-36 * time.Hour)} {
+	for text, want := range map[string]time.Time{"24h": now.Add(-24 * time.Hour), "1d": now.Add(-24 * time.Hour), "1y": now.AddDate(-1, 0, 0), "2026-02-28T00:00:00Z": now.Add(-36 * time.Hour)} {
 		if got, err := instant("since", text, now); !got.Equal(want) || err != nil {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
-	for text, want := range map[string]int64{"15m": 900, "1d": 86400, "0": 0} {
+	for text, want := range map[string]int64{"15m": 900, "1d": 86400, "1y": 31536000, "1y30d": 34128000, "0": 0} {
 		if got, err := wholeSeconds("access", text); err != nil || *got != want {
 			t.Errorf("%s: %v", text, err)
 		}

@@ -49,17 +49,17 @@ type Settings struct {
 	Lifetimes Lifetimes `json:"lifetimes,omitzero"`
 
 	// The longest lifetime (`exp` minus `iat`) of the server's own tokens that gates accept; 60s to 1y. Default: 1y.
-	MaxLifetime caddy.Duration `json:"max_lifetime,omitempty"`
+	MaxLifetime Duration `json:"max_lifetime,omitempty"`
 
 	// For how long gates go on with the last known list of revocations while the store cannot be reached, before they answer 503; 0s to
 	// 24h. Default: 10m.
-	RevocationStaleness *caddy.Duration `json:"revocation_staleness,omitempty"`
+	RevocationStaleness *Duration `json:"revocation_staleness,omitempty"`
 
 	// For how long the answer to a look-up of an opaque token is remembered, never past the token's end; 0s to 1h. Default: 60s.
-	IntrospectionCache *caddy.Duration `json:"introspection_cache,omitempty"`
+	IntrospectionCache *Duration `json:"introspection_cache,omitempty"`
 
-	// How long entries of the audit trail are kept, and API tokens after their end; 1d to 10y. Default: 365d.
-	AuditRetention caddy.Duration `json:"audit_retention,omitempty"`
+	// How long entries of the audit trail are kept, and API tokens after their end; 1d to 10y. Default: 1y.
+	AuditRetention Duration `json:"audit_retention,omitempty"`
 
 	// How many verified tokens are remembered, so that each is verified once, with 2 KiB of memory for each at the most; 0 or `off` for
 	// none, at most 10000000. Default: 20000.
@@ -91,23 +91,23 @@ type Settings struct {
 // Lifetimes says how long tokens are good for.
 type Lifetimes struct {
 	// Lifetime of an access token; 60s to 1y. Default: 15m.
-	AccessToken caddy.Duration `json:"access_token,omitempty"`
+	AccessToken Duration `json:"access_token,omitempty"`
 
 	// How long a refresh token may lie unused; 60s to refresh_absolute. Default: 30d.
-	RefreshToken caddy.Duration `json:"refresh_token,omitempty"`
+	RefreshToken Duration `json:"refresh_token,omitempty"`
 
 	// How long a sign-in lasts, however often it is refreshed; 60s to 10y. Default: 1y.
-	RefreshAbsolute caddy.Duration `json:"refresh_absolute,omitempty"`
+	RefreshAbsolute Duration `json:"refresh_absolute,omitempty"`
 
 	// How long after a rotation the refresh token before still gets the same successor, so that a lost answer loses no session; up
 	// to 60s. Default: 0s, and 10s for browser sessions.
-	RefreshReuseInterval *caddy.Duration `json:"refresh_reuse_interval,omitempty"`
+	RefreshReuseInterval *Duration `json:"refresh_reuse_interval,omitempty"`
 
 	// How long before its end a browser's access token is renewed; at most a third of its lifetime is used. 1s to 1h. Default: 5m.
-	RefreshWindow caddy.Duration `json:"refresh_window,omitempty"`
+	RefreshWindow Duration `json:"refresh_window,omitempty"`
 
 	// How often `session.js` looks whether a renewal is due; 5s to 1h. Default: 60s.
-	RefreshCheck caddy.Duration `json:"refresh_check,omitempty"`
+	RefreshCheck Duration `json:"refresh_check,omitempty"`
 }
 
 // Keys says which keys sign and verify the server's own tokens.
@@ -129,12 +129,12 @@ type Keys struct {
 	// PS512, ES256, ES384 or EdDSA. Default: ES256 for a generated key, HS256 for HMAC keys, the one that fits for key files.
 	Algorithm string `json:"algorithm,omitempty"`
 
-	// How long a generated key signs before the next one does; 10m to 365d, 0 or `off` for never by itself. Default: 30d.
-	RotateEvery *caddy.Duration `json:"rotate_every,omitempty"`
+	// How long a generated key signs before the next one does; 10m to 1y, 0 or `off` for never by itself. Default: 30d.
+	RotateEvery *Duration `json:"rotate_every,omitempty"`
 
 	// How long the next generated key is published before it signs; 5m to 30d and less than rotate_every. Default: 1h, or half of
 	// rotate_every where that is less.
-	Announce caddy.Duration `json:"announce,omitempty"`
+	Announce Duration `json:"announce,omitempty"`
 }
 
 // SecretText is an HMAC key given as text.
@@ -166,7 +166,7 @@ type Trust struct {
 	// The accepted values of the `typ` header; many issuers write `JWT` instead of RFC 9068's `at+jwt`. Default: at+jwt.
 	Types []string `json:"types,omitempty"`
 	// The longest accepted lifetime of its tokens; 60s to 1y. Default: 1y.
-	MaxLifetime caddy.Duration `json:"max_lifetime,omitempty"`
+	MaxLifetime Duration `json:"max_lifetime,omitempty"`
 	// Where to ask about its opaque tokens (RFC 7662). Default: none, only JWTs are accepted.
 	Introspection *Introspection `json:"introspection,omitempty"`
 }
@@ -214,7 +214,7 @@ const (
 // durationSetting is one setting that is a length of time, with its limits.
 type durationSetting struct {
 	name          string
-	value         *caddy.Duration
+	value         *Duration
 	fallback      time.Duration
 	least, utmost time.Duration
 }
@@ -263,7 +263,7 @@ func (l *Lifetimes) reuse(kind string) time.Duration {
 }
 
 // checkZeroable refuses lengths of time outside their limits, where zero is a value like any other.
-func checkZeroable(name string, value *caddy.Duration, utmost time.Duration) error {
+func checkZeroable(name string, value *Duration, utmost time.Duration) error {
 	if value != nil && (*value < 0 || time.Duration(*value) > utmost) {
 		return fmt.Errorf("%s: %s is not between 0s and %s", name, spell(time.Duration(*value)), spell(utmost))
 	}
@@ -470,7 +470,7 @@ func (k *Keys) checkRotation() error {
 func (k *Keys) durations() []durationSetting {
 	every := k.RotateEvery
 	if every == nil {
-		every = new(caddy.Duration)
+		every = new(Duration)
 	}
 	return []durationSetting{
 		{"rotate_every", every, defaultRotateEvery, 10 * time.Minute, maxLifetime},

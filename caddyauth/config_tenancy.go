@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddyauth/gateway/caddyauth/identity"
 	"github.com/caddyauth/gateway/caddyauth/project"
 )
@@ -27,9 +25,9 @@ type Project struct {
 	// How long what it issues is good for. Default: the server's lifetimes.
 	Lifetimes OwnLifetimes `json:"lifetimes,omitzero"`
 	// How long before its end a browser's access token is renewed; 1s to 24h. Default: the server's.
-	RefreshWindow caddy.Duration `json:"refresh_window,omitempty"`
+	RefreshWindow Duration `json:"refresh_window,omitempty"`
 	// How often `session.js` looks whether a renewal is due; 1s to 24h. Default: the server's.
-	RefreshCheck caddy.Duration `json:"refresh_check,omitempty"`
+	RefreshCheck Duration `json:"refresh_check,omitempty"`
 	// A new password does not end the sign-ins of before. Default: false.
 	KeepRefreshOnPasswordChange bool `json:"keep_refresh_on_password_change,omitempty"`
 	// Signing out of one session ends all of a person's. Default: false.
@@ -51,7 +49,7 @@ type Client struct {
 	// `off` keeps the same refresh token good again and again. Default: on.
 	RefreshRotation string `json:"refresh_rotation,omitempty"`
 	// How long after a rotation the token before still gets the same successor; up to 60s. Default: 0s.
-	RefreshReuseInterval caddy.Duration `json:"refresh_reuse_interval,omitempty"`
+	RefreshReuseInterval Duration `json:"refresh_reuse_interval,omitempty"`
 	// What its tokens are for when a request names nothing. Default: api.
 	Audience []string `json:"audience,omitempty"`
 	// The scopes it may ask for. Default: none.
@@ -67,23 +65,23 @@ type Client struct {
 // OwnLifetimes are the lifetimes that a project or client sets for itself.
 type OwnLifetimes struct {
 	// Lifetime of an access token; within `limits`. Default: that of the level above.
-	AccessToken caddy.Duration `json:"access_token,omitempty"`
+	AccessToken Duration `json:"access_token,omitempty"`
 	// How long a refresh token may lie unused; within `limits`. Default: that of the level above.
-	RefreshToken caddy.Duration `json:"refresh_token,omitempty"`
+	RefreshToken Duration `json:"refresh_token,omitempty"`
 	// How long a sign-in lasts, however often it is refreshed; within `limits`. Default: that of the level above.
-	RefreshAbsolute caddy.Duration `json:"refresh_absolute,omitempty"`
+	RefreshAbsolute Duration `json:"refresh_absolute,omitempty"`
 }
 
 // Limits bound the lifetimes that projects, clients and the API may set.
 type Limits struct {
 	// The shortest lifetime of an access token; 60s and more. Default: 60s.
-	MinAccessToken caddy.Duration `json:"min_access_token,omitempty"`
+	MinAccessToken Duration `json:"min_access_token,omitempty"`
 	// The longest lifetime of an access token; up to 1y. Default: 1y.
-	MaxAccessToken caddy.Duration `json:"max_access_token,omitempty"`
+	MaxAccessToken Duration `json:"max_access_token,omitempty"`
 	// The shortest lifetime of a refresh token; 60s and more. Default: 60s.
-	MinRefreshToken caddy.Duration `json:"min_refresh_token,omitempty"`
+	MinRefreshToken Duration `json:"min_refresh_token,omitempty"`
 	// The longest absolute lifetime of a sign-in; up to 10y. Default: 10y.
-	MaxRefreshToken caddy.Duration `json:"max_refresh_token,omitempty"`
+	MaxRefreshToken Duration `json:"max_refresh_token,omitempty"`
 }
 
 func (l Limits) domain() project.Limits {

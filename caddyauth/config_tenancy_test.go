@@ -4,13 +4,11 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 // TestJSONTenancyIsRefused: what the Caddyfile parser refuses is refused of a JSON configuration, too.
 func TestJSONTenancyIsRefused(t *testing.T) {
-	hour := caddy.Duration(time.Hour)
+	hour := Duration(time.Hour)
 	for want, s := range map[string]Settings{
 		`preset: "lax" is unknown`:                      {Preset: "lax"},
 		`project "acme": preset: "lax" is unknown`:      {Projects: []Project{{Slug: "acme", Preset: "lax"}}},

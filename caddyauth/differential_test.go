@@ -255,7 +255,7 @@ func configuredKeys(turn int) *Keys {
 
 // guards are the gates of a turn. They put different claims under the same headers, so that what one remembers of a token is wrong for another.
 func (a *arena) guards() []JWTAuth {
-	none, second := caddy.Duration(0), caddy.Duration(time.Second)
+	none, second := Duration(0), Duration(time.Second)
 	plain := JWTAuth{Name: "plain", Audiences: []string{"api"}, Leeway: &none, Forward: forwards("sub", "role", "jti")}
 	strict := JWTAuth{Name: "strict", Audiences: []string{"api"}, Leeway: &none, Forward: forwards("email", "jti", "sub"),
 		Rules: []Rule{{Claim: "role", Values: []string{"admin"}}}}

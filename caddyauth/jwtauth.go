@@ -44,7 +44,7 @@ type JWTAuth struct {
 	// Where browsers without a credential are sent: a URL, or `off` for a plain 401. Default: the server's own login route, with audience web.
 	Login string `json:"login,omitempty"`
 	// The clock difference that is forgiven; 0s to 5m. Default: 30s.
-	Leeway *caddy.Duration `json:"leeway,omitempty"`
+	Leeway *Duration `json:"leeway,omitempty"`
 	// For how long a WebSocket, an event stream or another answer without an announced length may outlive the token that admitted it; 0s to
 	// 1h, or `off` to let it go on even when the token is revoked. Default: 0s.
 	StreamGrace string `json:"stream_grace,omitempty"`

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddyauth/gateway/caddyauth/project"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
@@ -15,7 +13,7 @@ import (
 func pacedApp(t *testing.T) (*App, func(window time.Duration)) {
 	t.Helper()
 	a := auditedApp(t)
-	a.Lifetimes.RefreshCheck = caddy.Duration(30 * time.Second)
+	a.Lifetimes.RefreshCheck = Duration(30 * time.Second)
 	now := time.Now()
 	if err := a.store.AddProject(t.Context(), project.Project{ID: project.NewID(), Slug: "acme", Active: true, Created: now}); err != nil {
 		t.Fatal(err)

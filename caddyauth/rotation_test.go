@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/keyring"
@@ -433,8 +432,8 @@ func TestConfiguredKeysAreNotRotated(t *testing.T) {
 }
 
 func TestKeySetIsKeptNoLongerThanHalfOfTheAnnouncement(t *testing.T) {
-	hours := func(n float64) caddy.Duration { return caddy.Duration(n * float64(time.Hour)) }
-	every, off := hours(0.5), caddy.Duration(0)
+	hours := func(n float64) Duration { return Duration(n * float64(time.Hour)) }
+	every, off := hours(0.5), Duration(0)
 	for _, c := range []struct {
 		keys              *Keys
 		announce, expires time.Duration
@@ -444,7 +443,7 @@ func TestKeySetIsKeptNoLongerThanHalfOfTheAnnouncement(t *testing.T) {
 		{&Keys{RotateEvery: &off}, time.Hour, 5 * time.Minute},
 		{&Keys{RotateEvery: &every}, 15 * time.Minute, 5 * time.Minute},
 		{&Keys{Announce: hours(24)}, 24 * time.Hour, 5 * time.Minute},
-		{&Keys{Announce: caddy.Duration(5 * time.Minute)}, 5 * time.Minute, 150 * time.Second},
+		{&Keys{Announce: Duration(5 * time.Minute)}, 5 * time.Minute, 150 * time.Second},
 	} {
 		t.Run(fmt.Sprint(c.announce), func(t *testing.T) {
 			if c.keys.announce() != c.announce || c.keys.jwksMaxAge() != c.expires {

@@ -4,15 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddyauth/gateway/caddyauth/gate"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
 func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
 	for setting, allowed := range map[time.Duration]time.Duration{0: pollGrace, time.Minute: time.Minute + pollGrace} {
-		value := caddy.Duration(setting)
+		value := Duration(setting)
 		app, _ := provisioned(t, Settings{
 			Issuer: "https://auth.example.com", RevocationStaleness: &value,
 			Keys: &Keys{Texts: []SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}},

@@ -14,11 +14,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/project"
 	"github.com/caddyauth/gateway/caddyauth/session"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
@@ -346,7 +346,7 @@ func parseStreamGrace(text string) (grace time.Duration, ends bool, err error) {
 	case modeOff:
 		return 0, false, nil
 	}
-	if grace, err = caddy.ParseDuration(text); err != nil {
+	if grace, err = project.ParseDuration(text); err != nil {
 		return 0, false, fmt.Errorf("stream_grace: %q is neither a duration such as 30s nor off", text)
 	}
 	if grace < 0 || grace > maxStreamGrace {

@@ -3,7 +3,6 @@ package project
 import (
 	"cmp"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -132,21 +131,6 @@ func within(name string, value, least, utmost time.Duration) error {
 		return fmt.Errorf("%s: %s is not a whole number of seconds", name, value)
 	}
 	return nil
-}
-
-// Spell writes a length of time as people and the Caddyfile do: 30d instead of 720h0m0s.
-func Spell(d time.Duration) string {
-	if d >= day && d%day == 0 {
-		return fmt.Sprintf("%dd", d/day)
-	}
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
 
 // Effective returns the lifetimes that a token is issued with: client over project over server over default, clamped to the limits

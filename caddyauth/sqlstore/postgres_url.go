@@ -17,6 +17,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/caddyauth/gateway/caddyauth/project"
 )
 
 const postgresForm = "write postgres://user:password@host:port/database?option=value"
@@ -126,7 +128,7 @@ func statementTimeout(options url.Values) (time.Duration, error) {
 	if text == "" {
 		return defaultStatementTimeout, nil
 	}
-	d, err := time.ParseDuration(text)
+	d, err := project.ParseDuration(text)
 	if n, bad := strconv.Atoi(text); bad == nil {
 		d, err = time.Duration(n)*time.Millisecond, nil
 	}

@@ -1,0 +1,100 @@
+package project
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// maxDurationText bounds what is read as a length of time, in bytes.
+const maxDurationText = 128
+
+// ParseDuration reads a length of time as every setting and command takes it: as Go writes it (`1h30m`, `90s`), with days of 24 hours and
+// years of 365 days besides (`1y`, `90d`, `1y30d12h`). The error does not hold the text.
+func ParseDuration(text string) (time.Duration, error) {
+	switch {
+	case len(text) > maxDurationText:
+		return 0, fmt.Errorf("longer than %d bytes", maxDurationText)
+	case !strings.ContainsAny(text, "dy"):
+		return goDuration(text)
+	}
+	rest, negative := strings.CutPrefix(text, "-")
+	if !negative {
+		rest = strings.TrimPrefix(rest, "+")
+	}
+	var sum time.Duration
+	for rest != "" {
+		part, left, err := firstPart(rest)
+		if err != nil {
+			return 0, err
+		}
+		if part > math.MaxInt64-sum {
+			return 0, errTooLong
+		}
+		sum, rest = sum+part, left
+	}
+	if negative {
+		return -sum, nil
+	}
+	return sum, nil
+}
+
+var (
+	errNoDuration = errors.New("not a length of time such as 90s, 15m, 12h, 30d or 1y")
+	errTooLong    = errors.New("a length of time above 292 years")
+)
+
+func goDuration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, errNoDuration
+	}
+	return d, nil
+}
+
+// firstPart reads a number with its unit.
+func firstPart(text string) (part time.Duration, rest string, err error) {
+	const digits = "0123456789."
+	unit := strings.TrimLeft(text, digits)
+	number := text[:len(text)-len(unit)]
+	if next := strings.IndexAny(unit, digits); next >= 0 {
+		unit, rest = unit[:next], unit[next:]
+	}
+	times := time.Duration(1)
+	switch unit {
+	case "d":
+		times, unit = day/time.Hour, "h"
+	case "y":
+		times, unit = year/time.Hour, "h"
+	}
+	if number == "" { // a sign in the middle would be taken
+		return 0, "", errNoDuration
+	}
+	if part, err = goDuration(number + unit); err != nil {
+		return 0, "", err
+	}
+	if part > math.MaxInt64/times {
+		return 0, "", errTooLong
+	}
+	return part * times, rest, nil
+}
+
+// Spell writes a length of time as people and the Caddyfile do: 30d instead of 720h0m0s. ParseDuration reads it.
+func Spell(d time.Duration) string {
+	switch {
+	case d >= year && d%year == 0:
+		return fmt.Sprintf("%dy", d/year)
+	case d >= day && d%day == 0:
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
