@@ -58,7 +58,7 @@ func (j *JWTAuth) settleCredentials(r *http.Request, vars map[string]any, passag
 		}
 		return
 	case err != nil:
-		if vars[passageVar] != nil {
+		if vars[passageVar] != nil || !j.place.alone {
 			answerFirst(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer), noUser)
 		}
 		delete(vars, passageVar)

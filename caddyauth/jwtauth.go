@@ -425,26 +425,16 @@ func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, vars map[string]
 	if passage.Stale {
 		j.app.clearStale(guardResponse(w))
 	}
-	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if passage.Token == nil {
-		repl.Map(noUser)
-		return
+	user := caddy.ReplacerFunc(noUser)
+	if passage.Token != nil {
+		user = passage.Token.Memo(&userKey, userPlaceholders).(caddy.ReplacerFunc)
 	}
-	user := passage.Token.Memo(&userKey, userPlaceholders).(caddy.ReplacerFunc)
-	if prior != nil && prior.Token == nil {
-		answerFirst(repl, user) // an earlier gate has said that there is none
-		return
+	switch repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); {
+	case !j.place.alone, prior != nil && prior.Token == nil: // an earlier gate has said that there is none
+		answerFirst(repl, user)
+	default:
+		repl.Map(user)
 	}
-	repl.Map(user)
-}
-
-// answerFirst has a function answer before everything that a replacer knows already.
-func answerFirst(repl *caddy.Replacer, first caddy.ReplacerFunc) {
-	before := *repl
-	layered := caddy.NewEmptyReplacer()
-	layered.Map(first)
-	layered.Map(before.Get)
-	*repl = *layered
 }
 
 // userKey is what a token remembers its placeholders under.

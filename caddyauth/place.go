@@ -18,6 +18,7 @@ import (
 type place struct {
 	paths     gate.PathForms
 	untouched bool    // nothing in the site rewrites requests
+	alone     bool    // nothing else in the site says who the user is
 	guards    []guard // the gates of the site that only some requests meet; none where nothing rewrites requests
 }
 

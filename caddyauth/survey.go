@@ -35,7 +35,7 @@ func (a *App) survey() {
 
 // settle takes over what the survey found.
 func (j *JWTAuth) settle(p *place) {
-	j.place.untouched, j.place.guards = p.untouched, p.guards
+	j.place.untouched, j.place.alone, j.place.guards = p.untouched, p.alone, p.guards
 	j.place.paths.Undecided = p.paths.Undecided
 	if j.gate != nil {
 		j.gate.Paths = j.place.paths
@@ -48,6 +48,7 @@ type site struct {
 	guards   []guard
 	byPath   bool // paths decide on a gate, on an answer, or on the application that gets the request
 	rewrites bool
+	users    bool // something besides gates may say who the user is
 	findings []finding
 }
 
@@ -56,11 +57,12 @@ func (s *site) judge(verdicts map[*JWTAuth]*place) {
 	for _, j := range s.gates {
 		p := verdicts[j]
 		if p == nil {
-			p = &place{untouched: true}
+			p = &place{untouched: true, alone: true}
 			p.paths.Undecided = true
 			verdicts[j] = p
 		}
 		p.untouched = p.untouched && !s.rewrites
+		p.alone = p.alone && !s.users
 		p.paths.Undecided = p.paths.Undecided && !s.byPath
 		if s.rewrites {
 			p.guards = append(p.guards, s.guards...)
@@ -183,12 +185,13 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 	kind := kindOf(handler)
 	s.site.byPath = s.site.byPath || at.byPath && (kind == decides || kind == unknown)
 	s.site.rewrites = s.site.rewrites || kind == unknown
+	s.site.users = s.site.users || kind == unknown || moduleID(handler) == "http.handlers.authentication"
 	return at, kind != passes
 }
 
 func (s *surveyor) walkInner(routes caddyhttp.RouteList, at position) (position, bool) {
 	if at.depth == deepest {
-		s.site.byPath, s.site.rewrites = true, true
+		s.site.byPath, s.site.rewrites, s.site.users = true, true, true
 		return at, true
 	}
 	at.depth++

@@ -973,6 +973,70 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
+// TestPlaceholdersAreTheGates: another handler that signs people in, before the gate or behind it, does not say who the user is.
+func TestPlaceholdersAreTheGates(t *testing.T) {
+	g := newGateway(t)
+	const basic = "basic_auth {\n\t\tbob {{hash \"bob\"}}\n\t}\n"
+	const say = `"{http.auth.user.id}|{http.auth.user.role}|{http.auth.user.nothing}"`
+	gate := func(mode string) string {
+		return "jwt_auth api {\n\t\tmode " + mode + "\n\t\tfrom header X-Api-Token\n\t}\n"
+	}
+	g.load(standardAuth, authSite+`
+{{url "before"}} {
+	`+basic+gate("optional")+`
+	respond `+say+`
+}
+{{url "behind"}} {
+	route {
+		`+gate("optional")+basic+`
+		respond `+say+`
+	}
+}
+{{url "between"}} {
+	route {
+		`+gate("optional")+basic+gate("required")+`
+		respond `+say+`
+	}
+}
+{{url "matched"}} {
+	@named path_regexp where ^/(.*)$
+	handle @named {
+		`+basic+gate("optional")+`
+		respond "{re.where.1}|{http.auth.user.id}"
+	}
+}
+{{url "refused"}} {
+	`+basic+gate("required")+`
+	respond `+say+`
+	handle_errors {
+		respond `+say+`
+	}
+}
+`)
+	token := "X-Api-Token: " + g.tokens.mint("es1", "alice", map[string]any{"role": "admin"})
+	bob := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("bob:"+bobPassword))
+	for _, c := range []struct {
+		site  string
+		lines []string
+		want  string
+	}{
+		{"before", lines(bob), "||"},
+		{"before", lines(bob, token), "alice|admin|"},
+		{"behind", lines(bob), "||"},
+		{"behind", lines(bob, token), "alice|admin|"},
+		{"between", lines(bob, token), "alice|admin|"},
+		{"matched", lines(bob, token), "x|alice"},
+		{"refused", lines(bob), "||"},
+		{"refused", lines(bob, token), "alice|admin|"},
+	} {
+		t.Run(fmt.Sprintf("%s/%d", c.site, len(c.lines)), func(t *testing.T) {
+			if got := g.get(t, c.site, "/x", "", c.lines...); got.body != c.want {
+				t.Errorf("status %d: %q, want %q", got.status, got.body, c.want)
+			}
+		})
+	}
+}
+
 // TestClientIPIsCaddys: guessing passwords is counted by the address that Caddy trusts, not by what a header claims.
 func TestClientIPIsCaddys(t *testing.T) {
 	guess := func(t *testing.T, g *gateway, n int) []int {
