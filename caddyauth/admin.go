@@ -127,7 +127,7 @@ func (o operator) MintToken(ctx context.Context, m manage.Mint, now time.Time) (
 	if err != nil {
 		return "", "", err
 	}
-	t, err := o.app.verifyOwn(ctx, raw)
+	t, err := o.app.verify(ctx, raw)
 	if err != nil {
 		return "", "", fmt.Errorf("reading the minted token: %w", err)
 	}

@@ -41,14 +41,13 @@ type App struct {
 	returnTo []string
 	words    []string
 
-	store     *pooledStore
-	remotes   []*pooledRemote
-	ring      atomic.Pointer[keyring.Ring]
-	started   chan struct{}                                               // closed once Start has succeeded
-	away      atomic.Bool                                                 // the store could not be reached at the start, and is being tried
-	verify    func(ctx context.Context, raw string) (*token.Token, error) // any credential that a gate may meet
-	verifyOwn func(ctx context.Context, raw string) (*token.Token, error) // asks no foreign endpoint
-	owned     gate.Owned
+	store   *pooledStore
+	remotes []*pooledRemote
+	ring    atomic.Pointer[keyring.Ring]
+	started chan struct{}                                               // closed once Start has succeeded
+	away    atomic.Bool                                                 // the store could not be reached at the start, and is being tried
+	verify  func(ctx context.Context, raw string) (*token.Token, error) // JWTs and our references; asks no foreign endpoint
+	owned   gate.Owned
 
 	credentials gate.Credentials // the places of all gates
 

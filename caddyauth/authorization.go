@@ -21,7 +21,7 @@ import (
 // authorizationServer wires the endpoints that programs use: /token, /revoke and /introspect.
 func (a *App) authorizationServer() *oauth.Server {
 	return &oauth.Server{
-		Base: a.base, Sessions: a.grants, FindClient: a.store.FindClient, Issue: a.issueAccess, Verify: a.verifyOwn,
+		Base: a.base, Sessions: a.grants, FindClient: a.store.FindClient, Issue: a.issueAccess, Verify: a.verify,
 		Revoked:  func(t *token.Token) error { return a.revoked(t, time.Now()) },
 		ClientIP: clientIP, Observe: a.observeOAuth,
 	}
@@ -84,22 +84,35 @@ func (t *Trust) foreign(r resolver) (*oauth.Foreign, error) {
 	return foreign, nil
 }
 
-// readBy gives the app its readers: JWTs go to jwt, references to our own store, and what is neither to the introspection endpoints of
-// the trusted issuers that have one.
+// readBy gives the app its reader: JWTs go to jwt, references to our own store.
 func (a *App) readBy(jwt func(context.Context, string) (*token.Token, error)) {
-	a.verifyOwn = a.readsOwn(jwt)
-	a.verify = func(ctx context.Context, raw string) (*token.Token, error) {
-		if oauth.IsOpaque(raw) || len(a.foreign) == 0 || strings.Count(raw, ".") == 2 {
-			return a.verifyOwn(ctx, raw)
+	a.verify = a.readsOwn(jwt)
+}
+
+// verifierFor is the reader of a gate: what is neither a JWT nor a reference of ours goes to the introspection endpoints of the issuers that
+// the gate accepts. No other issuer is told of it.
+func (a *App) verifierFor(g *gate.Gate) func(context.Context, string) (*token.Token, error) {
+	var accepted []*oauth.Foreign
+	for _, foreign := range a.foreign {
+		if _, ok := g.Issuers[foreign.Issuer.Name]; ok {
+			accepted = append(accepted, foreign)
 		}
-		return a.askForeign(ctx, raw)
+	}
+	if len(accepted) == 0 {
+		return a.verify
+	}
+	return func(ctx context.Context, raw string) (*token.Token, error) {
+		if oauth.IsOpaque(raw) || strings.Count(raw, ".") == 2 {
+			return a.verify(ctx, raw)
+		}
+		return askForeign(ctx, accepted, raw)
 	}
 }
 
-// askForeign asks the trusted issuers that have an endpoint. That one does not know a token says little while another cannot be asked.
-func (a *App) askForeign(ctx context.Context, raw string) (*token.Token, error) {
+// askForeign asks issuers that have an endpoint. That one does not know a token says little while another cannot be asked.
+func askForeign(ctx context.Context, issuers []*oauth.Foreign, raw string) (*token.Token, error) {
 	var refusal error
-	for _, foreign := range a.foreign {
+	for _, foreign := range issuers {
 		t, err := foreign.Verify(ctx, raw)
 		if err == nil {
 			return t, nil

@@ -187,7 +187,8 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 	a := j.app
 	g := &gate.Gate{
 		Audiences: j.Audiences, Project: j.Project, Leeway: defaultLeeway, Preflight: j.Preflight, Upgrades: j.Upgrades,
-		Credentials: &a.credentials, Owned: &a.owned, Verify: a.verify, Revoked: a.revoked,
+		Session: gate.Source{Kind: gate.Cookie, Name: a.cookieName()}, VerifySession: a.verify,
+		Credentials: &a.credentials, Owned: &a.owned, Revoked: a.revoked,
 	}
 	if g.Project == "" {
 		g.Project = defaultProject
@@ -203,6 +204,7 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 			return nil, err
 		}
 	}
+	g.Verify = a.verifierFor(g)
 	if err := g.Prepare(); err != nil {
 		return nil, err
 	}

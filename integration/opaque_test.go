@@ -363,7 +363,7 @@ func TestForeignOpaqueTokens(t *testing.T) {
 	for range 5 {
 		g.isForwarded(t, "both", "opaque-of-carol", map[string]string{"x-user-id": "carol"})
 	}
-	g.isRefused(t, "not listed", "own", "opaque-of-carol", http.StatusUnauthorized, "unknown_issuer")
+	g.isRefused(t, "not listed", "own", "opaque-of-carol", http.StatusUnauthorized, "malformed")
 	if n := i.count("opaque-of-carol"); n != 1 {
 		t.Errorf("asked %d times about one token", n)
 	}
@@ -387,5 +387,56 @@ func TestForeignOpaqueTokens(t *testing.T) {
 	}
 	if len(i.wrong) > 0 {
 		t.Errorf("asked by %q", i.wrong)
+	}
+}
+
+// TestSessionCookiesAreToldToNobody: whatever stands in the session's cookies, no other issuer is asked about it, at gates and at the server's
+// own routes; nor about what is sent to a gate that does not accept that issuer.
+func TestSessionCookiesAreToldToNobody(t *testing.T) {
+	g, i := newGateway(t), newIntrospector(t)
+	g.secret("a foreign token", "opaque-of-carol", "gateway-secret")
+	g.load(withTrust("\ttrust "+i.URL+" {\n\t\tintrospection "+i.URL+"/introspect gateway gateway-secret\n\t}\n"), authSite+`
+{{url "web"}} {
+	log
+	jwt_auth web api {
+		issuer {{url "auth"}} `+i.URL+`
+	}
+	reverse_proxy {{.Proxy}}
+}
+{{url "own"}} {
+	log
+	jwt_auth api
+	reverse_proxy {{.Proxy}}
+}
+`)
+	cookies := "Cookie: access_token=opaque-of-carol; refresh_token=opaque-of-carol"
+	origin := "Origin: " + g.url("auth")
+	for _, c := range []struct {
+		site string
+		call call
+	}{
+		{"web", call{lines: lines(cookies)}},
+		{"web", call{lines: lines("Cookie: access_token=opaque-of-carol")}},
+		{"web", call{lines: lines(cookies, navigation, "Sec-Fetch-Mode: navigate")}},
+		{"own", call{lines: lines("Authorization: Bearer opaque-of-carol")}},
+		{"auth", call{target: "/login", lines: lines(cookies)}},
+		{"auth", call{target: "/logout", lines: lines(cookies)}},
+		{"auth", call{target: "/logout", method: "POST", lines: lines(cookies, origin, "Sec-Fetch-Site: same-origin")}},
+		{"auth", call{target: "/session", lines: lines(cookies)}},
+		{"auth", call{target: "/session/refresh", method: "POST", lines: lines(cookies, origin, "Sec-Fetch-Site: same-origin")}},
+		{"auth", call{target: "/session.js", lines: lines(cookies)}},
+		{"auth", call{target: "/api/projects", lines: lines(cookies, origin, "Sec-Fetch-Site: same-origin")}},
+	} {
+		got := g.ask(t, c.site, c.call)
+		if seen := g.proxy.take(); len(seen) > 0 {
+			t.Errorf("%s %s: status %d, the application saw %q", c.site, c.call.target, got.status, seen[0].raw)
+		}
+		if n := i.count("opaque-of-carol"); n != 0 {
+			t.Fatalf("%s %s: the issuer was told of the cookie", c.site, c.call.target)
+		}
+	}
+	g.isForwarded(t, "web", "opaque-of-carol", nil)
+	if n := i.count("opaque-of-carol"); n != 1 {
+		t.Errorf("asked %d times about a bearer token", n)
 	}
 }

@@ -57,6 +57,10 @@ type Gate struct {
 	Owned *Owned
 	// Verify turns compact text into a verified token; its error is a *token.Refusal.
 	Verify func(ctx context.Context, raw string) (*token.Token, error)
+	// Session is the cookie of the gateway's own sessions; what stands in it is read by VerifySession. Default: by Verify.
+	Session Source
+	// VerifySession is Verify for the session cookie, of which nobody else is told.
+	VerifySession func(ctx context.Context, raw string) (*token.Token, error)
 	// Revoked returns a *token.Refusal when the token was revoked. Nil means nothing ever is.
 	Revoked func(t *token.Token, now time.Time) error
 
@@ -257,7 +261,7 @@ func (g *Gate) decide(r *http.Request, prior *Passage, preflight bool, now time.
 			return nil, via, err
 		}
 	}
-	t, err := g.verified(r.Context(), raw, prior)
+	t, err := g.verified(r.Context(), raw, via, prior)
 	if err == nil {
 		err = g.checkToken(t, now)
 	}
@@ -271,9 +275,12 @@ func (g *Gate) decide(r *http.Request, prior *Passage, preflight bool, now time.
 }
 
 // verified returns the token of raw, reusing what an earlier gate on this request verified.
-func (g *Gate) verified(ctx context.Context, raw string, prior *Passage) (*token.Token, error) {
+func (g *Gate) verified(ctx context.Context, raw string, via Source, prior *Passage) (*token.Token, error) {
 	if prior != nil && prior.Token != nil && prior.Token.Raw() == raw {
 		return prior.Token, nil
+	}
+	if via.Kind == Cookie && via == g.Session {
+		return g.VerifySession(ctx, raw)
 	}
 	return g.Verify(ctx, raw)
 }
