@@ -3,7 +3,6 @@ package caddyauth
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/login"
 	"github.com/caddyauth/gateway/caddyauth/project"
 	"github.com/caddyauth/gateway/caddyauth/session"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
 // Settings are the server's settings, as they stand in the global option `auth`. Text settings may hold placeholders
@@ -353,20 +353,12 @@ func parsePublicURL(setting, value string) (*url.URL, error) {
 		return nil, fmt.Errorf("%s: %q is not an http or https URL", setting, value)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
 		return nil, fmt.Errorf("%s: %q must have no user, query or fragment", setting, u.Redacted())
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !weburl.IsLoopback(u.Hostname()):
 		return nil, fmt.Errorf("%s: %q must be https; http is for loopback hosts only", setting, value)
 	}
 	u.Host = strings.ToLower(u.Host)
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	return u, nil
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }
 
 // parseOrigin accepts an origin and nothing more.

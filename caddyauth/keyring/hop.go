@@ -7,8 +7,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
 	"syscall"
+
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
 // parseAddress refuses addresses that keys must not be fetched from: anything
@@ -29,21 +30,10 @@ func checkScheme(u *url.URL) error {
 		return fmt.Errorf("%q has no host", clip(u.Redacted()))
 	case u.Scheme == "https":
 		return nil
-	case u.Scheme == "http" && isLoopbackHost(u.Hostname()):
+	case u.Scheme == "http" && weburl.IsLoopback(u.Hostname()):
 		return nil
 	}
 	return fmt.Errorf("%q is not https (http only on a loopback host)", clip(u.Redacted()))
-}
-
-// isLoopbackHost reports whether the name can only mean this machine (RFC 6761
-// section 6.3).
-func isLoopbackHost(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // checkHop refuses an address that the issuer's answers name, in a redirect or
@@ -53,7 +43,7 @@ func checkHop(u, home *url.URL) error {
 	if err := checkScheme(u); err != nil {
 		return err
 	}
-	if isLoopbackHost(u.Hostname()) && !isLoopbackHost(home.Hostname()) {
+	if weburl.IsLoopback(u.Hostname()) && !weburl.IsLoopback(home.Hostname()) {
 		return fmt.Errorf("%q leads to this machine", clip(u.Redacted()))
 	}
 	return nil
@@ -87,11 +77,11 @@ type hopTransport struct {
 }
 
 func newHopTransport(home *url.URL) *hopTransport {
-	local := isLoopbackHost(home.Hostname())
+	local := weburl.IsLoopback(home.Hostname())
 	t := &hopTransport{
 		home:   home,
-		chosen: newTransport(func(a netip.Addr) bool { return home.Scheme == "https" || a.IsLoopback() }),
-		others: newTransport(func(a netip.Addr) bool { return isPublic(a) || local && a.IsLoopback() }),
+		chosen: newTransport(func(a netip.Addr) bool { return home.Scheme == "https" || weburl.IsLoopbackAddr(a) }),
+		others: newTransport(func(a netip.Addr) bool { return isPublic(a) || local && weburl.IsLoopbackAddr(a) }),
 	}
 	t.chosen.Proxy = http.ProxyFromEnvironment
 	return t

@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/session"
 	"github.com/caddyauth/gateway/caddyauth/token"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
 // maxAnswer is the largest answer that is read, in bytes; the claims in it may have token.MaxSize.
@@ -69,22 +70,12 @@ func (f *Foreign) Check() error {
 		return errors.New("introspection: the endpoint is not a URL with a host")
 	case u.User != nil || u.Fragment != "":
 		return errors.New("introspection: the endpoint has user information or a fragment")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !weburl.IsLoopback(u.Hostname())):
 		return fmt.Errorf("introspection: %q is not https (http only on a loopback host)", u.Redacted())
 	case f.ClientID == "" || f.ClientSecret == "":
 		return errors.New("introspection: the client id or its secret is missing")
 	}
 	return nil
-}
-
-// isLoopback reports whether the name can only mean this machine (RFC 6761, section 6.3).
-func isLoopback(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // ownPrefixes begin what this server gives out: refresh tokens, opaque access tokens, API tokens and client secrets. Sent by mistake,
@@ -156,7 +147,7 @@ func newTransport(plain bool) *http.Transport {
 	d := &net.Dialer{
 		Timeout: askFor,
 		Control: func(_, address string, _ syscall.RawConn) error {
-			if a, err := netip.ParseAddrPort(address); plain && (err != nil || !a.Addr().Unmap().IsLoopback()) {
+			if a, err := netip.ParseAddrPort(address); plain && (err != nil || !weburl.IsLoopbackAddr(a.Addr())) {
 				return fmt.Errorf("%s is not this machine, and http is for that alone", address)
 			}
 			return nil
