@@ -178,7 +178,7 @@ func (a *App) provisionStore(r resolver) error {
 	a.store = store
 	a.throttle = &identity.Throttle{Store: store}
 	a.passwords.Kinds = store.HashKinds
-	a.grants = &session.Service{Store: a.store, DenyList: &a.store.denied, MayIssue: a.mayIssue, AccessLifetime: a.accessLifetime, Alert: a.alert}
+	a.grants = &session.Service{Store: a.store, DenyList: &a.store.denied, Stranger: a.store.strangers.enter, MayIssue: a.mayIssue, AccessLifetime: a.accessLifetime, Alert: a.alert}
 	a.login = a.loginServer()
 	a.staleness = 10 * time.Minute
 	if a.RevocationStaleness != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/gate"
 	"github.com/caddyauth/gateway/caddyauth/identity"
+	"github.com/caddyauth/gateway/caddyauth/keyring"
 	"github.com/caddyauth/gateway/caddyauth/oauth"
 	"github.com/caddyauth/gateway/caddyauth/project"
 	"github.com/caddyauth/gateway/caddyauth/session"
@@ -52,6 +53,14 @@ func (a *App) provisionOpaque(r resolver) error {
 		a.release = append(a.release, func() error { foreign.Close(); return nil })
 	}
 	return nil
+}
+
+// openOpaque gives the opaque tokens what makes them.
+func (a *App) openOpaque(secret *keyring.SecretRing) {
+	a.opaque.Secrets = nil
+	for _, key := range secret.Derive(oauth.OpaqueLabel) {
+		a.opaque.Secrets = append(a.opaque.Secrets, session.Secret(key))
+	}
 }
 
 // foreign returns the introspection endpoint of a trusted issuer; nil when it has none.
@@ -127,10 +136,13 @@ func askForeign(ctx context.Context, issuers []*oauth.Foreign, raw string) (*tok
 // readsOwn makes the reader of JWTs, of whatever issuer, and of our own references.
 func (a *App) readsOwn(jwt func(context.Context, string) (*token.Token, error)) func(context.Context, string) (*token.Token, error) {
 	return func(ctx context.Context, raw string) (*token.Token, error) {
-		if oauth.IsOpaque(raw) {
-			return a.opaque.Verify(ctx, raw)
+		if !oauth.IsOpaque(raw) {
+			return jwt(ctx, raw)
 		}
-		return jwt(ctx, raw)
+		if err := a.ready(ctx); err != nil { // the secret comes with the store
+			return nil, fmt.Errorf("%w: %w", &token.Refusal{Reason: token.KeysUnavailable, Detail: "the server is starting"}, err)
+		}
+		return a.opaque.Verify(ctx, raw)
 	}
 }
 

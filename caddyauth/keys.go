@@ -159,6 +159,13 @@ func (a *App) openForReading(ctx context.Context) error {
 			return err
 		}
 	}
+	secret := a.secretRing
+	if secret == nil {
+		secret, _ = readSecretFile() // only opaque tokens need it, and are told that it is missing
+	}
+	if secret != nil {
+		a.openOpaque(secret)
+	}
 	if err := a.store.watch.Poll(ctx); err != nil {
 		return fmt.Errorf("reading what is revoked: %w", err)
 	}

@@ -24,12 +24,13 @@ const (
 	apiGrant     = "api"
 )
 
-// openSessions gives the sessions what makes their refresh tokens.
+// openSessions gives the sessions what makes their refresh tokens, and clients what makes their opaque tokens.
 func (a *App) openSessions(secret *keyring.SecretRing) {
 	a.grants.Tokens = session.Tokens{}
 	for _, key := range secret.Derive(session.TokenLabel) {
 		a.grants.Tokens.Secrets = append(a.grants.Tokens.Secrets, session.Secret(key))
 	}
+	a.openOpaque(secret)
 }
 
 // mayIssue is asked before anything is issued: the owner must still exist and be active, and so must client and project.

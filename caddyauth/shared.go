@@ -32,6 +32,10 @@ type pooledStore struct {
 	watch   session.Watch
 	steady  session.Steady
 	streams streams
+
+	references places // for looking up opaque tokens
+	strangers  places // for looking up what is likely made up
+
 	ctx     context.Context
 	cancel  context.CancelFunc
 	mu      sync.Mutex
@@ -100,7 +104,14 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 			return nil, err
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		pooled := &pooledStore{Store: s, key: key, ctx: ctx, cancel: cancel}
+		pooled := &pooledStore{
+			Store:      s,
+			key:        key,
+			ctx:        ctx,
+			cancel:     cancel,
+			references: newPlaces(s),
+			strangers:  newPlaces(s),
+		}
 		first := make(chan struct{})
 		pooled.turns.Store(&first)
 		pooled.watch = session.Watch{Denials: s.Denials, List: &pooled.denied, Wake: s.Wake(), Observe: pooled.turned, Past: pooled.steady.Past}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,7 +18,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddyauth/gateway/caddyauth/keyring"
 	"github.com/caddyauth/gateway/caddyauth/oauth"
+	"github.com/caddyauth/gateway/caddyauth/session"
 	"github.com/caddyauth/gateway/caddyauth/sqlstore"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
@@ -183,7 +186,7 @@ func (g *gateway) isForwarded(t *testing.T, site, raw string, want map[string]st
 func TestOpaqueTokens(t *testing.T) {
 	g := newOpaqueGateway(t)
 	raw, id := g.mint(t, `{"user":"alice","client":"reports"}`)
-	if !strings.HasPrefix(raw, "at_") || len(raw) != 46 {
+	if !strings.HasPrefix(raw, "at_") || len(raw) != 67 {
 		t.Fatalf("minted a token of %d bytes that begins with %.3q", len(raw), raw)
 	}
 	t.Run("passes", func(t *testing.T) { g.passesAsReference(t, raw) })
@@ -263,7 +266,7 @@ func (g *opaqueGateway) expiresReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	issued := time.Now().Add(-10 * time.Minute)
-	o := &oauth.Opaque{Store: store, Issuer: token.Issuer{Name: g.url("auth"), Own: true}}
+	o := &oauth.Opaque{Secrets: g.opaqueSecrets(t), Store: store, Issuer: token.Issuer{Name: g.url("auth"), Own: true}}
 	raw, err := o.Issue(t.Context(), token.Claims{
 		Issuer: g.url("auth"), Subject: "alice", Audience: []string{"api"}, IssuedAt: issued, Expiry: issued.Add(8 * time.Minute), ID: "expired",
 		ClientID: "reports", Project: "default", Protocol: map[string]any{"epoch": epoch},
@@ -276,10 +279,31 @@ func (g *opaqueGateway) expiresReference(t *testing.T) {
 	g.isNothing(t, "expired", "reports", raw)
 }
 
+// opaqueSecrets are those of the server, whose secret is in its data directory.
+func (g *opaqueGateway) opaqueSecrets(t *testing.T) (secrets []session.Secret) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(g.dir, "data", "caddy", "auth", "secret.key"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := keyring.ParseSecretRing(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range ring.Derive(oauth.OpaqueLabel) {
+		secrets = append(secrets, session.Secret(key))
+	}
+	return secrets
+}
+
 func (g *opaqueGateway) knowsNoOther(t *testing.T) {
 	for name, c := range map[string]struct{ raw, reason string }{
-		"unknown": {"at_" + strings.Repeat("A", 43), "inactive"}, "short": {"at_abc", "malformed"}, "only a prefix": {"at_", "malformed"},
-		"long": {"at_" + strings.Repeat("A", 5000), "malformed"}, "stray bits": {"at_" + strings.Repeat("A", 42) + "B", "malformed"},
+		"unknown": {"at_" + strings.Repeat("A", 64), "inactive"}, "without a MAC, as they once were": {"at_" + strings.Repeat("A", 43), "malformed"}, "short": {"at_abc", "malformed"}, "only a prefix": {"at_", "malformed"},
+		"long": {"at_" + strings.Repeat("A", 5000), "malformed"}, "alphabet": {"at_" + strings.Repeat("A", 63) + "+", "malformed"},
 	} {
 		g.isRefused(t, name, "api", c.raw, http.StatusUnauthorized, c.reason)
 		g.isNothing(t, name, "reports", c.raw)
@@ -378,7 +402,7 @@ func TestForeignOpaqueTokens(t *testing.T) {
 	g.isForwarded(t, "both", "opaque-of-carol", nil)
 	i.fail(false)
 	g.isForwarded(t, "both", "opaque-of-dave", map[string]string{"x-user-id": "dave"})
-	for _, ours := range []string{"at_" + strings.Repeat("A", 43), g.tokens.mint("hs1", "alice", nil)} {
+	for _, ours := range []string{"at_" + strings.Repeat("A", 64), g.tokens.mint("hs1", "alice", nil)} {
 		g.get(t, "both", "/", ours)
 		g.proxy.take()
 		if i.count(ours) != 0 {

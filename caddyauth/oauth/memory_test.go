@@ -174,7 +174,7 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	h := &house{key: key, verifier: verifier, store: &memoryStore{grants: map[string]session.Grant{}, opaque: map[string]Reference{}}}
-	h.opaque = &Opaque{Store: h.store, Issuer: token.Issuer{Name: ownIssuer}, Denied: &session.DenyList{}}
+	h.opaque = &Opaque{Secrets: opaqueSecrets, Store: h.store, Issuer: token.Issuer{Name: ownIssuer}, Denied: &session.DenyList{}}
 	h.Server = &Server{
 		Base: &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
 		Sessions: &session.Service{

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -16,15 +17,20 @@ import (
 const (
 	// opaquePrefix begins our opaque access tokens, and no JWT.
 	opaquePrefix = "at_"
-	opaqueBytes  = 32
-	opaqueText   = (opaqueBytes*8 + 5) / 6 // characters
+	opaqueRandom = 32
+	opaqueMAC    = 16
+	opaqueText   = (opaqueRandom + opaqueMAC) * 8 / 6 // characters
 )
+
+// OpaqueLabel is the label under which the keys of Opaque are derived from the server's secret.
+const OpaqueLabel = "opaque access tokens v1"
 
 var (
 	// ErrNoOpaque says that there is no opaque token of that hash.
 	ErrNoOpaque = errors.New("no such opaque token")
 
-	errNoID = errors.New("an opaque token needs a jti, or it could not be revoked")
+	errNoSecret = errors.New("opaque tokens need a secret")
+	errNoID     = errors.New("an opaque token needs a jti, or it could not be revoked")
 )
 
 // Reference is an opaque access token as the store keeps it. Nothing in it is the token.
@@ -55,8 +61,12 @@ type OpaqueStore interface {
 	DeleteOpaque(ctx context.Context, before time.Time, n int) (int, error)
 }
 
-// Opaque makes access tokens that are references, `at_` and 256 random bits, and looks them up. It may be used by many goroutines.
+// Opaque makes access tokens that are references, and looks them up: `at_` and the base64url of 256 random bits and of 128 bits of
+// their HMAC-SHA256. What was not made here is refused without a question to the store. It may be used by many goroutines.
 type Opaque struct {
+	// Secrets are the keys: the first makes tokens, all of them verify. At least one is required.
+	Secrets []session.Secret
+
 	// Store keeps the tokens. Required.
 	Store OpaqueStore
 
@@ -88,13 +98,16 @@ func (o *Opaque) Issue(ctx context.Context, c token.Claims) (string, error) {
 	if c.ID == "" {
 		return "", errNoID
 	}
+	if len(o.Secrets) == 0 {
+		return "", errNoSecret
+	}
 	claims, err := token.EncodeClaims(c)
 	if err != nil {
 		return "", err
 	}
-	var random [opaqueBytes]byte
-	rand.Read(random[:])
-	raw := opaquePrefix + base64.RawURLEncoding.EncodeToString(random[:])
+	random := make([]byte, opaqueRandom, opaqueRandom+opaqueMAC)
+	rand.Read(random)
+	raw := opaquePrefix + base64.RawURLEncoding.EncodeToString(append(random, opaqueSum(o.Secrets[0], random)...))
 	t, err := o.read(raw, claims) // what could not be read again is not given out
 	if err != nil {
 		return "", err
@@ -117,29 +130,55 @@ func (o *Opaque) Verify(ctx context.Context, raw string) (*token.Token, error) {
 	if t, known, err := o.answers.recall(key, m); known {
 		return t, err
 	}
-	if !wellFormed(raw) {
+	bytes, ok := readOpaque(raw)
+	switch {
+	case !ok:
 		return nil, errNotOpaque
+	case len(o.Secrets) == 0: // a command that may not read the secret
+		return nil, cannotAsk(errNoSecret)
+	case !o.made(bytes):
+		return nil, errInactive
 	}
 	return o.answers.find(ctx, key, m, func(ctx context.Context) (*token.Token, error) { return o.lookUp(ctx, raw) })
 }
 
-var errNotOpaque = &token.Refusal{Reason: token.Malformed, Detail: "not an opaque token of this server"}
+var (
+	errNotOpaque = &token.Refusal{Reason: token.Malformed, Detail: "not an opaque token of this server"}
+	errInactive  = &token.Refusal{Reason: token.Inactive, Detail: "the token is not known, or no longer"}
+)
 
-// wellFormed knows the one spelling of a token.
-func wellFormed(raw string) bool {
+// readOpaque knows the one spelling of a token.
+func readOpaque(raw string) (bytes []byte, ok bool) {
 	encoded, ok := strings.CutPrefix(raw, opaquePrefix)
 	if !ok || len(encoded) != opaqueText || strings.ContainsAny(encoded, "\r\n") {
-		return false
+		return nil, false
 	}
-	_, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	return err == nil
+	bytes, err := base64.RawURLEncoding.DecodeString(encoded) // every character counts whole: there are no bits to spare
+	return bytes, err == nil
+}
+
+// made says whether the token was made with one of the secrets. Which one is not told, nor is it secret.
+func (o *Opaque) made(bytes []byte) bool {
+	random, sum := bytes[:opaqueRandom], bytes[opaqueRandom:]
+	for _, s := range o.Secrets {
+		if hmac.Equal(opaqueSum(s, random), sum) {
+			return true
+		}
+	}
+	return false
+}
+
+func opaqueSum(s session.Secret, random []byte) []byte {
+	h := hmac.New(sha256.New, s.Key)
+	h.Write(random)
+	return h.Sum(nil)[:opaqueMAC]
 }
 
 func (o *Opaque) lookUp(ctx context.Context, raw string) (*token.Token, error) {
 	r, denied, err := o.Store.FindOpaque(ctx, HashOpaque(raw))
 	switch {
 	case errors.Is(err, ErrNoOpaque):
-		return nil, &token.Refusal{Reason: token.Inactive, Detail: "the token is not known, or no longer"}
+		return nil, errInactive
 	case err != nil:
 		return nil, err
 	case denied:

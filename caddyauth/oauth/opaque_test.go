@@ -16,8 +16,10 @@ import (
 
 func newOpaque() (*Opaque, *memoryStore) {
 	store := &memoryStore{opaque: map[string]Reference{}}
-	return &Opaque{Store: store, Issuer: token.Issuer{Name: ownIssuer}, Denied: &session.DenyList{}}, store
+	return &Opaque{Secrets: opaqueSecrets, Store: store, Issuer: token.Issuer{Name: ownIssuer}, Denied: &session.DenyList{}}, store
 }
+
+var opaqueSecrets = []session.Secret{{ID: "1", Key: []byte(strings.Repeat("o", 32))}}
 
 func claimsFor(subject string, lifetime time.Duration) token.Claims {
 	now := time.Now()
@@ -39,7 +41,7 @@ func mustIssue(t testing.TB, o *Opaque, c token.Claims) string {
 func TestOpaqueTokenSaysNothingAndIsStoredHashed(t *testing.T) {
 	o, store := newOpaque()
 	raw, other := mustIssue(t, o, claimsFor("alice", time.Hour)), mustIssue(t, o, claimsFor("alice", time.Hour))
-	if !IsOpaque(raw) || len(raw) != 46 || raw == other || !wellFormed(raw) {
+	if !IsOpaque(raw) || len(raw) != 67 || raw == other {
 		t.Errorf("%q and %q", raw, other)
 	}
 	r := store.opaque[HashOpaque(raw)]
@@ -73,10 +75,9 @@ func TestOpaqueTokenIsNotIssuedWhenItCouldNotBeUsed(t *testing.T) {
 func TestOpaqueTokenHasOneSpelling(t *testing.T) {
 	o, store := newOpaque()
 	raw := mustIssue(t, o, claimsFor("alice", time.Hour))
-	stray := raw[:len(raw)-1] + string(raw[len(raw)-1]+1) // the last character has two bits to spare
 	for name, text := range map[string]string{
-		"empty": "", "prefix": "at_", "case": "AT_" + raw[3:], "padding": raw + "=", "longer": raw + "A", "shorter": raw[:45], "space": " " + raw[:45],
-		"line break": raw[:45] + "\n", "alphabet": raw[:45] + "+", "stray bits": stray, "long": "at_" + strings.Repeat("A", 1<<20),
+		"empty": "", "prefix": "at_", "case": "AT_" + raw[3:], "padding": raw + "=", "longer": raw + "A", "shorter": raw[:66], "space": " " + raw[:66],
+		"line break": raw[:66] + "\n", "alphabet": raw[:66] + "+", "long": "at_" + strings.Repeat("A", 1<<20), "as long as they once were": raw[:46],
 	} {
 		if _, err := o.Verify(t.Context(), text); refusalReason(err) != token.Malformed {
 			t.Errorf("%s: %v", name, err)
@@ -84,6 +85,54 @@ func TestOpaqueTokenHasOneSpelling(t *testing.T) {
 	}
 	if store.asked() != 0 {
 		t.Errorf("the store was asked %d times", store.asked())
+	}
+}
+
+// TestOpaqueTokensThatWereNotMadeHereAreNotLookedUp: each look-up is a question to the database, which strangers could ask as often as
+// they like.
+func TestOpaqueTokensThatWereNotMadeHereAreNotLookedUp(t *testing.T) {
+	o, store := newOpaque()
+	raw := mustIssue(t, o, claimsFor("alice", time.Hour))
+	foreign := &Opaque{Secrets: []session.Secret{{ID: "1", Key: []byte(strings.Repeat("x", 32))}}, Store: store, Issuer: o.Issuer}
+	garbage := []string{opaquePrefix + strings.Repeat("A", opaqueText), mustIssue(t, foreign, claimsFor("bob", time.Hour))}
+	for i := len(opaquePrefix); i < len(raw); i++ {
+		changed := byte('A')
+		if raw[i] == changed {
+			changed = 'B'
+		}
+		garbage = append(garbage, raw[:i]+string(changed)+raw[i+1:])
+	}
+	for _, text := range garbage {
+		if _, err := o.Verify(t.Context(), text); refusalReason(err) != token.Inactive {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if store.asked() != 0 {
+		t.Errorf("the store was asked %d times", store.asked())
+	}
+}
+
+// TestOpaqueTokensOutliveTheirSecretForAsLongAsItIsKept: the secrets of a server change, the first one makes tokens.
+func TestOpaqueTokensOutliveTheirSecretForAsLongAsItIsKept(t *testing.T) {
+	o, store := newOpaque()
+	raw := mustIssue(t, o, claimsFor("alice", time.Hour))
+	next := session.Secret{ID: "2", Key: []byte(strings.Repeat("n", 32))}
+	for _, c := range []struct {
+		name    string
+		secrets []session.Secret
+		want    token.Reason
+	}{
+		{"kept", []session.Secret{next, opaqueSecrets[0]}, ""}, {"gone", []session.Secret{next}, token.Inactive}, {"none is known", nil, token.KeysUnavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := &Opaque{Secrets: c.secrets, Store: store, Issuer: o.Issuer}
+			if _, err := o.Verify(t.Context(), raw); refusalReason(err) != c.want {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	if _, err := (&Opaque{Store: store, Issuer: o.Issuer}).Issue(t.Context(), claimsFor("bob", time.Hour)); err == nil {
+		t.Error("a token was made without a secret")
 	}
 }
 
@@ -122,7 +171,8 @@ func TestOpaqueTokenIsRememberedForAWhile(t *testing.T) {
 func TestUnknownOpaqueTokenIsRememberedShortly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, store := newOpaque()
-		raw := opaquePrefix + strings.Repeat("A", opaqueText)
+		raw := mustIssue(t, o, claimsFor("alice", time.Hour))
+		clear(store.opaque)
 		for _, c := range []struct {
 			wait time.Duration
 			want int
@@ -268,7 +318,7 @@ func TestQuestionThatPanicsLeavesNobodyWaiting(t *testing.T) {
 	}
 }
 
-// Made-up tokens neither fill the memory nor push good ones out.
+// Tokens that are gone neither fill the memory nor push good ones out.
 func TestMemoryIsBounded(t *testing.T) {
 	o, store := newOpaque()
 	good := make([]string, 200)
@@ -279,8 +329,9 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 	}
 	for i := range 3 * mostRefused * answerShards {
-		made := fmt.Sprintf("%s%0*dA", opaquePrefix, opaqueText-1, i)
-		if _, err := o.Verify(t.Context(), made); refusalReason(err) != token.Inactive {
+		gone := mustIssue(t, o, claimsFor(fmt.Sprint("gone ", i), time.Hour))
+		delete(store.opaque, HashOpaque(gone))
+		if _, err := o.Verify(t.Context(), gone); refusalReason(err) != token.Inactive {
 			t.Fatal(err)
 		}
 	}

@@ -42,6 +42,9 @@ type Service struct {
 	MayIssue func(ctx context.Context, g Grant) (bool, error)
 	// AccessLifetime is how long an access token of the grant lives. Default: 15m.
 	AccessLifetime func(g Grant) time.Duration
+	// Stranger is asked before the store is asked for a family that has no mark of ours, as the token of one is most likely made up.
+	// It bounds how many such questions there are at once, and leave ends one; its error is the caller's. It may be nil.
+	Stranger func(ctx context.Context) (leave func(), err error)
 	// Alert is told of the verdicts that somebody should look at: Reused (a stolen token, or a client that repeats itself too
 	// late) and Future (the database lost commits). It may be nil.
 	Alert func(ctx context.Context, v Verdict, g Grant)
@@ -135,7 +138,7 @@ func (s *Service) grantOf(ctx context.Context, o Opening, now time.Time) (Grant,
 		o.Epoch = epoch
 	}
 	g := Grant{
-		ID: rand.Text(), Seed: make([]byte, seedBytes), Epoch: o.Epoch,
+		ID: s.Tokens.NewFamily(), Seed: make([]byte, seedBytes), Epoch: o.Epoch,
 		Project: o.Project, Subject: o.Subject, ClientID: o.ClientID, Audience: o.Audience, Scopes: o.Scopes,
 		Kind: o.Kind, Device: seen(o.Device), ClientIP: seen(o.ClientIP),
 		Created: now, Rotated: now, LastUsed: now, IdleEnds: now.Add(o.Idle), Ends: now.Add(o.Absolute),
@@ -188,7 +191,7 @@ func (s *Service) read(ctx context.Context, token string) (Reference, Grant, err
 	if !ok {
 		return Reference{}, Grant{}, &Refusal{Verdict: Malformed}
 	}
-	g, err := s.Store.FindGrant(ctx, r.Family)
+	g, err := s.find(ctx, r.Family)
 	if errors.Is(err, ErrNoGrant) {
 		return Reference{}, Grant{}, &Refusal{Verdict: Unknown}
 	}
@@ -199,6 +202,17 @@ func (s *Service) read(ctx context.Context, token string) (Reference, Grant, err
 		return Reference{}, Grant{}, &Refusal{Verdict: BadMAC}
 	}
 	return r, g, nil
+}
+
+func (s *Service) find(ctx context.Context, family string) (Grant, error) {
+	if s.Stranger != nil && !s.Tokens.Marked(family) {
+		leave, err := s.Stranger(ctx)
+		if err != nil {
+			return Grant{}, err
+		}
+		defer leave()
+	}
+	return s.Store.FindGrant(ctx, family)
 }
 
 // ask asks MayIssue.

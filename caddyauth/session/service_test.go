@@ -356,3 +356,27 @@ func TestTwoHundredRefreshesAtOnce(t *testing.T) {
 		t.Errorf("%d successors, want 1", len(successors))
 	}
 }
+
+// TestStrangersAreBounded: a token whose family is made up is looked up within bounds, one of a grant that began here is not.
+func TestStrangersAreBounded(t *testing.T) {
+	s, _ := newService(t)
+	begun, err := s.Begin(t.Context(), opening(), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("too many questions")
+	s.Stranger = func(context.Context) (func(), error) { return nil, full }
+	made := s.Tokens.Make(Grant{ID: "FAMILY-of_26-characters-00", Seed: []byte("seed")}, 0)
+	if _, err := s.Refresh(t.Context(), made, "web", noon); err != full {
+		t.Errorf("a made-up token while there is no place: %v", err)
+	}
+	if _, err := s.Refresh(t.Context(), begun.RefreshToken, "web", noon); err != nil {
+		t.Errorf("a good token while there is no place for others: %v", err)
+	}
+	left := 0
+	s.Stranger = func(context.Context) (func(), error) { return func() { left++ }, nil }
+	_, err = s.Refresh(t.Context(), made, "web", noon)
+	if r, ok := errors.AsType[*Refusal](err); !ok || r.Verdict != Unknown || left != 1 {
+		t.Errorf("a made-up token: %v; its place was given back %d times", err, left)
+	}
+}

@@ -2,7 +2,9 @@ package session
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -60,6 +62,40 @@ type Reference struct {
 // Format writes which token is meant for every verb, and never the MAC.
 func (r Reference) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "generation "+strconv.FormatInt(r.Generation, 10)+" of "+r.Family)
+}
+
+// markText is how many characters of a family are its mark: base32 of 64 bits.
+const (
+	familyText = 26 // of rand.Text
+	markText   = 13
+)
+
+// NewFamily returns an id for a grant: 130 random bits, and a mark that tells without a look into the store whether a grant of this
+// id may exist.
+func (t Tokens) NewFamily() string {
+	random := rand.Text()
+	return random + t.Secrets[0].mark(random)
+}
+
+// Marked reports whether the family has the mark of one of the secrets. One that has none is made up, or older than marks are.
+func (t Tokens) Marked(family string) bool {
+	if len(family) != familyText+markText {
+		return false
+	}
+	random, mark := family[:familyText], []byte(family[familyText:])
+	for _, s := range t.Secrets {
+		if hmac.Equal([]byte(s.mark(random)), mark) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s Secret) mark(random string) string {
+	h := hmac.New(sha256.New, s.Key)
+	h.Write([]byte("family"))
+	h.Write([]byte(random))
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)[:8])
 }
 
 // Make returns the refresh token of a generation of the grant.

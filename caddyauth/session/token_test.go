@@ -10,6 +10,34 @@ func someGrant() Grant {
 	return Grant{ID: "FAMILY-of_26-characters-00", Seed: []byte("seed of the family")}
 }
 
+// TestFamiliesAreMarked: whoever makes up a family, or changes one, makes one without a mark.
+func TestFamiliesAreMarked(t *testing.T) {
+	tokens := Tokens{Secrets: []Secret{{ID: "2", Key: []byte("the second key of these tests")}, {ID: "1", Key: []byte("the first key of these tests")}}}
+	old, other := Tokens{Secrets: tokens.Secrets[1:]}, Tokens{Secrets: []Secret{{ID: "1", Key: []byte("the key of somebody else")}}}
+	family := tokens.NewFamily()
+	if !isFamily(family) || family == tokens.NewFamily() {
+		t.Errorf("%q", family)
+	}
+	for _, c := range []struct {
+		name, family string
+		want         bool
+	}{
+		{"made with the first secret", family, true},
+		{"made with the one before", old.NewFamily(), true},
+		{"made with another", other.NewFamily(), false},
+		{"changed in the random part", map[bool]string{true: "B", false: "A"}[family[0] == 'A'] + family[1:], false},
+		{"changed in the mark", family[:38] + map[bool]string{true: "B", false: "A"}[family[38] == 'A'], false},
+		{"shorter", family[:38], false}, {"longer", family + "A", false}, {"empty", "", false},
+		{"from before there were marks", family[:26], false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := tokens.Marked(c.family); got != c.want {
+				t.Errorf("%q: %v", c.family, got)
+			}
+		})
+	}
+}
+
 func TestTokenIsReadBack(t *testing.T) {
 	for _, id := range []string{"1", "2026-key_A", "with.dot", "with space;", "", "~tilde", "ключ", strings.Repeat("x", 255)} {
 		tokens := Tokens{Secrets: []Secret{secret(id, 7)}}

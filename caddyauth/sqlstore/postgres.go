@@ -35,6 +35,8 @@ type postgresDatabase struct {
 	unlisten func() // ends the listener and waits for it; nil: there is none
 }
 
+func (s *postgresServer) connections() int { return int(s.config.MaxConns) }
+
 // openForWriting connects, migrates where there is something to migrate, and begins to listen.
 func (s *postgresServer) openForWriting(ctx context.Context) (database, error) {
 	db, err := s.connect(ctx, false)

@@ -38,6 +38,8 @@ type sqliteDatabase struct {
 	unlocked string  // the path of a file that is read without locks
 }
 
+func (s *sqliteFile) connections() int { return readers }
+
 func (d *sqliteDatabase) query(ctx context.Context, text string, args ...any) (rows, error) {
 	found, err := d.read.QueryContext(ctx, text, args...)
 	if err != nil {

@@ -22,6 +22,8 @@ type opened struct{ database }
 
 // source is where a database is.
 type source interface {
+	// connections is how many statements run at once at most.
+	connections() int
 	openForWriting(ctx context.Context) (database, error)
 	openForReading(ctx context.Context) (database, error)
 	// title is how people call it, without user and password.
@@ -173,6 +175,9 @@ func (s *Store) Shared() bool {
 	_, shared := s.source.(*postgresServer)
 	return shared
 }
+
+// Connections is how many statements the store runs at once at most.
+func (s *Store) Connections() int { return s.source.connections() }
 
 // Ping asks whether the store can be read and, unless it is opened for reading only, whether it can be written: on SQLite it
 // takes the lock, on PostgreSQL it asks whether the server takes writes (a standby does not).
