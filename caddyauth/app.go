@@ -280,6 +280,7 @@ func (a *App) Start() error {
 	go a.sweep()
 	a.warnUnguarded()
 	a.warnRewritten()
+	a.warnBeside()
 	a.warnOpenFiles()
 	return nil
 }

@@ -40,6 +40,7 @@ var configChecks = []func(a *App, ctx caddy.Context) []finding{
 	(*App).findGateIdentity,
 	(*App).findHashKinds,
 	(*App).findRewritten,
+	(*App).findBeside,
 	(*App).findOpenFiles,
 }
 

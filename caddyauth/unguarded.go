@@ -32,33 +32,61 @@ func (a *App) unguarded() []string {
 	return found
 }
 
-// unguardedSites looks at each site with gates, a top-level route, on its own. A request may fail before it meets a gate, so the site's
-// error routes start uncovered.
-func unguardedSites(name string, server *caddyhttp.Server) []string {
+// sitesOf takes the routes of a server apart: each top-level route that ends there is a site, and all others are one.
+func sitesOf(server *caddyhttp.Server) (sites []caddyhttp.RouteList) {
+	var rest caddyhttp.RouteList
+	for _, route := range server.Routes {
+		if route.Terminal {
+			sites = append(sites, caddyhttp.RouteList{route})
+		} else {
+			rest = append(rest, route)
+		}
+	}
+	return append(sites, rest)
+}
+
+// unguardedSites looks at each site with gates on its own. A request may fail before it meets a gate, so the site's error routes start
+// uncovered.
+func unguardedSites(name string, server *caddyhttp.Server) (found []string) {
 	s := survey{named: server.NamedRoutes}
 	where := "server " + name
 	var gated []string
-	for _, site := range server.Routes {
-		if s.hasGate(caddyhttp.RouteList{site}) {
-			gated = append(gated, describe(site))
-			s.walk(caddyhttp.RouteList{site}, false, where)
+	for _, site := range sitesOf(server) {
+		if s.hasGate(site) {
+			for _, route := range site {
+				gated = append(gated, describe(route))
+			}
+			s.walk(site, false, where)
 		}
 	}
-	if server.Errors == nil {
-		return s.unguarded
-	}
-	for _, site := range server.Errors.Routes {
-		if slices.Contains(gated, describe(site)) {
-			s.walk(caddyhttp.RouteList{site}, false, where+", handle_errors")
+	if server.Errors != nil {
+		for _, site := range server.Errors.Routes {
+			if slices.Contains(gated, describe(site)) {
+				s.walk(caddyhttp.RouteList{site}, false, where+", handle_errors")
+			}
 		}
 	}
-	return s.unguarded
+	for _, p := range s.proxied {
+		if !p.covered {
+			found = append(found, p.String())
+		}
+	}
+	return found
 }
+
+// proxied is a place where requests leave for an application.
+type proxied struct {
+	handler *reverseproxy.Handler
+	where   string
+	covered bool // all requests have passed a gate or a strip
+}
+
+func (p proxied) String() string { return p.where + ": " + upstreamsOf(p.handler) }
 
 // survey walks routes in the order in which requests meet them.
 type survey struct {
-	named     map[string]*caddyhttp.Route
-	unguarded []string
+	named   map[string]*caddyhttp.Route
+	proxied []proxied
 }
 
 // walk reports whether a request that leaves routes at their end has surely passed a gate or a strip.
@@ -88,9 +116,7 @@ func (s *survey) walkRoute(route caddyhttp.Route, covered bool, where string) bo
 				covered = s.walkRoute(*route, covered, where+", invoke "+h.Name) && (covered || len(route.MatcherSets) == 0)
 			}
 		case *reverseproxy.Handler:
-			if !covered {
-				s.unguarded = append(s.unguarded, where+": "+upstreamsOf(h))
-			}
+			s.proxied = append(s.proxied, proxied{h, where, covered})
 		}
 	}
 	return covered

@@ -36,7 +36,7 @@ func (g *gateway) run(t *testing.T, addr string, cmd *exec.Cmd) {
 			t.Log(said.String())
 		}
 	})
-	eventually(t, 20*time.Second, func() string {
+	eventually(t, time.Minute, func() string { // one of them is compiled first
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			return err.Error()
