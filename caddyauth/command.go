@@ -27,8 +27,9 @@ neither does a script.
 
 Exit codes: 0 when the command did what it says, 1 when it did not: a mistake in the
 command line, no server, a refusal by the server, no confirmation; of check a
-configuration that is refused or cannot work, of token inspect and explain a token or
-request that would be refused. The reason is one line on standard error.
+configuration that is refused or cannot work, of token inspect a token that is refused.
+2 is explain's alone: no site answers, or the decision is not the expected one. The
+reason is one line on standard error.
 `,
 		CobraFunc: authCommand,
 	})

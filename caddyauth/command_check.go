@@ -168,6 +168,9 @@ func eachGate(routes caddyhttp.RouteList, f func(*JWTAuth)) {
 
 // describe names a gate for a person: its label and its rules, for stacked gates often have the same audiences.
 func (j *JWTAuth) describe() string {
+	if j.gate == nil {
+		return "filter"
+	}
 	var b strings.Builder
 	b.WriteString("gate " + j.label())
 	for i, rule := range j.Rules {

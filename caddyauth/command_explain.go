@@ -15,15 +15,19 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/spf13/cobra"
+
+	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
 // explainCommand is `caddy auth explain`.
 func explainCommand() *cobra.Command {
 	var e explanation
 	cmd := &cobra.Command{
-		Use:   "explain [--config <file> [--adapter <name>]] --url <url> [--method <method>] [--token <token> | --token-file <file>] [--header <'Name: value'>...]",
+		Use: "explain [--config <file> [--adapter <name>]] --url <url> [--method <method>]" +
+			" [--token <token> | --token-file <file>] [--header <'Name: value'>...] [--expect <decision>] [--json]",
 		Short: "Says what the gates of a configuration do with a request, and why",
 		Long: `Sends one request through the very routes and gates of a configuration, inside this
 process, and says what each gate decided and why, what the client would be answered,
@@ -32,12 +36,17 @@ and which identity headers the application would see.
 Nothing is written and no application is asked: reverse_proxy and other handlers that
 would answer from elsewhere are replaced by an empty answer with status 200. The store
 is opened for reading, so that the keys are those of the server; key sets of trusted
-issuers are fetched. --token and --token-file take - for standard input. The exit code
-is 0 whatever the gates decide.`,
+issuers are fetched. --token and --token-file take - for standard input.
+
+The exit code is 0 whatever the gates decide, and 2 when no site answers the host or the
+path. For tests, --expect takes allow, deny or a reason code such as claim_denied: the
+exit code is then 2 when the decision is another one. 1 is for everything that keeps the
+command from finding out.`,
 		Example: `  $ caddy auth explain --url https://app.example.com/admin --token-file token.txt
   $ caddy auth explain --url https://app.example.com/ --header 'Accept: text/html'
   $ caddy auth explain --config Caddyfile --url http://localhost:8080/ --method POST \
-        --header 'Cookie: access_token=eyJ...' --header 'Origin: https://evil.example'`,
+        --header 'Cookie: access_token=eyJ...' --header 'Origin: https://evil.example'
+  $ caddy auth explain --url https://app.example.com/admin --expect no_credential --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			e.out = cmd.OutOrStdout()
@@ -51,6 +60,8 @@ is 0 whatever the gates decide.`,
 	flags.StringVarP(&e.token, "token", "t", "", "a token, sent as Authorization: Bearer")
 	flags.StringVar(&e.tokenFile, "token-file", "", "a file that holds the token")
 	flags.StringArrayVarP(&e.headers, "header", "H", nil, "a header of the request, as often as needed")
+	flags.StringVar(&e.expect, "expect", "", "what should be decided: allow, deny or a reason code")
+	flags.BoolVar(&e.json, "json", false, "print JSON: an object")
 	flags.StringVar(&e.server, "server", "", "the server to ask, when several listen on the port (default: the one that does)")
 	return cmd
 }
@@ -60,19 +71,25 @@ type explanation struct {
 	flags                         configFlags
 	url, method, token, tokenFile string
 	headers                       []string
-	server                        string
+	server, expect                string
+	json                          bool
 
-	out       io.Writer
-	app       *App
-	sent      *http.Request
-	unknown   []string // handlers that were left out
-	decisions []decision
+	out        io.Writer
+	app        *App
+	store      storeReport
+	sent       *http.Request
+	unknown    []string // handlers that were left out
+	unanswered string   // why nothing is guarded, when no site answers
+	decisions  []decision
 }
 
 func (e *explanation) run(cmd *cobra.Command) (err error) {
 	u, err := url.Parse(e.url)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return fmt.Errorf("--url: %q is not an http or https URL", e.url)
+	}
+	if err := checkExpectation(e.expect); err != nil {
+		return err
 	}
 	request, err := e.request(cmd, u)
 	if err != nil {
@@ -85,13 +102,49 @@ func (e *explanation) run(cmd *cobra.Command) (err error) {
 	defer func() { err = errors.Join(err, e.app.Cleanup()) }()
 	e.sent = request.Clone(cmd.Context())
 	answer := &recording{header: make(http.Header)}
+	e.unanswered = nobodyAnswers(server, request)
 	server.ServeHTTP(answer, request)
-	e.printDecisions()
-	e.printAnswer(answer)
-	if answer.header.Get(answersHeader) != "" {
-		e.printHeaders(request.Header)
+	if e.unanswered == "" && answer.status == 0 && len(e.unknown) == 0 {
+		e.unanswered = "no handler answers this path, so the server answers 200 with nothing"
 	}
-	return nil
+	x := e.result(answer, request.Header)
+	if !e.json {
+		x.print(e.out)
+	} else if err := encodeJSON(e.out, x); err != nil {
+		return err
+	}
+	return x.verdict(cmd, e.expect)
+}
+
+// differs is the exit code of explain when the decision is another one than was expected, or there is none.
+const differs = 2
+
+// verdict ends the command: with nil when the decision is the expected one.
+func (x *explained) verdict(cmd *cobra.Command, expect string) error {
+	met := x.Decision != unanswered
+	if expect != "" {
+		met = met && (expect == x.Decision || expect == string(x.Reason))
+	}
+	if met {
+		return nil
+	}
+	what := "no site answers the request"
+	if x.Decision != unanswered {
+		what = fmt.Sprintf("expected %s, decided was %s", expect, strings.TrimSpace(x.Decision+" "+string(x.Reason)))
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "Error:", what)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	// Caddy has exit codes only for commands of its own kind.
+	code := func(caddycmd.Flags) (int, error) { return differs, errors.New(what) }
+	return caddycmd.WrapCommandFuncForCobra(code)(cmd, nil)
+}
+
+// checkExpectation refuses a word that can never be the decision.
+func checkExpectation(word string) error {
+	if word == "" || word == allowed || word == denied || slices.Contains(refusalReasons, token.Reason(word)) {
+		return nil
+	}
+	return fmt.Errorf("--expect: %q is neither allow nor deny nor a reason code", word)
 }
 
 // open provisions the configuration, made harmless, and returns the server that listens where u points.
@@ -118,6 +171,7 @@ func (e *explanation) open(ctx context.Context, stdin io.Reader, u *url.URL) (*c
 		return nil, errors.Join(err, app.Cleanup())
 	}
 	app.startRemotes()
+	e.store = app.report(ctx, doc)
 	return server, nil
 }
 

@@ -33,28 +33,31 @@ func tokenCommand() *cobra.Command {
 func inspectCommand() *cobra.Command {
 	var flags configFlags
 	var audience string
+	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "inspect [--config <file> [--adapter <name>] [--audience <word>]] [<token> | -]",
+		Use:   "inspect [--config <file> [--adapter <name>] [--audience <word>]] [--json] [<token> | -]",
 		Short: "Decodes a token and, given a configuration, verifies it",
 		Long: `Prints the header and the claims of a token, which is read from standard input unless
 it is given as an argument (where other users of the machine can see it).
 
 Without --config nothing is verified. With it every check is named in its order, with
 its outcome, and the exit code is 1 when one of them fails. Project, policy and
-revocation are checked by gates alone: see caddy auth explain.`,
+revocation are checked by gates alone: see caddy auth explain. --json prints an object
+with header, claims, verified and, given a configuration, checks and store.`,
 		Example: `  $ caddy auth token inspect < token.txt
   $ caddy auth token inspect --config /etc/caddy/Caddyfile --audience api < token.txt`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runInspect(cmd, &flags, audience, args)
+			return runInspect(cmd, &flags, audience, asJSON, args)
 		},
 	}
 	flags.add(cmd, "", "the configuration to verify with (default: none, nothing is verified)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: an object")
 	cmd.Flags().StringVar(&audience, "audience", "", "the audience word that the token must have (default: any of the configuration's)")
 	return cmd
 }
 
-func runInspect(cmd *cobra.Command, flags *configFlags, audience string, args []string) error {
+func runInspect(cmd *cobra.Command, flags *configFlags, audience string, asJSON bool, args []string) error {
 	raw, err := tokenArgument(cmd, args)
 	if err != nil {
 		return err
@@ -62,7 +65,7 @@ func runInspect(cmd *cobra.Command, flags *configFlags, audience string, args []
 	if flags.file == "" && (audience != "" || flags.adapter != "") {
 		return errors.New("--audience and --adapter need --config")
 	}
-	i := inspection{out: cmd.OutOrStdout(), raw: raw, audience: audience, now: time.Now()}
+	i := inspection{out: cmd.OutOrStdout(), raw: raw, audience: audience, json: asJSON, now: time.Now()}
 	if flags.file == "" {
 		return i.decode()
 	}
@@ -90,7 +93,9 @@ type inspection struct {
 	out      io.Writer
 	raw      string
 	audience string
+	json     bool
 	now      time.Time
+	store    storeReport
 	ring     *keyring.Ring // of the configuration; nil without one
 }
 
@@ -99,6 +104,9 @@ func (i *inspection) decode() error {
 	header, claims, err := token.Inspect(i.raw)
 	if err != nil {
 		return err
+	}
+	if i.json {
+		return encodeJSON(i.out, inspected{Header: jsonValue(header), Claims: jsonValue(claims)})
 	}
 	fmt.Fprintln(i.out, "Header (not verified)")
 	columns(i.out, i.members(header))
@@ -143,8 +151,12 @@ func (i *inspection) verifyWith(ctx context.Context, flags *configFlags, stdin i
 		return false, err
 	}
 	app.startRemotes()
-	i.ring = app.ring.Load()
-	return i.report(i.check(ctx, app)), nil
+	i.ring, i.store = app.ring.Load(), app.report(ctx, doc)
+	verdict := i.check(ctx, app)
+	if i.json {
+		return verdict == nil, i.reportJSON(verdict)
+	}
+	return i.report(verdict), nil
 }
 
 // check asks in the order of a gate. The error is nil or a *token.Refusal.
@@ -175,6 +187,10 @@ func (i *inspection) report(verdict error) bool {
 	if verdict != nil {
 		label = " (of a refused token)"
 	}
+	fmt.Fprintln(i.out, i.store)
+	for _, note := range i.store.notes() {
+		fmt.Fprintln(i.out, "note:", note)
+	}
 	if header, claims, err := token.Inspect(i.raw); err == nil {
 		fmt.Fprintln(i.out, "Header"+label)
 		columns(i.out, i.members(header))
@@ -182,7 +198,15 @@ func (i *inspection) report(verdict error) bool {
 		columns(i.out, i.members(claims))
 	}
 	fmt.Fprintln(i.out, "Checks")
-	columns(i.out, i.outcomes(verdict))
+	var rows [][2]string
+	for _, o := range i.outcomes(verdict) {
+		word := strings.ReplaceAll(o.Outcome, "_", " ")
+		if o.Outcome == "failed" {
+			word = "FAILED: " + verdict.Error()
+		}
+		rows = append(rows, [2]string{o.Check, word})
+	}
+	columns(i.out, rows)
 	if verdict != nil {
 		fmt.Fprintf(i.out, "Refused: %s.\n", gate.ReasonOf(verdict))
 		return false
@@ -191,7 +215,57 @@ func (i *inspection) report(verdict error) bool {
 	return true
 }
 
-func (i *inspection) outcomes(verdict error) [][2]string {
+// inspected is what there is to say about a token, for programs.
+type inspected struct {
+	Verified bool           `json:"verified"`
+	Reason   token.Reason   `json:"reason,omitempty"`
+	Detail   string         `json:"detail,omitempty"`
+	Header   any            `json:"header"` // null when it cannot be read
+	Claims   any            `json:"claims"`
+	Checks   []checkOutcome `json:"checks,omitempty"`
+	Store    *storeReport   `json:"store,omitempty"` // whose keys were asked
+	Notes    []string       `json:"notes,omitempty"`
+}
+
+// checkOutcome is what came of one check: ok, failed or not_reached.
+type checkOutcome struct {
+	Check   string `json:"check"`
+	Outcome string `json:"outcome"`
+}
+
+func (i *inspection) reportJSON(verdict error) error {
+	x := inspected{Verified: verdict == nil, Checks: i.outcomes(verdict), Store: &i.store, Notes: i.store.notes()}
+	if verdict != nil {
+		x.Reason, x.Detail = gate.ReasonOf(verdict), detailOf(verdict)
+	}
+	if header, claims, err := token.Inspect(i.raw); err == nil {
+		x.Header, x.Claims = jsonValue(header), jsonValue(claims)
+	}
+	return encodeJSON(i.out, x)
+}
+
+// jsonValue makes numbers of a token numbers again.
+func jsonValue(value any) any {
+	switch v := value.(type) {
+	case token.Number:
+		return json.Number(v)
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = jsonValue(e)
+		}
+		return list
+	case map[string]any:
+		object := make(map[string]any, len(v))
+		for name, e := range v {
+			object[name] = jsonValue(e)
+		}
+		return object
+	}
+	return value
+}
+
+func (i *inspection) outcomes(verdict error) []checkOutcome {
 	refusal, _ := errors.AsType[*token.Refusal](verdict)
 	var failed string
 	if refusal != nil {
@@ -201,16 +275,15 @@ func (i *inspection) outcomes(verdict error) [][2]string {
 	if failed == "claims" && i.claimsCameFirst() {
 		names = []string{"structure", "header", "claims", "issuer and key", "algorithm", "signature", "type", "times", "audience"}
 	}
-	rows, word := make([][2]string, 0, len(names)), "ok"
+	outcomes, word := make([]checkOutcome, 0, len(names)), "ok"
 	for _, name := range names {
-		switch {
-		case name == failed:
-			rows, word = append(rows, [2]string{name, "FAILED: " + refusal.Error()}), "not reached"
-		default:
-			rows = append(rows, [2]string{name, word})
+		if name == failed {
+			outcomes, word = append(outcomes, checkOutcome{name, "failed"}), "not_reached"
+			continue
 		}
+		outcomes = append(outcomes, checkOutcome{name, word})
 	}
-	return rows
+	return outcomes
 }
 
 // claimsCameFirst reports whether the claims are no proper JSON and were read before a signature could be checked: the gateway's own keys are

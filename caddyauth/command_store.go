@@ -118,18 +118,18 @@ func (m *storeMove) export(path string) (err error) {
 
 // secretOfStore returns the secret that the store was used with.
 func (a *App) secretOfStore(ctx context.Context) (*keyring.SecretRing, error) {
-	print, err := a.store.Meta(ctx, fingerprintName)
+	fingerprint, err := a.store.Meta(ctx, fingerprintName)
 	if err != nil {
 		return nil, fmt.Errorf("reading the store: %w", err)
 	}
-	if print == "" {
+	if fingerprint == "" {
 		return nil, fmt.Errorf("store %s: it is empty, no server has used it", a.store.Name())
 	}
 	secret, err := a.standingSecret()
 	if err != nil {
 		return nil, err
 	}
-	if !secret.Matches(print) {
+	if !secret.Matches(fingerprint) {
 		return nil, fmt.Errorf("secret: this is not the secret that the store %s was created with", a.store.Name())
 	}
 	return secret, nil

@@ -13,6 +13,14 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
+// refusalReasons are all codes with which a gate or filter refuses.
+var refusalReasons = []token.Reason{
+	gate.NoCredential, gate.MultipleCredentials, gate.CrossOrigin, gate.AmbiguousPath, gate.InsufficientScope,
+	gate.ClaimDenied, gate.RevocationNotChecked, token.Malformed, token.TooLarge, token.UnknownIssuer, token.UnknownKey, token.BadAlgorithm,
+	token.BadSignature, token.Expired, token.NotYetValid, token.LifetimeTooLong, token.WrongAudience, token.WrongType,
+	token.WrongProject, token.Revoked, token.Inactive, token.KeysUnavailable,
+}
+
 // checkNames are the checks that a token goes through on its own, in their order.
 var checkNames = []string{"structure", "header", "issuer and key", "algorithm", "signature", "type", "claims", "times", "audience"}
 
@@ -47,6 +55,7 @@ var gateChecks = map[token.Reason]string{
 	gate.NoCredential:         "credential",
 	gate.MultipleCredentials:  "credential",
 	gate.CrossOrigin:          "origin",
+	gate.AmbiguousPath:        "path",
 	token.WrongProject:        "project",
 	token.Revoked:             "revocation",
 	gate.RevocationNotChecked: "revocation",
@@ -76,6 +85,8 @@ func checkByLooking(raw string, r *token.Refusal) string {
 		if kid, _ := header["kid"].(string); kid == "" || len(kid) > 256 {
 			return "header"
 		}
+	case r.Reason != token.UnknownKey && r.Reason != token.Inactive:
+		return "unnamed"
 	}
 	return "issuer and key"
 }

@@ -359,6 +359,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	revealed := j.app.reveal(r, vars)
 	asksForPage := j.loginPage != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
 	passage, err := j.admit(w, r, vars, prior)
+	j.app.decided(decision{gate: j, err: err, passage: passage})
 	j.settleCredentials(r, vars, passage, revealed, err)
 	if err != nil {
 		j.refused(r, passage, err)
@@ -385,6 +386,7 @@ func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Pass
 	j.app.owned.Strip(r, prior, passedUpgrade(vars)...)
 	j.app.concealForLater(r, vars)
 	if err := j.checkTarget(r); err != nil {
+		j.app.decided(decision{gate: j, err: err})
 		j.refused(r, nil, err)
 		return j.answer(w, r, err, false)
 	}
@@ -406,11 +408,7 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 			return nil, err
 		}
 	}
-	passage, err := j.gate.Admit(r, prior, time.Now())
-	if j.app.onDecision != nil {
-		j.app.onDecision(decision{gate: j, err: err, passage: passage})
-	}
-	return passage, err
+	return j.gate.Admit(r, prior, time.Now())
 }
 
 // carry leaves the passage for later gates, and the user for placeholders and access logs.

@@ -49,6 +49,13 @@ type decision struct {
 	passage *gate.Passage
 }
 
+// decided tells `caddy auth explain`.
+func (a *App) decided(d decision) {
+	if a.onDecision != nil {
+		a.onDecision(d)
+	}
+}
+
 // registerMetrics registers the process's counters and this configuration's key ages.
 func registerMetrics(registry *prometheus.Registry, a *App) error {
 	if registry == nil {

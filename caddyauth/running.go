@@ -1,6 +1,7 @@
 package caddyauth
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -81,4 +82,39 @@ func sameStore(one, other string) bool {
 	}
 	second, err := os.Stat(other)
 	return err == nil && os.SameFile(first, second)
+}
+
+// storeReport is which store a command has looked at.
+type storeReport struct {
+	Name    string `json:"name"`
+	Empty   bool   `json:"empty"`             // no server has used it
+	Running string `json:"running,omitempty"` // the one of the running server, where that is another one
+}
+
+// report says which store was opened, and which one the server uses that runs with the same admin endpoint.
+func (a *App) report(ctx context.Context, d document) storeReport {
+	r := storeReport{Name: a.store.Name()}
+	if secret, err := a.store.Meta(ctx, fingerprintName); err == nil && secret == "" {
+		r.Empty = true
+	}
+	if running, err := runningStore(d); err == nil && !sameStore(running, r.Name) {
+		r.Running = running
+	}
+	return r
+}
+
+// String is the report as one line.
+func (r storeReport) String() string {
+	if r.Empty {
+		return "Store: " + plain(r.Name) + " (empty: no server has used it)"
+	}
+	return "Store: " + plain(r.Name)
+}
+
+func (r storeReport) notes() []string {
+	if r.Running == "" {
+		return []string{}
+	}
+	return []string{"the running server uses another store, " + plain(r.Running) + ": its keys and revocations are not " +
+		"those that were looked at; run the command as the user of the server and with its environment"}
 }

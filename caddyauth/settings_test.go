@@ -337,3 +337,19 @@ func firstDifference(have, want string) string {
 	}
 	return "first line too many: " + slices.Concat(haves, []string{""})[len(wants)]
 }
+
+// TestEveryReasonHasItsCheck: explain names the check behind every reason code, and --expect knows them all.
+func TestEveryReasonHasItsCheck(t *testing.T) {
+	known := reasons(t, "token/reason.go", "gate/reason.go")
+	if len(known) != len(refusalReasons) {
+		t.Errorf("%d reasons, and %d for --expect", len(known), len(refusalReasons))
+	}
+	for _, reason := range known {
+		if !slices.Contains(refusalReasons, verify.Reason(reason)) {
+			t.Errorf("--expect does not know %s", reason)
+		}
+		if check := checkOf("", &verify.Refusal{Reason: verify.Reason(reason)}); check == "unnamed" {
+			t.Errorf("%s: the check has no name", reason)
+		}
+	}
+}

@@ -45,6 +45,11 @@ func TestStoreMoves(t *testing.T) {
 		next.fails(t, "--replace", "store", "import", file)
 		next.start(t)
 		next.awaitReady(t)
+		explained, _, _ := next.command(t, "explain", "--url", n.url(next.name))
+		line, _, _ := strings.Cut(explained, "\n")
+		if strings.HasPrefix(line, "Store: postgres://") != (next == moved) || strings.Contains(explained, "@") {
+			t.Errorf("%s: explain names its store as %s", next.name, line)
+		}
 		if a := n.at(t, next.name, cookies{access: held.access}); a.status != http.StatusOK {
 			t.Errorf("%s: the access token of before: status %d, reason %q", next.name, a.status, a.reason(t))
 		}
