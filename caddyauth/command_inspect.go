@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/gate"
 	"github.com/caddyauth/gateway/caddyauth/keyring"
+	"github.com/caddyauth/gateway/caddyauth/leeway"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
@@ -165,7 +166,7 @@ func (i *inspection) check(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	if err := t.CheckTime(i.now, defaultLeeway); err != nil {
+	if err := t.CheckTime(i.now, leeway.Default); err != nil {
 		return err
 	}
 	words := app.words

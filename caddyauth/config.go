@@ -200,10 +200,8 @@ type User struct {
 const (
 	defaultProject    = "default"
 	firstPartyClient  = project.FirstParty // the client_id of tokens issued at the login routes
-	defaultLeeway     = 30 * time.Second
 	minLifetime       = time.Minute
 	maxLifetime       = 365 * 24 * time.Hour
-	maxLeeway         = 5 * time.Minute
 	defaultTokenCache = 20_000
 	maxTokenCache     = 10_000_000
 

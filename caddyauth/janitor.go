@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddyauth/gateway/caddyauth/leeway"
 	"github.com/caddyauth/gateway/caddyauth/session"
 )
 
@@ -67,7 +68,7 @@ func (a *App) past(ctx context.Context, now time.Time) (time.Time, error) {
 }
 
 // clocksDiffer is how far clocks may be apart without a word in the log: what is forgotten stands that much longer (session.Margin).
-const clocksDiffer = time.Minute
+const clocksDiffer = leeway.Clocks
 
 // deleteOver deletes until there is nothing left that was over at past.
 func (a *App) deleteOver(past time.Time) error {

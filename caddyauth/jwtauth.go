@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/leeway"
 	"github.com/caddyauth/gateway/caddyauth/login"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
@@ -170,8 +171,8 @@ func (j *JWTAuth) check() error {
 			return fmt.Errorf("forward_preset: %q is unknown, want remote_user, x_forwarded, x_auth_request or grafana", name)
 		}
 	}
-	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > maxLeeway) {
-		return fmt.Errorf("leeway: %s is not between 0s and %s", spell(time.Duration(*j.Leeway)), spell(maxLeeway))
+	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > leeway.Max) {
+		return fmt.Errorf("leeway: %s is not between 0s and %s", spell(time.Duration(*j.Leeway)), spell(leeway.Max))
 	}
 	for _, protocol := range j.Upgrades {
 		if err := gate.CheckUpgrade(protocol); err != nil {
@@ -186,7 +187,7 @@ func (j *JWTAuth) check() error {
 func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 	a := j.app
 	g := &gate.Gate{
-		Audiences: j.Audiences, Project: j.Project, Leeway: defaultLeeway, Preflight: j.Preflight, Upgrades: j.Upgrades,
+		Audiences: j.Audiences, Project: j.Project, Leeway: leeway.Default, Preflight: j.Preflight, Upgrades: j.Upgrades,
 		Session: gate.Source{Kind: gate.Cookie, Name: a.cookieName()}, VerifySession: a.verify,
 		Credentials: &a.credentials, Owned: &a.owned, Revoked: a.revoked,
 	}

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/keyring"
+	"github.com/caddyauth/gateway/caddyauth/leeway"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
 // streamClocks is how much the clocks of nodes may differ: the fastest is the first to take a key away whose time is over.
-const streamClocks = time.Minute
+const streamClocks = leeway.Clocks
 
 // keysInUse are the keys of a configuration that has not ended.
 type keysInUse struct {

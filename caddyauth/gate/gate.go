@@ -3,11 +3,13 @@ package gate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/leeway"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
@@ -87,6 +89,9 @@ type sourced struct {
 func (g *Gate) Prepare() error {
 	if len(g.Audiences) == 0 {
 		return errors.New("a gate needs at least one audience")
+	}
+	if g.Leeway < 0 || g.Leeway > leeway.Max { // denials and keys stand for no longer
+		return fmt.Errorf("leeway %s is not between 0s and %s", g.Leeway, leeway.Max)
 	}
 	for i := range g.Rules {
 		if err := g.Rules[i].check(); err != nil {

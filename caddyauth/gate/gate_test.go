@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/keyring"
+	"github.com/caddyauth/gateway/caddyauth/leeway"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
@@ -661,4 +662,16 @@ func FuzzCookies(f *testing.F) {
 			t.Errorf("%q: %v is left", line, left)
 		}
 	})
+}
+
+func TestGatesThatForgiveMoreThanDenialsStandAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		forgives time.Duration
+		ok       bool
+	}{{0, true}, {leeway.Max, true}, {leeway.Max + 1, false}, {-1, false}} {
+		g := &Gate{Audiences: []string{"web"}, Leeway: c.forgives}
+		if err := g.Prepare(); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.forgives, err)
+		}
+	}
 }

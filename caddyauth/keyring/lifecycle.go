@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/leeway"
 )
 
 // State is where a generated key stands in its life. A key whose life is over
@@ -18,9 +20,8 @@ const (
 )
 
 // RetireMargin is how much longer than the last token it can have signed a
-// retiring key verifies: the largest leeway of a gate (5 minutes) and a minute
-// for clocks that differ and nodes that learn late.
-const RetireMargin = 6 * time.Minute
+// retiring key verifies.
+const RetireMargin = leeway.Margin
 
 // Lifecycle is the rule by which generated keys follow one another. It decides
 // and keeps nothing: of a set and a time it makes the step that is due, which

@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/leeway"
+)
 
 // Kind is what a denial denies.
 type Kind string
@@ -13,9 +17,8 @@ const (
 	ProjectKind Kind = "project" // the tokens of a project, up to an epoch
 )
 
-// Margin is how much longer than the last token it denies a denial stands: the largest leeway of a gate (5 minutes) and a
-// minute for clocks that differ.
-const Margin = 6 * time.Minute
+// Margin is how much longer than the last token it denies a denial stands.
+const Margin = leeway.Margin
 
 // Denial says that tokens are no longer good although they have not expired.
 type Denial struct {

@@ -40,7 +40,7 @@ func (s *Service) RevokeAll(ctx context.Context, o Order, now time.Time) (int, e
 	}
 	now = whole(now)
 	if o.Until.IsZero() {
-		o.Until = now.Add(longestAccess)
+		o.Until = now.Add(LongestAccess)
 	}
 	n, d, err := s.Store.RevokeAll(ctx, o, now)
 	if err == nil {
@@ -61,8 +61,8 @@ func (s *Service) RevokeToken(ctx context.Context, issuer, id string, until, now
 	return err
 }
 
-// longestAccess is how long an access token may live at most, for orders that do not say.
-const longestAccess = 366 * 24 * time.Hour
+// LongestAccess is longer than any access token may live, for orders that do not say.
+const LongestAccess = 366 * 24 * time.Hour
 
 // check refuses an order which names nobody.
 func (o Order) check() error {

@@ -3,12 +3,14 @@ package session
 import (
 	"sync"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/leeway"
 )
 
 // The limits of Steady.
 const (
-	// clockStep is how far the clock may be corrected without a word: what is forgotten stands a minute longer for that (Margin).
-	clockStep = time.Minute
+	// clockStep is how far the clock may be corrected without a word: what is forgotten stands that much longer (Margin).
+	clockStep = leeway.Clocks
 	// clockTrust is how long a clock that jumped must go on from there before it is believed.
 	clockTrust = 24 * time.Hour
 )

@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/leeway"
+)
 
 // Verdict says what came of using a refresh token.
 type Verdict string
@@ -30,7 +34,7 @@ func (v Verdict) Honoured() bool { return v == Advanced || v == Repeated || v ==
 
 // MaxSkew is how far the clocks of nodes may differ: the largest leeway of a gate, as those further apart do not take each
 // other's tokens.
-const MaxSkew = 5 * time.Minute
+const MaxSkew = leeway.Max
 
 // reusedReason is the RevokedFor of a family that died of reuse.
 const reusedReason = string(Reused)

@@ -38,9 +38,6 @@ func deny(ctx context.Context, t tx, d session.Denial, now time.Time) (session.D
 	return d, nil
 }
 
-// longestDenied is for how long an access token that was made before may be good yet.
-const longestDenied = 366 * 24 * time.Hour
-
 // renewTokens denies the access tokens that were made of a user or client before, because they say what is true no more. The grants go on:
 // their next use makes a token that says what is true now. Only a grant that is being added at the same moment ends with its first use.
 func renewTokens(ctx context.Context, t tx, kind session.Kind, slug, id string, now time.Time) error {
@@ -51,7 +48,7 @@ func renewTokens(ctx context.Context, t tx, kind session.Kind, slug, id string, 
 	if err := keepGrants(t, kind, slug, id, epoch); err != nil {
 		return err
 	}
-	_, err = deny(ctx, t, session.Denial{Kind: kind, Scope: slug, ID: id, Epoch: epoch, Until: now.Add(longestDenied + session.Margin)}, now)
+	_, err = deny(ctx, t, session.Denial{Kind: kind, Scope: slug, ID: id, Epoch: epoch, Until: now.Add(session.LongestAccess + session.Margin)}, now)
 	return err
 }
 

@@ -116,7 +116,7 @@ func (r *reconciler) revoke() error {
 		if err != nil {
 			return err
 		}
-		denials[i] = session.Denial{Kind: e.Kind, Scope: e.Project, ID: e.ID, Epoch: epoch, Until: r.now.Add(longestDenied + session.Margin)}
+		denials[i] = session.Denial{Kind: e.Kind, Scope: e.Project, ID: e.ID, Epoch: epoch, Until: r.now.Add(session.LongestAccess + session.Margin)}
 	}
 	for _, d := range denials {
 		if _, err := deny(r.ctx, r.tx, d, r.now); err != nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"github.com/caddyauth/gateway/caddyauth/leeway"
 )
 
 // Cache remembers verified tokens, so that signature and JSON work is done once per token. It holds what Verify returns and no
@@ -21,12 +23,8 @@ type Cache struct {
 	entries  *otter.Cache[uint64, *Token]
 }
 
-const (
-	// meanWeight is how many bytes of the cache's bound each allowed entry brings, and the least that one is counted with.
-	meanWeight = 2048
-	// maxLeeway is the longest that a gate forgives after a token's end, and therefore the longest an entry is of use.
-	maxLeeway = 5 * time.Minute
-)
+// meanWeight is how many bytes of the cache's bound each allowed entry brings, and the least that one is counted with.
+const meanWeight = 2048
 
 // NewCache returns a cache of at most size tokens and size times 2 KiB in front of v. It must be closed.
 func NewCache(v *Verifier, size int) (*Cache, error) {
@@ -57,7 +55,7 @@ func (c *Cache) Len() int { return c.entries.EstimatedSize() }
 // token on every use.
 func (c *Cache) Expire(now time.Time) {
 	for key, t := range c.entries.All() {
-		if now.After(t.Expiry.Add(maxLeeway)) {
+		if now.After(t.Expiry.Add(leeway.Max)) {
 			c.entries.Invalidate(key)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/leeway"
 )
 
 // shardedMap is the plainest cache there could be instead of otter: maps behind read-write locks, and any entry leaves when a map is full.
@@ -35,7 +37,7 @@ func (m *shardedMap) get(raw string, now time.Time) *Token {
 	shard.RLock()
 	t := shard.entries[raw]
 	shard.RUnlock()
-	if t == nil || now.After(t.Expiry.Add(maxLeeway)) {
+	if t == nil || now.After(t.Expiry.Add(leeway.Max)) {
 		return nil
 	}
 	return t
@@ -79,7 +81,7 @@ func (m *shardedLRU) get(raw string, now time.Time) *Token {
 	shard.Lock()
 	defer shard.Unlock()
 	e := shard.entries[raw]
-	if e == nil || now.After(e.Value.(*Token).Expiry.Add(maxLeeway)) {
+	if e == nil || now.After(e.Value.(*Token).Expiry.Add(leeway.Max)) {
 		return nil
 	}
 	shard.order.MoveToFront(e)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/keyring"
+	"github.com/caddyauth/gateway/caddyauth/leeway"
 )
 
 // shelf is an issuer whose keys can be changed while tokens are verified.
@@ -214,11 +215,11 @@ func TestExpireForgetsWhatNoGateLetsPass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Expire(tok.Expiry.Add(maxLeeway))
+	c.Expire(tok.Expiry.Add(leeway.Max))
 	if again, err := c.Verify(t.Context(), raw); err != nil || again != tok {
 		t.Errorf("forgotten while a gate may let it pass: %p and %p, %v", tok, again, err)
 	}
-	c.Expire(tok.Expiry.Add(maxLeeway + time.Second))
+	c.Expire(tok.Expiry.Add(leeway.Max + time.Second))
 	if n := c.Len(); n != 0 {
 		t.Errorf("%d entries, all of which have expired", n)
 	}
