@@ -146,8 +146,33 @@ func (a *App) readsOwn(jwt func(context.Context, string) (*token.Token, error)) 
 	}
 }
 
-// issueAccess makes an access token of a grant, in the format of its client.
+// issueAttempts is how often an access token is made anew because claims were changed at the same moment.
+const issueAttempts = 3
+
+// issueAccess makes an access token of a grant, in the format of its client. Where claims were changed since the grant was used, the token
+// would be denied with those from before: it is made again, with the epoch that the change has written into the grant.
 func (a *App) issueAccess(ctx context.Context, g session.Grant, scopes []string, epoch int64, now, until time.Time) (string, error) {
+	for attempt := 1; ; attempt++ {
+		raw, err := a.mintAccess(ctx, g, scopes, epoch, now, until)
+		if err != nil || g.ID == "" || attempt == issueAttempts || !a.overtaken(g, epoch) {
+			return raw, err
+		}
+		standing, err := a.store.FindGrant(ctx, g.ID)
+		if err != nil || !standing.Revoked.IsZero() || standing.Epoch <= epoch {
+			return raw, nil // it was the session that ended, and the token with it
+		}
+		epoch = standing.Epoch
+	}
+}
+
+// overtaken reports whether an order is known by which an access token with this epoch is denied.
+func (a *App) overtaken(g session.Grant, epoch int64) bool {
+	return a.store.denied.Denied(session.Bearer{
+		Issuer: a.issuer, Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: epoch,
+	}) != ""
+}
+
+func (a *App) mintAccess(ctx context.Context, g session.Grant, scopes []string, epoch int64, now, until time.Time) (string, error) {
 	t, err := a.tenancy(ctx, g.Project, g.ClientID)
 	if err != nil {
 		return "", err

@@ -222,7 +222,7 @@ func TestReloadsUnderLoadKeepStreams(t *testing.T) {
 	load := newTraffic(t, g)
 	began := time.Now()
 	for n := range 20 {
-		g.extra["Alice"] = aliceAs(alicePassword, "claim turn "+strconv.Itoa(n))
+		g.extra["Alice"] = aliceAs(alicePassword) + "\nuser turner {\n\tclaim turn " + strconv.Itoa(n) + "\n}" // nobody whose streams a change ends
 		reload()
 		load.settle(t, 40)
 		for _, f := range all {

@@ -198,7 +198,8 @@ func (g *gateway) aged(t *testing.T, c cookies, age time.Duration) string {
 	family, _ := reference(t, c.refresh)
 	issued := time.Now().Add(-age)
 	return g.tokens.mint("hs1", "alice", map[string]any{
-		"aud": []string{"web"}, "sid": family, "role": "admin", "iat": issued.Unix(), "exp": issued.Add(time.Minute).Unix(), "client_id": "caddyauth",
+		"epoch": claimsIn(t, c.access)["epoch"],
+		"aud":   []string{"web"}, "sid": family, "role": "admin", "iat": issued.Unix(), "exp": issued.Add(time.Minute).Unix(), "client_id": "caddyauth",
 	})
 }
 
