@@ -8,6 +8,9 @@ import (
 // answersHeader is the response header by which `caddy auth explain` learns which handler would have answered.
 const answersHeader = "Caddyauth-Explain"
 
+// byFastCGI ends what is said of a proxy that speaks FastCGI.
+const byFastCGI = " (FastCGI)"
+
 // keptHandlers run as they are: they look at the request and the response and reach nothing else.
 var keptHandlers = []string{
 	"jwt_auth", "auth_server", "subroute", "static_response", "error", "headers", "rewrite", "vars", "map", "encode", "authentication",
@@ -87,6 +90,9 @@ func asksElsewhere(handler map[string]any) bool {
 func emptyAnswer(name string, handler map[string]any) map[string]any {
 	if name == "reverse_proxy" {
 		name += dials(handler)
+		if transport, _ := handler["transport"].(map[string]any); transport["protocol"] == "fastcgi" {
+			name += byFastCGI
+		}
 	}
 	return map[string]any{"handler": "static_response", "status_code": 200, "headers": map[string]any{answersHeader: []any{name}}}
 }

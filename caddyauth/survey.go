@@ -2,6 +2,7 @@ package caddyauth
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,7 +24,11 @@ func (a *App) survey() {
 	}
 	verdicts := make(map[*JWTAuth]*place)
 	for name, server := range app.(*caddyhttp.App).Servers {
-		for _, s := range surveyServer(name, server) {
+		sites := surveyServer(name, server)
+		if server.Errors != nil {
+			sites = append(sites, surveyErrors(server, sites))
+		}
+		for _, s := range sites {
 			s.judge(verdicts)
 			a.rewritten = append(a.rewritten, s.findings...)
 		}
@@ -98,6 +103,18 @@ func surveyServer(name string, server *caddyhttp.Server) []*site {
 		w.walkRoute(route, below)
 	}
 	return sites
+}
+
+// surveyErrors looks at the error routes of a server: they are as strict as the sites that lead there. What they show is decided by what they
+// make of the request, and not by what was refused.
+func surveyErrors(server *caddyhttp.Server, sites []*site) *site {
+	w := surveyor{named: server.NamedRoutes, site: new(site)}
+	w.walk(server.Errors.Routes, position{})
+	errors := &site{gates: w.site.gates, byPath: w.site.byPath}
+	for _, s := range sites {
+		errors.byPath = errors.byPath || s.byPath && len(s.gates) > 0
+	}
+	return errors
 }
 
 // surveyor walks the routes of one site in the order in which requests meet them.
@@ -272,6 +289,12 @@ var kinds = map[caddy.ModuleID]kind{
 func kindOf(handler caddyhttp.MiddlewareHandler) kind {
 	switch h := handler.(type) {
 	case *caddyhttp.StaticResponse:
+		if stands := h.Headers.Get(answersHeader); stands != "" { // for a handler that `caddy auth explain` has replaced
+			if name, _, _ := strings.Cut(stands, " "); !strings.HasSuffix(stands, byFastCGI) {
+				return kinds[caddy.ModuleID("http.handlers."+name)]
+			}
+			return serves
+		}
 		if strings.HasPrefix(string(h.StatusCode), "3") { // the client asks again for what it is sent to
 			return passes
 		}
@@ -302,6 +325,9 @@ func dependsOnPath(matcher any) bool {
 	if not, ok := matcher.(caddyhttp.MatchNot); ok {
 		return dependOnPath(not.MatcherSets)
 	}
+	if expression, ok := matcher.(*caddyhttp.MatchExpression); ok {
+		return !ofStatus.MatchString(expression.Expr)
+	}
 	switch moduleID(matcher) {
 	case "http.matchers.method", "http.matchers.protocol", "http.matchers.tls", "http.matchers.header_regexp",
 		"http.matchers.remote_ip", "http.matchers.client_ip":
@@ -311,6 +337,9 @@ func dependsOnPath(matcher any) bool {
 	}
 	return true
 }
+
+// ofStatus is what `handle_errors` makes of status codes.
+var ofStatus = regexp.MustCompile(`^({http\.error\.status_code}|[0-9 ,<>=&|\[\]]|\bin\b)*$`)
 
 // warnRewritten says which gates have matchers that see a path which clients did not ask for.
 func (a *App) warnRewritten() {

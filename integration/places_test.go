@@ -2,6 +2,7 @@ package integration
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -244,5 +245,121 @@ func TestPathSpellingsAreOpenedByName(t *testing.T) {
 	}
 	if !strings.Contains(g.log(), "path_parameters lets them pass") {
 		t.Error("the log does not name the option that lets a path pass")
+	}
+}
+
+// TestErrorPagesOfOddPaths: a page for errors stands behind a filter of its own, which is no stricter than the site and shows the page also
+// to those whose path was refused.
+func TestErrorPagesOfOddPaths(t *testing.T) {
+	g := newGateway(t)
+	g.load(standardAuth, authSite+`
+{{url "whole"}} {
+	jwt_auth api
+	reverse_proxy 127.0.0.1:{{port "nobody listens"}}
+	handle_errors {
+		jwt_auth off
+		reverse_proxy {{.Proxy}}
+	}
+}
+{{url "some"}} {
+	jwt_auth api
+	reverse_proxy 127.0.0.1:{{port "nobody listens"}}
+	handle_errors 400 5xx {
+		jwt_auth off
+		reverse_proxy {{.Proxy}}
+	}
+}
+{{url "page"}} {
+	jwt_auth /private* api
+	reverse_proxy {{.Proxy}}
+	handle_errors {
+		rewrite * /error
+		jwt_auth off
+		reverse_proxy {{.Proxy}}
+	}
+}
+{{url "strict"}} {
+	jwt_auth /private* api
+	reverse_proxy {{.Proxy}}
+	handle_errors {
+		jwt_auth off
+		reverse_proxy {{.Proxy}}
+	}
+}
+`)
+	alice := []string{"Authorization: Bearer " + g.tokens.mint("es1", "alice", nil)}
+	for _, c := range []struct{ site, target, arrives string }{
+		{"whole", "/wiki/Acme_Inc.", "/wiki/Acme_Inc."},
+		{"whole", "/wiki;x", "/wiki;x"},
+		{"some", "/wiki/Acme_Inc.", "/wiki/Acme_Inc."},
+		{"page", "/private;x/s", "/error"},
+		{"page", "/x/../private", "/error"},
+		{"strict", "/private;x/s", ""},
+		{"strict", "/x/../private", ""},
+	} {
+		t.Run(c.site+c.target, func(t *testing.T) {
+			got := sendHTTP1(t, g.addr(c.site), call{target: c.target, host: g.host(c.site), lines: alice})
+			var arrived []string
+			for _, s := range g.proxy.take() {
+				arrived = append(arrived, s.target)
+			}
+			if strings.Join(arrived, " ") != c.arrives {
+				t.Errorf("status %d, the application of the error route saw %q, want %q", got.status, arrived, c.arrives)
+			}
+		})
+	}
+}
+
+// TestExplainAgreesOnPlaces: `explain` replaces what would answer, and yet says of paths what the server does.
+func TestExplainAgreesOnPlaces(t *testing.T) {
+	g := newGateway(t)
+	sites := authSite + `
+{{url "php"}} {
+	root {{.Dir}}
+	jwt_auth api
+	php_fastcgi {{.PHP}}
+}
+{{url "prefix"}} {
+	jwt_auth /private* api
+	reverse_proxy {{.Proxy}}
+}
+{{url "rewritten"}} {
+	rewrite * /front
+	jwt_auth /private* api
+	reverse_proxy {{.Proxy}}
+}
+`
+	g.load(standardAuth, sites)
+	config := g.configFile(standardAuth, sites)
+	token := g.tokens.mint("es1", "alice", nil)
+	for _, c := range []struct {
+		site, target, token string
+		status              int
+	}{
+		{"php", "/wiki/Acme_Inc.", token, http.StatusOK},
+		{"php", "/wiki/Acme_Inc.", "", http.StatusUnauthorized},
+		{"prefix", "/wiki/Acme_Inc.", token, http.StatusBadRequest},
+		{"rewritten", "/private/s", "", http.StatusUnauthorized},
+		{"rewritten", "/private/s", token, http.StatusOK},
+		{"rewritten", "/public", "", http.StatusOK},
+	} {
+		t.Run(c.site+c.target+" "+http.StatusText(c.status), func(t *testing.T) {
+			args := []string{"explain", "-c", config, "-u", g.url(c.site) + c.target}
+			sent := call{target: c.target, host: g.host(c.site)}
+			if c.token != "" {
+				args, sent.lines = append(args, "-t", c.token), []string{"Authorization: Bearer " + c.token}
+			}
+			if got := sendHTTP1(t, g.addr(c.site), sent); got.status != c.status {
+				t.Errorf("the server says %d", got.status)
+			}
+			out, _, err := command("", args...)
+			want := "  " + strconv.Itoa(c.status) + " " + http.StatusText(c.status)
+			if c.status == http.StatusOK {
+				want = "whatever the application answers"
+			}
+			if err != nil || !strings.Contains(out, want) {
+				t.Errorf("want %q: %v\n%s", want, err, out)
+			}
+		})
 	}
 }
