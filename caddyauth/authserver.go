@@ -3,6 +3,7 @@ package caddyauth
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -160,11 +161,18 @@ func (s *AuthServer) healthz(w http.ResponseWriter, r *http.Request) {
 		unavailable(w, "keys_unavailable")
 		return
 	}
-	if err := s.app.store.Ping(ctx); err != nil {
-		unavailable(w, "store_unavailable")
+	err := s.app.store.Ping(ctx)
+	health := map[string]any{"status": "ok"}
+	if age := s.app.store.watch.Stale(time.Now()); age != math.MaxInt64 {
+		health["revocation_list_age"] = age.Round(time.Millisecond).Seconds()
+	}
+	if err == nil {
+		writeJSON(w, http.StatusOK, health)
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	health["status"], health["error"], health["error_description"] = "unavailable", "temporarily_unavailable", "store_unavailable"
+	w.Header().Set("Retry-After", fmt.Sprint(retryAfter))
+	writeJSON(w, http.StatusServiceUnavailable, health)
 }
 
 func unavailable(w http.ResponseWriter, reason string) {

@@ -31,6 +31,7 @@ type pooledStore struct {
 	denied  session.DenyList
 	watch   session.Watch
 	steady  session.Steady
+	late    lateness
 	streams streams
 
 	references places // for looking up opaque tokens
@@ -81,7 +82,8 @@ func (s *pooledStore) follow(ctx context.Context) error {
 func (s *pooledStore) turn() <-chan struct{} { return *s.turns.Load() }
 
 // turned is told of each question of the watch, however it went.
-func (s *pooledStore) turned(error) {
+func (s *pooledStore) turned(err error) {
+	s.late.note(s.watch.Stale(time.Now()), err)
 	next := make(chan struct{})
 	close(*s.turns.Swap(&next))
 }

@@ -34,5 +34,8 @@ type Denial struct {
 	Until time.Time
 }
 
+// MostDenials is how many denials one look at the store returns at most.
+const MostDenials = 5000
+
 // Cursor is a place in the sequence of denials. Zero is before the first.
 type Cursor int64

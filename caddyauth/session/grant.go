@@ -146,6 +146,8 @@ type Store interface {
 	// Denials returns what was denied after the cursor, oldest first, and the cursor to go on from; from zero on it is all
 	// that stands. No denial may be missed because it was committed late: the cursor of a call is never beyond one that a
 	// later call would still find. A store which was set back to an older state returns all again.
+	//
+	// It returns MostDenials at most, the first after the cursor; who gets so many asks again.
 	Denials(ctx context.Context, after Cursor) ([]Denial, Cursor, error)
 
 	// DeleteOver deletes at most n rows which mean nothing any more at now, and returns how many it deleted. Before it

@@ -12,8 +12,11 @@ import (
 // The defaults and limits of Watch.
 const (
 	DefaultPoll = 500 * time.Millisecond
-	pollTimeout = 5 * time.Second
 	sweepEvery  = time.Minute
+
+	lookTimeout = 500 * time.Millisecond // of one look; what takes longer counts as missed
+	pollTimeout = 5 * time.Second        // of a look at all there is, and after several that were missed
+	fewMissed   = 3                      // looks in a row, after which the next may take longer
 )
 
 // Watch keeps a deny list up to date with the store, so that what one node revokes holds on all of them within a second.
@@ -33,11 +36,13 @@ type Watch struct {
 
 	mu     sync.Mutex // one question at a time
 	cursor Cursor
+	missed int // looks in a row
 	swept  time.Time
 	fresh  atomic.Pointer[time.Time]
 }
 
-// Run asks at once and then again and again until ctx ends. A failed question is asked again with the next turn.
+// Run asks at once and then again and again until ctx ends: as often as Every says, counted from one question to the next, so that
+// one which was not answered in time is asked again at once.
 func (w *Watch) Run(ctx context.Context) {
 	wake := w.Wake
 	timer := time.NewTimer(0)
@@ -52,6 +57,7 @@ func (w *Watch) Run(ctx context.Context) {
 				wake = nil
 			}
 		}
+		asked := time.Now()
 		err := w.Poll(ctx)
 		if ctx.Err() != nil {
 			return
@@ -59,30 +65,55 @@ func (w *Watch) Run(ctx context.Context) {
 		if w.Observe != nil {
 			w.Observe(err)
 		}
-		timer.Reset(cmp.Or(max(w.Every, 0), DefaultPoll))
+		timer.Reset(cmp.Or(max(w.Every, 0), DefaultPoll) - time.Since(asked))
 	}
 }
 
-// Poll asks once, for 5 seconds at most: the first time for all that is denied, later for what is new. Run does it; a
-// start-up that wants to begin with a full list does it before.
+// Poll asks once: the first time for all that is denied, for 5 seconds at most, later for what is new, for half a second. What was
+// missed several times in a row may take longer, for a link may be slow and the answer long. Run does it; a start-up that wants to
+// begin with a full list does it before.
 func (w *Watch) Poll(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	for {
+		asked := time.Now()
+		n, err := w.look(ctx)
+		if err != nil {
+			w.missed++
+			return err
+		}
+		w.missed = 0
+		if n < MostDenials {
+			w.read(asked)
+			return nil
+		}
+	}
+}
+
+// look takes in what is next.
+func (w *Watch) look(ctx context.Context) (int, error) {
+	limit := lookTimeout << max(0, min(w.missed-fewMissed, 4))
+	if w.fresh.Load() == nil {
+		limit = pollTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(limit, pollTimeout))
 	defer cancel()
-	asked := time.Now()
 	denials, cursor, err := w.Denials(ctx, w.cursor)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	w.List.Add(denials...)
 	w.cursor = cursor
+	return len(denials), nil
+}
+
+// read notes that nothing is missing that was there when it was asked, and forgets what is over.
+func (w *Watch) read(asked time.Time) {
 	w.fresh.Store(&asked)
 	if asked.Sub(w.swept) >= sweepEvery {
 		w.List.Expire(w.past(asked))
 		w.swept = asked
 	}
-	return nil
 }
 
 func (w *Watch) past(now time.Time) time.Time {

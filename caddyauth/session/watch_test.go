@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,10 +156,56 @@ func TestHangingStoreIsNotWaitedForLongerThanItsTimeout(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 21*time.Second)
 		defer cancel()
 		w.Run(ctx)
-		if asked != 4 || failures != 3 {
-			t.Errorf("asked %d times, told of %d failures; want 4 and 3", asked, failures)
+		if asked != 5 || failures != 4 {
+			t.Errorf("asked %d times, told of %d failures; want 5 and 4", asked, failures)
 		}
 	})
+}
+
+// TestALookThatHangsIsMissed: a list that was read is asked about anew after half a second, and only when that was in vain several times
+// may an answer take longer.
+func TestALookThatHangsIsMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, hangs := time.Now(), false
+		var asked []time.Duration
+		w := &Watch{List: &DenyList{}, Denials: func(ctx context.Context, after Cursor) ([]Denial, Cursor, error) {
+			if !hangs {
+				return nil, after, nil
+			}
+			asked = append(asked, time.Since(began))
+			<-ctx.Done()
+			return nil, after, ctx.Err()
+		}}
+		if err := w.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		hangs = true
+		ctx, cancel := context.WithTimeout(t.Context(), 17*time.Second)
+		defer cancel()
+		w.Run(ctx)
+		var want []time.Duration
+		for _, ms := range []int{0, 500, 1000, 1500, 2000, 3000, 5000, 9000, 14000} {
+			want = append(want, time.Duration(ms)*time.Millisecond)
+		}
+		if !slices.Equal(asked, want) {
+			t.Errorf("asked at %v, want %v", asked, want)
+		}
+	})
+}
+
+// TestALongListIsReadInParts: each look returns so many, and the list is fresh when nothing is left.
+func TestALongListIsReadInParts(t *testing.T) {
+	var after []Cursor
+	w := &Watch{List: &DenyList{}, Denials: func(_ context.Context, c Cursor) ([]Denial, Cursor, error) {
+		after = append(after, c)
+		if c == 2*MostDenials {
+			return nil, c, errors.New("away")
+		}
+		return make([]Denial, MostDenials), c + MostDenials, nil
+	}}
+	if err := w.Poll(t.Context()); err == nil || w.Stale(time.Now()) != math.MaxInt64 || !slices.Equal(after, []Cursor{0, MostDenials, 2 * MostDenials}) {
+		t.Errorf("%v: asked after %v, and the list is %v old", err, after, w.Stale(time.Now()))
+	}
 }
 
 func TestWatchEndsWithItsContext(t *testing.T) {

@@ -81,45 +81,50 @@ func (s *Store) RevokeToken(ctx context.Context, issuer, id string, until, now t
 	return d, nil
 }
 
-// Denials returns what was denied after the cursor; see session.Store.
+// denialsAfter is the newest number, and what is after a cursor. $1 the cursor, $2 how many. It needs no window for late commits:
+// behind the locked counter, all numbers below one that is seen were committed. It is one statement, for a look has half a second.
+const denialsAfter = `SELECT counter.value, coalesce(denial.number, 0), coalesce(denial.kind, ''), coalesce(denial.scope, ''),
+		coalesce(denial.id, ''), coalesce(denial.epoch, 0), coalesce(denial.until, 0)
+	FROM counter LEFT JOIN denial ON denial.number > $1 WHERE counter.name = 'denial' ORDER BY denial.number LIMIT $2`
+
+// Denials returns what was denied after the cursor; see session.Store. It has a connection of its own.
 func (s *Store) Denials(ctx context.Context, after session.Cursor) ([]session.Denial, session.Cursor, error) {
 	db, err := s.database()
 	if err != nil {
 		return nil, after, err
 	}
-	var last int64
-	if _, err := one(ctx, db, `SELECT value FROM counter WHERE name = 'denial'`, nil, &last); err != nil {
+	denials, last, newest, err := lookAfter(ctx, db.apart(), after)
+	if err == nil && newest < after { // the database was set back to an older state
+		denials, last, _, err = lookAfter(ctx, db.apart(), 0)
+	}
+	if err != nil {
 		return nil, after, err
 	}
-	if last < int64(after) {
-		after = 0 // the database was set back to an older state
-	}
-	return denialsAfter(ctx, db, after)
+	return denials, last, nil
 }
 
-// denialsAfter needs no window for late commits: behind the locked counter, all numbers below one that is seen were committed.
-func denialsAfter(ctx context.Context, q querier, after session.Cursor) ([]session.Denial, session.Cursor, error) {
-	rows, err := q.query(ctx, `SELECT number, kind, scope, id, epoch, until FROM denial WHERE number > $1 ORDER BY number`, int64(after))
+func lookAfter(ctx context.Context, q querier, after session.Cursor) (denials []session.Denial, last, newest session.Cursor, err error) {
+	rows, err := q.query(ctx, denialsAfter, int64(after), session.MostDenials)
 	if err != nil {
-		return nil, after, failure(err)
+		return nil, 0, 0, failure(err)
 	}
 	defer rows.Close()
-	var denials []session.Denial
-	last := after
+	last = after
 	for rows.Next() {
 		var d session.Denial
+		var number session.Cursor
 		var kind string
 		var until int64
-		if err := rows.Scan(&last, &kind, &d.Scope, &d.ID, &d.Epoch, &until); err != nil {
-			return nil, after, failure(err)
+		if err := rows.Scan(&newest, &number, &kind, &d.Scope, &d.ID, &d.Epoch, &until); err != nil {
+			return nil, 0, 0, failure(err)
 		}
-		d.Kind, d.Until = session.Kind(kind), instant(until)
+		if number == 0 { // there is nothing new
+			break
+		}
+		last, d.Kind, d.Until = number, session.Kind(kind), instant(until)
 		denials = append(denials, d)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, after, failure(err)
-	}
-	return denials, last, nil
+	return denials, last, newest, failure(rows.Err())
 }
 
 // DeleteOver deletes what is over; see session.Store.

@@ -32,6 +32,7 @@ type postgresDatabase struct {
 	pool     *pgxpool.Pool
 	readOnly bool
 	closed   atomic.Bool
+	looks    *line  // nil: opened for reading only
 	unlisten func() // ends the listener and waits for it; nil: there is none
 }
 
@@ -50,6 +51,7 @@ func (s *postgresServer) openForWriting(ctx context.Context) (database, error) {
 	if err != nil {
 		return nil, s.named(errors.Join(err, db.close()))
 	}
+	db.looks = s.line()
 	db.unlisten = s.listen()
 	return db, nil
 }
@@ -142,6 +144,13 @@ func (s *postgresServer) named(err error) error {
 
 func (p *postgresDatabase) writable() bool { return !p.readOnly }
 
+func (p *postgresDatabase) apart() querier {
+	if p.looks == nil {
+		return p
+	}
+	return p.looks
+}
+
 func (p *postgresDatabase) clock() string {
 	return "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 }
@@ -166,6 +175,7 @@ func (p *postgresDatabase) close() error {
 	p.closed.Store(true)
 	if p.unlisten != nil {
 		p.unlisten()
+		p.looks.close()
 	}
 	p.pool.Close()
 	return nil

@@ -34,6 +34,7 @@ type sqliteFile struct {
 // sqliteDatabase is an open SQLite database.
 type sqliteDatabase struct {
 	read     *sql.DB
+	looks    *sql.DB // one connection, for apart; nil: opened for reading only
 	writer   *writer // nil: opened for reading only
 	unlocked string  // the path of a file that is read without locks
 }
@@ -41,7 +42,26 @@ type sqliteDatabase struct {
 func (s *sqliteFile) connections() int { return readers }
 
 func (d *sqliteDatabase) query(ctx context.Context, text string, args ...any) (rows, error) {
-	found, err := d.read.QueryContext(ctx, text, args...)
+	return queryOn(ctx, d.read, text, args)
+}
+
+// apart implements database.
+func (d *sqliteDatabase) apart() querier {
+	if d.looks == nil {
+		return d
+	}
+	return apartReader{d.looks}
+}
+
+// apartReader is a connection that nothing else uses.
+type apartReader struct{ *sql.DB }
+
+func (r apartReader) query(ctx context.Context, text string, args ...any) (rows, error) {
+	return queryOn(ctx, r.DB, text, args)
+}
+
+func queryOn(ctx context.Context, db *sql.DB, text string, args []any) (rows, error) {
+	found, err := db.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, err // not a nil *sql.Rows in an interface
 	}
@@ -82,6 +102,9 @@ func (d *sqliteDatabase) ping(ctx context.Context) error {
 // close ends the writer last: the last connection is the one that takes the log into the database.
 func (d *sqliteDatabase) close() error {
 	err := d.read.Close()
+	if d.looks != nil {
+		err = errors.Join(err, d.looks.Close())
+	}
 	if d.writer != nil {
 		err = errors.Join(err, d.writer.close())
 	}
@@ -105,13 +128,26 @@ func (s *sqliteFile) openForWriting(ctx context.Context) (database, error) {
 	if err := w.do(ctx, migrateSQLite); err != nil {
 		return nil, errors.Join(s.named(err), w.close())
 	}
-	read, err := s.connect("mode", "rw", "_query_only", "1")
+	read, err := s.reader(readers)
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	read.SetMaxOpenConns(readers)
-	read.SetMaxIdleConns(readers)
-	return &sqliteDatabase{read: read, writer: w}, nil
+	looks, err := s.reader(1)
+	if err != nil {
+		return nil, errors.Join(err, read.Close(), w.close())
+	}
+	return &sqliteDatabase{read: read, looks: looks, writer: w}, nil
+}
+
+// reader makes a pool of n connections for reading beside the writer.
+func (s *sqliteFile) reader(n int) (*sql.DB, error) {
+	db, err := s.connect("mode", "rw", "_query_only", "1")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
 }
 
 // createFile makes an empty file with its final mode before SQLite sees it; the log and its index take the same mode. A file

@@ -41,6 +41,8 @@ type database interface {
 	snapshot(ctx context.Context, look func(querier) error) error
 	// load is write for one long verb, which is not begun again and may take its time.
 	load(ctx context.Context, verb func(tx) error) error
+	// apart runs queries on a connection that nothing else uses, and ends them with their context.
+	apart() querier
 	// clock is an expression for the time of the database server in milliseconds, 0 where there is none.
 	clock() string
 	// skipLocked ends a SELECT that passes over the rows which somebody else holds.
