@@ -30,7 +30,8 @@ the member ok and the list findings: severity (error, warning, note), where, tex
 
 Nothing is written. Therefore it does not look at where Caddy logs and where it keeps
 certificates, nor into a store of an older release, which the server migrates when it
-starts; the environment variables that the configuration names must be set.`,
+starts; the environment variables that the configuration names must be set here
+as they are for the server.`,
 		Example: `  $ caddy auth check
   $ caddy auth check --config /etc/caddy/Caddyfile`,
 		Args: cobra.NoArgs,

@@ -471,31 +471,56 @@ func TestCommandCheck(t *testing.T) {
 	}
 }
 
-// TestCommandCheckProductionExample: the second example is good as it is, once its environment is set.
-func TestCommandCheckProductionExample(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("XDG_DATA_HOME", dir)
-	path := filepath.Join("..", "Caddyfile.production.example")
-	if _, stderr, err := command("", "check", "--config", path); err == nil || !strings.Contains(stderr, "{env.") {
-		t.Errorf("without environment: %q %v", stderr, err)
-	} else {
-		for _, name := range []string{"AUTH_JWT_KEYS", "AUTH_JWT_ACTIVE_KEY_ID", "AUTH_SECRET", "AUTH_STORE", "ALICE_PASSWORD_HASH", "BOB_PASSWORD_HASH"} {
-			if !strings.Contains(stderr, "{env."+name+"}") {
-				t.Errorf("without environment: %s is not named: %s", name, stderr)
-			}
+// TestCommandCheckNamesWhatTheEnvironmentLacks: all of it at once, so that nobody mends one after the other.
+func TestCommandCheckNamesWhatTheEnvironmentLacks(t *testing.T) {
+	g := newGateway(t)
+	_, stderr, err := command("", "check", "--config", g.configFile(`auth {
+	issuer {{url "auth"}}
+	keys {env.NOT_SET_KEYS}
+	secret {env.NOT_SET_SECRET}
+	user alice {
+		password_hash {env.NOT_SET_HASH}
+	}
+}`, explainSites))
+	for _, name := range []string{"NOT_SET_KEYS", "NOT_SET_SECRET", "NOT_SET_HASH"} {
+		if err == nil || !strings.Contains(stderr, "{env."+name+"}") {
+			t.Errorf("%s is not named: %v %s", name, err, stderr)
 		}
 	}
-	for name, kid := range map[string]string{"AUTH_JWT_KEYS": "2026-06", "AUTH_SECRET": "one"} {
+}
+
+// productionExample writes the second example with its files in a folder, and returns its path. Its environment is set.
+func productionExample(t *testing.T, dir string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "Caddyfile.production.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "Caddyfile")
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(text), "/etc/caddy/auth", dir)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AUTH_STORE", "postgres://auth:nobody@db.internal/auth?sslmode=verify-full")
+	return path
+}
+
+// TestCommandCheckProductionExample: the second example is good as it is, once its files are there.
+func TestCommandCheckProductionExample(t *testing.T) {
+	dir, beside := t.TempDir(), t.TempDir()
+	t.Setenv("XDG_DATA_HOME", dir)
+	path := productionExample(t, beside)
+	if _, stderr, err := command("", "check", "--config", path); err == nil || !strings.Contains(stderr, "{file.") {
+		t.Errorf("without files: %q %v", stderr, err)
+	}
+	for name, kid := range map[string]string{"jwt.keys": "2026a", "secret": "one"} {
 		entry, _, err := command("", "keygen", "--alg", "HS256", "--kid", kid)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Setenv(name, strings.TrimSpace(entry))
+		writeFile(t, filepath.Join(beside, name), entry)
 	}
-	t.Setenv("AUTH_JWT_ACTIVE_KEY_ID", "2026-06")
-	t.Setenv("AUTH_STORE", "postgres://auth:nobody@db.internal/auth?sslmode=verify-full")
-	t.Setenv("ALICE_PASSWORD_HASH", cheapHash(alicePassword))
-	t.Setenv("BOB_PASSWORD_HASH", cheapHash(bobPassword))
+	writeFile(t, filepath.Join(beside, "alice.hash"), cheapHash(alicePassword)+"\n")
+	writeFile(t, filepath.Join(beside, "bob.hash"), cheapHash(bobPassword)+"\n")
 	out, stderr, err := command("", "check", "--config", path)
 	if !strings.HasPrefix(out, "warning: what lies in the store was not looked at: store: store postgres://") || !strings.HasSuffix(out, "\nok\n") || stderr != "" || err != nil {
 		t.Errorf("%q %q %v", out, stderr, err)
