@@ -111,6 +111,12 @@ var verdicts = []struct {
 	{identity.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being hashed; try again in some seconds"},
 }
 
+// storeUnavailable is the code of an answer that the store is needed for.
+const storeUnavailable = "store_unavailable"
+
+// statusClientGone is the status of an answer that nobody waits for any more, as other servers have it in their access logs.
+const statusClientGone = 499
+
 // refusalOf makes the answer of an error; nil of nil. What nobody knows by name is a store that could not be asked.
 func refusalOf(err error) *refusal {
 	if err == nil {
@@ -124,7 +130,7 @@ func refusalOf(err error) *refusal {
 			return &refusal{status: v.status, code: v.code, text: v.text}
 		}
 	}
-	return &refusal{status: http.StatusServiceUnavailable, code: "store_unavailable", text: "the store cannot be asked just now; try again in some seconds", inside: err}
+	return &refusal{status: http.StatusServiceUnavailable, code: storeUnavailable, text: "the store cannot be asked just now; try again in some seconds", inside: err}
 }
 
 // notRevoked is the answer when a change is stored and what was issued before could not be ended. The change stands, nothing new

@@ -127,6 +127,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.entry = project.Entry{At: c.now, ClientIP: s.clientIP(r), Action: "unknown"}
 	answer, err := c.serve()
 	refused := refusalOf(err)
+	if refused != nil && refused.code == storeUnavailable && errors.Is(r.Context().Err(), context.Canceled) {
+		refused = refuse(statusClientGone, "canceled", "the client went away before it was answered")
+	}
 	switch {
 	case refused != nil:
 		answer, c.entry.Result = refused.reply(), refused.code

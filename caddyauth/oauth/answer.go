@@ -18,13 +18,19 @@ const (
 	unsupportedGrantType   = "unsupported_grant_type"
 	unsupportedTokenType   = "unsupported_token_type"
 	temporarilyUnavailable = "temporarily_unavailable"
+
+	// canceled is the word for a client that went away before it was answered: no fault of the server.
+	canceled = "canceled"
 )
+
+// statusClientGone is the status of an answer that nobody waits for any more, as other servers have it in their access logs.
+const statusClientGone = 499
 
 // Results returns every word that Event.Result can be, for whoever prepares counters.
 func Results() []string {
 	return []string{
 		success, inactive, invalidRequest, invalidClient, invalidGrant, invalidScope, unsupportedGrantType, unsupportedTokenType,
-		temporarilyUnavailable,
+		temporarilyUnavailable, canceled,
 	}
 }
 

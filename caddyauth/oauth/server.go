@@ -136,6 +136,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	if err != nil {
 		p := problemOf(err)
 		c.event.Result, c.event.Err = p.code, p.cause
+		if p.cause != nil && errors.Is(r.Context().Err(), context.Canceled) {
+			c.event.Result, c.event.Err = canceled, nil
+			p.status = statusClientGone
+		}
 		s.observe(r.Context(), c.event)
 		p.write(w, s.Base.Host)
 		return
