@@ -18,14 +18,16 @@ const retryAfter = 5
 
 // answer tells the client why it was refused: a browser that can sign in is sent to the login page, everyone else gets status and
 // challenge of RFC 6750. The body is left to handle_errors where the server has any, with the reason in {http.auth.error}.
-func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, mayLogin bool) error {
+func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, passage *gate.Passage, mayLogin bool) error {
 	reason := gate.ReasonOf(refusal)
 	status := gate.Status(reason)
-	navigation := gate.IsNavigation(r)
 	w.Header().Set("Cache-Control", "no-store")
-	if mayLogin && navigation && status == http.StatusUnauthorized {
-		http.Redirect(w, r, j.loginURL(r), http.StatusSeeOther)
-		return nil
+	if mayLogin && status == http.StatusUnauthorized && gate.IsNavigation(r) {
+		if !j.isLoginPage(r) {
+			http.Redirect(w, r, j.loginURL(r), http.StatusSeeOther)
+			return nil
+		}
+		j.warnCircle(r)
 	}
 	switch {
 	case status == http.StatusServiceUnavailable:
@@ -38,8 +40,8 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 		repl.Set("http.auth.error", string(reason))
 		return caddyhttp.Error(status, &token.Refusal{Reason: reason}) // an error route may print it for the client
 	}
-	if navigation {
-		ui.Render(w, status, refusalPage(r, reason, status))
+	if gate.WantsPage(r) {
+		ui.Render(w, status, j.refusalPage(r, reason, passage))
 		return nil
 	}
 	writeJSON(w, status, map[string]string{"error": bodyError(reason), "error_description": string(reason)})
@@ -58,21 +60,6 @@ func bodyError(reason token.Reason) string {
 func hasErrorRoutes(r *http.Request) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	return ok && server.Errors != nil && len(server.Errors.Routes) > 0
-}
-
-func refusalPage(r *http.Request, reason token.Reason, status int) ui.Message {
-	page := ui.Message{Site: r.Host, Code: string(reason)}
-	switch status {
-	case http.StatusForbidden:
-		page.Title, page.Text = "No access", "You are signed in, but this page is not open to you. Ask the people who run it if you think it should be."
-	case http.StatusServiceUnavailable:
-		page.Title, page.Text = "Not available right now", "Your sign-in cannot be checked at this moment. Please try again in a few seconds."
-	case http.StatusBadRequest:
-		page.Title, page.Text = "Unclear request", "The request can be read in more than one way, so it was not passed on. Follow a link to this page again."
-	default:
-		page.Title, page.Text = "Sign-in needed", "This page is only open to people who are signed in."
-	}
-	return page
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

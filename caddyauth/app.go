@@ -39,6 +39,7 @@ type App struct {
 	issuer   string
 	base     *url.URL // nil when the issuer has no public URL
 	returnTo []string
+	home     string // where a sign-in leads to that came from nowhere
 	words    []string
 
 	store   *pooledStore
@@ -115,6 +116,9 @@ func (a *App) provisionIssuer(r resolver) (err error) {
 	if a.returnTo, err = a.origins(r, a.base); err != nil {
 		return err
 	}
+	if a.home, err = r.text("home", a.Home); err != nil {
+		return err
+	}
 	a.credentials.RefreshCookie, a.credentials.Issued = a.refreshCookieName(), a.isIssued
 	return a.credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieName()})
 }
@@ -180,6 +184,9 @@ func (a *App) provisionStore(r resolver) error {
 	a.passwords.Kinds = store.HashKinds
 	a.grants = &session.Service{Store: a.store, DenyList: &a.store.denied, Stranger: a.store.strangers.enter, MayIssue: a.mayIssue, AccessLifetime: a.accessLifetime, Alert: a.alert}
 	a.login = a.loginServer()
+	if err := a.homeIsTarget(); err != nil {
+		return err
+	}
 	a.staleness = 10 * time.Minute
 	if a.RevocationStaleness != nil {
 		a.staleness = time.Duration(*a.RevocationStaleness)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/gate"
 	"github.com/caddyauth/gateway/caddyauth/login"
+	"github.com/caddyauth/gateway/caddyauth/ui"
 )
 
 // AuthServer answers the routes by which people and programs get tokens, beneath the path of the server's public URL, and passes
@@ -81,19 +82,34 @@ type endpoints interface {
 // loginServer wires the login room.
 func (a *App) loginServer() *login.Server {
 	return &login.Server{
-		Base: a.base, ReturnTo: a.returnTo, Project: defaultProject, FindProject: a.findProject, Audiences: a.words,
-		Users: a.store, Passwords: a.passwords, Throttle: a.throttle, Issue: a.issue, Verify: a.signedIn, Epoch: a.epoch, Renew: a.renewHash, Revoke: a.endSession,
-		CleanTarget: a.cleanTarget, ClientIP: clientIP, Observe: a.observe, CookieName: a.cookieName(), RefreshCookieName: a.refreshCookieName(), SecureCookie: a.secureCookie(),
+		Base: a.base, ReturnTo: a.returnTo, CleanTarget: a.cleanTarget, Home: a.home, Project: defaultProject, FindProject: a.findProject,
+		Audiences: a.words, Users: a.store, Passwords: a.passwords, Throttle: a.throttle, Issue: a.issue, Verify: a.signedIn, Epoch: a.epoch,
+		Renew: a.renewHash, Revoke: a.endSession, ClientIP: clientIP, Observe: a.observe, SentBack: a.sentBack,
+		CookieName: a.cookieName(), RefreshCookieName: a.refreshCookieName(), SecureCookie: a.secureCookie(),
 	}
 }
 
-// signedIn returns whose living session a cookie is.
-func (a *App) signedIn(ctx context.Context, raw string) (string, error) {
+// homeIsTarget refuses a home that no sign-in may lead to.
+func (a *App) homeIsTarget() error {
+	switch {
+	case a.home == "":
+		return nil
+	case a.base == nil:
+		return fmt.Errorf("home: the issuer %q is not a URL, so `public_url` must say where people sign in", a.issuer)
+	case !a.login.LeadsTo(a.home):
+		return fmt.Errorf("home: %q is not an address that a sign-in may lead to: its origin must be the public URL's or in `return_to`,"+
+			" and it must not be a page for signing in or out", a.home)
+	}
+	return nil
+}
+
+// signedIn returns whose living session a cookie is, and since when its token stands.
+func (a *App) signedIn(ctx context.Context, raw string) (string, time.Time, error) {
 	t, err := a.session(ctx, raw)
 	if err != nil {
-		return "", err
+		return "", time.Time{}, err
 	}
-	return t.Subject, nil
+	return t.Subject, t.IssuedAt, nil
 }
 
 func (a *App) epoch(ctx context.Context) (int64, error) { return a.grants.Epoch(ctx) }
@@ -107,8 +123,12 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 	}
 	route, mounted := strings.CutPrefix(r.URL.Path, s.mount)
 	switch {
+	case !mounted && s.stripped(r):
+		return s.answerStripped(w, r)
 	case !mounted:
 		return s.passOn(w, r, next)
+	case r.URL.Path == "/" && s.mount == "":
+		return s.start(w, r, next)
 	case route == "/jwks.json" || route == "/.well-known/jwks.json":
 		return s.serve(w, r, s.jwks)
 	case route == "/healthz":
@@ -119,13 +139,28 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 			continue
 		}
 		if err := s.app.ready(r.Context()); err != nil {
-			unavailable(w, "starting")
+			s.starting(w, r)
 			return nil
 		}
+		s.app.reveal(r, varsOf(r)) // a strip in front of the routes conceals the session from applications, not from its owner
+		ownAnswer(w)
 		e.ServeHTTP(w, r)
 		return nil
 	}
 	return s.passOn(w, r, next)
+}
+
+// starting answers while the server cannot do anything yet.
+func (s *AuthServer) starting(w http.ResponseWriter, r *http.Request) {
+	if !gate.WantsPage(r) {
+		unavailable(w, "starting")
+		return
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(retryAfter))
+	ui.Render(w, http.StatusServiceUnavailable, ui.Message{
+		Site: s.app.base.Host, Title: "Not available right now", Text: "Signing in and out is not possible just now. Please try again in a few seconds.",
+		Code: "starting", Links: []ui.Link{{Text: "Try again", URL: samePage(r)}},
+	})
 }
 
 // serve lets only GET and HEAD through. It answers by itself: an error route might hand the request to an application.

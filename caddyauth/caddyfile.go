@@ -49,6 +49,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		keys        [<kid:base64,...>] {...}
 //		secret      <kid:base64,...>
 //		return_to   <origins...>
+//		home        <url>
 //		lifetimes   {...}
 //		max_lifetime <duration>
 //		revocation_staleness <duration>
@@ -86,6 +87,11 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) error {
 		return oneSecret(d, &s.Secret)
 	case "return_to":
 		return s.unmarshalReturnTo(d)
+	case "home":
+		if err := oneArg(d, &s.Home); err != nil {
+			return err
+		}
+		return at(d, s.checkHome())
 	case "lifetimes":
 		if err := s.Lifetimes.unmarshal(d); err != nil {
 			return err

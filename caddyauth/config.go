@@ -45,6 +45,10 @@ type Settings struct {
 	// the public URL is always among them. Default: none.
 	ReturnTo []string `json:"return_to,omitempty"`
 
+	// Where a person goes who signs in without having come from somewhere, and what pages offer as a way on: a URL with the origin
+	// of the public URL or one of `return_to`, or a path. Default: none; pages offer the root of the public URL's host when that has a path.
+	Home string `json:"home,omitempty"`
+
 	// How long what the server issues is good for.
 	Lifetimes Lifetimes `json:"lifetimes,omitzero"`
 
@@ -400,6 +404,18 @@ func (s *Settings) origins(r resolver, base *url.URL) ([]string, error) {
 	return origins, nil
 }
 
+// checkHome refuses what can be no address of a page, without resolving placeholders.
+func (s *Settings) checkHome() error {
+	if s.Home == "" || hasPlaceholder(s.Home) || strings.HasPrefix(s.Home, "/") && !strings.HasPrefix(s.Home, "//") {
+		return nil
+	}
+	u, err := url.Parse(s.Home)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+		return fmt.Errorf("home: %q is neither an http or https URL nor a path that begins with one slash", s.Home)
+	}
+	return nil
+}
+
 // audiences returns the configured audience words.
 func (s *Settings) audiences() []string {
 	if len(s.Audiences) > 0 {
@@ -666,6 +682,9 @@ func (s *Settings) check() error {
 		return err
 	}
 	if err := checkZeroable("introspection_cache", s.IntrospectionCache, time.Hour); err != nil {
+		return err
+	}
+	if err := s.checkHome(); err != nil {
 		return err
 	}
 	if err := s.checkTenancy(); err != nil {

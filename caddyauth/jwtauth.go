@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -365,7 +364,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		j.refused(r, passage, err)
 		if !j.reports() {
-			return j.answer(w, r, err, asksForPage)
+			return j.answer(w, r, err, passage, asksForPage)
 		}
 		return next.ServeHTTP(w, r)
 	}
@@ -389,7 +388,7 @@ func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Pass
 	if err := j.checkTarget(r); err != nil {
 		j.app.decided(decision{gate: j, err: err})
 		j.refused(r, nil, err)
-		return j.answer(w, r, err, false)
+		return j.answer(w, r, err, nil, false)
 	}
 	return next.ServeHTTP(w, r)
 }
@@ -460,20 +459,6 @@ func userPlaceholders(t *token.Token) any {
 		value, _ := gate.HeaderValue(claim)
 		return value, true
 	})
-}
-
-// loginURL is where a browser signs in and from where it comes back to r. The origin it comes back to is one that is listed; the
-// request's Host only chooses among them.
-func (j *JWTAuth) loginURL(r *http.Request) string {
-	origin := j.app.listedOrigin(r)
-	if origin == "" {
-		return j.loginPage
-	}
-	uri := r.URL.RequestURI()
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		uri = original.URL.RequestURI()
-	}
-	return j.loginPage + "?next=" + url.QueryEscape(origin+uri)
 }
 
 // listedOrigin returns the listed origin that the request's host names; empty when none does.

@@ -67,12 +67,11 @@ func (s *AuthServer) notFound(w http.ResponseWriter, r *http.Request, route stri
 	if !isBelow(route, managementPrefix) && gate.IsNavigation(r) {
 		w.Header().Set("Cache-Control", "no-store")
 		ui.Render(w, http.StatusNotFound, ui.Message{
-			Site:     s.app.base.Host,
-			Title:    "Not found",
-			Text:     "There is nothing here.",
-			Code:     "not_found",
-			Link:     s.mount + "/login",
-			LinkText: "Go to the sign-in page",
+			Site:  s.app.base.Host,
+			Title: "Not found",
+			Text:  "There is nothing here.",
+			Code:  "not_found",
+			Links: append([]ui.Link{{Text: "Go to the sign-in page", URL: s.mount + "/login"}}, s.homeLink()...),
 		})
 		return
 	}

@@ -20,6 +20,7 @@ type response struct {
 	caddyhttp.ResponseWriterWrapper
 	cookies []*http.Cookie
 	guards  bool // cookies are its business
+	own     bool // the gateway itself answers, and sets its cookies
 
 	// What streams.go needs to end an answer that goes on; without a gate it is none of its business.
 	gate    *JWTAuth
@@ -71,6 +72,20 @@ func guardResponse(w http.ResponseWriter) *response {
 	return guarded
 }
 
+// ownAnswer lets the gateway's own routes set its cookies where a gate or a strip stands in front of them.
+func ownAnswer(w http.ResponseWriter) {
+	for {
+		if guarded, ok := w.(*response); ok {
+			guarded.own = true
+		}
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = wrapper.Unwrap()
+	}
+}
+
 // finish is called when the handlers have returned, also those that wrote nothing; outer is what the response was put in front of.
 func (w *response) finish(outer http.ResponseWriter) {
 	w.settle(true)
@@ -120,7 +135,7 @@ func (w *response) settle(final bool) {
 		return
 	}
 	h := w.Header()
-	if lines := h["Set-Cookie"]; len(lines) > 0 {
+	if lines := h["Set-Cookie"]; len(lines) > 0 && !w.own {
 		if lines = slices.DeleteFunc(lines, setsSession); len(lines) == 0 {
 			delete(h, "Set-Cookie")
 		} else {

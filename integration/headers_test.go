@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -806,7 +807,11 @@ func TestNavigationGoesToLogin(t *testing.T) {
 				if got.status != http.StatusFound && got.status != http.StatusSeeOther {
 					t.Fatalf("status %d: %s", got.status, got.body)
 				}
-				if next, ok := strings.CutPrefix(location, want); !ok || unescape(t, next) != g.url("web-proxy")+"/app/page?a=1&b=2" {
+				address, sent, _ := strings.Cut(location, "&sent=")
+				if _, err := strconv.ParseInt(sent, 10, 64); err != nil {
+					t.Errorf("Location: %s", location)
+				}
+				if next, ok := strings.CutPrefix(address, want); !ok || unescape(t, next) != g.url("web-proxy")+"/app/page?a=1&b=2" {
 					t.Errorf("Location: %s", location)
 				}
 				if strings.Contains(location+got.body, "evil") {

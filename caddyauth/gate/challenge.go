@@ -40,6 +40,27 @@ func IsNavigation(r *http.Request) bool {
 	return r.Header.Get("X-Requested-With") == "" && acceptsHTML(r.Header["Accept"])
 }
 
+// WantsPage reports whether the answer to r is shown to a person: a navigation of any method (a posted form, too), in a
+// window or in a frame.
+func WantsPage(r *http.Request) bool {
+	if isUpgrade(r) {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return r.Header.Get("X-Requested-With") == "" && acceptsHTML(r.Header["Accept"])
+}
+
+// IsFramed reports whether the answer to r is shown inside another page.
+func IsFramed(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "", "document":
+		return false
+	}
+	return r.Header.Get("Sec-Fetch-Mode") == "navigate"
+}
+
 func acceptsHTML(lines []string) bool {
 	for _, line := range lines {
 		for part := range strings.SplitSeq(line, ",") {

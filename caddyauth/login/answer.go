@@ -27,6 +27,7 @@ const (
 	tokenTooLarge        result = "token_too_large"
 	unknownProject       result = "unknown_project"
 	invalidRequest       result = "invalid_request"
+	noCookies            result = "no_cookies"
 	tooLargeBody         result = "too_large"
 	unsupportedMediaType result = "unsupported_media_type"
 	methodNotAllowed     result = "method_not_allowed"
@@ -38,7 +39,7 @@ func Results() []string {
 	return []string{
 		string(success), string(badCredentials), string(throttled), string(busy), string(canceled), string(crossOrigin),
 		string(storeUnavailable), string(issueFailed), string(tokenTooLarge), string(unknownProject), string(invalidRequest),
-		string(tooLargeBody), string(unsupportedMediaType),
+		string(noCookies), string(tooLargeBody), string(unsupportedMediaType),
 	}
 }
 
@@ -50,17 +51,22 @@ type answer struct {
 	retry  time.Duration // of Retry-After, when the verdict brings none
 }
 
+// statusClientGone is the status of an answer that nobody waits for any more. No client sees it; in an access log it
+// tells the client's going away from a fault of the server, as other servers do with the same number.
+const statusClientGone = 499
+
 var answers = map[result]answer{
 	badCredentials:       {http.StatusUnauthorized, "Not signed in", "The user name or the password is wrong.", 0},
 	throttled:            {http.StatusTooManyRequests, "Too many attempts", "There were too many attempts. Please wait and try again.", time.Second},
 	busy:                 {http.StatusServiceUnavailable, "Busy", "Too many people are signing in just now. Please try again in a few seconds.", 5 * time.Second},
-	canceled:             {http.StatusServiceUnavailable, "Interrupted", "The request ended before it was answered.", 5 * time.Second},
+	canceled:             {statusClientGone, "Interrupted", "The request ended before it was answered.", 5 * time.Second},
 	crossOrigin:          {http.StatusForbidden, "Request from another site", "This request was sent by another site, so it was not carried out. Open this site's own page and try there.", 0},
 	storeUnavailable:     {http.StatusServiceUnavailable, "Not available", "Signing in and out is not possible just now. Please try again in a few seconds.", 5 * time.Second},
 	issueFailed:          {http.StatusServiceUnavailable, "Not available", "The sign-in could not be completed. Please try again in a few seconds.", 5 * time.Second},
-	tokenTooLarge:        {http.StatusInternalServerError, "Not signed in", "The claims of this account do not fit into a cookie. The operator must shorten them.", 0},
+	tokenTooLarge:        {http.StatusInternalServerError, "Not signed in", "This account cannot sign in with a browser. Please tell the people who run this site.", 0},
 	unknownProject:       {http.StatusNotFound, "Not found", "There is no such project.", 0},
 	invalidRequest:       {http.StatusBadRequest, "Not understood", "The request is incomplete, malformed, or says something twice.", 0},
+	noCookies:            {http.StatusBadRequest, "Not signed in", "Your browser did not keep a cookie of this site, and signing in needs one. Allow cookies for this site, then sign in again.", 0},
 	tooLargeBody:         {http.StatusRequestEntityTooLarge, "Too large", "The request is larger than 16 KiB.", 0},
 	unsupportedMediaType: {http.StatusUnsupportedMediaType, "Not understood", "The request must be a form or JSON.", 0},
 	methodNotAllowed:     {http.StatusMethodNotAllowed, "Not possible", "This address does not answer this method.", 0},
@@ -106,7 +112,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v verdict) {
 	setRetryAfter(w, v)
 	ui.Render(w, answers[v.result].status, ui.Message{
 		Site: s.Base.Host, Title: answers[v.result].title, Text: v.text(), Code: string(v.result),
-		Link: s.url("/login"), LinkText: "Go to the sign-in page",
+		Links: append([]ui.Link{{Text: "Go to the sign-in page", URL: s.url("/login")}}, s.homeLink()...),
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 // exist is no secret: their names stand in the addresses of their applications, so an unknown one is 404.
 func (s *Server) postAPILogin(w http.ResponseWriter, r *http.Request, id string) {
 	a := attempt{kind: KindAPILogin}
-	v := s.apiVerdict(w, r, id, &a)
+	v := s.apiVerdict(w, r, id, &a).unlessGone(r.Context())
 	s.event(r, a, v)
 	if v.result != success {
 		refuseJSON(w, v)

@@ -44,15 +44,21 @@ func (s *Server) fitsCookie(token string) bool {
 // subject returns who is signed in with the request's cookie; "" when nobody is. A cookie that is stale,
 // garbage or there twice is none.
 func (s *Server) subject(r *http.Request) string {
+	subject, _ := s.signedIn(r)
+	return subject
+}
+
+// signedIn returns who is signed in, and since when the token in the cookie stands.
+func (s *Server) signedIn(r *http.Request) (subject string, since time.Time) {
 	cookies := r.CookiesNamed(s.CookieName)
 	if len(cookies) != 1 || !s.plausible(cookies[0]) {
-		return ""
+		return "", time.Time{}
 	}
-	subject, err := s.Verify(r.Context(), cookies[0].Value)
+	subject, since, err := s.Verify(r.Context(), cookies[0].Value)
 	if err != nil {
-		return ""
+		return "", time.Time{}
 	}
-	return subject
+	return subject, since
 }
 
 func (s *Server) plausible(c *http.Cookie) bool {

@@ -48,6 +48,18 @@ type Event struct {
 	Err error
 }
 
+// SentBack is a person whose sign-in was not accepted where they came from.
+type SentBack struct {
+	// Subject is the person.
+	Subject string
+
+	// Host is the host of the return target; empty when there is none.
+	Host string
+
+	// Unreachable says that the session cookie, which belongs to the server's own host, cannot get there.
+	Unreachable bool
+}
+
 func (s *Server) observe(ctx context.Context, e Event) {
 	if s.Observe != nil {
 		s.Observe(ctx, e)

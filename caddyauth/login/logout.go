@@ -1,8 +1,10 @@
 package login
 
 import (
+	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/ui"
 )
@@ -12,11 +14,48 @@ const maxRevoked = 4
 
 // getLogout asks whether the person wants to sign out: a GET changes nothing, so no foreign page can do
 // it with an image.
+//
+// Who signs out and in again comes back to where they came from, to its root: an address would tell the next
+// person at this browser what the last one looked at.
 func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
-	ui.Render(w, http.StatusOK, ui.SignOut{
-		Site: s.Base.Host, Subject: s.subject(r), Action: s.url("/logout"), Back: s.loginURL(s.queryTarget(r), false),
-		Next: s.queryTarget(r).url,
-	})
+	from, next := s.referer(r), s.queryTarget(r)
+	if next.url == "" {
+		next = s.rootOf(from)
+	}
+	page := ui.SignOut{
+		Site: s.Base.Host, Subject: s.subject(r), Action: s.url("/logout"), Back: s.loginURL(next, false), Next: next.url,
+	}
+	if page.Subject != "" && from.url != "" {
+		page.Back = from.url
+	}
+	ui.Render(w, http.StatusOK, page)
+}
+
+// referer returns the page that a link was followed from, when a sign-in may lead there and it is not one of
+// this server.
+func (s *Server) referer(r *http.Request) target {
+	t, _ := s.target(r.Referer())
+	if t.origin == s.origin() && s.Handles(pathOf(t)) {
+		return target{}
+	}
+	return t
+}
+
+// rootOf returns what to go to on the origin of a target: home, when that is there or the target is none.
+func (s *Server) rootOf(t target) target {
+	if home := s.home(); t.origin == "" || home.origin == t.origin {
+		return home
+	}
+	root, _ := s.target(t.origin + "/")
+	return root
+}
+
+func pathOf(t target) string {
+	u, err := url.Parse(t.url)
+	if err != nil {
+		return ""
+	}
+	return u.Path
 }
 
 // postLogout ends the session: it revokes the token and clears the cookie. Where the store cannot take
@@ -51,12 +90,18 @@ func readLogout(w http.ResponseWriter, r *http.Request) (fields, result) {
 	return readFields(w, r, formType, jsonType)
 }
 
+// revokeTimeout bounds how long a sign-out goes on for a client that has gone.
+const revokeTimeout = 10 * time.Second
+
+// revokeAll goes on when the client goes away: who closes the window after signing out has signed out.
 func (s *Server) revokeAll(r *http.Request) error {
 	if s.Revoke == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), revokeTimeout)
+	defer cancel()
 	for _, access := range s.presented(r, s.CookieName) {
-		if err := s.Revoke(r.Context(), access, ""); err != nil {
+		if err := s.Revoke(ctx, access, ""); err != nil {
 			return err
 		}
 	}
@@ -64,7 +109,7 @@ func (s *Server) revokeAll(r *http.Request) error {
 		return nil
 	}
 	for _, refresh := range s.presented(r, s.RefreshCookieName) {
-		if err := s.Revoke(r.Context(), "", refresh); err != nil {
+		if err := s.Revoke(ctx, "", refresh); err != nil {
 			return err
 		}
 	}
@@ -91,8 +136,8 @@ func (s *Server) answerLogout(w http.ResponseWriter, r *http.Request, f fields, 
 		setRetryAfter(w, v)
 		ui.Render(w, answers[v.result].status, ui.Message{
 			Site: s.Base.Host, Title: "Signed out here only", Code: string(v.result),
-			Text: "This browser is signed out. The server could not be told, so a copy of the sign-in, if somebody has one, works until it expires.",
-			Link: s.url("/login"), LinkText: "Go to the sign-in page",
+			Text:  "This browser is signed out. The server could not be told, so a copy of the sign-in, if somebody has one, works until it expires.",
+			Links: append([]ui.Link{{Text: "Go to the sign-in page", URL: s.url("/login")}}, s.homeLink()...),
 		})
 	case s.wantsPage(r):
 		next, _ := s.target(f["next"])
@@ -109,6 +154,15 @@ func (s *Server) wantsPage(r *http.Request) bool {
 		return !s.wantsJSON(r)
 	}
 	return preference(r) > 0
+}
+
+// switchURL returns the address of the form for somebody who is signed in already.
+func (s *Server) switchURL(next target) string {
+	query := url.Values{"switch": {"1"}}
+	if next.url != "" {
+		query.Set("next", next.url)
+	}
+	return s.url("/login") + "?" + query.Encode()
 }
 
 // loginURL returns the address of the sign-in page.

@@ -34,12 +34,12 @@ func TestALivingSessionNeverBounces(t *testing.T) {
 		has    []string
 		hasNot []string
 	}{
-		"no target":      {"", []string{"as <strong>alice</strong>", `action="/auth/logout"`, "Sign out"}, []string{"Continue", "cannot see"}},
+		"no target":      {"", []string{"as <strong>alice</strong>", `action="/auth/logout"`, "Sign out", `href="https://auth.example.com/"`}, []string{"cannot see"}},
 		"own path":       {"/reports?x=1", []string{`href="https://auth.example.com/reports?x=1"`, "Continue"}, []string{"cannot see"}},
 		"same host":      {"https://auth.example.com:8443/", []string{`href="https://auth.example.com:8443/"`, "Continue"}, []string{"cannot see"}},
-		"other host":     {"https://app.example.com/x", []string{"cannot see this sign-in", "auth_server", `href="https://app.example.com/x"`}, []string{"Continue"}},
-		"not listed":     {"https://evil.example/", []string{"as <strong>alice</strong>"}, []string{"evil", "Continue"}},
-		"back to itself": {"/auth/login", []string{"as <strong>alice</strong>"}, []string{"Continue"}},
+		"other host":     {"https://app.example.com/x", []string{"cannot see this sign-in", `href="https://app.example.com/x"`}, []string{"Continue", "auth_server"}},
+		"not listed":     {"https://evil.example/", []string{"as <strong>alice</strong>"}, []string{"evil"}},
+		"back to itself": {"/auth/login", []string{"as <strong>alice</strong>"}, []string{`href="https://auth.example.com/auth/login"`}},
 	} {
 		w := h.do(request("GET", "/auth/login?next="+url.QueryEscape(c.next), "", "", "Cookie", cookieName+"=token.alice"))
 		if w.Code != http.StatusOK || w.Header().Get("Location") != "" || w.Header().Get("Refresh") != "" {

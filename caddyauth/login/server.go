@@ -21,6 +21,7 @@ var ErrAudience = errors.New("the project issues nothing for the audience")
 // Server answers the routes by which a person or a program proves who they are and gets a token, all
 // below the path of Base:
 //
+//	GET  /                             who is signed in, and where to go from there; not at the root of a host
 //	GET  /login                        the form, or who is signed in
 //	POST /login                        form or JSON; sets the cookie
 //	POST /api/{projectId}/auth/login   JSON; sets no cookie
@@ -41,6 +42,11 @@ type Server struct {
 	// CleanTarget takes out of a return target what may be in no address, such as credentials. Default:
 	// targets stay as they are.
 	CleanTarget func(target string) string
+
+	// Home is where a sign-in without a return target leads to, and what pages offer as a way on: an
+	// address that a sign-in may lead to. Default: a sign-in leads to the page that says who is signed
+	// in; pages offer the root of Base's host where the routes lie beneath a path.
+	Home string
 
 	// Project is the project that people sign in to at /login. Default: "default".
 	Project string
@@ -65,8 +71,9 @@ type Server struct {
 	// any other error with 503. Required.
 	Issue func(ctx context.Context, req IssueRequest) (Issued, error)
 
-	// Verify says whose living session a cookie is. Any error means that it is none. Required.
-	Verify func(ctx context.Context, raw string) (subject string, err error)
+	// Verify says whose living session a cookie is, and since when its token stands. Any error means that
+	// it is none. Required.
+	Verify func(ctx context.Context, raw string) (subject string, since time.Time, err error)
 
 	// Epoch returns a number that is read before the password is checked and handed to Issue, so that
 	// an order given in between (a changed password) wins over the sign-in. An error is answered with
@@ -88,6 +95,10 @@ type Server struct {
 	// Observe is told of every POST to a route, once, after the verdict and before the answer.
 	// Default: nobody is told.
 	Observe func(ctx context.Context, e Event)
+
+	// SentBack is told of a person who is signed in and was nevertheless sent to the login page: whoever
+	// sent them does not see the session or does not accept it. Default: nobody is told.
+	SentBack func(r *http.Request, b SentBack)
 
 	// CookieName is the name of the session cookie: "__Host-access_token" on https, "access_token" on
 	// http and loopback. Required.
@@ -172,6 +183,9 @@ func (s *Server) Check() error {
 			return errors.New("login: " + origin + " is not a canonical origin")
 		}
 	}
+	if _, ok := s.target(s.Home); !ok && s.Home != "" {
+		return errors.New("login: Home " + s.Home + " is not an address that a sign-in may lead to")
+	}
 	return nil
 }
 
@@ -219,6 +233,8 @@ func (s *Server) route(path string) methods {
 	switch {
 	case !ok:
 		return nil
+	case s.Base.Path != "" && (rest == "" || rest == "/"):
+		return methods{http.MethodGet: s.GetStart}
 	case rest == "/login":
 		return methods{http.MethodGet: s.getLogin, http.MethodPost: s.postLogin}
 	case rest == "/logout":

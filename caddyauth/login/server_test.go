@@ -149,13 +149,16 @@ func (h *house) issue(_ context.Context, req IssueRequest) (Issued, error) {
 	return Issued{AccessToken: "token." + req.User.Name + "." + strings.Repeat("x", len(h.issued)), ExpiresIn: 15 * time.Minute}, nil
 }
 
-func (h *house) verify(_ context.Context, raw string) (string, error) {
+// signedInAt is since when the tokens of a house stand.
+var signedInAt = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+
+func (h *house) verify(_ context.Context, raw string) (string, time.Time, error) {
 	rest, ok := strings.CutPrefix(raw, "token.")
 	if !ok {
-		return "", errors.New("no session")
+		return "", time.Time{}, errors.New("no session")
 	}
 	name, _, _ := strings.Cut(rest, ".")
-	return name, nil
+	return name, signedInAt, nil
 }
 
 func (h *house) observed(_ context.Context, e Event) {
@@ -242,7 +245,7 @@ func TestRoutesLieBelowTheBase(t *testing.T) {
 	h := newHouse(t)
 	for path, want := range map[string]bool{
 		"/auth/login": true, "/auth/logout": true, "/auth/api/default/auth/login": true, "/auth/api/x-1/auth/login": true,
-		"/login": false, "/auth": false, "/auth/": false, "/auth/login/": false, "/auth/Login": false, "/authlogin": false,
+		"/login": false, "/auth": true, "/auth/": true, "/auth/login/": false, "/auth/Login": false, "/authlogin": false,
 		"/auth/api//auth/login": false, "/auth/api/a/b/auth/login": false, "/auth/api/auth/login": false, "/auth/healthz": false, "": false,
 	} {
 		if got := h.Handles(path); got != want {
@@ -253,7 +256,7 @@ func TestRoutesLieBelowTheBase(t *testing.T) {
 		}
 	}
 	h.Base = mustURL("https://auth.example.com")
-	if !h.Handles("/login") || h.Handles("/auth/login") {
+	if !h.Handles("/login") || h.Handles("/auth/login") || h.Handles("/") {
 		t.Error("a base without a path")
 	}
 }

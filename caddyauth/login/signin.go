@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -106,10 +107,23 @@ func (s *Server) issue(ctx context.Context, a attempt, req IssueRequest, v verdi
 		return v.with(issueFailed, err)
 	}
 	if a.kind == KindLogin && !s.fitsCookie(issued.AccessToken) {
-		return v.with(tokenTooLarge, nil)
+		return v.with(tokenTooLarge, fmt.Errorf("the session cookie has %d bytes with its name, %d are the most: shorten the claims",
+			len(s.CookieName)+len(issued.AccessToken), MaxCookie))
 	}
 	v.result, v.issued = success, issued
 	return v
+}
+
+// unlessGone returns the verdict, or that the client has gone: whatever failed because nobody waits for the
+// answer any more is no fault of the server. A person who presses the button twice goes away once.
+func (v verdict) unlessGone(ctx context.Context) verdict {
+	if v.err == nil || !errors.Is(ctx.Err(), context.Canceled) {
+		return v
+	}
+	if v.result == success {
+		return v.with(success, nil)
+	}
+	return v.with(canceled, nil)
 }
 
 // event tells of the attempt.

@@ -442,8 +442,61 @@ func TestAGoneClientIsNobodysFailure(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w := h.do(postJSON(object("username", "alice", "password", password)).WithContext(ctx))
-	if w.Code != http.StatusServiceUnavailable || h.lastResult(t) != "canceled" || len(h.issued) != 0 {
+	if w.Code != statusClientGone || h.lastResult(t) != "canceled" || len(h.issued) != 0 {
 		t.Errorf("%d", w.Code)
+	}
+}
+
+// TestWhatFailsForAGoneClientIsNoError: whichever step it was, the event has no error, and what failed while the client was there keeps it.
+func TestWhatFailsForAGoneClientIsNoError(t *testing.T) {
+	down := errors.New("database is down")
+	for _, c := range []struct {
+		name  string
+		spoil func(h *house, leave func())
+		there string // the result for a client that stays
+	}{
+		{"epoch", func(h *house, leave func()) {
+			h.Epoch = func(context.Context) (int64, error) { leave(); return 0, down }
+		}, "store_unavailable"},
+		{"issue", func(h *house, leave func()) {
+			h.Issue = func(context.Context, IssueRequest) (Issued, error) { leave(); return Issued{}, down }
+		}, "issue_failed"},
+		{"throttle", func(h *house, leave func()) { h.throttle.err = down; leave() }, "store_unavailable"},
+	} {
+		for name, r := range map[string]func() *http.Request{
+			"form": func() *http.Request { return postForm(form("username", "alice", "password", password)) },
+			"API":  func() *http.Request { return postAPI("default", object("username", "alice", "password", password)) },
+		} {
+			t.Run(c.name+"/"+name, func(t *testing.T) {
+				for gone, want := range map[bool]string{true: "canceled", false: c.there} {
+					h := newHouse(t)
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					c.spoil(h, map[bool]func(){true: cancel, false: func() {}}[gone])
+					w := h.do(r().WithContext(ctx))
+					if e := h.events[0]; e.Result != want || (e.Err == nil) != gone || (w.Code < 500) != gone {
+						t.Errorf("gone %v: %s, %v, status %d", gone, e.Result, e.Err, w.Code)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestASignOutGoesOnForAGoneClient: who closes the window after signing out has signed out.
+func TestASignOutGoesOnForAGoneClient(t *testing.T) {
+	h := newHouse(t)
+	h.Revoke = func(ctx context.Context, access, _ string) error {
+		if ctx.Err() == nil {
+			h.revoked = append(h.revoked, access)
+		}
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	h.do(request("POST", "/auth/logout", "", "", "Cookie", cookieName+"=token.alice").WithContext(ctx))
+	if len(h.revoked) != 1 || h.lastResult(t) != "success" {
+		t.Errorf("%v", h.revoked)
 	}
 }
 

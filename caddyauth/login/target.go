@@ -89,6 +89,12 @@ func (s *Server) target(next string) (t target, ok bool) {
 	return target{url: origin + rest, origin: origin, host: u.Host}, true
 }
 
+// LeadsTo says whether a sign-in may lead to an address.
+func (s *Server) LeadsTo(address string) bool {
+	_, ok := s.target(address)
+	return ok
+}
+
 // splitTarget cuts a target into a listed origin and what follows it: nothing, a path, a query or a
 // fragment.
 func (s *Server) splitTarget(next string) (origin, rest string, ok bool) {
@@ -166,6 +172,18 @@ func (s *Server) unreachable(t target) bool {
 	}
 	u, err := url.Parse(t.origin)
 	return err != nil || u.Hostname() != s.Base.Hostname()
+}
+
+// home returns what pages offer as a way on; zero when there is none.
+func (s *Server) home() target {
+	if t, ok := s.target(s.Home); ok {
+		return t
+	}
+	if s.Base.Path == "" {
+		return target{}
+	}
+	t, _ := s.target("/") // whatever it is beneath which the routes lie
+	return t
 }
 
 // queryTarget returns the checked target of a request's `next` parameter; none when there are two.

@@ -1,6 +1,6 @@
 package ui
 
-// Page is one of Login, SignedIn, SignOut and Message.
+// Page is one of Login, SignedIn, SignOut, Start and Message.
 type Page interface {
 	// template names the file below pages/.
 	template() string
@@ -11,7 +11,12 @@ type Page interface {
 	formOrigins() []string
 	// hasForm says whether the page has a form to post.
 	hasForm() bool
+	// framed says whether the page may stand in a frame of its own origin.
+	framed() bool
 }
+
+// Link is an address that a page leads on to, and what it says. The address must have been checked.
+type Link struct{ Text, URL string }
 
 // Login is the form that asks for a name and a password.
 type Login struct {
@@ -39,12 +44,19 @@ type Login struct {
 
 	// Notice says in a sentence what happened before, such as a sign-out. Default: none.
 	Notice string
+
+	// AsksCookies lets the form say that its page has left a cookie, which the browser then must bring back.
+	AsksCookies bool
+
+	// Links lead elsewhere, such as home. Default: none.
+	Links []Link
 }
 
 func (Login) template() string        { return "login.html" }
 func (Login) title() string           { return "Sign in" }
 func (p Login) formOrigins() []string { return origins(p.NextOrigin) }
 func (Login) hasForm() bool           { return true }
+func (Login) framed() bool            { return false }
 
 // SignedIn tells a person that they are signed in, and leads on.
 type SignedIn struct {
@@ -66,12 +78,20 @@ type SignedIn struct {
 	// Unreachable says that the sign-in cannot reach NextHost: the cookie belongs to Site alone. The
 	// page then explains it instead of sending the person round in a circle.
 	Unreachable bool
+
+	// Refused says that whoever sent the person here did not accept the sign-in. The page then says so
+	// instead of leading on.
+	Refused bool
+
+	// Links lead elsewhere, such as to a sign-in with another account. Default: none.
+	Links []Link
 }
 
 func (SignedIn) template() string      { return "signedin.html" }
 func (SignedIn) title() string         { return "Signed in" }
 func (SignedIn) formOrigins() []string { return nil }
 func (SignedIn) hasForm() bool         { return true }
+func (SignedIn) framed() bool          { return false }
 
 // SignOut asks whether the person wants to sign out.
 type SignOut struct {
@@ -95,8 +115,24 @@ func (SignOut) template() string      { return "signout.html" }
 func (SignOut) title() string         { return "Sign out" }
 func (SignOut) formOrigins() []string { return nil }
 func (SignOut) hasForm() bool         { return true }
+func (SignOut) framed() bool          { return false }
 
-// Message says something that a person cannot do much about: a refusal, an error.
+// Start is what the server shows at its root to somebody who is not signed in.
+type Start struct {
+	// Site is the host that one can sign in to, as it is shown.
+	Site string
+
+	// Links lead to the sign-in page and home.
+	Links []Link
+}
+
+func (Start) template() string      { return "start.html" }
+func (Start) title() string         { return "Not signed in" }
+func (Start) formOrigins() []string { return nil }
+func (Start) hasForm() bool         { return false }
+func (Start) framed() bool          { return false }
+
+// Message is a refusal or an error, with what a person can do next.
 type Message struct {
 	// Site is the host that says so, as it is shown. Default: none.
 	Site string
@@ -104,20 +140,27 @@ type Message struct {
 	// Title is the heading, a few words.
 	Title string
 
-	// Text explains in a sentence or two.
+	// Text explains in a sentence or two, to whoever visits the site, not to its operator.
 	Text string
+
+	// Subject is the name of the person who is signed in. Default: unknown, and no name is shown.
+	Subject string
 
 	// Code is the stable word for the reason, which helps a person to ask for help. Default: none.
 	Code string
 
-	// Link is a checked address that leads on, and LinkText what it says. Default: none.
-	Link, LinkText string
+	// Links are the next steps, the likeliest first. Default: none.
+	Links []Link
+
+	// Framed lets pages of the same origin show the message in a frame. Links then lead out of it.
+	Framed bool
 }
 
 func (Message) template() string      { return "message.html" }
 func (p Message) title() string       { return p.Title }
 func (Message) formOrigins() []string { return nil }
 func (Message) hasForm() bool         { return false }
+func (p Message) framed() bool        { return p.Framed }
 
 func origins(origin string) []string {
 	if origin == "" {

@@ -17,7 +17,7 @@ var files embed.FS
 var (
 	stylesheet = template.CSS(mustRead("pages/page.css"))
 	script     = template.JS(mustRead("pages/page.js"))
-	templates  = parse("login.html", "signedin.html", "signout.html", "message.html")
+	templates  = parse("login.html", "signedin.html", "signout.html", "start.html", "message.html")
 )
 
 // view is what the templates see.
@@ -31,8 +31,8 @@ type view struct {
 }
 
 // Render answers with the page, the status, and the headers that belong to every page: a content
-// security policy that allows only the page's own style and script (by nonce), its own forms and no
-// frame; no-store, no-referrer, nosniff, and isolation from other windows. It replaces these headers
+// security policy that allows only the page's own style and script (by nonce), its own forms and, but
+// for a framed message, no frame; no-store, no-referrer, nosniff, and isolation from other windows. It replaces these headers
 // where they stand already and leaves others (Set-Cookie, Retry-After) alone.
 //
 // A page that cannot be rendered becomes a plain 500. A client that went away is nobody's error.
@@ -63,7 +63,7 @@ func setHeaders(h http.Header, nonce string, page Page) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy(nonce, page))
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
+	h.Set("X-Frame-Options", map[bool]string{true: "SAMEORIGIN", false: "DENY"}[page.framed()])
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -75,8 +75,12 @@ func policy(nonce string, page Page) string {
 	if page.hasForm() {
 		formAction = strings.Join(append([]string{"'self'"}, page.formOrigins()...), " ")
 	}
+	ancestors := "'none'"
+	if page.framed() {
+		ancestors = "'self'"
+	}
 	return "default-src 'none'; style-src 'nonce-" + nonce + "'; script-src 'nonce-" + nonce + "'; form-action " + formAction +
-		"; base-uri 'none'; frame-ancestors 'none'"
+		"; base-uri 'none'; frame-ancestors " + ancestors
 }
 
 func parse(names ...string) map[string]*template.Template {

@@ -11,12 +11,16 @@ import (
 const evil = `"><script>alert(1)</script><img src=x onerror=alert(1)>'` + "`{{.Nonce}}javascript:alert(1)\x00\u2028"
 
 func allPages(text, address string) map[string]Page {
+	links := []Link{{text, address}, {text, address}}
 	return map[string]Page{
-		"login":     Login{Site: text, Action: address, Next: text, NextOrigin: "https://app.example.com", NextHost: text, Username: text, Problem: text, Notice: text},
+		"login":     Login{Site: text, Action: address, Next: text, NextOrigin: "https://app.example.com", NextHost: text, Username: text, Problem: text, Notice: text, Links: links},
 		"signed in": SignedIn{Site: text, Subject: text, SignOut: address, Next: address, NextHost: text},
 		"elsewhere": SignedIn{Site: text, Subject: text, SignOut: address, Next: address, NextHost: text, Unreachable: true},
+		"refused":   SignedIn{Site: text, Subject: text, SignOut: address, Next: address, NextHost: text, Refused: true, Links: links},
 		"sign out":  SignOut{Site: text, Subject: text, Action: address, Back: address, Next: text},
-		"message":   Message{Site: text, Title: text, Text: text, Code: text, Link: address, LinkText: text},
+		"start":     Start{Site: text, Links: links},
+		"message":   Message{Site: text, Title: text, Text: text, Subject: text, Code: text, Links: links},
+		"framed":    Message{Site: text, Title: text, Text: text, Code: text, Links: links, Framed: true},
 		"empty":     Login{},
 		"stranger":  SignOut{},
 		"blank":     Message{},
@@ -35,8 +39,9 @@ func TestEveryPageCarriesTheSecurityHeaders(t *testing.T) {
 	for name, page := range allPages("text", "/auth/login") {
 		w := render(page)
 		for header, want := range map[string]string{
-			"Content-Type": "text/html; charset=utf-8", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
-			"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin",
+			"Content-Type": "text/html; charset=utf-8", "X-Content-Type-Options": "nosniff",
+			"X-Frame-Options": map[bool]string{false: "DENY", true: "SAMEORIGIN"}[name == "framed"],
+			"Cache-Control":   "no-store", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin",
 			"Cross-Origin-Resource-Policy": "same-origin", "Content-Length": fmt.Sprint(w.Body.Len()),
 		} {
 			if got := w.Header().Get(header); got != want {
@@ -59,13 +64,13 @@ func TestThePolicyAllowsTheOwnStyleScriptAndFormOnly(t *testing.T) {
 		}
 		form := "'self'"
 		switch page := page.(type) {
-		case Message:
+		case Message, Start:
 			form = "'none'"
 		case Login:
 			form = strings.TrimSpace("'self' " + page.NextOrigin)
 		}
 		want := "default-src 'none'; style-src 'nonce-" + nonce[1] + "'; script-src 'nonce-" + nonce[1] + "'; form-action " + form +
-			"; base-uri 'none'; frame-ancestors 'none'"
+			"; base-uri 'none'; frame-ancestors " + map[bool]string{false: "'none'", true: "'self'"}[name == "framed"]
 		if policy != want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, policy, want)
 		}
@@ -164,10 +169,13 @@ func TestTheLoginFormIsMadeForPeopleAndPasswordManagers(t *testing.T) {
 func TestTheCircleIsExplained(t *testing.T) {
 	page := SignedIn{Site: "auth.example.com", Subject: "alice", Next: "https://app.example.com/", NextHost: "app.example.com", Unreachable: true}
 	body := render(page).Body.String()
-	for _, want := range []string{"cannot see this sign-in", "auth_server", "<strong>auth.example.com</strong> alone"} {
+	for _, want := range []string{"cannot see this sign-in", "<strong>auth.example.com</strong> alone"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %q", want)
 		}
+	}
+	if strings.Contains(body, "auth_server") || strings.Contains(body, "jwt_auth") || strings.Contains(body, "operator") {
+		t.Error("the visitor is told what the operator should do")
 	}
 	page.Unreachable = false
 	if body := render(page).Body.String(); strings.Contains(body, "cannot see") || !strings.Contains(body, "Continue to app.example.com") {

@@ -24,4 +24,23 @@
     // Browsers remember text fields, so the password leaves as what it is.
     input.form.addEventListener("submit", function () { show(false); });
   });
+  // One press sends a form once. A press of Stop, a failed connection and the way back unlock it.
+  document.querySelectorAll("form").forEach(function (form) {
+    var sent = 0;
+    var lock = function (locked) {
+      sent = locked ? Date.now() : 0;
+      form.querySelectorAll('[type="submit"]').forEach(function (button) {
+        button.setAttribute("aria-disabled", String(locked));
+      });
+    };
+    form.addEventListener("submit", function (event) {
+      if (Date.now() - sent < 10000) {
+        event.preventDefault();
+        return;
+      }
+      lock(true);
+      setTimeout(function () { lock(false); }, 10000);
+    });
+    window.addEventListener("pageshow", function () { lock(false); });
+  });
 })();
