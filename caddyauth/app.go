@@ -289,6 +289,7 @@ func (a *App) Start() error {
 	a.warnRewritten()
 	a.warnBeside()
 	a.warnOpenFiles()
+	a.warnSignIn()
 	return nil
 }
 

@@ -42,6 +42,7 @@ var configChecks = []func(a *App, ctx caddy.Context) []finding{
 	(*App).findRewritten,
 	(*App).findBeside,
 	(*App).findOpenFiles,
+	(*App).findSignIn,
 }
 
 // findings runs all checks.
