@@ -84,6 +84,7 @@ func TestCredentialsOfOneGateReachNoApplication(t *testing.T) {
 		{name: "cookie twice", lines: lines("Cookie: legacy_token=<alice>; legacy_token=<alice-rs>")},
 		{name: "header", lines: lines("X-Api-Token: <alice>")},
 		{name: "header twice", lines: lines("x-api-token: <alice>", "X-API-TOKEN: <alice-rs>")},
+		{name: "header in other spellings", lines: lines("X!Api!Token: <alice>", "X~API~token: <alice>", "x'api|token: <alice>", "X_Api_Token: <alice>", "X.Api.Token: <alice>")},
 		{name: "query", target: "/open?a=1&t=<alice>&b=2"},
 		{name: "query twice", target: "/open?t=<alice>&a=1&t=<alice-rs>"},
 		{name: "query in Referer", lines: lines("Referer: http://localhost/open?a=1&t=<alice>")},
@@ -364,4 +365,48 @@ func TestServerSecretsReachNoApplicationBesideAuthServer(t *testing.T) {
 	if got.status != http.StatusOK {
 		t.Errorf("a good token: status %d, reason %s", got.status, got.reason(t))
 	}
+}
+
+// TestStripsLeaveCredentialsToLaterGates: what a strip or an earlier gate conceals, the gate that reads it still finds, and a gate that only
+// reports in between neither loses nor shows it.
+func TestStripsLeaveCredentialsToLaterGates(t *testing.T) {
+	g := newGateway(t)
+	reads := "jwt_auth api {\n\t\tfrom cookie legacy_token\n\t\tfrom header X-Api-Token\n\t\tfrom insecure_query t" + forwardThree + "\t}\n"
+	reports := "jwt_auth api {\n\t\tmode report_only\n\t\tfrom header X-Api-Token\n\t}\n"
+	optional := "jwt_auth api {\n\t\tmode optional\n\t}\n"
+	sites := authSite
+	for _, site := range []struct{ name, text string }{
+		{"strip", "jwt_auth off\n" + reads},
+		{"strip-report", "jwt_auth off\n" + reports + reads},
+		{"gate", optional + reads},
+		{"gate-report", optional + reports + "jwt_auth off\n" + reads},
+	} {
+		sites += twoSites(site.name, "route {\n"+site.text+"APP\n}")
+	}
+	sites += twoSites("only-reports", "route {\njwt_auth off\n"+reports+"APP\n}")
+	g.loadFiltered(standardAuth, sites)
+	tokens := people(g.tokens)
+	for _, site := range []string{"strip", "strip-report", "gate", "gate-report"} {
+		for _, c := range []gateCase{
+			{name: "cookie", call: call{lines: lines("Cookie: a=1; legacy_token=<alice>; b=2")}, user: "alice", identity: aliceIdentity, contains: []string{"Cookie: a=1; b=2"}},
+			{name: "header", call: call{lines: lines("X-Api-Token: <alice>")}, user: "alice", identity: aliceIdentity},
+			{name: "query", call: call{target: "/x?a=1&t=<alice>"}, user: "alice", identity: aliceIdentity},
+			{name: "all three", call: call{target: "/x?t=<alice>", lines: lines("X-Api-Token: <alice>", "Cookie: legacy_token=<alice>")}, user: "alice", identity: aliceIdentity},
+			{name: "two", call: call{lines: lines("X-Api-Token: <alice>", "Cookie: legacy_token=<bob>")}, reason: "multiple_credentials"},
+			{name: "cookie twice", call: call{lines: lines("Cookie: legacy_token=<alice>; legacy_token=<bob>")}, reason: "multiple_credentials"},
+			{name: "none", reason: "no_credential"},
+		} {
+			c.site = site
+			t.Run(site+"/"+c.name, func(t *testing.T) {
+				for _, app := range []string{"proxy", "php"} {
+					g.runCase(t, c, protocols[0], app, tokens)
+				}
+			})
+		}
+	}
+	t.Run("only-reports", func(t *testing.T) {
+		for _, app := range []string{"proxy", "php"} {
+			g.checkNoToken(t, "only-reports-"+app, call{host: g.host("only-reports-" + app), target: "/x?t=<bob>", lines: lines("X-Api-Token: <alice>")}, tokens)
+		}
+	})
 }
