@@ -39,12 +39,12 @@ func TestCheckFindings(t *testing.T) {
 		{"a value that nobody has", "jwt_auth web {\n require role admn\n }", []string{"require role admn: no user has such a value"}},
 		{"a denied claim that nobody has", "jwt_auth web {\n deny roles guest\n }", []string{"deny roles guest: no user has the claim, so nobody is refused"}},
 		{"a header that is never set", "jwt_auth web {\n forward mail X-Mail\n }", []string{"forward mail X-Mail: no user of project default has the claim"}},
-		{"a project that is not declared", "jwt_auth web {\n project acne\n }",
-			[]string{", gate web: there is no project acne, so no token passes; add `project acne`, or correct the gate"}},
+		{"a project that is not declared", "jwt_auth api {\n project acne\n }",
+			[]string{", gate api: there is no project acne, so no token passes; add `project acne`, or correct the gate"}},
 		{"all is well", "jwt_auth web api {\n require role editor\n require paid true\n require tier gold silver\n require scope write\n require project default\n" +
 			" deny role guest\n forward sub X-Sub\n forward client_id X-Client\n forward_preset remote_user\n }", nil},
-		{"a project without users", "jwt_auth web {\n project acme\n require roles admin\n }", nil},
-		{"another issuer", "jwt_auth web {\n issuer https://idp.example\n require roles admin\n }", nil},
+		{"a project without users", "jwt_auth api {\n project acme\n require roles admin\n }", nil},
+		{"another issuer", "jwt_auth api {\n issuer https://idp.example\n require roles admin\n }", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGateway(t)
@@ -75,7 +75,7 @@ func TestCheckFindings(t *testing.T) {
 // TestCheckKnowsTheStore: users and projects that were made through the API count.
 func TestCheckKnowsTheStore(t *testing.T) {
 	d := newDesk(t)
-	site := "\n{{url \"app\"}} {\n jwt_auth web {\n project made\n }\n jwt_auth web {\n require roles chief\n }\n respond hello\n}\n"
+	site := "\n{{url \"app\"}} {\n jwt_auth api {\n project made\n }\n jwt_auth web {\n require roles chief\n }\n respond hello\n}\n"
 	config := d.otherFile("gates", d.caddyfile(operatorAuth, authSite+site))
 	out, _, err := command("", "check", "--config", config)
 	if err != nil || !strings.Contains(out, "no project made") || !strings.Contains(out, "require roles chief") {
