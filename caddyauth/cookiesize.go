@@ -11,6 +11,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/identity"
 	"github.com/caddyauth/gateway/caddyauth/keyring"
 	"github.com/caddyauth/gateway/caddyauth/login"
+	"github.com/caddyauth/gateway/caddyauth/session"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
@@ -27,7 +28,7 @@ func (a *App) checkCookie(u identity.User) error {
 	now := time.Now()
 	raw, err := token.Mint(key, "at+jwt", token.Claims{
 		Issuer: a.issuer, Subject: u.Name, Audience: []string{"web"}, IssuedAt: now, Expiry: now.Add(time.Hour), ID: rand.Text(),
-		ClientID: firstPartyClient, Project: u.Project, Session: rand.Text(), Extra: u.Claims, Protocol: map[string]any{"epoch": now.UnixMilli()},
+		ClientID: firstPartyClient, Project: u.Project, Session: sampleFamily(), Extra: u.Claims, Protocol: map[string]any{"epoch": now.UnixMilli()},
 	})
 	if err != nil {
 		return fmt.Errorf("claims: %w", err)
@@ -49,6 +50,9 @@ func (a *App) signsIn(slug string) bool {
 	}
 	return slices.Contains(words, "web")
 }
+
+// sampleFamily is as long as the id of a session.
+func sampleFamily() string { return session.Tokens{Secrets: make([]session.Secret, 1)}.NewFamily() }
 
 // sampleKey is the key that signs, or one like it where the store has not been opened yet.
 func (a *App) sampleKey() (*keyring.Key, error) {
