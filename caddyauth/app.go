@@ -69,6 +69,7 @@ type App struct {
 
 	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
 	browsers   bool                  // a gate takes browsers' sessions; set while handlers are provisioned
+	gates      []*JWTAuth            // in the order in which Caddy made them
 	accepts    map[string]acceptance // what gates may accept, by issuer
 	onDecision func(decision)        // set by `caddy auth explain` alone
 	release    []func() error        // undoes what Provision took
@@ -285,12 +286,21 @@ func (a *App) Start() error {
 	}
 	a.startRemotes()
 	go a.sweep()
+	a.logStart()
+	a.warnReporting()
 	a.warnUnguarded()
 	a.warnRewritten()
 	a.warnBeside()
 	a.warnOpenFiles()
 	a.warnSignIn()
 	return nil
+}
+
+// logStart says which version has started.
+func (a *App) logStart() {
+	b := thisBuild()
+	a.logger.Info("authentication gateway started",
+		zap.String("version", b.Version), zap.String("revision", b.Revision), zap.String("go", b.Go), zap.String("caddy", b.Caddy))
 }
 
 // open does what needs the store.

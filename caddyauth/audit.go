@@ -69,11 +69,15 @@ func (a *App) observe(ctx context.Context, e login.Event) {
 	loginsTotal.WithLabelValues(e.Kind, e.Result).Inc()
 	fields := []zap.Field{zap.String("kind", e.Kind), zap.String("result", e.Result), zap.String("user_id", e.Account),
 		zap.String("project", e.Project), zap.String("audience", e.Audience), zap.String("client_ip", e.ClientIP)}
+	message := "sign-in"
+	if e.Kind == login.KindLogout {
+		message = "sign-out"
+	}
 	if e.Err != nil {
-		a.audit.all.Error("sign-in failed", append(fields, zap.Error(e.Err))...)
+		a.audit.all.Error(message+" failed", append(fields, zap.Error(e.Err))...)
 		return
 	}
-	a.audit.all.Info("sign-in", fields...)
+	a.audit.all.Info(message, fields...)
 }
 
 // recordTimeout bounds how long a sign-in waits for its line in the audit trail.

@@ -84,7 +84,7 @@ func (a *App) loginServer() *login.Server {
 	return &login.Server{
 		Base: a.base, ReturnTo: a.returnTo, CleanTarget: a.cleanTarget, Home: a.home, Project: defaultProject, FindProject: a.findProject,
 		Audiences: a.words, Users: a.store, Passwords: a.passwords, Throttle: a.throttle, Issue: a.issue, Verify: a.signedIn, Epoch: a.epoch,
-		Renew: a.renewHash, Revoke: a.endSession, ClientIP: clientIP, Observe: a.observe, SentBack: a.sentBack,
+		Renew: a.renewHash, Revoke: a.endSession, Owner: a.sessionOwner, ClientIP: clientIP, Observe: a.observe, SentBack: a.sentBack,
 		CookieName: a.cookieName(), RefreshCookieName: a.refreshCookieName(), SecureCookie: a.secureCookie(),
 	}
 }

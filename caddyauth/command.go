@@ -18,7 +18,7 @@ func init() {
 		Long: `
 The tools of the authentication gateway.
 
-keygen, check, explain and token inspect need no running server and write nothing: no
+keygen, check, explain, version and token inspect need no running server and write nothing: no
 file, no database row, but for keygen --out. store export and import open the store
 themselves. All others ask the running server through Caddy's admin endpoint.
 
@@ -37,7 +37,7 @@ reason is one line on standard error.
 
 // authCommand is `caddy auth` itself, which only has subcommands.
 func authCommand(cmd *cobra.Command) {
-	cmd.AddCommand(keygenCommand(), tokenCommand(), explainCommand(), checkCommand())
+	cmd.AddCommand(keygenCommand(), tokenCommand(), explainCommand(), checkCommand(), versionCommand())
 	cmd.AddCommand(userCommand(), clientCommand(), projectCommand(), sessionCommand(), keysCommand(), auditCommand(),
 		storeCommand())
 	cmd.SetFlagErrorFunc(unknownFlag)
@@ -48,7 +48,6 @@ func authCommand(cmd *cobra.Command) {
 // alone would show the help and succeed.
 func onlySubcommands(cmd *cobra.Command) {
 	cmd.Args = cobra.ArbitraryArgs
-	cmd.SuggestionsMinimumDistance = 2
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()

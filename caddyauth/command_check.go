@@ -113,6 +113,7 @@ func (a *App) findUnguarded(caddy.Context) (found []finding) {
 
 // findGates lists what is allowed at a gate and should not be overlooked.
 func (a *App) findGates(ctx caddy.Context) (found []finding) {
+	a.findPlaces()
 	http, err := ctx.AppIfConfigured("http")
 	if err != nil {
 		return []finding{{Severity: warned, Text: "there is no site, so nothing is guarded"}}

@@ -10,8 +10,8 @@ import (
 
 // unknownCommand says that a word is no command, and which one may have been meant.
 func unknownCommand(cmd *cobra.Command, word string) error {
-	if names := cmd.SuggestionsFor(word); len(names) > 0 {
-		return fmt.Errorf("unknown command %q for %q; did you mean %q?", word, cmd.CommandPath(), names[0])
+	if name := nearest(cmd, word); name != "" {
+		return fmt.Errorf("unknown command %q for %q; did you mean %q?", word, cmd.CommandPath(), name)
 	}
 	return fmt.Errorf("unknown command %q for %q; see %s --help", word, cmd.CommandPath(), cmd.CommandPath())
 }
@@ -22,14 +22,24 @@ func unknownFlag(cmd *cobra.Command, err error) error {
 	if !unknown {
 		return err
 	}
-	flags := &cobra.Command{SuggestionsMinimumDistance: 2}
+	flags := new(cobra.Command)
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
 			flags.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
 		}
 	})
-	if names := flags.SuggestionsFor(name); len(names) > 0 {
-		return fmt.Errorf("%w; did you mean --%s?", err, names[0])
+	if flag := nearest(flags, name); flag != "" {
+		return fmt.Errorf("%w; did you mean --%s?", err, flag)
 	}
 	return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+}
+
+// nearest is the subcommand that differs least from a word; "" when all differ by more than two letters. Cobra suggests in no order.
+func nearest(cmd *cobra.Command, word string) string {
+	for cmd.SuggestionsMinimumDistance = 1; cmd.SuggestionsMinimumDistance <= 2; cmd.SuggestionsMinimumDistance++ {
+		if names := cmd.SuggestionsFor(word); len(names) > 0 {
+			return names[0]
+		}
+	}
+	return ""
 }

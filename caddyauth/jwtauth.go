@@ -20,7 +20,8 @@ import (
 // JWTAuth guards a route: only requests with a verified token pass, and the application sees identity headers that no client can
 // forge. With mode `off` it only removes the identity headers that clients send.
 type JWTAuth struct {
-	// What the gate is called in metrics and logs. Default: its audiences, joined by `+`.
+	// What the gate is called in metrics and logs. Default: its site and path, as in `app.example.com/admin*`, and a number where several
+	// gates have the same.
 	Name string `json:"name,omitempty"`
 	// The audience words of which a token must name at least one. Required, except with mode off.
 	Audiences []string `json:"audiences,omitempty"`
@@ -67,6 +68,7 @@ type JWTAuth struct {
 	app       *App
 	gate      *gate.Gate // nil with mode off
 	loginPage string
+	named     string // see label
 	count     decisionCounter
 	renews    bool // the session cookie is a credential here
 	place     place
@@ -133,25 +135,15 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	j.endsStreams = j.endsStreams && !j.reports()
 	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieName()}) && !j.reports()
 	app.browsers = app.browsers || j.renews || slices.Contains(j.Audiences, "web")
-	j.count = countDecisions(j.label(), strings.Join(j.Audiences, "+"))
-	if j.reports() {
-		j.app.logger.Warn("a gate only reports: it refuses nothing and removes nothing; use it for roll-outs, never to protect")
+	app.gates = append(app.gates, j)
+	if j.Name != "" {
+		j.countAs(j.Name)
 	}
 	return nil
 }
 
 // reports says that the gate decides and touches nothing.
 func (j *JWTAuth) reports() bool { return j.gate != nil && j.gate.Mode == gate.ReportOnly }
-
-func (j *JWTAuth) label() string {
-	if j.gate == nil {
-		return modeOff
-	}
-	if j.Name != "" {
-		return j.Name
-	}
-	return strings.Join(j.Audiences, "+")
-}
 
 // check refuses what can be refused without the app.
 func (j *JWTAuth) check() error {

@@ -27,6 +27,19 @@ var (
 	}, []string{"kind"})
 )
 
+// buildInfo is 1, with what this binary was made of.
+var buildInfo = newBuildInfo(thisBuild())
+
+func newBuildInfo(b build) prometheus.Collector {
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "caddy_auth_build_info",
+		Help:        "Always 1; the labels say which version of the gateway this is.",
+		ConstLabels: prometheus.Labels{"version": b.Version, "revision": b.Revision, "go": b.Go, "caddy": b.Caddy},
+	})
+	info.Set(1)
+	return info
+}
+
 const admitted = "admitted"
 
 // decisionCounter counts one gate's decisions; the hot one is looked up once.
@@ -61,7 +74,7 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{decisionsTotal, loginsTotal, issuedTotal, keyAges{a}} {
+	for _, c := range []prometheus.Collector{decisionsTotal, loginsTotal, issuedTotal, buildInfo, keyAges{a}} {
 		if err := registry.Register(c); err != nil {
 			if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); !twice {
 				return err

@@ -175,6 +175,15 @@ func (a *App) session(ctx context.Context, raw string) (*token.Token, error) {
 	return t, a.revoked(t, now)
 }
 
+// sessionOwner says whose living session a refresh token is.
+func (a *App) sessionOwner(ctx context.Context, refresh string) string {
+	g, err := a.grants.Find(ctx, refresh)
+	if err != nil || g.ClientID != firstPartyClient || !g.Revoked.IsZero() || !time.Now().Before(g.IdleEnds) {
+		return ""
+	}
+	return g.Subject
+}
+
 // endSession ends the session of either cookie, for everybody who holds a copy. What is no session of ours is none to end.
 func (a *App) endSession(ctx context.Context, access, refresh string) error {
 	now := time.Now()

@@ -20,8 +20,10 @@ func (a *App) findPlaces() { a.placed.Do(a.survey) }
 func (a *App) survey() {
 	app, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
+		a.nameGates(nil)
 		return
 	}
+	a.nameGates(app.(*caddyhttp.App).Servers)
 	verdicts := make(map[*JWTAuth]*place)
 	for name, server := range app.(*caddyhttp.App).Servers {
 		sites := surveyServer(name, server)

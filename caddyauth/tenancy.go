@@ -138,7 +138,7 @@ func (a *App) administrator(r *http.Request) (manage.Caller, error) {
 	case user.Disabled || user.Name != t.Subject || !a.isAdministrator(user):
 		return manage.Caller{}, manage.ErrNotAdmin
 	}
-	return manage.Caller{Actor: "user:" + user.Name, Abilities: []string{project.Admin}}, nil
+	return manage.Caller{Actor: "user:" + user.Name, Name: user.Name, Abilities: []string{project.Admin}}, nil
 }
 
 // isAdministrator knows those whom the Caddyfile names: the API can make no administrator.
@@ -151,6 +151,7 @@ func (a *App) isAdministrator(u *identity.User) bool {
 func (a *App) observeManage(_ context.Context, e manage.Event) {
 	fields := []zap.Field{
 		zap.String("actor", e.Actor), zap.String("action", e.Action), zap.String("target", e.Target), zap.String("project", e.Project),
+		zap.String("actor_name", e.ActorName), zap.String("target_name", e.TargetName),
 		zap.String("result", e.Result), zap.Int("status", e.Status), zap.String("client_ip", e.ClientIP),
 	}
 	if e.Err != nil {

@@ -211,7 +211,7 @@ func TestExplainAdmitted(t *testing.T) {
 		t.Fatal(err, stderr)
 	}
 	for _, want := range []string{
-		"1. gate web+api (require role admin): admitted as alice (credential: bearer)\n", "2. gate web+api: admitted as alice",
+		"1. gate " + g.host("app") + "/admin* (require role admin): admitted as alice (credential: bearer)\n", "2. gate " + g.host("app") + ": admitted as alice",
 		"Deciding check: none failed\n", "whatever the application answers: reverse_proxy to " + g.proxy.addr(),
 		"  X-User-Id: alice\n", "  X-User-Role: admin\n",
 		"removed: Authorization\n", "removed: Connection\n", "removed: X_user_id\n", "replaced: X-User-Role\n",

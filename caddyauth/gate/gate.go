@@ -169,15 +169,19 @@ func (p *Passage) Via() Source {
 // Admit decides whether r may pass. On admission r carries the headers of the verified claims and no
 // credential; after a refusal it carries neither, so that error routes see nothing either. prior is the
 // passage that an earlier gate on this request returned, or nil. The error is a *token.Refusal; the passage
-// beside it is for logs: where the credential came from and, when it was good but not sufficient, whose it is.
+// beside it is for logs: where the credential came from and, when its token was verified, whose it is.
 //
 // What an earlier gate has concealed must have been revealed before. In report-only mode r is left as it came, whatever the decision, and
-// the passage is prior.
+// the passage is prior unless the decision is a refusal.
 func (g *Gate) Admit(r *http.Request, prior *Passage, now time.Time) (*Passage, error) {
 	preflight := g.Preflight && isPreflight(r)
 	if g.Mode == ReportOnly {
-		_, _, err := g.decide(r, prior, preflight, now)
-		return prior, err
+		t, via, err := g.decide(r, prior, preflight, now)
+		if err != nil {
+			refused := via
+			return &Passage{Token: t, via: &refused}, err
+		}
+		return prior, nil
 	}
 	g.Owned.Strip(r, prior, g.Upgrades...)
 	t, via, err := g.decide(r, prior, preflight, now)
@@ -274,7 +278,7 @@ func (g *Gate) decide(r *http.Request, prior *Passage, preflight bool, now time.
 		if g.Mode == Optional && via.Kind == Cookie && refusedFor(err, token.Expired) {
 			return nil, staleCookie, nil
 		}
-		return nil, via, err
+		return t, via, err // a token that is verified says whose it is, whatever else is wrong with it
 	}
 	return t, via, g.checkPolicy(t)
 }

@@ -460,7 +460,7 @@ func TestReportOnlyTouchesNothing(t *testing.T) {
 		r := request(both(bearer(raw), func(r *http.Request) { r.Header.Set("X-User-Id", "eve") }))
 		before := r.Header.Clone()
 		passage, err := g.Admit(r, nil, now)
-		if (err != nil) != (raw == "garbage") || passage != nil {
+		if (err != nil) != (raw == "garbage") || (passage != nil) != (err != nil) || passage != nil && passage.Token != nil {
 			t.Errorf("passage %v, error %v", passage, err)
 		}
 		if !maps.EqualFunc(r.Header, before, slices.Equal) {

@@ -73,7 +73,7 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, verdict{result: refusal})
 		return
 	}
-	subject, v := s.subject(r), verdict{result: success}
+	subject, v := s.signingOut(r), verdict{result: success}
 	if err := s.revokeAll(r); err != nil {
 		v = verdict{result: storeUnavailable, err: err}
 	}
@@ -88,6 +88,20 @@ func readLogout(w http.ResponseWriter, r *http.Request) (fields, result) {
 		return fields{}, ""
 	}
 	return readFields(w, r, formType, jsonType)
+}
+
+// signingOut returns the name of whoever signs out: that of the access token, or of the refresh token beside it.
+func (s *Server) signingOut(r *http.Request) string {
+	subject := s.subject(r)
+	if subject != "" || s.Owner == nil || s.RefreshCookieName == "" {
+		return subject
+	}
+	for _, refresh := range s.presented(r, s.RefreshCookieName) {
+		if subject = s.Owner(r.Context(), refresh); subject != "" {
+			break
+		}
+	}
+	return subject
 }
 
 // revokeTimeout bounds how long a sign-out goes on for a client that has gone.

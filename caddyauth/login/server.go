@@ -89,6 +89,10 @@ type Server struct {
 	// Default: the cookies are cleared, and copies live until they expire.
 	Revoke func(ctx context.Context, access, refresh string) error
 
+	// Owner says whose living session a refresh token is, for the event of a sign-out after the access token has expired. Default:
+	// nobody can tell, and such a sign-out names nobody.
+	Owner func(ctx context.Context, refresh string) (subject string)
+
 	// ClientIP returns the address that attempts are counted by. Default: the peer's.
 	ClientIP func(r *http.Request) string
 

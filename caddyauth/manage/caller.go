@@ -23,6 +23,9 @@ type Caller struct {
 	// Actor names the caller in the audit trail: "api_token:<id>", "user:<name>", "command".
 	Actor string
 
+	// Name is what people call the caller: a user's name, an API token's. Default: none.
+	Name string
+
 	// Abilities are those of project.Abilities; project.Admin holds all.
 	Abilities []string
 
@@ -70,7 +73,7 @@ func (c *call) tokenCaller(header string) (Caller, error) {
 	case err != nil:
 		return Caller{}, err
 	}
-	return Caller{Actor: "api_token:" + t.ID, Abilities: t.Abilities, Project: t.Project}, nil
+	return Caller{Actor: "api_token:" + t.ID, Name: t.Name, Abilities: t.Abilities, Project: t.Project}, nil
 }
 
 func badToken() error {

@@ -91,6 +91,9 @@ type Event struct {
 	// Entry is who, what, when, from where and the result. Its Actor is empty when nobody knows who called.
 	project.Entry
 
+	// ActorName is what people call the Actor; empty when nobody knows.
+	ActorName string
+
 	// Status is the status of the answer.
 	Status int
 
@@ -191,7 +194,7 @@ func (c *call) report(status int, refused *refusal) {
 		inside = errors.Join(inside, c.Audit.AddEntry(context.WithoutCancel(c.r.Context()), c.entry))
 	}
 	if c.Observe != nil {
-		c.Observe(c.r.Context(), Event{Entry: c.entry, Status: status, Request: c.r, Err: inside})
+		c.Observe(c.r.Context(), Event{Entry: c.entry, ActorName: c.caller.Name, Status: status, Request: c.r, Err: inside})
 	}
 }
 
