@@ -220,25 +220,34 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding {
 	if len(s.servers) == 0 {
 		return s.findNoServer(gates, page)
 	}
-	var wrong *finding
+	var wrong, mapped *finding
 	for _, name := range sortedServers(s.http) {
 		server := s.http.Servers[name]
-		if !s.listens(server) {
+		comes, sure := s.listens(server)
+		if !comes {
 			continue
 		}
 		e := errand{r: requestFor(s.app.base, "/login"), named: server.NamedRoutes}
 		e.follow(server.Routes)
-		f := e.finding(page)
-		if f == nil {
-			if e.reached {
-				return nil
+		switch f := e.finding(page); {
+		case f != nil:
+			f.Where, wrong = "server "+name, f
+		case e.reached && sure:
+			return nil
+		case e.reached:
+			mapped = &finding{
+				Severity: warned,
+				Where:    "public URL " + s.app.base.String(),
+				Text: "`auth_server` stands in server " + name + " (" + strings.Join(server.Listen, " ") + "), on another port:" +
+					" browsers reach it only when something in front leads there",
 			}
-			continue
 		}
-		f.Where, wrong = "server "+name, f
 	}
-	if wrong != nil {
+	switch {
+	case wrong != nil:
 		return []finding{*wrong}
+	case mapped != nil:
+		return []finding{*mapped}
 	}
 	return []finding{{
 		Severity: severe,
@@ -265,21 +274,27 @@ func (s *signInSurvey) findNoServer(gates []webGate, page string) (found []findi
 	return found
 }
 
-// listens reports whether requests for the public URL may come to the server. Where another proxy may stand in front,
-// ports tell nothing.
-func (s *signInSurvey) listens(server *caddyhttp.Server) bool {
+// listens reports whether requests for the public URL may come to the server, and whether that is sure. On a loopback
+// host nothing stands in front. Elsewhere another proxy may: it takes TLS off, or maps the port of its scheme.
+func (s *signInSurvey) listens(server *caddyhttp.Server) (comes, sure bool) {
 	base, tls := s.app.base, len(server.TLSConnPolicies) > 0
-	if !weburl.IsLoopback(base.Hostname()) && (!tls || server.TrustedProxiesRaw != nil) {
-		return true
-	}
-	if tls != (base.Scheme == "https") {
-		return false
-	}
-	port := base.Port()
+	loopback := weburl.IsLoopback(base.Hostname())
 	switch {
-	case port == "" && tls:
+	case tls != (base.Scheme == "https"):
+		return !loopback, true
+	case s.hasPort(server):
+		return true, true
+	}
+	return !loopback && base.Port() == "", false
+}
+
+// hasPort reports whether the server listens on the port of the public URL.
+func (s *signInSurvey) hasPort(server *caddyhttp.Server) bool {
+	port := s.app.base.Port()
+	switch {
+	case s.app.base.Scheme == "https" && (port == "" || port == "443"):
 		port = fmt.Sprint(cmp.Or(s.http.HTTPSPort, 443))
-	case port == "":
+	case s.app.base.Scheme == "http" && (port == "" || port == "80"):
 		port = fmt.Sprint(cmp.Or(s.http.HTTPPort, 80))
 	}
 	return slices.ContainsFunc(server.Listen, func(address string) bool {

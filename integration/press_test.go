@@ -218,3 +218,25 @@ func TestPagesInABrowser(t *testing.T) {
 		}
 	}
 }
+
+// TestAFrameShowsThePage: a part of a page that needs a sign-in says so where it stands, and leads out of the frame to the login page.
+func TestAFrameShowsThePage(t *testing.T) {
+	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	g := newGateway(t)
+	g.load("auth {\n\t"+authAtAuth+onePerson+"\n}", authSite+"{{url \"app\"}} {\n\tlog\n\thandle /around {\n\t\theader Content-Type text/html\n"+
+		"\t\trespond \"<iframe src=/part></iframe>\"\n\t}\n\thandle {\n\t\tjwt_auth web\n\t\treverse_proxy {{.Proxy}}\n\t}\n}\n")
+	b := startBrowser(t, program)
+	around := g.url("app") + "/around"
+	b.do("open", chromedp.Navigate(around))
+	eventually(t, 5*time.Second, func() string {
+		text := ask(b, "reading the frame", chromedp.Evaluate[string](`frames[0].document.body ? frames[0].document.body.innerText : ""`))
+		if !strings.Contains(text, "This part of the page") {
+			return "the frame says " + text
+		}
+		return ""
+	})
+	b.do("sign in", chromedp.Evaluate[chromedp.Void](`frames[0].document.querySelector("nav a").click()`), chromedp.WaitVisible(passwordField))
+	b.do("come back", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword), chromedp.Click(submitButton),
+		chromedp.WaitVisible(chromedp.CSS("iframe")))
+	b.at("after signing in", around)
+}

@@ -112,7 +112,7 @@ func TestNoSignInGoesRoundInACircle(t *testing.T) {
 		}
 		t.Run(s.name, func(t *testing.T) {
 			g := newGateway(t)
-			g.load(s.globals(), s.sites)
+			g.load(s.options(), s.sites)
 			b := &wanderer{g: g, cookies: map[string]map[string]string{}}
 			got := b.follow(t, g.expand(s.page))
 			if s.check == "" {
@@ -141,7 +141,7 @@ func TestNoSignInGoesRoundInACircle(t *testing.T) {
 func TestABrowserWithoutCookiesIsToldSo(t *testing.T) {
 	g := newGateway(t)
 	s := goodSignIns()[0]
-	g.load(s.globals(), s.sites)
+	g.load(s.options(), s.sites)
 	b := &wanderer{g: g, cookies: map[string]map[string]string{}, blocked: true}
 	got := b.follow(t, g.expand(s.page))
 	if got.status != http.StatusBadRequest || !strings.Contains(got.body, "Allow cookies for this site") || !strings.Contains(got.body, "/page") {
@@ -163,7 +163,7 @@ func TestABrowserWithoutCookiesIsToldSo(t *testing.T) {
 func TestTheMarkOfAGateOpensNothing(t *testing.T) {
 	g := newGateway(t)
 	s := goodSignIns()[0]
-	g.load(s.globals(), s.sites)
+	g.load(s.options(), s.sites)
 	cookie, _ := g.formLogin(t, "alice", alicePassword, "")
 	for _, sent := range []string{"", "0", "-1", "x", "99999999999999", "99999999999999999999999", "1&next=//evil.example", "1&sent=https://evil.example"} {
 		got := g.get(t, "auth", "/login?next="+url.QueryEscape("https://evil.example/")+"&sent="+sent, "", "Cookie: access_token="+cookie)

@@ -8,13 +8,14 @@ import (
 
 // signInSetup is a way to put the login page and a gate together.
 type signInSetup struct {
-	name  string
-	auth  string // the lines of the option `auth` without the people
-	sites string
-	page  string // what a person opens, a template
-	check string // what `check` says of it as an error; "" when there is nothing to say
-	warns string // what it says as a warning
-	sees  string // what the person reads in the end; "" when nobody is sent round here
+	name    string
+	auth    string // the lines of the option `auth` without the people
+	globals string // other global options
+	sites   string
+	page    string // what a person opens, a template
+	check   string // what `check` says of it as an error; "" when there is nothing to say
+	warns   string // what it says as a warning
+	sees    string // what the person reads in the end; "" when nobody is sent round here
 }
 
 // onePerson is the user of every setup.
@@ -52,6 +53,10 @@ func brokenSignIns() []signInSetup {
 			check: "host app.localhost", sees: "did not accept this sign-in"},
 		{name: "another port", auth: `issuer http://localhost:{{port "nobody"}}`, sites: webSiteWith("name app"),
 			check: "no site with `auth_server` answers"},
+		{name: "another port with TLS", auth: `issuer https://app.example.com:{{port "nobody"}}`, check: "no site with `auth_server` answers",
+			sites: "https://app.example.com:{{port \"app\"}} {\n\tauth_server\n\tjwt_auth web\n\treverse_proxy {{.Proxy}}\n}\n"},
+		{name: "a path that is rewritten", auth: `issuer {{url "app"}}/auth`, check: "no site with `auth_server` answers",
+			sites: "{{url \"app\"}} {\n\trewrite /auth/* /gone\n\thandle /auth/* {\n\t\tauth_server\n\t}\n\thandle {\n\t\tjwt_auth web\n\t\treverse_proxy {{.Proxy}}\n\t}\n}\n"},
 		{name: "another host of the issuer", auth: `issuer http://auth.localhost:{{port "auth"}}`, sites: webSiteWith("name app"),
 			check: "no site with `auth_server` answers"},
 		{name: "another scheme", auth: `issuer https://localhost:{{port "auth"}}`, sites: webSiteWith("name app"),
@@ -95,6 +100,14 @@ func goodSignIns() []signInSetup {
 			sites: "{{url \"app\"}} {\n\tlog\n\t@known header X-Unknown *\n\tjwt_auth @known web\n\thandle /auth/* {\n\t\tauth_server\n\t}\n\thandle {\n\t\tjwt_auth web\n\t\treverse_proxy {{.Proxy}}\n\t}\n}\n"},
 		{name: "beneath a path, behind the strip of a matcher", auth: `issuer {{url "app"}}/auth`, page: `{{url "app"}}/page`, sees: "x-user",
 			sites: "{{url \"app\"}} {\n\tlog\n\tjwt_auth /admin* web\n\thandle /auth/* {\n\t\tauth_server\n\t}\n\thandle {\n\t\tjwt_auth web\n\t\treverse_proxy {{.Proxy}}\n\t}\n}\n"},
+		{name: "a named route", auth: `issuer {{url "app"}}/auth`, page: `{{url "app"}}/page`, sees: "x-user",
+			sites: "&(login) {\n\tauth_server\n}\n{{url \"app\"}} {\n\tlog\n\thandle /auth/* {\n\t\tinvoke login\n\t}\n\thandle {\n\t\tjwt_auth web\n\t\treverse_proxy {{.Proxy}}\n\t}\n}\n"},
+		{name: "all hosts of a domain", auth: "issuer " + appHost, page: appHost + "/page", sees: "x-user", warns: "server srv0, gate web: of the hosts *.localhost",
+			sites: "http://*.localhost:{{port \"app\"}} {\n\tlog\n\tauth_server\n\tjwt_auth web\n\treverse_proxy {{.Proxy}}\n}\n"},
+		{name: "ports that are mapped", auth: "issuer https://app.example.com", globals: "https_port {{port \"app\"}}",
+			sites: "https://app.example.com {\n\tauth_server\n\tjwt_auth web\n\treverse_proxy {{.Proxy}}\n}\n"},
+		{name: "ports that may be mapped", auth: "issuer https://app.example.com", warns: "public URL https://app.example.com",
+			sites: "https://app.example.com:{{port \"app\"}} {\n\tauth_server\n\tjwt_auth web\n\treverse_proxy {{.Proxy}}\n}\n"},
 		{name: "any host", auth: authAtAuth, page: `{{url "app"}}/page`, sees: "x-user",
 			sites: authSite + "http://:{{port \"app\"}} {\n\tlog\n\tjwt_auth web\n\treverse_proxy {{.Proxy}}\n}\n"},
 		{name: "another proxy in front", auth: `issuer https://app.example.com/auth`,
@@ -108,14 +121,14 @@ func goodSignIns() []signInSetup {
 	}
 }
 
-func (s signInSetup) globals() string { return "auth {\n\t" + s.auth + onePerson + "\n}" }
+func (s signInSetup) options() string { return s.globals + "\nauth {\n\t" + s.auth + onePerson + "\n}" }
 
 // TestCheckFindsSignInsThatCannotWork: what cannot work is an error, what may work is none.
 func TestCheckFindsSignInsThatCannotWork(t *testing.T) {
 	for _, s := range append(brokenSignIns(), goodSignIns()...) {
 		t.Run(s.name, func(t *testing.T) {
 			g := newGateway(t)
-			out, stderr, err := command("", "check", "--config", g.configFile(s.globals(), s.sites))
+			out, stderr, err := command("", "check", "--config", g.configFile(s.options(), s.sites))
 			if s.check == "" && (err != nil || strings.Contains(out, "error: ") || !strings.HasSuffix(out, "ok\n")) {
 				t.Errorf("it should find nothing: %v %s\n%s", err, stderr, out)
 			}
@@ -133,7 +146,7 @@ func TestCheckFindsSignInsThatCannotWork(t *testing.T) {
 func TestLoadWarnsOfSignInsThatCannotWork(t *testing.T) {
 	g := newGateway(t)
 	s := brokenSignIns()[0]
-	g.load(s.globals(), s.sites)
+	g.load(s.options(), s.sites)
 	if !regexp.MustCompile(`"level":"warn".*browsers cannot sign in as the configuration has it`).MatchString(g.log()) {
 		t.Error("no warning")
 	}

@@ -448,6 +448,22 @@ func TestAddressesOfOthers(t *testing.T) {
 	}
 }
 
+// TestACallerWhoWentAwayIsNoError: what fails because of it has a word of its own and no error.
+func TestACallerWhoWentAwayIsNoError(t *testing.T) {
+	d := open(t)
+	admin := d.token("", project.Admin)
+	d.memory.err = errors.New("sql: secret details")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequestWithContext(ctx, "GET", "https://auth.example.org/auth/api/projects", nil)
+	r.Header.Set("Authorization", "Bearer "+admin)
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r)
+	if last := d.events[len(d.events)-1]; last.Err != nil || last.Result != "canceled" || w.Code != statusClientGone {
+		t.Errorf("%+v, status %d", last, w.Code)
+	}
+}
+
 func TestStoreThatCannotBeAskedIs503(t *testing.T) {
 	d := open(t)
 	admin := d.token("", project.Admin)

@@ -1,0 +1,36 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+)
+
+// TestAClientThatWentAwayIsNoError: what fails because of it has a word of its own and no error; what failed otherwise keeps its own.
+func TestAClientThatWentAwayIsNoError(t *testing.T) {
+	for _, gone := range []bool{true, false} {
+		h := newHouse(t)
+		raw := h.begin(t, "spa").RefreshToken
+		h.store.fail = errors.New("the disk is full")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if gone {
+			cancel()
+		}
+		leaves := func(r *http.Request) { *r = *r.WithContext(ctx) }
+		for path, fields := range map[string][]string{
+			"/token":  {"grant_type", "refresh_token", "refresh_token", raw, "client_id", "spa"},
+			"/revoke": {"token", raw, "client_id", "spa"},
+		} {
+			w := h.post(path, leaves, fields...)
+			want, status := temporarilyUnavailable, http.StatusServiceUnavailable
+			if gone {
+				want, status = canceled, statusClientGone
+			}
+			if e := h.last(t); e.Result != want || (e.Err == nil) != gone || w.Code != status {
+				t.Errorf("%s, gone %v: %s, %v, status %d", path, gone, e.Result, e.Err, w.Code)
+			}
+		}
+	}
+}
