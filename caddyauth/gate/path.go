@@ -120,10 +120,15 @@ var suspect = func() (table [256]bool) {
 	return table
 }()
 
-// plain reports whether a path has no suspect byte.
+// plain reports whether a path has no suspect byte. Dots and spaces inside a segment, as file names have them, are none.
 func plain(path string) bool {
 	for i := range len(path) {
-		if suspect[path[i]] {
+		c := path[i]
+		if !suspect[c] {
+			continue
+		}
+		inside := i+1 < len(path) && path[i+1] != '/' && path[i+1] != ';'
+		if c != '.' && c != ' ' || !inside {
 			return false
 		}
 	}
