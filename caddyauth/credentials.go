@@ -14,8 +14,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
-// concealedVar is where a request keeps the credentials that were taken out of it. The strip beside a gate with a matcher runs before the
-// gates without one, and gates that stack may each look in a place of their own.
+// concealedVar is where a request keeps the credentials that were taken out of it. The strip beside
+// a gate with a matcher runs before the gates without one, and gates that stack may each look in a
+// place of their own.
 const concealedVar = "caddyauth.credentials"
 
 // reveal gives a gate what was concealed before.
@@ -37,8 +38,9 @@ func (a *App) concealForLater(r *http.Request, vars map[string]any) {
 	a.cleanOriginal(r)
 }
 
-// concealServerSecrets takes what only the server's own routes read out of a request that auth_server passes on: API and refresh tokens and
-// client secrets. A gate behind it still says what is wrong with them.
+// concealServerSecrets takes what only the server's own routes read out of a request that
+// auth_server passes on: API and refresh tokens and client secrets. A gate behind it still says
+// what is wrong with them.
 func (a *App) concealServerSecrets(r *http.Request) {
 	if !slices.ContainsFunc(r.Header["Authorization"], oauth.MayHoldSecret) {
 		return // as nearly always, and cheaper to say than word by word
@@ -48,9 +50,12 @@ func (a *App) concealServerSecrets(r *http.Request) {
 	}
 }
 
-// settleCredentials keeps what the gates behind this one may want, and nothing for those of an error route. A gate that only reports leaves a
-// request as it came: what was concealed is concealed again.
-func (j *JWTAuth) settleCredentials(r *http.Request, vars map[string]any, passage *gate.Passage, revealed bool, err error) {
+// settleCredentials keeps what the gates behind this one may want, and nothing for those of an
+// error route. A gate that only reports leaves a request as it came: what was concealed is
+// concealed again.
+func (j *JWTAuth) settleCredentials(
+	r *http.Request, vars map[string]any, passage *gate.Passage, revealed bool, err error,
+) {
 	switch {
 	case j.reports():
 		if revealed {
@@ -69,8 +74,8 @@ func (j *JWTAuth) settleCredentials(r *http.Request, vars map[string]any, passag
 	j.app.cleanOriginal(r)
 }
 
-// cleanOriginal takes credentials out of what Caddy keeps of the request as it came: php_fastcgi makes REQUEST_URI of it, error routes get
-// it back, and placeholders and templates show it.
+// cleanOriginal takes credentials out of what Caddy keeps of the request as it came: php_fastcgi
+// makes REQUEST_URI of it, error routes get it back, and placeholders and templates show it.
 func (a *App) cleanOriginal(r *http.Request) {
 	if !a.credentials.InQuery() {
 		return
@@ -92,7 +97,8 @@ func (a *App) cleanOriginal(r *http.Request) {
 	}
 }
 
-// cleanTarget takes credentials out of an address to which a browser is led. A fragment never leaves the browser and stays.
+// cleanTarget takes credentials out of an address to which a browser is led. A fragment never
+// leaves the browser and stays.
 func (a *App) cleanTarget(target string) string {
 	if !a.credentials.InQuery() {
 		return target

@@ -8,7 +8,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
-// TestLoopbackIsTheSameEverywhere: whatever takes http on this machine alone, takes it under the same names.
+// TestLoopbackIsTheSameEverywhere: whatever takes http on this machine alone, takes it under the
+// same names.
 func TestLoopbackIsTheSameEverywhere(t *testing.T) {
 	takers := []struct {
 		name  string

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// loadFiltered is load with the log filter of docs/operations.md, for tests whose credentials stand where Caddy's own log lines show them.
+// loadFiltered is load with the log filter of docs/operations.md, for tests whose credentials stand
+// where Caddy's own log lines show them.
 func (g *gateway) loadFiltered(globals, sites string) {
 	g.t.Helper()
 	text := strings.Replace(g.caddyfile(globals, sites), "format json", documentedFilter(g.t), 1)
@@ -21,7 +22,8 @@ func (g *gateway) loadFiltered(globals, sites string) {
 	}
 }
 
-// documentedFilter is the filter as it stands in the documentation, for the parameter of credentialSites.
+// documentedFilter is the filter as it stands in the documentation, for the parameter of
+// credentialSites.
 func documentedFilter(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../docs/operations.md")
@@ -46,7 +48,8 @@ func (s sighting) everything() string {
 	return all
 }
 
-// credentialSites: the first names places for credentials; the others stand before other applications of the same configuration.
+// credentialSites: the first names places for credentials; the others stand before other
+// applications of the same configuration.
 var credentialSites = []struct{ name, text string }{
 	{"names", `jwt_auth api {
 		from cookie legacy_token
@@ -70,7 +73,8 @@ func credentialConfig() string {
 	return text
 }
 
-// TestCredentialsOfOneGateReachNoApplication: what one gate takes for a credential is removed at all of them, and by the strips.
+// TestCredentialsOfOneGateReachNoApplication: what one gate takes for a credential is removed at
+// all of them, and by the strips.
 func TestCredentialsOfOneGateReachNoApplication(t *testing.T) {
 	g := newGateway(t)
 	g.loadFiltered(standardAuth, credentialConfig())
@@ -84,7 +88,9 @@ func TestCredentialsOfOneGateReachNoApplication(t *testing.T) {
 		{name: "cookie twice", lines: lines("Cookie: legacy_token=<alice>; legacy_token=<alice-rs>")},
 		{name: "header", lines: lines("X-Api-Token: <alice>")},
 		{name: "header twice", lines: lines("x-api-token: <alice>", "X-API-TOKEN: <alice-rs>")},
-		{name: "header in other spellings", lines: lines("X!Api!Token: <alice>", "X~API~token: <alice>", "x'api|token: <alice>", "X_Api_Token: <alice>", "X.Api.Token: <alice>")},
+		{name: "header in other spellings", lines: lines(
+			"X!Api!Token: <alice>", "X~API~token: <alice>", "x'api|token: <alice>", "X_Api_Token: <alice>",
+			"X.Api.Token: <alice>")},
 		{name: "query", target: "/open?a=1&t=<alice>&b=2"},
 		{name: "query twice", target: "/open?t=<alice>&a=1&t=<alice-rs>"},
 		{name: "query in Referer", lines: lines("Referer: http://localhost/open?a=1&t=<alice>")},
@@ -107,7 +113,8 @@ func TestCredentialsOfOneGateReachNoApplication(t *testing.T) {
 	}
 }
 
-// checkNoToken sends a request that must pass, and whose tokens the application must not see. It returns what the application saw.
+// checkNoToken sends a request that must pass, and whose tokens the application must not see. It
+// returns what the application saw.
 func (g *gateway) checkNoToken(t *testing.T, site string, request call, tokens map[string]string) sighting {
 	t.Helper()
 	request.lines = fillTokens(t, request.lines, tokens)
@@ -126,31 +133,37 @@ func (g *gateway) checkNoToken(t *testing.T, site string, request call, tokens m
 	return seen[0]
 }
 
-// TestBearersOfOurs: where a gate does not read the Authorization header, and at strips, our own tokens are removed and those of the
-// application stay.
+// TestBearersOfOurs: where a gate does not read the Authorization header, and at strips, our own
+// tokens are removed and those of the application stay.
 func TestBearersOfOurs(t *testing.T) {
 	g := newGateway(t)
 	f := newForeignIssuer(t)
 	g.loadFiltered(withTrust(f.trust("/good")), credentialConfig())
 	tokens := map[string]string{
-		"alice": people(g.tokens)["alice"], "foreign": f.mint(g.tokens, "/good", "f-rs"),
-		"api": "caat_" + strings.Repeat("A1b2", 11), "refresh": "rt_" + strings.Repeat("A1b2", 20), "opaque": "at_" + strings.Repeat("A1b2", 11)[:43],
-		"secret": "cacs_" + strings.Repeat("A1b2", 11),
+		"alice":   people(g.tokens)["alice"],
+		"foreign": f.mint(g.tokens, "/good", "f-rs"),
+		"api":     "caat_" + strings.Repeat("A1b2", 11),
+		"refresh": "rt_" + strings.Repeat("A1b2", 20),
+		"opaque":  "at_" + strings.Repeat("A1b2", 11)[:43],
+		"secret":  "cacs_" + strings.Repeat("A1b2", 11),
 	}
 	g.secret("tokens", tokens["api"], tokens["refresh"], tokens["opaque"], tokens["secret"])
 	own := map[string]string{
 		"text": "app_" + strings.Repeat("x9", 10),
-		"jwt":  g.tokens.mint("es1", "dave", map[string]any{"iss": "https://app.example"}), // whatever its key, no gate accepts it
+		// Whatever its key, no gate accepts it.
+		"jwt": g.tokens.mint("es1", "dave", map[string]any{"iss": "https://app.example"}),
 	}
 	for _, site := range []string{"off", "cookie", "matched"} {
 		for _, app := range []string{"proxy", "php"} {
 			send := func(t *testing.T, line string, all map[string]string) sighting {
-				return g.checkNoToken(t, site+"-"+app, call{host: g.host(site + "-" + app), target: "/open", lines: fillTokens(t, lines(line), all)}, tokens)
+				request := call{host: g.host(site + "-" + app), target: "/open", lines: fillTokens(t, lines(line), all)}
+				return g.checkNoToken(t, site+"-"+app, request, tokens)
 			}
 			for name := range tokens {
-				for _, form := range []string{"Bearer <%s>", "bearer  <%s>", "<%s>", "Token <%s>", "Bearer x, Bearer <%s>", `Digest token="<%s>"`} {
+				for _, form := range authorizationForms {
 					t.Run(site+"-"+app+"/ours/"+name+"/"+form, func(t *testing.T) {
-						if s := send(t, "Authorization: "+fmt.Sprintf(form, name), tokens); len(s.values("authorization")) > 0 {
+						s := send(t, "Authorization: "+fmt.Sprintf(form, name), tokens)
+						if len(s.values("authorization")) > 0 {
 							t.Errorf("the application saw %q", s.headers)
 						}
 					})
@@ -158,7 +171,8 @@ func TestBearersOfOurs(t *testing.T) {
 			}
 			for name, value := range own {
 				t.Run(site+"-"+app+"/the application's/"+name, func(t *testing.T) {
-					if s := send(t, "Authorization: Bearer "+value, nil); !slices.Equal(s.values("authorization"), []string{"Bearer " + value}) {
+					s := send(t, "Authorization: Bearer "+value, nil)
+					if !slices.Equal(s.values("authorization"), []string{"Bearer " + value}) {
 						t.Errorf("the application saw %q", s.headers)
 					}
 				})
@@ -167,25 +181,39 @@ func TestBearersOfOurs(t *testing.T) {
 	}
 }
 
+// authorizationForms are headers with a token in them.
+var authorizationForms = []string{
+	"Bearer <%s>", "bearer  <%s>", "<%s>", "Token <%s>", "Bearer x, Bearer <%s>", `Digest token="<%s>"`,
+}
+
 // queryTargets spell the parameter `t`.
 var queryTargets = []string{
-	"/x?t=<alice>", "/x?a=1&t=<alice>&b=2", "/x?%74=<alice>", "/x?t=<alice>&", "/x?&&t=<alice>", "/x?a=1;t=<alice>", "/x?t=<alice>;a=1", "/x?t=<alice>&t=<bob>",
+	"/x?t=<alice>", "/x?a=1&t=<alice>&b=2", "/x?%74=<alice>", "/x?t=<alice>&", "/x?&&t=<alice>", "/x?a=1;t=<alice>",
+	"/x?t=<alice>;a=1", "/x?t=<alice>&t=<bob>",
 	"/x?%zz=1&t=<alice>", "/x?t=<alice>%zz", "/x?a=%3Ft%3D1&t=<alice>#t=1",
 }
 
-// TestQueryCredentialVanishes: the application, an error route, a login page and Location never see it, admitted or refused, however the
-// parameter is spelled.
+// TestQueryCredentialVanishes: the application, an error route, a login page and Location never see
+// it, admitted or refused, however the parameter is spelled.
 func TestQueryCredentialVanishes(t *testing.T) {
 	g := newGateway(t)
+	const seen = "{http.request.orig_uri}|{http.request.orig_uri.query}|{http.request.uri}" +
+		"|{http.request.orig_uri.prefixed_query}"
 	g.loadFiltered(standardAuth, strings.Replace(authSite, "\tlog\n", "", 1)+ // its own log would show `next`
-		twoSites("query", "jwt_auth api {\n\t\tmode optional\n\t\tfrom insecure_query t"+forwardThree+"\t}")+
-		twoSites("rewritten", "rewrite * /index.php?orig=1&{query}\n\tjwt_auth api {\n\t\tmode optional\n\t\tfrom insecure_query t\n\t}")+
+		twoSites("query", `jwt_auth api {
+		mode optional
+		from insecure_query t`+forwardThree+`}`)+
+		twoSites("rewritten", `rewrite * /index.php?orig=1&{query}
+	jwt_auth api {
+		mode optional
+		from insecure_query t
+	}`)+
 		twoSites("errors", `jwt_auth api {
 		from insecure_query t
 		require role nobody
 	}
 	handle_errors {
-		vars orig "{http.request.orig_uri}|{http.request.orig_uri.query}|{http.request.uri}|{http.request.orig_uri.prefixed_query}"
+		vars orig "`+seen+`"
 		request_header X-Seen {vars.orig}
 		APP
 	}`)+
@@ -193,9 +221,16 @@ func TestQueryCredentialVanishes(t *testing.T) {
 		mode optional
 		from insecure_query t
 	}
-	request_header X-Seen "{http.request.orig_uri}|{http.request.orig_uri.query}|{http.request.uri}|{http.request.orig_uri.prefixed_query}|{query.t}"
-	APP`)+
-		"{{url \"login\"}} {\n\tjwt_auth web {\n\t\tfrom insecure_query t\n\t\trequire role nobody\n\t}\n\treverse_proxy {{.Proxy}}\n}\n")
+	request_header X-Seen "`+seen+`|{query.t}"
+	APP`)+`
+{{url "login"}} {
+	jwt_auth web {
+		from insecure_query t
+		require role nobody
+	}
+	reverse_proxy {{.Proxy}}
+}
+`)
 	tokens := people(g.tokens)
 	for _, target := range queryTargets {
 		t.Run(target, func(t *testing.T) {
@@ -218,29 +253,42 @@ func TestQueryCredentialVanishes(t *testing.T) {
 					checkNoTokenIn(t, site, got, tokens)
 				}
 			}
-			got := sendHTTP1(t, g.addr("login"), call{host: g.host("login"), target: target, lines: lines(navigation, "Sec-Fetch-Mode: navigate")})
+			browser := lines(navigation, "Sec-Fetch-Mode: navigate")
+			got := sendHTTP1(t, g.addr("login"), call{host: g.host("login"), target: target, lines: browser})
 			checkNoTokenIn(t, "login", got, tokens)
 		})
 	}
-	t.Run("a return target that holds it", func(t *testing.T) {
-		next := url.QueryEscape(g.url("login") + "/x?a=1&t=" + tokens["alice"] + "&b=2#f")
-		got := sendHTTP1(t, g.addr("auth"), call{host: g.host("auth"), target: "/login?next=" + next, lines: lines(navigation)})
-		checkNoTokenIn(t, "login page", got, tokens)
-		if want := html.EscapeString(g.url("login") + "/x?a=1&b=2#f"); got.status != http.StatusOK || !strings.Contains(got.body, want) {
-			t.Errorf("status %d, the page does not hold %s: %s", got.status, want, got.body)
-		}
-		got = sendHTTP1(t, g.addr("auth"), call{method: "POST", host: g.host("auth"), target: "/login",
-			lines: lines("Content-Type: application/x-www-form-urlencoded"), body: "username=alice&password=" + alicePassword + "&next=" + next})
-		if want := g.url("login") + "/x?a=1&b=2#f"; got.status != http.StatusSeeOther || got.header.Get("Location") != want {
-			t.Errorf("status %d, Location %q, want %q", got.status, got.header.Get("Location"), want)
-		}
+	t.Run("a return target that holds it", func(t *testing.T) { g.checkCleanTarget(t, tokens) })
+}
+
+// checkCleanTarget signs in with a return target that somebody has made with a token in it.
+func (g *gateway) checkCleanTarget(t *testing.T, tokens map[string]string) {
+	next := url.QueryEscape(g.url("login") + "/x?a=1&t=" + tokens["alice"] + "&b=2#f")
+	got := sendHTTP1(t, g.addr("auth"), call{
+		host: g.host("auth"), target: "/login?next=" + next, lines: lines(navigation),
 	})
+	checkNoTokenIn(t, "login page", got, tokens)
+	want := html.EscapeString(g.url("login") + "/x?a=1&b=2#f")
+	if got.status != http.StatusOK || !strings.Contains(got.body, want) {
+		t.Errorf("status %d, the page does not hold %s: %s", got.status, want, got.body)
+	}
+	got = sendHTTP1(t, g.addr("auth"), call{
+		method: "POST", host: g.host("auth"), target: "/login",
+		lines: lines("Content-Type: application/x-www-form-urlencoded"),
+		body:  "username=alice&password=" + alicePassword + "&next=" + next,
+	})
+	want = g.url("login") + "/x?a=1&b=2#f"
+	if got.status != http.StatusSeeOther || got.header.Get("Location") != want {
+		t.Errorf("status %d, Location %q, want %q", got.status, got.header.Get("Location"), want)
+	}
 }
 
 // carriers are headers by which clients and proxies repeat a URL.
 func carriers(target string) []string {
 	var all []string
-	for _, name := range []string{"Referer", "X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Forwarded-Uri", "HX-Current-URL", "X-Anything"} {
+	for _, name := range []string{
+		"Referer", "X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Forwarded-Uri", "HX-Current-URL", "X-Anything",
+	} {
 		all = append(all, name+": http://localhost"+target)
 	}
 	return all
@@ -249,36 +297,51 @@ func carriers(target string) []string {
 func checkNoTokenIn(t *testing.T, where string, got answer, tokens map[string]string) {
 	t.Helper()
 	for _, text := range []string{got.body, fmt.Sprint(got.header)} {
-		if unescaped, _ := url.QueryUnescape(text); strings.Contains(text, tokens["alice"]) || strings.Contains(unescaped, tokens["alice"]) {
+		if unescaped, _ := url.QueryUnescape(text); strings.Contains(text+" "+unescaped, tokens["alice"]) {
 			t.Errorf("%s: the answer holds the token: %s", where, text)
 		}
 	}
 }
 
-// TestStackedGatesWithTwoTokens: one request has one identity, also where each gate looks in a place of its own.
+// TestStackedGatesWithTwoTokens: one request has one identity, also where each gate looks in a
+// place of its own.
 func TestStackedGatesWithTwoTokens(t *testing.T) {
 	g := newGateway(t)
-	second := "from header X-Api-Token\n\t\tforward role X-User-Role"
-	g.loadFiltered(standardAuth, authSite+
-		twoSites("both", "jwt_auth api {\n\t\tforward sub X-User-Id\n\t}\n\tjwt_auth /* api {\n\t\t"+second+"\n\t}")+
-		twoSites("optional-last", "route {\n\t\tjwt_auth api {\n\t\t\tforward sub X-User-Id\n\t\t}\n\t\tjwt_auth api {\n\t\t\tmode optional\n\t\t\t"+second+"\n\t\t}\n\t\tAPP\n\t}")+
-		twoSites("optional-first", "route {\n\t\tjwt_auth api {\n\t\t\tmode optional\n\t\t\tforward sub X-User-Id\n\t\t}\n\t\tjwt_auth api {\n\t\t\t"+second+"\n\t\t}\n\t\tAPP\n\t}")+
-		twoSites("between", "route {\n\t\tjwt_auth api {\n\t\t\tforward sub X-User-Id\n\t\t}\n\t\tjwt_auth api {\n\t\t\tmode optional\n\t\t\tfrom cookie legacy_token\n\t\t}\n\t\tjwt_auth off\n\t\tjwt_auth api {\n\t\t\t"+second+"\n\t\t}\n\t\tAPP\n\t}")+
-		twoSites("errors", "route {\n\t\tjwt_auth api {\n\t\t\tforward sub X-User-Id\n\t\t}\n\t\tjwt_auth api {\n\t\t\t"+second+"\n\t\t}\n\t\tAPP\n\t}\n\thandle_errors {\n\t\tAPP\n\t}"))
+	const (
+		first    = "jwt_auth api {\n\tforward sub X-User-Id\n}\n"
+		second   = "jwt_auth api {\n\tfrom header X-Api-Token\n\tforward role X-User-Role\n}\n"
+		optional = "jwt_auth api {\n\tmode optional\n\t"
+	)
+	sites := authSite
+	for _, site := range []struct{ name, gates, behind string }{
+		{"both", first + second, ""},
+		{"optional-last", first + strings.Replace(second, "from", "mode optional\n\tfrom", 1), ""},
+		{"optional-first", optional + "forward sub X-User-Id\n}\n" + second, ""},
+		{"between", first + optional + "from cookie legacy_token\n}\njwt_auth off\n" + second, ""},
+		{"errors", first + second, "handle_errors {\nAPP\n}\n"},
+	} {
+		sites += twoSites(site.name, "route {\n"+site.gates+"APP\n}\n"+site.behind)
+	}
+	g.loadFiltered(standardAuth, sites)
 	tokens := people(g.tokens)
 	header := "X-Api-Token: <bob>"
+	two, twice := call{lines: lines(asAlice, header)}, call{lines: lines(asBob, header)}
 	for _, c := range []gateCase{
-		{name: "two tokens", site: "both", call: call{lines: lines(asAlice, header)}, reason: "multiple_credentials"},
-		{name: "one token twice", site: "both", call: call{lines: lines(asBob, header)}, user: "bob", identity: bobIdentity},
+		{name: "two tokens", site: "both", call: two, reason: "multiple_credentials"},
+		{name: "one token twice", site: "both", call: twice, user: "bob", identity: bobIdentity},
 		{name: "only one", site: "both", call: call{lines: lines(asAlice)}, reason: "no_credential"},
-		{name: "two tokens", site: "optional-last", call: call{lines: lines(asAlice, header)}, reason: "multiple_credentials"},
-		{name: "one token twice", site: "optional-last", call: call{lines: lines(asBob, header)}, user: "bob", identity: bobIdentity},
-		{name: "only the first", site: "optional-last", call: call{lines: lines(asAlice)}, user: "alice", identity: []string{"X-User-Id: alice"}},
-		{name: "two tokens", site: "optional-first", call: call{lines: lines(asAlice, header)}, reason: "multiple_credentials"},
-		{name: "only the second", site: "optional-first", call: call{lines: lines(header)}, user: "bob", identity: []string{"X-User-Role: viewer"}},
-		{name: "two tokens", site: "between", call: call{lines: lines(asAlice, header)}, reason: "multiple_credentials"},
-		{name: "two tokens, the cookie's second", site: "between", call: call{lines: lines(asAlice, "Cookie: legacy_token=<bob>")}, reason: "multiple_credentials"},
-		{name: "one token", site: "between", call: call{lines: lines(asBob, header, "Cookie: legacy_token=<bob>")}, user: "bob", identity: bobIdentity},
+		{name: "two tokens", site: "optional-last", call: two, reason: "multiple_credentials"},
+		{name: "one token twice", site: "optional-last", call: twice, user: "bob", identity: bobIdentity},
+		{name: "only the first", site: "optional-last", call: call{lines: lines(asAlice)}, user: "alice",
+			identity: []string{"X-User-Id: alice"}},
+		{name: "two tokens", site: "optional-first", call: two, reason: "multiple_credentials"},
+		{name: "only the second", site: "optional-first", call: call{lines: lines(header)}, user: "bob",
+			identity: []string{"X-User-Role: viewer"}},
+		{name: "two tokens", site: "between", call: two, reason: "multiple_credentials"},
+		{name: "two tokens, the cookie's second", site: "between", reason: "multiple_credentials",
+			call: call{lines: lines(asAlice, "Cookie: legacy_token=<bob>")}},
+		{name: "one token", site: "between", user: "bob", identity: bobIdentity,
+			call: call{lines: lines(asBob, header, "Cookie: legacy_token=<bob>")}},
 	} {
 		t.Run(c.site+"/"+c.name, func(t *testing.T) {
 			for _, app := range []string{"proxy", "php"} {
@@ -288,7 +351,8 @@ func TestStackedGatesWithTwoTokens(t *testing.T) {
 	}
 	t.Run("errors/the first gate's identity is withdrawn", func(t *testing.T) {
 		for _, app := range []string{"proxy", "php"} {
-			sendHTTP1(t, g.addr("errors-"+app), call{host: g.host("errors-" + app), lines: fillTokens(t, lines(asAlice, header), tokens)})
+			request := call{host: g.host("errors-" + app), lines: fillTokens(t, two.lines, tokens)}
+			sendHTTP1(t, g.addr("errors-"+app), request)
 			seen := slices.Concat(g.proxy.take(), g.php.take())
 			if len(seen) != 1 {
 				t.Fatalf("the error route saw %d requests", len(seen))
@@ -300,8 +364,8 @@ func TestStackedGatesWithTwoTokens(t *testing.T) {
 	})
 }
 
-// TestFailingApplicationsLeakNoCredential: Caddy logs a request whose handler failed as it came. With the documented filter no line holds a
-// credential, and stop looks through all of them.
+// TestFailingApplicationsLeakNoCredential: Caddy logs a request whose handler failed as it came.
+// With the documented filter no line holds a credential, and stop looks through all of them.
 func TestFailingApplicationsLeakNoCredential(t *testing.T) {
 	g := newGateway(t)
 	g.extra["Dead"] = fmt.Sprintf("127.0.0.1:%d", g.port("dead"))
@@ -313,9 +377,9 @@ func TestFailingApplicationsLeakNoCredential(t *testing.T) {
 	tokens := people(g.tokens)
 	for _, site := range credentialSites {
 		for _, app := range []string{"proxy", "php"} {
-			request := call{host: g.host(site.name + "-" + app), target: "/open?a=1&t=<alice>",
-				lines: fillTokens(t, lines("Cookie: legacy_token=<alice>", "X-Api-Token: <alice>", "Referer: http://localhost/?t=<alice>", asAlice), tokens)}
-			request.target = fillTokens(t, []string{request.target}, tokens)[0]
+			all := lines("Cookie: legacy_token=<alice>", "X-Api-Token: <alice>", "Referer: http://localhost/?t=<alice>", asAlice)
+			request := call{host: g.host(site.name + "-" + app), lines: fillTokens(t, all, tokens)}
+			request.target = "/open?a=1&t=" + tokens["alice"]
 			if got := sendHTTP1(t, g.addr(site.name+"-"+app), request); got.status != http.StatusBadGateway {
 				t.Errorf("%s-%s: status %d", site.name, app, got.status)
 			}
@@ -326,29 +390,47 @@ func TestFailingApplicationsLeakNoCredential(t *testing.T) {
 	}
 }
 
-// TestServerSecretsReachNoApplicationBesideAuthServer: what programs send to the server's own routes does not pass on to an application on the
-// same site, and a gate behind auth_server still says what is wrong with it.
+// TestServerSecretsReachNoApplicationBesideAuthServer: what programs send to the server's own
+// routes does not pass on to an application on the same site, and a gate behind auth_server still
+// says what is wrong with it.
 func TestServerSecretsReachNoApplicationBesideAuthServer(t *testing.T) {
 	g := newGateway(t)
-	g.load(standardAuth, "{{url \"auth\"}} {\n\tlog\n\tauth_server\n\tjwt_auth /private* api {"+forwardThree+"}\n\treverse_proxy {{.Proxy}}\n}\n"+
-		"{{url \"open\"}} {\n\tlog\n\tauth_server\n\treverse_proxy {{.Proxy}}\n}\n")
-	api, refresh, secret := "caat_"+strings.Repeat("A1b2", 11), "rt_"+strings.Repeat("A1b2", 20), "cacs_"+strings.Repeat("A1b2", 11)
+	g.load(standardAuth, `
+{{url "auth"}} {
+	log
+	auth_server
+	jwt_auth /private* api
+	reverse_proxy {{.Proxy}}
+}
+{{url "open"}} {
+	log
+	auth_server
+	reverse_proxy {{.Proxy}}
+}
+`)
+	api, refresh := "caat_"+strings.Repeat("A1b2", 11), "rt_"+strings.Repeat("A1b2", 20)
+	secret := "cacs_" + strings.Repeat("A1b2", 11)
 	g.secret("tokens", api, refresh, secret)
 	basic := base64.StdEncoding.EncodeToString([]byte("client:" + secret))
 	tokens := map[string]string{"api": api, "refresh": refresh, "secret": secret, "basic": basic}
 	for _, line := range []string{
-		"Authorization: Bearer " + api, "authorization: bearer  " + api, "Authorization: " + api, "Authorization: Token " + api, "Authorization: Bearer " + refresh,
+		"Authorization: Bearer " + api, "authorization: bearer  " + api, "Authorization: " + api,
+		"Authorization: Token " + api, "Authorization: Bearer " + refresh,
 		"Authorization: Basic " + basic, "Authorization: basic " + strings.TrimRight(basic, "="),
 	} {
 		t.Run(line, func(t *testing.T) {
 			for _, site := range []string{"auth", "open"} {
-				if s := g.checkNoToken(t, site, call{host: g.host(site), target: "/apiary", lines: lines(line)}, tokens); len(s.values("authorization")) > 0 {
+				s := g.checkNoToken(t, site, call{host: g.host(site), target: "/apiary", lines: lines(line)}, tokens)
+				if len(s.values("authorization")) > 0 {
 					t.Errorf("%s: the application saw %q", site, s.headers)
 				}
 			}
 		})
 	}
-	for _, line := range []string{"Authorization: Bearer app_" + strings.Repeat("x9", 10), "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("a:b"))} {
+	for _, line := range []string{
+		"Authorization: Bearer app_" + strings.Repeat("x9", 10),
+		"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("a:b")),
+	} {
 		t.Run(line, func(t *testing.T) {
 			s := g.checkNoToken(t, "open", call{host: g.host("open"), target: "/apiary", lines: lines(line)}, tokens)
 			if want := strings.TrimPrefix(line, "Authorization: "); !slices.Equal(s.values("authorization"), []string{want}) {
@@ -356,22 +438,22 @@ func TestServerSecretsReachNoApplicationBesideAuthServer(t *testing.T) {
 			}
 		})
 	}
-	got := sendHTTP1(t, g.addr("auth"), call{host: g.host("auth"), target: "/private", lines: lines("Authorization: Bearer " + api)})
+	got := g.get(t, "auth", "/private", api)
 	if got.status != http.StatusUnauthorized || got.reason(t) != "malformed" {
 		t.Errorf("status %d, reason %s", got.status, got.reason(t))
 	}
 	bob := people(g.tokens)["bob"]
-	got = sendHTTP1(t, g.addr("auth"), call{host: g.host("auth"), target: "/private", lines: lines("Authorization: Bearer " + bob)})
+	got = g.get(t, "auth", "/private", bob)
 	if got.status != http.StatusOK {
 		t.Errorf("a good token: status %d, reason %s", got.status, got.reason(t))
 	}
 }
 
-// TestStripsLeaveCredentialsToLaterGates: what a strip or an earlier gate conceals, the gate that reads it still finds, and a gate that only
-// reports in between neither loses nor shows it.
+// TestStripsLeaveCredentialsToLaterGates: what a strip or an earlier gate conceals, the gate that
+// reads it still finds, and a gate that only reports in between neither loses nor shows it.
 func TestStripsLeaveCredentialsToLaterGates(t *testing.T) {
 	g := newGateway(t)
-	reads := "jwt_auth api {\n\t\tfrom cookie legacy_token\n\t\tfrom header X-Api-Token\n\t\tfrom insecure_query t" + forwardThree + "\t}\n"
+	reads := credentialSites[0].text + "\n"
 	reports := "jwt_auth api {\n\t\tmode report_only\n\t\tfrom header X-Api-Token\n\t}\n"
 	optional := "jwt_auth api {\n\t\tmode optional\n\t}\n"
 	sites := authSite
@@ -388,12 +470,16 @@ func TestStripsLeaveCredentialsToLaterGates(t *testing.T) {
 	tokens := people(g.tokens)
 	for _, site := range []string{"strip", "strip-report", "gate", "gate-report"} {
 		for _, c := range []gateCase{
-			{name: "cookie", call: call{lines: lines("Cookie: a=1; legacy_token=<alice>; b=2")}, user: "alice", identity: aliceIdentity, contains: []string{"Cookie: a=1; b=2"}},
+			{name: "cookie", call: call{lines: lines("Cookie: a=1; legacy_token=<alice>; b=2")}, user: "alice",
+				identity: aliceIdentity, contains: []string{"Cookie: a=1; b=2"}},
 			{name: "header", call: call{lines: lines("X-Api-Token: <alice>")}, user: "alice", identity: aliceIdentity},
 			{name: "query", call: call{target: "/x?a=1&t=<alice>"}, user: "alice", identity: aliceIdentity},
-			{name: "all three", call: call{target: "/x?t=<alice>", lines: lines("X-Api-Token: <alice>", "Cookie: legacy_token=<alice>")}, user: "alice", identity: aliceIdentity},
-			{name: "two", call: call{lines: lines("X-Api-Token: <alice>", "Cookie: legacy_token=<bob>")}, reason: "multiple_credentials"},
-			{name: "cookie twice", call: call{lines: lines("Cookie: legacy_token=<alice>; legacy_token=<bob>")}, reason: "multiple_credentials"},
+			{name: "all three", user: "alice", identity: aliceIdentity,
+				call: call{target: "/x?t=<alice>", lines: lines("X-Api-Token: <alice>", "Cookie: legacy_token=<alice>")}},
+			{name: "two", reason: "multiple_credentials",
+				call: call{lines: lines("X-Api-Token: <alice>", "Cookie: legacy_token=<bob>")}},
+			{name: "cookie twice", reason: "multiple_credentials",
+				call: call{lines: lines("Cookie: legacy_token=<alice>; legacy_token=<bob>")}},
 			{name: "none", reason: "no_credential"},
 		} {
 			c.site = site
@@ -406,7 +492,8 @@ func TestStripsLeaveCredentialsToLaterGates(t *testing.T) {
 	}
 	t.Run("only-reports", func(t *testing.T) {
 		for _, app := range []string{"proxy", "php"} {
-			g.checkNoToken(t, "only-reports-"+app, call{host: g.host("only-reports-" + app), target: "/x?t=<bob>", lines: lines("X-Api-Token: <alice>")}, tokens)
+			request := call{host: g.host("only-reports-" + app), target: "/x?t=<bob>", lines: lines("X-Api-Token: <alice>")}
+			g.checkNoToken(t, "only-reports-"+app, request, tokens)
 		}
 	})
 }

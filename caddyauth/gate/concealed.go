@@ -10,15 +10,17 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
-// Credentials is the set of all places where some gate of the configuration looks for a credential. What travels there reaches no
-// application, whichever gate or strip a request passes: what signs in at one application is none of another's business. Fill it before
-// requests are served; then it may be used by any number of goroutines.
+// Credentials is the set of all places where some gate of the configuration looks for a credential.
+// What travels there reaches no application, whichever gate or strip a request passes: what signs
+// in at one application is none of another's business. Fill it before requests are served; then it
+// may be used by any number of goroutines.
 type Credentials struct {
-	// RefreshCookie is the name of the cookie that no gate reads and that is removed with the others. Default: there is none.
+	// RefreshCookie is the name of the cookie that no gate reads and that is removed with the
+	// others. Default: there is none.
 	RefreshCookie string
 
-	// Issued recognises, by its looks alone, a token that this server or one it trusts has issued: so much of an Authorization header that no
-	// gate reads. Default: none is recognised.
+	// Issued recognises, by its looks alone, a token that this server or one it trusts has issued:
+	// so much of an Authorization header that no gate reads. Default: none is recognised.
 	Issued func(word string) bool
 
 	cookies []string
@@ -47,7 +49,8 @@ func (c *Credentials) InQuery() bool { return len(c.queries) > 0 }
 // NamesParameter reports whether a query parameter of this name is a credential.
 func (c *Credentials) NamesParameter(name string) bool { return slices.Contains(c.queries, name) }
 
-// Concealed is what was taken out of a request and may be wanted by a later gate on the same request. It never changes.
+// Concealed is what was taken out of a request and may be wanted by a later gate on the same
+// request. It never changes.
 type Concealed struct {
 	cookies []string // pairs
 	headers http.Header
@@ -73,8 +76,9 @@ func (c *Concealed) Reveal(r *http.Request) {
 	}
 }
 
-// Conceal removes the credentials of all gates from a request that no gate decides on, and returns what it removed; nil when that was
-// nothing. Of an Authorization header it removes what is recognised: anything else is the application's own.
+// Conceal removes the credentials of all gates from a request that no gate decides on, and returns
+// what it removed; nil when that was nothing. Of an Authorization header it removes what is
+// recognised: anything else is the application's own.
 func (c *Credentials) Conceal(r *http.Request) *Concealed {
 	var removed *Concealed
 	if c.meets(r, nil) || c.RefreshCookie != "" && mentions(r.Header["Cookie"], c.RefreshCookie) {
@@ -87,8 +91,9 @@ func (c *Credentials) Conceal(r *http.Request) *Concealed {
 	return removed
 }
 
-// conceal is Conceal for a gate that has decided: its own credential goes whatever it was. What it returns is nil as well when nothing but
-// what this gate reads was removed, since later gates learn that from the passage.
+// conceal is Conceal for a gate that has decided: its own credential goes whatever it was. What it
+// returns is nil as well when nothing but what this gate reads was removed, since later gates learn
+// that from the passage.
 func (g *Gate) conceal(r *http.Request) *Concealed {
 	c := g.Credentials
 	var removed *Concealed
@@ -104,7 +109,8 @@ func (g *Gate) conceal(r *http.Request) *Concealed {
 	return removed
 }
 
-// meets reports whether the request may have a credential that g does not read. The refresh cookie does not count: no gate reads it.
+// meets reports whether the request may have a credential that g does not read. The refresh cookie
+// does not count: no gate reads it.
 func (c *Credentials) meets(r *http.Request, g *Gate) bool {
 	if lines := r.Header["Cookie"]; len(lines) > 0 {
 		for _, name := range c.cookies {
@@ -134,7 +140,9 @@ func (c *Credentials) meetsParameter(r *http.Request, g *Gate) bool {
 	if len(c.queries) == 0 || r.URL.RawQuery == "" {
 		return false
 	}
-	_, others := weburl.DropParameters(r.URL.RawQuery, func(name string) bool { return c.NamesParameter(name) && !g.reads(Source{Query, name}) })
+	_, others := weburl.DropParameters(r.URL.RawQuery, func(name string) bool {
+		return c.NamesParameter(name) && !g.reads(Source{Query, name})
+	})
 	return len(others) > 0
 }
 
@@ -162,8 +170,8 @@ func (c *Credentials) remove(r *http.Request, removed *Concealed) {
 	}
 }
 
-// removeQuery takes the parameters out of the query, and out of the URLs with which clients and proxies repeat it: Referer, X-Original-URL and
-// whatever else holds one.
+// removeQuery takes the parameters out of the query, and out of the URLs with which clients and
+// proxies repeat it: Referer, X-Original-URL and whatever else holds one.
 func (c *Credentials) removeQuery(r *http.Request, removed *Concealed) {
 	if kept, dropped := weburl.DropParameters(r.URL.RawQuery, c.NamesParameter); len(dropped) > 0 {
 		r.URL.RawQuery = kept
@@ -188,7 +196,8 @@ func (c *Credentials) issued(r *http.Request) bool {
 	return c.Issued != nil && authorizes(r.Header["Authorization"], c.Issued)
 }
 
-// ConcealAuthorization removes the Authorization header if one of its words is recognised, in whatever scheme, and returns what it removed.
+// ConcealAuthorization removes the Authorization header if one of its words is recognised, in
+// whatever scheme, and returns what it removed.
 func ConcealAuthorization(r *http.Request, recognise func(word string) bool) *Concealed {
 	if !authorizes(r.Header["Authorization"], recognise) {
 		return nil
@@ -198,7 +207,8 @@ func ConcealAuthorization(r *http.Request, recognise func(word string) bool) *Co
 	return removed
 }
 
-// authorizes reports whether a word of the lines is recognised (RFC 9110, section 11.4), or what a Basic credential is made of (RFC 7617).
+// authorizes reports whether a word of the lines is recognised (RFC 9110, section 11.4), or what a
+// Basic credential is made of (RFC 7617).
 func authorizes(lines []string, recognise func(word string) bool) bool {
 	for _, line := range lines {
 		for rest := line; rest != ""; {
@@ -233,7 +243,8 @@ func (c *Concealed) removeHeader(r *http.Request, name string) {
 	delete(r.Header, name)
 }
 
-// dropCookies removes every cookie called name, and keeps what it removed in removed unless that is nil.
+// dropCookies removes every cookie called name, and keeps what it removed in removed unless that is
+// nil.
 func dropCookies(r *http.Request, name string, removed *Concealed) {
 	lines := r.Header["Cookie"]
 	kept := make([]string, 0, len(lines))

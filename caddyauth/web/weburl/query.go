@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// DropParameters takes the parameters of a query that drop names out of it and leaves the rest as it was written. Names are compared as the
-// most lenient application reads them: unescaped where they can be, without surrounding spaces, and separated by `;` as well as by `&`.
-// dropped is what was taken out, as it was written.
+// DropParameters takes the parameters of a query that drop names out of it and leaves the rest as
+// it was written. Names are compared as the most lenient application reads them: unescaped where
+// they can be, without surrounding spaces, and separated by `;` as well as by `&`. dropped is what
+// was taken out, as it was written.
 func DropParameters(query string, drop func(name string) bool) (kept string, dropped []string) {
 	var rest strings.Builder
 	for start := 0; start <= len(query); {
@@ -34,8 +35,8 @@ func DropParameters(query string, drop func(name string) bool) (kept string, dro
 	return rest.String(), dropped
 }
 
-// DropParametersIn is DropParameters for the query of a URL or path as it stands in a request: what follows the first `?`. A request has no
-// fragment, so a `#` is a sign like any other.
+// DropParametersIn is DropParameters for the query of a URL or path as it stands in a request: what
+// follows the first `?`. A request has no fragment, so a `#` is a sign like any other.
 func DropParametersIn(uri string, drop func(name string) bool) string {
 	before, query, found := strings.Cut(uri, "?")
 	if !found {

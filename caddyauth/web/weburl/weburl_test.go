@@ -103,7 +103,8 @@ func TestDropParameters(t *testing.T) {
 	}
 }
 
-// FuzzDropParameters: what a query has left has no parameter of that name for any reader, and loses none of another name.
+// FuzzDropParameters: what a query has left has no parameter of that name for any reader, and loses
+// none of another name.
 func FuzzDropParameters(f *testing.F) {
 	for _, seed := range []string{"a=1&t=x;b=2", "%74=x&%zz", "t&t;&;t=", "a=1#t=2", "%7%74=1"} {
 		f.Add(seed)
