@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddyauth/gateway/caddyauth/gate"
+	"github.com/caddyauth/gateway/caddyauth/session"
 	"github.com/caddyauth/gateway/caddyauth/token"
 )
 
@@ -26,6 +27,41 @@ var (
 		Help: "Tokens issued, by kind.",
 	}, []string{"kind"})
 )
+
+// What the store is asked for, by the verb that asks.
+var (
+	storeSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "caddy_auth_store_seconds",
+		Help:    "Time that the store took, by verb.",
+		Buckets: []float64{.001, .0025, .01, .025, .1, .25, 1, 2.5, 10},
+	}, []string{"verb"})
+	storeErrors = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caddy_auth_store_errors_total",
+		Help: "Failures of the store, by verb. What a verb refuses is none.",
+	}, []string{"verb"})
+)
+
+// observeStore counts what the store was asked for.
+func observeStore(verb string, took time.Duration, err error) {
+	if err != nil {
+		storeErrors.WithLabelValues(verb).Inc()
+	}
+	storeSeconds.WithLabelValues(verb).Observe(took.Seconds())
+}
+
+// refreshAlerts counts refresh tokens that somebody should look at.
+var refreshAlerts = newRefreshAlerts()
+
+func newRefreshAlerts() *prometheus.CounterVec {
+	alerts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caddy_auth_refresh_token_alerts_total",
+		Help: "Refresh tokens that were presented again after they had been used up (`reused`), or that were never made here (`future`).",
+	}, []string{"verdict"})
+	for _, verdict := range []session.Verdict{session.Reused, session.Future} {
+		alerts.WithLabelValues(string(verdict)) // 0 from the beginning, so that the first one is an increase
+	}
+	return alerts
+}
 
 // buildInfo is 1, with what this binary was made of.
 var buildInfo = newBuildInfo(thisBuild())
@@ -74,7 +110,7 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{decisionsTotal, loginsTotal, issuedTotal, buildInfo, keyAges{a}} {
+	for _, c := range []prometheus.Collector{decisionsTotal, loginsTotal, issuedTotal, buildInfo, storeSeconds, storeErrors, refreshAlerts, keyAges{a}} {
 		if err := registry.Register(c); err != nil {
 			if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); !twice {
 				return err
@@ -84,7 +120,7 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 	return nil
 }
 
-// keyAges computes the ages of the signing keys when they are asked for.
+// keyAges computes what is known only when it is asked for: ages of keys and lists, and how many sessions live.
 type keyAges struct{ app *App }
 
 var keyAgeDesc = prometheus.NewDesc("caddy_auth_key_age_seconds",
@@ -93,16 +129,33 @@ var keyAgeDesc = prometheus.NewDesc("caddy_auth_key_age_seconds",
 var staleDesc = prometheus.NewDesc("caddy_auth_revocation_list_age_seconds",
 	"Time since the list of revocations was last read from the store; it grows while the store cannot be reached.", nil, nil)
 
+var issuerKeysDesc = prometheus.NewDesc("caddy_auth_issuer_keys_age_seconds",
+	"Time since the keys of a trusted issuer were last fetched; +Inf while they never were.", []string{"issuer"}, nil)
+
+var liveDesc = prometheus.NewDesc("caddy_auth_live_sessions",
+	"Sessions that have neither ended nor been revoked, by how they began; counted at most once a minute.", []string{"kind"}, nil)
+
 // Describe implements prometheus.Collector.
 func (keyAges) Describe(ch chan<- *prometheus.Desc) {
-	ch <- keyAgeDesc
-	ch <- staleDesc
+	for _, desc := range []*prometheus.Desc{keyAgeDesc, staleDesc, issuerKeysDesc, liveDesc} {
+		ch <- desc
+	}
 }
 
 // Collect implements prometheus.Collector.
 func (k keyAges) Collect(ch chan<- prometheus.Metric) {
 	if stale := k.app.store.watch.Stale(time.Now()); stale != math.MaxInt64 {
 		ch <- prometheus.MustNewConstMetric(staleDesc, prometheus.GaugeValue, stale.Seconds())
+	}
+	for _, remote := range k.app.remotes {
+		age := math.Inf(1)
+		if fetched := remote.Fetched(); !fetched.IsZero() {
+			age = time.Since(fetched).Seconds()
+		}
+		ch <- prometheus.MustNewConstMetric(issuerKeysDesc, prometheus.GaugeValue, age, remote.Issuer)
+	}
+	for kind, n := range k.app.store.live.counts(k.app.store, time.Now()) {
+		ch <- prometheus.MustNewConstMetric(liveDesc, prometheus.GaugeValue, float64(n), kind)
 	}
 	for _, key := range k.app.keyInfos() {
 		if key.Created.IsZero() {

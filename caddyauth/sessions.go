@@ -73,6 +73,7 @@ func (a *App) alert(_ context.Context, verdict session.Verdict, g session.Grant)
 	if verdict == session.Future {
 		text = "a refresh token from the future was presented: the database has lost commits"
 	}
+	refreshAlerts.WithLabelValues(string(verdict)).Inc()
 	a.logger.Warn(text, zap.String("session", g.ID), zap.String("user_id", g.Subject), zap.String("project", g.Project), zap.String("client_id", g.ClientID))
 }
 

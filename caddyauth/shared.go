@@ -33,6 +33,7 @@ type pooledStore struct {
 	steady  session.Steady
 	late    lateness
 	streams streams
+	live    liveSessions
 
 	references places // for looking up opaque tokens
 	strangers  places // for looking up what is likely made up
@@ -105,6 +106,7 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 		if err != nil {
 			return nil, err
 		}
+		s.Observe = observeStore
 		ctx, cancel := context.WithCancel(context.Background())
 		pooled := &pooledStore{
 			Store:      s,

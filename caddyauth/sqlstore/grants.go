@@ -240,6 +240,29 @@ func (s *Store) RevokeAll(ctx context.Context, o session.Order, now time.Time) (
 	return n, d, nil
 }
 
+// CountGrants returns how many grants live, by kind. It reads one entry of an index and one row for each of them.
+func (s *Store) CountGrants(ctx context.Context, now time.Time) (map[string]int, error) {
+	db, err := s.database()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := db.query(ctx, `SELECT kind, count(*) FROM grants WHERE idle_ends > $1 AND ends > $1 AND revoked = 0 GROUP BY kind`, now.UnixMilli())
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	counts := make(map[string]int)
+	for rows.Next() {
+		var kind string
+		var n int
+		if err := rows.Scan(&kind, &n); err != nil {
+			return nil, failure(err)
+		}
+		counts[kind] = n
+	}
+	return counts, failure(errors.Join(rows.Err(), rows.Close()))
+}
+
 // ListGrants returns the chosen grants in the order of their ids; see session.Store.
 func (s *Store) ListGrants(ctx context.Context, f session.Filter) ([]session.Grant, error) {
 	db, err := s.database()

@@ -5,11 +5,16 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Store is one database. It may be shared by several configurations and used by many goroutines; nothing is read, created
 // or written before Open or OpenReadOnly.
 type Store struct {
+	// Observe is told of each thing that the database was asked for: by which verb, how long it took, and the error when the store failed,
+	// not when a verb refused. It is called from many goroutines and must not change after Open. Default: nobody is told.
+	Observe func(verb string, took time.Duration, err error)
+
 	source source
 	woken  chan struct{}
 
@@ -207,10 +212,17 @@ func (s *Store) wake() {
 
 // database is where every verb begins.
 func (s *Store) database() (database, error) {
-	if db := s.opened.Load(); db != nil {
-		return db.database, nil
+	db := s.opened.Load()
+	switch {
+	case db == nil && s.Observe != nil:
+		s.Observe(verbOf(), 0, errNotOpen)
+		return nil, errNotOpen
+	case db == nil:
+		return nil, errNotOpen
+	case s.Observe != nil:
+		return watched{db.database, s.Observe}, nil
 	}
-	return nil, errNotOpen
+	return db.database, nil
 }
 
 // write runs verb in a transaction of its own: what it did is durable when write returns nil, and undone otherwise. An error
