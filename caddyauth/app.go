@@ -26,6 +26,7 @@ func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(JWTAuth{})
 	caddy.RegisterModule(AuthServer{})
+	caddy.RegisterModule(new(ErrorFilter))
 }
 
 // App is the gateway's one application module: it owns what all gates and servers of a configuration share.
@@ -68,7 +69,8 @@ type App struct {
 	staleness time.Duration // revocation_staleness
 
 	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
-	browsers   bool                  // a gate takes browsers' sessions; set while handlers are provisioned
+	browsers   bool                  // browsers sign in or are let in; set while handlers are provisioned
+	errorsOf   errorRoutes           // those that have a filter; set while handlers are provisioned
 	gates      []*JWTAuth            // in the order in which Caddy made them
 	accepts    map[string]acceptance // what gates may accept, by issuer
 	onDecision func(decision)        // set by `caddy auth explain` alone

@@ -51,6 +51,8 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 	if ring := s.app.ring.Load(); ring != nil && ring.Active() == nil {
 		return fmt.Errorf("auth_server: none of the configured keys can sign; add a private key or a secret to `keys`")
 	}
+	s.app.browsers = true // they sign in here, whatever the gates take
+	s.app.guardErrors(ctx)
 	s.mount = s.app.base.Path
 	manage, err := resolver{caddy.NewReplacer()}.text("manage", s.Manage)
 	if err != nil {

@@ -124,6 +124,9 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 		return err
 	}
 	j.place.paths = j.pathForms()
+	if j.Mode != "report_only" {
+		app.guardErrors(ctx)
+	}
 	if j.Mode == modeOff {
 		j.count = countDecisions(modeOff, "")
 		return nil
@@ -340,13 +343,13 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}))
 	}
 	prior, _ := vars[passageVar].(*gate.Passage)
-	if j.app.browsers {
+	if j.app.browsers && !j.reports() {
 		guarded := guardResponse(w)
 		defer guarded.finish(w)
 		w = guarded
 	}
 	if j.gate == nil {
-		return j.strip(w, r, prior, next)
+		return j.strip(w, r, next)
 	}
 	revealed := j.app.reveal(r, vars)
 	asksForPage := j.loginPage != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
@@ -361,6 +364,9 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	j.count.admitted.Inc()
+	if j.reports() {
+		return next.ServeHTTP(w, r)
+	}
 	j.carry(w, r, vars, prior, passage)
 	return j.pass(w, r, passage, next)
 }
@@ -372,17 +378,23 @@ func varsOf(r *http.Request) map[string]any {
 }
 
 // strip removes what a client may have forged, and credentials, and asks for nothing.
-func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, prior *gate.Passage, next caddyhttp.Handler) error {
-	vars := varsOf(r)
-	hideUpgrade(r, vars)
-	j.app.owned.Strip(r, prior, passedUpgrade(vars)...)
-	j.app.concealForLater(r, vars)
+func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	j.app.filter(r)
 	if err := j.checkTarget(r); err != nil {
 		j.app.decided(decision{gate: j, err: err})
 		j.refused(r, nil, err)
 		return j.answer(w, r, err, nil, false)
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// filter removes from a request what only the gateway may set, what credentials it brings, and upgrades. What gates have asserted stays.
+func (a *App) filter(r *http.Request) {
+	vars := varsOf(r)
+	prior, _ := vars[passageVar].(*gate.Passage)
+	hideUpgrade(r, vars)
+	a.owned.Strip(r, prior, passedUpgrade(vars)...)
+	a.concealForLater(r, vars)
 }
 
 // admit asks the gate.

@@ -28,7 +28,11 @@ func (s *AuthServer) passOn(w http.ResponseWriter, r *http.Request, next caddyht
 	route, ours := s.ownRoute(r.URL.Path)
 	if !ours {
 		s.app.concealServerSecrets(r)
-		return next.ServeHTTP(w, r)
+		hideUpgrade(r, varsOf(r))
+		gate.StripUpgrade(r)
+		guarded := guardResponse(w)
+		defer guarded.finish(w)
+		return next.ServeHTTP(guarded, r)
 	}
 	s.notFound(w, r, route)
 	return nil

@@ -19,8 +19,9 @@ import (
 type response struct {
 	caddyhttp.ResponseWriterWrapper
 	cookies []*http.Cookie
-	guards  bool // cookies are its business
-	own     bool // the gateway itself answers, and sets its cookies
+	ours    []string // lines of the gateway's cookies, which stay
+	guards  bool     // cookies are its business
+	own     bool     // the gateway itself answers, and sets its cookies
 
 	// What streams.go needs to end an answer that goes on; without a gate it is none of its business.
 	gate    *JWTAuth
@@ -52,7 +53,7 @@ var responses = sync.Pool{New: func() any { return new(responseBatch) }}
 
 // retire lets go of what the request held, as others of the batch may live on.
 func (w *response) retire() {
-	w.ResponseWriter, w.cookies, w.gate, w.passage, w.cancel = retired{}, nil, nil, nil, nil
+	w.ResponseWriter, w.cookies, w.ours, w.gate, w.passage, w.cancel = retired{}, nil, nil, nil, nil, nil
 }
 
 // retired is what a handler finds that writes after it has returned.
@@ -62,11 +63,16 @@ func (retired) Header() http.Header       { return make(http.Header) }
 func (retired) Write([]byte) (int, error) { return 0, http.ErrHandlerTimeout }
 func (retired) WriteHeader(int)           {}
 
-// guardResponse puts a response in front of w, once per request.
+// guardResponse puts a response in front of w, once per request. In an error route a gate has left its own cookies there already.
 func guardResponse(w http.ResponseWriter) *response {
 	guarded, ok := w.(*response)
 	if !ok {
 		guarded = newResponse(w)
+		for _, line := range w.Header()["Set-Cookie"] {
+			if setsSession(line) {
+				guarded.ours = append(guarded.ours, line)
+			}
+		}
 	}
 	guarded.guards = true
 	return guarded
@@ -135,29 +141,60 @@ func (w *response) settle(final bool) {
 		return
 	}
 	h := w.Header()
-	if lines := h["Set-Cookie"]; len(lines) > 0 && !w.own {
-		if lines = slices.DeleteFunc(lines, setsSession); len(lines) == 0 {
-			delete(h, "Set-Cookie")
-		} else {
-			h["Set-Cookie"] = lines
-		}
-	}
-	if !final || len(w.cookies) == 0 {
+	w.dropSessions(h, "Set-Cookie")
+	if !final {
 		return
 	}
+	w.dropSessions(h, http.TrailerPrefix+"Set-Cookie")
 	for _, cookie := range w.cookies {
-		h.Add("Set-Cookie", cookie.String())
+		line := cookie.String()
+		h.Add("Set-Cookie", line)
+		w.ours = append(w.ours, line) // nothing may have been sent yet, and the next handler out settles again
 	}
 	w.cookies = nil
-	h.Set("Cache-Control", "private, no-store")
+	if len(w.ours) > 0 {
+		keepFromCaches(h)
+	}
+}
+
+// dropSessions removes the lines by which an application would set the gateway's cookies.
+func (w *response) dropSessions(h http.Header, name string) {
+	lines := h[name]
+	if len(lines) == 0 || w.own {
+		return
+	}
+	lines = slices.DeleteFunc(lines, func(line string) bool { return setsSession(line) && !slices.Contains(w.ours, line) })
+	if len(lines) == 0 {
+		delete(h, name)
+		return
+	}
+	h[name] = lines
 }
 
 // setsSession reports whether a Set-Cookie line sets a cookie of the gateway's. A cookie without a name is sent back as its bare value,
-// so `=name=value` sets it, too (RFC 6265bis, section 5.6).
+// so `=name=value` sets it, too (RFC 6265bis, section 5.6), and browsers know the prefix in any case (section 5.7).
 func setsSession(line string) bool {
 	name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), ";")
 	name, _, _ = strings.Cut(name, "=")
-	return slices.Contains(sessionCookies, strings.TrimPrefix(strings.Trim(name, " \t"), hostPrefix))
+	name = strings.Trim(name, " \t")
+	if len(name) > len(hostPrefix) && strings.EqualFold(name[:len(hostPrefix)], hostPrefix) {
+		name = name[len(hostPrefix):]
+	}
+	return slices.ContainsFunc(sessionCookies, func(ours string) bool { return strings.EqualFold(name, ours) })
+}
+
+// keepFromCaches takes back whatever an application has said to caches about an answer which carries somebody's session: besides HTTP's own
+// fields (RFC 9111) the targeted ones, whose names end in Cache-Control (RFC 9213), and those that CDNs and proxies obey instead.
+func keepFromCaches(h http.Header) {
+	for name := range h {
+		switch {
+		case strings.HasSuffix(name, "Cache-Control"), strings.HasSuffix(name, "Surrogate-Control"), strings.HasSuffix(name, "Edge-Control"):
+			delete(h, name)
+		case name == "Expires", name == "Pragma", name == "Age", name == "X-Accel-Expires":
+			delete(h, name)
+		}
+	}
+	h.Set("Cache-Control", "private, no-store")
 }
 
 // sessionCookies are the names of the gateway's cookies; on https they carry the prefix (RFC 6265bis, section 4.1.3.2), which browsers

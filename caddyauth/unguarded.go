@@ -46,7 +46,7 @@ func sitesOf(server *caddyhttp.Server) (sites []caddyhttp.RouteList) {
 }
 
 // unguardedSites looks at each site with gates on its own. A request may fail before it meets a gate, so the site's error routes start
-// uncovered.
+// uncovered where no filter stands before them.
 func unguardedSites(name string, server *caddyhttp.Server) (found []string) {
 	s := survey{named: server.NamedRoutes}
 	where := "server " + name
@@ -59,7 +59,7 @@ func unguardedSites(name string, server *caddyhttp.Server) (found []string) {
 			s.walk(site, false, where)
 		}
 	}
-	if server.Errors != nil {
+	if server.Errors != nil && !slices.ContainsFunc(server.Errors.Routes, leadsToErrorFilter) {
 		for _, site := range server.Errors.Routes {
 			if slices.Contains(gated, describe(site)) {
 				s.walk(caddyhttp.RouteList{site}, false, where+", handle_errors")
@@ -105,6 +105,8 @@ func (s *survey) walkRoute(route caddyhttp.Route, covered bool, where string) bo
 		switch h := handler.(type) {
 		case *JWTAuth:
 			covered = covered || h.Mode != "report_only"
+		case *ErrorFilter:
+			covered = true
 		case *caddyhttp.Subroute:
 			inner := s.walk(h.Routes, covered, where)
 			if h.Errors != nil {
@@ -123,20 +125,28 @@ func (s *survey) walkRoute(route caddyhttp.Route, covered bool, where string) bo
 }
 
 func (s *survey) hasGate(routes caddyhttp.RouteList) bool {
-	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool { return slices.ContainsFunc(route.Handlers, s.isGate) })
+	return s.has(routes, func(handler caddyhttp.MiddlewareHandler) bool {
+		j, ok := handler.(*JWTAuth)
+		return ok && j.gate != nil
+	})
 }
 
-func (s *survey) isGate(handler caddyhttp.MiddlewareHandler) bool {
+// has reports whether routes lead to a handler of some kind.
+func (s *survey) has(routes caddyhttp.RouteList, is func(caddyhttp.MiddlewareHandler) bool) bool {
+	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool {
+		return slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool { return s.leads(handler, is) })
+	})
+}
+
+func (s *survey) leads(handler caddyhttp.MiddlewareHandler, is func(caddyhttp.MiddlewareHandler) bool) bool {
 	switch h := handler.(type) {
-	case *JWTAuth:
-		return h.gate != nil
 	case *caddyhttp.Subroute:
-		return s.hasGate(h.Routes)
+		return s.has(h.Routes, is)
 	case *caddyhttp.Invoke:
 		route := s.named[h.Name]
-		return route != nil && s.hasGate(caddyhttp.RouteList{*route})
+		return route != nil && s.has(caddyhttp.RouteList{*route}, is)
 	}
-	return false
+	return is(handler)
 }
 
 // describe says which requests a route takes, as far as hosts and paths tell.

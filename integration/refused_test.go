@@ -238,7 +238,7 @@ var openSites = []struct {
 	{"php", "handle /open/* {\n\t\tphp_fastcgi {{.PHP}}\n\t}\n\thandle {\n\t\tjwt_auth api\n\t\treverse_proxy {{.Proxy}}\n\t}", true},
 	{"route order", "route {\n\t\treverse_proxy /open/* {{.Proxy}}\n\t\tjwt_auth api\n\t\treverse_proxy {{.Proxy}}\n\t}", true},
 	{"invoke", "handle /open/* {\n\t\tinvoke app\n\t}\n\thandle {\n\t\tjwt_auth api\n\t\tinvoke app\n\t}", true},
-	{"handle_errors", "jwt_auth api\n\treverse_proxy {{.Proxy}}\n\thandle_errors {\n\t\treverse_proxy /open/* {{.Proxy}}\n\t}", true},
+	{"handle_errors", "jwt_auth api\n\treverse_proxy {{.Proxy}}\n\thandle_errors {\n\t\treverse_proxy /open/* {{.Proxy}}\n\t}", false},
 	{"off", "handle /open/* {\n\t\tjwt_auth off\n\t\treverse_proxy {{.Proxy}}\n\t}\n\thandle {\n\t\tjwt_auth api\n\t\treverse_proxy {{.Proxy}}\n\t}", false},
 	{"matcher", "jwt_auth /private/* api\n\treverse_proxy {{.Proxy}}", false},
 }
@@ -249,7 +249,7 @@ func TestUnguardedRoutesAreNamed(t *testing.T) {
 	for _, c := range openSites {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGateway(t)
-			g.load(standardAuth, "&(app) {\n\treverse_proxy {{.Proxy}}\n}\n"+authSite+"{{url \"mixed\"}} {\n\t"+c.text+"\n}\n")
+			g.load(standardAuth, "&(app) {\n\treverse_proxy {{.Proxy}}\n}\n"+authSite+"{{url \"owner\"}} {\n\tjwt_auth api {\n\t\tforward sub X-User-Id\n\t}\n}\n{{url \"mixed\"}} {\n\t"+c.text+"\n}\n")
 			warned := false
 			for line := range strings.Lines(g.log()) {
 				warned = warned || strings.Contains(line, `"level":"warn"`) && strings.Contains(line, `"logger":"auth"`)
@@ -257,6 +257,11 @@ func TestUnguardedRoutesAreNamed(t *testing.T) {
 			got := g.get(t, "mixed", "/open/x", "", "X-User-Id: eve")
 			if warned != c.warned && (c.warned && got.status == http.StatusOK || !c.warned) {
 				t.Errorf("warned: %v; without credential: status %d", warned, got.status)
+			}
+			for _, s := range append(g.proxy.take(), g.php.take()...) {
+				if !warned && len(s.identity()) > 0 {
+					t.Errorf("nobody was warned, and the application saw %q", s.identity())
+				}
 			}
 		})
 	}

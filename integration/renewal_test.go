@@ -25,6 +25,24 @@ const renewalSites = apiSite + `
 		reverse_proxy {{.Proxy}}
 	}
 }
+{{url "errors-off"}} {
+	jwt_auth web {
+		require role viewer
+	}
+	handle_errors {
+		jwt_auth off
+		reverse_proxy {{.Proxy}}
+	}
+}
+{{url "errors-twice"}} {
+	jwt_auth web
+	jwt_auth web {
+		require role viewer
+	}
+	handle_errors {
+		reverse_proxy {{.Proxy}}
+	}
+}
 {{url "programs"}} {
 	jwt_auth web {
 		from cookie

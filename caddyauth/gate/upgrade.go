@@ -45,6 +45,21 @@ func WantsUpgrade(r *http.Request) bool {
 	return len(r.Header[upgradeHeader]) > 0 && !passesUpgrade(r, nil)
 }
 
+// StripUpgrade removes from a request what Strip does of upgrades, and nothing else.
+func StripUpgrade(r *http.Request) {
+	for name := range r.Header {
+		if connectionField(name) != 0 {
+			noneOwned.stripConnection(r, nil)
+			break
+		}
+	}
+	if r.Method == http.MethodConnect {
+		stripExtendedConnect(r)
+	}
+}
+
+var noneOwned Owned
+
 // passesUpgrade reports whether the application may see the upgrade that r asks for: one line with one protocol, which is websocket in what
 // opens one (RFC 6455, section 4.1) or one of the others. Proxies read a list in their own ways, so none passes.
 func passesUpgrade(r *http.Request, others []string) bool {
