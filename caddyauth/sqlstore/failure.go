@@ -48,7 +48,11 @@ func failure(err error) error {
 	}
 	code := resultCode(err)
 	if words := passing[code&0xff]; words != "" {
-		return fmt.Errorf("%w: %s (SQLite result %d)", ErrUnavailable, words, code)
+		err = fmt.Errorf("%w: %s (SQLite result %d)", ErrUnavailable, words, code)
+		if code&0xff == sqlite3.SQLITE_BUSY {
+			return timeout{error: err}
+		}
+		return err
 	}
 	if code == 0 {
 		return fmt.Errorf("%w: the connection failed", ErrUnavailable)

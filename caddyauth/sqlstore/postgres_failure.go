@@ -51,7 +51,11 @@ func serverFailure(err error) error {
 	}
 	for _, state := range []string{e.Code, e.Code[:min(2, len(e.Code))]} {
 		if words := passingStates[state]; words != "" {
-			return fmt.Errorf("%w: %s (SQLSTATE %s)", ErrUnavailable, words, e.Code)
+			err := fmt.Errorf("%w: %s (SQLSTATE %s)", ErrUnavailable, words, e.Code)
+			if e.Code == "57014" || e.Code == "55P03" {
+				return timeout{error: err, cut: true}
+			}
+			return err
 		}
 	}
 	return worded("the store refused a statement (SQLSTATE " + e.Code + ")")
@@ -62,7 +66,7 @@ func connectionFailure(err error) error {
 	words := "the connection failed"
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT):
-		words = "the server did not answer in time"
+		return errSilent
 	case errors.Is(err, syscall.ECONNREFUSED):
 		words = "the connection was refused"
 	case errors.Is(err, syscall.ENOENT):

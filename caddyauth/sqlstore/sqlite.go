@@ -99,6 +99,17 @@ func (d *sqliteDatabase) ping(ctx context.Context) error {
 	return d.write(ctx, func(tx) error { return nil })
 }
 
+// look takes the lock for writing.
+func (d *sqliteDatabase) look(ctx context.Context) error {
+	return d.writer.do(ctx, func(tx) error { return nil })
+}
+
+// readsHang is false: in a write-ahead log nobody who writes holds up those who read.
+func (d *sqliteDatabase) readsHang() bool { return false }
+
+// distrust gives up nothing: the writer makes its connection anew after each error.
+func (d *sqliteDatabase) distrust() {}
+
 // close ends the writer last: the last connection is the one that takes the log into the database.
 func (d *sqliteDatabase) close() error {
 	err := d.read.Close()

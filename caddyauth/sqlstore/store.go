@@ -22,8 +22,11 @@ type Store struct {
 	opened atomic.Pointer[opened]
 }
 
-// opened holds the interface, as an atomic pointer cannot.
-type opened struct{ database }
+// opened is an open database. One that can be written to is used through a guard.
+type opened struct {
+	database
+	guard *guard // nil: opened for reading only
+}
 
 // source is where a database is.
 type source interface {
@@ -54,6 +57,12 @@ type database interface {
 	skipLocked() string
 	writable() bool
 	ping(ctx context.Context) error
+	// look is answered when what most calls need is to be had; see guard.
+	look(ctx context.Context) error
+	// readsHang reports whether reading can hang as writing can.
+	readsHang() bool
+	// distrust gives connections up which may hang.
+	distrust()
 	close() error
 }
 
@@ -155,7 +164,11 @@ func (s *Store) keep(db database, err error) error {
 	if err != nil {
 		return err
 	}
-	s.opened.Store(&opened{db})
+	o := &opened{database: db}
+	if db.writable() {
+		o.guard = newGuard(db)
+	}
+	s.opened.Store(o)
 	return nil
 }
 
@@ -170,6 +183,9 @@ func (s *Store) Close() error {
 func (o *opened) end() error {
 	if o == nil {
 		return nil
+	}
+	if o.guard != nil {
+		return o.guard.close()
 	}
 	return o.close()
 }
@@ -187,7 +203,7 @@ func (s *Store) Shared() bool {
 func (s *Store) Connections() int { return s.source.connections() }
 
 // Ping asks whether the store can be read and, unless it is opened for reading only, whether it can be written: on SQLite it
-// takes the lock, on PostgreSQL it asks whether the server takes writes (a standby does not).
+// takes the lock, on PostgreSQL it asks whether the server takes writes (a standby does not). It ends with ctx.
 func (s *Store) Ping(ctx context.Context) error {
 	db, err := s.database()
 	if err != nil {
@@ -220,9 +236,16 @@ func (s *Store) database() (database, error) {
 	case db == nil:
 		return nil, errNotOpen
 	case s.Observe != nil:
-		return watched{db.database, s.Observe}, nil
+		return watched{db.guarded(), s.Observe}, nil
 	}
-	return db.database, nil
+	return db.guarded(), nil
+}
+
+func (o *opened) guarded() database {
+	if o.guard != nil {
+		return o.guard
+	}
+	return o.database
 }
 
 // write runs verb in a transaction of its own: what it did is durable when write returns nil, and undone otherwise. An error
