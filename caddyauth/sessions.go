@@ -102,7 +102,11 @@ func (a *App) issue(ctx context.Context, req login.IssueRequest) (login.Issued, 
 	if err != nil {
 		return login.Issued{}, err
 	}
-	return a.issued(ctx, begun, req.Now)
+	raw, err := a.accessTo(ctx, begun)
+	if err != nil {
+		return login.Issued{}, err
+	}
+	return issued(begun, raw, req.Now), nil
 }
 
 // issueOnce issues an access token and nothing to renew it with.
@@ -112,17 +116,18 @@ func (a *App) issueOnce(ctx context.Context, req login.IssueRequest, lifetime ti
 	return login.Issued{AccessToken: raw, ExpiresIn: lifetime}, err
 }
 
-// issued makes the access token that goes with a grant's refresh token.
-func (a *App) issued(ctx context.Context, i session.Issued, now time.Time) (login.Issued, error) {
-	raw, err := a.issueAccess(ctx, i.Grant, i.Grant.Scopes, i.Epoch, i.Now, i.AccessUntil)
-	if err != nil {
-		return login.Issued{}, err
-	}
+// accessTo makes the access token that goes with a grant's refresh token.
+func (a *App) accessTo(ctx context.Context, i session.Issued) (string, error) {
+	return a.issueAccess(ctx, i.Grant, i.Grant.Scopes, i.Epoch, i.Now, i.AccessUntil)
+}
+
+// issued is what goes out with both tokens.
+func issued(i session.Issued, raw string, now time.Time) login.Issued {
 	issuedTotal.WithLabelValues("refresh_token").Inc()
 	return login.Issued{
 		AccessToken: raw, ExpiresIn: i.AccessUntil.Sub(now).Round(time.Second), RefreshToken: i.RefreshToken,
 		RefreshExpiresIn: i.Grant.IdleEnds.Sub(now).Round(time.Second),
-	}, nil
+	}
 }
 
 // revoked asks the deny list, which is in memory, and how old it may be.

@@ -40,20 +40,20 @@ func (c *call) refresh() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	issued, err := c.Sessions.Refresh(c.r.Context(), raw, c.client.ID, c.now)
+	var access string
+	var scopes []string
+	issued, err := c.Sessions.RefreshWith(c.r.Context(), raw, c.client.ID, c.now, func(i session.Issued) (err error) {
+		if scopes = narrowed; scopes == nil {
+			scopes = i.Grant.Scopes
+		}
+		access, err = c.Issue(c.r.Context(), i.Grant, scopes, i.Epoch, c.now, i.AccessUntil)
+		return err
+	})
 	if err != nil {
 		return nil, c.refused(err)
 	}
 	c.event.Verdict = issued.Verdict
 	c.event.isAbout(issued.Grant.Project, issued.Grant.Subject)
-	scopes := issued.Grant.Scopes
-	if narrowed != nil {
-		scopes = narrowed
-	}
-	access, err := c.Issue(c.r.Context(), issued.Grant, scopes, issued.Epoch, c.now, issued.AccessUntil)
-	if err != nil {
-		return nil, unavailable(err)
-	}
 	return granted{
 		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(issued.AccessUntil.Sub(c.now) / time.Second),
 		RefreshToken: issued.RefreshToken, Scope: strings.Join(scopes, " "),

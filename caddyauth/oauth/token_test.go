@@ -307,6 +307,9 @@ func TestWhatCannotBeDoneNowIs503(t *testing.T) {
 			if e := h.last(t); !errors.Is(e.Err, down) || strings.Contains(w.Body.String(), "disk") {
 				t.Errorf("event %+v, body %s", e, w.Body)
 			}
+			// A 503 is an answer: whoever got one comes again with the same token, and must not be taken for its thief.
+			h.store.fail, h.store.writing, h.findClient, h.issuing = nil, nil, nil, nil
+			grantedIn(t, h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", first.RefreshToken))
 		})
 	}
 }

@@ -154,6 +154,14 @@ func (s *Service) grantOf(ctx context.Context, o Opening, now time.Time) (Grant,
 // Refresh uses a refresh token presented by clientID and returns its successor. The error is a *Refusal unless it is the
 // store's.
 func (s *Service) Refresh(ctx context.Context, token, clientID string, now time.Time) (Issued, error) {
+	return s.RefreshWith(ctx, token, clientID, now, func(Issued) error { return nil })
+}
+
+// RefreshWith is Refresh for whoever has to make an access token as well. It does so in ready, before the refresh token is used up: an
+// error of ready leaves that good for another attempt, as whoever is told that something failed will make it. What ready is given
+// has no RefreshToken and no Verdict, and an Epoch that may be older than the current one, but for no order about the owner. What
+// it made may go to waste, when somebody else uses the token at the same moment, and it is asked again when an order came in between.
+func (s *Service) RefreshWith(ctx context.Context, token, clientID string, now time.Time, ready func(Issued) error) (Issued, error) {
 	now = whole(now)
 	r, g, err := s.read(ctx, token)
 	if err != nil {
@@ -163,7 +171,27 @@ func (s *Service) Refresh(ctx context.Context, token, clientID string, now time.
 		return Issued{}, err
 	}
 	until := now.Add(s.accessLifetime(g))
-	done, err := s.Store.RotateGrant(ctx, Rotation{ID: g.ID, Generation: r.Generation, ClientID: clientID, AccessUntil: until}, now)
+	rotation := Rotation{ID: g.ID, Generation: r.Generation, ClientID: clientID, AccessUntil: until}
+	// The store decides. What it will refuse by all appearances is not worth a token.
+	_, likely := g.Use(rotation, now)
+	if likely.Honoured() {
+		if err := ready(Issued{Grant: g, Epoch: g.Epoch, Now: now, AccessUntil: until}); err != nil {
+			return Issued{}, err
+		}
+	}
+	issued, err := s.rotate(ctx, rotation, now)
+	// An order that lets the grant go on raises its epoch, and denies what was made before.
+	if err == nil && (!likely.Honoured() || issued.Grant.Epoch != g.Epoch || s.denies(g)) {
+		err = ready(issued)
+	}
+	if err != nil {
+		return Issued{}, err
+	}
+	return issued, nil
+}
+
+func (s *Service) rotate(ctx context.Context, r Rotation, now time.Time) (Issued, error) {
+	done, err := s.Store.RotateGrant(ctx, r, now)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -174,8 +202,14 @@ func (s *Service) Refresh(ctx context.Context, token, clientID string, now time.
 	if !done.Verdict.Honoured() {
 		return Issued{}, &Refusal{Verdict: done.Verdict, Grant: done.Grant}
 	}
-	g = done.Grant
-	return Issued{Grant: g, RefreshToken: s.Tokens.Make(g, g.Generation), Verdict: done.Verdict, Epoch: done.Epoch, Now: now, AccessUntil: until}, nil
+	return Issued{
+		Grant:        done.Grant,
+		RefreshToken: s.Tokens.Make(done.Grant, done.Grant.Generation),
+		Verdict:      done.Verdict,
+		Epoch:        done.Epoch,
+		Now:          now,
+		AccessUntil:  r.AccessUntil,
+	}, nil
 }
 
 // Find returns the grant of a refresh token, whether or not the token could still be used: whose session it is. The error is
@@ -235,6 +269,12 @@ func (s *Service) accessLifetime(g Grant) time.Duration {
 		return DefaultAccess
 	}
 	return s.AccessLifetime(g)
+}
+
+// denies reports whether an access token that was made of the grant as it was is known to be denied.
+func (s *Service) denies(g Grant) bool {
+	made := Bearer{Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch}
+	return s.DenyList != nil && s.DenyList.Denied(made) != ""
 }
 
 // deny makes a revocation hold on this node before the caller is answered.

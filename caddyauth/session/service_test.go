@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -378,5 +379,57 @@ func TestStrangersAreBounded(t *testing.T) {
 	_, err = s.Refresh(t.Context(), made, "web", noon)
 	if r, ok := errors.AsType[*Refusal](err); !ok || r.Verdict != Unknown || left != 1 {
 		t.Errorf("a made-up token: %v; its place was given back %d times", err, left)
+	}
+}
+
+// TestWhatCannotBeIssuedLeavesTheTokenGood: making the access token fails before the refresh token is used up, and whoever comes again
+// with it is no thief.
+func TestWhatCannotBeIssuedLeavesTheTokenGood(t *testing.T) {
+	s, _ := newService(t)
+	o := opening()
+	o.Reuse = 0
+	begun, err := s.Begin(t.Context(), o, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	down := errors.New("the database hangs")
+	for range 2 {
+		if _, err := s.RefreshWith(t.Context(), begun.RefreshToken, "web", noon, func(Issued) error { return down }); err != down {
+			t.Fatal(err)
+		}
+	}
+	var made []Issued
+	got, err := s.RefreshWith(t.Context(), begun.RefreshToken, "web", noon, func(i Issued) error { made = append(made, i); return nil })
+	if err != nil || got.Verdict != Advanced || len(made) != 1 || made[0].Epoch != begun.Epoch || !made[0].AccessUntil.Equal(got.AccessUntil) {
+		t.Errorf("%+v, %v; made %+v", got, err, made)
+	}
+	// A token that is used up is not worth making another for.
+	_, err = s.RefreshWith(t.Context(), begun.RefreshToken, "web", noon, func(Issued) error { t.Error("an access token was made for a thief"); return nil })
+	if r, ok := errors.AsType[*Refusal](err); !ok || r.Verdict != Reused {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestAnOrderWhileATokenIsMade: the grant goes on with a higher epoch, and so does what goes out.
+func TestAnOrderWhileATokenIsMade(t *testing.T) {
+	s, store := newService(t)
+	begun, err := s.Begin(t.Context(), opening(), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var epochs []int64
+	got, err := s.RefreshWith(t.Context(), begun.RefreshToken, "web", noon, func(i Issued) error {
+		if epochs = append(epochs, i.Epoch); len(epochs) == 1 {
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			g := store.grants[i.Grant.ID]
+			store.epoch += 10
+			g.Epoch = store.epoch
+			store.grants[g.ID] = g
+		}
+		return nil
+	})
+	if want := []int64{begun.Epoch, begun.Epoch + 10}; err != nil || !slices.Equal(epochs, want) || got.Epoch != want[1] {
+		t.Errorf("made with the epochs %v, want %v; %+v, %v", epochs, want, got, err)
 	}
 }

@@ -156,7 +156,9 @@ func TestOpaqueTokenIsGoodOnAnotherNodeUntilRevoked(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s, other := open(), open()
 		issuer := token.Issuer{Name: "https://iss"}
-		here, there := &oauth.Opaque{Store: s, Issuer: issuer, CacheFor: -1}, &oauth.Opaque{Store: other, Issuer: issuer, CacheFor: -1}
+		secrets := []session.Secret{{ID: "1", Key: []byte("the key of these opaque tokens..")}}
+		here := &oauth.Opaque{Secrets: secrets, Store: s, Issuer: issuer, CacheFor: -1}
+		there := &oauth.Opaque{Secrets: secrets, Store: other, Issuer: issuer, CacheFor: -1}
 		now := time.Now()
 		raw, err := here.Issue(t.Context(), token.Claims{
 			Issuer: "https://iss", Subject: "alice", Audience: []string{"api"}, IssuedAt: now, Expiry: now.Add(time.Hour), ID: "id", Project: "default",
