@@ -226,12 +226,22 @@ func (p *postgresDatabase) bounded(ctx context.Context) (context.Context, contex
 	return context.WithTimeout(context.WithoutCancel(ctx), p.server.statementTimeout+grace)
 }
 
+// busyPatience is how long a call waits for a connection while others use them all. It is less than what making one may take: who waits
+// behind others often enough adds to their number.
+const busyPatience = 2 * time.Second
+
+var errBusy = timeout{error: fmt.Errorf("%w: all connections to the server are in use (pool_max_conns)", ErrUnavailable)}
+
 // acquire waits for a free connection or a new one, within bounds.
 func (p *postgresDatabase) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	bounded, cancel := context.WithTimeout(ctx, p.server.patience)
+	patience, busy := p.server.patience, false
+	if s := p.pool.Stat(); s.AcquiredConns() >= s.MaxConns() {
+		patience, busy = min(patience, busyPatience), true
+	}
+	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	conn, err := p.pool.Acquire(bounded)
 	switch {
@@ -241,6 +251,8 @@ func (p *postgresDatabase) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 		return nil, ctx.Err()
 	case p.closed.Load():
 		return nil, errClosed
+	case busy && errors.Is(err, context.DeadlineExceeded):
+		return nil, errBusy
 	}
 	return nil, serverFailure(err)
 }

@@ -27,7 +27,7 @@ const postgresForm = "write postgres://user:password@host:port/database?option=v
 const (
 	defaultStatementTimeout = 10 * time.Second // statement_timeout
 	defaultConnectTimeout   = 5 * time.Second  // connect_timeout
-	defaultPoolSize         = 10               // pool_max_conns
+	defaultPoolSize         = 30               // pool_max_conns: three nodes fit into the 100 connections of a server
 )
 
 // postgresOptions are the options of a URL which are taken; a misspelt one would otherwise be found out by the server at the
