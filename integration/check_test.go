@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -31,16 +32,16 @@ const checkAuth = `
 func TestCheckFindings(t *testing.T) {
 	for _, c := range []struct {
 		name, gate string
-		want       []string // besides those about users
+		want       []string // besides those about users; %s is the port of the site
 	}{
 		{"a claim that nobody has", "jwt_auth web {\n require roles admin\n }",
-			[]string{", gate web: require roles admin: no user has the claim, so none of them passes; names are exact; " +
+			[]string{", gate localhost:%s: require roles admin: no user has the claim, so none of them passes; names are exact; " +
 				"the claims of project default are: name, paid, role, tier"}},
 		{"a value that nobody has", "jwt_auth web {\n require role admn\n }", []string{"require role admn: no user has such a value"}},
 		{"a denied claim that nobody has", "jwt_auth web {\n deny roles guest\n }", []string{"deny roles guest: no user has the claim, so nobody is refused"}},
 		{"a header that is never set", "jwt_auth web {\n forward mail X-Mail\n }", []string{"forward mail X-Mail: no user of project default has the claim"}},
 		{"a project that is not declared", "jwt_auth api {\n project acne\n }",
-			[]string{", gate api: there is no project acne, so no token passes; add `project acne`, or correct the gate"}},
+			[]string{", gate localhost:%s: there is no project acne, so no token passes; add `project acne`, or correct the gate"}},
 		{"all is well", "jwt_auth web api {\n require role editor\n require paid true\n require tier gold silver\n require scope write\n require project default\n" +
 			" deny role guest\n forward sub X-Sub\n forward client_id X-Client\n forward_preset remote_user\n }", nil},
 		{"a project without users", "jwt_auth api {\n project acme\n require roles admin\n }", nil},
@@ -58,6 +59,7 @@ func TestCheckFindings(t *testing.T) {
 				"warning: user carol: there is no password_hash",
 			}, c.want...)
 			for _, word := range want {
+				word = strings.Replace(word, "gate localhost:%s:", fmt.Sprintf("gate localhost:%d:", g.port("app")), 1)
 				if !strings.Contains(out, word) {
 					t.Errorf("it should say %s", word)
 				}
