@@ -88,16 +88,16 @@ func (n naming) walkRoute(route caddyhttp.Route, at spot) {
 
 // below is the spot of requests that take the route. Of several hosts or paths it names the first.
 func (s spot) below(route caddyhttp.Route) spot {
-	for _, set := range route.MatcherSets {
-		for _, matcher := range set {
-			switch m := matcher.(type) {
-			case *caddyhttp.MatchHost:
-				s.host = first(*m, s.host)
-			case *caddyhttp.MatchPath:
-				s.path = first(*m, s.path)
-			}
+	if len(route.MatcherSets) == 0 {
+		return s
+	}
+	for _, matcher := range route.MatcherSets[0] {
+		switch m := matcher.(type) {
+		case *caddyhttp.MatchHost:
+			s.host = first(*m, s.host)
+		case *caddyhttp.MatchPath:
+			s.path = first(*m, s.path)
 		}
-		break
 	}
 	return s
 }
