@@ -406,11 +406,29 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 	if len(j.Upgrades) > 0 && !j.reports() && prior == nil {
 		bringBackUpgrade(r, vars)
 	}
-	if j.renews && prior == nil {
-		if err := j.renewSession(w.(*response), r); err != nil {
-			j.gate.Refuse(r, prior)
-			return nil, err
+	if !j.renews || prior != nil {
+		return j.gate.Admit(r, prior, time.Now())
+	}
+	renewed, err := j.renewSession(w.(*response), r)
+	if err != nil {
+		j.gate.Refuse(r, prior)
+		return nil, err
+	}
+	cookies := r.Header["Cookie"] // Admit removes the session's
+	passage, err := j.gate.Admit(r, prior, time.Now())
+	if err == nil || gate.ReasonOf(err) != token.Revoked {
+		return passage, err
+	}
+	// A change of claims ends access tokens and keeps sessions. One that came since renewSession
+	// looked is found here, and the person gets what they would have got a moment later.
+	r.Header["Cookie"] = cookies
+	again, renewErr := j.renewAgain(w.(*response), r, renewed)
+	if !again {
+		j.gate.Refuse(r, prior)
+		if renewErr != nil {
+			err = renewErr
 		}
+		return passage, err
 	}
 	return j.gate.Admit(r, prior, time.Now())
 }

@@ -59,41 +59,83 @@ func (a *App) due(ctx context.Context, t *token.Token, now time.Time) bool {
 	return left < t.Expiry.Sub(t.IssuedAt)/3 && left < a.pace(ctx, t.Project, now).window
 }
 
-// renewSession gives a browser whose access token has ended, or is about to, a new one with this very request: the gate that comes sees the
-// new token, and the answer carries the new cookies, also when the gate then refuses the token. What no token could change is refused
-// before. The error is a *token.Refusal, also when the session cannot be judged now.
-func (j *JWTAuth) renewSession(w *response, r *http.Request) error {
+// renewal is what renewSession found or did. The zero value says that there is no session to renew.
+type renewal struct {
+	living bool          // nothing was done, because the access token is good
+	issued *login.Issued // the new tokens
+}
+
+// renewSession gives a browser whose access token has ended, or is about to, a new one with this
+// very request: the gate that comes sees the new token, and the answer carries the new cookies, also
+// when the gate then refuses the token. What no token could change is refused before. The error is
+// a *token.Refusal, also when the session cannot be judged now.
+func (j *JWTAuth) renewSession(w *response, r *http.Request) (renewal, error) {
 	a := j.app
 	refresh := gate.FindCookie(r, a.refreshCookieName())
 	if refresh == "" || len(r.Header["Authorization"]) > 0 || a.onDecision != nil { // `caddy auth explain` uses up no token
-		return nil
+		return renewal{}, nil
 	}
 	if err := a.ready(r.Context()); err != nil {
-		return &token.Refusal{Reason: token.KeysUnavailable, Detail: "the server is starting"}
+		return renewal{}, &token.Refusal{Reason: token.KeysUnavailable, Detail: "the server is starting"}
 	}
 	access := gate.FindCookie(r, a.cookieName())
 	t, err := a.session(r.Context(), access)
-	if err == nil && !a.due(r.Context(), t, time.Now()) {
-		return nil
+	good := err == nil
+	if good && !a.due(r.Context(), t, time.Now()) {
+		return renewal{living: true}, nil
 	}
-	living := err == nil
 	if may, err := j.gate.Renewable(r, gate.Source{Kind: gate.Cookie, Name: a.cookieName()}); !may {
-		return err
+		return renewal{}, err
 	}
-	renewed, err := a.renew(r.Context(), refresh)
+	issued, err := a.renew(r.Context(), refresh)
 	if _, over := errors.AsType[*session.Refusal](err); over {
 		w.setCookies(a.cookies(login.Issued{}))
-		return nil
+		return renewal{}, nil
 	}
 	if err != nil {
-		if living {
-			return nil
+		if good {
+			return renewal{}, nil
 		}
-		return &token.Refusal{Reason: gate.RevocationNotChecked, Detail: "the session cannot be renewed: " + err.Error()}
+		return renewal{}, &token.Refusal{Reason: gate.RevocationNotChecked, Detail: "the session cannot be renewed: " + err.Error()}
 	}
-	gate.ReplaceCookie(r, a.cookieName(), renewed.AccessToken)
-	w.setCookies(a.cookies(renewed))
-	return nil
+	gate.ReplaceCookie(r, a.cookieName(), issued.AccessToken)
+	w.setCookies(a.cookies(issued))
+	return renewal{issued: &issued}, nil
+}
+
+// renewAgain is for a request whose access token was revoked between renewSession and the gate. A
+// session that lives on gets a token that is good; one that has ended gets none, and done is false.
+func (j *JWTAuth) renewAgain(w *response, r *http.Request, before renewal) (done bool, err error) {
+	if before.living {
+		now, err := j.renewSession(w, r)
+		return now.issued != nil, err
+	}
+	if before.issued == nil {
+		return false, nil
+	}
+	a := j.app
+	issued, err := a.accessAgain(r.Context(), *before.issued)
+	if err != nil {
+		return false, nil // the session has ended, or the store says nothing: the refusal stands
+	}
+	gate.ReplaceCookie(r, a.cookieName(), issued.AccessToken)
+	w.setCookies(a.cookies(issued))
+	return true, nil
+}
+
+// accessAgain makes another access token for a session that was renewed just now, without using its
+// refresh token.
+func (a *App) accessAgain(ctx context.Context, i login.Issued) (login.Issued, error) {
+	g, err := a.grants.Find(ctx, i.RefreshToken)
+	if err != nil {
+		return login.Issued{}, err
+	}
+	if !g.Revoked.IsZero() {
+		return login.Issued{}, login.ErrSessionOver
+	}
+	now := time.Now()
+	i.AccessToken, err = a.issueAccess(ctx, g, g.Scopes, g.Epoch, now, now.Add(i.ExpiresIn))
+	return i, err
 }
 
 // pageSession answers the routes of session.js, by which a page that stays open keeps its session.

@@ -76,6 +76,9 @@ func (p *Passage) end(i int) *uint32 {
 
 // assert sets the headers. Each request gets lines of its own: later handlers may change them in place.
 func (g *Gate) assert(r *http.Request, p *Passage) {
+	if p.Token == nil {
+		return // nobody is known, so there is nothing to say
+	}
 	lines := make([]string, len(g.names))
 	from := uint32(0)
 	for i, name := range g.names {
