@@ -294,6 +294,7 @@ func (a *App) Start() error {
 	a.warnRewritten()
 	a.warnBeside()
 	a.warnOpenFiles()
+	a.warnDescriptors()
 	a.warnSignIn()
 	return nil
 }
