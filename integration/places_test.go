@@ -24,6 +24,8 @@ var pathSpellings = []struct{ option, target string }{
 	{"path_sessions", "/%28S(x)%29/private/s"},
 	{"", "/private%00/s"},
 	{"", "/%c0%afprivate/s"},
+	{"", "/%f8%80%80%80%afprivate/s"},
+	{"", "/%fc%80%80%80%80%afprivate/s"},
 }
 
 // pathPlaces are sites by where their gates and filters stand.

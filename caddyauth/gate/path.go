@@ -114,7 +114,7 @@ var suspect = func() (table [256]bool) {
 	for c := range 0x20 {
 		table[c] = true
 	}
-	for _, c := range []byte{';', '.', ' ', '(', 0x7f, 0xc0, 0xc1, 0xe0, 0xf0} {
+	for _, c := range []byte{';', '.', ' ', '(', 0x7f, 0xc0, 0xc1, 0xe0, 0xf0, 0xf8, 0xfc, 0xfe, 0xff} {
 		table[c] = true
 	}
 	return table
@@ -150,26 +150,35 @@ func hasControl(segment string) bool {
 }
 
 // hasOverlong reports whether a segment has an encoding that is longer than it need be (RFC 3629, section 3), in which some decoders see
-// the `.` or `/` that they were to refuse.
+// the `.` or `/` that they were to refuse. Forms of five bytes and more are no UTF-8 today, and there are decoders that still take them.
 func hasOverlong(segment string) bool {
 	for i := range len(segment) - 1 {
-		next := segment[i+1]
-		switch segment[i] {
-		case 0xc0, 0xc1:
-			if next&0xc0 == 0x80 {
-				return true
-			}
-		case 0xe0:
-			if 0x80 <= next && next < 0xa0 {
-				return true
-			}
-		case 0xf0:
-			if 0x80 <= next && next < 0x90 {
-				return true
-			}
+		if next := segment[i+1]; 0x80 <= next && next < overlongBelow(segment[i]) {
+			return true
 		}
 	}
 	return false
+}
+
+// overlongBelow is the byte from which on the second one of an encoding is needed with this first one; 0 where every one is.
+func overlongBelow(first byte) byte {
+	switch first {
+	case 0xc0, 0xc1:
+		return 0xc0
+	case 0xe0:
+		return 0xa0
+	case 0xf0:
+		return 0x90
+	case 0xf8:
+		return 0x88
+	case 0xfc:
+		return 0x84
+	case 0xfe:
+		return 0x82
+	case 0xff:
+		return 0x81
+	}
+	return 0
 }
 
 func hasDotSegment(path string) bool {
