@@ -21,7 +21,7 @@ const retryAfter = 5
 func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, passage *gate.Passage, mayLogin bool) error {
 	reason := gate.ReasonOf(refusal)
 	status := gate.Status(reason)
-	w.Header().Set("Cache-Control", "no-store")
+	keepFromCaches(w.Header(), "no-store")
 	if mayLogin && status == http.StatusUnauthorized && gate.IsNavigation(r) {
 		if !j.isLoginPage(r) {
 			http.Redirect(w, r, j.loginURL(r), http.StatusSeeOther)
@@ -38,6 +38,7 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 	if hasErrorRoutes(r) {
 		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 		repl.Set("http.auth.error", string(reason))
+		stateOf(varsOf(r)).refused = true
 		return caddyhttp.Error(status, &token.Refusal{Reason: reason}) // an error route may print it for the client
 	}
 	if gate.WantsPage(r) {

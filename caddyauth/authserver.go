@@ -144,9 +144,11 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 			s.starting(w, r)
 			return nil
 		}
-		s.app.reveal(r, varsOf(r)) // a strip in front of the routes conceals the session from applications, not from its owner
-		ownAnswer(w)
-		e.ServeHTTP(w, r)
+		vars := varsOf(r)
+		s.app.reveal(r, vars) // a strip in front of the routes conceals the session from applications, not from its owner
+		answer := ownResponse(w, vars)
+		defer answer.finish(w)
+		e.ServeHTTP(answer, r)
 		return nil
 	}
 	return s.passOn(w, r, next)

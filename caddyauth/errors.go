@@ -68,10 +68,9 @@ func (f *ErrorFilter) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 		return next.ServeHTTP(w, r)
 	}
 	f.app.filter(r)
-	if f.app.browsers {
-		guarded := guardResponse(w)
-		defer guarded.finish(w)
-		w = guarded
+	if answer := errorResponse(w, varsOf(r), f.app.browsers); answer != nil {
+		defer answer.finish(w)
+		w = answer
 	}
 	return next.ServeHTTP(w, r)
 }

@@ -344,7 +344,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	prior, _ := vars[passageVar].(*gate.Passage)
 	if j.app.browsers && !j.reports() {
-		guarded := guardResponse(w)
+		guarded := guardResponse(w, vars)
 		defer guarded.finish(w)
 		w = guarded
 	}
@@ -445,7 +445,7 @@ func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, vars map[string]
 		notePassedUpgrade(r, vars)
 	}
 	if passage.Stale {
-		j.app.clearStale(guardResponse(w))
+		j.app.clearStale(guardResponse(w, vars))
 	}
 	user := caddy.ReplacerFunc(noUser)
 	if passage.Token != nil {

@@ -28,9 +28,10 @@ func (s *AuthServer) passOn(w http.ResponseWriter, r *http.Request, next caddyht
 	route, ours := s.ownRoute(r.URL.Path)
 	if !ours {
 		s.app.concealServerSecrets(r)
-		hideUpgrade(r, varsOf(r))
+		vars := varsOf(r)
+		hideUpgrade(r, vars)
 		gate.StripUpgrade(r)
-		guarded := guardResponse(w)
+		guarded := guardResponse(w, vars)
 		defer guarded.finish(w)
 		return next.ServeHTTP(guarded, r)
 	}

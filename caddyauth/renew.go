@@ -47,7 +47,7 @@ func (a *App) renew(ctx context.Context, refresh string) (login.Issued, error) {
 
 // clearStale clears a session cookie that has expired and was not renewed.
 func (a *App) clearStale(w *response) {
-	if len(w.cookies) == 0 {
+	if s := w.state(); s == nil || len(s.cookies) == 0 {
 		w.setCookies(a.cookies(login.Issued{}))
 	}
 }

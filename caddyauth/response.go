@@ -18,10 +18,10 @@ import (
 // people in as somebody else, and the gateway's own cookies go out with its answer.
 type response struct {
 	caddyhttp.ResponseWriterWrapper
-	cookies []*http.Cookie
-	ours    []string // lines of the gateway's cookies, which stay
-	guards  bool     // cookies are its business
-	own     bool     // the gateway itself answers, and sets its cookies
+	vars   map[string]any // of the request
+	shared *answerState   // nil until it is needed
+	guards bool           // cookies are its business
+	own    bool           // the gateway itself answers, and sets its cookies
 
 	// What streams.go needs to end an answer that goes on; without a gate it is none of its business.
 	gate    *JWTAuth
@@ -30,6 +30,45 @@ type response struct {
 	socket  bool // the request asks for a WebSocket
 	connect bool // with CONNECT, so that the answer is the WebSocket
 	stream  atomic.Pointer[stream]
+}
+
+// answerState is what all responses of a request share: another handler's writer, as that of encode, may stand between two of them, and an
+// error route has none of those before it.
+type answerState struct {
+	cookies []*http.Cookie // to be sent with the answer
+	ours    []string       // lines of the gateway's cookies, which stay
+	refused bool           // a gate has refused the request, and left the answer to an error route
+}
+
+// answerVar is where the state of a request's answer is kept.
+const answerVar = "caddyauth.answer"
+
+// state returns what the responses of the request share; nil when there is nothing yet.
+func (w *response) state() *answerState {
+	if w.shared == nil {
+		w.shared, _ = w.vars[answerVar].(*answerState)
+	}
+	return w.shared
+}
+
+// needState is state where there has to be one.
+func (w *response) needState() *answerState {
+	if w.state() == nil {
+		w.shared = stateOf(w.vars)
+	}
+	return w.shared
+}
+
+// stateOf returns the state in a request's variables, which it makes when there is none.
+func stateOf(vars map[string]any) *answerState {
+	s, _ := vars[answerVar].(*answerState)
+	if s == nil {
+		s = new(answerState)
+		if vars != nil {
+			vars[answerVar] = s
+		}
+	}
+	return s
 }
 
 // newResponse puts a response in front of w. They are made some at a time, so that hardly a request pays for one, and none is used twice: a
@@ -53,7 +92,7 @@ var responses = sync.Pool{New: func() any { return new(responseBatch) }}
 
 // retire lets go of what the request held, as others of the batch may live on.
 func (w *response) retire() {
-	w.ResponseWriter, w.cookies, w.ours, w.gate, w.passage, w.cancel = retired{}, nil, nil, nil, nil, nil
+	w.ResponseWriter, w.vars, w.shared, w.gate, w.passage, w.cancel = retired{}, nil, nil, nil, nil, nil
 }
 
 // retired is what a handler finds that writes after it has returned.
@@ -63,33 +102,34 @@ func (retired) Header() http.Header       { return make(http.Header) }
 func (retired) Write([]byte) (int, error) { return 0, http.ErrHandlerTimeout }
 func (retired) WriteHeader(int)           {}
 
-// guardResponse puts a response in front of w, once per request. In an error route a gate has left its own cookies there already.
-func guardResponse(w http.ResponseWriter) *response {
+// guardResponse puts a response in front of w that looks after cookies, unless w is one.
+func guardResponse(w http.ResponseWriter, vars map[string]any) *response {
 	guarded, ok := w.(*response)
 	if !ok {
 		guarded = newResponse(w)
-		for _, line := range w.Header()["Set-Cookie"] {
-			if setsSession(line) {
-				guarded.ours = append(guarded.ours, line)
-			}
-		}
+		guarded.vars = vars
 	}
 	guarded.guards = true
 	return guarded
 }
 
-// ownAnswer lets the gateway's own routes set its cookies where a gate or a strip stands in front of them.
-func ownAnswer(w http.ResponseWriter) {
-	for {
-		if guarded, ok := w.(*response); ok {
-			guarded.own = true
-		}
-		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return
-		}
-		w = wrapper.Unwrap()
+// ownResponse lets the gateway's own routes set its cookies, whatever stands in front of them.
+func ownResponse(w http.ResponseWriter, vars map[string]any) *response {
+	answer := newResponse(w)
+	answer.vars, answer.guards, answer.own = vars, true, true
+	return answer
+}
+
+// errorResponse is for error routes: what answers in place of a refusal may be kept by no cache, and cookies are looked after where guards
+// says so. It returns nil when neither is to be done.
+func errorResponse(w http.ResponseWriter, vars map[string]any, guards bool) *response {
+	s, _ := vars[answerVar].(*answerState)
+	if !guards && (s == nil || !s.refused) {
+		return nil
 	}
+	answer := newResponse(w)
+	answer.vars, answer.shared, answer.guards = vars, s, guards
+	return answer
 }
 
 // finish is called when the handlers have returned, also those that wrote nothing; outer is what the response was put in front of.
@@ -101,7 +141,7 @@ func (w *response) finish(outer http.ResponseWriter) {
 }
 
 // setCookies sends the gateway's cookies along, instead of what was to be sent before.
-func (w *response) setCookies(cookies []*http.Cookie) { w.cookies = cookies }
+func (w *response) setCookies(cookies []*http.Cookie) { w.needState().cookies = cookies }
 
 // WriteHeader settles the cookies just before the header goes out. An interim answer (1xx) is no answer yet.
 func (w *response) WriteHeader(status int) {
@@ -137,33 +177,75 @@ func (w *response) FlushError() error {
 }
 
 func (w *response) settle(final bool) {
-	if !w.guards {
-		return
-	}
 	h := w.Header()
+	if w.guards {
+		w.settleCookies(h, final)
+	}
+	switch s := w.shared; {
+	case s == nil || !final:
+	case w.guards && len(s.ours) > 0:
+		keepFromCaches(h, "private, no-store")
+	case s.refused:
+		keepFromCaches(h, "no-store")
+	}
+}
+
+func (w *response) settleCookies(h http.Header, final bool) {
+	if w.own && final {
+		w.noteOwn(h)
+	}
 	w.dropSessions(h, "Set-Cookie")
 	if !final {
 		return
 	}
 	w.dropSessions(h, http.TrailerPrefix+"Set-Cookie")
-	for _, cookie := range w.cookies {
-		line := cookie.String()
-		h.Add("Set-Cookie", line)
-		w.ours = append(w.ours, line) // nothing may have been sent yet, and the next handler out settles again
+	if s := w.shared; s != nil && len(s.cookies) > 0 {
+		s.replace(h)
+		for _, cookie := range s.cookies {
+			line := cookie.String()
+			h.Add("Set-Cookie", line)
+			s.ours = append(s.ours, line) // nothing may have been sent yet, and the next handler out settles again
+		}
+		s.cookies = nil
 	}
-	w.cookies = nil
-	if len(w.ours) > 0 {
-		keepFromCaches(h)
+}
+
+// replace takes the gateway's cookies out of an answer that gets newer ones.
+func (s *answerState) replace(h http.Header) {
+	for _, line := range s.ours {
+		if i := slices.Index(h["Set-Cookie"], line); i >= 0 {
+			h["Set-Cookie"] = slices.Delete(h["Set-Cookie"], i, i+1)
+		}
+	}
+	s.ours = nil
+}
+
+// noteOwn notes the cookies that the gateway's own routes set, by which somebody signs in or out. What a gate was about to send is older.
+func (w *response) noteOwn(h http.Header) {
+	var set []string
+	for _, line := range h["Set-Cookie"] {
+		if setsSession(line) && (w.state() == nil || !slices.Contains(w.shared.ours, line)) {
+			set = append(set, line)
+		}
+	}
+	if len(set) > 0 {
+		s := w.needState()
+		s.replace(h)
+		s.ours, s.cookies = set, nil
 	}
 }
 
 // dropSessions removes the lines by which an application would set the gateway's cookies.
 func (w *response) dropSessions(h http.Header, name string) {
 	lines := h[name]
-	if len(lines) == 0 || w.own {
+	if len(lines) == 0 {
 		return
 	}
-	lines = slices.DeleteFunc(lines, func(line string) bool { return setsSession(line) && !slices.Contains(w.ours, line) })
+	var ours []string
+	if s := w.state(); s != nil {
+		ours = s.ours
+	}
+	lines = slices.DeleteFunc(lines, func(line string) bool { return setsSession(line) && !slices.Contains(ours, line) })
 	if len(lines) == 0 {
 		delete(h, name)
 		return
@@ -183,9 +265,9 @@ func setsSession(line string) bool {
 	return slices.ContainsFunc(sessionCookies, func(ours string) bool { return strings.EqualFold(name, ours) })
 }
 
-// keepFromCaches takes back whatever an application has said to caches about an answer which carries somebody's session: besides HTTP's own
+// keepFromCaches takes back whatever an application has said to caches about an answer that is for one browser alone: besides HTTP's own
 // fields (RFC 9111) the targeted ones, whose names end in Cache-Control (RFC 9213), and those that CDNs and proxies obey instead.
-func keepFromCaches(h http.Header) {
+func keepFromCaches(h http.Header, control string) {
 	for name := range h {
 		switch {
 		case strings.HasSuffix(name, "Cache-Control"), strings.HasSuffix(name, "Surrogate-Control"), strings.HasSuffix(name, "Edge-Control"):
@@ -194,7 +276,7 @@ func keepFromCaches(h http.Header) {
 			delete(h, name)
 		}
 	}
-	h.Set("Cache-Control", "private, no-store")
+	h.Set("Cache-Control", control)
 }
 
 // sessionCookies are the names of the gateway's cookies; on https they carry the prefix (RFC 6265bis, section 4.1.3.2), which browsers

@@ -24,7 +24,7 @@ func TestApplicationsCannotSetTheGatewaysCookies(t *testing.T) {
 		"flush":  func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
 	} {
 		recorder := httptest.NewRecorder()
-		w := guardResponse(recorder)
+		w := guardResponse(recorder, nil)
 		w.Header()["Set-Cookie"] = slices.Clone(theirs)
 		send(w)
 		if got := recorder.Result().Header["Set-Cookie"]; !slices.Equal(got, want) {
@@ -37,8 +37,8 @@ func TestTheGatewaysCookiesGoOutWithTheFinalAnswerAndAreNotCached(t *testing.T) 
 	app := &App{base: &url.URL{Scheme: "https", Host: "app.example.com"}}
 	app.login = app.loginServer()
 	server := httptest.NewServer(http.HandlerFunc(func(plain http.ResponseWriter, _ *http.Request) {
-		w := guardResponse(plain)
-		if again := guardResponse(w); again != w {
+		w := guardResponse(plain, nil)
+		if again := guardResponse(w, nil); again != w {
 			t.Error("guarded twice")
 		}
 		w.setCookies(app.cookies(login.Issued{}))

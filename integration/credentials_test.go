@@ -156,7 +156,11 @@ func TestBearersOfOurs(t *testing.T) {
 	for _, site := range []string{"off", "cookie", "matched"} {
 		for _, app := range []string{"proxy", "php"} {
 			send := func(t *testing.T, line string, all map[string]string) sighting {
-				request := call{host: g.host(site + "-" + app), target: "/open", lines: fillTokens(t, lines(line), all)}
+				line = fillTokens(t, lines(line), all)[0]
+				if before, pair, found := strings.Cut(line, "["); found {
+					line = before + base64.StdEncoding.EncodeToString([]byte(strings.TrimSuffix(pair, "]")))
+				}
+				request := call{host: g.host(site + "-" + app), target: "/open", lines: lines(line)}
 				return g.checkNoToken(t, site+"-"+app, request, tokens)
 			}
 			for name := range tokens {
@@ -184,6 +188,8 @@ func TestBearersOfOurs(t *testing.T) {
 // authorizationForms are headers with a token in them.
 var authorizationForms = []string{
 	"Bearer <%s>", "bearer  <%s>", "<%s>", "Token <%s>", "Bearer x, Bearer <%s>", `Digest token="<%s>"`,
+	"Bearer:<%s>", "token:<%s>", "Bearer ><%s>>", "(<%s>)", "AWS4 Credential=<%s>/x", "Bearer-<%s>", "a.<%s>", "x/<%s>.",
+	"Basic [<%s>]", "Basic\t[a:<%s>]", "Basic [a:b:<%s>]", "Basic [a:Bearer <%s>]", "bearer x, basic [<%s>:]",
 }
 
 // queryTargets spell the parameter `t`.
@@ -417,6 +423,9 @@ func TestServerSecretsReachNoApplicationBesideAuthServer(t *testing.T) {
 		"Authorization: Bearer " + api, "authorization: bearer  " + api, "Authorization: " + api,
 		"Authorization: Token " + api, "Authorization: Bearer " + refresh,
 		"Authorization: Basic " + basic, "Authorization: basic " + strings.TrimRight(basic, "="),
+		"Authorization: Basic\t" + basic, "Authorization: Bearer:" + api, "Authorization: (" + api + ")",
+		"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("a:b:"+secret)),
+		"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("a:Bearer "+api)),
 	} {
 		t.Run(line, func(t *testing.T) {
 			for _, site := range []string{"auth", "open"} {

@@ -414,6 +414,65 @@ func TestForeignOpaqueTokens(t *testing.T) {
 	}
 }
 
+// TestOpaqueTokensStayBehindStackedGates: nothing tells an opaque token of another issuer from the
+// application's own text, so what one gate has concealed may not come back at a later one.
+func TestOpaqueTokensStayBehindStackedGates(t *testing.T) {
+	g, i := newGateway(t), newIntrospector(t)
+	g.secret("a foreign token", "opaque-of-carol", "gateway-secret")
+	reads := func(lines string) string { return "jwt_auth api {\n\tissuer " + i.URL + "\n" + lines + "\n}\n" }
+	const off = "jwt_auth off\n"
+	first := reads("")
+	optional, reports := reads("mode optional\nfrom cookie appcookie"), reads("mode report_only\nfrom cookie appcookie")
+	places := []struct{ name, gates, behind string }{
+		{"optional", first + optional, ""},
+		{"reports", first + reports, ""},
+		{"reports-bearer", first + reads("mode report_only"), ""},
+		{"header", first + reads("mode optional\nfrom header X-Api-Token"), ""},
+		{"query", first + reads("mode optional\nfrom insecure_query t"), ""},
+		{"off-optional", first + off + optional + off, ""},
+		{"all", first + optional + reports + off + reports + optional, ""},
+		{"again", first + optional + reads(""), ""},
+		{"again-report", first + reports + reads("mode optional") + optional, ""},
+		{"optional-first", optional + first + optional, ""},
+		{"errors", first + optional + reads("from cookie appcookie\nrequire role nobody"), "handle_errors {\nAPP\n}\n"},
+		{"errors-report", first + reports + reads("require role nobody"), "handle_errors {\nAPP\n}\n"},
+		{"preflight", reads("preflight") + optional + reads("mode optional"), ""},
+	}
+	sites := authSite
+	for _, place := range places {
+		sites += twoSites(place.name, "route {\n"+place.gates+"APP\n}\n"+place.behind)
+	}
+	trust := "\ttrust " + i.URL + " {\n\t\tintrospection " + i.URL + "/introspect gateway gateway-secret\n\t\taudiences api\n\t}\n"
+	g.loadFiltered(withTrust(trust), sites)
+	for _, place := range places {
+		for _, beside := range []string{
+			"Cookie: appcookie_=zz; foo=1", "Cookie: x=appcookie", "Cookie: access_token=zz; foo=1",
+			"X-Api-Token: opaque-of-carol", "X-None: 1",
+		} {
+			t.Run(place.name+"/"+beside, func(t *testing.T) {
+				request := call{target: "/x?a=1", lines: lines("Authorization: Bearer opaque-of-carol", beside)}
+				if place.name == "preflight" {
+					request.method = http.MethodOptions
+					request.lines = lines("Authorization: Negotiate opaque-of-carol", beside, "Origin: http://app.example",
+						"Access-Control-Request-Method: GET")
+				}
+				for _, app := range []string{"proxy", "php"} {
+					site := place.name + "-" + app
+					request.host = g.host(site)
+					got := sendHTTP1(t, g.addr(site), request)
+					seen := slices.Concat(g.proxy.take(), g.php.take())
+					if len(seen) != 1 {
+						t.Fatalf("status %d: %s; the application saw %d requests", got.status, got.body, len(seen))
+					}
+					if all := seen[0].everything(); strings.Contains(all, "opaque-of-carol") {
+						t.Errorf("the application saw the token: %s", all)
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestSessionCookiesAreToldToNobody: whatever stands in the session's cookies, no other issuer is asked about it, at gates and at the server's
 // own routes; nor about what is sent to a gate that does not accept that issuer.
 func TestSessionCookiesAreToldToNobody(t *testing.T) {
