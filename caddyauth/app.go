@@ -46,7 +46,8 @@ type App struct {
 	store   *pooledStore
 	remotes []*pooledRemote
 	ring    atomic.Pointer[keyring.Ring]
-	started chan struct{}                                               // closed once Start has succeeded
+	started chan struct{} // closed once the configuration is in charge
+	charge  charge
 	away    atomic.Bool                                                 // the store could not be reached at the start, and is being tried
 	verify  func(ctx context.Context, raw string) (*token.Token, error) // JWTs and our references; asks no foreign endpoint
 	owned   gate.Owned
@@ -105,6 +106,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 	}
 	a.release = append(a.release, a.store.streams.heed(a))
+	if err := a.provisionCharge(ctx); err != nil {
+		return err
+	}
 	return registerMetrics(ctx.GetMetricsRegistry(), a)
 }
 
@@ -306,8 +310,13 @@ func (a *App) logStart() {
 		zap.String("version", b.Version), zap.String("revision", b.Revision), zap.String("go", b.Go), zap.String("caddy", b.Caddy))
 }
 
-// open does what needs the store.
+// open does what needs the store, once.
 func (a *App) open() error {
+	a.charge.mu.Lock()
+	defer a.charge.mu.Unlock()
+	if a.charge.opened {
+		return nil
+	}
 	if err := a.store.Open(a.ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
@@ -317,7 +326,7 @@ func (a *App) open() error {
 	if err := a.unlock(); err != nil {
 		return err
 	}
-	if err := a.reconcile(); err != nil {
+	if err := a.checkDeclared(); err != nil {
 		return err
 	}
 	if err := a.store.follow(a.ctx); err != nil {
@@ -326,29 +335,8 @@ func (a *App) open() error {
 	if a.rotation != nil {
 		go a.rotation.follow(a.ctx, a.store.turn)
 	}
-	close(a.started)
+	a.charge.opened = true
 	return nil
-}
-
-// keepOpening tries again until the store is there or the configuration ends.
-func (a *App) keepOpening() {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-a.ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		switch err := a.open(); {
-		case err == nil:
-			a.away.Store(false)
-			a.logger.Info("the store is there")
-			return
-		case !errors.Is(err, sqlstore.ErrUnavailable) && a.ctx.Err() == nil:
-			a.logger.Error("the store cannot be used", zap.Error(err))
-		}
-	}
 }
 
 // startRemotes begins fetching the key sets of the trusted issuers.

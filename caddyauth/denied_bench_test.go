@@ -13,7 +13,7 @@ import (
 func BenchmarkJWTAuthBesideDenials(b *testing.B) {
 	settings, gate := benchGate()
 	app, guard := provisioned(b, settings, gate)
-	if err := app.Start(); err != nil {
+	if err := app.begin(); err != nil {
 		b.Fatal(err)
 	}
 	denyMany(app)

@@ -63,6 +63,22 @@ func (e Ended) TokensOnly() bool { return e.Reason == ClaimsChanged || e.Reason 
 // Every change is an entry of the audit trail, with the actor "configuration". Nodes on one store must declare the same: each undoes
 // what the other declares alone.
 func (s *Store) Reconcile(ctx context.Context, d Declaration, now time.Time) ([]Ended, error) {
+	return s.reconcile(ctx, d, now, nil)
+}
+
+// errTried undoes the transaction of CheckDeclaration.
+var errTried = errors.New("tried")
+
+// CheckDeclaration returns the error that Reconcile would, and changes nothing.
+func (s *Store) CheckDeclaration(ctx context.Context, d Declaration, now time.Time) error {
+	if _, err := s.reconcile(ctx, d, now, errTried); !errors.Is(err, errTried) {
+		return err
+	}
+	return nil
+}
+
+// reconcile ends its transaction with an error of the caller; nil commits it.
+func (s *Store) reconcile(ctx context.Context, d Declaration, now time.Time, end error) ([]Ended, error) {
 	r := reconciler{ctx: ctx, now: instant(millis(now))}
 	err := s.write(ctx, func(t tx) error {
 		// Holding this row makes other nodes that start wait until the end of the transaction.
@@ -79,7 +95,7 @@ func (s *Store) Reconcile(ctx context.Context, d Declaration, now time.Time) ([]
 		if err := r.users(d.Users); err != nil {
 			return err
 		}
-		return r.revoke()
+		return errors.Join(r.revoke(), end)
 	})
 	if err != nil {
 		return nil, err

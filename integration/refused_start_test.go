@@ -1,0 +1,50 @@
+package integration
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestAReloadThatAnotherAppRefusesChangesNothing: the configuration is good, but the web server cannot start with it. Caddy starts
+// its apps in any order, so it is tried until it is all but certain that the gateway's was the first.
+func TestAReloadThatAnotherAppRefusesChangesNothing(t *testing.T) {
+	g := newGateway(t)
+	g.load(takeoverAuth("user carol {\n\t\tpassword_hash "+cheapHash(bobPassword)+"\n\t\tdisabled\n\t}"), apiSite)
+	before := g.heldOf(t, "default", "bob", bobPassword)
+	taken, err := net.Listen("tcp", g.addr("busy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+
+	// bob is declared no more, carol may sign in, and somebody new stands in the file.
+	other := strings.Replace(takeoverAuth("user carol {\n\t\tpassword_hash "+cheapHash(bobPassword)+"\n\t}\n"+
+		"\tuser mallory {\n\t\tpassword_hash "+cheapHash(malloryPassword)+"\n\t}"), "user bob {", "user robert {", 1)
+	for range 10 {
+		if err := g.tryLoad(other, apiSite+"\n{{url \"busy\"}} {\n\trespond ok\n}\n"); err == nil || !strings.Contains(err.Error(), "address already in use") {
+			t.Fatalf("the load should fail at the port: %v", err)
+		}
+	}
+	if a := g.get(t, "api", "/", before.program.Access); a.status != http.StatusOK {
+		t.Errorf("bob's access token: status %d, reason %q", a.status, a.reason(t))
+	}
+	if a := g.visit(t, "api", cookies{refresh: before.browser.refresh}); a.status != http.StatusOK {
+		t.Errorf("bob's session: status %d", a.status)
+	}
+	for _, c := range []struct {
+		name, password string
+		status         int
+	}{
+		{"bob", bobPassword, http.StatusOK},
+		{"carol", bobPassword, http.StatusUnauthorized},
+		{"mallory", malloryPassword, http.StatusUnauthorized},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if a := g.tryLogin(t, c.name, c.password); a.status != c.status {
+				t.Errorf("status %d, want %d: %s", a.status, c.status, a.body)
+			}
+		})
+	}
+}
