@@ -44,14 +44,30 @@ func (Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{{Pattern: adminMount + "/", Handler: caddy.AdminHandlerFunc(serveAdmin)}}
 }
 
+// runningApp returns the App of the configuration that is running, or nil. The first configuration of a process serves requests a
+// moment before Caddy says that it is the running one, so whoever finds none waits a second for it.
+func runningApp(ctx context.Context) *App {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for {
+		if app, err := caddy.ActiveContext().AppIfConfigured("auth"); err == nil {
+			return app.(*App)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // serveAdmin answers with the App of the configuration that is running at this moment: the admin endpoint of a configuration is there
 // before its apps are, and stays when it is refused.
 func serveAdmin(w http.ResponseWriter, r *http.Request) error {
-	app, err := caddy.ActiveContext().AppIfConfigured("auth")
-	if err != nil {
+	a := runningApp(r.Context())
+	if a == nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the running configuration has no global option `auth`")}
 	}
-	a := app.(*App)
 	if r.URL.Path == storePath {
 		return a.serveStore(w, r)
 	}
