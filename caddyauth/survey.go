@@ -1,7 +1,6 @@
 package caddyauth
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,7 +41,7 @@ func (a *App) survey() {
 
 // settle takes over what the survey found.
 func (j *JWTAuth) settle(p *place) {
-	j.place.untouched, j.place.alone, j.place.guards = p.untouched, p.alone, p.guards
+	j.place.untouched, j.place.alone, j.place.guards, j.place.later = p.untouched, p.alone, p.guards, p.later
 	j.place.paths.Undecided = p.paths.Undecided
 	if j.gate != nil {
 		j.gate.Paths = j.place.paths
@@ -57,6 +56,9 @@ type site struct {
 	rewrites bool
 	users    bool // something besides gates may say who the user is
 	findings []finding
+	behind   []rewriteBehind
+	ends     []end
+	derived  derived
 }
 
 // judge adds what the site means for its gates. One that several sites invoke is as strict as the strictest of them demands.
@@ -75,14 +77,18 @@ func (s *site) judge(verdicts map[*JWTAuth]*place) {
 			p.guards = append(p.guards, s.guards...)
 		}
 	}
+	s.lookAhead(verdicts)
 }
 
 // position is what is known about a request at one point of the routes.
 type position struct {
-	byPath    bool   // the path has decided that requests come here
-	steps     []step // what requests were asked on the way, below the site
-	rewritten string // the directive that has changed the path since; empty when none has
-	misled    string // the one that changed it before a matcher on the way
+	byPath    bool               // the path has decided that requests come here
+	steps     []step             // what requests were asked on the way, below the site
+	rewritten string             // the directive that has changed the path since; empty when none has
+	misled    string             // the one that changed it before a matcher on the way
+	met       []guard            // gates and filters before it that requests meet, or may go past
+	within    []*rewrite.Rewrite // those that all requests have come through
+	root      string             // of files
 	where     string
 	depth     int
 }
@@ -93,12 +99,13 @@ func surveyServer(name string, server *caddyhttp.Server) []*site {
 	sites := []*site{rest}
 	at := position{where: "server " + name}
 	for i, route := range server.Routes {
-		if !route.Terminal || dependOnPath(route.MatcherSets) {
+		if !route.Terminal || rest.derived.decide(route.MatcherSets) {
 			w := surveyor{named: server.NamedRoutes, site: rest}
 			at, _ = w.walk(server.Routes[i:i+1], at)
 			continue
 		}
 		w := surveyor{named: server.NamedRoutes, site: new(site)}
+		w.site.derived = rest.derived
 		sites = append(sites, w.site)
 		below := at
 		below.where += describe(route)
@@ -130,6 +137,7 @@ type group struct {
 	before  position
 	byPath  bool
 	earlier []caddyhttp.MatcherSets
+	met     []guard // in the alternatives
 }
 
 // walk returns what is known about requests that leave the routes at their end, and whether some may be answered before.
@@ -141,27 +149,33 @@ func (s *surveyor) walk(routes caddyhttp.RouteList, at position) (position, bool
 			groups[route.Group] = &group{before: at}
 		}
 		alternatives := groups[route.Group]
-		inner := alternatives.lead(route)
+		inner := alternatives.lead(route, s.site.derived)
+		inner.met = without(at.met, alternatives.met)
+		before := len(inner.met)
 		after, answers := s.walkRoute(route, inner)
+		if !route.Terminal {
+			alternatives.met = append(alternatives.met, after.met[before:]...)
+			at.met = append(slices.Clip(at.met), after.met[before:]...)
+		}
 		answered = answered || answers
 		at.byPath = at.byPath || inner.byPath && (answers || route.Terminal)
 		if after.rewritten != "" && !route.Terminal {
 			at.rewritten = after.rewritten
 		}
 		if len(inner.steps) == len(alternatives.before.steps) && route.Group == "" {
-			at.steps = after.steps // all requests have come through
+			at.steps, at.within, at.root = after.steps, after.within, after.root // all requests have come through
 		}
 	}
 	return at, answered
 }
 
 // lead returns the position of requests that take the route, and counts it among the alternatives.
-func (g *group) lead(route caddyhttp.Route) position {
+func (g *group) lead(route caddyhttp.Route, d derived) position {
 	p := g.before
 	if len(route.MatcherSets) > 0 || len(g.earlier) > 0 {
 		p.steps = append(slices.Clip(p.steps), step{match: route.MatcherSets, unless: slices.Clone(g.earlier)})
 	}
-	g.byPath = g.byPath || dependOnPath(route.MatcherSets)
+	g.byPath = g.byPath || d.decide(route.MatcherSets)
 	g.earlier = append(g.earlier, route.MatcherSets)
 	p.byPath = p.byPath || g.byPath
 	if g.byPath && p.rewritten != "" {
@@ -169,6 +183,13 @@ func (g *group) lead(route caddyhttp.Route) position {
 	}
 	p.where += describe(route)
 	return p
+}
+
+// without returns the gates that are not in others.
+func without(all, others []guard) []guard {
+	return slices.DeleteFunc(slices.Clone(all), func(g guard) bool {
+		return slices.ContainsFunc(others, func(o guard) bool { return o.gate == g.gate && len(o.steps) == len(g.steps) })
+	})
 }
 
 // walkRoute returns the position behind a route's handlers, and whether they may answer requests instead of passing them on.
@@ -189,6 +210,7 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 	switch h := handler.(type) {
 	case *JWTAuth:
 		s.meet(h, at)
+		at.met = append(slices.Clip(at.met), guard{h, at.steps})
 		return at, true
 	case *caddyhttp.Subroute:
 		return s.walkInner(h.Routes, at)
@@ -199,9 +221,20 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 		return at, true
 	case *rewrite.Rewrite:
 		s.site.rewrites = true
-		return at.rewrittenBy(h), false
+		s.site.derived.rewritten(h, at)
+		after := at.rewrittenBy(h)
+		s.noteRewrite(h, spelledRewrite(h), mounts(h, at.steps), at)
+		return after, false
+	case caddyhttp.VarsMiddleware:
+		at.root = rootOf(h, at.root)
+	case *caddyhttp.VarsMiddleware:
+		at.root = rootOf(*h, at.root)
 	}
+	s.site.derived.passed(handler, at)
 	kind := kindOf(handler)
+	if kind == decides || kind == serves || kind == unknown {
+		s.noteEnd(handler, at)
+	}
 	s.site.byPath = s.site.byPath || at.byPath && (kind == decides || kind == unknown)
 	s.site.rewrites = s.site.rewrites || kind == unknown
 	s.site.users = s.site.users || kind == unknown || moduleID(handler) == "http.handlers.authentication"
@@ -232,7 +265,8 @@ func (s *surveyor) meet(j *JWTAuth, at position) {
 			Severity: warned,
 			Where:    at.where + ", " + j.describe(),
 			Text:     at.misled + " runs before the gate, whose matcher sees the path that it makes; the gate also holds where the path before would have matched",
-			Hint:     "let the gate decide on what clients ask for: `order jwt_auth before rewrite`, or a `route` block with the gate first",
+			Hint: "guard the whole site, or let the gate come first, with `order jwt_auth before rewrite` or in a `route` block: " +
+				"it is then asked about what clients ask for, and about what later rewrites make of that",
 		})
 	}
 }
@@ -240,18 +274,35 @@ func (s *surveyor) meet(j *JWTAuth, at position) {
 // rewrittenBy is the position behind a rewrite. A prefix that is taken off where the path has led (`handle_path`) is where an application
 // is mounted and misleads nobody.
 func (p position) rewrittenBy(h *rewrite.Rewrite) position {
-	only := h.URI == "" && h.StripPathSuffix == "" && len(h.URISubstring) == 0 && len(h.PathRegexp) == 0
-	if only && h.StripPathPrefix != "" {
-		p.steps = append(slices.Clip(p.steps), step{strip: h})
+	if only(h) && h.StripPathPrefix != "" {
+		p.steps = append(slices.Clip(p.steps), step{strip: h, mount: mounts(h, p.steps)})
 	}
+	p.within = append(slices.Clip(p.within), h)
 	switch {
-	case only && (h.StripPathPrefix == "" || p.byPath), strings.HasPrefix(h.URI, "?"): // method or query
-	case h.URI != "":
-		p.rewritten = "`rewrite` or `try_files`"
+	case only(h) && (h.StripPathPrefix == "" || p.byPath), strings.HasPrefix(h.URI, "?"): // method or query
 	default:
-		p.rewritten = "`uri`"
+		p.rewritten = spelledRewrite(h)
 	}
 	return p
+}
+
+// only reports whether a rewrite changes no path but for a prefix.
+func only(h *rewrite.Rewrite) bool {
+	return h.URI == "" && h.StripPathSuffix == "" && len(h.URISubstring) == 0 && len(h.PathRegexp) == 0
+}
+
+func spelledRewrite(h *rewrite.Rewrite) string {
+	if h.URI != "" {
+		return "`rewrite` or `try_files`"
+	}
+	return "`uri`"
+}
+
+func rootOf(vars caddyhttp.VarsMiddleware, before string) string {
+	if root, ok := vars["root"].(string); ok {
+		return root
+	}
+	return before
 }
 
 // kind is what a handler does with requests that paths have led to it.
@@ -315,39 +366,21 @@ func moduleID(value any) caddy.ModuleID {
 	return ""
 }
 
-// dependOnPath reports whether a request's path, or something that is not known, may decide whether matchers take it.
-func dependOnPath(sets caddyhttp.MatcherSets) bool {
-	return slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool { return slices.ContainsFunc(set, dependsOnPath) })
-}
-
-func dependsOnPath(matcher any) bool {
-	if not, ok := matcher.(*caddyhttp.MatchNot); ok {
-		return dependOnPath(not.MatcherSets)
-	}
-	if not, ok := matcher.(caddyhttp.MatchNot); ok {
-		return dependOnPath(not.MatcherSets)
-	}
-	if expression, ok := matcher.(*caddyhttp.MatchExpression); ok {
-		return !ofStatus.MatchString(expression.Expr)
-	}
-	switch moduleID(matcher) {
-	case "http.matchers.method", "http.matchers.protocol", "http.matchers.tls", "http.matchers.header_regexp",
-		"http.matchers.remote_ip", "http.matchers.client_ip":
-		return false
-	case "http.matchers.host", "http.matchers.header", "http.matchers.query":
-		return strings.Contains(fmt.Sprint(matcher), "{") // a placeholder may hold the path
-	}
-	return true
-}
-
 // ofStatus is what `handle_errors` makes of status codes.
 var ofStatus = regexp.MustCompile(`^({http\.error\.status_code}|[0-9 ,<>=&|\[\]]|\bin\b)*$`)
 
-// warnRewritten says which gates have matchers that see a path which clients did not ask for.
+// warnRewritten says which gates have matchers that see a path which clients did not ask for, or not the one that the application gets.
 func (a *App) warnRewritten() {
 	a.findPlaces()
 	for _, f := range a.rewritten {
-		a.logger.Warn(f.Text, zap.String("route", f.Where), zap.String("hint", f.Hint))
+		if f.Severity == noted {
+			continue
+		}
+		level := a.logger.Warn
+		if f.Severity == severe {
+			level = a.logger.Error
+		}
+		level(f.Text, zap.String("route", f.Where), zap.String("hint", f.Hint))
 	}
 }
 

@@ -80,6 +80,36 @@ var pathPlaces = []struct {
 	{"expression", true, `@private expression path('/private*')
 		jwt_auth @private api
 		reverse_proxy {{.Proxy}}`},
+	{"header that is set by path", true, `route {
+			request_header /public/* X-Pub 1
+			@private not header X-Pub 1
+			jwt_auth @private api
+			reverse_proxy {{.Proxy}}
+		}`},
+	{"header that holds the path", true, `route {
+			request_header X-Original-Uri {path}
+			@private header_regexp X-Original-Uri ^/private
+			jwt_auth @private api
+			reverse_proxy {{.Proxy}}
+		}`},
+	{"query that is set by path", true, `route {
+			rewrite /public/* {path}?pub=1
+			@private not query pub=1
+			jwt_auth @private api
+			reverse_proxy {{.Proxy}}
+		}`},
+	{"method that is set by path", true, `route {
+			method /public/* GET
+			@private not method GET
+			jwt_auth @private api
+			reverse_proxy {{.Proxy}}
+		}`},
+	{"header that is set for all", false, `route {
+			request_header X-Pub 1
+			@private not header X-Pub 2
+			jwt_auth @private api
+			reverse_proxy {{.Proxy}}
+		}`},
 	{"files", true, `@file file {path}
 		jwt_auth @file api
 		reverse_proxy {{.Proxy}}`},
@@ -330,6 +360,21 @@ func TestExplainAgreesOnPlaces(t *testing.T) {
 	jwt_auth /private* api
 	reverse_proxy {{.Proxy}}
 }
+{{url "later"}} {
+	jwt_auth /private* api
+	handle_path /v1/* {
+		reverse_proxy {{.Proxy}}
+	}
+	reverse_proxy {{.Proxy}}
+}
+{{url "apart"}} {
+	@private not path /public/*
+	jwt_auth @private api
+	handle_path /public/* {
+		reverse_proxy {{.Proxy}}
+	}
+	reverse_proxy 127.0.0.1:1
+}
 `
 	g.load(standardAuth, sites)
 	config := g.configFile(standardAuth, sites)
@@ -344,6 +389,10 @@ func TestExplainAgreesOnPlaces(t *testing.T) {
 		{"rewritten", "/private/s", "", http.StatusUnauthorized},
 		{"rewritten", "/private/s", token, http.StatusOK},
 		{"rewritten", "/public", "", http.StatusOK},
+		{"later", "/v1/private/s", "", http.StatusUnauthorized},
+		{"later", "/v1/private/s", token, http.StatusOK},
+		{"later", "/v1/x", "", http.StatusOK},
+		{"apart", "/public/x", "", http.StatusOK},
 	} {
 		t.Run(c.site+c.target+" "+http.StatusText(c.status), func(t *testing.T) {
 			args := []string{"explain", "-c", config, "-u", g.url(c.site) + c.target}

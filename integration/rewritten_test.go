@@ -2,6 +2,7 @@ package integration
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -122,6 +123,208 @@ func TestRewrittenRequestsMeetTheGate(t *testing.T) {
 		if warned := strings.Contains(g.warningOf(s.name), s.warned+" runs before the gate"); warned != (s.warned != "") {
 			t.Errorf("%s: the load says %q", s.name, g.warningOf(s.name))
 		}
+	}
+}
+
+// laterSites rewrite requests behind the gate, whose matcher has seen another path. The guarded path is /admin.
+var laterSites = []struct {
+	name   string
+	site   string
+	guards []string // targets that lead to what is guarded
+	open   []string // targets that do not
+}{
+	{"strip", `route {
+		GATE
+		uri strip_prefix /v1
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/admin", "/v1/admin", "/V1/admin", "/v1%2fadmin", "/v1//admin/x", "/v1/%61dmin"}, []string{"/v1/x", "/v1/v1/admin", "/x"}},
+	{"twice", `route {
+		GATE
+		uri strip_prefix /v1
+		uri strip_prefix /v1
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/v1/admin", "/v1/v1/admin"}, []string{"/v1/x"}},
+	{"replace", `route {
+		GATE
+		uri replace /x/ /
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x/admin", "/x/admin/y"}, []string{"/x/y", "/x/x/admin"}},
+	{"suffix", `route {
+		@exact path /admin
+		jwt_auth @exact api
+		uri strip_suffix .html
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/admin.html"}, []string{"/x.html"}},
+	{"regular expression", `route {
+		GATE
+		uri path_regexp ^/v[0-9]+/ /
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/v1/admin", "/v22/admin/x"}, []string{"/v1/x"}},
+	{"query", `route {
+		GATE
+		rewrite /go/* /{query}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/go/x?admin/users"}, []string{"/go/x?public"}},
+	{"fixed", `route {
+		GATE
+		rewrite /x /y
+		rewrite /y /admin/z
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x", "/y"}, []string{"/z"}},
+	{"conditional", `GATE
+	route /v1/* {
+		uri strip_prefix /v1
+		reverse_proxy {{.Proxy}}
+	}
+	reverse_proxy {{.Proxy}}`, []string{"/v1/admin", "/V1/Admin"}, []string{"/v1/x", "/x"}},
+	{"handle_path", `GATE
+	handle_path /v1/* {
+		reverse_proxy {{.Proxy}}
+	}
+	handle {
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/admin", "/v1/admin", "/v1%2fadmin"}, []string{"/v1/x", "/v1/v1/admin", "/x"}},
+	{"handle_path in a mount", `handle_path /app/* {
+		GATE
+		handle_path /v1/* {
+			reverse_proxy {{.Proxy}}
+		}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/app/admin", "/app/v1/admin"}, []string{"/app/v1/x", "/app/x"}},
+	{"gate in a route", `route {
+		jwt_auth off
+		route /admin* {
+			jwt_auth api
+		}
+		handle_path /v1/* {
+			reverse_proxy {{.Proxy}}
+		}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/admin", "/v1/admin"}, []string{"/v1/x"}},
+	{"proxy that rewrites", `GATE
+	reverse_proxy {{.Proxy}} {
+		rewrite /{http.request.uri.path.1}/y
+	}`, []string{"/x/admin"}, []string{"/x/z"}},
+	{"inverse", `route {
+		@private not path /public/*
+		jwt_auth @private api
+		uri strip_prefix /public/v1
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/public/v1/x"}, []string{"/public/x", "/public/v1/public/x"}},
+	{"other application", `@private not path /public/*
+	jwt_auth @private api
+	handle_path /public/* {
+		reverse_proxy {{.Proxy}}
+	}
+	handle {
+		reverse_proxy 127.0.0.1:1
+	}`, []string{"/x"}, []string{"/public/x"}},
+	{"explicitly public", `handle_path /public/* {
+		jwt_auth off
+		reverse_proxy {{.Proxy}}
+	}
+	handle {
+		jwt_auth api
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x"}, []string{"/public/x"}},
+	{"public in a mount", `handle_path /app/* {
+		handle /public/* {
+			jwt_auth off
+			reverse_proxy {{.Proxy}}
+		}
+		handle {
+			jwt_auth api
+			reverse_proxy {{.Proxy}}
+		}
+	}`, []string{"/app/x"}, []string{"/app/public/x"}},
+	{"front controller", `@private not path /public/*
+	jwt_auth @private api
+	php_fastcgi {{.PHP}} {
+		root "{{.Dir}}"
+	}`, []string{"/x", "/index.php"}, []string{"/public/x"}},
+	{"map", `map {path} {guard} {
+		~^/admin yes
+		default no
+	}
+	try_files {path} /index.php
+	@g expression ` + "`{guard} == \"yes\"`" + `
+	jwt_auth @g api
+	php_fastcgi {{.PHP}} {
+		root "{{.Dir}}"
+	}`, []string{"/admin/x"}, []string{"/x"}},
+	{"map and regular expression", `map {path} {guard} {
+		~^/admin yes
+		default no
+	}
+	rewrite * /front
+	@g vars_regexp {guard} yes
+	jwt_auth @g api
+	reverse_proxy {{.Proxy}}`, []string{"/admin/x"}, []string{"/x"}},
+	{"map and later", `route {
+		map {path} {guard} {
+			~^/admin yes
+			default no
+		}
+		@g expression ` + "`{guard} == \"yes\"`" + `
+		jwt_auth @g api
+		uri strip_prefix /v1
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/admin/x", "/v1/admin/x"}, []string{"/v1/x"}},
+}
+
+// TestLaterRewritesMeetTheGate: a gate guards what the application gets, also when something rewrites the request behind the gate.
+func TestLaterRewritesMeetTheGate(t *testing.T) {
+	g := newGateway(t)
+	sites := authSite
+	for _, s := range laterSites {
+		sites += "{{url \"" + s.name + "\"}} {\n\troot {{.Dir}}\n\t" + strings.ReplaceAll(s.site, "GATE", "jwt_auth /admin* api") + "\n}\n"
+	}
+	g.load(standardAuth, sites)
+	for _, s := range laterSites {
+		t.Run(s.name, func(t *testing.T) {
+			for _, target := range s.guards {
+				got := sendHTTP1(t, g.addr(s.name), call{target: target, host: g.host(s.name)})
+				if seen := append(g.proxy.take(), g.php.take()...); got.status != http.StatusUnauthorized || len(seen) > 0 {
+					t.Errorf("%s: status %d, the application saw %q", target, got.status, seen)
+				}
+			}
+			for _, target := range s.open {
+				got := sendHTTP1(t, g.addr(s.name), call{target: target, host: g.host(s.name)})
+				if seen := append(g.proxy.take(), g.php.take()...); got.status != http.StatusOK || len(seen) != 1 {
+					t.Errorf("%s: status %d, the application saw %d requests", target, got.status, len(seen))
+				}
+			}
+		})
+	}
+}
+
+// TestCheckNamesLaterRewrites: a rewrite behind a gate is an error where nothing stands before it that could ask the gate.
+func TestCheckNamesLaterRewrites(t *testing.T) {
+	for _, c := range []struct{ name, before, want string }{
+		{"a filter before it", "jwt_auth off", "note: "},
+		{"nothing before it", "", "error: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGateway(t)
+			out, _, err := command("", "check", "--config", g.configFile(standardAuth, authSite+`
+{{url "app"}} {
+	route {
+		`+c.before+`
+		route /admin* {
+			jwt_auth api
+		}
+		route /v1/* {
+			uri strip_prefix /v1
+			reverse_proxy {{.Proxy}}
+		}
+		reverse_proxy {{.Proxy}}
+	}
+}
+`))
+			if (err != nil) != (c.want == "error: ") || !regexp.MustCompile("(?m)^"+c.want+".*`uri` runs behind the gate").MatchString(out) {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
 	}
 }
 
