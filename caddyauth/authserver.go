@@ -145,7 +145,7 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 			return nil
 		}
 		vars := varsOf(r)
-		s.app.reveal(r, vars) // a strip in front of the routes conceals the session from applications, not from its owner
+		s.app.reveal(r, vars, nil) // a strip in front of the routes conceals the session from applications, not from its owner
 		answer := ownResponse(w, vars)
 		defer answer.finish(w)
 		e.ServeHTTP(answer, r)

@@ -19,21 +19,23 @@ import (
 // place of their own.
 const concealedVar = "caddyauth.credentials"
 
-// reveal gives a gate what was concealed before.
-func (a *App) reveal(r *http.Request, vars map[string]any) bool {
+// reveal gives a gate what was concealed before of what it reads, and the server's own routes, for
+// which g is nil, all of it. What is returned was concealed; nil when that was nothing.
+func (a *App) reveal(r *http.Request, vars map[string]any, g *gate.Gate) *gate.Concealed {
 	concealed, _ := vars[concealedVar].(*gate.Concealed)
-	if concealed == nil {
-		return false
+	if concealed != nil {
+		concealed.Reveal(r, g)
 	}
-	concealed.Reveal(r)
-	return true
+	return concealed
 }
 
-// concealForLater takes all credentials out of a request that no gate may be going to see.
+// concealForLater takes all credentials out of a request that no gate may be going to see, and
+// keeps them with those that were concealed before.
 func (a *App) concealForLater(r *http.Request, vars map[string]any) {
 	concealed := a.credentials.Conceal(r)
 	if concealed != nil && vars != nil {
-		vars[concealedVar] = concealed
+		before, _ := vars[concealedVar].(*gate.Concealed)
+		vars[concealedVar] = before.Join(concealed)
 	}
 	a.cleanOriginal(r)
 }
@@ -46,30 +48,33 @@ func (a *App) concealServerSecrets(r *http.Request) {
 		return // as nearly always, and cheaper to say than word by word
 	}
 	if concealed := gate.ConcealAuthorization(r, oauth.IsServerSecret); concealed != nil {
-		caddyhttp.SetVar(r.Context(), concealedVar, concealed)
+		before, _ := varsOf(r)[concealedVar].(*gate.Concealed)
+		caddyhttp.SetVar(r.Context(), concealedVar, before.Join(concealed))
 	}
 }
 
 // settleCredentials keeps what the gates behind this one may want, and nothing for those of an
-// error route. A gate that only reports leaves a request as it came: what was concealed is
-// concealed again.
+// error route. What was revealed to the gate is concealed again. A gate that only reports
+// leaves a request as it came otherwise.
 func (j *JWTAuth) settleCredentials(
-	r *http.Request, vars map[string]any, passage *gate.Passage, revealed bool, err error,
+	r *http.Request, vars map[string]any, passage *gate.Passage, revealed *gate.Concealed, err error,
 ) {
 	switch {
 	case j.reports():
-		if revealed {
-			j.app.concealForLater(r, vars)
+		if revealed != nil {
+			vars[concealedVar] = revealed.Settle(r, j.gate, j.app.credentials.Conceal(r))
+			j.app.cleanOriginal(r)
 		}
 		return
 	case err != nil:
+		revealed.Settle(r, j.gate, nil)
 		if vars[passageVar] != nil || !j.place.alone {
 			answerFirst(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer), noUser)
 		}
 		delete(vars, passageVar)
 		delete(vars, concealedVar)
-	case revealed || passage.Concealed() != nil:
-		vars[concealedVar] = passage.Concealed()
+	case revealed != nil || passage.Concealed() != nil:
+		vars[concealedVar] = revealed.Settle(r, j.gate, passage.Concealed())
 	}
 	j.app.cleanOriginal(r)
 }

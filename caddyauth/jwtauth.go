@@ -351,7 +351,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if j.gate == nil {
 		return j.strip(w, r, next)
 	}
-	revealed := j.app.reveal(r, vars)
+	revealed := j.app.reveal(r, vars, j.gate)
 	asksForPage := j.loginPage != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
 	passage, err := j.admit(w, r, vars, prior)
 	j.app.decided(decision{gate: j, err: err, passage: passage})

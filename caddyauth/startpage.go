@@ -22,7 +22,7 @@ func (s *AuthServer) start(w http.ResponseWriter, r *http.Request, next caddyhtt
 		s.starting(w, r)
 		return nil
 	}
-	s.app.reveal(r, varsOf(r))
+	s.app.reveal(r, varsOf(r), nil)
 	s.app.login.GetStart(w, r)
 	return nil
 }

@@ -1,7 +1,9 @@
 package gate
 
 import (
+	"cmp"
 	"encoding/base64"
+	"iter"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -60,20 +62,95 @@ type Concealed struct {
 // String says nothing: a placeholder may print every variable of a request.
 func (*Concealed) String() string { return "credentials" }
 
-// Reveal puts what was concealed back into the request for a gate, which conceals it again.
-func (c *Concealed) Reveal(r *http.Request) {
-	if len(c.cookies) > 0 {
-		r.Header["Cookie"] = append(slices.Clip(r.Header["Cookie"]), strings.Join(c.cookies, "; "))
+// Reveal puts back into the request what g reads, or everything where g is nil because the request
+// is for the server itself. Settle conceals it again.
+func (c *Concealed) Reveal(r *http.Request, g *Gate) {
+	shown, _ := c.split(g)
+	if len(shown.cookies) > 0 {
+		r.Header["Cookie"] = append(slices.Clip(r.Header["Cookie"]), strings.Join(shown.cookies, "; "))
 	}
-	for name, lines := range c.headers {
+	for name, lines := range shown.headers {
 		r.Header[name] = append(slices.Clip(lines), r.Header[name]...)
 	}
-	if len(c.query) > 0 {
+	if len(shown.query) > 0 {
 		if r.URL.RawQuery != "" {
 			r.URL.RawQuery += "&"
 		}
-		r.URL.RawQuery += strings.Join(c.query, "&")
+		r.URL.RawQuery += strings.Join(shown.query, "&")
 	}
+}
+
+// Settle follows the decision of a gate to which c was revealed. An Authorization header that the
+// gate left in the request is concealed again: nobody may be able to recognise it. Settle returns
+// everything that is concealed now, which includes found, what was taken out after the decision.
+func (c *Concealed) Settle(r *http.Request, g *Gate, found *Concealed) *Concealed {
+	if c == nil {
+		return found
+	}
+	shown, rest := c.split(g)
+	lines, now := shown.headers["Authorization"], r.Header["Authorization"]
+	if n := len(lines); n > 0 && len(now) >= n && slices.Equal(now[:n], lines) {
+		rest.addHeader("Authorization", lines)
+		if delete(r.Header, "Authorization"); len(now) > n {
+			r.Header["Authorization"] = slices.Clone(now[n:])
+		}
+	}
+	return rest.Join(found)
+}
+
+// Join returns what is concealed in either; each may be nil.
+func (c *Concealed) Join(other *Concealed) *Concealed {
+	if c == nil || other == nil {
+		return cmp.Or(c, other)
+	}
+	joined := &Concealed{
+		cookies: slices.Concat(c.cookies, other.cookies),
+		query:   slices.Concat(c.query, other.query),
+	}
+	for _, headers := range []http.Header{c.headers, other.headers} {
+		for name, lines := range headers {
+			joined.addHeader(name, lines)
+		}
+	}
+	return joined
+}
+
+// split separates what g reads from the rest. The refresh cookie belongs to the session, which a
+// gate may renew; every gate removes it again.
+func (c *Concealed) split(g *Gate) (shown, rest *Concealed) {
+	shown, rest = new(Concealed), new(Concealed)
+	if g == nil {
+		return c, rest
+	}
+	part := func(read bool) *Concealed {
+		if read {
+			return shown
+		}
+		return rest
+	}
+	for _, pair := range c.cookies {
+		name, _, _ := strings.Cut(pair, "=")
+		name = textproto.TrimString(name)
+		p := part(g.reads(Source{Cookie, name}) || name == g.Credentials.RefreshCookie)
+		p.cookies = append(p.cookies, pair)
+	}
+	for name, lines := range c.headers {
+		read := g.reads(Source{Header, name}) || name == "Authorization" && g.reads(Source{Kind: Bearer})
+		part(read).addHeader(name, lines)
+	}
+	for _, parameter := range c.query {
+		_, read := weburl.DropParameters(parameter, func(name string) bool { return g.reads(Source{Query, name}) })
+		p := part(len(read) > 0)
+		p.query = append(p.query, parameter)
+	}
+	return shown, rest
+}
+
+func (c *Concealed) addHeader(name string, lines []string) {
+	if c.headers == nil {
+		c.headers = make(http.Header)
+	}
+	c.headers[name] = append(slices.Clip(c.headers[name]), lines...)
 }
 
 // Conceal removes the credentials of all gates from a request that no gate decides on, and returns
@@ -196,7 +273,7 @@ func (c *Credentials) issued(r *http.Request) bool {
 	return c.Issued != nil && authorizes(r.Header["Authorization"], c.Issued)
 }
 
-// ConcealAuthorization removes the Authorization header if one of its words is recognised, in
+// ConcealAuthorization removes the Authorization header if it holds something that is recognised, in
 // whatever scheme, and returns what it removed.
 func ConcealAuthorization(r *http.Request, recognise func(word string) bool) *Concealed {
 	if !authorizes(r.Header["Authorization"], recognise) {
@@ -207,38 +284,96 @@ func ConcealAuthorization(r *http.Request, recognise func(word string) bool) *Co
 	return removed
 }
 
-// authorizes reports whether a word of the lines is recognised (RFC 9110, section 11.4), or what a
-// Basic credential is made of (RFC 7617).
+// authorizes reports whether the lines hold something that is recognised, in whatever scheme and
+// between whatever signs, or what a Basic credential is made of does (RFC 7617).
 func authorizes(lines []string, recognise func(word string) bool) bool {
 	for _, line := range lines {
-		for rest := line; rest != ""; {
-			end := strings.IndexAny(rest, " \t,;=\"'")
-			if end < 0 {
-				end = len(rest)
-			}
-			if recognise(rest[:end]) {
+		for word, rest := range words(line) {
+			if recognisedIn(word, recognise) {
 				return true
 			}
-			rest = rest[min(end+1, len(rest)):]
-		}
-		scheme, encoded, _ := strings.Cut(textproto.TrimString(line), " ")
-		if !strings.EqualFold(scheme, "Basic") {
-			continue
-		}
-		pair, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(textproto.TrimString(encoded), "="))
-		if name, password, _ := strings.Cut(string(pair), ":"); err == nil && (recognise(name) || recognise(password)) {
-			return true
+			if !strings.EqualFold(word, "Basic") {
+				continue
+			}
+			for word := range words(decodeLeniently(rest)) {
+				if recognisedIn(word, recognise) {
+					return true
+				}
+			}
 		}
 	}
 	return false
 }
 
+// words goes through the longest parts of text in which every byte can stand in a token, each with
+// the text behind it.
+func words(text string) iter.Seq2[string, string] {
+	return func(yield func(word, rest string) bool) {
+		for text != "" {
+			end := 0
+			for end < len(text) && inToken(text[end]) {
+				end++
+			}
+			if end > 0 && !yield(text[:end], text[end:]) {
+				return
+			}
+			text = text[min(end+1, len(text)):]
+		}
+	}
+}
+
+func inToken(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.'
+}
+
+// recognisedIn looks for a token in a word to which other words may be glued with dots and dashes.
+// No token has more than three segments.
+func recognisedIn(word string, recognise func(word string) bool) bool {
+	for word != "" {
+		first, more, _ := strings.Cut(word, ".")
+		candidate := word
+		if second, others, found := strings.Cut(more, "."); found {
+			third, _, _ := strings.Cut(others, ".")
+			candidate = word[:len(first)+len(second)+len(third)+2]
+		}
+		if recognise(candidate) {
+			return true
+		}
+		for _, dash := range [2]int{strings.IndexByte(first, '-'), strings.LastIndexByte(first, '-')} {
+			if dash >= 0 && recognise(candidate[dash+1:]) {
+				return true
+			}
+		}
+		word = more
+	}
+	return false
+}
+
+// decodeLeniently decodes base64 as the most lenient application does: signs of no alphabet are
+// skipped, and so are bits at the end that make no byte.
+func decodeLeniently(encoded string) string {
+	encoded, _, _ = strings.Cut(encoded, ",")
+	signs := strings.Map(func(c rune) rune {
+		switch {
+		case c == '-':
+			return '+'
+		case c == '_':
+			return '/'
+		case c == '+', c == '/', c < 0x80 && inToken(byte(c)) && c != '.':
+			return c
+		}
+		return -1
+	}, encoded)
+	if len(signs)%4 == 1 {
+		signs = signs[:len(signs)-1]
+	}
+	decoded, _ := base64.RawStdEncoding.DecodeString(signs)
+	return string(decoded)
+}
+
 func (c *Concealed) removeHeader(r *http.Request, name string) {
 	if c != nil {
-		if c.headers == nil {
-			c.headers = make(http.Header)
-		}
-		c.headers[name] = r.Header[name]
+		c.addHeader(name, r.Header[name])
 	}
 	delete(r.Header, name)
 }

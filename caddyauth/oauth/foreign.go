@@ -92,8 +92,7 @@ func IsServerSecret(raw string) bool { return IsIssued(raw) && !IsOpaque(raw) }
 
 // MayHoldSecret reports whether a line of an Authorization header can hold something that IsServerSecret knows.
 func MayHoldSecret(line string) bool {
-	const basic = "basic"
-	return len(line) > len(basic) && strings.EqualFold(line[:len(basic)], basic) ||
+	return strings.Contains(strings.ToLower(line), "basic") ||
 		slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return prefix != opaquePrefix && strings.Contains(line, prefix) })
 }
 

@@ -308,6 +308,7 @@ func TestSecretsAreKnownByTheirLooks(t *testing.T) {
 		{"eyJhbGciOiJub25lIn0.e30.", false, false, false},
 		{"Bearer caat_x", false, false, true},
 		{"BASIC x", false, false, true},
+		{"Bearer x, basic\tx", false, false, true},
 		{"", false, false, false},
 	} {
 		if got := [3]bool{IsIssued(c.text), IsServerSecret(c.text), MayHoldSecret(c.text)}; got != [3]bool{c.issued, c.secret, c.maybes} {
