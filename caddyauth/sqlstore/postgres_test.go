@@ -336,7 +336,8 @@ func TestBusyPoolIsUnavailableAfterAWhile(t *testing.T) {
 	}
 }
 
-// Two verbs which lock two rows in opposite order: the server undoes one, and it runs again.
+// Two verbs which lock two rows in opposite order: the server undoes one, and it runs again. It may run into the other once more, for
+// the row that it gave up is whoever's comes first.
 func TestDeadlockIsRetried(t *testing.T) {
 	s := openAt(t, pgtest.Server(t).URL(t))
 	if err := s.write(t.Context(), func(x tx) error { return errors.Join(put("a")(x), put("b")(x)) }); err != nil {
@@ -367,7 +368,7 @@ func TestDeadlockIsRetried(t *testing.T) {
 		}
 	})
 	var value string
-	if _, err := one(t.Context(), s.opened.Load(), `SELECT value FROM meta WHERE name = 'a'`, nil, &value); err != nil || value != "canaryxx" || runs.Load() != 3 {
+	if _, err := one(t.Context(), s.opened.Load(), `SELECT value FROM meta WHERE name = 'a'`, nil, &value); err != nil || value != "canaryxx" || runs.Load() < 3 {
 		t.Errorf("a is %q after %d runs, %v", value, runs.Load(), err)
 	}
 }
