@@ -89,11 +89,14 @@ func (a *App) cleanOriginal(r *http.Request) {
 	if !ok {
 		return
 	}
-	query, dropped := weburl.DropParameters(original.URL.RawQuery, a.credentials.NamesParameter)
+	query, dropped := weburl.DropNestedParameters(original.URL.RawQuery, a.credentials.NamesParameter)
 	uri := weburl.DropParametersIn(original.RequestURI, a.credentials.NamesParameter)
 	if len(dropped) == 0 && uri == original.RequestURI {
 		return
 	}
+	a.credentials.EraseParameters(r, dropped) // a rewrite may have made a parameter of the whole URL
+	eraser := weburl.NewEraser(dropped, a.credentials.Issued)
+	query, uri = eraser.Erase(query), eraser.Erase(uri)
 	original.URL.RawQuery = query // shared with every copy of the request
 	original.RequestURI = uri
 	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))

@@ -267,6 +267,55 @@ func TestQueryCredentialVanishes(t *testing.T) {
 	t.Run("a return target that holds it", func(t *testing.T) { g.checkCleanTarget(t, tokens) })
 }
 
+// TestQueryCredentialVanishesFromNestedURLs: a URL in a parameter of another repeats the credential
+// without a parameter of its name. The token is one of another issuer, which nothing recognises.
+func TestQueryCredentialVanishesFromNestedURLs(t *testing.T) {
+	g, i := newGateway(t), newIntrospector(t)
+	reads := "jwt_auth api {\n\tissuer " + i.URL + "\n\tmode optional\n\tfrom insecure_query t\n}\n"
+	const whole = "rewrite * /index.php?orig={uri}&{query}\n"
+	places := []struct{ name, text string }{
+		{"gate", reads + "APP"},
+		{"off", "jwt_auth off\nAPP"},
+		{"rewritten", whole + reads + "APP"},
+		{"rewritten-off", whole + "jwt_auth off\nAPP"},
+		{"rewritten-alone", "rewrite * /index.php?orig={uri}\n" + reads + "APP"},
+		{"rewritten-later", whole + "jwt_auth off\n" + reads + "APP"},
+		{"errors", whole + strings.Replace(reads, "mode optional", "require role nobody", 1) + "APP"},
+	}
+	sites := authSite
+	for _, place := range places {
+		sites += twoSites(place.name, "route {\n"+place.text+"\n}\nhandle_errors {\nAPP\n}\n")
+	}
+	trust := "\ttrust " + i.URL + " {\n\t\tintrospection " + i.URL + "/introspect gateway gateway-secret\n\t\taudiences api\n\t}\n"
+	g.loadFiltered(withTrust(trust), sites)
+	const raw = "opaque-of-erin"
+	for _, target := range []string{
+		"/x?t=<>", "/x?a=1&t=<>&b=2", "/x?next=/y?t=<>", "/x?next=/y?t=<>&t=<>", "/x?next=%2Fy%3Ft%3D<>&t=<>",
+		"/x?next=%2fy%3ft%3d<>%26b&t=<>", "/x?t=<>&next=%252Fy%253Ft%253D<>", "/x?next=%2Fy%3F%74%3D<>&%74=<>",
+	} {
+		for _, place := range places {
+			for _, app := range []string{"proxy", "php"} {
+				t.Run(place.name+"-"+app+target, func(t *testing.T) {
+					target, site := strings.ReplaceAll(target, "<>", raw), place.name+"-"+app
+					request := call{host: g.host(site), target: target, lines: lines(
+						"Referer: http://localhost/b?next=/x?t="+raw, "X-Keep: list=1, 127.0.0.1")}
+					if strings.Contains(target, "&t=") || strings.Contains(target, "?t=") {
+						request.lines = lines(request.lines, "X-Next: ?next=%2Fx%3Ft%3D"+raw)
+					}
+					got := sendHTTP1(t, g.addr(site), request)
+					seen := slices.Concat(g.proxy.take(), g.php.take())
+					if len(seen) != 1 {
+						t.Fatalf("status %d: %s; the application saw %d requests", got.status, got.body, len(seen))
+					}
+					if all := seen[0].everything(); strings.Contains(all, raw) || !strings.Contains(all, "list=1, 127.0.0.1") {
+						t.Errorf("the application saw %s", all)
+					}
+				})
+			}
+		}
+	}
+}
+
 // checkCleanTarget signs in with a return target that somebody has made with a token in it.
 func (g *gateway) checkCleanTarget(t *testing.T, tokens map[string]string) {
 	next := url.QueryEscape(g.url("login") + "/x?a=1&t=" + tokens["alice"] + "&b=2#f")

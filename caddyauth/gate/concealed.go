@@ -161,10 +161,11 @@ func (c *Credentials) Conceal(r *http.Request) *Concealed {
 	if c.meets(r, nil) || c.RefreshCookie != "" && mentions(r.Header["Cookie"], c.RefreshCookie) {
 		removed = new(Concealed)
 	}
-	c.remove(r, removed)
+	parameters := c.remove(r, removed)
 	if c.issued(r) {
 		removed.removeHeader(r, "Authorization")
 	}
+	c.EraseParameters(r, parameters)
 	return removed
 }
 
@@ -177,12 +178,13 @@ func (g *Gate) conceal(r *http.Request) *Concealed {
 	if c.meets(r, g) {
 		removed = new(Concealed)
 	}
-	c.remove(r, removed)
+	parameters := c.remove(r, removed)
 	if lines := r.Header["Authorization"]; len(lines) > 0 {
 		if g.reads(Source{Kind: Bearer}) && (g.Mode != Optional || !isForeign(lines)) || c.issued(r) {
 			removed.removeHeader(r, "Authorization")
 		}
 	}
+	c.EraseParameters(r, parameters)
 	return removed
 }
 
@@ -223,8 +225,8 @@ func (c *Credentials) meetsParameter(r *http.Request, g *Gate) bool {
 	return len(others) > 0
 }
 
-// remove takes out what stands in cookies, headers and the query.
-func (c *Credentials) remove(r *http.Request, removed *Concealed) {
+// remove takes out what stands in cookies, headers and the query, and returns the parameters.
+func (c *Credentials) remove(r *http.Request, removed *Concealed) (parameters []string) {
 	if lines := r.Header["Cookie"]; len(lines) > 0 {
 		for _, name := range c.cookies {
 			if mentions(lines, name) {
@@ -243,27 +245,57 @@ func (c *Credentials) remove(r *http.Request, removed *Concealed) {
 		}
 	}
 	if len(c.queries) > 0 {
-		c.removeQuery(r, removed)
+		return c.removeQuery(r, removed)
 	}
+	return nil
 }
 
 // removeQuery takes the parameters out of the query, and out of the URLs with which clients and
 // proxies repeat it: Referer, X-Original-URL and whatever else holds one.
-func (c *Credentials) removeQuery(r *http.Request, removed *Concealed) {
-	if kept, dropped := weburl.DropParameters(r.URL.RawQuery, c.NamesParameter); len(dropped) > 0 {
+func (c *Credentials) removeQuery(r *http.Request, removed *Concealed) (parameters []string) {
+	kept, dropped := weburl.DropParameters(r.URL.RawQuery, c.NamesParameter)
+	if removed != nil {
+		removed.query = append(removed.query, dropped...)
+	}
+	kept, nested := weburl.DropNestedParameters(kept, c.NamesParameter)
+	if len(dropped)+len(nested) > 0 {
 		r.URL.RawQuery = kept
 		r.RequestURI = r.URL.RequestURI()
-		if removed != nil {
-			removed.query = append(removed.query, dropped...)
-		}
 	}
+	changeLines(r, func(line string) string { return weburl.DropParametersIn(line, c.NamesParameter) })
+	return append(dropped, nested...)
+}
+
+// EraseParameters removes the values of credential parameters from everything else that repeats
+// them. The path stays: it has been decided on.
+func (c *Credentials) EraseParameters(r *http.Request, parameters []string) {
+	if len(parameters) == 0 {
+		return
+	}
+	eraser := weburl.NewEraser(parameters, c.Issued)
+	if query := eraser.Erase(r.URL.RawQuery); query != r.URL.RawQuery {
+		r.URL.RawQuery = query
+		r.RequestURI = r.URL.RequestURI()
+	}
+	changeLines(r, eraser.Erase)
+}
+
+// changeLines changes the lines of all headers. A Connection field that changes is removed: in what
+// is left of it a proxy could find the name of a header that it had not found before.
+func changeLines(r *http.Request, change func(line string) string) {
 	for name, lines := range r.Header {
 		for i, line := range lines {
-			if clean := weburl.DropParametersIn(line, c.NamesParameter); clean != line {
-				lines = slices.Clone(lines)
-				lines[i] = clean
-				r.Header[name] = lines
+			clean := change(line)
+			if clean == line {
+				continue
 			}
+			if connectionField(name) != 0 {
+				delete(r.Header, name)
+				break
+			}
+			lines = slices.Clone(lines)
+			lines[i] = clean
+			r.Header[name] = lines
 		}
 	}
 }

@@ -10,9 +10,19 @@ import (
 // they can be, without surrounding spaces, and separated by `;` as well as by `&`. dropped is what
 // was taken out, as it was written.
 func DropParameters(query string, drop func(name string) bool) (kept string, dropped []string) {
+	return dropParameters(query, "&;", drop)
+}
+
+// DropNestedParameters is DropParameters for a query that no gate reads any more: it also drops
+// what belongs to a URL that stands unescaped in a parameter.
+func DropNestedParameters(query string, drop func(name string) bool) (kept string, dropped []string) {
+	return dropParameters(query, "&;?", drop)
+}
+
+func dropParameters(query, separators string, drop func(name string) bool) (kept string, dropped []string) {
 	var rest strings.Builder
 	for start := 0; start <= len(query); {
-		end := start + strings.IndexAny(query[start:], "&;")
+		end := start + strings.IndexAny(query[start:], separators)
 		if end < start {
 			end = len(query)
 		}
@@ -35,14 +45,14 @@ func DropParameters(query string, drop func(name string) bool) (kept string, dro
 	return rest.String(), dropped
 }
 
-// DropParametersIn is DropParameters for the query of a URL or path as it stands in a request: what
+// DropParametersIn is DropNestedParameters for the query of a URL or path as it stands in a request: what
 // follows the first `?`. A request has no fragment, so a `#` is a sign like any other.
 func DropParametersIn(uri string, drop func(name string) bool) string {
 	before, query, found := strings.Cut(uri, "?")
 	if !found {
 		return uri
 	}
-	kept, dropped := DropParameters(query, drop)
+	kept, dropped := DropNestedParameters(query, drop)
 	switch {
 	case len(dropped) == 0:
 		return uri
