@@ -82,7 +82,8 @@ type rewriteBehind struct {
 	name    string // the directive
 	steps   []step
 	met     []guard // gates and filters before it
-	mount   bool    // it takes off the prefix by which the path has led there
+	within  []*rewrite.Rewrite
+	mount   bool // it takes off the prefix by which the path has led there
 	where   string
 }
 
@@ -96,7 +97,7 @@ type end struct {
 // noteRewrite keeps a rewrite that stands behind gates.
 func (s *surveyor) noteRewrite(h *rewrite.Rewrite, name string, mount bool, at position) {
 	if len(at.met) > 0 && !keepsPath(h, at.steps) {
-		s.site.behind = append(s.site.behind, rewriteBehind{h, name, at.steps, slices.Clone(at.met), mount, at.where})
+		s.site.behind = append(s.site.behind, rewriteBehind{h, name, at.steps, slices.Clone(at.met), at.within, mount, at.where})
 	}
 }
 
@@ -228,14 +229,20 @@ func (s *site) apart(b rewriteBehind) bool {
 
 // lookAhead tells gates and filters which rewrites come behind them.
 func (s *site) lookAhead(verdicts map[*JWTAuth]*place) {
+	var apart []*rewrite.Rewrite
+	for _, b := range s.behind {
+		if s.apart(b) {
+			apart = append(apart, b.rewrite)
+		}
+	}
 	for _, b := range s.behind {
 		l := later{rewrite: b.rewrite}
 		for _, m := range b.met {
-			if below := tail(m.steps, b.steps); m.gate.gate != nil && len(below) > 0 {
+			if below := tail(m.steps, b.steps); m.gate.gate != nil && len(below) > 0 && !b.leaves(m, apart) {
 				l.guards = append(l.guards, guard{m.gate, below})
 			}
 		}
-		if len(l.guards) == 0 || s.apart(b) {
+		if len(l.guards) == 0 {
 			continue
 		}
 		sure := false
@@ -247,6 +254,14 @@ func (s *site) lookAhead(verdicts map[*JWTAuth]*place) {
 		}
 		s.findings = append(s.findings, b.finding(l.guards[0].gate, sure))
 	}
+}
+
+// leaves reports whether one of the prefixes that are taken off for an application of its own stands between a gate and the rewrite.
+func (b rewriteBehind) leaves(gate guard, apart []*rewrite.Rewrite) bool {
+	return slices.ContainsFunc(apart, func(h *rewrite.Rewrite) bool {
+		inside := slices.ContainsFunc(gate.steps, func(s step) bool { return s.strip == h })
+		return !inside && (h == b.rewrite || slices.Contains(b.within, h))
+	})
 }
 
 func (b rewriteBehind) finding(gate *JWTAuth, sure bool) finding {

@@ -219,6 +219,47 @@ var laterSites = []struct {
 	handle {
 		reverse_proxy 127.0.0.1:1
 	}`, []string{"/x"}, []string{"/public/x"}},
+	{"other application below another path", `@private not path /public/*
+	jwt_auth @private api
+	handle_path /public/* {
+		jwt_auth /admin* api
+		route {
+			uri strip_prefix /v1
+			rewrite * /blog{uri}
+			reverse_proxy {{.Proxy}}
+		}
+	}
+	handle {
+		reverse_proxy 127.0.0.1:1
+	}`, []string{"/x", "/public/admin", "/public/v1/admin"}, []string{"/public/x", "/public/v1/x"}},
+	{"all paths are no mount", `GATE
+	handle /* {
+		uri strip_prefix /v1
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/admin", "/v1/admin"}, []string{"/v1/x"}},
+	{"method", `route {
+		@writes method POST
+		jwt_auth @writes api
+		method /w POST
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/w"}, []string{"/x"}},
+	{"query that is set", `route {
+		@asks query x=1
+		jwt_auth @asks api
+		rewrite /w ?x=1
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/w", "/y?x=1"}, []string{"/x"}},
+	{"in an invoked route", `route {
+		GATE
+		invoke /v1/* stripped
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/v1/admin"}, []string{"/v1/x"}},
+	{"gate in an invoked route", `route {
+		invoke /admin* gate
+		jwt_auth off
+		uri strip_prefix /v1
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/admin", "/v1/admin"}, []string{"/v1/x"}},
 	{"explicitly public", `handle_path /public/* {
 		jwt_auth off
 		reverse_proxy {{.Proxy}}
@@ -275,7 +316,15 @@ var laterSites = []struct {
 // TestLaterRewritesMeetTheGate: a gate guards what the application gets, also when something rewrites the request behind the gate.
 func TestLaterRewritesMeetTheGate(t *testing.T) {
 	g := newGateway(t)
-	sites := authSite
+	sites := authSite + `
+&(stripped) {
+	uri strip_prefix /v1
+	reverse_proxy {{.Proxy}}
+}
+&(gate) {
+	jwt_auth api
+}
+`
 	for _, s := range laterSites {
 		sites += "{{url \"" + s.name + "\"}} {\n\troot {{.Dir}}\n\t" + strings.ReplaceAll(s.site, "GATE", "jwt_auth /admin* api") + "\n}\n"
 	}
