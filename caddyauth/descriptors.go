@@ -13,7 +13,8 @@ const fewDescriptors = 1024
 func (a *App) warnDescriptors() {
 	if text := descriptorWarning(descriptorLimit(), a.store.Connections()); text != "" {
 		a.logger.Warn(text, zap.String("hint", "raise it (systemd: LimitNOFILE, a shell: ulimit -n), and close idle connections early "+
-			"(global option `servers { timeouts { read_header 10s; idle 30s } }`)"))
+			"(global option `servers { timeouts { read_header 10s; idle 30s } }`), and limit how many connections clients may hold "+
+			"(`servers { listener_wrappers { auth_connections; tls } }`)"))
 	}
 }
 

@@ -110,7 +110,8 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{decisionsTotal, loginsTotal, issuedTotal, buildInfo, storeSeconds, storeErrors, refreshAlerts, keyAges{a}} {
+	for _, c := range []prometheus.Collector{decisionsTotal, loginsTotal, issuedTotal, buildInfo, storeSeconds, storeErrors, refreshAlerts,
+		connectionsRefused, keyAges{a}} {
 		if err := registry.Register(c); err != nil {
 			if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); !twice {
 				return err

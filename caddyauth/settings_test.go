@@ -35,6 +35,7 @@ var caddyfileForms = map[string]string{
 	"Settings.Users":    "user",
 	"User.Name":         "user <name>",
 	"User.Claims":       "claim",
+	"Connections.Most":  "auth_connections [<most>]",
 	"JWTAuth.Audiences": "jwt_auth <audience...>",
 	"JWTAuth.Issuers":   "issuer",
 	"JWTAuth.Rules":     "require",
@@ -64,8 +65,8 @@ var caddyfileForms = map[string]string{
 }
 
 func TestSettingsAreDocumented(t *testing.T) {
-	s := readStructs(t, "config.go", "config_tenancy.go", "authserver.go", "jwtauth.go")
-	words := literals(t, "caddyfile.go", "caddyfile_tenancy.go", "config.go")
+	s := readStructs(t, "config.go", "config_tenancy.go", "authserver.go", "jwtauth.go", "connections.go")
+	words := literals(t, "caddyfile.go", "caddyfile_tenancy.go", "config.go", "connections.go")
 	reference, err := os.ReadFile("../docs/caddyfile.md")
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +74,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 	var b strings.Builder
 	for _, root := range []struct{ title, structure string }{
 		{"Global option `auth`", "Settings"}, {"Directive `auth_server`", "AuthServer"}, {"Directive `jwt_auth`", "JWTAuth"},
+		{"Listener wrapper `auth_connections`", "Connections"},
 	} {
 		fmt.Fprintf(&b, "### %s\n\n| Caddyfile | JSON | what it says | default |\n| --- | --- | --- | --- |\n", root.title)
 		for _, row := range s.rows(t, root.structure, "", "") {
