@@ -61,7 +61,11 @@ func TestClientsAreAnsweredBesideIdleOnes(t *testing.T) {
 			}
 			return fmt.Sprintf("signing in: status %d, %s %v", a.status, a.body, a.broken)
 		})
-		t.Logf("round %d: a sign-in was answered after %v", round, time.Since(begun))
+		took := time.Since(begun)
+		t.Logf("round %d: a sign-in was answered after %v", round, took)
+		if took > time.Second {
+			t.Errorf("round %d: a sign-in was answered only after %v", round, took)
+		}
 		server.reload(t, server.env, "--force")
 		away()
 		eventually(t, time.Second, func() string {
