@@ -69,7 +69,8 @@ the configuration names: all of it, or nothing when the file is damaged or of an
 release, or when secret is not the one of the server that exported. - is standard input.
 
 The store must be empty, and no server may use it: run the import before the first
-start. --replace deletes everything that is in it, in the same step.`,
+start. While a server has it open, the import is refused. --replace deletes everything
+that is in it, in the same step.`,
 		Example: `  $ caddy auth store import --config /etc/caddy/Caddyfile.new auth.export
   $ caddy auth store import --config /etc/caddy/Caddyfile.new --replace auth.export`,
 		Args: cobra.ExactArgs(1),
@@ -218,8 +219,8 @@ func (m *storeMove) load(path string) (err error) {
 func importInto(ctx context.Context, store *sqlstore.Store, content io.Reader, replace bool) (
 	[]sqlstore.TableRows, error,
 ) {
-	if err := store.Open(ctx); err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+	if err := store.OpenAlone(ctx); err != nil {
+		return nil, err
 	}
 	counts, err := store.Import(ctx, content, replace)
 	if errors.Is(err, sqlstore.ErrNotEmpty) {

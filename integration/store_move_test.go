@@ -37,6 +37,7 @@ func TestStoreMoves(t *testing.T) {
 	checkExportFile(t, file, out.access, held.access, goodSecret, "alice", "$2a$")
 	old.fails(t, "exists", "store", "export", file)
 	old.fails(t, "stop the server", "store", "import", "--replace", file)
+	old.atAnotherAdmin(t).fails(t, "stop the server", "store", "import", "--replace", file)
 	old.kill(t)
 
 	for _, next := range []*process{moved, back} {
@@ -60,6 +61,7 @@ func TestStoreMoves(t *testing.T) {
 		n.signedIn(t, next.name, "10.1.0.3")
 		next.prints(t, `"store.import"`, "audit", "--json")
 		next.prints(t, `"login"`, "audit", "--json")
+		next.atAnotherAdmin(t).fails(t, "stop the server", "store", "import", "--replace", file)
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
@@ -68,6 +70,25 @@ func TestStoreMoves(t *testing.T) {
 		}
 		next.kill(t)
 	}
+}
+
+// atAnotherAdmin is the process by a configuration that names another admin endpoint, at which nobody answers.
+func (p *process) atAnotherAdmin(t *testing.T) *process {
+	t.Helper()
+	text, err := os.ReadFile(p.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(text), "admin "+p.g.addr(p.name+"-admin"), "admin "+p.g.addr(p.name+"-nobody"), 1)
+	if changed == string(text) {
+		t.Fatal("the configuration names no admin endpoint")
+	}
+	other := *p
+	other.config = p.config + ".other"
+	if err := os.WriteFile(other.config, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &other
 }
 
 // prints runs a command that succeeds.

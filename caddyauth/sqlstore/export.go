@@ -209,8 +209,8 @@ func imported(text json.RawMessage) (any, error) {
 }
 
 // Import puts what Export wrote into the store, in one transaction: all of it or nothing. Only an empty store is taken, one that no
-// server has begun to use, unless replace says that everything in it is to go. Counters go on above those of both. Servers that
-// use the store meanwhile wait, and have to be started anew.
+// server has begun to use, unless replace says that everything in it is to go. Counters go on above those of both. Nobody
+// else may use the store: open it with OpenAlone.
 func (s *Store) Import(ctx context.Context, r io.Reader, replace bool) (counts []TableRows, err error) {
 	db, err := s.database()
 	if err != nil {

@@ -459,3 +459,62 @@ func watchHeap(b *testing.B) (peak func() uint64) {
 	}()
 	return func() uint64 { close(done); return <-most }
 }
+
+// beside is another Store of the same database.
+func beside(s *Store) *Store { return &Store{source: s.source, woken: make(chan struct{}, 1)} }
+
+// TestOpenAlone: whoever replaces everything has the store for himself, or is refused.
+func TestOpenAlone(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		server := open()
+		if file, ok := server.source.(*sqliteFile); ok {
+			file.busy = 50 * time.Millisecond
+		}
+		text := export(t, server)
+		second, alone := beside(server), beside(server)
+		must(t, second.Open(t.Context())) // servers do not keep each other out
+		defer second.Close()
+		for _, s := range []*Store{server, second} {
+			fails(t, alone.OpenAlone(t.Context()), ErrInUse)
+			fails(t, alone.Ping(t.Context()), ErrUnavailable)
+			must(t, s.Close())
+		}
+		must(t, alone.OpenAlone(t.Context()))
+		defer alone.Close()
+		fails(t, server.Open(t.Context()), ErrUnavailable)
+		fails(t, beside(server).OpenAlone(t.Context()), ErrInUse)
+		_, err := alone.Import(t.Context(), strings.NewReader(text), true)
+		must(t, err)
+		must(t, alone.AddEntry(t.Context(), project.Entry{At: noon, Actor: "command", Action: "store.import", Result: "success"}))
+		fails(t, server.Open(t.Context()), ErrUnavailable)
+		must(t, alone.Close())
+		must(t, server.Open(t.Context()))
+		fails(t, alone.OpenAlone(t.Context()), ErrInUse)
+	})
+}
+
+// TestPostgresMarkComesBack: a server that lost the connection which marks the store takes the mark again.
+func TestPostgresMarkComesBack(t *testing.T) {
+	s := freshPostgres(t)()
+	holder := func() (pid int64) {
+		_, err := one(t.Context(), s.opened.Load(), `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = $1::bigint
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`, []any{useLock}, &pid)
+		must(t, err)
+		return pid
+	}
+	first, ended := holder(), false
+	if first == 0 {
+		t.Fatal("no mark")
+	}
+	_, err := one(t.Context(), s.opened.Load(), `SELECT pg_terminate_backend($1::bigint::int)`, []any{first}, &ended)
+	must(t, err)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if now := holder(); now != 0 && now != first {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the mark is gone")
+		}
+	}
+	fails(t, beside(s).OpenAlone(t.Context()), ErrInUse)
+}

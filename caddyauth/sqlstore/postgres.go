@@ -19,6 +19,10 @@ const postgresTables = `SELECT tablename AS name FROM pg_catalog.pg_tables WHERE
 // migrationLock is the advisory lock of whoever migrates; locks are per database. The number is "cauth" in ASCII.
 const migrationLock = 0x6361757468
 
+// useLock is the first half of the advisory lock of whoever uses a store for writing; the second half is the schema that it lies in.
+// The number is "auth" in ASCII.
+const useLock = 0x61757468
+
 // A migration may wait for another node's, and rewrite tables.
 const migrationTimeout = 10 * time.Minute
 
@@ -39,7 +43,7 @@ type postgresDatabase struct {
 func (s *postgresServer) connections() int { return int(s.config.MaxConns) }
 
 // openForWriting connects, migrates where there is something to migrate, and begins to listen.
-func (s *postgresServer) openForWriting(ctx context.Context) (database, error) {
+func (s *postgresServer) openForWriting(ctx context.Context, alone bool) (database, error) {
 	db, err := s.connect(ctx, false)
 	if err != nil {
 		return nil, err
@@ -48,11 +52,15 @@ func (s *postgresServer) openForWriting(ctx context.Context) (database, error) {
 	if err == nil && version < len(migrationNames()) {
 		err = db.migrate(ctx)
 	}
+	var ear *pgx.Conn
+	if err == nil {
+		ear, err = s.markedConn(ctx, alone)
+	}
 	if err != nil {
 		return nil, s.named(errors.Join(err, db.close()))
 	}
 	db.looks = s.line()
-	db.unlisten = s.listen()
+	db.unlisten = s.listen(ear, alone)
 	return db, nil
 }
 

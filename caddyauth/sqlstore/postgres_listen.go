@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -15,16 +16,21 @@ const (
 	listenPause = 10 * time.Second
 )
 
-// listen hears other nodes on a connection of its own until the returned function is called, which waits for its end.
-func (s *postgresServer) listen() (unlisten func()) {
+// listen hears other nodes on a connection of its own until the returned function is called, which waits for its end. The first
+// connection is given; each marks the store as used.
+func (s *postgresServer) listen(conn *pgx.Conn, alone bool) (unlisten func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		first := 100 * time.Millisecond
 		for pause := first; ctx.Err() == nil; pause = min(2*pause, listenPause) {
-			if s.hear(ctx) {
-				pause = first
+			if conn == nil {
+				conn, _ = s.markedConn(ctx, alone) // whoever uses the store meets the same error
+			}
+			if conn != nil {
+				s.hear(ctx, conn)
+				conn, pause = nil, first
 			}
 			select {
 			case <-ctx.Done():
@@ -35,24 +41,42 @@ func (s *postgresServer) listen() (unlisten func()) {
 	return func() { cancel(); <-done }
 }
 
-// hear connects and passes on what it hears until the connection is lost; it reports whether there was one. The reason is not
-// kept: whoever uses the store meets the same.
-func (s *postgresServer) hear(ctx context.Context) bool {
-	connecting, cancel := context.WithTimeout(ctx, s.patience)
+// markedConn makes a connection that holds the mark of who uses the store, for as long as it lives: an advisory lock of the session,
+// which the server drops with the connection however that ends. It is shared, unless nobody else may use the store.
+func (s *postgresServer) markedConn(ctx context.Context, alone bool) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
 	config := s.config.ConnConfig.Copy()
 	meanPrimary(config) // a standby passes nothing on
-	conn, err := pgx.ConnectConfig(connecting, config)
-	cancel()
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return false
+		return nil, serverFailure(err)
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-		defer cancel()
-		conn.Close(closing)
-	}()
+	lock, refused := "pg_try_advisory_lock_shared", errBeingReplaced
+	if alone {
+		lock, refused = "pg_try_advisory_lock", ErrInUse
+	}
+	var marked bool
+	err = conn.QueryRow(ctx, `SELECT `+lock+`($1::int, oid::int) FROM pg_catalog.pg_namespace WHERE nspname = current_schema()`,
+		pgx.QueryExecModeExec, useLock).Scan(&marked)
+	if err == nil && marked {
+		return conn, nil
+	}
+	hangUp(conn)
+	if err == nil {
+		return nil, refused
+	}
+	return nil, serverFailure(err)
+}
+
+// errBeingReplaced keeps a server from reading what is about to be gone.
+var errBeingReplaced = fmt.Errorf("%w: an import is going on; start when it is done", ErrUnavailable)
+
+// hear passes on what it hears until the connection is lost. The reason is not kept: whoever uses the store meets the same.
+func (s *postgresServer) hear(ctx context.Context, conn *pgx.Conn) {
+	defer hangUp(conn)
 	if _, err := conn.Exec(ctx, "LISTEN "+wakeChannel); err != nil {
-		return false
+		return
 	}
 	for ctx.Err() == nil {
 		s.woken() // the first time because of what was missed, the others also at a check: a look too many does no harm
@@ -60,7 +84,6 @@ func (s *postgresServer) hear(ctx context.Context) bool {
 			break
 		}
 	}
-	return true
 }
 
 // heard waits for a message, and reports whether the connection lives.

@@ -122,17 +122,28 @@ func (d *sqliteDatabase) close() error {
 	return failure(err)
 }
 
-// openForWriting opens the file, creating it first where it is missing, and leaves no handle behind when it fails.
-func (s *sqliteFile) openForWriting(ctx context.Context) (database, error) {
+// aloneTimeout is how long to wait for a command that reads: a server does not go away.
+const aloneTimeout = time.Second
+
+// openForWriting opens the file, creating it first where it is missing, and leaves no handle behind when it fails. The mark of who
+// uses it is SQLite's own: each connection to a file with a write-ahead log holds a shared lock on it until it is closed.
+func (s *sqliteFile) openForWriting(ctx context.Context, alone bool) (database, error) {
 	if err := s.createFile(); err != nil {
 		return nil, err
 	}
-	db, err := s.connect("mode", "rw", "_foreign_keys", "1", "_synchronous", "FULL")
+	how := []string{"mode", "rw", "_foreign_keys", "1", "_synchronous", "FULL"}
+	if alone {
+		how = append(how, "_busy_timeout", strconv.FormatInt(aloneTimeout.Milliseconds(), 10), "_pragma", "locking_mode(exclusive)")
+	}
+	db, err := s.connect(how...)
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
 	if err := s.prepareFile(ctx, db); err != nil {
+		if alone && isError[timeout](err) {
+			err = s.named(ErrInUse)
+		}
 		return nil, errors.Join(err, db.Close())
 	}
 	w := startWriter(db, s.woken)

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -32,7 +33,8 @@ type opened struct {
 type source interface {
 	// connections is how many statements run at once at most.
 	connections() int
-	openForWriting(ctx context.Context) (database, error)
+	// openForWriting marks the store as used until the database is closed, or with alone as used by nobody else (ErrInUse).
+	openForWriting(ctx context.Context, alone bool) (database, error)
 	openForReading(ctx context.Context) (database, error)
 	// title is how people call it, without user and password.
 	title() string
@@ -140,11 +142,28 @@ func (s *Store) Open(ctx context.Context) error {
 	if old != nil && old.writable() {
 		return nil
 	}
+	return s.openForWriting(ctx, false)
+}
+
+// ErrInUse is wrapped by the error of OpenAlone about a store that somebody else has open.
+var ErrInUse = errors.New("it is in use; stop the server, all that use it")
+
+// OpenAlone is Open for whoever must be the only one, as the one that replaces everything: it is refused with ErrInUse while another
+// Store, of this process or any other, has the store open for writing, and keeps Open from succeeding until Close. Only verbs that
+// write can be used: on SQLite no second connection is let in, not even one of this Store. What is open already is closed first.
+func (s *Store) OpenAlone(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.openForWriting(ctx, true)
+}
+
+func (s *Store) openForWriting(ctx context.Context, alone bool) error {
+	old := s.opened.Load()
 	// The reader's end must come first: within one process SQLite shares the log's index among all connections, and
 	// would hand the reader's read-only one to the writer.
 	s.opened.Store(nil)
 	old.end()
-	return s.keep(s.source.openForWriting(ctx))
+	return s.keep(s.source.openForWriting(ctx, alone))
 }
 
 // OpenReadOnly opens what there is without writing or migrating: no file and no folder is created, changed or left behind, also
