@@ -451,6 +451,46 @@ func TestDeclarationTakesOverWhatTheAPIMade(t *testing.T) {
 	})
 }
 
+// An API token of a project that the configuration takes over ends in the same step; others go on.
+func TestTakingAProjectOverEndsItsAPITokens(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := started(t, open)
+		must(t, s.AddProject(t.Context(), acme()))
+		other := acme()
+		other.ID, other.Slug = project.NewID(), "other"
+		must(t, s.AddProject(t.Context(), other))
+		for _, slug := range []string{"acme", "other", "default", ""} {
+			must(t, s.AddAPIToken(t.Context(), project.APIToken{ID: "t-" + slug, Hash: "h-" + slug, Name: "CI", Project: slug, Created: noon}))
+		}
+		check := func(when string, id string, good bool) {
+			t.Helper()
+			a, err := s.FindAPIToken(t.Context(), id)
+			must(t, err)
+			if a.Good(noon.Add(time.Minute)) != good {
+				t.Errorf("%s: %s is good: %v", when, id, !good)
+			}
+		}
+		d := Declaration{Projects: []project.Project{{Slug: "acme"}, {Slug: "default", Name: "Ours"}}}
+		reconcile(t, s, d)
+		check("taken over", "t-acme", false)
+		for _, id := range []string{"t-other", "t-default", "t-"} {
+			check("taken over", id, true)
+		}
+		entries, err := s.ListEntries(t.Context(), project.EntryFilter{Action: "api_token.revoke", Limit: 10})
+		if err != nil || len(entries) != 1 || entries[0].Project != "acme" || entries[0].Detail != "taken_over: 1" {
+			t.Errorf("%+v %v", entries, err)
+		}
+		must(t, s.AddAPIToken(t.Context(), project.APIToken{ID: "new", Hash: "h-new", Name: "CI", Project: "acme", Created: noon}))
+		d.Projects[0].Name = "Acme"
+		reconcile(t, s, d)
+		check("changed", "new", true)
+		reconcile(t, s, Declaration{})
+		d.Projects[0].Name = "Acme again"
+		reconcile(t, s, d)
+		check("declared again", "new", false)
+	})
+}
+
 // What was issued before a declaration takes something over, or makes somebody an administrator, is over, whatever the project keeps
 // after a new password.
 func TestDeclarationEndsWhatWasIssuedBeforeItTookOver(t *testing.T) {

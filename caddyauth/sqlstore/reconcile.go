@@ -184,13 +184,28 @@ func (r *reconciler) project(p project.Project) error {
 	if slices.Equal(projectRow(p), projectRow(standing)) {
 		return nil
 	}
-	if !standing.Declared && p.Slug != project.Default {
+	takenOver := !standing.Declared && p.Slug != project.Default
+	if takenOver {
 		r.end(session.ProjectKind, p.Slug, "", TakenOver)
 	}
 	if _, err := updateProject(r.tx, p, r.now); err != nil {
 		return err
 	}
+	if takenOver { // behind the lock of the project's row, which whoever makes a token holds
+		if err := r.endAPITokens(p); err != nil {
+			return err
+		}
+	}
 	return r.note("project.declare", p.ID, p.Slug, p.Slug, "changed")
+}
+
+// endAPITokens revokes the API tokens that are bound to a project: whoever had the project before could make users in it with them.
+func (r *reconciler) endAPITokens(p project.Project) error {
+	n, err := r.tx.exec(`UPDATE api_token SET revoked = $1 WHERE project = $2 AND revoked = 0`, millis(r.now), p.Slug)
+	if err != nil || n == 0 {
+		return err
+	}
+	return r.note("api_token.revoke", p.ID, p.Slug, p.Slug, fmt.Sprint(TakenOver, ": ", n))
 }
 
 // forgetProject pauses a project that is declared no more. The default project goes on without what was declared of it.
