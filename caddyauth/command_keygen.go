@@ -36,11 +36,15 @@ Algorithms: ` + strings.Join(keyring.Algorithms(), ", ") + ".",
 			if file == "" {
 				return keygen(cmd.OutOrStdout(), cmd.ErrOrStderr(), algorithm, kid, time.Now())
 			}
-			var key bytes.Buffer
-			if err := keygen(&key, cmd.ErrOrStderr(), algorithm, kid, time.Now()); err != nil {
+			var key, hint bytes.Buffer
+			if err := keygen(&key, &hint, algorithm, kid, time.Now()); err != nil {
 				return err
 			}
-			return writeNew(file, key.Bytes())
+			if err := writeNew(file, key.Bytes()); err != nil {
+				return err
+			}
+			_, err := hint.WriteTo(cmd.ErrOrStderr())
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&algorithm, "alg", "ES256", "the key's algorithm")

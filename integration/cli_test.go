@@ -189,7 +189,7 @@ func (d *desk) writesKeys(t *testing.T) {
 		}
 	}
 	missing := filepath.Join(t.TempDir(), "none", "key")
-	if _, errs, code := d.run(t, "", "keygen", "--out", missing); code != 1 || !strings.Contains(errs, missing) {
+	if _, errs, code := d.run(t, "", "keygen", "--out", missing); code != 1 || !strings.Contains(errs, missing) || strings.Contains(errs, "keys {") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 	bad := filepath.Join(t.TempDir(), "key")

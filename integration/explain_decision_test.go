@@ -79,13 +79,19 @@ func TestExplainForTests(t *testing.T) {
 			decision: "unanswered", complaint: "no site answers"},
 		{name: "an expectation that cannot be", url: app + "/admin", expect: "claim_denyed",
 			code: 1, complaint: `"claim_denyed" is neither allow nor deny nor a reason code`},
+		{name: "an empty expectation", url: app + "/admin", expect: "an empty variable",
+			code: 1, complaint: `--expect: "" is neither allow nor deny nor a reason code`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := []string{"explain", "--config", config, "--url", c.url}
 			if c.token != "" {
 				args = append(args, "--token", c.token)
 			}
-			if c.expect != "" {
+			switch c.expect {
+			case "":
+			case "an empty variable":
+				args = append(args, "--expect", "")
+			default:
 				args = append(args, "--expect", c.expect)
 			}
 			text, _, code := d.run(t, "", args...)
