@@ -200,6 +200,10 @@ func (s *AuthServer) healthz(w http.ResponseWriter, r *http.Request) {
 		unavailable(w, "keys_unavailable")
 		return
 	}
+	if err := s.app.ready(ctx); err != nil {
+		unavailable(w, "store_unavailable") // the configuration is not in charge yet
+		return
+	}
 	err := s.app.store.Ping(ctx)
 	health := map[string]any{"status": "ok"}
 	if age := s.app.store.watch.Stale(time.Now()); age != math.MaxInt64 {

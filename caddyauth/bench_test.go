@@ -53,7 +53,7 @@ func BenchmarkJWTAuth(b *testing.B) {
 	settings, gate := benchGate()
 	gate.Audiences = []string{"web", "api"}
 	app, guard := provisioned(b, settings, gate)
-	if err := app.begin(); err != nil {
+	if err := app.startAlone(); err != nil {
 		b.Fatal(err)
 	}
 	benchArms(b, app, guard)
@@ -152,7 +152,7 @@ func BenchmarkTokenMemory(b *testing.B) {
 		b.Run(strconv.Itoa(filler), func(b *testing.B) {
 			settings, gate := benchGate()
 			app, guard := provisioned(b, settings, gate)
-			if err := app.begin(); err != nil {
+			if err := app.startAlone(); err != nil {
 				b.Fatal(err)
 			}
 			const n = 10_000

@@ -15,39 +15,92 @@ import (
 )
 
 // charge is whether a configuration has taken over. What it declares is taken into the store, which it
-// shares with the configuration before it, only when every app of it has started: one that another
-// app refuses, because a port is in use for example, changes nothing.
+// shares with the configuration before it, only when the load has succeeded: one that another app
+// refuses, because a port is in use for example, changes nothing.
 type charge struct {
 	mu     sync.Mutex
 	opened bool // the store
-	begun  bool // every app has started
+	begun  bool // the configuration is the one that runs
 	taken  bool
+}
+
+// inCharge is the App of the configuration that runs, and the one that follows it if its load succeeds.
+// Caddy stops the old configuration only after that.
+var inCharge struct {
+	sync.Mutex
+	current, next *App
 }
 
 // onStarted hears when every app of the configuration has started. It holds no exported field: Caddy logs
 // the handlers of its events.
 type onStarted struct{ app *App }
 
-// Handle is called by Caddy's event `started`.
+// Handle is called by Caddy's event `started`. The load may still fail, unless there is nothing that would
+// go on instead.
 func (h onStarted) Handle(context.Context, caddy.Event) error {
-	h.app.charge.mu.Lock()
-	h.app.charge.begun = true
-	h.app.charge.mu.Unlock()
-	if err := h.app.takeOver(); err != nil {
-		h.app.logger.Error("what the configuration declares is not in the store yet", zap.Error(err))
-		h.app.away.Store(true)
-		go h.app.keepOpening()
+	inCharge.Lock()
+	defer inCharge.Unlock()
+	if inCharge.current != nil {
+		inCharge.next = h.app
+		return nil
+	}
+	inCharge.current = h.app
+	h.app.begin()
+	return nil
+}
+
+// onStopping hears when the configuration ends.
+type onStopping struct{ app *App }
+
+// Handle is called by Caddy's event `stopping`, which comes before any app is stopped: a web server may wait
+// long for its last requests.
+func (h onStopping) Handle(context.Context, caddy.Event) error {
+	inCharge.Lock()
+	defer inCharge.Unlock()
+	if inCharge.current != h.app {
+		return nil
+	}
+	inCharge.current, inCharge.next = inCharge.next, nil
+	if inCharge.current != nil {
+		inCharge.current.begin()
 	}
 	return nil
 }
 
-// provisionCharge asks to be told when all apps have started.
+// leave is for a configuration that ends without having been told so: its load has failed.
+func (a *App) leave() error {
+	inCharge.Lock()
+	defer inCharge.Unlock()
+	if inCharge.next == a {
+		inCharge.next = nil
+	}
+	if inCharge.current == a {
+		inCharge.current = nil
+	}
+	return nil
+}
+
+// begin makes the configuration the one that runs.
+func (a *App) begin() {
+	a.charge.mu.Lock()
+	a.charge.begun = true
+	a.charge.mu.Unlock()
+	if err := a.takeOver(); err != nil {
+		a.logger.Error("what the configuration declares is not in the store yet", zap.Error(err))
+		a.away.Store(true)
+		go a.keepOpening()
+	}
+}
+
+// provisionCharge asks to be told when all apps have started, and when the configuration ends.
 func (a *App) provisionCharge(ctx caddy.Context) error {
 	app, err := ctx.App("events")
 	if err != nil {
 		return fmt.Errorf("caddy's events: %w", err)
 	}
-	return app.(*caddyevents.App).On("started", onStarted{a})
+	a.release = append(a.release, a.leave)
+	events := app.(*caddyevents.App)
+	return errors.Join(events.On("started", onStarted{a}), events.On("stopping", onStopping{a}))
 }
 
 // checkDeclared refuses at Start what could not be taken into the store later.

@@ -13,7 +13,7 @@ import (
 func BenchmarkJWTAuthBesideDenials(b *testing.B) {
 	settings, gate := benchGate()
 	app, guard := provisioned(b, settings, gate)
-	if err := app.begin(); err != nil {
+	if err := app.startAlone(); err != nil {
 		b.Fatal(err)
 	}
 	denyMany(app)

@@ -300,7 +300,7 @@ func TestNodeWithAnotherSecretSaysSo(t *testing.T) {
 func startedApp(t *testing.T) (*App, *AuthServer) {
 	t.Helper()
 	a, _ := provisioned(t, Settings{Issuer: "https://auth.example.com"}, JWTAuth{Audiences: []string{"api"}})
-	if err := a.begin(); err != nil {
+	if err := a.startAlone(); err != nil {
 		t.Fatal(err)
 	}
 	return a, &AuthServer{app: a}

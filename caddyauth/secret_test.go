@@ -11,7 +11,7 @@ import (
 func TestALostSecretIsNotReplacedByAnother(t *testing.T) {
 	settings := Settings{Issuer: "https://auth.example.com", Store: filepath.Join(t.TempDir(), "auth.db")}
 	first, _ := provisioned(t, settings, JWTAuth{Audiences: []string{"api"}})
-	if err := first.begin(); err != nil {
+	if err := first.startAlone(); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(secretFile()); err != nil {

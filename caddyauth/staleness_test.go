@@ -23,7 +23,7 @@ func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
 		app.away.Store(false)
 		early := make(chan error)
 		go func() { early <- app.revoked(new(token.Token), now) }() // a request that comes before Start
-		if err := app.begin(); err != nil {
+		if err := app.startAlone(); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-early; err != nil {

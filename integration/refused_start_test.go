@@ -1,10 +1,13 @@
 package integration
 
 import (
+	"encoding/json"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // TestAReloadThatAnotherAppRefusesChangesNothing: the configuration is good, but the web server cannot start with it. Caddy starts
@@ -46,5 +49,46 @@ func TestAReloadThatAnotherAppRefusesChangesNothing(t *testing.T) {
 				t.Errorf("status %d, want %d: %s", a.status, c.status, a.body)
 			}
 		})
+	}
+}
+
+// TestALoadThatFailsAtItsVeryEndChangesNothing: Caddy sets up what comes after its apps, such as a configuration that is to be loaded
+// from elsewhere, when all of them have started, and refuses the load when that fails.
+func TestALoadThatFailsAtItsVeryEndChangesNothing(t *testing.T) {
+	g := newGateway(t)
+	g.load(takeoverAuth(""), apiSite)
+	before := g.heldOf(t, "default", "bob", bobPassword)
+	other := g.caddyfile(strings.Replace(takeoverAuth("user mallory {\n\t\tpassword_hash "+cheapHash(malloryPassword)+"\n\t}"),
+		"user bob {", "user robert {", 1), apiSite)
+	adapted, err := adapt(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(adapted, &config); err != nil {
+		t.Fatal(err)
+	}
+	admin, _ := config["admin"].(map[string]any)
+	if admin == nil {
+		admin = map[string]any{}
+		config["admin"] = admin
+	}
+	admin["config"] = map[string]any{"load": map[string]any{"module": "http", "url": "http://" + g.addr("nobody") + "/", "timeout": "1s"}}
+	broken, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Load(broken, true); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Fatalf("the load should fail at the end: %v", err)
+	}
+	if a := g.get(t, "api", "/", before.program.Access); a.status != http.StatusOK {
+		t.Errorf("bob's access token: status %d, reason %q", a.status, a.reason(t))
+	}
+	if a := g.tryLogin(t, "mallory", malloryPassword); a.status != http.StatusUnauthorized {
+		t.Errorf("mallory: status %d", a.status)
+	}
+	g.load(takeoverAuth(""), apiSite)
+	if a := g.tryLogin(t, "bob", bobPassword); a.status != http.StatusOK {
+		t.Errorf("bob after the next reload: status %d", a.status)
 	}
 }
