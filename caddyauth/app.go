@@ -72,6 +72,7 @@ type App struct {
 	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
 	browsers   bool                  // browsers sign in or are let in; set while handlers are provisioned
 	errorsOf   errorRoutes           // those that have a filter; set while handlers are provisioned
+	filtered   filteredServers       // those all of whose error routes have a filter; set with the places of gates
 	gates      []*JWTAuth            // in the order in which Caddy made them
 	accepts    map[string]acceptance // what gates may accept, by issuer
 	onDecision func(decision)        // set by `caddy auth explain` alone

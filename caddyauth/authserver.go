@@ -147,7 +147,7 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 		vars := varsOf(r)
 		s.app.reveal(r, vars, nil) // a strip in front of the routes conceals the session from applications, not from its owner
 		answer := ownResponse(w, vars)
-		defer answer.finish(w)
+		defer answer.finish(w, false)
 		e.ServeHTTP(answer, r)
 		return nil
 	}

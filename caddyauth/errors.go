@@ -64,15 +64,45 @@ func (e *errorRoutes) guard(errors *caddyhttp.HTTPErrorConfig) {
 
 // ServeHTTP passes every request on.
 func (f *ErrorFilter) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !f.concerns(r) {
+	if !pending(varsOf(r)) && !f.concerns(r) {
 		return next.ServeHTTP(w, r)
 	}
 	f.app.filter(r)
 	if answer := errorResponse(w, varsOf(r), f.app.browsers); answer != nil {
-		defer answer.finish(w)
+		defer answer.finish(w, false)
 		w = answer
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// filteredServers are servers all of whose error routes have a filter.
+type filteredServers map[*caddyhttp.Server]bool
+
+// answersErrors reports whether a filter stands before whatever answers a request that ends with an error.
+func (a *App) answersErrors(r *http.Request) bool {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return ok && a.filtered[server]
+}
+
+// noteFiltered notes whether all error routes of a server have a filter. A subroute that handles errors and invokes a gate of a named route
+// has none, and one without error routes drops the error.
+func (a *App) noteFiltered(server *caddyhttp.Server) {
+	s := survey{named: server.NamedRoutes}
+	unfiltered := func(handler caddyhttp.MiddlewareHandler) bool {
+		subroute, ok := handler.(*caddyhttp.Subroute)
+		return ok && subroute.Errors != nil && !beginsWithFilter(subroute.Errors)
+	}
+	if !beginsWithFilter(server.Errors) || s.has(server.Routes, unfiltered) {
+		return
+	}
+	if a.filtered == nil {
+		a.filtered = make(filteredServers)
+	}
+	a.filtered[server] = true
+}
+
+func beginsWithFilter(errors *caddyhttp.HTTPErrorConfig) bool {
+	return errors != nil && len(errors.Routes) > 0 && leadsToErrorFilter(errors.Routes[0])
 }
 
 // concerns reports whether a request belongs to a site with gates or with an `auth_server`. A matcher that fails counts as one that matches.

@@ -334,7 +334,7 @@ func (j *JWTAuth) buildBrowser(g *gate.Gate, r resolver) error {
 const passageVar = "caddyauth.passage"
 
 // ServeHTTP lets the request pass, or answers it.
-func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
 	j.app.findPlaces()
 	vars := varsOf(r)
 	if missed := j.missed(r, vars); missed != nil {
@@ -344,8 +344,8 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	prior, _ := vars[passageVar].(*gate.Passage)
 	if j.app.browsers && !j.reports() {
-		guarded := guardResponse(w, vars)
-		defer guarded.finish(w)
+		outer, guarded := w, guardResponse(w, vars)
+		defer func() { guarded.finish(outer, err != nil && j.app.answersErrors(r)) }()
 		w = guarded
 	}
 	if j.gate == nil {

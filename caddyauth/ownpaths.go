@@ -32,8 +32,9 @@ func (s *AuthServer) passOn(w http.ResponseWriter, r *http.Request, next caddyht
 		hideUpgrade(r, vars)
 		gate.StripUpgrade(r)
 		guarded := guardResponse(w, vars)
-		defer guarded.finish(w)
-		return next.ServeHTTP(guarded, r)
+		err := next.ServeHTTP(guarded, r)
+		guarded.finish(w, err != nil && s.app.answersErrors(r))
+		return err
 	}
 	s.notFound(w, r, route)
 	return nil

@@ -128,15 +128,37 @@ func errorResponse(w http.ResponseWriter, vars map[string]any, guards bool) *res
 		return nil
 	}
 	answer := newResponse(w)
-	answer.vars, answer.shared, answer.guards = vars, s, guards
+	answer.vars, answer.shared, answer.guards = vars, stateOf(vars), guards
 	return answer
 }
 
-// finish is called when the handlers have returned, also those that wrote nothing; outer is what the response was put in front of.
-func (w *response) finish(outer http.ResponseWriter) {
-	w.settle(true)
-	if outer != http.ResponseWriter(w) {
-		w.retire()
+// finish is called when the handlers have returned, also those that wrote nothing; outer is what the response was put in front of. Where an
+// error route with a filter is to answer, cookies wait for it: what runs there could read them in the header.
+func (w *response) finish(outer http.ResponseWriter, filtered bool) {
+	if outer == http.ResponseWriter(w) {
+		return // whoever has put it there finishes it
+	}
+	w.settle(!filtered)
+	w.retire()
+}
+
+// pending reports whether cookies wait for an answer.
+func pending(vars map[string]any) bool {
+	s, _ := vars[answerVar].(*answerState)
+	return s != nil && len(s.cookies) > 0
+}
+
+// outerGuard returns a response nearer to the client that looks after cookies; nil when there is none, or it cannot be seen.
+func (w *response) outerGuard() *response {
+	for next := w.ResponseWriter; ; {
+		if outer, ok := next.(*response); ok && outer.guards {
+			return outer
+		}
+		wrapper, ok := next.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		next = wrapper.Unwrap()
 	}
 }
 
@@ -200,6 +222,10 @@ func (w *response) settleCookies(h http.Header, final bool) {
 	}
 	w.dropSessions(h, http.TrailerPrefix+"Set-Cookie")
 	if s := w.shared; s != nil && len(s.cookies) > 0 {
+		if outer := w.outerGuard(); outer != nil { // what stands between the two could read them in the header
+			outer.shared = s
+			return
+		}
 		s.replace(h)
 		for _, cookie := range s.cookies {
 			line := cookie.String()

@@ -25,6 +25,7 @@ func (a *App) survey() {
 	a.nameGates(app.(*caddyhttp.App).Servers)
 	verdicts := make(map[*JWTAuth]*place)
 	for name, server := range app.(*caddyhttp.App).Servers {
+		a.noteFiltered(server)
 		sites := surveyServer(name, server)
 		if server.Errors != nil {
 			sites = append(sites, surveyErrors(server, sites))

@@ -296,3 +296,50 @@ func TestSigningInBehindOtherHandlers(t *testing.T) {
 		})
 	}
 }
+
+// TestNobodyReadsRenewedCookies: until the answer goes out, the cookies are not in the header, where templates and placeholders would find them.
+func TestNobodyReadsRenewedCookies(t *testing.T) {
+	g := newGateway(t)
+	g.extra["Reuse"], g.extra["Alice"] = "0s", aliceAs(alicePassword)
+	spy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `template:{{.RespHeader.Get "Set-Cookie"}}; placeholder:`+r.Header.Get("X-Leak")+";")
+	}))
+	t.Cleanup(spy.Close)
+	g.extra["Spy"] = spy.Listener.Addr().String() + " {\nheader_up X-Leak \"{http.response.header.Set-Cookie}\"\n}"
+	const fails = "handle /x {\nerror 404\n}\n"
+	const errors = "\nhandle_errors {\ntemplates\nreverse_proxy {{.Spy}}\n}\n"
+	const replaces = "intercept {\nhandle_response {\nreverse_proxy {{.Spy}}\n}\n}\n"
+	cases := []struct{ name, routes string }{
+		{"an error route", "jwt_auth web\n" + fails + errors},
+		{"an error route after two gates", "route {\njwt_auth web\nencode gzip\njwt_auth web\nerror 404\n}" + errors},
+		{"an error route after a refusal", "jwt_auth web {\nrequire role nobody\n}" + errors},
+		{"an error route beside the server's routes", "route {\njwt_auth web\nauth_server /nowhere*\nerror 404\n}" + errors},
+		{"no route for this error", "jwt_auth web\n" + fails + "handle_errors 500 {\nrespond other\n}\n"},
+		{"an error route that fails", "jwt_auth web\n" + fails + "handle_errors {\nerror 500\n}\n"},
+		{"intercept between gates", "route {\njwt_auth off\n" + replaces + "jwt_auth web\nrespond instead 404\n}"},
+		{"templates between gates", "route {\njwt_auth off\ntemplates\njwt_auth web\nreverse_proxy {{.Spy}}\n}"},
+		{"host changed on the way", "route {\njwt_auth web\nrequest_header Host other.example\nerror 404\n}\nhandle_errors {\nrespond other\n}\n"},
+	}
+	var sites strings.Builder
+	for _, c := range cases {
+		sites.WriteString("{{url \"" + strings.ReplaceAll(c.name, " ", "-") + "\"}} {\n" + c.routes + "\n}\n")
+	}
+	sites.WriteString("{{url \"plain\"}} {\njwt_auth web\n" + fails + "}\n")
+	g.load(sessionAuth, authSite+sites.String())
+	for _, c := range append(cases, struct{ name, routes string }{name: "plain"}) {
+		t.Run(c.name, func(t *testing.T) {
+			held := g.signIn(t, "alice", alicePassword)
+			a := g.get(t, strings.ReplaceAll(c.name, " ", "-"), "/x", "", cookies{refresh: held.refresh}.lines()...)
+			if got := g.received(a); got.access == "" || got.refresh == "" || len(a.header.Values("Set-Cookie")) != 2 {
+				t.Errorf("status %d, Set-Cookie %q", a.status, a.header.Values("Set-Cookie"))
+			}
+			if strings.Contains(string(a.body), "_token") {
+				t.Errorf("the application reads %q", a.body)
+			}
+			if strings.Contains(c.routes, "Spy") && !strings.Contains(string(a.body), "placeholder:;") {
+				t.Errorf("the body is %q", a.body)
+			}
+		})
+	}
+}
