@@ -17,9 +17,11 @@ type later struct {
 	steps   []step // what is asked between the gate and the rewrite
 	rewrite *rewrite.Rewrite
 	guards  []guard // with what is asked below where gate and rewrite part
+	unknown bool    // what it makes of a request cannot be worked out beforehand: every one of guards is asked
+	queries bool    // the query may decide about guards and about where the rewrite leads
 }
 
-// mostForms bounds how many forms of a request are looked at.
+// mostForms bounds how many forms of a request are looked at. Where there are more, every gate is asked that later rewrites lead past.
 const mostForms = 32
 
 // ahead returns a gate of the site that has not judged the request and that would have, had it come as a later rewrite is going to make it:
@@ -27,18 +29,33 @@ const mostForms = 32
 func (j *JWTAuth) ahead(r *http.Request, done *ran) *JWTAuth {
 	var forms []*http.Request
 	replay := newReplay(r)
+	queries := slices.ContainsFunc(j.place.later, func(l later) bool { return l.queries })
+	unsure := false // not all forms are known
 	for i := range j.place.later {
 		l := &j.place.later[i]
 		if forms == nil {
 			forms = []*http.Request{replay.prepare(r.Method, r.URL)}
 		}
+		unsure = unsure || l.unknown && len(l.coming(forms)) > 0
+		if unsure {
+			if next := l.anyGate(done); next != nil {
+				return next
+			}
+			continue
+		}
+		if l.unknown {
+			continue
+		}
 		for _, made := range l.apply(replay, forms) {
+			if slices.ContainsFunc(forms, func(form *http.Request) bool { return sameForm(form, made, queries) }) {
+				continue
+			}
 			for _, g := range l.guards {
 				if !slices.Contains(done.gates, g.gate) && g.guards(replay, made) {
 					return g.gate
 				}
 			}
-			if len(forms) < mostForms {
+			if unsure = unsure || len(forms) == mostForms; !unsure {
 				forms = append(forms, made)
 			}
 		}
@@ -46,8 +63,24 @@ func (j *JWTAuth) ahead(r *http.Request, done *ran) *JWTAuth {
 	return nil
 }
 
-// apply returns what the rewrite makes of those forms that come to it, as far as it changes them.
-func (l *later) apply(replay *replay, forms []*http.Request) (made []*http.Request) {
+// anyGate returns a gate that has not judged the request, whatever its matcher says.
+func (l *later) anyGate(done *ran) *JWTAuth {
+	for _, g := range l.guards {
+		if !slices.Contains(done.gates, g.gate) {
+			return g.gate
+		}
+	}
+	return nil
+}
+
+// sameForm leaves the query out where nothing looks at it.
+func sameForm(a, b *http.Request, queries bool) bool {
+	return a.Method == b.Method && a.URL.Path == b.URL.Path && a.URL.RawPath == b.URL.RawPath && a.URL.Opaque == b.URL.Opaque &&
+		(!queries || a.URL.RawQuery == b.URL.RawQuery)
+}
+
+// coming returns those forms that come to the rewrite.
+func (l *later) coming(forms []*http.Request) []*http.Request {
 	coming := forms
 	for _, s := range l.steps {
 		if s.strip != nil {
@@ -57,7 +90,12 @@ func (l *later) apply(replay *replay, forms []*http.Request) (made []*http.Reque
 			return nil
 		}
 	}
-	for _, form := range coming {
+	return coming
+}
+
+// apply returns what the rewrite makes of those forms that come to it, as far as it changes them.
+func (l *later) apply(replay *replay, forms []*http.Request) (made []*http.Request) {
+	for _, form := range l.coming(forms) {
 		rewritten := replay.prepare(form.Method, form.URL)
 		l.rewrite.Rewrite(rewritten, form.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
 		if rewritten.Method != form.Method || !sameTarget(rewritten.URL, form.URL) {
@@ -85,6 +123,7 @@ type rewriteBehind struct {
 	within  []*rewrite.Rewrite
 	mount   bool // it takes off the prefix by which the path has led there
 	where   string
+	set     setters
 }
 
 // end is where requests leave the routes for an application or for files.
@@ -97,7 +136,7 @@ type end struct {
 // noteRewrite keeps a rewrite that stands behind gates.
 func (s *surveyor) noteRewrite(h *rewrite.Rewrite, name string, mount bool, at position) {
 	if len(at.met) > 0 && !keepsPath(h, at.steps) {
-		s.site.behind = append(s.site.behind, rewriteBehind{h, name, at.steps, slices.Clone(at.met), at.within, mount, at.where})
+		s.site.behind = append(s.site.behind, rewriteBehind{h, name, at.steps, slices.Clone(at.met), at.within, mount, at.where, s.site.set})
 	}
 }
 
@@ -239,21 +278,36 @@ func (s *site) lookAhead(verdicts map[*JWTAuth]*place) {
 		l := later{rewrite: b.rewrite}
 		for _, m := range b.met {
 			if below := tail(m.steps, b.steps); m.gate.gate != nil && len(below) > 0 && !b.leaves(m, apart) {
-				l.guards = append(l.guards, guard{m.gate, below})
+				l.guards = append(l.guards, guard{m.gate, below, m.set})
 			}
 		}
 		if len(l.guards) == 0 {
 			continue
 		}
-		sure := false
+		l.queries = usesQuery(b.rewrite) || slices.ContainsFunc(l.guards, func(g guard) bool { return asksQuery(g.steps) })
+		sure, unknown := false, false
 		for _, m := range b.met {
-			l.steps = tail(b.steps, m.steps)
+			l := l.behind(m, b)
+			unknown = unknown || l.unknown
 			p := verdicts[m.gate]
 			p.later = append(p.later, l)
 			sure = sure || !m.gate.reports() && len(tail(m.steps, b.steps)) == 0
 		}
-		s.findings = append(s.findings, b.finding(l.guards[0].gate, sure))
+		s.findings = append(s.findings, b.finding(l.guards[0].gate, sure, unknown))
 	}
+}
+
+// behind tells one gate or filter of the rewrite.
+func (l later) behind(m guard, b rewriteBehind) later {
+	l.steps = tail(b.steps, m.steps)
+	l.queries = l.queries || asksQuery(l.steps)
+	set := b.set.since(m.set)
+	l.unknown = !set.knowsRewrite(b.rewrite) || !set.knowsSteps(l.steps) ||
+		slices.ContainsFunc(l.guards, func(g guard) bool { return !set.knowsSteps(g.steps) })
+	if l.unknown {
+		l.steps = set.known(l.steps)
+	}
+	return l
 }
 
 // leaves reports whether one of the prefixes that are taken off for an application of its own stands between a gate and the rewrite.
@@ -264,12 +318,18 @@ func (b rewriteBehind) leaves(gate guard, apart []*rewrite.Rewrite) bool {
 	})
 }
 
-func (b rewriteBehind) finding(gate *JWTAuth, sure bool) finding {
+func (b rewriteBehind) finding(gate *JWTAuth, sure, unknown bool) finding {
 	f := finding{
 		Severity: noted,
 		Where:    b.where + ", " + gate.describe(),
 		Text:     b.name + " runs behind the gate and changes what the application gets; the gate is asked as well where its matcher takes that",
 		Hint:     "let the gate guard the whole site when what is public is refused",
+	}
+	if unknown {
+		f.Severity = warned
+		f.Text = b.name + " runs behind the gate, and what it makes of requests cannot be worked out beforehand, " +
+			"so every gate of the site is asked"
+		f.Hint = "set variables, `map` values and request headers before the gate, or let the gate guard the whole site"
 	}
 	if !sure {
 		f.Severity = severe

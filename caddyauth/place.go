@@ -28,6 +28,7 @@ type place struct {
 type guard struct {
 	gate  *JWTAuth
 	steps []step
+	set   setters // before it
 }
 
 // step is one route on the way to a gate, or a prefix that is taken off the path there.

@@ -60,6 +60,7 @@ type site struct {
 	behind   []rewriteBehind
 	ends     []end
 	derived  derived
+	set      setters
 }
 
 // judge adds what the site means for its gates. One that several sites invoke is as strict as the strictest of them demands.
@@ -154,6 +155,7 @@ func (s *surveyor) walk(routes caddyhttp.RouteList, at position) (position, bool
 		inner.met = without(at.met, alternatives.met)
 		before := len(inner.met)
 		after, answers := s.walkRoute(route, inner)
+		s.site.set.matched(route.MatcherSets)
 		if !route.Terminal {
 			alternatives.met = append(alternatives.met, after.met[before:]...)
 			at.met = append(slices.Clip(at.met), after.met[before:]...)
@@ -211,7 +213,7 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 	switch h := handler.(type) {
 	case *JWTAuth:
 		s.meet(h, at)
-		at.met = append(slices.Clip(at.met), guard{h, at.steps})
+		at.met = append(slices.Clip(at.met), guard{h, at.steps, s.site.set})
 		return at, true
 	case *caddyhttp.Subroute:
 		return s.walkInner(h.Routes, at)
@@ -225,6 +227,7 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 		s.site.derived.rewritten(h, at)
 		after := at.rewrittenBy(h)
 		s.noteRewrite(h, spelledRewrite(h), mounts(h, at.steps), at)
+		s.site.set.captures++
 		return after, false
 	case caddyhttp.VarsMiddleware:
 		at.root = rootOf(h, at.root)
@@ -236,6 +239,7 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 	if kind == decides || kind == serves || kind == unknown {
 		s.noteEnd(handler, at)
 	}
+	s.site.set.passed(handler)
 	s.site.byPath = s.site.byPath || at.byPath && (kind == decides || kind == unknown)
 	s.site.rewrites = s.site.rewrites || kind == unknown
 	s.site.users = s.site.users || kind == unknown || moduleID(handler) == "http.handlers.authentication"
@@ -260,7 +264,7 @@ func (s *surveyor) meet(j *JWTAuth, at position) {
 	if j.gate == nil || len(at.steps) == 0 {
 		return
 	}
-	s.site.guards = append(s.site.guards, guard{j, at.steps})
+	s.site.guards = append(s.site.guards, guard{j, at.steps, s.site.set})
 	if at.misled != "" {
 		s.site.findings = append(s.site.findings, finding{
 			Severity: warned,

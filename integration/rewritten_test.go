@@ -311,6 +311,131 @@ var laterSites = []struct {
 		uri strip_prefix /v1
 		reverse_proxy {{.Proxy}}
 	}`, []string{"/admin/x", "/v1/admin/x"}, []string{"/v1/x"}},
+	{"map behind the gate", `jwt_auth off
+	GATE
+	handle /foo/* {
+		map {path} {t} {
+			~^/foo(/.*)$ ${1}
+			default {path}
+		}
+		rewrite * {t}
+		reverse_proxy {{.Proxy}}
+	}
+	handle {
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/foo/admin"}, []string{"/x"}},
+	{"variable behind the gate", `jwt_auth off
+	GATE
+	handle /old/* {
+		vars area /{path.1}
+		rewrite * {vars.area}
+		reverse_proxy {{.Proxy}}
+	}
+	handle {
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/old/admin"}, []string{"/x"}},
+	{"header behind the gate", `route {
+		jwt_auth off
+		GATE
+		request_header X-T /{path.1}
+		reverse_proxy {{.Proxy}} {
+			rewrite {header.X-T}
+		}
+	}`, []string{"/x/admin"}, nil},
+	{"matcher of variables", `route {
+		jwt_auth off
+		GATE
+		vars /foo/* go yes
+		@go vars go yes
+		uri @go strip_prefix /foo
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/foo/admin"}, nil},
+	{"matcher of variables by expression", `route {
+		jwt_auth off
+		GATE
+		vars /foo/* go yes
+		@go vars_regexp go ^y
+		uri @go strip_prefix /foo
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/foo/admin"}, nil},
+	{"matcher of headers", `route {
+		jwt_auth off
+		GATE
+		request_header /foo/* X-Go 1
+		@go header X-Go 1
+		uri @go strip_prefix /foo
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/foo/admin"}, nil},
+	{"captured before", `route {
+		jwt_auth off
+		GATE
+		@p path_regexp ^/go(/.*)$
+		vars @p t {re.1}
+		rewrite /go/* {vars.t}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/go/admin"}, []string{"/x"}},
+	{"captured beside", `route {
+		jwt_auth off
+		GATE
+		@p path_regexp ^/go(/.*)$
+		header @p X-A b
+		rewrite /go/* {re.1}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/go/admin"}, []string{"/x"}},
+	{"captured beside and compared", `route {
+		jwt_auth off
+		GATE
+		@p path_regexp ^/foo(/.*)$
+		header @p X-A b
+		@admin expression ` + "`{re.1} == '/admin'`" + `
+		uri @admin strip_prefix /foo
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/foo/admin"}, nil},
+	{"host that is set", `route {
+		jwt_auth off
+		GATE
+		request_header /foo/* Host inner
+		@inner host inner
+		uri @inner strip_prefix /foo
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/foo/admin"}, nil},
+	{"many forms", `route {
+		jwt_auth off
+		GATE
+		uri query +a 1
+		uri query +b 1
+		uri query +c 1
+		uri query +d 1
+		uri query +e 1
+		uri strip_prefix /foo
+		uri strip_prefix /bar
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/foo/bar/admin"}, []string{"/foo/bar/x", "/x"}},
+	{"more forms than are looked at", `route {
+		jwt_auth off
+		GATE
+		@asks query secret=1
+		jwt_auth @asks api
+		uri query +a 1
+		uri query +b 1
+		uri query +c 1
+		uri query +d 1
+		uri query +e 1
+		uri strip_prefix /foo
+		uri strip_prefix /bar
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/foo/bar/admin"}, nil},
+	{"ordinary site", `route {
+		jwt_auth off
+		GATE
+		request_header X-Site main
+		vars area shop
+		@mobile path_regexp ^/m/(.*)$
+		rewrite @mobile /mobile/{re.1}
+		uri strip_prefix /v1
+		rewrite /old/* /new{uri}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/v1/admin"}, []string{"/v1/x", "/old/x?a=1", "/x"}},
 }
 
 // TestLaterRewritesMeetTheGate: a gate guards what the application gets, also when something rewrites the request behind the gate.
@@ -372,6 +497,35 @@ func TestCheckNamesLaterRewrites(t *testing.T) {
 `))
 			if (err != nil) != (c.want == "error: ") || !regexp.MustCompile("(?m)^"+c.want+".*`uri` runs behind the gate").MatchString(out) {
 				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestCheckNamesUnknownRewrites: check says where what is set behind the gate decides where a rewrite leads.
+func TestCheckNamesUnknownRewrites(t *testing.T) {
+	for _, c := range []struct{ name, target, want string }{
+		{"a variable", "{vars.area}", "warning: "},
+		{"the path", "/shop{path}", "note: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGateway(t)
+			out, _, err := command("", "check", "--config", g.configFile(standardAuth, authSite+`
+{{url "app"}} {
+	route {
+		jwt_auth off
+		jwt_auth /admin* api
+		vars area /{path.1}
+		rewrite /old/* `+c.target+`
+		reverse_proxy {{.Proxy}}
+	}
+}
+`))
+			if err != nil || !regexp.MustCompile("(?m)^"+c.want+".*`rewrite` or `try_files` runs behind the gate").MatchString(out) {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if strings.Contains(out, "so every gate of the site is asked") != (c.want == "warning: ") {
+				t.Errorf("%s", out)
 			}
 		})
 	}
