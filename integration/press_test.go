@@ -79,12 +79,12 @@ func TestSignInPressedTwice(t *testing.T) {
 			at := ask(b, "finding the button", chromedp.Evaluate[[]float64](
 				`(() => { const r = document.querySelector('[type="submit"]').getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()`))
 			if !scripts {
-				b.do("no scripts", scriptsOff, chromedp.Reload())
+				b.do("no scripts", scriptsOff, chromedp.Reload(), chromedp.WaitVisible(passwordField))
 			}
 			press := chromedp.MouseClickXY(at[0], at[1])
-			b.do("type", chromedp.KeyEvent("alice\t"+alicePassword))
+			b.do("type", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword))
 			b.do("press twice", press, press, press)
-			eventually(t, 10*time.Second, func() string {
+			eventually(t, 30*time.Second, func() string {
 				if counts := g.results(t); counts["success"] == 0 {
 					return fmt.Sprint("nobody is signed in: ", counts)
 				}

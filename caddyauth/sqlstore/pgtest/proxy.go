@@ -134,17 +134,21 @@ func (p *Proxy) accept() {
 		if err != nil {
 			continue
 		}
-		p.running.Go(func() { p.relay(client) })
+		p.mu.Lock()
+		p.accepted++
+		number := p.accepted // here, because the goroutines of two connections run in any order
+		p.mu.Unlock()
+		p.running.Go(func() { p.relay(client, number) })
 	}
 }
 
-func (p *Proxy) relay(client net.Conn) {
+func (p *Proxy) relay(client net.Conn, number int) {
 	server, err := net.Dial("tcp", p.target)
 	if err != nil {
 		client.Close()
 		return
 	}
-	l := &link{client: client, server: server}
+	l := &link{number: number, client: client, server: server}
 	if !p.add(l) {
 		l.close()
 		return
@@ -167,8 +171,6 @@ func (p *Proxy) add(l *link) bool {
 		return false
 	default:
 	}
-	p.accepted++
-	l.number = p.accepted
 	p.links[l] = struct{}{}
 	return true
 }

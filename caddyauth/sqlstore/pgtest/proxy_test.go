@@ -29,6 +29,7 @@ func TestTheProxyDelaysHangsAndCuts(t *testing.T) {
 		t.Errorf("a connection that hangs answered after %v", took)
 	}
 	p.Resume()
+	quick.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := io.ReadFull(quick, make([]byte, 1)); err != nil { // what was held back
 		t.Errorf("after Resume: %v", err)
 	}
@@ -38,6 +39,7 @@ func TestTheProxyDelaysHangsAndCuts(t *testing.T) {
 		t.Errorf("%d connections were made and %d are open, not 2", p.Accepted(), p.Open())
 	}
 	p.Cut()
+	quick.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := quick.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a connection that was cut: %v", err)
 	}
@@ -90,4 +92,16 @@ func echo(t *testing.T) string {
 		}
 	}()
 	return l.Addr().String()
+}
+
+func TestConnectionsAreNumberedAsTheyWereMade(t *testing.T) {
+	for range 200 {
+		p := NewProxy(t, echo(t))
+		first, second := dialed(t, p), dialed(t, p)
+		p.HangSome(func(number int) bool { return number == 1 })
+		if took := roundTrip(t, second, time.Minute); took < 0 {
+			t.Fatal("the second connection hangs instead of the first")
+		}
+		first.Close()
+	}
 }
