@@ -668,11 +668,11 @@ go_rounds=$((rounds < 3 ? 1 : 3))
 part_go() {
 	local name v
 	say 'go: gate'
-	go_bench . 'JWTAuthBesideDenials' >"$work/go.gate"
+	go_bench module/auth/ 'JWTAuthBesideDenials' >"$work/go.gate"
 	say 'go: verify and mint'
-	go_bench token/ '^Benchmark(Verify|RawVerify|RawDecode|Mint|RawSign)$' >"$work/go.token"
+	go_bench jose/token/ '^Benchmark(Verify|RawVerify|RawDecode|Mint|RawSign)$' >"$work/go.token"
 	say 'go: password hash'
-	go_bench identity/ '^BenchmarkPassword$' >"$work/go.login"
+	go_bench domain/identity/ '^BenchmarkPassword$' >"$work/go.login"
 	{
 		echo "Go benchmarks, 0.3 s each in $go_rounds rounds on one core: the directive in Caddy's request context, four claims forwarded, 100000 entries in the deny list."
 		echo
@@ -814,7 +814,7 @@ allocating, with its share of collecting~^runtime[.]mallocgc$
 Caddy's log fields of the round trip~^go[.]uber[.]org/zap[.][(][*]Logger[)][.]With$
 the gate decides and sets headers~[.][(][*]JWTAuth[)][.]admit$
 the gate's placeholders and variables~[.][(][*]JWTAuth[)][.]carry$
-the gate's eye on answers that go on~caddyauth[.]newResponse$
+the gate's eye on answers that go on~auth[.]newResponse$
 PARTS
 	echo
 }

@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 echo "| work | engine | clients | per second | p99 ms |"
 echo "| --- | --- | --- | --- | --- |"
-go test -run '^$' -bench '^Benchmark(Attempt|Refresh|RotateGrant|Revoke)$' -benchtime "${BENCHTIME:-1s}" ./caddyauth/sqlstore |
+go test -run '^$' -bench '^Benchmark(Attempt|Refresh|RotateGrant|Revoke)$' -benchtime "${BENCHTIME:-1s}" ./caddyauth/store/sqlstore |
 	awk '
 		/^Benchmark/ {
 			split($1, name, "/")

@@ -1,13 +1,14 @@
-// Package caddyauth is the face of the gateway: the only package that knows Caddy, logs, and reads configuration.
-// Below it lie rooms that know only their subject; a row may use the rows below it, never a sibling:
+// Package caddyauth is the gateway as a Caddy plugin: who imports it registers all its modules. Seven wings lie below it; what
+// each of their packages owns says its doc.go, and docs/architecture.md says which may import which.
 //
-//	cmd/caddy     the binary
-//	caddyauth     the face: app, directives, settings, metrics, commands
-//	sqlstore      the database          login     how a person proves who they are   manage  the management API
-//	gate          may a request pass    identity  users, passwords, throttle         oauth   token, revoke, introspect
-//	token         parse, verify, mint
-//	keyring       signing keys, foreign key sets   session  grants, revocation   project  tenants, clients   ui  pages
+//	module   all that knows Caddy: the app, its settings, directives, commands
+//	guard    a request on its way to an application
+//	serve    what people and programs call
+//	domain   who there is and what they may have
+//	jose     keys and tokens
+//	store    the database
+//	web      what several packages ask of URLs and HTTP
 //
-// A request's way (package gate): strip every identity header the gate owns, find exactly one credential, verify it, check time and revocation,
-// apply the policy, assert the headers, conceal the credential, next.
+// The Caddyfile, the JSON configuration, the HTTP endpoints and the command line are the product's interface. The Go packages are
+// not: they change without notice.
 package caddyauth

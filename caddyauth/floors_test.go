@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/caddyauth/gateway/integration/documents"
 )
 
 const modulePath = "github.com/caddyauth/gateway"
@@ -26,29 +28,31 @@ type room struct {
 
 // rooms is the rule. A new arrow goes in here, with a sentence in docs/architecture.md; arrows run down only.
 var rooms = []room{
-	{7, "integration", []string{"caddyauth"}, []string{caddyPath, "github.com/chromedp", "golang.org/x/crypto", "golang.org/x/net"}},
-	{7, "bench/fill", []string{"sqlstore", "session"}, nil},
-	{7, "bench/load", nil, nil},
-	{7, "bench/mint", []string{"token", "keyring"}, nil},
-	{7, "bench/upstream", nil, nil},
-	{6, "cmd/caddy", []string{"caddyauth"}, []string{caddyPath + "/cmd", caddyPath + "/modules/standard"}},
-	{5, "caddyauth", []string{"sqlstore", "login", "manage", "oauth", "gate", "identity", "token", "keyring", "project", "session", "ui", "web/weburl", "leeway"},
+	{8, "integration", []string{"caddyauth", "module/auth", "integration/documents"}, []string{caddyPath, "github.com/chromedp", "golang.org/x/crypto", "golang.org/x/net"}},
+	{8, "bench/fill", []string{"store/sqlstore", "domain/session"}, nil},
+	{8, "bench/load", nil, nil},
+	{8, "bench/mint", []string{"jose/token", "jose/keyring"}, nil},
+	{8, "bench/upstream", nil, nil},
+	{7, "cmd/caddy", []string{"caddyauth"}, []string{caddyPath + "/cmd", caddyPath + "/modules/standard"}},
+	{6, "caddyauth", []string{"module/auth"}, nil},
+	{5, "module/auth", []string{"store/sqlstore", "serve/login", "serve/manage", "serve/oauth", "guard/gate", "domain/identity", "jose/token", "jose/keyring", "domain/project", "domain/session", "serve/ui", "web/weburl", "jose/leeway"},
 		[]string{caddyPath, "go.uber.org/zap", "github.com/prometheus/client_golang", "github.com/spf13/cobra", "github.com/spf13/pflag",
 			"github.com/mileusna/useragent", "golang.org/x/sync", "golang.org/x/term"}},
-	{4, "sqlstore", []string{"keyring", "project", "identity", "session", "oauth"}, []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5"}},
-	{4, "login", []string{"identity", "session", "project", "ui"}, nil},
-	{4, "manage", []string{"identity", "session", "project", "ui"}, nil},
-	{3, "oauth", []string{"token", "project", "session", "keyring", "ui", "web/weburl"}, nil},
-	{3, "gate", []string{"token", "session", "web/weburl", "leeway"}, nil},
-	{3, "identity", []string{"token", "keyring"}, []string{"golang.org/x/crypto", "golang.org/x/sync", "golang.org/x/text", "github.com/alexedwards/argon2id"}},
-	{2, "token", []string{"keyring", "leeway"}, []string{jwxPath, "github.com/go-json-experiment/json", "github.com/maypok86/otter/v2"}},
-	{1, "keyring", []string{"web/weburl", "leeway"}, []string{jwxPath, "filippo.io/age"}},
-	{1, "project", nil, nil},
-	{1, "session", []string{"leeway"}, nil},
-	{1, "ui", nil, nil},
+	{4, "store/sqlstore", []string{"jose/keyring", "domain/project", "domain/identity", "domain/session", "serve/oauth"}, []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5"}},
+	{4, "serve/login", []string{"domain/identity", "domain/session", "domain/project", "serve/ui"}, nil},
+	{4, "serve/manage", []string{"domain/identity", "domain/session", "domain/project", "serve/ui"}, nil},
+	{3, "serve/oauth", []string{"jose/token", "domain/project", "domain/session", "jose/keyring", "serve/ui", "web/weburl"}, nil},
+	{3, "guard/gate", []string{"jose/token", "domain/session", "web/weburl", "jose/leeway"}, nil},
+	{3, "domain/identity", []string{"jose/token", "jose/keyring"}, []string{"golang.org/x/crypto", "golang.org/x/sync", "golang.org/x/text", "github.com/alexedwards/argon2id"}},
+	{2, "jose/token", []string{"jose/keyring", "jose/leeway"}, []string{jwxPath, "github.com/go-json-experiment/json", "github.com/maypok86/otter/v2"}},
+	{1, "jose/keyring", []string{"web/weburl", "jose/leeway"}, []string{jwxPath, "filippo.io/age"}},
+	{1, "domain/project", nil, nil},
+	{1, "domain/session", []string{"jose/leeway"}, nil},
+	{1, "serve/ui", nil, nil},
 	{0, "web/weburl", nil, nil},
-	{0, "leeway", nil, nil},
-	{0, "sqlstore/pgtest", nil, []string{"github.com/jackc/pgx/v5"}}, // test support: no row names it, so only test files may import it
+	{0, "jose/leeway", nil, nil},
+	{0, "integration/documents", nil, nil},                                 // test support, as below
+	{0, "store/sqlstore/pgtest", nil, []string{"github.com/jackc/pgx/v5"}}, // test support: no row names it, so only test files may import it
 }
 
 const (
@@ -63,9 +67,9 @@ var testSupport = []string{caddyPath + "/caddytest", "golang.org/x/mod"}
 // keptApart are packages of the standard library that belong to the named rooms: the database to the store, the log to whoever
 // reports (rooms return errors), testing to nobody's product code.
 var keptApart = map[string][]string{
-	"database/sql": {"sqlstore"},
-	"log":          {"caddyauth", "bench/load", "bench/upstream"},
-	"testing":      {"sqlstore/pgtest"},
+	"database/sql": {"store/sqlstore"},
+	"log":          {"module/auth", "bench/load", "bench/upstream"},
+	"testing":      {"store/sqlstore/pgtest", "integration/documents"},
 }
 
 func TestArrowsRunDown(t *testing.T) {
@@ -92,23 +96,23 @@ func TestFloors(t *testing.T) {
 // TestFloorsAreNoticed makes sure that TestFloors can fail.
 func TestFloorsAreNoticed(t *testing.T) {
 	for _, c := range []struct{ file, imports, want string }{
-		{"caddyauth/gate/x.go", caddyPath, "caddyauth/gate/x.go imports " + caddyPath + ", which only integration, caddyauth may"},
-		{"caddyauth/token/x.go", "go.uber.org/zap/zapcore", "which only caddyauth may"},
-		{"caddyauth/login/x.go", "github.com/spf13/cobra", "which only caddyauth may"},
-		{"caddyauth/gate/x.go", "github.com/prometheus/client_golang/prometheus", "which only caddyauth may"},
-		{"caddyauth/identity/x.go", "modernc.org/sqlite", "which only sqlstore may"},
-		{"caddyauth/identity/x.go", "database/sql/driver", "which only sqlstore may"},
-		{"caddyauth/keyring/x.go", "log/slog", "which only caddyauth, bench/load, bench/upstream may"},
-		{"caddyauth/ui/x.go", "testing/iotest", "which only sqlstore/pgtest may"},
-		{"caddyauth/sqlstore/x.go", modulePath + "/caddyauth/sqlstore/pgtest", "may import only keyring, project, identity, session, oauth of this module"},
-		{"caddyauth/keyring/x_test.go", "github.com/jackc/pgx/v5", "which only sqlstore, sqlstore/pgtest may"},
-		{"caddyauth/gate/x.go", "example.com/surprise", "which nobody may"},
-		{"caddyauth/token/x.go", modulePath + "/caddyauth/gate", "may import only keyring, leeway of this module"},
-		{"caddyauth/login/x.go", modulePath + "/caddyauth/gate", "may import only identity, session, project, ui of this module"},
-		{"caddyauth/project/x.go", modulePath + "/caddyauth/gate", "may import nothing of this module"},
-		{"caddyauth/keyring/x.go", modulePath + "/caddyauth/util", "may import only web/weburl, leeway of this module"},
-		{"caddyauth/gate/x_test.go", modulePath + "/caddyauth/identity", "may import only token, session, web/weburl, leeway of this module"},
-		{"caddyauth/gate/x_test.go", caddyPath, "which only"},
+		{"caddyauth/guard/gate/x.go", caddyPath, "caddyauth/guard/gate/x.go imports " + caddyPath + ", which only integration, module/auth may"},
+		{"caddyauth/jose/token/x.go", "go.uber.org/zap/zapcore", "which only module/auth may"},
+		{"caddyauth/serve/login/x.go", "github.com/spf13/cobra", "which only module/auth may"},
+		{"caddyauth/guard/gate/x.go", "github.com/prometheus/client_golang/prometheus", "which only module/auth may"},
+		{"caddyauth/domain/identity/x.go", "modernc.org/sqlite", "which only store/sqlstore may"},
+		{"caddyauth/domain/identity/x.go", "database/sql/driver", "which only store/sqlstore may"},
+		{"caddyauth/jose/keyring/x.go", "log/slog", "which only module/auth, bench/load, bench/upstream may"},
+		{"caddyauth/serve/ui/x.go", "testing/iotest", "which only store/sqlstore/pgtest, integration/documents may"},
+		{"caddyauth/store/sqlstore/x.go", modulePath + "/caddyauth/store/sqlstore/pgtest", "may import only jose/keyring, domain/project, domain/identity, domain/session, serve/oauth of this module"},
+		{"caddyauth/jose/keyring/x_test.go", "github.com/jackc/pgx/v5", "which only store/sqlstore, store/sqlstore/pgtest may"},
+		{"caddyauth/guard/gate/x.go", "example.com/surprise", "which nobody may"},
+		{"caddyauth/jose/token/x.go", modulePath + "/caddyauth/guard/gate", "may import only jose/keyring, jose/leeway of this module"},
+		{"caddyauth/serve/login/x.go", modulePath + "/caddyauth/guard/gate", "may import only domain/identity, domain/session, domain/project, serve/ui of this module"},
+		{"caddyauth/domain/project/x.go", modulePath + "/caddyauth/guard/gate", "may import nothing of this module"},
+		{"caddyauth/jose/keyring/x.go", modulePath + "/caddyauth/util", "may import only web/weburl, jose/leeway of this module"},
+		{"caddyauth/guard/gate/x_test.go", modulePath + "/caddyauth/domain/identity", "may import only jose/token, domain/session, web/weburl, jose/leeway of this module"},
+		{"caddyauth/guard/gate/x_test.go", caddyPath, "which only"},
 		{"caddyauth/util/x.go", "strings", "caddyauth/util is no room of the table"},
 		{"x.go", "strings", "the top folder is no room of the table"},
 		{"cmd/other/x.go", "strings", "cmd/other is no room of the table"},
@@ -122,20 +126,20 @@ func TestFloorsAreNoticed(t *testing.T) {
 
 func TestFloorsAllow(t *testing.T) {
 	for file, imports := range map[string]string{
-		"caddyauth/gate/x.go":         modulePath + "/caddyauth/token",
-		"caddyauth/gate/x_test.go":    modulePath + "/caddyauth/keyring", // a lower floor, to make tokens with
-		"caddyauth/gate/y_test.go":    jwxPath + "/jws",
-		"caddyauth/token/y_test.go":   modulePath + "/caddyauth/token", // an external test of its own room
-		"caddyauth/ui/x_test.go":      "testing/fstest",
-		"caddyauth/x_test.go":         "golang.org/x/mod/modfile",
-		"caddyauth/keyring/x.go":      jwxPath + "/jws",
-		"caddyauth/keyring/y.go":      "logic", // no part of log
-		"caddyauth/ui/testdata/x.go":  "example.com/surprise",
-		"caddyauth/sqlstore/x.go":     "database/sql",
-		"caddyauth/session/x_test.go": modulePath + "/caddyauth/sqlstore/pgtest",
-		"caddyauth/x.go":              "go.uber.org/zap",
-		".hidden/x.go":                "example.com/surprise",
-		"caddyauth/identity/_tool.go": "example.com/surprise",
+		"caddyauth/guard/gate/x.go":          modulePath + "/caddyauth/jose/token",
+		"caddyauth/guard/gate/x_test.go":     modulePath + "/caddyauth/jose/keyring", // a lower floor, to make tokens with
+		"caddyauth/guard/gate/y_test.go":     jwxPath + "/jws",
+		"caddyauth/jose/token/y_test.go":     modulePath + "/caddyauth/jose/token", // an external test of its own room
+		"caddyauth/serve/ui/x_test.go":       "testing/fstest",
+		"caddyauth/x_test.go":                "golang.org/x/mod/modfile",
+		"caddyauth/jose/keyring/x.go":        jwxPath + "/jws",
+		"caddyauth/jose/keyring/y.go":        "logic", // no part of log
+		"caddyauth/serve/ui/testdata/x.go":   "example.com/surprise",
+		"caddyauth/store/sqlstore/x.go":      "database/sql",
+		"caddyauth/domain/session/x_test.go": modulePath + "/caddyauth/store/sqlstore/pgtest",
+		"caddyauth/module/auth/x.go":         "go.uber.org/zap",
+		".hidden/x.go":                       "example.com/surprise",
+		"caddyauth/domain/identity/_tool.go": "example.com/surprise",
 	} {
 		if found, err := violations(fstest.MapFS{file: source(imports)}); err != nil || len(found) > 0 {
 			t.Errorf("%s importing %s: %q, %v", file, imports, found, err)
@@ -150,7 +154,7 @@ func TestFloorsAreDocumented(t *testing.T) {
 	for _, r := range rooms {
 		fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", r.floor, r.path, orDash(r.inside), orDash(r.outside))
 	}
-	compareDocument(t, "docs/architecture.md", "floors", b.String())
+	documents.Compare(t, "docs/architecture.md", "floors", b.String())
 }
 
 func orDash(words []string) string {

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -75,7 +76,7 @@ func TestManifestAgreesWithGoMod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.GoModule != mod.Module.Mod.Path || m.Package != reflect.TypeFor[App]().PkgPath() {
+	if m.GoModule != mod.Module.Mod.Path || m.Package != mod.Module.Mod.Path+"/caddyauth" {
 		t.Errorf("go_module %q, package %q; go.mod says %q", m.GoModule, m.Package, mod.Module.Mod.Path)
 	}
 	if m.Go != mod.Go.Version {
@@ -115,27 +116,33 @@ func TestManifestNamesTheDirectives(t *testing.T) {
 	}
 }
 
-// registrations lists what caddyfile.go gives to httpcaddyfile's functions, which keep it to themselves.
+// registrations lists what the module packages give to httpcaddyfile's functions, which keep it to themselves.
 func registrations(t *testing.T, functions ...string) []string {
-	file, err := parser.ParseFile(token.NewFileSet(), "caddyfile.go", nil, 0)
+	files, err := filepath.Glob("module/*/*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	ast.Inspect(file, func(n ast.Node) bool {
-		call, ok := n.(*ast.CallExpr)
-		if !ok {
-			return true
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if f, ok := call.Fun.(*ast.SelectorExpr); ok && slices.Contains(functions, f.Sel.Name) {
-			name, err := strconv.Unquote(call.Args[0].(*ast.BasicLit).Value)
-			if err != nil {
-				t.Fatal(err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
 			}
-			names = append(names, name)
-		}
-		return true
-	})
+			if f, ok := call.Fun.(*ast.SelectorExpr); ok && slices.Contains(functions, f.Sel.Name) {
+				word, err := strconv.Unquote(call.Args[0].(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				names = append(names, word)
+			}
+			return true
+		})
+	}
 	slices.Sort(names)
 	return names
 }

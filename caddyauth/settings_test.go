@@ -1,13 +1,10 @@
 package caddyauth
 
 import (
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -15,11 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyauth/gateway/caddyauth/gate"
-	verify "github.com/caddyauth/gateway/caddyauth/token"
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	verify "github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/integration/documents"
 )
-
-var update = flag.Bool("update", false, "rewrite the parts of README.md and docs that are made from the code")
 
 // caddyfileForms says how a setting is written in a Caddyfile where that is not its JSON name. A form with an argument is whole;
 // another one is a word in the block of the setting that holds it.
@@ -65,12 +61,9 @@ var caddyfileForms = map[string]string{
 }
 
 func TestSettingsAreDocumented(t *testing.T) {
-	s := readStructs(t, "config.go", "config_tenancy.go", "authserver.go", "jwtauth.go", "connections.go")
-	words := literals(t, "caddyfile.go", "caddyfile_tenancy.go", "config.go", "connections.go")
-	reference, err := os.ReadFile("../docs/caddyfile.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := readStructs(t, "module/auth/config.go", "module/auth/config_tenancy.go", "module/auth/authserver.go", "module/auth/jwtauth.go", "module/auth/connections.go")
+	words := literals(t, "module/auth/caddyfile.go", "module/auth/caddyfile_tenancy.go", "module/auth/config.go", "module/auth/connections.go")
+	reference := documents.Read(t, "docs/caddyfile.md")
 	var b strings.Builder
 	for _, root := range []struct{ title, structure string }{
 		{"Global option `auth`", "Settings"}, {"Directive `auth_server`", "AuthServer"}, {"Directive `jwt_auth`", "JWTAuth"},
@@ -78,7 +71,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 	} {
 		fmt.Fprintf(&b, "### %s\n\n| Caddyfile | JSON | what it says | default |\n| --- | --- | --- | --- |\n", root.title)
 		for _, row := range s.rows(t, root.structure, "", "") {
-			row.check(t, words, string(reference))
+			row.check(t, words, reference)
 			fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", row.caddyfile, row.json, cell(row.text), cell(row.fallback))
 		}
 		b.WriteString("\n")
@@ -86,7 +79,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 	for name := range s {
 		t.Errorf("%s has settings, but no setting holds it", name)
 	}
-	compareDocument(t, "README.md", "settings", strings.TrimSuffix(b.String(), "\n"))
+	documents.Compare(t, "README.md", "settings", strings.TrimSuffix(b.String(), "\n"))
 }
 
 // setting is one row of the table.
@@ -220,12 +213,9 @@ func splitDefault(comment string) (text, fallback string) {
 
 // TestReasonsAreDocumented holds the table of reason codes against the codes and what a gate makes of them.
 func TestReasonsAreDocumented(t *testing.T) {
-	data, err := os.ReadFile("../docs/security.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := documents.Read(t, "docs/security.md")
 	documented := make(map[string]bool)
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([0-9]+) \\| ([a-z_-]+) \\|").FindAllStringSubmatch(string(data), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([0-9]+) \\| ([a-z_-]+) \\|").FindAllStringSubmatch(data, -1) {
 		reason := verify.Reason(row[1])
 		documented[row[1]] = true
 		code := gate.ErrorCode(reason)
@@ -236,7 +226,12 @@ func TestReasonsAreDocumented(t *testing.T) {
 			t.Errorf("docs/security.md says %q, want %s and %s", row[0], want, code)
 		}
 	}
-	known := reasons(t, "token/reason.go", "gate/reason.go")
+	known := reasons(t, "jose/token/reason.go", "guard/gate/reason.go")
+	for _, reason := range known {
+		if !slices.Contains(gate.Reasons, verify.Reason(reason)) {
+			t.Errorf("gate.Reasons lacks %s", reason)
+		}
+	}
 	for _, reason := range known {
 		if !documented[reason] {
 			t.Errorf("docs/security.md lacks the reason %q", reason)
@@ -300,58 +295,4 @@ func literals(t *testing.T, files ...string) map[string]bool {
 		})
 	}
 	return found
-}
-
-// compareDocument holds the part of a document between <!-- name --> and <!-- /name --> against want, and puts want there with
-// -update.
-func compareDocument(t *testing.T, document, name, want string) {
-	t.Helper()
-	file := filepath.Join("..", filepath.FromSlash(document))
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, opened := strings.Cut(string(data), "<!-- "+name+" -->\n")
-	have, tail, closed := strings.Cut(rest, "<!-- /"+name+" -->")
-	if !opened || !closed {
-		t.Fatalf("%s has no part <!-- %s --> ... <!-- /%s -->", document, name, name)
-	}
-	if have == want {
-		return
-	}
-	if *update {
-		text := head + "<!-- " + name + " -->\n" + want + "<!-- /" + name + " -->" + tail
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	t.Errorf("%s: the part %q is not what the code says; go test ./caddyauth -run Documented -update rewrites it.\n%s",
-		document, name, firstDifference(have, want))
-}
-
-func firstDifference(have, want string) string {
-	haves, wants := strings.Split(have, "\n"), strings.Split(want, "\n")
-	for i, line := range wants {
-		if i >= len(haves) || haves[i] != line {
-			return "first missing line: " + line
-		}
-	}
-	return "first line too many: " + slices.Concat(haves, []string{""})[len(wants)]
-}
-
-// TestEveryReasonHasItsCheck: explain names the check behind every reason code, and --expect knows them all.
-func TestEveryReasonHasItsCheck(t *testing.T) {
-	known := reasons(t, "token/reason.go", "gate/reason.go")
-	if len(known) != len(refusalReasons) {
-		t.Errorf("%d reasons, and %d for --expect", len(known), len(refusalReasons))
-	}
-	for _, reason := range known {
-		if !slices.Contains(refusalReasons, verify.Reason(reason)) {
-			t.Errorf("--expect does not know %s", reason)
-		}
-		if check := checkOf("", &verify.Refusal{Reason: verify.Reason(reason)}); check == "unnamed" {
-			t.Errorf("%s: the check has no name", reason)
-		}
-	}
 }

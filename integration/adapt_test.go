@@ -15,7 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
-	"github.com/caddyauth/gateway/caddyauth"
+	authmodule "github.com/caddyauth/gateway/caddyauth/module/auth"
 )
 
 var update = flag.Bool("update", false, "rewrite what the files of testdata expect")
@@ -108,7 +108,7 @@ func indented(t *testing.T, adapted []byte) string {
 // TestAdaptKnowsEveryWord holds the golden files against the syntax that the parser's comments promise: each option of each
 // block must stand in a file that adapts.
 func TestAdaptKnowsEveryWord(t *testing.T) {
-	files, err := filepath.Glob("../caddyauth/caddyfile*.go")
+	files, err := filepath.Glob("../caddyauth/module/auth/caddyfile*.go")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("the parser's files: %q, %v", files, err)
 	}
@@ -202,7 +202,7 @@ func TestAdaptKnowsEverySetting(t *testing.T) {
 			out.WriteString(g.want)
 		}
 	}
-	for _, name := range members(reflect.TypeFor[caddyauth.Settings](), reflect.TypeFor[caddyauth.JWTAuth](), reflect.TypeFor[caddyauth.AuthServer]()) {
+	for _, name := range members(reflect.TypeFor[authmodule.Settings](), reflect.TypeFor[authmodule.JWTAuth](), reflect.TypeFor[authmodule.AuthServer]()) {
 		if !strings.Contains(out.String(), `"`+name+`":`) {
 			t.Errorf("no golden file makes the JSON member %q", name)
 		}

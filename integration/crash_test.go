@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/sqlstore/pgtest"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
 // crashRounds is how often the server is killed; CADDYAUTH_CRASH_ROUNDS says otherwise.

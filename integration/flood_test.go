@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/sqlstore/pgtest"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
 // TestMadeUpTokensLeaveTheDatabaseToOthers: the database is 50 ms away, and a crowd sends nothing but tokens that nobody has issued. Who

@@ -29,7 +29,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddyauth/gateway/caddyauth"
-	"github.com/caddyauth/gateway/caddyauth/sqlstore/pgtest"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
 func TestMain(m *testing.M) {

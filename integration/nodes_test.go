@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/sqlstore/pgtest"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
 // nodeAuth is the configuration that all nodes share; their keys are in the database.

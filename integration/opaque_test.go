@@ -18,11 +18,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddyauth/gateway/caddyauth/keyring"
-	"github.com/caddyauth/gateway/caddyauth/oauth"
-	"github.com/caddyauth/gateway/caddyauth/session"
-	"github.com/caddyauth/gateway/caddyauth/sqlstore"
-	"github.com/caddyauth/gateway/caddyauth/token"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
 // opaqueAuth has a client whose tokens are references, one more of its project, and one of another project.

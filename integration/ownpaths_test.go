@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyauth/gateway/caddyauth/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
 // proxyBehind is an application behind auth_server on the same site, which no gate guards.

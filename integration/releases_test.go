@@ -13,7 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/caddyauth/gateway/caddyauth/sqlstore/pgtest"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
 // storeAuth keeps its keys in the store that the environment names.
@@ -70,7 +70,7 @@ func onStoreOfEachEngine(t *testing.T, test func(t *testing.T, g *gateway, name 
 // migrationFiles are the schema's steps, in order.
 func migrationFiles(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("../caddyauth/sqlstore/migrations/*.sql")
+	files, err := filepath.Glob("../caddyauth/store/sqlstore/migrations/*.sql")
 	if err != nil || len(files) < 2 {
 		t.Fatal(files, err)
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/sqlstore/pgtest"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
 // TestClientsThatRepeatByThemselves: a connection is cut between a renewal and its answer. An HTTP client that finds a kept connection

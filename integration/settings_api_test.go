@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/project"
-	"github.com/caddyauth/gateway/caddyauth/sqlstore"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
 // apiAuth declares a project and a client, and an administrator; other projects come from the API.

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/caddyauth/gateway/caddyauth/sqlstore"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
 // TestRefusalsTakeTheSameTime is the coarse, real side of what the room for identities counts exactly: whatever kind of hash a user has, and

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyauth/gateway/caddyauth/sqlstore/pgtest"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
 // TestStoreMoves: a server on SQLite moves to PostgreSQL, and back, by a file that is written while it runs. Its sessions go on, what

@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/session"
-	"github.com/caddyauth/gateway/caddyauth/sqlstore"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
 func main() {

@@ -15,8 +15,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/keyring"
-	"github.com/caddyauth/gateway/caddyauth/token"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
 // order is what to mint.

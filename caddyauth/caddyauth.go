@@ -1,0 +1,5 @@
+package caddyauth
+
+import (
+	_ "github.com/caddyauth/gateway/caddyauth/module/auth"
+)

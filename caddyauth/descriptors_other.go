@@ -1,6 +1,0 @@
-//go:build !unix
-
-package caddyauth
-
-// descriptorLimit is not known here.
-func descriptorLimit() uint64 { return 0 }

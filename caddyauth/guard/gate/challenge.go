@@ -1,0 +1,74 @@
+package gate
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+// Challenge returns the WWW-Authenticate value of a refusal (RFC 6750, section 3). The reason code is its
+// error_description. When no credential was sent there is no error, as the RFC wants it.
+func (g *Gate) Challenge(reason token.Reason) string {
+	var b strings.Builder
+	b.WriteString("Bearer")
+	sep := " "
+	param := func(name, value string) {
+		b.WriteString(sep + name + `="` + value + `"`)
+		sep = ", "
+	}
+	if code := ErrorCode(reason); code != "" {
+		param("error", code)
+		param("error_description", string(reason))
+	}
+	if scopes := g.scopesNeeded(); reason == InsufficientScope && len(scopes) > 0 {
+		param("scope", strings.Join(scopes, " "))
+	}
+	return b.String()
+}
+
+// IsNavigation reports whether r is a person following a link in a browser, as opposed to a script, a program or a
+// WebSocket: only such a request can be sent to a login page. The Fetch metadata headers decide where they are sent.
+func IsNavigation(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || isUpgrade(r) {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		dest := r.Header.Get("Sec-Fetch-Dest")
+		return mode == "navigate" && (dest == "" || dest == "document")
+	}
+	return r.Header.Get("X-Requested-With") == "" && acceptsHTML(r.Header["Accept"])
+}
+
+// WantsPage reports whether the answer to r is shown to a person: a navigation of any method (a posted form, too), in a
+// window or in a frame.
+func WantsPage(r *http.Request) bool {
+	if isUpgrade(r) {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return r.Header.Get("X-Requested-With") == "" && acceptsHTML(r.Header["Accept"])
+}
+
+// IsFramed reports whether the answer to r is shown inside another page.
+func IsFramed(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "", "document":
+		return false
+	}
+	return r.Header.Get("Sec-Fetch-Mode") == "navigate"
+}
+
+func acceptsHTML(lines []string) bool {
+	for _, line := range lines {
+		for part := range strings.SplitSeq(line, ",") {
+			media, params, _ := strings.Cut(part, ";")
+			if strings.EqualFold(strings.TrimSpace(media), "text/html") && !strings.Contains(strings.ReplaceAll(params, " ", "")+";", "q=0;") {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,338 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+// Mode says what a gate does with its decision.
+type Mode string
+
+const (
+	// Required refuses every request without a good credential. It is the zero value.
+	Required Mode = ""
+	// Optional lets requests without a credential pass without identity; a bad credential is refused.
+	Optional Mode = "optional"
+	// ReportOnly decides and reports, and touches nothing: no refusal, no strip, no header, no concealing.
+	ReportOnly Mode = "report_only"
+)
+
+// Gate guards one route. Fill it, call Prepare once, then share it between requests.
+type Gate struct {
+	// Audiences are the words of which a token's `aud` must name at least one.
+	Audiences []string
+	// Project is the project whose tokens pass; tokens of trusted foreign issuers carry none and are judged by Issuers.
+	Project string
+	// Issuers maps each accepted issuer to the audience words that its tokens may use here; nil means all of Audiences.
+	Issuers map[string][]string
+	// Resource, when set, is a URL that `aud` must name besides one of the words (RFC 8707, RFC 9728).
+	Resource string
+	// Mode says what happens with the decision. Default: Required.
+	Mode Mode
+	// Leeway is the clock difference that is forgiven.
+	Leeway time.Duration
+	// Rules is the policy; all must hold.
+	Rules []Rule
+	// Forward lists which claims reach the application, and under which header.
+	Forward []Mapping
+	// Sources are the places where a credential is looked for.
+	Sources []Source
+	// Credentials are the places of all gates of the configuration. Default: those of this gate.
+	Credentials *Credentials
+	// Preflight lets real CORS preflights (Fetch standard, section 4.8) pass without identity.
+	Preflight bool
+	// Upgrades are the protocols besides websocket to which an admitted request may switch its connection.
+	Upgrades []string
+	// Origins are the other origins from which a request with a cookie credential may come.
+	Origins []string
+	// Paths says which spellings of a path pass although applications read them in different ways.
+	Paths PathForms
+	// Owned is the set of header names that only the gateway may set.
+	Owned *Owned
+	// Verify turns compact text into a verified token; its error is a *token.Refusal.
+	Verify func(ctx context.Context, raw string) (*token.Token, error)
+	// Session is the cookie of the gateway's own sessions; what stands in it is read by VerifySession. Default: by Verify.
+	Session Source
+	// VerifySession is Verify for the session cookie, of which nobody else is told.
+	VerifySession func(ctx context.Context, raw string) (*token.Token, error)
+	// Revoked returns a *token.Refusal when the token was revoked. Nil means nothing ever is.
+	Revoked func(t *token.Token, now time.Time) error
+
+	sameOrigin http.CrossOriginProtection
+	names      []string // canonical header names of Forward, each once, the last mapping to a name wins
+	claims     []string // the claims that go with names
+	accepts    []accepted
+	passages   []sourced
+}
+
+// accepted is an issuer with the words that its tokens may use here.
+type accepted struct {
+	issuer string
+	words  []string
+}
+
+// sourced is where a token remembers its passage through this gate when it came from one source.
+type sourced struct {
+	key    token.MemoKey
+	source Source
+}
+
+// Prepare checks the gate's settings and makes it ready. It must be called once before Admit.
+func (g *Gate) Prepare() error {
+	if len(g.Audiences) == 0 {
+		return errors.New("a gate needs at least one audience")
+	}
+	if g.Leeway < 0 || g.Leeway > leeway.Max { // denials and keys stand for no longer
+		return fmt.Errorf("leeway %s is not between 0s and %s", g.Leeway, leeway.Max)
+	}
+	for i := range g.Rules {
+		if err := g.Rules[i].check(); err != nil {
+			return err
+		}
+	}
+	for _, m := range g.Forward {
+		if err := m.check(); err != nil {
+			return err
+		}
+		g.claimFor(m)
+	}
+	if g.Credentials == nil {
+		g.Credentials = new(Credentials)
+	}
+	for _, s := range g.Sources {
+		if err := g.Credentials.Add(s); err != nil {
+			return err
+		}
+		g.passages = append(g.passages, sourced{source: s})
+	}
+	for issuer, words := range g.Issuers {
+		if words == nil {
+			words = g.Audiences
+		}
+		g.accepts = append(g.accepts, accepted{issuer, words})
+	}
+	for _, o := range g.Origins {
+		if err := g.sameOrigin.AddTrustedOrigin(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// String says nothing: a passage holds a credential, and may meet a placeholder that prints it.
+func (*Passage) String() string { return "passage" }
+
+func (g *Gate) claimFor(m Mapping) {
+	if i := slices.Index(g.names, m.Header); i >= 0 {
+		g.claims[i] = m.Claim
+		return
+	}
+	g.names, g.claims = append(g.names, m.Header), append(g.claims, m.Claim)
+}
+
+// Passage is what gates established about one request. Later gates on the same request build on it. It is immutable and may be
+// shared between requests.
+type Passage struct {
+	// Token is the verified token; nil when the request passed without identity.
+	Token *token.Token
+	// Stale says that an expired cookie was ignored in optional mode and should be cleared at the client.
+	Stale bool
+
+	via      *Source
+	asserted []string // canonical names of the headers set so far
+	values   string   // what the last gate sets under its names, one behind the other; nothing where the claim is absent
+	ends     [4]uint32
+	moreEnds []uint32 // where ends has no room
+
+	concealed *Concealed
+}
+
+// Concealed returns the credentials that the gate has taken out of the request and that a later gate may look for; nil when there are none.
+func (p *Passage) Concealed() *Concealed { return p.concealed }
+
+// Via returns where the credential came from; zero when there was none.
+func (p *Passage) Via() Source {
+	if p.via == nil {
+		return Source{}
+	}
+	return *p.via
+}
+
+// Admit decides whether r may pass. On admission r carries the headers of the verified claims and no
+// credential; after a refusal it carries neither, so that error routes see nothing either. prior is the
+// passage that an earlier gate on this request returned, or nil. The error is a *token.Refusal; the passage
+// beside it is for logs: where the credential came from and, when its token was verified, whose it is.
+//
+// What an earlier gate has concealed must have been revealed before. In report-only mode r is left as it came, whatever the decision, and
+// the passage is prior unless the decision is a refusal.
+func (g *Gate) Admit(r *http.Request, prior *Passage, now time.Time) (*Passage, error) {
+	preflight := g.Preflight && isPreflight(r)
+	if g.Mode == ReportOnly {
+		t, via, err := g.decide(r, prior, preflight, now)
+		if err != nil {
+			refused := via
+			return &Passage{Token: t, via: &refused}, err
+		}
+		return prior, nil
+	}
+	g.Owned.Strip(r, prior, g.Upgrades...)
+	t, via, err := g.decide(r, prior, preflight, now)
+	concealed := g.conceal(r)
+	if err != nil {
+		prior.withdraw(r)
+		if len(g.Upgrades) > 0 {
+			g.Owned.Strip(r, prior) // what only the admitted may ask for
+		}
+		refused := via // of its own, so that an admitted request allocates none
+		return &Passage{Token: t, via: &refused}, err
+	}
+	p := g.passage(t, via)
+	if prior != nil || concealed != nil {
+		p = p.after(prior)
+		p.concealed = concealed
+	}
+	g.assert(r, p)
+	return p, nil
+}
+
+// after returns the passage of a request that had passed other gates before. Where this gate saw no credential, the request goes on being
+// whose it was.
+func (p *Passage) after(prior *Passage) *Passage {
+	joined := *p
+	if prior == nil {
+		return &joined
+	}
+	joined.asserted = append(slices.Clip(prior.asserted), p.asserted...)
+	if joined.Token == nil && prior.Token != nil {
+		joined.Token, joined.via = prior.Token, prior.via
+	}
+	return &joined
+}
+
+// withdraw removes the headers that earlier gates have set, since the request is refused after all.
+func (p *Passage) withdraw(r *http.Request) {
+	if p != nil {
+		for _, name := range p.asserted {
+			delete(r.Header, name)
+		}
+	}
+}
+
+// anonymous is the passage of a request without identity.
+var anonymous, anonymousStale = &Passage{}, &Passage{Stale: true}
+
+// passage returns the passage of a token through this gate, remembered beside the token: the values of its headers are worked out
+// once per token and gate.
+func (g *Gate) passage(t *token.Token, via Source) *Passage {
+	if t == nil {
+		if via == staleCookie {
+			return anonymousStale
+		}
+		return anonymous
+	}
+	for i := range g.passages {
+		if g.passages[i].source == via {
+			return t.Memo(&g.passages[i].key, func(t *token.Token) any { return g.newPassage(t, &g.passages[i].source) }).(*Passage)
+		}
+	}
+	other := via
+	return g.newPassage(t, &other)
+}
+
+// staleCookie marks an anonymous passage that ignored an expired cookie.
+var staleCookie = Source{Kind: "stale"}
+
+// decide is the list of refusals: one credential, verified, in time, not revoked, for this gate, within the policy.
+func (g *Gate) decide(r *http.Request, prior *Passage, preflight bool, now time.Time) (*token.Token, Source, error) {
+	if err := CheckTarget(r, r.URL, g.Paths); err != nil {
+		return nil, Source{}, err
+	}
+	if preflight {
+		return nil, Source{}, nil
+	}
+	raw, via, err := g.credential(r, prior)
+	if err != nil {
+		if g.Mode == Optional && refusedFor(err, NoCredential) {
+			return nil, Source{}, nil
+		}
+		return nil, via, err
+	}
+	if via.Kind == Cookie {
+		if err := g.checkOrigin(r); err != nil {
+			return nil, via, err
+		}
+	}
+	t, err := g.verified(r.Context(), raw, via, prior)
+	if err == nil {
+		err = g.checkToken(t, now)
+	}
+	if err != nil {
+		if g.Mode == Optional && via.Kind == Cookie && refusedFor(err, token.Expired) {
+			return nil, staleCookie, nil
+		}
+		return t, via, err // a token that is verified says whose it is, whatever else is wrong with it
+	}
+	return t, via, g.checkPolicy(t)
+}
+
+// verified returns the token of raw, reusing what an earlier gate on this request verified.
+func (g *Gate) verified(ctx context.Context, raw string, via Source, prior *Passage) (*token.Token, error) {
+	if prior != nil && prior.Token != nil && prior.Token.Raw() == raw {
+		return prior.Token, nil
+	}
+	if via.Kind == Cookie && via == g.Session {
+		return g.VerifySession(ctx, raw)
+	}
+	return g.Verify(ctx, raw)
+}
+
+// checkToken holds everything that may change between two uses of the same token, and what differs between gates.
+func (g *Gate) checkToken(t *token.Token, now time.Time) error {
+	from := slices.IndexFunc(g.accepts, func(a accepted) bool { return a.issuer == t.Issuer })
+	if from < 0 {
+		return refuse(token.UnknownIssuer, "this gate does not accept tokens of "+shown(t.Issuer))
+	}
+	if err := t.CheckTime(now, g.Leeway); err != nil {
+		return err
+	}
+	if g.Revoked != nil {
+		if err := g.Revoked(t, now); err != nil {
+			return err
+		}
+	}
+	if words := g.accepts[from].words; !t.HasAudience(words...) {
+		return refuse(token.WrongAudience, "the token is for "+shownList(t.Audience)+", not for "+strings.Join(words, ", "))
+	}
+	if g.Resource != "" && !namesResource(t, g.Resource) {
+		return refuse(token.WrongAudience, "the token is for "+shownList(t.Audience)+", not for "+g.Resource)
+	}
+	if t.Own() && t.Project != g.Project {
+		return refuse(token.WrongProject, "this gate belongs to project "+g.Project+", the token to "+shown(t.Project))
+	}
+	return nil
+}
+
+// namesResource compares resource URLs as RFC 8707 wants them, byte by byte; only `https://h` and `https://h/` are the same.
+func namesResource(t *token.Token, resource string) bool {
+	bare := strings.TrimSuffix(resource, "/")
+	for _, a := range t.Audience {
+		if a == resource || strings.TrimSuffix(a, "/") == bare && strings.Count(bare, "/") == 2 {
+			return true
+		}
+	}
+	return false
+}
+
+// isPreflight reports whether r is what a browser sends before a cross-origin request. It asks for no upgrade, so this is asked before
+// any is removed.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && len(r.Header[upgradeHeader]) == 0 && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+}

@@ -1,0 +1,677 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+const (
+	ownIssuer     = "https://auth.example.com"
+	foreignIssuer = "https://idp.example.com"
+	cookieName    = "__Host-access_token"
+)
+
+var now = time.Unix(1_800_000_000, 0)
+
+// workshop mints and verifies with real keys.
+type workshop struct {
+	own, foreign *keyring.Key
+	verifier     *token.Verifier
+}
+
+func newWorkshop(t testing.TB) *workshop {
+	t.Helper()
+	var w workshop
+	var err error
+	if w.own, err = keyring.ParseSecretText("k1", strings.Repeat("s", 32), "HS256"); err != nil {
+		t.Fatal(err)
+	}
+	if w.foreign, err = keyring.Generate("EdDSA", now); err != nil {
+		t.Fatal(err)
+	}
+	find := func(key *keyring.Key) func(context.Context, string) (*keyring.Key, error) {
+		return func(_ context.Context, kid string) (*keyring.Key, error) {
+			if kid != key.ID() {
+				return nil, keyring.ErrUnknownKey
+			}
+			return key, nil
+		}
+	}
+	w.verifier, err = token.NewVerifier([]token.Issuer{{Name: ownIssuer, Own: true, Keys: find(w.own)}, {Name: foreignIssuer, Keys: find(w.foreign)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &w
+}
+
+// mint makes a token for alice, role admin, audience web, project default; change alters it first.
+func (w *workshop) mint(t testing.TB, change func(*token.Claims)) string {
+	t.Helper()
+	c := token.Claims{
+		Issuer: ownIssuer, Subject: "alice", Audience: []string{"web"}, IssuedAt: now, Expiry: now.Add(15 * time.Minute), ID: "j1", Project: "default",
+		Extra: map[string]any{"role": "admin", "email": "alice@example.com", "groups": []string{"staff", "ops,night"}},
+	}
+	if change != nil {
+		change(&c)
+	}
+	key := w.own
+	if c.Issuer == foreignIssuer {
+		key = w.foreign
+	}
+	raw, err := token.Mint(key, "at+jwt", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// gate makes a web gate that forwards four claims; change alters it before it is prepared.
+func (w *workshop) gate(t testing.TB, change func(*Gate)) *Gate {
+	t.Helper()
+	owned := new(Owned)
+	g := &Gate{
+		Audiences: []string{"web", "api"}, Project: "default", Issuers: map[string][]string{ownIssuer: nil}, Leeway: 30 * time.Second,
+		Forward: []Mapping{{"sub", "X-User-Id"}, {"role", "X-User-Role"}, {"email", "X-User-Email"}, {"groups", "X-User-Groups"}},
+		Sources: []Source{{Kind: Bearer}, {Cookie, cookieName}}, Owned: owned, Verify: w.verifier.Verify,
+	}
+	if change != nil {
+		change(g)
+	}
+	if err := g.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range g.Forward {
+		if err := g.Owned.Own(m.Header); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return g
+}
+
+func request(change func(*http.Request)) *http.Request {
+	r := httptest.NewRequest("GET", "https://app.example.com/x", nil)
+	if change != nil {
+		change(r)
+	}
+	return r
+}
+
+func bearer(raw string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+raw) }
+}
+
+func cookie(raw string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Cookie", "theme=dark; "+cookieName+"="+raw+"; lang=en") }
+}
+
+func TestAdmittedRequestCarriesVerifiedClaimsAndNoCredential(t *testing.T) {
+	w := newWorkshop(t)
+	g := w.gate(t, nil)
+	raw := w.mint(t, nil)
+	for name, put := range map[string]func(*http.Request){"bearer": bearer(raw), "cookie": cookie(raw)} {
+		r := request(put)
+		passage, err := g.Admit(r, nil, now)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if passage.Token.Subject != "alice" {
+			t.Errorf("%s: subject %q", name, passage.Token.Subject)
+		}
+		want := http.Header{
+			"X-User-Id": {"alice"}, "X-User-Role": {"admin"}, "X-User-Email": {"alice@example.com"}, "X-User-Groups": {"staff,ops%2Cnight"},
+		}
+		if name == "cookie" {
+			want["Cookie"] = []string{"theme=dark; lang=en"}
+		}
+		if !maps.EqualFunc(r.Header, want, slices.Equal) {
+			t.Errorf("%s: the application sees %v, want %v", name, r.Header, want)
+		}
+	}
+}
+
+func TestForgedIdentityNeverArrives(t *testing.T) {
+	w := newWorkshop(t)
+	g := w.gate(t, func(g *Gate) { g.Mode = Optional })
+	for _, name := range []string{"X-User-Id", "x-user-id", "X_User_Id", "X.User.Id", "x-uSER_iD", "X-User_Role", "X-USER-EMAIL", "X+User+Id", "x!user`id",
+		"X~User|Role", "X\x80User\x00Role", "X User Role"} {
+		r := request(func(r *http.Request) { r.Header[name] = []string{"eve", "mallory"} })
+		if _, err := g.Admit(r, nil, now); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Header) != 0 {
+			t.Errorf("%s arrives: %v", name, r.Header)
+		}
+	}
+}
+
+func TestAbsentClaimLeavesNoHeader(t *testing.T) {
+	w := newWorkshop(t)
+	g := w.gate(t, nil)
+	r := request(bearer(w.mint(t, func(c *token.Claims) { c.Extra = nil })))
+	r.Header.Set("X-User-Role", "root")
+	if _, err := g.Admit(r, nil, now); err != nil {
+		t.Fatal(err)
+	}
+	if want := (http.Header{"X-User-Id": {"alice"}}); !maps.EqualFunc(r.Header, want, slices.Equal) {
+		t.Errorf("the application sees %v, want %v", r.Header, want)
+	}
+}
+
+func TestConnectionCannotRemoveIdentity(t *testing.T) {
+	w := newWorkshop(t)
+	g := w.gate(t, nil)
+	raw := w.mint(t, nil)
+	for _, c := range []struct{ send, want []string }{
+		{[]string{"X-User-Id"}, nil},
+		{[]string{"close, x-user-id"}, []string{"close"}},
+		{[]string{"keep-alive", "X_User_Id , X-User-Role"}, []string{"keep-alive"}},
+		{[]string{"Upgrade, x-user-email"}, nil},
+		{[]string{"close, x+user+email", "X~User`Role"}, []string{"close"}},
+		{[]string{"keep-alive"}, []string{"keep-alive"}},
+	} {
+		r := request(bearer(raw))
+		r.Header["Connection"] = c.send
+		if _, err := g.Admit(r, nil, now); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Header["Connection"]; !slices.Equal(got, c.want) {
+			t.Errorf("Connection %q becomes %q, want %q", c.send, got, c.want)
+		}
+	}
+}
+
+func TestTrailersCannotCarryIdentity(t *testing.T) {
+	w := newWorkshop(t)
+	g := w.gate(t, func(g *Gate) { g.Mode = Optional })
+	r := httptest.NewRequest("POST", "https://app.example.com/x", strings.NewReader("body"))
+	r.ContentLength = -1
+	r.Trailer = http.Header{"X-User-Id": nil, "X-Checksum": nil}
+	body := r.Body
+	r.Body = &lateTrailers{r, body}
+	if _, err := g.Admit(r, nil, now); err != nil {
+		t.Fatal(err)
+	}
+	if _, announced := r.Trailer["X-User-Id"]; announced {
+		t.Error("an owned trailer stays announced")
+	}
+	buf := make([]byte, 64)
+	for {
+		if _, err := r.Body.Read(buf); err != nil {
+			break
+		}
+	}
+	if want := (http.Header{"X-Checksum": {"1"}}); !maps.EqualFunc(r.Trailer, want, slices.Equal) {
+		t.Errorf("trailers after the body: %v, want %v", r.Trailer, want)
+	}
+}
+
+// lateTrailers fills in trailers when the body ends, as net/http does.
+type lateTrailers struct {
+	r    *http.Request
+	body interface {
+		Read([]byte) (int, error)
+		Close() error
+	}
+}
+
+func (l *lateTrailers) Read(p []byte) (int, error) {
+	n, err := l.body.Read(p)
+	if err != nil {
+		l.r.Trailer["X-User-Id"] = []string{"eve"}
+		l.r.Trailer["X_user_id"] = []string{"eve"}
+		l.r.Trailer["X-Checksum"] = []string{"1"}
+	}
+	return n, err
+}
+
+func (l *lateTrailers) Close() error { return l.body.Close() }
+
+// refusals is the list of what a gate refuses, and why.
+var refusals = map[string]struct {
+	gate   func(*Gate)
+	mint   func(*token.Claims)
+	send   func(raw, other string) func(*http.Request)
+	reason token.Reason
+}{
+	"no credential":     {send: func(_, _ string) func(*http.Request) { return nil }, reason: NoCredential},
+	"another scheme":    {send: func(_, _ string) func(*http.Request) { return authorization("Basic YTpi") }, reason: NoCredential},
+	"scheme alone":      {send: func(_, _ string) func(*http.Request) { return authorization("Bearer") }, reason: token.Malformed},
+	"two Authorization": {send: func(a, b string) func(*http.Request) { return authorization("Bearer "+a, "Bearer "+b) }, reason: MultipleCredentials},
+	"the same Authorization twice": {send: func(a, _ string) func(*http.Request) { return authorization("Bearer "+a, "Bearer "+a) },
+		reason: MultipleCredentials},
+	"Basic and Bearer":   {send: func(a, _ string) func(*http.Request) { return authorization("Basic YTpi", "Bearer "+a) }, reason: MultipleCredentials},
+	"two in one line":    {send: func(a, b string) func(*http.Request) { return authorization("Bearer " + a + ", Bearer " + b) }, reason: MultipleCredentials},
+	"header and cookie":  {send: func(a, b string) func(*http.Request) { return both(bearer(a), cookie(b)) }, reason: MultipleCredentials},
+	"Basic and a cookie": {send: func(a, _ string) func(*http.Request) { return both(authorization("Basic YTpi"), cookie(a)) }, reason: NoCredential},
+	"cookie twice": {send: func(a, _ string) func(*http.Request) {
+		return func(r *http.Request) { r.Header["Cookie"] = []string{cookieName + "=" + a, cookieName + "=" + a} }
+	}, reason: MultipleCredentials},
+	"expired":        {mint: func(c *token.Claims) { c.IssuedAt, c.Expiry = now.Add(-time.Hour), now.Add(-30*time.Second) }, reason: token.Expired},
+	"not yet valid":  {mint: func(c *token.Claims) { c.IssuedAt = now.Add(31 * time.Second) }, reason: token.NotYetValid},
+	"other audience": {mint: func(c *token.Claims) { c.Audience = []string{"mcp"} }, reason: token.WrongAudience},
+	"other project":  {mint: func(c *token.Claims) { c.Project = "acme" }, reason: token.WrongProject},
+	"no project":     {mint: func(c *token.Claims) { c.Project = "" }, reason: token.WrongProject},
+	"foreign issuer": {mint: func(c *token.Claims) { c.Issuer = foreignIssuer }, reason: token.UnknownIssuer},
+	"wrong resource": {gate: func(g *Gate) { g.Resource = "https://mcp.example.com/mcp" }, reason: token.WrongAudience},
+	"revoked":        {gate: func(g *Gate) { g.Revoked = func(*token.Token, time.Time) error { return refuse(token.Revoked, "") } }, reason: token.Revoked},
+	"scope missing":  {gate: rules(Rule{Claim: "scope", Values: []string{"read", "write"}}), mint: scopes("read"), reason: InsufficientScope},
+	"claim missing":  {gate: rules(Rule{Claim: "team", Values: []string{"a"}}), reason: ClaimDenied},
+	"other value":    {gate: rules(Rule{Claim: "role", Values: []string{"editor", "owner"}}), reason: ClaimDenied},
+	"second rule":    {gate: rules(Rule{Claim: "role", Values: []string{"admin"}}, Rule{Claim: "sub", Values: []string{"bob"}}), reason: ClaimDenied},
+	"denied":         {gate: rules(Rule{Claim: "role", Values: []string{"admin"}}, Rule{Claim: "sub", Values: []string{"alice"}, Deny: true}), reason: ClaimDenied},
+	"denied object":  {gate: rules(Rule{Claim: "org", Values: []string{"x"}, Deny: true}), mint: extra("org", map[string]any{"id": "y"}), reason: ClaimDenied},
+	"role in a text": {gate: rules(Rule{Claim: "role", Values: []string{"admin"}}), mint: extra("role", "x,admin"), reason: ClaimDenied},
+	"role in a list": {gate: rules(Rule{Claim: "role", Values: []string{"admin"}}), mint: extra("role", []string{"user,admin"}), reason: ClaimDenied},
+	"role an object": {gate: rules(Rule{Claim: "role", Values: []string{"admin"}}), mint: extra("role", map[string]any{"admin": true}), reason: ClaimDenied},
+	"role a number":  {gate: rules(Rule{Claim: "role", Values: []string{"admin"}}), mint: extra("role", 7), reason: ClaimDenied},
+	"cross-site post": {send: func(a, _ string) func(*http.Request) {
+		return both(cookie(a), from("POST", "cross-site", "https://evil.example"))
+	}, reason: CrossOrigin},
+	"sibling post": {send: func(a, _ string) func(*http.Request) {
+		return both(cookie(a), from("POST", "same-site", "https://x.example.com"))
+	}, reason: CrossOrigin},
+	"old browser": {send: func(a, _ string) func(*http.Request) {
+		return both(cookie(a), from("DELETE", "", "https://evil.example"))
+	}, reason: CrossOrigin},
+	"dot segments":  {send: path("/public/../admin"), reason: AmbiguousPath},
+	"a dot segment": {send: path("/admin/."), reason: AmbiguousPath},
+	"dots; params":  {send: path("/public/..;v=1/admin"), reason: AmbiguousPath},
+	"backslash":     {send: path(`/public/..\admin`), reason: AmbiguousPath},
+	"foreign websocket": {send: func(a, _ string) func(*http.Request) {
+		return both(cookie(a), from("GET", "cross-site", "https://evil.example"), func(r *http.Request) { r.Header.Set("Upgrade", "websocket") })
+	}, reason: CrossOrigin},
+}
+
+func path(p string) func(raw, other string) func(*http.Request) {
+	return func(raw, _ string) func(*http.Request) {
+		return both(bearer(raw), func(r *http.Request) { r.URL.Path = p })
+	}
+}
+
+func authorization(lines ...string) func(*http.Request) {
+	return func(r *http.Request) { r.Header["Authorization"] = lines }
+}
+
+func both(changes ...func(*http.Request)) func(*http.Request) {
+	return func(r *http.Request) {
+		for _, change := range changes {
+			change(r)
+		}
+	}
+}
+
+func from(method, site, origin string) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Method = method
+		r.Header.Set("Origin", origin)
+		if site != "" {
+			r.Header.Set("Sec-Fetch-Site", site)
+		}
+	}
+}
+
+func rules(list ...Rule) func(*Gate)            { return func(g *Gate) { g.Rules = list } }
+func scopes(list ...string) func(*token.Claims) { return func(c *token.Claims) { c.Scopes = list } }
+func extra(name string, v any) func(c *token.Claims) {
+	return func(c *token.Claims) { c.Extra[name] = v }
+}
+
+func TestRefusalsHaveTheirReasonAndLeaveNothingBehind(t *testing.T) {
+	w := newWorkshop(t)
+	for name, c := range refusals {
+		t.Run(name, func(t *testing.T) {
+			g := w.gate(t, c.gate)
+			raw, other := w.mint(t, c.mint), w.mint(t, func(c *token.Claims) { c.ID = "j2" })
+			send := bearer(raw)
+			if c.send != nil {
+				send = c.send(raw, other)
+			}
+			r := request(send)
+			r.Header.Set("X-User-Id", "eve")
+			_, err := g.Admit(r, nil, now)
+			if ReasonOf(err) != c.reason || err == nil {
+				t.Fatalf("refused with %v, want %s", err, c.reason)
+			}
+			if _, ok := errors.AsType[*token.Refusal](err); !ok {
+				t.Errorf("error %T is no refusal", err)
+			}
+			for _, gone := range []string{"X-User-Id", "Authorization"} {
+				if v, left := r.Header[gone]; left {
+					t.Errorf("%s %q is left for error routes", gone, v)
+				}
+			}
+			if strings.Contains(strings.Join(r.Header["Cookie"], ";"), cookieName) {
+				t.Errorf("the cookie is left for error routes: %q", r.Header["Cookie"])
+			}
+		})
+	}
+}
+
+func TestReasonsOfRefusalsNeverContradictTheirStatus(t *testing.T) {
+	for reason, want := range map[token.Reason]struct {
+		status int
+		code   string
+	}{
+		NoCredential: {401, ""}, token.Expired: {401, "invalid_token"}, token.BadSignature: {401, "invalid_token"}, MultipleCredentials: {400, "invalid_request"},
+		InsufficientScope: {403, "insufficient_scope"}, ClaimDenied: {403, "access_denied"}, CrossOrigin: {403, "access_denied"},
+		token.KeysUnavailable: {503, "temporarily_unavailable"}, RevocationNotChecked: {503, "temporarily_unavailable"},
+	} {
+		if got := Status(reason); got != want.status {
+			t.Errorf("%s: status %d, want %d", reason, got, want.status)
+		}
+		if got := ErrorCode(reason); got != want.code {
+			t.Errorf("%s: error %q, want %q", reason, got, want.code)
+		}
+	}
+}
+
+func TestPolicyHolds(t *testing.T) {
+	w := newWorkshop(t)
+	for name, c := range map[string]struct {
+		rules []Rule
+		mint  func(*token.Claims)
+	}{
+		"one of the values":   {rules: []Rule{{Claim: "role", Values: []string{"editor", "admin"}}}},
+		"element of a list":   {rules: []Rule{{Claim: "groups", Values: []string{"ops,night"}}}},
+		"all scopes":          {rules: []Rule{{Claim: "scope", Values: []string{"a", "b"}}}, mint: scopes("b", "c", "a")},
+		"nested":              {rules: []Rule{{Claim: "realm_access.roles", Values: []string{"dev"}}}, mint: extra("realm_access", map[string]any{"roles": []string{"dev"}})},
+		"number by digits":    {rules: []Rule{{Claim: "level", Values: []string{"9007199254740993"}}}, mint: extra("level", int64(9007199254740993))},
+		"boolean":             {rules: []Rule{{Claim: "email_verified", Values: []string{"true"}}}, mint: extra("email_verified", true)},
+		"present":             {rules: []Rule{{Claim: "role"}}},
+		"deny something else": {rules: []Rule{{Claim: "role", Values: []string{"guest"}, Deny: true}, {Claim: "missing", Deny: true}}},
+	} {
+		g := w.gate(t, rules(c.rules...))
+		if _, err := g.Admit(request(bearer(w.mint(t, c.mint))), nil, now); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTheSameTokenTwiceIsOneCredential(t *testing.T) {
+	w := newWorkshop(t)
+	raw := w.mint(t, nil)
+	if _, err := w.gate(t, nil).Admit(request(both(bearer(raw), cookie(raw))), nil, now); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSameOriginAndListedOriginsMayUseTheCookie(t *testing.T) {
+	w := newWorkshop(t)
+	g := w.gate(t, func(g *Gate) { g.Origins = []string{"https://admin.example.com"} })
+	raw := w.mint(t, nil)
+	for _, send := range []func(*http.Request){
+		from("POST", "same-origin", "https://app.example.com"), from("POST", "", "https://app.example.com"), from("POST", "same-site", "https://admin.example.com"),
+		from("GET", "cross-site", "https://evil.example"),
+	} {
+		if _, err := g.Admit(request(both(cookie(raw), send)), nil, now); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOptionalGate(t *testing.T) {
+	w := newWorkshop(t)
+	g := w.gate(t, func(g *Gate) { g.Mode = Optional })
+	expired := w.mint(t, func(c *token.Claims) { c.IssuedAt, c.Expiry = now.Add(-time.Hour), now.Add(-time.Minute) })
+	for name, c := range map[string]struct {
+		send  func(*http.Request)
+		stale bool
+		keeps string
+	}{
+		"nothing":        {send: nil},
+		"foreign scheme": {send: authorization("Basic YTpi"), keeps: "Basic YTpi"},
+		"expired cookie": {send: cookie(expired), stale: true},
+	} {
+		r := request(c.send)
+		passage, err := g.Admit(r, nil, now)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if passage.Token != nil || passage.Stale != c.stale {
+			t.Errorf("%s: passage %+v", name, passage)
+		}
+		if got := r.Header.Get("Authorization"); got != c.keeps {
+			t.Errorf("%s: the application sees Authorization %q, want %q", name, got, c.keeps)
+		}
+	}
+	for name, send := range map[string]func(*http.Request){"expired bearer": bearer(expired), "garbage cookie": cookie("garbage")} {
+		if _, err := g.Admit(request(send), nil, now); err == nil {
+			t.Errorf("%s passes", name)
+		}
+	}
+}
+
+func TestReportOnlyTouchesNothing(t *testing.T) {
+	w := newWorkshop(t)
+	g := w.gate(t, func(g *Gate) { g.Mode = ReportOnly })
+	for _, raw := range []string{w.mint(t, nil), "garbage"} {
+		r := request(both(bearer(raw), func(r *http.Request) { r.Header.Set("X-User-Id", "eve") }))
+		before := r.Header.Clone()
+		passage, err := g.Admit(r, nil, now)
+		if (err != nil) != (raw == "garbage") || (passage != nil) != (err != nil) || passage != nil && passage.Token != nil {
+			t.Errorf("passage %v, error %v", passage, err)
+		}
+		if !maps.EqualFunc(r.Header, before, slices.Equal) {
+			t.Errorf("headers changed: %v", r.Header)
+		}
+	}
+}
+
+func TestStackedGatesAddUp(t *testing.T) {
+	w := newWorkshop(t)
+	owned := new(Owned)
+	first := w.gate(t, func(g *Gate) { g.Owned, g.Forward = owned, g.Forward[:1] })
+	second := w.gate(t, func(g *Gate) {
+		g.Owned, g.Forward, g.Rules = owned, []Mapping{{"role", "X-User-Role"}}, []Rule{{Claim: "role", Values: []string{"admin"}}}
+	})
+	r := request(bearer(w.mint(t, nil)))
+	passage, err := first.Admit(r, nil, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passage, err = second.Admit(r, passage, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owned.Strip(r, passage) // the strip that stands beside a matched gate
+	if want := (http.Header{"X-User-Id": {"alice"}, "X-User-Role": {"admin"}}); !maps.EqualFunc(r.Header, want, slices.Equal) {
+		t.Errorf("the application sees %v, want %v", r.Header, want)
+	}
+}
+
+func TestTheSecondGateDecidesForItself(t *testing.T) {
+	w := newWorkshop(t)
+	raw := w.mint(t, nil)
+	for name, c := range map[string]struct {
+		second func(*Gate)
+		reason token.Reason
+	}{
+		"policy":   {rules(Rule{Claim: "role", Values: []string{"owner"}}), ClaimDenied},
+		"audience": {func(g *Gate) { g.Audiences = []string{"mcp"} }, token.WrongAudience},
+		"project":  {func(g *Gate) { g.Project = "acme" }, token.WrongProject},
+		"issuer":   {func(g *Gate) { g.Issuers = map[string][]string{foreignIssuer: nil} }, token.UnknownIssuer},
+		"source":   {func(g *Gate) { g.Sources = []Source{{Cookie, "other"}} }, NoCredential},
+	} {
+		r := request(bearer(raw))
+		passage, err := w.gate(t, nil).Admit(r, nil, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.gate(t, c.second).Admit(r, passage, now); ReasonOf(err) != c.reason {
+			t.Errorf("%s: %v, want %s", name, err, c.reason)
+		}
+	}
+}
+
+func TestAudiencesOfATrustedIssuerAreLimited(t *testing.T) {
+	w := newWorkshop(t)
+	g := w.gate(t, func(g *Gate) { g.Issuers[foreignIssuer] = []string{"api"} })
+	for audience, reason := range map[string]token.Reason{"api": "", "web": token.WrongAudience} {
+		raw := w.mint(t, func(c *token.Claims) { c.Issuer, c.Audience = foreignIssuer, []string{audience} })
+		_, err := g.Admit(request(bearer(raw)), nil, now)
+		if reason == "" && err != nil || reason != "" && ReasonOf(err) != reason {
+			t.Errorf("%s: %v, want %q", audience, err, reason)
+		}
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	w := newWorkshop(t)
+	preflight := func(r *http.Request) {
+		r.Method = "OPTIONS"
+		r.Header.Set("Origin", "https://other.example")
+		r.Header.Set("Access-Control-Request-Method", "POST")
+		r.Header.Set("X-User-Id", "eve")
+	}
+	g := w.gate(t, func(g *Gate) { g.Preflight = true })
+	r := request(preflight)
+	if passage, err := g.Admit(r, nil, now); err != nil || passage.Token != nil || r.Header.Get("X-User-Id") != "" {
+		t.Errorf("a preflight: %v, %v, %v", passage, err, r.Header)
+	}
+	if _, err := g.Admit(request(func(r *http.Request) { r.Method = "OPTIONS" }), nil, now); ReasonOf(err) != NoCredential {
+		t.Errorf("a bare OPTIONS: %v", err)
+	}
+	if _, err := w.gate(t, nil).Admit(request(preflight), nil, now); ReasonOf(err) != NoCredential {
+		t.Errorf("a preflight at a gate that was not told: %v", err)
+	}
+}
+
+func TestOtherSources(t *testing.T) {
+	w := newWorkshop(t)
+	raw := w.mint(t, nil)
+	g := w.gate(t, func(g *Gate) { g.Sources = []Source{{Header, "X-Api-Token"}, {Query, "token"}} })
+	r := request(func(r *http.Request) { r.Header.Set("X-Api-Token", raw) })
+	if _, err := g.Admit(r, nil, now); err != nil || r.Header.Get("X-Api-Token") != "" {
+		t.Errorf("header: %v, %v", err, r.Header)
+	}
+	r = httptest.NewRequest("GET", "https://app.example.com/x?a=1&token="+raw+"&b=%20", nil)
+	if _, err := g.Admit(r, nil, now); err != nil || r.URL.RawQuery != "a=1&b=%20" || strings.Contains(r.RequestURI, raw) {
+		t.Errorf("query: %v, %q, %q", err, r.URL.RawQuery, r.RequestURI)
+	}
+}
+
+func TestHeaderValues(t *testing.T) {
+	for _, c := range []struct {
+		claim any
+		want  string
+		ok    bool
+	}{
+		{"alice", "alice", true}, {"Jürgen Groß", "Jürgen Groß", true}, {token.Number("12345678901234567890"), "12345678901234567890", true}, {true, "true", true},
+		{[]any{"a", "b,c", "d%"}, "a,b%2Cc,d%25", true}, {[]any{"a", map[string]any{}}, "a", true}, {"{env.SECRET}", "{env.SECRET}", true},
+		{"", "", false}, {" admin", "", false}, {"admin ", "", false}, {"a\r\nX-Role: root", "", false}, {"a\x00", "", false}, {"a\tb", "", false}, {nil, "", false},
+		{map[string]any{"a": 1}, "", false}, {[]any{}, "", false}, {[]any{"ok", "bad\n"}, "ok", true},
+	} {
+		got, ok := HeaderValue(c.claim)
+		if ok != c.ok || ok && got != c.want {
+			t.Errorf("%#v becomes %q, %t; want %q, %t", c.claim, got, ok, c.want, c.ok)
+		}
+	}
+}
+
+func TestGatesThatCannotWorkAreRefused(t *testing.T) {
+	for name, g := range map[string]*Gate{
+		"no audience":      {},
+		"header with _":    {Audiences: []string{"web"}, Forward: []Mapping{{"sub", "X_User"}}},
+		"lower case":       {Audiences: []string{"web"}, Forward: []Mapping{{"sub", "x-user"}}},
+		"framing header":   {Audiences: []string{"web"}, Forward: []Mapping{{"sub", "Content-Length"}}},
+		"scope of nothing": {Audiences: []string{"web"}, Rules: []Rule{{Claim: "scope"}}},
+		"empty value":      {Audiences: []string{"web"}, Rules: []Rule{{Claim: "role", Values: []string{""}}}},
+		"bad origin":       {Audiences: []string{"web"}, Origins: []string{"app.example.com"}},
+	} {
+		if err := g.Prepare(); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestOnlyNavigationsAreSentToTheLoginPage(t *testing.T) {
+	for name, c := range map[string]struct {
+		send func(*http.Request)
+		want bool
+	}{
+		"navigation": {func(r *http.Request) {
+			r.Header.Set("Sec-Fetch-Mode", "navigate")
+			r.Header.Set("Sec-Fetch-Dest", "document")
+		}, true},
+		"frame": {func(r *http.Request) {
+			r.Header.Set("Sec-Fetch-Mode", "navigate")
+			r.Header.Set("Sec-Fetch-Dest", "iframe")
+		}, false},
+		"fetch":        {func(r *http.Request) { r.Header.Set("Sec-Fetch-Mode", "cors"); r.Header.Set("Accept", "text/html") }, false},
+		"old browser":  {func(r *http.Request) { r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8") }, true},
+		"curl":         {func(r *http.Request) { r.Header.Set("Accept", "*/*") }, false},
+		"refuses html": {func(r *http.Request) { r.Header.Set("Accept", "application/json, text/html; q=0") }, false},
+		"XMLHttpRequest": {func(r *http.Request) {
+			r.Header.Set("Accept", "text/html")
+			r.Header.Set("X-Requested-With", "XMLHttpRequest")
+		}, false},
+		"post":             {func(r *http.Request) { r.Method = "POST"; r.Header.Set("Accept", "text/html") }, false},
+		"websocket":        {func(r *http.Request) { r.Header.Set("Upgrade", "websocket"); r.Header.Set("Accept", "text/html") }, false},
+		"program's accept": {func(r *http.Request) { r.Header.Set("Accept", "application/json") }, false},
+	} {
+		if got := IsNavigation(request(c.send)); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+func TestChallenges(t *testing.T) {
+	g := &Gate{Rules: []Rule{{Claim: "scope", Values: []string{"read"}}, {Claim: "scope", Values: []string{"write", "read"}}}}
+	for reason, want := range map[token.Reason]string{
+		NoCredential:      `Bearer`,
+		token.Expired:     `Bearer error="invalid_token", error_description="expired"`,
+		InsufficientScope: `Bearer error="insufficient_scope", error_description="insufficient_scope", scope="read write"`,
+		ClaimDenied:       `Bearer error="access_denied", error_description="claim_denied"`,
+	} {
+		if got := g.Challenge(reason); got != want {
+			t.Errorf("%s: %s, want %s", reason, got, want)
+		}
+	}
+}
+
+// FuzzCookies holds the cookie scanner against net/http's parser: what one finds the other must not contradict, and what is
+// concealed must be gone for every parser.
+func FuzzCookies(f *testing.F) {
+	for _, seed := range []string{"", "a=b", cookieName + "=x", "a=b; " + cookieName + "=x; c=d", cookieName + "=x;" + cookieName + "=y", " ;;" + cookieName + "= ;", cookieName} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		r := &http.Request{Header: http.Header{"Cookie": {line}}}
+		theirs := r.CookiesNamed(cookieName)
+		raw, err := findCookie(r.Header["Cookie"], cookieName)
+		if err == nil && len(theirs) == 1 && raw != theirs[0].Value && raw != `"`+theirs[0].Value+`"` {
+			t.Errorf("%q: found %q, net/http %q", line, raw, theirs[0].Value)
+		}
+		if len(theirs) > 1 && err == nil {
+			t.Errorf("%q: two cookies pass as %q", line, raw)
+		}
+		dropCookies(r, cookieName, nil)
+		if left := r.CookiesNamed(cookieName); len(left) > 0 {
+			t.Errorf("%q: %v is left", line, left)
+		}
+	})
+}
+
+func TestGatesThatForgiveMoreThanDenialsStandAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		forgives time.Duration
+		ok       bool
+	}{{0, true}, {leeway.Max, true}, {leeway.Max + 1, false}, {-1, false}} {
+		g := &Gate{Audiences: []string{"web"}, Leeway: c.forgives}
+		if err := g.Prepare(); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.forgives, err)
+		}
+	}
+}

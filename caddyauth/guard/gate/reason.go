@@ -1,0 +1,75 @@
+package gate
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+// The reasons that a gate adds to those of package token.
+const (
+	NoCredential         token.Reason = "no_credential"
+	MultipleCredentials  token.Reason = "multiple_credentials"
+	InsufficientScope    token.Reason = "insufficient_scope"
+	ClaimDenied          token.Reason = "claim_denied"
+	CrossOrigin          token.Reason = "cross_origin"
+	AmbiguousPath        token.Reason = "ambiguous_path"
+	RevocationNotChecked token.Reason = "revocation_unavailable"
+)
+
+// Reasons are all codes with which a gate or a header filter refuses.
+var Reasons = []token.Reason{
+	NoCredential, MultipleCredentials, CrossOrigin, AmbiguousPath, InsufficientScope, ClaimDenied, RevocationNotChecked,
+	token.Malformed, token.TooLarge, token.UnknownIssuer, token.UnknownKey, token.BadAlgorithm, token.BadSignature,
+	token.Expired, token.NotYetValid, token.LifetimeTooLong, token.WrongAudience, token.WrongType, token.WrongProject,
+	token.Revoked, token.Inactive, token.KeysUnavailable,
+}
+
+func refuse(reason token.Reason, detail string) error {
+	return &token.Refusal{Reason: reason, Detail: detail}
+}
+
+func refusedFor(err error, reason token.Reason) bool {
+	return ReasonOf(err) == reason
+}
+
+// ReasonOf returns the reason code of a refusal; an error that is none counts as token.Malformed, so that it still refuses.
+func ReasonOf(err error) token.Reason {
+	if r, ok := errors.AsType[*token.Refusal](err); ok {
+		return r.Reason
+	}
+	return token.Malformed
+}
+
+// Status returns the HTTP status of a refusal (RFC 6750, section 3.1; 503 where the fault is ours).
+func Status(reason token.Reason) int {
+	switch reason {
+	case MultipleCredentials, AmbiguousPath:
+		return http.StatusBadRequest
+	case InsufficientScope, ClaimDenied, CrossOrigin:
+		return http.StatusForbidden
+	case token.KeysUnavailable, RevocationNotChecked:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusUnauthorized
+}
+
+// ErrorCode returns the `error` word that goes with a reason in challenges and bodies: those of RFC 6750 where one
+// fits, `access_denied` and `temporarily_unavailable` of RFC 6749 where none does. It is empty when no credential was
+// sent, as RFC 6750 wants it.
+func ErrorCode(reason token.Reason) string {
+	switch reason {
+	case NoCredential:
+		return ""
+	case MultipleCredentials, AmbiguousPath:
+		return "invalid_request"
+	case InsufficientScope:
+		return "insufficient_scope"
+	case ClaimDenied, CrossOrigin:
+		return "access_denied"
+	case token.KeysUnavailable, RevocationNotChecked:
+		return "temporarily_unavailable"
+	}
+	return "invalid_token"
+}

@@ -1,0 +1,252 @@
+package keyring
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
+)
+
+// State is where a generated key stands in its life. A key whose life is over
+// is gone: it is not in the store any more.
+type State string
+
+// The states of a generated key, in their order.
+const (
+	Announced State = "announced" // published and verifying, so that everybody knows it when it begins to sign
+	Active    State = "active"    // signs; one key at a time
+	Retiring  State = "retiring"  // verifies what it has signed
+)
+
+// RetireMargin is how much longer than the last token it can have signed a
+// retiring key verifies.
+const RetireMargin = leeway.Margin
+
+// Lifecycle is the rule by which generated keys follow one another. It decides
+// and keeps nothing: of a set and a time it makes the step that is due, which
+// [Store.AdvanceKeys] takes on one node only.
+//
+// A key is announced, signs after Announce, and retires when the next one does;
+// then it verifies until the last token it signed has expired. It is safe for
+// concurrent use.
+type Lifecycle struct {
+	// Secret seals and opens the keys. Required.
+	Secret *SecretRing
+	// Algorithm is that of the keys made from now on. Default: ES256.
+	Algorithm string
+	// Every is how long a key signs. Default: 0, until somebody rotates.
+	Every time.Duration
+	// Announce is how long a key is published before it signs.
+	Announce time.Duration
+	// Access is the usual lifetime of the tokens to be signed; see [Lifecycle.Cover].
+	Access time.Duration
+}
+
+// First makes the first active key.
+func (l *Lifecycle) First(now time.Time) (Record, error) {
+	rec, err := l.generate(now)
+	if err != nil {
+		return Record{}, err
+	}
+	return l.activate(rec, now), nil
+}
+
+// Due returns the step that is due at now; an empty one when there is none. A
+// set without an active key, as after the loss of the database, gets one. What
+// is over goes by past, which is what is surely past even if the clock is
+// wrong: a key that is gone does not come back with the right time.
+func (l *Lifecycle) Due(set Set, now, past time.Time) (Step, error) {
+	step := Step{From: set.Version}
+	for _, rec := range set.Records {
+		if rec.over(past) {
+			step.Remove = append(step.Remove, rec.ID)
+		}
+	}
+	active, next := set.in(Active), set.in(Announced)
+	switch {
+	case active == nil || next != nil && !now.Before(next.Until):
+		return l.succeed(step, active, next, now)
+	case next == nil && l.Every > 0 && !now.Before(active.Since.Add(l.Every-l.Announce)):
+		return l.announce(step, now)
+	}
+	return step, nil
+}
+
+// Rotate returns the step that announces a successor of the active key now,
+// whatever Every says. It is empty when one is announced already.
+func (l *Lifecycle) Rotate(set Set, now time.Time) (Step, error) {
+	step := Step{From: set.Version}
+	if set.in(Announced) != nil {
+		return step, nil
+	}
+	return l.announce(step, now)
+}
+
+// Revoke returns the step after which the key of this id is gone. When it was
+// the active one, the announced key signs at once, or else a new one, which
+// others may not know yet. It returns [ErrUnknownKey] when there is no such key.
+func (l *Lifecycle) Revoke(set Set, id string, now time.Time) (Step, error) {
+	rec := set.Find(id)
+	if rec == nil {
+		return Step{}, fmt.Errorf("key %q: %w", clip(id), ErrUnknownKey)
+	}
+	step := Step{From: set.Version, Remove: []string{id}}
+	if rec.State != Active {
+		return step, nil
+	}
+	return l.succeed(step, nil, set.in(Announced), now)
+}
+
+// Cover returns the step after which the active key may sign tokens of this
+// lifetime: it has to be known how long they need the key before the first of
+// them is signed. It is empty when the lifetime is covered.
+func (l *Lifecycle) Cover(set Set, lifetime time.Duration) (Step, error) {
+	step := Step{From: set.Version}
+	active := set.in(Active)
+	if active == nil {
+		return Step{}, errors.New("keys: none is active")
+	}
+	if active.Longest < lifetime {
+		active.Longest = (lifetime + time.Minute - 1).Truncate(time.Minute)
+		step.Put = append(step.Put, *active)
+	}
+	return step, nil
+}
+
+// Ring opens the keys that are not over at now. Keys that old, which may be
+// nil, has already are the same ones again, so that what they verified need not
+// be compared with them. There is always a ring: with an error, that of the keys
+// that could be opened, which has no active key when that one could not.
+func (l *Lifecycle) Ring(set Set, now time.Time, old *Ring) (*Ring, error) {
+	var keys []*Key
+	var errs []error
+	active := ""
+	for _, rec := range set.Records {
+		if rec.over(now) {
+			continue
+		}
+		key, err := l.Secret.Open(rec)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if was := old.Key(rec.ID); was.Equal(key) {
+			key = was
+		}
+		keys = append(keys, key)
+		if rec.State == Active {
+			active = rec.ID
+		}
+	}
+	ring, err := ringOf(keys, active)
+	return ring, errors.Join(append(errs, err)...)
+}
+
+// ringOf is NewRing for a set which may be empty, or without an active key.
+func ringOf(keys []*Key, active string) (*Ring, error) {
+	empty := &Ring{jwks: marshalJWKS(nil)}
+	if len(keys) == 0 {
+		return empty, nil
+	}
+	ring, err := NewRing(keys, active)
+	if err != nil {
+		return empty, err
+	}
+	if active == "" {
+		ring.active = nil
+	}
+	return ring, nil
+}
+
+// announce adds a key that will sign when it has been published long enough.
+func (l *Lifecycle) announce(step Step, now time.Time) (Step, error) {
+	rec, err := l.generate(now)
+	if err != nil {
+		return Step{}, err
+	}
+	rec.State, rec.Since = Announced, whole(now)
+	rec.Until = rec.Since.Add(l.Announce)
+	step.Put = append(step.Put, rec)
+	return step, nil
+}
+
+// succeed retires the active key, if there is one, and makes next sign, or a
+// new key where there is none. The retiring one comes first: there are never
+// two active ones.
+func (l *Lifecycle) succeed(step Step, active, next *Record, now time.Time) (Step, error) {
+	if next == nil {
+		rec, err := l.generate(now)
+		if err != nil {
+			return Step{}, err
+		}
+		next = &rec
+	}
+	if active != nil {
+		active.State, active.Since = Retiring, whole(now)
+		active.Until = active.Since.Add(max(active.Longest, l.Access) + RetireMargin)
+		step.Put = append(step.Put, *active)
+	}
+	step.Put = append(step.Put, l.activate(*next, now))
+	return step, nil
+}
+
+func (l *Lifecycle) activate(rec Record, now time.Time) Record {
+	rec.State, rec.Since, rec.Until = Active, whole(now), time.Time{}
+	rec.Longest = max(rec.Longest, l.Access)
+	return rec
+}
+
+func (l *Lifecycle) generate(now time.Time) (Record, error) {
+	key, err := Generate(l.Algorithm, now)
+	if err != nil {
+		return Record{}, err
+	}
+	return l.Secret.Seal(key)
+}
+
+// in returns a copy of the key in this state, nil when there is none.
+func (s Set) in(state State) *Record {
+	for _, rec := range s.Records {
+		if rec.State == state {
+			return &rec
+		}
+	}
+	return nil
+}
+
+// Find returns a copy of the key of this id, nil when there is none.
+func (s Set) Find(id string) *Record {
+	for _, rec := range s.Records {
+		if rec.ID == id {
+			return &rec
+		}
+	}
+	return nil
+}
+
+// over reports whether nothing that the key signed can still be good.
+func (r Record) over(now time.Time) bool { return r.State == Retiring && !now.Before(r.Until) }
+
+// EndsAfter returns when the first of the keys that retire at now is over; zero
+// when none retires.
+func (s Set) EndsAfter(now time.Time) time.Time {
+	var first time.Time
+	for _, rec := range s.Records {
+		if rec.State == Retiring && !rec.over(now) && (first.IsZero() || rec.Until.Before(first)) {
+			first = rec.Until
+		}
+	}
+	return first
+}
+
+// Longest returns the longest lifetime of a token that the active key may sign.
+func (s Set) Longest() time.Duration {
+	if active := s.in(Active); active != nil {
+		return active.Longest
+	}
+	return 0
+}
+
+// whole is a time as the store keeps it.
+func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

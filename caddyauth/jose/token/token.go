@@ -1,0 +1,230 @@
+package token
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+)
+
+// Token is a verified token. It is immutable, decoded once, and shared between requests.
+//
+// What every use of a token looks at stands first, side by side: with many tokens in turn, each is far away in memory.
+type Token struct {
+	raw    string
+	issuer *issuer
+	stamp  atomic.Uint64
+
+	// Key is the key that verified the token.
+	Key *keyring.Key
+	// Issuer is `iss`, the name of an accepted issuer.
+	Issuer string
+	// IssuedAt, NotBefore and Expiry are `iat`, `nbf` and `exp`. The first two are zero when absent.
+	IssuedAt, NotBefore, Expiry time.Time
+	// Audience is `aud` as a list; never empty.
+	Audience []string
+	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim means nothing to us.
+	Project string
+
+	memos memos
+
+	// Subject is `sub`; never empty.
+	Subject string
+	// ID is `jti`, empty when absent.
+	ID string
+	// ClientID is `client_id`, empty when absent.
+	ClientID string
+	// Session is `sid`, empty when absent and in tokens of foreign issuers.
+	Session string
+	// Epoch is `epoch` of our own tokens, 0 when absent: the count of revocations when the token was issued.
+	Epoch int64
+	// Scopes is `scope` split at its spaces, or `scp` of a foreign issuer that has no `scope`; nil when absent.
+	Scopes []string
+	// Type is `typ` in lower case and without `application/`.
+	Type string
+
+	oneAudience [1]string // what Audience has when it has one
+
+	// The claims without a field that somebody is going to ask for: texts as places in said, which the garbage collector need not look at,
+	// and the rest.
+	said   string
+	texts  [6]place
+	others []other
+	late   late
+}
+
+// place is where a claim stands in a text.
+type place struct {
+	claim    uint16 // its number among those announced; 0: the place is free
+	from, to uint16
+}
+
+// other is a claim that has no field in Token.
+type other struct {
+	name  string
+	value any
+}
+
+// Raw returns the compact text that was verified. It is a credential.
+func (t *Token) Raw() string { return t.raw }
+
+// Own reports whether the token is of an issuer that the Verifier holds for our own.
+func (t *Token) Own() bool { return t.issuer != nil && t.issuer.own }
+
+// HasAudience reports whether `aud` has at least one of words.
+func (t *Token) HasAudience(words ...string) bool {
+	return slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(words, a) })
+}
+
+// Claim returns a claim by its exact name or, where there is none of that name, by a dotted path into objects
+// (`realm_access.roles`); lists are not entered. A name with dots of its own may start a path, and the longest fits
+// first. The value is a string, bool, Number, []any, map[string]any or nil, and must not be modified. A lone `aud` is
+// a string, several are a list, whichever way the token wrote it; `scope` is the Scopes joined by spaces. `project`, `sid`
+// and `epoch` are absent in tokens of foreign issuers.
+func (t *Token) Claim(path string) (any, bool) {
+	if v, ok := t.field(path); ok {
+		return v, true
+	}
+	if v, ok := t.other(path); ok {
+		return v, true
+	}
+	return walk(path, t.other)
+}
+
+// other returns a claim without a field.
+func (t *Token) other(name string) (any, bool) {
+	if !t.Own() && isOurs(name) {
+		return nil, false
+	}
+	if text, ok := t.keptText(name); ok {
+		return text, true
+	}
+	for i := range t.others {
+		if t.others[i].name == name {
+			return t.others[i].value, true
+		}
+	}
+	if t.issuer.keeps(name) {
+		return nil, false
+	}
+	return t.lateClaim(name)
+}
+
+// walk resolves a dotted path whose first part get knows. The longest first part that leads to a value wins.
+func walk(path string, get func(string) (any, bool)) (any, bool) {
+	for i := strings.LastIndexByte(path, '.'); i >= 0; i = strings.LastIndexByte(path[:i], '.') {
+		v, _ := get(path[:i])
+		object, ok := v.(map[string]any)
+		if !ok {
+			continue
+		}
+		if found, ok := lookup(object, path[i+1:]); ok {
+			return found, true
+		}
+	}
+	return nil, false
+}
+
+func lookup(object map[string]any, path string) (any, bool) {
+	if v, ok := object[path]; ok {
+		return v, true
+	}
+	return walk(path, func(name string) (any, bool) { v, ok := object[name]; return v, ok })
+}
+
+// field returns a claim that stands in a field of t.
+func (t *Token) field(name string) (any, bool) {
+	if s := t.textField(name); s != "" {
+		return s, true
+	}
+	switch name {
+	case "aud":
+		return audience(t.Audience)
+	case "scope":
+		return strings.Join(t.Scopes, " "), t.Scopes != nil
+	case "exp":
+		return dateNumber(t.Expiry), !t.Expiry.IsZero()
+	case "nbf":
+		return dateNumber(t.NotBefore), !t.NotBefore.IsZero()
+	case "iat":
+		return dateNumber(t.IssuedAt), !t.IssuedAt.IsZero()
+	}
+	return nil, false
+}
+
+// textField returns a claim whose field is a text, empty when it is absent or another.
+func (t *Token) textField(name string) string {
+	switch name {
+	case "iss":
+		return t.Issuer
+	case "sub":
+		return t.Subject
+	case "jti":
+		return t.ID
+	case "client_id":
+		return t.ClientID
+	case "project":
+		return t.Project
+	case "sid":
+		return t.Session
+	}
+	return ""
+}
+
+// Text returns a claim that is a text, for callers who ask on every request: it allocates nothing. It knows exact names of claims that
+// were announced (Verifier.Keep) or have a field; of any other, ok is false and Claim may know more.
+func (t *Token) Text(name string) (text string, ok bool) {
+	if text = t.textField(name); text != "" {
+		return text, true
+	}
+	return t.keptText(name)
+}
+
+func (t *Token) keptText(name string) (string, bool) {
+	number := t.issuer.number(name)
+	if number == 0 {
+		return "", false
+	}
+	for _, p := range t.texts {
+		if p.claim == number {
+			return t.said[p.from:p.to], true
+		}
+	}
+	return "", false
+}
+
+func audience(words []string) (any, bool) {
+	if len(words) == 1 {
+		return words[0], true
+	}
+	list := make([]any, len(words))
+	for i, w := range words {
+		list[i] = w
+	}
+	return list, len(words) > 0
+}
+
+// Strings returns a claim's value as the words that policies and headers compare: a string is itself, a Number its
+// digits, a bool `true` or `false`, a list the words of its scalar elements. Objects, null and anything else, also as
+// elements of a list, have none.
+func Strings(v any) []string {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	words := make([]string, 0, len(list))
+	for _, element := range list {
+		switch e := element.(type) {
+		case string:
+			words = append(words, e)
+		case Number:
+			words = append(words, string(e))
+		case bool:
+			words = append(words, strconv.FormatBool(e))
+		}
+	}
+	return words
+}

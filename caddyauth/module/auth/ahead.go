@@ -1,0 +1,354 @@
+package auth
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/fileserver"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
+)
+
+// later is a rewrite behind a gate or filter, with the gates before it that the request may have gone past.
+type later struct {
+	steps   []step // what is asked between the gate and the rewrite
+	rewrite *rewrite.Rewrite
+	guards  []guard // with what is asked below where gate and rewrite part
+	unknown bool    // what it makes of a request cannot be worked out beforehand: every one of guards is asked
+	queries bool    // the query may decide about guards and about where the rewrite leads
+}
+
+// mostForms bounds how many forms of a request are looked at. Where there are more, every gate is asked that later rewrites lead past.
+const mostForms = 32
+
+// ahead returns a gate of the site that has not judged the request and that would have, had it come as a later rewrite is going to make it:
+// the application gets that form. Each rewrite may apply to what earlier ones have made.
+func (j *JWTAuth) ahead(r *http.Request, done *ran) *JWTAuth {
+	var forms []*http.Request
+	replay := newReplay(r)
+	queries := slices.ContainsFunc(j.place.later, func(l later) bool { return l.queries })
+	unsure := false // not all forms are known
+	for i := range j.place.later {
+		l := &j.place.later[i]
+		if forms == nil {
+			forms = []*http.Request{replay.prepare(r.Method, r.URL)}
+		}
+		unsure = unsure || l.unknown && len(l.coming(forms)) > 0
+		if unsure {
+			if next := l.anyGate(done); next != nil {
+				return next
+			}
+			continue
+		}
+		if l.unknown {
+			continue
+		}
+		for _, made := range l.apply(replay, forms) {
+			if slices.ContainsFunc(forms, func(form *http.Request) bool { return sameForm(form, made, queries) }) {
+				continue
+			}
+			for _, g := range l.guards {
+				if !slices.Contains(done.gates, g.gate) && g.guards(replay, made) {
+					return g.gate
+				}
+			}
+			if unsure = unsure || len(forms) == mostForms; !unsure {
+				forms = append(forms, made)
+			}
+		}
+	}
+	return nil
+}
+
+// anyGate returns a gate that has not judged the request, whatever its matcher says.
+func (l *later) anyGate(done *ran) *JWTAuth {
+	for _, g := range l.guards {
+		if !slices.Contains(done.gates, g.gate) {
+			return g.gate
+		}
+	}
+	return nil
+}
+
+// sameForm leaves the query out where nothing looks at it.
+func sameForm(a, b *http.Request, queries bool) bool {
+	return a.Method == b.Method && a.URL.Path == b.URL.Path && a.URL.RawPath == b.URL.RawPath && a.URL.Opaque == b.URL.Opaque &&
+		(!queries || a.URL.RawQuery == b.URL.RawQuery)
+}
+
+// coming returns those forms that come to the rewrite.
+func (l *later) coming(forms []*http.Request) []*http.Request {
+	coming := forms
+	for _, s := range l.steps {
+		if s.strip != nil {
+			continue // a rewrite of its own, which has left its forms
+		}
+		if coming = filtered(forms, s.takes); len(coming) == 0 {
+			return nil
+		}
+	}
+	return coming
+}
+
+// apply returns what the rewrite makes of those forms that come to it, as far as it changes them.
+func (l *later) apply(replay *replay, forms []*http.Request) (made []*http.Request) {
+	for _, form := range l.coming(forms) {
+		rewritten := replay.prepare(form.Method, form.URL)
+		l.rewrite.Rewrite(rewritten, form.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
+		if rewritten.Method != form.Method || !sameTarget(rewritten.URL, form.URL) {
+			made = append(made, rewritten)
+		}
+	}
+	return made
+}
+
+func filtered(forms []*http.Request, takes func(*http.Request) bool) (taken []*http.Request) {
+	for _, form := range forms {
+		if takes(form) {
+			taken = append(taken, form)
+		}
+	}
+	return taken
+}
+
+// rewriteBehind is a rewrite that the survey has met behind gates, until it is known where it leads.
+type rewriteBehind struct {
+	rewrite *rewrite.Rewrite
+	name    string // the directive
+	steps   []step
+	met     []guard // gates and filters before it
+	within  []*rewrite.Rewrite
+	mount   bool // it takes off the prefix by which the path has led there
+	where   string
+	set     setters
+}
+
+// end is where requests leave the routes for an application or for files.
+type end struct {
+	addresses []string
+	steps     []step
+	within    []*rewrite.Rewrite // rewrites through which all requests have come
+}
+
+// noteRewrite keeps a rewrite that stands behind gates.
+func (s *surveyor) noteRewrite(h *rewrite.Rewrite, name string, mount bool, at position) {
+	if len(at.met) > 0 && !keepsPath(h, at.steps) {
+		s.site.behind = append(s.site.behind, rewriteBehind{h, name, at.steps, slices.Clone(at.met), at.within, mount, at.where, s.site.set})
+	}
+}
+
+// keepsPath reports whether a rewrite is one of `try_files` or `php_fastcgi` that leads to what is below the path, or to a file that the
+// configuration names: the application reads what the client asked for, and clients do not choose another path.
+func keepsPath(h *rewrite.Rewrite, steps []step) bool {
+	target, _, _ := strings.Cut(h.URI, "?")
+	if target != "{http.matchers.file.relative}" || len(steps) == 0 {
+		return false
+	}
+	found := false
+	for _, set := range steps[len(steps)-1].match {
+		for _, matcher := range set {
+			file, ok := matcher.(*fileserver.MatchFile)
+			if m, value := matcher.(fileserver.MatchFile); value {
+				file, ok = &m, true
+			}
+			if !ok {
+				continue
+			}
+			found = true
+			if slices.ContainsFunc(file.TryFiles, leadsElsewhere) {
+				return false
+			}
+		}
+	}
+	return found
+}
+
+func leadsElsewhere(file string) bool {
+	rest, _ := strings.CutPrefix(file, "{http.request.uri.path}")
+	if strings.Contains(rest, "{") {
+		return true
+	}
+	return rest != file && rest != "" && rest[0] != '/'
+}
+
+// mounts reports whether a rewrite takes off the very prefix that has led requests to its route, as `handle_path` does: all of them have it.
+func mounts(h *rewrite.Rewrite, steps []step) bool {
+	if !only(h) || h.StripPathPrefix == "" || strings.Contains(h.StripPathPrefix, "{") || len(steps) == 0 {
+		return false
+	}
+	prefix := strings.ToLower("/" + strings.TrimPrefix(h.StripPathPrefix, "/"))
+	sets := steps[len(steps)-1].match
+	return len(sets) > 0 && !slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool {
+		return !slices.ContainsFunc(set, func(matcher any) bool { return below(matcher, prefix) })
+	})
+}
+
+// below reports whether a matcher takes only paths with a prefix.
+func below(matcher any, prefix string) bool {
+	paths, ok := matcher.(*caddyhttp.MatchPath)
+	if value, plain := matcher.(caddyhttp.MatchPath); plain {
+		paths, ok = &value, true
+	}
+	return ok && !slices.ContainsFunc(*paths, func(pattern string) bool { return !strings.HasPrefix(strings.ToLower(pattern), prefix) })
+}
+
+// noteEnd keeps what answers requests, and what a proxy makes of the path itself.
+func (s *surveyor) noteEnd(handler caddyhttp.MiddlewareHandler, at position) {
+	e := end{steps: at.steps, within: at.within}
+	switch h := handler.(type) {
+	case *reverseproxy.Handler:
+		e.addresses = addressesOf(h)
+		if h.Rewrite != nil {
+			s.noteRewrite(h.Rewrite, "`rewrite` in `reverse_proxy`", false, at)
+		}
+	case *fileserver.FileServer:
+		root := h.Root
+		if root == "" || root == "{http.vars.root}" {
+			root = at.root
+		}
+		e.addresses = []string{"files/" + root}
+	case *caddyhttp.StaticResponse:
+		stands := h.Headers.Get(answersHeader)
+		if stands == "" {
+			return
+		}
+		e.addresses = standsFor(stands, at.root)
+	default:
+		if kindOf(handler) != unknown { // no application
+			return
+		}
+	}
+	varies := func(address string) bool { return strings.Contains(address, "{") }
+	if len(e.addresses) == 0 || slices.ContainsFunc(e.addresses, varies) {
+		e.addresses = []string{anywhere}
+	}
+	s.site.ends = append(s.site.ends, e)
+}
+
+// standsFor returns the addresses of what `caddy auth explain` has replaced.
+func standsFor(stands, root string) (addresses []string) {
+	if strings.HasPrefix(stands, "file_server") {
+		return []string{"files/" + root}
+	}
+	_, dials, _ := strings.Cut(strings.TrimSuffix(stands, byFastCGI), " to ")
+	for dial := range strings.FieldsSeq(dials) {
+		addresses = append(addresses, canonicalAddress(dial))
+	}
+	return addresses
+}
+
+// anywhere stands for an application that the survey cannot tell from others.
+const anywhere = ""
+
+// apart reports whether a prefix is taken off for an application or files to which no other way leads in the site: its paths mean nothing to
+// the gates beside it.
+func (s *site) apart(b rewriteBehind) bool {
+	if !b.mount {
+		return false
+	}
+	inside := make(map[string]bool)
+	sure := false
+	for _, e := range s.ends {
+		if slices.Contains(e.within, b.rewrite) {
+			sure = sure || !slices.ContainsFunc(tail(e.steps, b.steps), func(s step) bool { return s.strip == nil })
+			for _, address := range e.addresses {
+				inside[address] = true
+			}
+		}
+	}
+	outside := func(e end) bool {
+		return !slices.Contains(e.within, b.rewrite) &&
+			slices.ContainsFunc(e.addresses, func(address string) bool { return inside[address] || address == anywhere })
+	}
+	return sure && !inside[anywhere] && !slices.ContainsFunc(s.ends, outside)
+}
+
+// lookAhead tells gates and filters which rewrites come behind them.
+func (s *site) lookAhead(verdicts map[*JWTAuth]*place) {
+	var apart []*rewrite.Rewrite
+	for _, b := range s.behind {
+		if s.apart(b) {
+			apart = append(apart, b.rewrite)
+		}
+	}
+	for _, b := range s.behind {
+		l := later{rewrite: b.rewrite}
+		for _, m := range b.met {
+			if below := tail(m.steps, b.steps); m.gate.gate != nil && len(below) > 0 && !b.leaves(m, apart) {
+				l.guards = append(l.guards, guard{m.gate, below, m.set})
+			}
+		}
+		if len(l.guards) == 0 {
+			continue
+		}
+		l.queries = usesQuery(b.rewrite) || slices.ContainsFunc(l.guards, func(g guard) bool { return asksQuery(g.steps) })
+		sure, unknown := false, false
+		for _, m := range b.met {
+			l := l.behind(m, b)
+			unknown = unknown || l.unknown
+			p := verdicts[m.gate]
+			p.later = append(p.later, l)
+			sure = sure || !m.gate.reports() && len(tail(m.steps, b.steps)) == 0
+		}
+		s.findings = append(s.findings, b.finding(l.guards[0].gate, sure, unknown))
+	}
+}
+
+// behind tells one gate or filter of the rewrite.
+func (l later) behind(m guard, b rewriteBehind) later {
+	l.steps = tail(b.steps, m.steps)
+	l.queries = l.queries || asksQuery(l.steps)
+	set := b.set.since(m.set)
+	l.unknown = !set.knowsRewrite(b.rewrite) || !set.knowsSteps(l.steps) ||
+		slices.ContainsFunc(l.guards, func(g guard) bool { return !set.knowsSteps(g.steps) })
+	if l.unknown {
+		l.steps = set.known(l.steps)
+	}
+	return l
+}
+
+// leaves reports whether one of the prefixes that are taken off for an application of its own stands between a gate and the rewrite.
+func (b rewriteBehind) leaves(gate guard, apart []*rewrite.Rewrite) bool {
+	return slices.ContainsFunc(apart, func(h *rewrite.Rewrite) bool {
+		inside := slices.ContainsFunc(gate.steps, func(s step) bool { return s.strip == h })
+		return !inside && (h == b.rewrite || slices.Contains(b.within, h))
+	})
+}
+
+func (b rewriteBehind) finding(gate *JWTAuth, sure, unknown bool) finding {
+	f := finding{
+		Severity: noted,
+		Where:    b.where + ", " + gate.describe(),
+		Text:     b.name + " runs behind the gate and changes what the application gets; the gate is asked as well where its matcher takes that",
+		Hint:     "let the gate guard the whole site when what is public is refused",
+	}
+	if unknown {
+		f.Severity = warned
+		f.Text = b.name + " runs behind the gate, and what it makes of requests cannot be worked out beforehand, " +
+			"so every gate of the site is asked"
+		f.Hint = "set variables, `map` values and request headers before the gate, or let the gate guard the whole site"
+	}
+	if !sure {
+		f.Severity = severe
+		f.Text = b.name + " runs behind the gate, and requests that go past the gate meet no filter before it: it may lead to what the gate guards"
+		f.Hint = "put `jwt_auth off` before it, or give the gate a matcher instead of the route around it"
+	}
+	return f
+}
+
+// tail returns the steps of a way below where it parts from another.
+func tail(steps, other []step) []step {
+	i := 0
+	for i < len(steps) && i < len(other) && steps[i].same(other[i]) {
+		i++
+	}
+	return steps[i:]
+}
+
+func (s step) same(other step) bool {
+	return s.strip == other.strip && len(s.match) == len(other.match) && len(s.unless) == len(other.unless) &&
+		(len(s.match) == 0 || &s.match[0] == &other.match[0])
+}

@@ -1,0 +1,414 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/serve/login"
+	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+	caddy.RegisterModule(JWTAuth{})
+	caddy.RegisterModule(AuthServer{})
+	caddy.RegisterModule(new(ErrorFilter))
+}
+
+// App is the gateway's one application module: it owns what all gates and servers of a configuration share.
+type App struct {
+	Settings
+
+	ctx    caddy.Context
+	logger *zap.Logger
+	audit  *auditor
+
+	issuer   string
+	base     *url.URL // nil when the issuer has no public URL
+	returnTo []string
+	home     string // where a sign-in leads to that came from nowhere
+	words    []string
+
+	store   *pooledStore
+	remotes []*pooledRemote
+	ring    atomic.Pointer[keyring.Ring]
+	started chan struct{} // closed once the configuration is in charge
+	charge  charge
+	away    atomic.Bool                                                 // the store could not be reached at the start, and is being tried
+	verify  func(ctx context.Context, raw string) (*token.Token, error) // JWTs and our references; asks no foreign endpoint
+	owned   gate.Owned
+
+	credentials gate.Credentials // the places of all gates
+
+	declared  sqlstore.Declaration // what the Caddyfile declares, for the store
+	passwords *identity.Passwords
+	throttle  *identity.Throttle
+
+	rotation  *rotation        // of generated keys; set before the ring is
+	grants    *session.Service // ready once started
+	login     *login.Server
+	opaque    *oauth.Opaque
+	foreign   []*oauth.Foreign
+	verifier  *token.Verifier
+	cache     *token.Cache // in front of verifier; nil when it is off
+	renewals  renewals
+	paces     paces
+	staleness time.Duration // revocation_staleness
+
+	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
+	browsers   bool                  // browsers sign in or are let in; set while handlers are provisioned
+	errorsOf   errorRoutes           // those that have a filter; set while handlers are provisioned
+	filtered   filteredServers       // those all of whose error routes have a filter; set with the places of gates
+	gates      []*JWTAuth            // in the order in which Caddy made them
+	accepts    map[string]acceptance // what gates may accept, by issuer
+	onDecision func(decision)        // set by `caddy auth explain` alone
+	release    []func() error        // undoes what Provision took
+
+	placed    sync.Once // the survey that tells gates where they stand
+	rewritten []finding // by the survey: gates whose matchers see rewritten paths
+}
+
+// acceptance is what gates may accept of one issuer.
+type acceptance struct{ audiences []string }
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "auth",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision resolves and checks the settings and joins what is shared between configurations. It writes nothing: `caddy
+// validate` and `caddy auth check` provision too.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	a.logger = ctx.Logger()
+	a.audit = newAuditor(a.logger)
+	a.started = make(chan struct{})
+	r := resolver{caddy.NewReplacer()}
+	for _, step := range []func(resolver) error{a.provisionIssuer, a.provisionKeys, a.provisionUsers, a.provisionTenancy, a.provisionStore, a.provisionOpaque, a.provisionTrust} {
+		if err := step(r); err != nil {
+			return withMissing(err, &a.Settings)
+		}
+	}
+	a.release = append(a.release, a.store.streams.heed(a))
+	if err := a.provisionCharge(ctx); err != nil {
+		return err
+	}
+	return registerMetrics(ctx.GetMetricsRegistry(), a)
+}
+
+func (a *App) provisionIssuer(r resolver) (err error) {
+	if err = a.Settings.check(); err != nil {
+		return err
+	}
+	if a.issuer, a.base, err = a.Settings.issuer(r); err != nil {
+		return err
+	}
+	a.words = a.Settings.audiences()
+	if a.returnTo, err = a.origins(r, a.base); err != nil {
+		return err
+	}
+	if a.home, err = r.text("home", a.Home); err != nil {
+		return err
+	}
+	a.credentials.RefreshCookie, a.credentials.Issued = a.refreshCookieName(), a.isIssued
+	return a.credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieName()})
+}
+
+func (a *App) provisionKeys(r resolver) error {
+	secret, err := r.text("secret", a.Secret)
+	if err != nil {
+		return err
+	}
+	if secret != "" {
+		if a.secretRing, err = keyring.ParseSecretRing(secret); err != nil {
+			return err
+		}
+	}
+	if a.Keys.generated() {
+		return nil
+	}
+	ring, err := a.Keys.ring(r)
+	if err != nil {
+		return err
+	}
+	a.ring.Store(ring)
+	return nil
+}
+
+func (a *App) provisionUsers(r resolver) error {
+	users := make([]identity.User, len(a.Users))
+	for i := range a.Users {
+		var err error
+		if users[i], err = a.Users[i].resolve(r); err != nil {
+			return err
+		}
+	}
+	checked, err := identity.NewDeclared(users)
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		if err := a.checkCookie(u); err != nil {
+			return fmt.Errorf("user %q: %w", u.Name, err)
+		}
+	}
+	a.declared.Users = users
+	a.passwords = identity.NewPasswords(checked.HashKinds())
+	return nil
+}
+
+func (a *App) provisionStore(r resolver) error {
+	rawURL, err := a.storeURL(r)
+	if err != nil {
+		return err
+	}
+	store, release, err := joinStore(rawURL)
+	if err != nil {
+		return err
+	}
+	a.release = append(a.release, release)
+	if store.Shared() && a.secretRing == nil {
+		return errors.New("secret: it is required with PostgreSQL, because all nodes must have the same; set `secret {env.AUTH_SECRET}`")
+	}
+	a.store = store
+	a.throttle = &identity.Throttle{Store: store}
+	a.passwords.Kinds = store.HashKinds
+	a.grants = &session.Service{Store: a.store, DenyList: &a.store.denied, Stranger: a.store.strangers.enter, MayIssue: a.mayIssue, AccessLifetime: a.accessLifetime, Alert: a.alert}
+	a.login = a.loginServer()
+	if err := a.homeIsTarget(); err != nil {
+		return err
+	}
+	a.staleness = 10 * time.Minute
+	if a.RevocationStaleness != nil {
+		a.staleness = time.Duration(*a.RevocationStaleness)
+	}
+	a.staleness += pollGrace
+	return nil
+}
+
+// provisionTrust joins the key sets of the trusted issuers and builds the verifier over them and the own ring.
+func (a *App) provisionTrust(r resolver) error {
+	own := token.Issuer{Name: a.issuer, Own: true, Keys: a.ownKey, MaxLifetime: a.ownMaxLifetime()}
+	issuers := []token.Issuer{own}
+	a.accepts = map[string]acceptance{a.issuer: {}}
+	for i := range a.Trust {
+		issuer, err := a.trusted(r, &a.Trust[i])
+		if err != nil {
+			return err
+		}
+		issuers = append(issuers, issuer)
+	}
+	var err error
+	if a.verifier, err = token.NewVerifier(issuers); err != nil {
+		return err
+	}
+	return a.remember()
+}
+
+// remember puts the cache in front of the verifier, unless it is off.
+func (a *App) remember() error {
+	a.readBy(a.verifier.Verify)
+	size := defaultTokenCache
+	if a.TokenCache != nil {
+		size = *a.TokenCache
+	}
+	if size == 0 {
+		return nil
+	}
+	cache, err := token.NewCache(a.verifier, size)
+	if err != nil {
+		return err
+	}
+	a.cache = cache
+	a.release = append(a.release, func() error { cache.Close(); return nil })
+	a.readBy(cache.Verify)
+	return nil
+}
+
+func (a *App) trusted(r resolver, t *Trust) (token.Issuer, error) {
+	name, err := r.text("trust", t.Issuer)
+	if err != nil {
+		return token.Issuer{}, err
+	}
+	if _, twice := a.accepts[name]; twice || name == "" {
+		return token.Issuer{}, fmt.Errorf("trust: issuer %q is there twice or empty", name)
+	}
+	jwks, err := r.text("jwks", t.JWKS)
+	if err != nil {
+		return token.Issuer{}, err
+	}
+	remote, release, err := joinRemote(name, jwks, t.algorithms())
+	if err != nil {
+		return token.Issuer{}, fmt.Errorf("trust: %w", err)
+	}
+	a.release = append(a.release, release)
+	a.remotes = append(a.remotes, remote)
+	a.accepts[name] = acceptance{audiences: t.Audiences}
+	return token.Issuer{Name: name, Keys: remote.Key, Algorithms: t.algorithms(), Types: t.Types,
+		MaxLifetime: t.durations()[0].effective()}, nil
+}
+
+// configuredApp returns the configuration's App, for the directive of that name. An App that is there but was refused says itself why.
+func configuredApp(ctx caddy.Context, directive string) (*App, error) {
+	app, err := ctx.AppIfConfigured("auth")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, fmt.Errorf("%s needs the global option `auth`, which is missing", directive)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil
+}
+
+// Start opens the store, unlocks or makes the keys, and begins the background work. Requests that came a moment earlier wait for it.
+//
+// A database of several nodes that is away does not keep a node from starting: gates and server answer 503 until it is back. A reload is
+// refused then: the configuration that runs has its keys and its list of revocations already, and goes on.
+func (a *App) Start() error {
+	err := a.open()
+	if err != nil && (!a.store.Shared() || !errors.Is(err, sqlstore.ErrUnavailable) || a.store.followed()) {
+		return err
+	}
+	if err != nil {
+		a.logger.Error("the store cannot be reached; everything that needs it answers 503 until it can", zap.Error(err))
+		a.away.Store(true)
+		go a.keepOpening()
+	}
+	a.startRemotes()
+	go a.sweep()
+	a.logStart()
+	a.warnReporting()
+	a.warnUnguarded()
+	a.warnRewritten()
+	a.warnBeside()
+	a.warnOpenFiles()
+	a.warnDescriptors()
+	a.warnSignIn()
+	return nil
+}
+
+// logStart says which version has started.
+func (a *App) logStart() {
+	b := thisBuild()
+	a.logger.Info("authentication gateway started",
+		zap.String("version", b.Version), zap.String("revision", b.Revision), zap.String("go", b.Go), zap.String("caddy", b.Caddy))
+}
+
+// open does what needs the store, once.
+func (a *App) open() error {
+	a.charge.mu.Lock()
+	defer a.charge.mu.Unlock()
+	if a.charge.opened {
+		return nil
+	}
+	if err := a.store.Open(a.ctx); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := a.store.resume(a.ctx); err != nil {
+		return err
+	}
+	if err := a.unlock(); err != nil {
+		return err
+	}
+	if err := a.checkDeclared(); err != nil {
+		return err
+	}
+	if err := a.store.follow(a.ctx); err != nil {
+		return fmt.Errorf("reading what is revoked: %w", err)
+	}
+	if a.rotation != nil {
+		go a.rotation.follow(a.ctx, a.store.turn)
+	}
+	a.charge.opened = true
+	return nil
+}
+
+// startRemotes begins fetching the key sets of the trusted issuers.
+func (a *App) startRemotes() {
+	for _, remote := range a.remotes {
+		remote.start()
+	}
+}
+
+// Stop has nothing to do: background work ends with the context, shared things are left in Cleanup.
+func (a *App) Stop() error { return nil }
+
+// Cleanup leaves what Provision joined, and nothing more: it also runs after a Provision that failed half-way.
+func (a *App) Cleanup() error {
+	var errs []error
+	for _, release := range a.release {
+		errs = append(errs, release())
+	}
+	a.release = nil
+	return errors.Join(errs...)
+}
+
+// ready waits until Start has succeeded: Caddy starts its apps in any order, and the server may be first.
+func (a *App) ready(ctx context.Context) error {
+	select {
+	case <-a.started:
+		return nil
+	default:
+	}
+	if a.away.Load() { // this may take long
+		return keyring.ErrKeysUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	select {
+	case <-a.started:
+		return nil
+	case <-ctx.Done():
+		return keyring.ErrKeysUnavailable
+	}
+}
+
+// ownRing returns the ring of the server's own keys.
+func (a *App) ownRing(ctx context.Context) (*keyring.Ring, error) {
+	if ring := a.ring.Load(); ring != nil {
+		return ring, nil
+	}
+	if err := a.ready(ctx); err != nil {
+		return nil, err
+	}
+	return a.ring.Load(), nil
+}
+
+func (a *App) ownKey(ctx context.Context, kid string) (*keyring.Key, error) {
+	ring, err := a.ownRing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if key := ring.Key(kid); key != nil {
+		return key, nil
+	}
+	return nil, keyring.ErrUnknownKey
+}
+
+func (a *App) ownMaxLifetime() time.Duration {
+	return durationSetting{"max_lifetime", &a.MaxLifetime, maxLifetime, minLifetime, maxLifetime}.effective()
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,178 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+// provisioned provisions a configuration of this app and one gate, without starting it.
+func provisioned(tb testing.TB, app Settings, gate JWTAuth) (*App, *JWTAuth) {
+	tb.Helper()
+	tb.Setenv("XDG_DATA_HOME", tb.TempDir())
+	raw, err := json.Marshal(app)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(&caddy.Config{AppsRaw: caddy.ModuleMap{"auth": raw}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	loaded, err := ctx.AppIfConfigured("auth")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	a := loaded.(*App)
+	tb.Cleanup(func() { _ = a.Cleanup() })
+	if err := gate.Provision(ctx); err != nil {
+		tb.Fatal(err)
+	}
+	return a, &gate
+}
+
+// benchGate is the gate of the benchmarks.
+func benchGate() (Settings, JWTAuth) {
+	return Settings{Issuer: "https://auth.example.com", Keys: &Keys{Texts: []SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}}},
+		JWTAuth{Audiences: []string{"api"}, Forward: []Forward{{"sub", "X-User-Id"}, {"role", "X-User-Role"}, {"email", "X-User-Email"}, {"name", "X-User-Name"}}}
+}
+
+// BenchmarkJWTAuth measures the whole directive inside Caddy's own request context: `floor` is a handler that passes the same requests on;
+// the difference is what a gate costs. This one also takes browsers' sessions.
+func BenchmarkJWTAuth(b *testing.B) {
+	settings, gate := benchGate()
+	gate.Audiences = []string{"web", "api"}
+	app, guard := provisioned(b, settings, gate)
+	if err := app.startAlone(); err != nil {
+		b.Fatal(err)
+	}
+	benchArms(b, app, guard)
+}
+
+func benchArms(b *testing.B, app *App, guard *JWTAuth) {
+	found := place{untouched: true, alone: true} // by the survey, in a site that has nothing but a gate and a proxy
+	found.paths.Undecided = true
+	guard.settle(&found)
+	for _, n := range []int{1, 10_000} {
+		lines := bearers(b, app, n, "")
+		name := map[bool]string{true: "hot", false: strconv.Itoa(n)}[n == 1]
+		b.Run(name+"/floor", func(b *testing.B) { serveInTurn(b, floor{}, lines) })
+		b.Run(name+"/gate", func(b *testing.B) { serveInTurn(b, guard, lines) })
+	}
+}
+
+// serveInTurn sends requests with the Authorization lines in turn; the first time round is not measured. Each request has a copy of its
+// line, as a server reads it.
+func serveInTurn(b *testing.B, handler caddyhttp.MiddlewareHandler, lines []string) {
+	serve := serveAll(b, handler, lines)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		serve(i)
+		i++
+	}
+}
+
+// serveAll sends one request with each line and returns what sends another.
+func serveAll(b *testing.B, handler caddyhttp.MiddlewareHandler, lines []string) func(i int) {
+	next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+	w := httptest.NewRecorder()
+	serve := func(i int) {
+		r := caddyRequest()
+		r.Header["Authorization"] = []string{strings.Clone(lines[i%len(lines)])}
+		if err := handler.ServeHTTP(w, r, next); err != nil || w.Code != http.StatusOK {
+			b.Fatal("refused", err, w.Code)
+		}
+	}
+	for i := range lines {
+		serve(i)
+	}
+	return serve
+}
+
+type floor struct{}
+
+func (floor) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return next.ServeHTTP(w, r)
+}
+
+func bearers(tb testing.TB, app *App, n int, filler string) []string {
+	tb.Helper()
+	lines := make([]string, n)
+	now := time.Now()
+	for i := range lines {
+		raw, err := token.Mint(app.ring.Load().Active(), "at+jwt", token.Claims{
+			Issuer: app.issuer, Subject: "alice", Audience: []string{"api"}, IssuedAt: now, Expiry: now.Add(time.Hour), ID: strconv.Itoa(i), Project: "default",
+			Extra: map[string]any{"role": "admin", "email": "alice@example.com", "name": "Alice Example", "locale": "en", "groups": []string{"staff", "ops"}, "filler": filler},
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		lines[i] = "Bearer " + raw
+	}
+	return lines
+}
+
+// caddyRequest is a browser's request with the context that Caddy's server gives it.
+func caddyRequest() *http.Request {
+	r := &http.Request{Method: "GET", Host: "app.example.com", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody, URL: exampleURL, Header: make(http.Header, 12)}
+	for _, h := range exampleHeaders {
+		r.Header[h.name] = h.value
+	}
+	repl := caddy.NewReplacer()
+	repl.Map(func(string) (any, bool) { return nil, false }) // Caddy's server adds its own here
+	ctx := context.WithValue(context.Background(), caddy.ReplacerCtxKey, repl)
+	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{caddyhttp.ClientIPVarKey: "127.0.0.1"})
+	return r.WithContext(ctx)
+}
+
+var exampleURL = httptest.NewRequest("GET", "/x", nil).URL
+
+var exampleHeaders = []struct {
+	name  string
+	value []string
+}{
+	{"Accept", []string{"*/*"}}, {"User-Agent", []string{"Mozilla/5.0 (X11; Linux x86_64)"}}, {"Accept-Encoding", []string{"gzip"}},
+	{"Accept-Language", []string{"en"}}, {"X-Request-Id", []string{"1"}}, {"Cookie", []string{"theme=dark; lang=en"}}, {"Referer", []string{"https://app.example.com/"}},
+}
+
+// BenchmarkTokenMemory reports how many bytes of live heap a token takes that has passed the gate once, beside the length of its text.
+func BenchmarkTokenMemory(b *testing.B) {
+	for _, filler := range []int{0, 400} {
+		b.Run(strconv.Itoa(filler), func(b *testing.B) {
+			settings, gate := benchGate()
+			app, guard := provisioned(b, settings, gate)
+			if err := app.startAlone(); err != nil {
+				b.Fatal(err)
+			}
+			const n = 10_000
+			lines := bearers(b, app, n, strings.Repeat("x", filler))
+			var before, after runtime.MemStats
+			for b.Loop() {
+				app.cache.Close()
+				readMemory(&before)
+				serveAll(b, guard, lines)
+				readMemory(&after)
+			}
+			b.ReportMetric(float64(len(lines[0])-len("Bearer ")), "token-bytes")
+			b.ReportMetric((float64(after.HeapAlloc)-float64(before.HeapAlloc))/n, "heap-bytes/token")
+			b.ReportMetric((float64(after.HeapObjects)-float64(before.HeapObjects))/n, "heap-objects/token")
+		})
+	}
+}
+
+func readMemory(into *runtime.MemStats) {
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(into)
+}

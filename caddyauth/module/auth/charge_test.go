@@ -1,0 +1,10 @@
+package auth
+
+// startAlone starts an app as Caddy does when every other app starts, too.
+func (a *App) startAlone() error {
+	if err := a.Start(); err != nil {
+		return err
+	}
+	a.begin()
+	return nil
+}

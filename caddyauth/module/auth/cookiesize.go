@@ -1,0 +1,88 @@
+package auth
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/serve/login"
+)
+
+// checkCookie refuses a user whose claims would make the session cookie larger than browsers keep: such a user could not sign in. It counts
+// with the key that signs now. Users whose tokens are never for browsers have no cookie.
+func (a *App) checkCookie(u identity.User) error {
+	if a.base == nil || len(u.Claims) == 0 || !a.signsIn(u.Project) {
+		return nil
+	}
+	key, err := a.sampleKey()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	raw, err := token.Mint(key, "at+jwt", token.Claims{
+		Issuer: a.issuer, Subject: u.Name, Audience: []string{"web"}, IssuedAt: now, Expiry: now.Add(time.Hour), ID: rand.Text(),
+		ClientID: firstPartyClient, Project: u.Project, Session: sampleFamily(), Extra: u.Claims, Protocol: map[string]any{"epoch": now.UnixMilli()},
+	})
+	if err != nil {
+		return fmt.Errorf("claims: %w", err)
+	}
+	if size := len(a.cookieName()) + len(raw); size > login.MaxCookie {
+		return fmt.Errorf("claims: the session cookie would have %d bytes, above the limit of %d; make them %d bytes shorter",
+			size, login.MaxCookie, int(math.Ceil(float64(size-login.MaxCookie)*3/4))) // base64
+	}
+	return nil
+}
+
+// signsIn reports whether tokens of a project may be for browsers.
+func (a *App) signsIn(slug string) bool {
+	words := a.words
+	for i := range a.Projects {
+		if a.Projects[i].Slug == slug && len(a.Projects[i].Audiences) > 0 {
+			words = a.Projects[i].Audiences
+		}
+	}
+	return slices.Contains(words, "web")
+}
+
+// sampleFamily is as long as the id of a session.
+func sampleFamily() string { return session.Tokens{Secrets: make([]session.Secret, 1)}.NewFamily() }
+
+// sampleKey is the key that signs, or one like it where the store has not been opened yet.
+func (a *App) sampleKey() (*keyring.Key, error) {
+	if ring := a.ring.Load(); ring != nil {
+		if key := ring.Active(); key != nil {
+			return key, nil
+		}
+	}
+	algorithm := ""
+	if a.Keys != nil {
+		algorithm = a.Keys.Algorithm
+	}
+	return sampleOf(algorithm)
+}
+
+// sampleOf keeps one generated key for each algorithm, because RSA keys take long to make. Nothing it signs leaves the process.
+func sampleOf(algorithm string) (*keyring.Key, error) {
+	samples.Lock()
+	defer samples.Unlock()
+	if key := samples.keys[algorithm]; key != nil {
+		return key, nil
+	}
+	key, err := keyring.Generate(algorithm, time.Now())
+	if err == nil {
+		samples.keys[algorithm] = key
+	}
+	return key, err
+}
+
+var samples = struct {
+	sync.Mutex
+	keys map[string]*keyring.Key
+}{keys: map[string]*keyring.Key{}}

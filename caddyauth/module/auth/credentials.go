@@ -1,0 +1,123 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
+)
+
+// concealedVar is where a request keeps the credentials that were taken out of it. The strip beside
+// a gate with a matcher runs before the gates without one, and gates that stack may each look in a
+// place of their own.
+const concealedVar = "caddyauth.credentials"
+
+// reveal gives a gate what was concealed before of what it reads, and the server's own routes, for
+// which g is nil, all of it. What is returned was concealed; nil when that was nothing.
+func (a *App) reveal(r *http.Request, vars map[string]any, g *gate.Gate) *gate.Concealed {
+	concealed, _ := vars[concealedVar].(*gate.Concealed)
+	if concealed != nil {
+		concealed.Reveal(r, g)
+	}
+	return concealed
+}
+
+// concealForLater takes all credentials out of a request that no gate may be going to see, and
+// keeps them with those that were concealed before.
+func (a *App) concealForLater(r *http.Request, vars map[string]any) {
+	concealed := a.credentials.Conceal(r)
+	if concealed != nil && vars != nil {
+		before, _ := vars[concealedVar].(*gate.Concealed)
+		vars[concealedVar] = before.Join(concealed)
+	}
+	a.cleanOriginal(r)
+}
+
+// concealServerSecrets takes what only the server's own routes read out of a request that
+// auth_server passes on: API and refresh tokens and client secrets. A gate behind it still says
+// what is wrong with them.
+func (a *App) concealServerSecrets(r *http.Request) {
+	if !slices.ContainsFunc(r.Header["Authorization"], oauth.MayHoldSecret) {
+		return // as nearly always, and cheaper to say than word by word
+	}
+	if concealed := gate.ConcealAuthorization(r, oauth.IsServerSecret); concealed != nil {
+		before, _ := varsOf(r)[concealedVar].(*gate.Concealed)
+		caddyhttp.SetVar(r.Context(), concealedVar, before.Join(concealed))
+	}
+}
+
+// settleCredentials keeps what the gates behind this one may want, and nothing for those of an
+// error route. What was revealed to the gate is concealed again. A gate that only reports
+// leaves a request as it came otherwise.
+func (j *JWTAuth) settleCredentials(
+	r *http.Request, vars map[string]any, passage *gate.Passage, revealed *gate.Concealed, err error,
+) {
+	switch {
+	case j.reports():
+		if revealed != nil {
+			vars[concealedVar] = revealed.Settle(r, j.gate, j.app.credentials.Conceal(r))
+			j.app.cleanOriginal(r)
+		}
+		return
+	case err != nil:
+		revealed.Settle(r, j.gate, nil)
+		if vars[passageVar] != nil || !j.place.alone {
+			answerFirst(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer), noUser)
+		}
+		delete(vars, passageVar)
+		delete(vars, concealedVar)
+	case revealed != nil || passage.Concealed() != nil:
+		vars[concealedVar] = revealed.Settle(r, j.gate, passage.Concealed())
+	}
+	j.app.cleanOriginal(r)
+}
+
+// cleanOriginal takes credentials out of what Caddy keeps of the request as it came: php_fastcgi
+// makes REQUEST_URI of it, error routes get it back, and placeholders and templates show it.
+func (a *App) cleanOriginal(r *http.Request) {
+	if !a.credentials.InQuery() {
+		return
+	}
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		return
+	}
+	query, dropped := weburl.DropNestedParameters(original.URL.RawQuery, a.credentials.NamesParameter)
+	uri := weburl.DropParametersIn(original.RequestURI, a.credentials.NamesParameter)
+	if len(dropped) == 0 && uri == original.RequestURI {
+		return
+	}
+	a.credentials.EraseParameters(r, dropped) // a rewrite may have made a parameter of the whole URL
+	eraser := weburl.NewEraser(dropped, a.credentials.Issued)
+	query, uri = eraser.Erase(query), eraser.Erase(uri)
+	original.URL.RawQuery = query // shared with every copy of the request
+	original.RequestURI = uri
+	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.request.orig_uri", uri) // the replacer may hold another copy of the request
+	}
+}
+
+// cleanTarget takes credentials out of an address to which a browser is led. A fragment never
+// leaves the browser and stays.
+func (a *App) cleanTarget(target string) string {
+	if !a.credentials.InQuery() {
+		return target
+	}
+	uri, fragment, found := strings.Cut(target, "#")
+	uri = weburl.DropParametersIn(uri, a.credentials.NamesParameter)
+	if found {
+		uri += "#" + fragment
+	}
+	return uri
+}
+
+// isIssued recognises what this server, or one that it trusts, has issued.
+func (a *App) isIssued(word string) bool { return oauth.IsIssued(word) || a.verifier.NamesIssuer(word) }

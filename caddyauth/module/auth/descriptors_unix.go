@@ -1,0 +1,14 @@
+//go:build unix
+
+package auth
+
+import "syscall"
+
+// descriptorLimit is how many files this process may have open, 0 when it is not known. Go has raised it as far as it may.
+func descriptorLimit() uint64 {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return 0
+	}
+	return uint64(max(limit.Cur, 0)) // a signed number on some systems
+}

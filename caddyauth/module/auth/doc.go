@@ -1,0 +1,2 @@
+// Package auth is the Caddy layer of the gateway: the app, its directives, settings, metrics and commands.
+package auth

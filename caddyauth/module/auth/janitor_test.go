@@ -1,0 +1,117 @@
+package auth
+
+import (
+	"testing"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
+)
+
+// TestJanitorWaitsForAClockThatJumped: whatever the clock says, nothing goes before as much time has passed, or the clock has gone on
+// for a day from where it jumped.
+func TestJanitorWaitsForAClockThatJumped(t *testing.T) {
+	for _, jump := range []time.Duration{time.Hour, 10 * day, 20 * 365 * day} {
+		a := auditedApp(t)
+		elapsed, now := time.Duration(0), time.Now().Truncate(time.Millisecond)
+		a.store.steady.Elapsed = func() time.Duration { return elapsed }
+		fill(t, a, now)
+		tidy := func(after, clock time.Duration) {
+			t.Helper()
+			elapsed = after
+			if err := a.tidy(now.Add(clock)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tidy(0, 0)
+		for after := time.Minute; after < day; after += 4 * time.Hour {
+			tidy(after, after+jump)
+			if after < time.Hour {
+				tidy(after, after)
+				if got := count(t, a); got != (rows{1, 1, 1, 1, 1, 1}) {
+					t.Fatalf("%v ahead: after %v there are left %+v", jump, after, got)
+				}
+			}
+		}
+		if got := count(t, a); got != (rows{entries: 1, tokens: 1}) { // as much time has passed, by the monotonic clock
+			t.Errorf("%v ahead: after a day there are left %+v", jump, got)
+		}
+		tidy(2*day, 2*day+jump) // ahead again, and then for good
+		tidy(3*day, 3*day+jump)
+		if got, want := count(t, a), (rows{}); jump > a.auditRetention().effective()+day && got != want {
+			t.Errorf("%v ahead: after a day with that clock there are left %+v", jump, got)
+		}
+	}
+}
+
+// TestJanitorGoesOnWhereAnotherProcessEnded: a server that starts with a wrong clock deletes nothing by it.
+func TestJanitorGoesOnWhereAnotherProcessEnded(t *testing.T) {
+	a := auditedApp(t)
+	elapsed, now := time.Duration(0), time.Now().Truncate(time.Millisecond)
+	fill(t, a, now)
+	if err := a.store.KeepTime(t.Context(), now); err != nil { // as tidy does
+		t.Fatal(err)
+	}
+	kept, _, err := a.store.KeptTime(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.store.steady.Elapsed = func() time.Duration { return elapsed }
+	a.store.steady.Resume(kept, now.Add(10*day))
+	if err := a.tidy(now.Add(10 * day)); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(t, a); got != (rows{1, 1, 1, 1, 1, 1}) {
+		t.Errorf("there are left %+v", got)
+	}
+}
+
+// rows are what the janitor deletes.
+type rows struct{ grants, denials, opaque, attempts, entries, tokens int }
+
+// fill puts one row of each kind into the store, good for half an hour; the trail and API tokens are kept longer.
+func fill(t *testing.T, a *App, now time.Time) {
+	t.Helper()
+	until := now.Add(30 * time.Minute)
+	token, _, err := project.NewAPIToken("test", "", []string{project.Read}, 30*time.Minute, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, denied := a.store.RevokeToken(t.Context(), "iss", "jti", until, now)
+	for _, err := range []error{
+		denied,
+		a.store.RememberPair(t.Context(), "k", until),
+		a.store.AddGrant(t.Context(), session.Grant{
+			ID: "family", Seed: []byte("s"), Project: "default", Subject: "u", ClientID: "web", Created: now, Rotated: now, LastUsed: now,
+			IdleEnds: until, Ends: until, AccessUntil: until, Idle: time.Hour,
+		}),
+		a.store.AddOpaque(t.Context(), oauth.Reference{Hash: "h", Claims: []byte("{}"), Expiry: until}),
+		a.store.AddEntry(t.Context(), project.Entry{At: now, Actor: "command", Action: "test"}),
+		a.store.AddAPIToken(t.Context(), token),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func count(t *testing.T, a *App) (left rows) {
+	t.Helper()
+	grants, err1 := a.store.ListGrants(t.Context(), session.Filter{})
+	denials, _, err2 := a.store.Denials(t.Context(), 0)
+	tokens, err3 := a.store.ListAPITokens(t.Context(), "", project.Page{Limit: 100})
+	for _, err := range []error{err1, err2, err3} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := a.store.FindOpaque(t.Context(), "h"); err == nil {
+		left.opaque = 1
+	}
+	if known, _ := a.store.KnownPair(t.Context(), "k", time.Unix(0, 0)); known {
+		left.attempts = 1
+	}
+	left.grants, left.denials, left.tokens, left.entries = len(grants), len(denials), len(tokens), len(a.entries(t))
+	return left
+}

@@ -1,0 +1,504 @@
+package auth
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/serve/login"
+)
+
+// JWTAuth guards a route: only requests with a verified token pass, and the application sees identity headers that no client can
+// forge. With mode `off` it only removes the identity headers that clients send.
+type JWTAuth struct {
+	// What the gate is called in metrics and logs. Default: its site and path, as in `app.example.com/admin*`, and a number where several
+	// gates have the same.
+	Name string `json:"name,omitempty"`
+	// The audience words of which a token must name at least one. Required, except with mode off.
+	Audiences []string `json:"audiences,omitempty"`
+	// `required`, `optional` (no credential passes without identity), `report_only` (decides and logs, touches nothing) or `off`
+	// (removes what clients forged, asks for nothing). Default: required.
+	Mode string `json:"mode,omitempty"`
+	// The project whose tokens pass. Default: default.
+	Project string `json:"project,omitempty"`
+	// The accepted issuers: the server's own or trusted ones. Default: the server's own.
+	Issuers []string `json:"issuers,omitempty"`
+	// A URL that `aud` must name too (RFC 8707). Default: none.
+	Resource string `json:"resource,omitempty"`
+	// The policy; all rules must hold. Default: none.
+	Rules []Rule `json:"rules,omitempty"`
+	// Which claims the application sees, under which headers. Default: none.
+	Forward []Forward `json:"forward,omitempty"`
+	// Ready-made header sets: remote_user, x_forwarded, x_auth_request, grafana. Default: none.
+	Presets []string `json:"forward_presets,omitempty"`
+	// Where credentials are looked for. Default: the bearer header, and with audience web the session cookie.
+	From []From `json:"from,omitempty"`
+	// Where browsers without a credential are sent: a URL, or `off` for a plain 401. Default: the server's own login route, with audience web.
+	Login string `json:"login,omitempty"`
+	// The clock difference that is forgiven; 0s to 5m. Default: 30s.
+	Leeway *Duration `json:"leeway,omitempty"`
+	// For how long a WebSocket, an event stream or another answer without an announced length may outlive the token that admitted it; 0s to
+	// 1h, or `off` to let it go on even when the token is revoked. Default: 0s.
+	StreamGrace string `json:"stream_grace,omitempty"`
+	// Let CORS preflights pass without identity. Default: false.
+	Preflight bool `json:"preflight,omitempty"`
+	// The protocols besides websocket to which an admitted request may switch its connection, such as tcp or SPDY/3.1, which no gate sees
+	// into. HTTP and TLS are refused. Default: none.
+	Upgrades []string `json:"upgrades,omitempty"`
+	// Other origins from which browsers may send requests with the session cookie. Default: none.
+	Origins []string `json:"origins,omitempty"`
+	// Let paths with `;` pass where paths decide, although servlet containers read `/private;x` as `/private`. Default: false.
+	PathParameters bool `json:"path_parameters,omitempty"`
+	// Let paths that begin with `//` pass where paths decide, although some applications take the first segment for a host. Default: false.
+	PathLeadingSlashes bool `json:"path_leading_slashes,omitempty"`
+	// Let paths with segments that end in dots or spaces pass where paths decide, although Windows takes these off. Default: false.
+	PathTrailingDots bool `json:"path_trailing_dots,omitempty"`
+	// Let paths with segments that begin like `(S(` pass where paths decide, although ASP.NET takes these out. Default: false.
+	PathSessions bool `json:"path_sessions,omitempty"`
+
+	app       *App
+	gate      *gate.Gate // nil with mode off
+	loginPage string
+	named     string // see label
+	count     decisionCounter
+	renews    bool // the session cookie is a credential here
+	place     place
+
+	endsStreams bool
+	streamGrace time.Duration
+}
+
+// Rule is one line of a gate's policy.
+type Rule struct {
+	// The claim's name or dotted path; `scope` means the scopes. Required.
+	Claim string `json:"claim"`
+	// The values of which one must match; of scopes all must be there. Default: none, the claim must be present.
+	Values []string `json:"values,omitempty"`
+	// Refuse instead of require. Default: false.
+	Deny bool `json:"deny,omitempty"`
+}
+
+// Forward carries one claim under one header.
+type Forward struct {
+	// The claim's name or dotted path. Required.
+	Claim string `json:"claim"`
+	// The header's name. Required.
+	Header string `json:"header"`
+}
+
+// From is one place where a credential may be.
+type From struct {
+	// `bearer`, `header`, `cookie` or `insecure_query`. Required.
+	Kind string `json:"kind"`
+	// The name of the header, cookie or parameter. Default: the session cookie, with kind cookie.
+	Name string `json:"name,omitempty"`
+}
+
+const modeOff = "off"
+
+// CaddyModule returns the Caddy module information.
+func (JWTAuth) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.jwt_auth",
+		New: func() caddy.Module { return new(JWTAuth) },
+	}
+}
+
+// Provision borrows the app and builds the gate.
+func (j *JWTAuth) Provision(ctx caddy.Context) error {
+	app, err := configuredApp(ctx, "jwt_auth")
+	if err != nil {
+		return err
+	}
+	j.app = app
+	if err := j.check(); err != nil {
+		return err
+	}
+	j.place.paths = j.pathForms()
+	if j.Mode != "report_only" {
+		app.guardErrors(ctx)
+	}
+	if j.Mode == modeOff {
+		j.count = countDecisions(modeOff, "")
+		return nil
+	}
+	if j.gate, err = j.build(resolver{caddy.NewReplacer()}); err != nil {
+		return withMissing(err, j)
+	}
+	j.streamGrace, j.endsStreams, _ = parseStreamGrace(j.StreamGrace) // checked
+	j.endsStreams = j.endsStreams && !j.reports()
+	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieName()}) && !j.reports()
+	app.browsers = app.browsers || j.renews || slices.Contains(j.Audiences, "web")
+	app.gates = append(app.gates, j)
+	if j.Name != "" {
+		j.countAs(j.Name)
+	}
+	return nil
+}
+
+// reports says that the gate decides and touches nothing.
+func (j *JWTAuth) reports() bool { return j.gate != nil && j.gate.Mode == gate.ReportOnly }
+
+// check refuses what can be refused without the app.
+func (j *JWTAuth) check() error {
+	switch j.Mode {
+	case "", "required", "optional", "report_only":
+		if len(j.Audiences) == 0 {
+			return fmt.Errorf("jwt_auth: it needs at least one audience, for example `jwt_auth web`")
+		}
+	case modeOff:
+		return nil
+	default:
+		return fmt.Errorf("mode: %q is unknown, want required, optional or report_only", j.Mode)
+	}
+	for _, name := range j.Presets {
+		if _, ok := gate.Presets[name]; !ok {
+			return fmt.Errorf("forward_preset: %q is unknown, want remote_user, x_forwarded, x_auth_request or grafana", name)
+		}
+	}
+	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > leeway.Max) {
+		return fmt.Errorf("leeway: %s is not between 0s and %s", spell(time.Duration(*j.Leeway)), spell(leeway.Max))
+	}
+	for _, protocol := range j.Upgrades {
+		if err := gate.CheckUpgrade(protocol); err != nil {
+			return err
+		}
+	}
+	_, _, err := parseStreamGrace(j.StreamGrace)
+	return err
+}
+
+// build turns the settings into a gate.
+func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
+	a := j.app
+	g := &gate.Gate{
+		Audiences: j.Audiences, Project: j.Project, Leeway: leeway.Default, Preflight: j.Preflight, Upgrades: j.Upgrades,
+		Session: gate.Source{Kind: gate.Cookie, Name: a.cookieName()}, VerifySession: a.verify,
+		Credentials: &a.credentials, Owned: &a.owned, Revoked: a.revoked,
+	}
+	if g.Project == "" {
+		g.Project = defaultProject
+	}
+	if j.Mode != "required" {
+		g.Mode = gate.Mode(j.Mode)
+	}
+	if j.Leeway != nil {
+		g.Leeway = time.Duration(*j.Leeway)
+	}
+	for _, step := range []func(*gate.Gate, resolver) error{j.buildIssuers, j.buildRules, j.buildForward, j.buildSources, j.buildBrowser} {
+		if err := step(g, r); err != nil {
+			return nil, err
+		}
+	}
+	g.Verify = a.verifierFor(g)
+	if err := g.Prepare(); err != nil {
+		return nil, err
+	}
+	for _, m := range g.Forward {
+		if err := a.owned.Own(m.Header); err != nil {
+			return nil, err
+		}
+		a.verifier.Keep(m.Claim)
+	}
+	for _, rule := range g.Rules {
+		a.verifier.Keep(rule.Claim)
+	}
+	return g, nil
+}
+
+func (j *JWTAuth) buildIssuers(g *gate.Gate, r resolver) (err error) {
+	for _, word := range j.Audiences {
+		if !slices.Contains(j.app.words, word) {
+			return fmt.Errorf("jwt_auth: audience %q is not among the server's audiences (%s)", word, strings.Join(j.app.words, " "))
+		}
+	}
+	if g.Resource, err = r.text("resource", j.Resource); err != nil {
+		return err
+	}
+	issuers, err := r.list("issuer", j.Issuers)
+	if err != nil {
+		return err
+	}
+	if len(issuers) == 0 {
+		issuers = []string{j.app.issuer}
+	}
+	g.Issuers = make(map[string][]string)
+	for _, name := range issuers {
+		accepts, ok := j.app.accepts[name]
+		if !ok {
+			return fmt.Errorf("issuer: %q is neither the server's own nor trusted; add `trust %s` to the global option", name, name)
+		}
+		g.Issuers[name] = both(j.Audiences, accepts.audiences)
+	}
+	return nil
+}
+
+// both returns the words that are in both lists; a nil second list allows all.
+func both(words, allowed []string) []string {
+	if allowed == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(words), func(w string) bool { return !slices.Contains(allowed, w) })
+}
+
+func (j *JWTAuth) buildRules(g *gate.Gate, _ resolver) error {
+	for _, rule := range j.Rules {
+		g.Rules = append(g.Rules, gate.Rule(rule))
+	}
+	return nil
+}
+
+func (j *JWTAuth) buildForward(g *gate.Gate, _ resolver) error {
+	for _, f := range j.Forward {
+		g.Forward = append(g.Forward, gate.Mapping{Claim: f.Claim, Header: textproto.CanonicalMIMEHeaderKey(f.Header)})
+	}
+	for _, name := range j.Presets {
+		g.Forward = append(g.Forward, gate.Presets[name]...)
+	}
+	return nil
+}
+
+func (j *JWTAuth) buildSources(g *gate.Gate, _ resolver) error {
+	if len(j.From) == 0 {
+		g.Sources = []gate.Source{{Kind: gate.Bearer}}
+		if slices.Contains(j.Audiences, "web") {
+			g.Sources = append(g.Sources, gate.Source{Kind: gate.Cookie, Name: j.app.cookieName()})
+		}
+		return nil
+	}
+	for _, f := range j.From {
+		source, err := f.source(j.app.cookieName())
+		if err != nil {
+			return err
+		}
+		g.Sources = append(g.Sources, source)
+	}
+	return nil
+}
+
+func (f From) source(sessionCookie string) (gate.Source, error) {
+	switch {
+	case f.Kind == "bearer" && f.Name == "":
+		return gate.Source{Kind: gate.Bearer}, nil
+	case f.Kind == "header" && f.Name != "":
+		if err := gate.CheckHeaderName(f.Name); err != nil {
+			return gate.Source{}, fmt.Errorf("from: %w", err)
+		}
+		return gate.Source{Kind: gate.Header, Name: textproto.CanonicalMIMEHeaderKey(f.Name)}, nil
+	case f.Kind == "cookie" && f.Name == "":
+		return gate.Source{Kind: gate.Cookie, Name: sessionCookie}, nil
+	case f.Kind == "cookie":
+		return gate.Source{Kind: gate.Cookie, Name: f.Name}, nil
+	case f.Kind == "insecure_query" && f.Name != "":
+		return gate.Source{Kind: gate.Query, Name: f.Name}, nil
+	}
+	return gate.Source{}, fmt.Errorf("from: %q is not one of header [name], cookie [name] or insecure_query <name>", f.Kind)
+}
+
+func (j *JWTAuth) buildBrowser(g *gate.Gate, r resolver) error {
+	for _, value := range j.Origins {
+		origin, err := parseOrigin("origins", value)
+		if err != nil {
+			return err
+		}
+		g.Origins = append(g.Origins, origin)
+	}
+	login, err := r.text("login", j.Login)
+	switch {
+	case err != nil:
+		return err
+	case login == modeOff || !slices.Contains(j.Audiences, "web"):
+		return nil
+	case login != "":
+		u, err := parsePublicURL("login", login)
+		if err != nil {
+			return err
+		}
+		j.loginPage = u.String()
+	case j.app.base != nil:
+		j.loginPage = j.app.base.JoinPath("login").String()
+	}
+	return nil
+}
+
+// passageVar is where the passage of a request is kept between gates.
+const passageVar = "caddyauth.passage"
+
+// ServeHTTP lets the request pass, or answers it.
+func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
+	j.app.findPlaces()
+	vars := varsOf(r)
+	if missed := j.missed(r, vars); missed != nil {
+		return missed.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			return j.ServeHTTP(w, r, next)
+		}))
+	}
+	prior, _ := vars[passageVar].(*gate.Passage)
+	if j.app.browsers && !j.reports() {
+		outer, guarded := w, guardResponse(w, vars)
+		defer func() { guarded.finish(outer, err != nil && j.app.answersErrors(r)) }()
+		w = guarded
+	}
+	if j.gate == nil {
+		return j.strip(w, r, next)
+	}
+	revealed := j.app.reveal(r, vars, j.gate)
+	asksForPage := j.loginPage != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
+	passage, err := j.admit(w, r, vars, prior)
+	j.app.decided(decision{gate: j, err: err, passage: passage})
+	j.settleCredentials(r, vars, passage, revealed, err)
+	if err != nil {
+		j.refused(r, passage, err)
+		if !j.reports() {
+			return j.answer(w, r, err, passage, asksForPage)
+		}
+		return next.ServeHTTP(w, r)
+	}
+	j.count.admitted.Inc()
+	if j.reports() {
+		return next.ServeHTTP(w, r)
+	}
+	j.carry(w, r, vars, prior, passage)
+	return j.pass(w, r, passage, next)
+}
+
+// varsOf returns the variables that Caddy keeps with a request; nil where there are none.
+func varsOf(r *http.Request) map[string]any {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	return vars
+}
+
+// strip removes what a client may have forged, and credentials, and asks for nothing.
+func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	j.app.filter(r)
+	if err := j.checkTarget(r); err != nil {
+		j.app.decided(decision{gate: j, err: err})
+		j.refused(r, nil, err)
+		return j.answer(w, r, err, nil, false)
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// filter removes from a request what only the gateway may set, what credentials it brings, and upgrades. What gates have asserted stays.
+func (a *App) filter(r *http.Request) {
+	vars := varsOf(r)
+	prior, _ := vars[passageVar].(*gate.Passage)
+	hideUpgrade(r, vars)
+	a.owned.Strip(r, prior, passedUpgrade(vars)...)
+	a.concealForLater(r, vars)
+}
+
+// admit asks the gate.
+func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]any, prior *gate.Passage) (*gate.Passage, error) {
+	if err := j.checkOriginal(r); err != nil {
+		j.gate.Refuse(r, prior)
+		return nil, err
+	}
+	if len(j.Upgrades) > 0 && !j.reports() && prior == nil {
+		bringBackUpgrade(r, vars)
+	}
+	if !j.renews || prior != nil {
+		return j.gate.Admit(r, prior, time.Now())
+	}
+	renewed, err := j.renewSession(w.(*response), r)
+	if err != nil {
+		j.gate.Refuse(r, prior)
+		return nil, err
+	}
+	cookies := r.Header["Cookie"] // Admit removes the session's
+	passage, err := j.gate.Admit(r, prior, time.Now())
+	if err == nil || gate.ReasonOf(err) != token.Revoked {
+		return passage, err
+	}
+	// A change of claims ends access tokens and keeps sessions. One that came since renewSession
+	// looked is found here, and the person gets what they would have got a moment later.
+	r.Header["Cookie"] = cookies
+	again, renewErr := j.renewAgain(w.(*response), r, renewed)
+	if !again {
+		j.gate.Refuse(r, prior)
+		if renewErr != nil {
+			err = renewErr
+		}
+		return passage, err
+	}
+	return j.gate.Admit(r, prior, time.Now())
+}
+
+// carry leaves the passage for later gates, and the user for placeholders and access logs.
+func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, vars map[string]any, prior, passage *gate.Passage) {
+	if passage == nil {
+		return
+	}
+	if vars != nil {
+		vars[passageVar] = passage
+	}
+	if len(j.Upgrades) > 0 && vars != nil {
+		notePassedUpgrade(r, vars)
+	}
+	if passage.Stale {
+		j.app.clearStale(guardResponse(w, vars))
+	}
+	user := caddy.ReplacerFunc(noUser)
+	if passage.Token != nil {
+		user = passage.Token.Memo(&userKey, userPlaceholders).(caddy.ReplacerFunc)
+	}
+	switch repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); {
+	case !j.place.alone, prior != nil && prior.Token == nil: // an earlier gate has said that there is none
+		answerFirst(repl, user)
+	default:
+		repl.Map(user)
+	}
+}
+
+// userKey is what a token remembers its placeholders under.
+var userKey token.MemoKey
+
+// noUser leaves the user's placeholders empty: an unknown placeholder would reach the application as it is written.
+func noUser(key string) (any, bool) { return "", strings.HasPrefix(key, userPrefix) }
+
+const userPrefix = "http.auth.user."
+
+// userPlaceholders answers {http.auth.user.id} and {http.auth.user.<claim>}, at no cost until one is used. An absent claim is empty.
+func userPlaceholders(t *token.Token) any {
+	return caddy.ReplacerFunc(func(key string) (any, bool) {
+		name, ok := strings.CutPrefix(key, userPrefix)
+		if !ok {
+			return nil, false
+		}
+		if name == "id" {
+			return t.Subject, true
+		}
+		claim, _ := t.Claim(name)
+		value, _ := gate.HeaderValue(claim)
+		return value, true
+	})
+}
+
+// listedOrigin returns the listed origin that the request's host names; empty when none does.
+func (a *App) listedOrigin(r *http.Request) string {
+	schemes := []string{"http", "https"}
+	if r.TLS != nil {
+		slices.Reverse(schemes)
+	}
+	for _, scheme := range schemes {
+		if origin, err := login.CanonicalOrigin(scheme + "://" + r.Host); err == nil && slices.Contains(a.returnTo, origin) {
+			return origin
+		}
+	}
+	return ""
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*JWTAuth)(nil)
+	_ caddyhttp.MiddlewareHandler = (*JWTAuth)(nil)
+)

@@ -1,0 +1,269 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+)
+
+// unlock gets the secret and what is derived from it, and opens the sealed keys of the store where none are configured.
+func (a *App) unlock() error {
+	secret, made, err := a.sealingSecret()
+	if err != nil {
+		return err
+	}
+	if err := a.checkFingerprint(secret); err != nil {
+		if made { // the store has another one: a new file would only stand in the way of the lost one
+			err = errors.Join(err, os.Remove(secretFile()))
+		}
+		return err
+	}
+	a.throttle.Key = secret.Derive("throttle")[0].Key
+	a.openSessions(secret)
+	if !a.Keys.generated() {
+		return nil
+	}
+	if a.rotation == nil { // one that has put a ring in place is being read
+		a.rotation = &rotation{
+			store:   a.store,
+			cycle:   a.lifecycle(secret),
+			ring:    &a.ring,
+			changed: a.store.streams.nudge,
+			past:    a.store.steady.Past,
+			logger:  a.logger,
+		}
+	}
+	return a.rotation.open(a.ctx, time.Now())
+}
+
+// lifecycle is the rule by which the generated keys follow one another.
+func (a *App) lifecycle(secret *keyring.SecretRing) keyring.Lifecycle {
+	server, _ := a.serverLifetimes() // checked in Provision
+	access := project.Effective(server, project.Lifetimes{}, project.Lifetimes{}, a.Settings.Limits.domain()).Access
+	cycle := keyring.Lifecycle{Secret: secret, Every: a.Keys.rotateEvery(), Announce: a.Keys.announce(), Access: access}
+	if a.Keys != nil {
+		cycle.Algorithm = a.Keys.Algorithm
+	}
+	return cycle
+}
+
+// errConfiguredKeys is the answer to orders which are about generated keys.
+var errConfiguredKeys = errors.New("keys: they are given in the configuration, so that they are rotated and removed there")
+
+// keyInfo is what may be shown of a key.
+type keyInfo struct {
+	ID        string `json:"kid"`
+	Algorithm string `json:"algorithm"`
+	// State is announced, active or retiring; verifying for a configured key that does not sign.
+	State   string    `json:"state"`
+	Created time.Time `json:"created,omitzero"` // unknown for configured keys, which have no Since either
+	Since   time.Time `json:"since,omitzero"`   // when the state began
+	Until   time.Time `json:"until,omitzero"`   // when an announced key signs, and when a retiring one is gone
+}
+
+// listKeys returns the keys that sign and verify the server's own tokens, as they are in the store now.
+func (a *App) listKeys(ctx context.Context) ([]keyInfo, error) {
+	if _, err := a.ownRing(ctx); err != nil {
+		return nil, err
+	}
+	if a.rotation != nil {
+		if err := a.rotation.change(ctx, time.Now(), unchanged); err != nil {
+			return nil, err
+		}
+	}
+	return a.keyInfos(), nil
+}
+
+func unchanged(keyring.Set, time.Time) (keyring.Step, error) { return keyring.Step{}, nil }
+
+// rotateKeys announces the next key now, unless one is announced already: it signs when it has been published for as long as `announce`
+// says. It returns the keys afterwards.
+func (a *App) rotateKeys(ctx context.Context) ([]keyInfo, error) {
+	return a.orderKeys(ctx, func(cycle keyring.Lifecycle, set keyring.Set, now time.Time) (keyring.Step, error) {
+		return cycle.Rotate(set, now)
+	})
+}
+
+// revokeKey makes a generated key gone at once, on this node before it returns and on all others within a second; all its tokens are
+// refused. When it was the active one, the announced key, or else a new one, signs at once. It returns the keys afterwards. The error
+// wraps keyring.ErrUnknownKey when there is no such key.
+func (a *App) revokeKey(ctx context.Context, kid string) ([]keyInfo, error) {
+	return a.orderKeys(ctx, func(cycle keyring.Lifecycle, set keyring.Set, now time.Time) (keyring.Step, error) {
+		return cycle.Revoke(set, kid, now)
+	})
+}
+
+// orderKeys does what an operator orders.
+func (a *App) orderKeys(ctx context.Context, order func(keyring.Lifecycle, keyring.Set, time.Time) (keyring.Step, error)) ([]keyInfo, error) {
+	if _, err := a.ownRing(ctx); err != nil {
+		return nil, err
+	}
+	if a.rotation == nil {
+		return nil, errConfiguredKeys
+	}
+	plan := func(set keyring.Set, now time.Time) (keyring.Step, error) { return order(a.rotation.cycle, set, now) }
+	if err := a.rotation.change(ctx, time.Now(), plan); err != nil {
+		return nil, err
+	}
+	return a.keyInfos(), nil
+}
+
+// keyInfos lists the keys that this node knows.
+func (a *App) keyInfos() []keyInfo {
+	ring := a.ring.Load() // before the rotation, which stands when there is a ring
+	if ring != nil && a.rotation != nil {
+		return a.rotation.infos()
+	}
+	var infos []keyInfo
+	for _, key := range ring.Keys() {
+		info := keyInfo{ID: key.ID(), Algorithm: key.Algorithm(), State: "verifying", Created: key.Created()}
+		if key == ring.Active() {
+			info.State = string(keyring.Active)
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}
+
+// signingKey returns the key to sign a token of this lifetime with, counted from now. Whatever is signed takes its key from here: a key
+// verifies, after it was replaced, for as long as the longest lifetime that was asked for.
+func (a *App) signingKey(ctx context.Context, lifetime time.Duration, now time.Time) (*keyring.Key, error) {
+	ring, err := a.ownRing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if a.rotation != nil {
+		return a.rotation.signingKey(ctx, lifetime, now)
+	}
+	if key := ring.Active(); key != nil {
+		return key, nil
+	}
+	return nil, keyring.ErrCannotSign
+}
+
+// openForReading does what Start does without leaving a trace, for commands that look at a configuration: the store is opened
+// read-only, and nothing that is missing is made. Without a key in the store the ring stays empty.
+func (a *App) openForReading(ctx context.Context) error {
+	if err := a.store.OpenReadOnly(ctx); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if a.Keys.generated() {
+		if err := a.readGeneratedKeys(ctx); err != nil {
+			return err
+		}
+	}
+	secret := a.secretRing
+	if secret == nil {
+		secret, _ = readSecretFile() // only opaque tokens need it, and are told that it is missing
+	}
+	if secret != nil {
+		a.openOpaque(secret)
+	}
+	if err := a.store.watch.Poll(ctx); err != nil {
+		return fmt.Errorf("reading what is revoked: %w", err)
+	}
+	close(a.started)
+	return nil
+}
+
+func (a *App) readGeneratedKeys(ctx context.Context) error {
+	set, err := a.store.KeySet(ctx)
+	if err != nil {
+		return fmt.Errorf("reading keys from the store: %w", err)
+	}
+	if len(set.Records) == 0 {
+		return nil
+	}
+	secret := a.secretRing
+	if secret == nil {
+		if secret, err = readSecretFile(); err != nil {
+			return fmt.Errorf("secret: the store's keys are sealed, set `secret` or bring back the file: %w", err)
+		}
+	}
+	cycle := a.lifecycle(secret)
+	ring, err := cycle.Ring(set, time.Now(), nil)
+	if errors.Is(err, keyring.ErrWrongSecret) {
+		return fmt.Errorf("secret: this is not the secret the store was created with: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	a.ring.Store(ring)
+	return nil
+}
+
+// fingerprintName is the name under which the fingerprint of the secret stands in the store.
+const fingerprintName = "secret_fingerprint"
+
+// checkFingerprint refuses a secret other than the one this store was first used with.
+func (a *App) checkFingerprint(secret *keyring.SecretRing) error {
+	stands, err := a.store.SetMetaOnce(a.ctx, fingerprintName, secret.Fingerprint())
+	if err != nil {
+		return fmt.Errorf("reading the store: %w", err)
+	}
+	if !secret.Matches(stands) {
+		return errors.New("secret: this is not the secret the store was created with; set `secret`, or bring back " + secretFile())
+	}
+	return nil
+}
+
+func secretFile() string { return filepath.Join(dataDir(), "secret.key") }
+
+// sealingSecret returns the configured secret, or the one in the data directory, making it if there is none.
+func (a *App) sealingSecret() (ring *keyring.SecretRing, made bool, err error) {
+	if a.secretRing != nil {
+		return a.secretRing, false, nil
+	}
+	if ring, err = readSecretFile(); !errors.Is(err, os.ErrNotExist) {
+		return ring, false, err
+	}
+	if err := writeSecretFile(); err != nil {
+		return nil, false, fmt.Errorf("making %s: %w", secretFile(), err)
+	}
+	ring, err = readSecretFile()
+	return ring, true, err
+}
+
+func readSecretFile() (*keyring.SecretRing, error) {
+	data, err := os.ReadFile(secretFile())
+	if err != nil {
+		return nil, fmt.Errorf("reading the sealing secret: %w", err)
+	}
+	ring, err := keyring.ParseSecretRing(strings.TrimSpace(string(data)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", secretFile(), err)
+	}
+	return ring, nil
+}
+
+// writeSecretFile puts a new secret in place whole or not at all; when another process was faster, its file stands.
+func writeSecretFile() error {
+	_, text, err := keyring.NewSecretRing()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dataDir(), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dataDir(), "secret-*.tmp") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(text + "\n")
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), secretFile()); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}

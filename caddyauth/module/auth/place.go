@@ -1,0 +1,225 @@
+package auth
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
+
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+)
+
+// place is what a gate or filter knows about where it stands in the configuration's routes. The zero value is that of one which was not
+// found there: paths decide, and something may have rewritten the request.
+type place struct {
+	paths     gate.PathForms
+	untouched bool    // nothing in the site rewrites requests
+	alone     bool    // nothing else in the site says who the user is
+	guards    []guard // the gates of the site that only some requests meet; none where nothing rewrites requests
+	later     []later // rewrites behind it
+}
+
+// guard is a gate with the conditions under which routes lead to it.
+type guard struct {
+	gate  *JWTAuth
+	steps []step
+	set   setters // before it
+}
+
+// step is one route on the way to a gate, or a prefix that is taken off the path there.
+type step struct {
+	match  caddyhttp.MatcherSets
+	unless []caddyhttp.MatcherSets // of earlier routes of the same group, which exclude this one
+	strip  *rewrite.Rewrite
+	mount  bool // the path has led here by that prefix, and so all requests lose it
+}
+
+// pathForms are the spellings of a path that the settings let through.
+func (j *JWTAuth) pathForms() gate.PathForms {
+	return gate.PathForms{
+		Parameters:     j.PathParameters,
+		LeadingSlashes: j.PathLeadingSlashes,
+		TrailingDots:   j.PathTrailingDots,
+		Sessions:       j.PathSessions,
+	}
+}
+
+// checkTarget judges what a filter passes on, and what the client asked for before something rewrote it.
+func (j *JWTAuth) checkTarget(r *http.Request) error {
+	if err := gate.CheckTarget(r, r.URL, j.place.paths); err != nil {
+		return err
+	}
+	return j.checkOriginal(r)
+}
+
+// checkOriginal judges the URL that the client asked for where it is another one by now: php_fastcgi tells the application both. The
+// gate judges the one of now itself.
+func (j *JWTAuth) checkOriginal(r *http.Request) error {
+	if _, original := j.rewritten(r); original != nil {
+		return gate.CheckTarget(r, original, j.place.paths)
+	}
+	return nil
+}
+
+// rewritten returns method and URL as the client sent them when something has changed one of them since; no URL otherwise.
+func (j *JWTAuth) rewritten(r *http.Request) (method string, u *url.URL) {
+	if j.place.untouched {
+		return "", nil
+	}
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || original.URL == nil || original.Method == r.Method && sameTarget(original.URL, r.URL) {
+		return "", nil
+	}
+	return original.Method, original.URL
+}
+
+func sameTarget(a, b *url.URL) bool {
+	return a.Path == b.Path && a.RawPath == b.RawPath && a.RawQuery == b.RawQuery && a.Opaque == b.Opaque
+}
+
+// ranVar is where the gates are kept that have judged a rewritten request.
+const ranVar = "caddyauth.gates"
+
+// ran are gates of one request.
+type ran struct{ gates []*JWTAuth }
+
+// String says nothing: a placeholder may print every variable of a request.
+func (*ran) String() string { return "gates" }
+
+// missed returns the next gate that routes would have led the request to if nothing had rewritten it, and that has not judged it yet.
+// `try_files` and `rewrite` run before gates, and a matcher sees the path that they make; the application may go by the one before.
+func (j *JWTAuth) missed(r *http.Request, vars map[string]any) *JWTAuth {
+	if len(j.place.guards) == 0 && len(j.place.later) == 0 || j.reports() || vars == nil {
+		return nil
+	}
+	method, original := j.rewritten(r)
+	if original == nil && len(j.place.later) == 0 {
+		return nil
+	}
+	done, _ := vars[ranVar].(*ran)
+	if done == nil {
+		done = new(ran)
+		vars[ranVar] = done
+	}
+	if !slices.Contains(done.gates, j) {
+		done.gates = append(done.gates, j)
+	}
+	next := j.before(r, method, original, done)
+	if next == nil && len(j.place.later) > 0 {
+		next = j.ahead(r, done)
+	}
+	if next != nil {
+		done.gates = append(done.gates, next)
+	}
+	return next
+}
+
+// before returns a gate that the request as the client sent it would have met.
+func (j *JWTAuth) before(r *http.Request, method string, original *url.URL, done *ran) *JWTAuth {
+	if original == nil {
+		return nil
+	}
+	var sent *http.Request
+	replay := newReplay(r)
+	for _, g := range j.place.guards {
+		if slices.Contains(done.gates, g.gate) {
+			continue
+		}
+		if sent == nil {
+			sent = replay.prepare(method, original)
+		}
+		if g.guards(replay, sent) {
+			return g.gate
+		}
+	}
+	return nil
+}
+
+// replay makes other forms of a request.
+type replay struct {
+	r     *http.Request
+	set   *caddy.Replacer
+	ready bool            // set answers for forms, too
+	form  *caddy.Replacer // what is known of the form for which set is being asked; nil when it is asked for the request itself
+}
+
+func newReplay(r *http.Request) *replay {
+	set, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	return &replay{r: r, set: set}
+}
+
+// prepare returns a copy of the request with another method and URL, whose placeholders tell of these. What handlers have set is kept.
+func (p *replay) prepare(method string, u *url.URL) *http.Request {
+	again := *p.r
+	target := *u
+	again.Method, again.URL, again.RequestURI = method, &target, target.RequestURI()
+	server, _ := p.r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	repl := caddy.NewReplacer()
+	prepared := caddyhttp.PrepareRequest(&again, repl, nil, server)
+	maps.Copy(varsOf(prepared), varsOf(p.r))
+	if p.set == nil {
+		return prepared
+	}
+	if !p.ready {
+		answerFirst(p.set, p.ofForm)
+		p.ready = true
+	}
+	own := caddy.NewEmptyReplacer()
+	caddyhttp.PrepareRequest(prepared, own, nil, server)
+	repl.Map(func(key string) (any, bool) {
+		outer := p.form
+		p.form = own
+		defer func() { p.form = outer }()
+		return p.set.Get(key)
+	})
+	return prepared
+}
+
+// ofForm answers for the form that is being looked at what `map` asks the request's own replacer: it works out its values only then.
+func (p *replay) ofForm(key string) (any, bool) {
+	if p.form == nil || !strings.HasPrefix(key, "http.request.") {
+		return nil, false
+	}
+	return p.form.Get(key)
+}
+
+// guards reports whether routes lead r to the gate. A prefix that is taken off on the way may have been there or not, so that both forms
+// count from then on, unless the path has led there by it. A matcher that fails counts as one that matches: the gate refuses too much then,
+// not too little.
+func (g guard) guards(replay *replay, r *http.Request) bool {
+	forms := []*http.Request{r}
+	for _, s := range g.steps {
+		if s.strip == nil {
+			if !slices.ContainsFunc(forms, s.takes) {
+				return false
+			}
+			continue
+		}
+		for i, form := range forms {
+			stripped := replay.prepare(form.Method, form.URL)
+			switch {
+			case !s.strip.Rewrite(stripped, stripped.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)):
+			case s.mount:
+				forms[i] = stripped
+			default:
+				forms = append(forms, stripped)
+			}
+		}
+	}
+	return true
+}
+
+func (s step) takes(r *http.Request) bool {
+	if taken, err := s.match.AnyMatchWithError(r); err == nil && !taken {
+		return false
+	}
+	return !slices.ContainsFunc(s.unless, func(sets caddyhttp.MatcherSets) bool {
+		taken, err := sets.AnyMatchWithError(r)
+		return err == nil && taken
+	})
+}

@@ -1,0 +1,103 @@
+package auth
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+// The bits of a mode that let other users of the machine do something. A group may be meant.
+const (
+	anyOther     fs.FileMode = 0o007
+	otherWriting fs.FileMode = 0o002
+)
+
+// privateFile is a file or folder that holds what signs tokens or the sessions.
+type privateFile struct {
+	path   string
+	closed fs.FileMode // what no other user may have
+	holds  string
+}
+
+// privateFiles are the sealing secret, the private keys and the database with its log, and the folders in which somebody could put others
+// in their place. The secret's folder is the gateway's own; the database's may be for other things, too.
+func (a *App) privateFiles() []privateFile {
+	var files []privateFile
+	if a.secretRing == nil {
+		files = append(files,
+			privateFile{dataDir(), anyOther, "the folder of the sealing secret"},
+			privateFile{secretFile(), anyOther, "the sealing secret"})
+	}
+	for _, path := range a.store.Files() {
+		files = append(files,
+			privateFile{filepath.Dir(path), otherWriting, "the folder of the database"},
+			privateFile{path, anyOther, "the database"})
+	}
+	return append(files, a.privateKeyFiles()...)
+}
+
+// privateKeyFiles are the configured files with keys that sign. They were read when the configuration was built.
+func (a *App) privateKeyFiles() (files []privateFile) {
+	if a.Keys == nil {
+		return nil
+	}
+	r := resolver{caddy.NewReplacer()}
+	for _, f := range a.Keys.Files {
+		keys, err := f.keys(r, a.Keys.fileAlgorithm())
+		if err != nil {
+			continue
+		}
+		for _, key := range keys {
+			if path, err := r.text("file", f.Path); err == nil && key.CanSign() {
+				files = append(files, privateFile{path, anyOther, "the private key " + key.ID()})
+			}
+		}
+	}
+	return files
+}
+
+// findOpenFiles lists the private files that other users of the machine may read or change. Windows has no such modes.
+func (a *App) findOpenFiles(caddy.Context) (found []finding) {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, f := range a.privateFiles() {
+		info, err := os.Stat(f.path)
+		if err != nil || info.Mode()&f.closed == 0 || seen[f.path] {
+			continue
+		}
+		seen[f.path] = true
+		does := "may read or change"
+		if f.closed == otherWriting {
+			does = "may change"
+		}
+		found = append(found, finding{
+			Severity: warned,
+			Where:    f.path,
+			Text:     fmt.Sprintf("other users of this machine %s it (mode %04o); it is %s", does, info.Mode().Perm(), f.holds),
+			Hint:     fmt.Sprintf("take that away: chmod o-%s %s", letters(f.closed), f.path),
+		})
+	}
+	return found
+}
+
+// letters are the bits as chmod writes them.
+func letters(mode fs.FileMode) string {
+	if mode == otherWriting {
+		return "w"
+	}
+	return "rwx"
+}
+
+// warnOpenFiles says at load what findOpenFiles finds.
+func (a *App) warnOpenFiles() {
+	for _, f := range a.findOpenFiles(a.ctx) {
+		a.logger.Warn(f.Text, zap.String("path", f.Where), zap.String("hint", f.Hint))
+	}
+}

@@ -1,0 +1,61 @@
+package auth
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyauth/gateway/caddyauth/serve/login"
+)
+
+func TestApplicationsCannotSetTheGatewaysCookies(t *testing.T) {
+	theirs := []string{
+		"__Host-access_token=evil; Path=/; Secure", "theirs=1", " __Host-access_token = evil", "=__Host-access_token=evil", "__Host-access_token", "access_token=fine",
+		"__Host-access_token2=fine", "__HOST-access_token=evil", "__host-Refresh_Token=evil", "=__hOST-ACCESS_TOKEN=evil", "__Host-__Host-access_token=fine",
+	}
+	want := []string{"theirs=1", "__Host-access_token2=fine", "__Host-__Host-access_token=fine"}
+	for name, send := range map[string]func(w http.ResponseWriter){
+		"header": func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) },
+		"body":   func(w http.ResponseWriter) { _, _ = w.Write([]byte("x")) },
+		"copy":   func(w http.ResponseWriter) { _, _ = w.(*response).ReadFrom(strings.NewReader("x")) },
+		"flush":  func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
+	} {
+		recorder := httptest.NewRecorder()
+		w := guardResponse(recorder, nil)
+		w.Header()["Set-Cookie"] = slices.Clone(theirs)
+		send(w)
+		if got := recorder.Result().Header["Set-Cookie"]; !slices.Equal(got, want) {
+			t.Errorf("%s: the browser gets %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestTheGatewaysCookiesGoOutWithTheFinalAnswerAndAreNotCached(t *testing.T) {
+	app := &App{base: &url.URL{Scheme: "https", Host: "app.example.com"}}
+	app.login = app.loginServer()
+	server := httptest.NewServer(http.HandlerFunc(func(plain http.ResponseWriter, _ *http.Request) {
+		w := guardResponse(plain, nil)
+		if again := guardResponse(w, nil); again != w {
+			t.Error("guarded twice")
+		}
+		w.setCookies(app.cookies(login.Issued{}))
+		w.Header().Set("Cache-Control", "public, max-age=60")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusOK)
+	}))
+	defer server.Close()
+	answer, err := server.Client().Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if got := answer.Header["Set-Cookie"]; len(got) != 2 || !strings.HasPrefix(got[0], "__Host-access_token=;") {
+		t.Errorf("the browser gets %q", got)
+	}
+	if got := answer.Header.Get("Cache-Control"); got != "private, no-store" {
+		t.Errorf("Cache-Control %q", got)
+	}
+}

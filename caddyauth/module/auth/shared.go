@@ -1,0 +1,197 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
+)
+
+// What outlives one configuration: a reload hands these to the next one instead of closing and opening them.
+var (
+	stores  = caddy.NewUsagePool()
+	remotes = caddy.NewUsagePool()
+)
+
+// pooledStore is a store in use by one or more configurations, with what of it is held in memory: a stream that outlives a reload, and
+// requests of the old configuration, see the same deny list.
+type pooledStore struct {
+	*sqlstore.Store
+	key     string // in the pool
+	denied  session.DenyList
+	watch   session.Watch
+	steady  session.Steady
+	late    lateness
+	streams streams
+	live    liveSessions
+
+	references places // for looking up opaque tokens
+	strangers  places // for looking up what is likely made up
+
+	ctx     context.Context
+	cancel  context.CancelFunc
+	mu      sync.Mutex
+	follows bool
+	turns   atomic.Pointer[chan struct{}] // closed at the watch's next turn
+}
+
+// followed says that a configuration has had the store before.
+func (s *pooledStore) followed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.follows
+}
+
+// resume goes on with the time that a process before this one kept; it does so once.
+func (s *pooledStore) resume(ctx context.Context) error {
+	kept, _, err := s.KeptTime(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the time: %w", err)
+	}
+	now := time.Now()
+	s.steady.Resume(kept, now)
+	if kept.IsZero() {
+		return s.KeepTime(ctx, now)
+	}
+	return nil
+}
+
+// follow reads the deny list, and keeps it up to date from the first call on.
+func (s *pooledStore) follow(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.watch.Poll(ctx); err != nil || s.follows {
+		return err
+	}
+	s.follows = true
+	go s.watch.Run(s.ctx)
+	return nil
+}
+
+// turn returns a channel that is closed when the watch has asked the store the next time, which it does at least every 500 ms and after
+// each commit that wakes.
+func (s *pooledStore) turn() <-chan struct{} { return *s.turns.Load() }
+
+// turned is told of each question of the watch, however it went.
+func (s *pooledStore) turned(err error) {
+	s.late.note(s.watch.Stale(time.Now()), err)
+	next := make(chan struct{})
+	close(*s.turns.Swap(&next))
+}
+
+// Destruct closes the store when the last configuration has left it.
+func (s *pooledStore) Destruct() error {
+	s.cancel()
+	return s.Close()
+}
+
+// joinStore joins the store of a URL without opening it. release must be called exactly once.
+func joinStore(rawURL string) (store *pooledStore, release func() error, err error) {
+	key, err := sqlstore.Canonical(rawURL)
+	if err != nil {
+		return nil, nil, err
+	}
+	value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
+		s, err := sqlstore.New(rawURL)
+		if err != nil {
+			return nil, err
+		}
+		s.Observe = observeStore
+		ctx, cancel := context.WithCancel(context.Background())
+		pooled := &pooledStore{
+			Store:      s,
+			key:        key,
+			ctx:        ctx,
+			cancel:     cancel,
+			references: newPlaces(s),
+			strangers:  newPlaces(s),
+		}
+		first := make(chan struct{})
+		pooled.turns.Store(&first)
+		pooled.watch = session.Watch{Denials: s.Denials, List: &pooled.denied, Wake: s.Wake(), Observe: pooled.turned, Past: pooled.steady.Past}
+		pooled.streams = streams{ctx: ctx, denied: &pooled.denied, stale: pooled.watch.Stale, find: s.FindGrant, wake: make(chan struct{}, 1)}
+		return pooled, nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return value.(*pooledStore), func() error { _, err := stores.Delete(key); return err }, nil
+}
+
+// errStoreLeft is why nobody joins a store by holding it.
+var errStoreLeft = errors.New("the store is not in use any more")
+
+// hold takes one more reference to a store that is in use, for a stream which may outlive the configurations that use it. It is undone with
+// letGo. It returns false when the last configuration has left the store.
+func (s *pooledStore) hold() bool {
+	if _, used := stores.References(s.key); !used {
+		return false
+	}
+	value, _, err := stores.LoadOrNew(s.key, func() (caddy.Destructor, error) { return nil, errStoreLeft })
+	if err != nil {
+		return false
+	}
+	if other := value.(*pooledStore); other != s {
+		other.letGo()
+		return false
+	}
+	return true
+}
+
+func (s *pooledStore) letGo() { _, _ = stores.Delete(s.key) }
+
+// pooledRemote is the key set of a foreign issuer in use by one or more configurations, so that a reload while the issuer is
+// down keeps the last good set.
+type pooledRemote struct {
+	*keyring.Remote
+	ctx    context.Context
+	cancel context.CancelFunc
+	once   sync.Once
+}
+
+// Destruct ends the fetching when the last configuration has left.
+func (r *pooledRemote) Destruct() error {
+	r.cancel()
+	return nil
+}
+
+// start begins fetching, once, however many configurations ask.
+func (r *pooledRemote) start() { r.once.Do(func() { go r.Run(r.ctx) }) }
+
+// joinRemote joins the key set of an issuer without fetching it. release must be called exactly once.
+func joinRemote(issuer, jwks string, algorithms []string) (remote *pooledRemote, release func() error, err error) {
+	key := issuer + "\n" + jwks + "\n" + strings.Join(algorithms, " ")
+	value, _, err := remotes.LoadOrNew(key, func() (caddy.Destructor, error) {
+		r := &keyring.Remote{Issuer: issuer, JWKSURL: jwks, Algorithms: algorithms, Observe: logFetch}
+		if err := r.Validate(); err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		return &pooledRemote{Remote: r, ctx: ctx, cancel: cancel}, nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return value.(*pooledRemote), func() error { _, err := remotes.Delete(key); return err }, nil
+}
+
+// logFetch tells the operator how fetching a foreign key set went. Key sets outlive configurations, so it goes to the process's log.
+func logFetch(f keyring.Fetch) {
+	logger := caddy.Log().Named("auth")
+	if f.Err != nil {
+		logger.Warn("fetching the keys of a trusted issuer failed; the last good set stays in use while it may", zap.String("issuer", f.Issuer),
+			zap.Error(f.Err), zap.Duration("next", f.Next))
+		return
+	}
+	logger.Debug("fetched the keys of a trusted issuer", zap.String("issuer", f.Issuer), zap.Int("keys", f.Keys), zap.Strings("ignored", f.Ignored))
+}

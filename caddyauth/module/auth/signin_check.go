@@ -1,0 +1,318 @@
+package auth
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
+)
+
+// warnSignIn says at a start why browsers cannot sign in, as `check` does.
+func (a *App) warnSignIn() {
+	for _, f := range a.findSignIn(a.ctx) {
+		a.logger.Warn("browsers cannot sign in as the configuration has it",
+			zap.String("where", f.Where), zap.String("detail", f.Text), zap.String("hint", f.Hint))
+	}
+}
+
+// findSignIn lists why a person who is sent to the login page would not come back signed in. The session cookie belongs to
+// the host of the public URL alone, on every port.
+func (a *App) findSignIn(ctx caddy.Context) (found []finding) {
+	http, err := ctx.AppIfConfigured("http")
+	if err != nil || a.base == nil {
+		return nil
+	}
+	found = append(found, a.findReturnTargets()...)
+	s := signInSurvey{app: a, http: http.(*caddyhttp.App)}
+	gates := s.gates()
+	for _, g := range gates {
+		found = append(found, g.findings()...)
+	}
+	if len(gates) > 0 {
+		found = append(found, a.findRefusedTokens()...)
+	}
+	return append(found, s.findLoginPage(gates)...)
+}
+
+// findReturnTargets lists origins to which a person can be sent back, and where nobody is signed in then.
+func (a *App) findReturnTargets() (found []finding) {
+	for _, origin := range a.returnTo {
+		if u, err := url.Parse(origin); err != nil || u.Hostname() == a.base.Hostname() {
+			continue
+		}
+		found = append(found, finding{
+			Severity: warned,
+			Where:    "return_to " + origin,
+			Text: fmt.Sprintf("the session cookie belongs to %s alone: browsers can be sent there, and are not signed in there",
+				a.base.Hostname()),
+		})
+	}
+	return found
+}
+
+// findRefusedTokens lists settings of the server by which the token of every sign-in would be refused.
+func (a *App) findRefusedTokens() (found []finding) {
+	server, _ := a.serverLifetimes() // checked in Provision
+	access := project.Effective(server, project.Lifetimes{}, project.Lifetimes{}, a.Settings.Limits.domain()).Access
+	if longest := a.ownMaxLifetime(); access > longest {
+		found = append(found, finding{
+			Severity: severe,
+			Where:    "max_lifetime",
+			Text: fmt.Sprintf("it is %s, and access tokens are issued for %s: gates refuse every one of them",
+				spell(longest), spell(access)),
+			Hint: "raise max_lifetime, or shorten `lifetimes { access_token }`",
+		})
+	}
+	for i := range a.Projects {
+		p := &a.Projects[i]
+		if p.Slug == defaultProject && len(p.Audiences) > 0 && !slices.Contains(p.Audiences, "web") {
+			found = append(found, finding{
+				Severity: severe,
+				Where:    "project default",
+				Text:     "its audiences are without `web`, which browsers sign in for: every sign-in is refused",
+				Hint:     "add `web` to its audiences",
+			})
+		}
+	}
+	return found
+}
+
+// webGate is a gate that sends browsers to the server's own login page.
+type webGate struct {
+	*JWTAuth
+	where string
+	hosts []string // of the routes around it; nil for any
+}
+
+// findings says why this gate would not accept who comes back from the login page.
+func (g webGate) findings() (found []finding) {
+	own := g.app.issuer
+	_, acceptsOwn := g.gate.Issuers[own]
+	cookie := gate.Source{Kind: gate.Cookie, Name: g.app.cookieName()}
+	for _, c := range []struct {
+		wrong      bool
+		text, hint string
+	}{
+		{!slices.Contains(g.gate.Sources, cookie), "it sends browsers to the login page and does not read the session cookie",
+			"add `from cookie`, or `login off`"},
+		{g.gate.Project != defaultProject, "it sends browsers to the login page, where people sign in to the project default," +
+			" and takes only tokens of the project " + g.gate.Project, "take the project away, or add `login off`"},
+		{!acceptsOwn, "it sends browsers to the login page and does not accept the server's own issuer",
+			"add " + own + " to its `issuer`, or add `login off`"},
+		{g.gate.Resource != "", "it sends browsers to the login page, and the tokens of the login page name no resource",
+			"take `resource` away, or add `login off`"},
+	} {
+		if c.wrong {
+			found = append(found, finding{Severity: severe, Where: g.where, Text: c.text, Hint: c.hint})
+		}
+	}
+	return append(found, g.findHosts()...)
+}
+
+// findHosts lists the hosts of the gate at which the session cookie does not arrive.
+func (g webGate) findHosts() (found []finding) {
+	at := g.app.base.Hostname()
+	for _, host := range g.hosts {
+		if host == at || strings.Contains(host, "{") { // what a placeholder holds shows with the request
+			continue
+		}
+		f := finding{
+			Severity: severe,
+			Where:    g.where,
+			Text: fmt.Sprintf("browsers of host %s are sent to %s and come back without a session:"+
+				" the session cookie belongs to %s alone", host, g.loginPage, at),
+			Hint: fmt.Sprintf("serve the gate on %s, let `issuer` or `public_url` name %s, or add `login off`", at, host),
+		}
+		if caddyhttp.MatchHost([]string{host}).Match(requestFor(g.app.base, "/")) {
+			f.Severity = warned
+			f.Text = fmt.Sprintf("of the hosts %s only %s gets the session cookie: browsers of others cannot sign in", host, at)
+			f.Hint = ""
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// signInSurvey looks for the login page and for the gates that send people there.
+type signInSurvey struct {
+	app     *App
+	http    *caddyhttp.App
+	servers []string // where an auth_server stands, for messages
+}
+
+// gates returns the gates that send browsers to the own login page, and notes where auth_server stands.
+func (s *signInSurvey) gates() (found []webGate) {
+	own := s.app.base.JoinPath("login").String()
+	for _, name := range sortedServers(s.http) {
+		server := s.http.Servers[name]
+		visit(server.Routes, server.NamedRoutes, nil, func(handler caddyhttp.MiddlewareHandler, hosts []string) {
+			switch h := handler.(type) {
+			case *AuthServer:
+				where := "server " + name + " (" + strings.Join(server.Listen, " ") + ")"
+				if hosts != nil {
+					where += ", host " + strings.Join(hosts, " ")
+				}
+				s.servers = append(s.servers, where)
+			case *JWTAuth:
+				if h.gate != nil && !h.reports() && h.loginPage == own {
+					found = append(found, webGate{JWTAuth: h, where: "server " + name + ", " + h.describe(), hosts: hosts})
+				}
+			}
+		})
+	}
+	return found
+}
+
+// visit calls f for every handler, however deep, with the hosts that the routes around it name; nil for any.
+// Named routes are not followed into further ones: they may name each other.
+func visit(
+	routes caddyhttp.RouteList, named map[string]*caddyhttp.Route, hosts []string,
+	f func(handler caddyhttp.MiddlewareHandler, hosts []string),
+) {
+	for _, route := range routes {
+		inner := hostsOf(route, hosts)
+		for _, handler := range route.Handlers {
+			f(handler, inner)
+			switch h := handler.(type) {
+			case *caddyhttp.Subroute:
+				visit(h.Routes, named, inner, f)
+			case *caddyhttp.Invoke:
+				if route := named[h.Name]; route != nil {
+					visit(caddyhttp.RouteList{*route}, nil, inner, f)
+				}
+			}
+		}
+	}
+}
+
+// hostsOf returns the hosts a route takes: its own, or those around it when some of its matchers take any.
+func hostsOf(route caddyhttp.Route, around []string) []string {
+	var hosts []string
+	for _, set := range route.MatcherSets {
+		named := false
+		for _, matcher := range set {
+			if m, ok := matcher.(*caddyhttp.MatchHost); ok {
+				hosts, named = append(hosts, *m...), true
+			}
+		}
+		if !named {
+			return around
+		}
+	}
+	if hosts == nil {
+		return around
+	}
+	return hosts
+}
+
+// findLoginPage follows a request for the login page through the servers.
+func (s *signInSurvey) findLoginPage(gates []webGate) []finding {
+	page := s.app.base.JoinPath("login").String()
+	if len(s.servers) == 0 {
+		return s.findNoServer(gates, page)
+	}
+	var wrong, mapped *finding
+	for _, name := range sortedServers(s.http) {
+		server := s.http.Servers[name]
+		comes, sure := s.listens(server)
+		if !comes {
+			continue
+		}
+		e := errand{r: requestFor(s.app.base, "/login"), named: server.NamedRoutes}
+		e.follow(server.Routes)
+		switch f := e.finding(page); {
+		case f != nil:
+			f.Where, wrong = "server "+name, f
+		case e.reached && sure:
+			return nil
+		case e.reached:
+			mapped = &finding{
+				Severity: warned,
+				Where:    "public URL " + s.app.base.String(),
+				Text: "`auth_server` stands in server " + name + " (" + strings.Join(server.Listen, " ") + "), on another port:" +
+					" browsers reach it only when something in front leads there",
+			}
+		}
+	}
+	switch {
+	case wrong != nil:
+		return []finding{*wrong}
+	case mapped != nil:
+		return []finding{*mapped}
+	}
+	return []finding{{
+		Severity: severe,
+		Where:    "public URL " + s.app.base.String(),
+		Text: "no site with `auth_server` answers " + page + "; `auth_server` stands in " +
+			strings.Join(slices.Compact(s.servers), ", and in "),
+		Hint: "let `issuer` or `public_url` be the URL of the site that has `auth_server`, or move `auth_server`",
+	}}
+}
+
+// findNoServer: a gate whose `login` was written out may be meant for a server elsewhere.
+func (s *signInSurvey) findNoServer(gates []webGate, page string) (found []finding) {
+	for _, g := range gates {
+		if g.Login == "" {
+			found = append(found, finding{
+				Severity: severe,
+				Where:    g.where,
+				Text:     "it sends browsers to " + page + ", and no site has `auth_server`",
+				Hint: "add `auth_server` to the site, or `login off` to the gate; with a server elsewhere write its login page:" +
+					" `login " + page + "`",
+			})
+		}
+	}
+	return found
+}
+
+// listens reports whether requests for the public URL may come to the server, and whether that is sure. On a loopback
+// host nothing stands in front. Elsewhere another proxy may: it takes TLS off, or maps the port of its scheme.
+func (s *signInSurvey) listens(server *caddyhttp.Server) (comes, sure bool) {
+	base, tls := s.app.base, len(server.TLSConnPolicies) > 0
+	loopback := weburl.IsLoopback(base.Hostname())
+	switch {
+	case tls != (base.Scheme == "https"):
+		return !loopback, true
+	case s.hasPort(server):
+		return true, true
+	}
+	return !loopback && base.Port() == "", false
+}
+
+// hasPort reports whether the server listens on the port of the public URL.
+func (s *signInSurvey) hasPort(server *caddyhttp.Server) bool {
+	port := s.app.base.Port()
+	switch {
+	case s.app.base.Scheme == "https" && (port == "" || port == "443"):
+		port = fmt.Sprint(cmp.Or(s.http.HTTPSPort, 443))
+	case s.app.base.Scheme == "http" && (port == "" || port == "80"):
+		port = fmt.Sprint(cmp.Or(s.http.HTTPPort, 80))
+	}
+	return slices.ContainsFunc(server.Listen, func(address string) bool {
+		at, err := caddy.ParseNetworkAddress(address)
+		if err != nil || at.IsUnixNetwork() || at.IsFdNetwork() {
+			return true // what comes there has come through something else
+		}
+		return slices.ContainsFunc(at.Expand(), func(one caddy.NetworkAddress) bool {
+			return fmt.Sprint(one.StartPort) == port
+		})
+	})
+}
+
+func sortedServers(app *caddyhttp.App) []string {
+	names := make([]string, 0, len(app.Servers))
+	for name := range app.Servers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

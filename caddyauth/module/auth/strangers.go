@@ -1,0 +1,64 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
+)
+
+// places bound how many questions of one kind the store is asked at once, so that whoever makes credentials up, which anybody can do as
+// often as he likes, leaves the store to others.
+type places chan struct{}
+
+// placePatience is how long a question waits for its place.
+const placePatience = time.Second
+
+var errNoPlace = fmt.Errorf("%w: too many credentials are being looked up", sqlstore.ErrUnavailable)
+
+// newPlaces are half of what the store does at once.
+func newPlaces(store *sqlstore.Store) places { return make(places, max(1, store.Connections()/2)) }
+
+// enter waits for a place; leave gives it back.
+func (p places) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case p <- struct{}{}:
+		return p.leave, nil
+	default:
+	}
+	late := time.NewTimer(placePatience)
+	defer late.Stop()
+	select {
+	case p <- struct{}{}:
+		return p.leave, nil
+	case <-late.C:
+		return nil, errNoPlace
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p places) leave() { <-p }
+
+// FindOpaque implements oauth.OpaqueStore, within bounds.
+func (s *pooledStore) FindOpaque(ctx context.Context, hash string) (oauth.Reference, bool, error) {
+	leave, err := s.references.enter(ctx)
+	if err != nil {
+		return oauth.Reference{}, false, err
+	}
+	defer leave()
+	return s.Store.FindOpaque(ctx, hash)
+}
+
+// UseAPIToken implements project.APITokenStore, within bounds.
+func (s *pooledStore) UseAPIToken(ctx context.Context, hash string, now time.Time) (project.APIToken, error) {
+	leave, err := s.strangers.enter(ctx)
+	if err != nil {
+		return project.APIToken{}, err
+	}
+	defer leave()
+	return s.Store.UseAPIToken(ctx, hash, now)
+}

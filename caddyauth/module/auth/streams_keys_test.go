@@ -1,0 +1,327 @@
+package auth
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+const keyedIssuer = "https://auth.example.com"
+
+// configuration is an App of the watched store whose keys are configured; streams heed it until forget.
+func (w *watched) configuration(t *testing.T, keys ...*keyring.Key) (app *App, forget func() error) {
+	t.Helper()
+	app = &App{issuer: keyedIssuer, ctx: caddy.Context{Context: w.ctx}}
+	if len(keys) > 0 {
+		ring, err := keyring.NewRing(keys, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		app.ring.Store(ring)
+	}
+	return app, w.streams.heed(app)
+}
+
+// generated is a configuration whose keys are those of a set, which take changes.
+type generated struct {
+	*App
+	set    keyring.Set
+	forget func() error
+}
+
+func (w *watched) generated(t *testing.T) *generated {
+	t.Helper()
+	secret, _, err := keyring.NewSecretRing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, forget := w.configuration(t)
+	cycle := keyring.Lifecycle{Secret: secret, Announce: time.Minute, Access: 15 * time.Minute}
+	app.rotation = &rotation{cycle: cycle, ring: &app.ring, logger: zap.NewNop(), changed: w.streams.nudge}
+	g := &generated{App: app, forget: forget}
+	g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) { return g.rotation.cycle.Due(set, now, now) })
+	return g
+}
+
+// takes changes the keys as a step of the store's does.
+func (g *generated) takes(t *testing.T, plan func(keyring.Set, time.Time) (keyring.Step, error)) {
+	t.Helper()
+	step, err := plan(g.set, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := slices.DeleteFunc(slices.Clone(g.set.Records), func(rec keyring.Record) bool {
+		return slices.Contains(step.Remove, rec.ID) || slices.ContainsFunc(step.Put, func(put keyring.Record) bool { return put.ID == rec.ID })
+	})
+	g.set = keyring.Set{Version: g.set.Version + 1, Records: append(records, step.Put...)}
+	g.rotation.adopt(g.set, time.Now())
+	synctest.Wait()
+}
+
+func (g *generated) revokes(kid string) func(keyring.Set, time.Time) (keyring.Step, error) {
+	return func(set keyring.Set, now time.Time) (keyring.Step, error) {
+		return g.rotation.cycle.Revoke(set, kid, now)
+	}
+}
+
+// rotates announces a key and lets it sign a minute later.
+func (g *generated) rotates(t *testing.T) {
+	t.Helper()
+	g.takes(t, g.rotation.cycle.Rotate)
+	time.Sleep(time.Minute)
+	g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) { return g.rotation.cycle.Due(set, now, now) })
+}
+
+// keyed begins a stream with a token that a key has signed and that lives for 15 minutes; family "" is none, and another a session's.
+func (w *watched) keyed(t *testing.T, key *keyring.Key, issuer, family string) *stream {
+	t.Helper()
+	ring, err := keyring.NewRing([]*keyring.Key{key}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := &App{issuer: issuer}
+	signed.ring.Store(ring)
+	verifier, err := token.NewVerifier([]token.Issuer{{Name: issuer, Own: issuer == keyedIssuer, Keys: signed.ownKey}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	raw, err := token.Mint(key, "at+jwt", token.Claims{
+		Issuer: issuer, Subject: "alice", Audience: []string{"web"}, ID: key.ID() + family, Session: family, IssuedAt: now, Expiry: now.Add(15 * time.Minute),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := &stream{gate: w.gate, family: family != "", place: -1, w: httptest.NewRecorder()}
+	if st.token, err = verifier.Verify(t.Context(), raw); err != nil {
+		t.Fatal(err)
+	}
+	st.due = st.token.Expiry
+	w.streams.add(st, now)
+	synctest.Wait()
+	return st
+}
+
+// family makes a session that lives for a day.
+func (w *watched) family(id string) string {
+	w.store(func() { w.families[id] = session.Grant{IdleEnds: w.began.Add(day), Ends: w.began.Add(day)} })
+	return id
+}
+
+func hmacKey(t *testing.T, kid string) *keyring.Key {
+	t.Helper()
+	key, err := keyring.ParseSecretText(kid, strings.Repeat(kid[:1], 32), "HS256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// goesOn and over say whether a stream has ended by now, and why.
+func goesOn(t *testing.T, what string, all ...*stream) {
+	t.Helper()
+	synctest.Wait()
+	for _, st := range all {
+		if why := st.why.Load(); why != nil {
+			t.Errorf("%s: a stream ended: %s", what, *why)
+		}
+	}
+}
+
+func over(t *testing.T, what string, reason token.Reason, all ...*stream) {
+	t.Helper()
+	synctest.Wait()
+	for _, st := range all {
+		if why := st.why.Load(); why == nil || *why != string(reason) {
+			t.Errorf("%s: a stream has not ended for %s: %v", what, reason, why)
+		}
+		st.leave()
+	}
+}
+
+// What a key has let in goes with the key when it is revoked, at once and sessions included: whoever has the key could have named any session.
+func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
+	inTime(t, func(t *testing.T, w *watched) {
+		g := w.generated(t)
+		first := g.ring.Load().Active()
+		told := false
+		plain, browser := w.keyed(t, first, keyedIssuer, ""), w.keyed(t, first, keyedIssuer, w.family("f"))
+		plain.cancel = func() { told = true }
+		opaque := w.stream("", time.Hour)
+		time.Sleep(time.Minute)
+		g.rotates(t)
+		later := w.keyed(t, g.ring.Load().Active(), keyedIssuer, "")
+		goesOn(t, "rotated", plain, browser, later, opaque)
+		g.takes(t, g.revokes(first.ID()))
+		over(t, "revoked", token.UnknownKey, plain, browser)
+		if !told {
+			t.Error("the handler was not told")
+		}
+		over(t, "revoked before it began", token.UnknownKey, w.keyed(t, first, keyedIssuer, ""))
+		goesOn(t, "of other keys", later, opaque)
+		g.takes(t, g.revokes(later.token.Key.ID()))
+		over(t, "the active key revoked", token.UnknownKey, later)
+	})
+}
+
+// What lives longer than its token, a session's stream or one with grace, does not end with a key that nobody needs any more, whichever node
+// is the first to take it away; before that it does.
+func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		early time.Duration // before its time the key goes
+		away  bool          // from before that until after it, a new configuration cannot reach the store
+		ends  bool
+	}{
+		{"in time", 0, false, false}, {"by another node's clock", 50 * time.Second, false, false}, {"unseen", 0, true, false},
+		{"revoked", 2 * time.Minute, false, true}, {"revoked unseen", 2 * time.Minute, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inTime(t, func(t *testing.T, w *watched) {
+				g := w.generated(t)
+				first := g.ring.Load().Active()
+				browser, grace := w.keyed(t, first, keyedIssuer, w.family("f")), w.keyed(t, first, keyedIssuer, "")
+				w.streams.mu.Lock()
+				grace.due = grace.due.Add(time.Hour)
+				w.streams.mu.Unlock()
+				g.rotates(t)
+				back := func() {}
+				if c.away {
+					_, forget := w.configuration(t)
+					_ = g.forget()
+					w.denied.Add(session.Denial{Kind: session.TokenKind, ID: "another", Until: time.Now().Add(time.Hour)}) // so that all are looked at
+					back = func() { w.streams.heed(g.App); _ = forget() }
+				}
+				time.Sleep(time.Until(g.set.Find(first.ID()).Until.Add(-c.early)))
+				if c.early > 0 {
+					g.takes(t, g.revokes(first.ID()))
+				} else {
+					g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) { return g.rotation.cycle.Due(set, now, now) })
+				}
+				if g.ring.Load().Key(first.ID()) != nil {
+					t.Fatal("the key is still there")
+				}
+				back()
+				if c.ends {
+					over(t, "then", token.UnknownKey, browser, grace)
+					return
+				}
+				time.Sleep(time.Minute)
+				goesOn(t, "then", browser, grace)
+			})
+		})
+	}
+}
+
+// A configuration takes a key away when it has taken over, and not when it is refused; where none is left nothing is known of keys.
+func TestStreamEndsWithTheLastConfigurationThatHasItsKey(t *testing.T) {
+	inTime(t, func(t *testing.T, w *watched) {
+		a, b := hmacKey(t, "a"), hmacKey(t, "b")
+		_, forgetFirst := w.configuration(t, a)
+		st, other := w.keyed(t, a, keyedIssuer, w.family("f")), w.keyed(t, a, keyedIssuer, "")
+		_, forgetRefused := w.configuration(t, b)
+		time.Sleep(2 * time.Second)
+		goesOn(t, "while both are there", st, other)
+		_ = forgetRefused()
+		goesOn(t, "when the new one was refused", st, other)
+		_, forgetSame := w.configuration(t, b, a)
+		_ = forgetFirst()
+		goesOn(t, "when the new one has the key", st, other)
+		_ = forgetSame()
+		goesOn(t, "when there is none", st, other)
+		app, _ := w.configuration(t)
+		goesOn(t, "when its keys are not known yet", st, other)
+		_, forgetThird := w.configuration(t, a)
+		ring, err := keyring.NewRing([]*keyring.Key{b}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		app.ring.Store(ring)
+		time.Sleep(2 * time.Second)
+		goesOn(t, "while another has it", st, other)
+		_ = forgetThird()
+		over(t, "when the new one has not", token.UnknownKey, st, other)
+	})
+}
+
+func TestStreamEndsWhenItsIssuerIsUnknown(t *testing.T) {
+	inTime(t, func(t *testing.T, w *watched) {
+		key := hmacKey(t, "a")
+		app, forget := w.configuration(t, key)
+		st := w.keyed(t, key, keyedIssuer, "")
+		renamed := &App{issuer: "https://other.example.com", ctx: app.ctx}
+		renamed.ring.Store(app.ring.Load())
+		w.streams.heed(renamed)
+		_ = forget()
+		over(t, "renamed", token.UnknownIssuer, st)
+	})
+}
+
+// foreignSet is what a trusted issuer publishes.
+type foreignSet struct{ ring atomic.Pointer[keyring.Ring] }
+
+// RoundTrip answers with the set.
+func (p *foreignSet) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(p.ring.Load().JWKS())), Request: r,
+	}, nil
+}
+
+func (p *foreignSet) publishes(t *testing.T, keys ...*keyring.Key) {
+	t.Helper()
+	ring, err := keyring.NewRing(keys, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.ring.Store(ring)
+}
+
+// A trusted issuer's key counts as long as the token: the set is fetched again and again, and what has left it ends what it had let in.
+func TestStreamEndsWhenAForeignKeyHasLeft(t *testing.T) {
+	inTime(t, func(t *testing.T, w *watched) {
+		const issuer = "https://idp.example.com"
+		var pair [2]*keyring.Key
+		for i := range pair {
+			var err error
+			if pair[i], err = keyring.Generate("ES256", time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set := new(foreignSet)
+		set.publishes(t, pair[0], pair[1])
+		remote := &pooledRemote{Remote: &keyring.Remote{Issuer: issuer, JWKSURL: issuer + "/keys", Client: &http.Client{Transport: set}}, ctx: w.ctx}
+		app := &App{issuer: keyedIssuer, ctx: caddy.Context{Context: w.ctx}, remotes: []*pooledRemote{remote}}
+		app.ring.Store(new(keyring.Ring))
+		w.streams.heed(app)
+		early := w.keyed(t, pair[0], issuer, "")
+		if goesOn(t, "before the first set", early); !time.Now().Equal(w.began) {
+			t.Error("it was waited for")
+		}
+		remote.start()
+		time.Sleep(12 * time.Minute) // the next fetch was due
+		goesOn(t, "published", early)
+		leaves, stays, graced := w.keyed(t, pair[0], issuer, ""), w.keyed(t, pair[1], issuer, ""), early
+		w.streams.mu.Lock()
+		graced.due = graced.due.Add(time.Hour)
+		w.streams.mu.Unlock()
+		time.Sleep(4 * time.Minute)
+		set.publishes(t, pair[1])
+		time.Sleep(8 * time.Minute)
+		over(t, "it has left", token.UnknownKey, leaves)
+		goesOn(t, "of the other key, and after its token", stays, graced)
+	})
+}

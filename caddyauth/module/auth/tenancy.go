@@ -1,0 +1,209 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/serve/login"
+	"github.com/caddyauth/gateway/caddyauth/serve/manage"
+)
+
+// provisionTenancy turns what the Caddyfile declares into the declaration that Start takes into the store.
+func (a *App) provisionTenancy(r resolver) error {
+	if err := a.checkProjects(); err != nil {
+		return err
+	}
+	limits := a.Settings.Limits.domain()
+	for i := range a.Projects {
+		declared, err := a.Projects[i].domain(limits)
+		if err != nil {
+			return err
+		}
+		a.declared.Projects = append(a.declared.Projects, declared)
+	}
+	for i := range a.Clients {
+		secret, err := r.text("secret", a.Clients[i].Secret)
+		if err != nil {
+			return fmt.Errorf("client %q: %w", a.Clients[i].ID, err)
+		}
+		declared, err := a.Clients[i].domain(limits, secret)
+		if err != nil {
+			return err
+		}
+		a.declared.Clients = append(a.declared.Clients, declared)
+	}
+	return nil
+}
+
+// reconcile takes what the Caddyfile declares into the store. What it declares no more can do nothing from then on.
+func (a *App) reconcile() error {
+	ended, err := a.store.Reconcile(a.ctx, a.declared, time.Now())
+	if err != nil {
+		return fmt.Errorf("taking projects, clients and users into the store: %w", err)
+	}
+	for _, e := range ended {
+		text := "sessions ended by the configuration"
+		if e.TokensOnly() {
+			text = "access tokens ended by the configuration"
+		}
+		a.logger.Info(text, zap.String("kind", string(e.Kind)), zap.String("project", e.Project),
+			zap.String("id", e.ID), zap.String("reason", e.Reason))
+	}
+	return nil
+}
+
+// tenancy is the project and the client that something is issued for.
+type tenancy struct {
+	project   project.Project
+	client    project.Client
+	lifetimes project.Lifetimes
+}
+
+func (t tenancy) active() bool { return t.project.Active && t.client.Active }
+
+// tenancy reads project and client and works out the lifetimes in force. A project or client that is not there is not active.
+func (a *App) tenancy(ctx context.Context, slug, clientID string) (tenancy, error) {
+	t := tenancy{client: project.Client{ID: firstPartyClient, Active: true}}
+	var err error
+	if t.project, err = a.store.FindProject(ctx, slug); err != nil && !errors.Is(err, project.ErrNoProject) {
+		return t, err
+	}
+	if clientID != firstPartyClient {
+		if t.client, err = a.store.FindClient(ctx, clientID); err != nil && !errors.Is(err, project.ErrNoClient) {
+			return t, err
+		}
+	}
+	server, err := a.serverLifetimes()
+	if err != nil {
+		return t, err
+	}
+	t.lifetimes = project.Effective(server, t.project.Own(), t.client.Own(), a.Settings.Limits.domain())
+	return t, nil
+}
+
+// accessLifetime is the lifetime of the access tokens of a grant. Where the store cannot say, the server's settings do; what is issued
+// fails then anyway.
+func (a *App) accessLifetime(g session.Grant) time.Duration {
+	ctx, cancel := context.WithTimeout(a.ctx, 5*time.Second)
+	defer cancel()
+	t, err := a.tenancy(ctx, g.Project, g.ClientID)
+	if err != nil {
+		server, _ := a.serverLifetimes()
+		return project.Effective(server, project.Lifetimes{}, project.Lifetimes{}, a.Settings.Limits.domain()).Access
+	}
+	return t.lifetimes.Access
+}
+
+// findProject returns the slug of an active project.
+func (a *App) findProject(ctx context.Context, id string) (string, error) {
+	p, err := a.store.FindProject(ctx, id)
+	if errors.Is(err, project.ErrNoProject) || err == nil && !p.Active {
+		return "", login.ErrNoProject
+	}
+	return p.Slug, err
+}
+
+// manageServer wires the management API.
+func (a *App) manageServer() *manage.Server {
+	lifetimes, _ := a.serverLifetimes() // checked in Provision
+	return &manage.Server{
+		Base: a.base, Projects: freshStore{a.store}, Users: freshStore{a.store}, Tokens: a.store, Audit: a.store, Passwords: a.passwords, Revoker: revoker{a},
+		Lifetimes: lifetimes, Limits: a.Settings.Limits.domain(), Audiences: a.words, Session: a.administrator, Privileged: a.isAdministrator, CheckUser: a.checkCookie,
+		ClientIP: clientIP, Observe: a.observeManage,
+	}
+}
+
+// administrator says which administrator a browser's session belongs to.
+func (a *App) administrator(r *http.Request) (manage.Caller, error) {
+	t, err := a.session(r.Context(), gate.FindCookie(r, a.cookieName()))
+	if err != nil {
+		return manage.Caller{}, manage.ErrNoSession
+	}
+	user, err := a.owner(r.Context(), session.Grant{Project: t.Project, Subject: t.Subject})
+	switch {
+	case errors.Is(err, identity.ErrNoUser):
+		return manage.Caller{}, manage.ErrNoSession
+	case err != nil:
+		return manage.Caller{}, err
+	case user.Disabled || user.Name != t.Subject || !a.isAdministrator(user):
+		return manage.Caller{}, manage.ErrNotAdmin
+	}
+	return manage.Caller{Actor: "user:" + user.Name, Name: user.Name, Abilities: []string{project.Admin}}, nil
+}
+
+// isAdministrator knows those whom the Caddyfile names: the API can make no administrator.
+func (a *App) isAdministrator(u *identity.User) bool {
+	return slices.ContainsFunc(a.Users, func(declared User) bool {
+		return declared.Admin && declared.Name == u.Name && declared.project() == u.Project
+	})
+}
+
+func (a *App) observeManage(_ context.Context, e manage.Event) {
+	fields := []zap.Field{
+		zap.String("actor", e.Actor), zap.String("action", e.Action), zap.String("target", e.Target), zap.String("project", e.Project),
+		zap.String("actor_name", e.ActorName), zap.String("target_name", e.TargetName),
+		zap.String("result", e.Result), zap.Int("status", e.Status), zap.String("client_ip", e.ClientIP),
+	}
+	if e.Err != nil {
+		a.audit.all.Error("management call failed", append(fields, zap.Error(e.Err))...)
+		return
+	}
+	a.audit.all.Info("management call", fields...)
+}
+
+// freshStore is the store for the management API. What a change of a user or client denies holds on this node before the caller is answered.
+type freshStore struct{ *pooledStore }
+
+// ChangeUser implements identity.UserStore.
+func (s freshStore) ChangeUser(ctx context.Context, u identity.User, now time.Time) (*identity.User, error) {
+	after, err := s.pooledStore.ChangeUser(ctx, u, now)
+	if err == nil {
+		s.hear(ctx)
+	}
+	return after, err
+}
+
+// ChangeClient implements project.Store.
+func (s freshStore) ChangeClient(ctx context.Context, c project.Client, now time.Time) (project.Client, error) {
+	after, err := s.pooledStore.ChangeClient(ctx, c, now)
+	if err == nil {
+		s.hear(ctx)
+	}
+	return after, err
+}
+
+// hear reads what is denied. Where that fails, the watch does it with its next turn.
+func (s freshStore) hear(ctx context.Context) { _ = s.watch.Poll(ctx) }
+
+// revoker carries out the orders of the management API.
+type revoker struct{ app *App }
+
+// RevokeUser implements manage.Revoker.
+func (r revoker) RevokeUser(ctx context.Context, project, subject, reason string) error {
+	return r.order(ctx, session.Order{Kind: session.UserKind, Project: project, ID: subject, Reason: reason})
+}
+
+// RevokeClient implements manage.Revoker.
+func (r revoker) RevokeClient(ctx context.Context, project, clientID, reason string) error {
+	return r.order(ctx, session.Order{Kind: session.ClientKind, Project: project, ID: clientID, Reason: reason})
+}
+
+// RevokeProject implements manage.Revoker.
+func (r revoker) RevokeProject(ctx context.Context, project, reason string) error {
+	return r.order(ctx, session.Order{Kind: session.ProjectKind, Project: project, Reason: reason})
+}
+
+func (r revoker) order(ctx context.Context, o session.Order) error {
+	_, err := r.app.grants.RevokeAll(ctx, o, time.Now())
+	return err
+}

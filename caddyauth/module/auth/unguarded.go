@@ -1,0 +1,177 @@
+package auth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+)
+
+// warnUnguarded says which routes reach an application without passing a gate or a strip, in sites that have gates.
+func (a *App) warnUnguarded() {
+	for _, route := range a.unguarded() {
+		a.logger.Warn("a route to an upstream is behind neither a gate nor `jwt_auth off`: clients can forge identity headers on it",
+			zap.String("route", route))
+	}
+}
+
+// unguarded describes the routes to upstreams which no gate and no strip covers, in sites that have gates.
+func (a *App) unguarded() []string {
+	app, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return nil
+	}
+	var found []string
+	for name, server := range app.(*caddyhttp.App).Servers {
+		found = append(found, unguardedSites(name, server)...)
+	}
+	slices.Sort(found)
+	return found
+}
+
+// sitesOf takes the routes of a server apart: each top-level route that ends there is a site, and all others are one.
+func sitesOf(server *caddyhttp.Server) (sites []caddyhttp.RouteList) {
+	var rest caddyhttp.RouteList
+	for _, route := range server.Routes {
+		if route.Terminal {
+			sites = append(sites, caddyhttp.RouteList{route})
+		} else {
+			rest = append(rest, route)
+		}
+	}
+	return append(sites, rest)
+}
+
+// unguardedSites looks at each site with gates on its own. A request may fail before it meets a gate, so the site's error routes start
+// uncovered where no filter stands before them.
+func unguardedSites(name string, server *caddyhttp.Server) (found []string) {
+	s := survey{named: server.NamedRoutes}
+	where := "server " + name
+	var gated []string
+	for _, site := range sitesOf(server) {
+		if s.hasGate(site) {
+			for _, route := range site {
+				gated = append(gated, describe(route))
+			}
+			s.walk(site, false, where)
+		}
+	}
+	if server.Errors != nil && !slices.ContainsFunc(server.Errors.Routes, leadsToErrorFilter) {
+		for _, site := range server.Errors.Routes {
+			if slices.Contains(gated, describe(site)) {
+				s.walk(caddyhttp.RouteList{site}, false, where+", handle_errors")
+			}
+		}
+	}
+	for _, p := range s.proxied {
+		if !p.covered {
+			found = append(found, p.String())
+		}
+	}
+	return found
+}
+
+// proxied is a place where requests leave for an application.
+type proxied struct {
+	handler *reverseproxy.Handler
+	where   string
+	covered bool // all requests have passed a gate or a strip
+}
+
+func (p proxied) String() string { return p.where + ": " + upstreamsOf(p.handler) }
+
+// survey walks routes in the order in which requests meet them.
+type survey struct {
+	named   map[string]*caddyhttp.Route
+	proxied []proxied
+}
+
+// walk reports whether a request that leaves routes at their end has surely passed a gate or a strip.
+func (s *survey) walk(routes caddyhttp.RouteList, covered bool, where string) bool {
+	for _, route := range routes {
+		after := s.walkRoute(route, covered, where+describe(route))
+		if len(route.MatcherSets) == 0 && route.Group == "" {
+			covered = after // with a matcher, or as one of several alternatives, a request may have gone round it
+		}
+	}
+	return covered
+}
+
+func (s *survey) walkRoute(route caddyhttp.Route, covered bool, where string) bool {
+	for _, handler := range route.Handlers {
+		switch h := handler.(type) {
+		case *JWTAuth:
+			covered = covered || h.Mode != "report_only"
+		case *ErrorFilter:
+			covered = true
+		case *caddyhttp.Subroute:
+			inner := s.walk(h.Routes, covered, where)
+			if h.Errors != nil {
+				s.walk(h.Errors.Routes, covered, where+", handle_errors")
+			}
+			covered = inner
+		case *caddyhttp.Invoke:
+			if route := s.named[h.Name]; route != nil {
+				covered = s.walkRoute(*route, covered, where+", invoke "+h.Name) && (covered || len(route.MatcherSets) == 0)
+			}
+		case *reverseproxy.Handler:
+			s.proxied = append(s.proxied, proxied{h, where, covered})
+		}
+	}
+	return covered
+}
+
+func (s *survey) hasGate(routes caddyhttp.RouteList) bool {
+	return s.has(routes, func(handler caddyhttp.MiddlewareHandler) bool {
+		j, ok := handler.(*JWTAuth)
+		return ok && j.gate != nil
+	})
+}
+
+// has reports whether routes lead to a handler of some kind.
+func (s *survey) has(routes caddyhttp.RouteList, is func(caddyhttp.MiddlewareHandler) bool) bool {
+	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool {
+		return slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool { return s.leads(handler, is) })
+	})
+}
+
+func (s *survey) leads(handler caddyhttp.MiddlewareHandler, is func(caddyhttp.MiddlewareHandler) bool) bool {
+	switch h := handler.(type) {
+	case *caddyhttp.Subroute:
+		return s.has(h.Routes, is)
+	case *caddyhttp.Invoke:
+		route := s.named[h.Name]
+		return route != nil && s.has(caddyhttp.RouteList{*route}, is)
+	}
+	return is(handler)
+}
+
+// describe says which requests a route takes, as far as hosts and paths tell.
+func describe(route caddyhttp.Route) string {
+	var b strings.Builder
+	for _, set := range route.MatcherSets {
+		for _, matcher := range set {
+			switch m := matcher.(type) {
+			case *caddyhttp.MatchHost:
+				fmt.Fprintf(&b, ", host %s", strings.Join(*m, " "))
+			case *caddyhttp.MatchPath:
+				fmt.Fprintf(&b, ", path %s", strings.Join(*m, " "))
+			}
+		}
+	}
+	return b.String()
+}
+
+func upstreamsOf(h *reverseproxy.Handler) string {
+	if len(h.Upstreams) == 0 {
+		return "reverse_proxy with dynamic upstreams"
+	}
+	dials := make([]string, len(h.Upstreams))
+	for i, u := range h.Upstreams {
+		dials[i] = u.Dial
+	}
+	return "reverse_proxy to " + strings.Join(dials, " ")
+}

@@ -1,0 +1,165 @@
+package login
+
+import (
+	"net/http"
+
+	"github.com/caddyauth/gateway/caddyauth/serve/ui"
+)
+
+// getLogin shows the form or, to somebody who is signed in, who they are. It never leads on by itself:
+// where the application does not accept the cookie, the person would go round in a circle. The form leaves a
+// cookie, by which its answer knows that the browser keeps any.
+func (s *Server) getLogin(w http.ResponseWriter, r *http.Request) {
+	next := s.queryTarget(r)
+	query := r.URL.Query()
+	subject, since := s.signedIn(r)
+	if subject != "" && !query.Has("switch") {
+		s.renderSignedIn(w, r, subject, next, sentAfter(query.Get(sentField), since))
+		return
+	}
+	if next.url == "" {
+		next = s.lastTarget(r)
+	}
+	page := s.loginPage(next)
+	switch {
+	case subject != "":
+		page.Notice = "You are signed in as " + subject + ". Signing in here takes its place."
+		page.Links = append([]ui.Link{{Text: "Stay signed in as " + subject, URL: s.loginURL(next, false)}}, page.Links...)
+	case query.Has("signed_out"):
+		page.Notice = "You are signed out."
+	}
+	page.AsksCookies = true
+	http.SetCookie(w, s.returnCookie(next))
+	ui.Render(w, http.StatusOK, page)
+}
+
+// GetStart answers GET of the server's root: who is signed in, and where to go from there.
+func (s *Server) GetStart(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if subject := s.subject(r); subject != "" {
+		s.renderSignedIn(w, r, subject, target{}, false)
+		return
+	}
+	ui.Render(w, http.StatusOK, ui.Start{
+		Site:  s.Base.Host,
+		Links: append([]ui.Link{{Text: "Sign in", URL: s.url("/login")}}, s.homeLink()...),
+	})
+}
+
+func (s *Server) renderSignedIn(w http.ResponseWriter, r *http.Request, subject string, next target, refused bool) {
+	if refused && s.SentBack != nil {
+		s.SentBack(r, SentBack{Subject: subject, Host: next.host, Unreachable: s.unreachable(next)})
+	}
+	page := ui.SignedIn{
+		Site: s.Base.Host, Subject: subject, SignOut: s.url("/logout"), Next: next.url, NextHost: next.host,
+		Unreachable: s.unreachable(next), Refused: refused,
+		Links: []ui.Link{{Text: "Use another account", URL: s.switchURL(next)}},
+	}
+	home := s.home()
+	switch {
+	case next.url == "" && !refused:
+		page.Next, page.NextHost = home.url, home.host
+	case home.url != next.url:
+		page.Links = append(page.Links, s.homeLink()...)
+	}
+	ui.Render(w, http.StatusOK, page)
+}
+
+func (s *Server) loginPage(next target) ui.Login {
+	page := ui.Login{
+		Site: s.Base.Host, Action: s.url("/login"),
+		Next: next.url, NextOrigin: s.foreignOrigin(next), NextHost: next.host,
+	}
+	if next.url == "" {
+		page.NextOrigin = s.foreignOrigin(s.home())
+	}
+	return page
+}
+
+// HomeLink returns where home is and what a link there says; empty when there is no home.
+func (s *Server) HomeLink() (text, address string) {
+	home := s.home()
+	if home.url == "" {
+		return "", ""
+	}
+	return "Go to " + home.host, home.url
+}
+
+func (s *Server) homeLink() []ui.Link {
+	if text, address := s.HomeLink(); address != "" {
+		return []ui.Link{{Text: text, URL: address}}
+	}
+	return nil
+}
+
+// postLogin signs in with a form or JSON and sets the cookie, for both: browsers on other sites have
+// been refused by then, so who asks is a page of this site or a program. A new token is issued each
+// time; the cookie of before is never taken over.
+func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
+	a := attempt{kind: KindLogin, project: s.project(), audience: webAudience}
+	f, v := s.readAttempt(w, r, &a, formType, jsonType)
+	if v.result == "" {
+		v = s.signIn(r, a).unlessGone(r.Context())
+	}
+	s.event(r, a, v)
+	if v.result != success {
+		s.refuseLogin(w, r, f, v)
+		return
+	}
+	s.setCookies(w, v.issued)
+	if s.wantsJSON(r) {
+		v.issued.RefreshToken = "" // it is in the cookie, where scripts cannot read it
+		grantJSON(w, v.issued)
+		return
+	}
+	redirect(w, r, s.afterLogin(f["next"]))
+}
+
+// readAttempt checks the request and reads the credentials into a. The verdict has a result when it is
+// refused.
+func (s *Server) readAttempt(w http.ResponseWriter, r *http.Request, a *attempt, types ...string) (fields, verdict) {
+	if err := s.protection.Check(r); err != nil {
+		return nil, verdict{result: crossOrigin}
+	}
+	f, refusal := readFields(w, r, types...)
+	if refusal != "" {
+		return nil, verdict{result: refusal}
+	}
+	var hasName, hasPassword bool
+	a.username, hasName = f.text("username")
+	a.password, hasPassword = f.text("password")
+	if !hasName || !hasPassword {
+		return nil, verdict{result: invalidRequest}
+	}
+	if f["cookies"] != "" && !hasReturnCookie(r) {
+		return f, verdict{result: noCookies}
+	}
+	return f, verdict{}
+}
+
+// refuseLogin shows the form again where another attempt makes sense. All failures of credentials look
+// alike.
+func (s *Server) refuseLogin(w http.ResponseWriter, r *http.Request, f fields, v verdict) {
+	if f == nil || s.wantsJSON(r) {
+		s.refuse(w, r, v)
+		return
+	}
+	next, _ := s.target(f["next"])
+	page := s.loginPage(next)
+	page.Username, page.Problem, page.AsksCookies = f["username"], v.text(), f["cookies"] != ""
+	if v.result == noCookies {
+		http.SetCookie(w, s.returnCookie(next))
+	}
+	setRetryAfter(w, v)
+	ui.Render(w, answers[v.result].status, page)
+}
+
+// afterLogin returns where a signed-in person goes: to the target, home, or to the page that says who they are.
+func (s *Server) afterLogin(next string) string {
+	for _, address := range []string{next, s.Home} {
+		if t, ok := s.target(address); ok {
+			return t.url
+		}
+	}
+	return s.url("/login")
+}

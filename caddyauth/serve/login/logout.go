@@ -1,0 +1,202 @@
+package login
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/serve/ui"
+)
+
+// maxRevoked bounds how many cookies of our name one sign-out revokes.
+const maxRevoked = 4
+
+// getLogout asks whether the person wants to sign out: a GET changes nothing, so no foreign page can do
+// it with an image.
+//
+// Who signs out and in again comes back to where they came from, to its root: an address would tell the next
+// person at this browser what the last one looked at.
+func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
+	from, next := s.referer(r), s.queryTarget(r)
+	if next.url == "" {
+		next = s.rootOf(from)
+	}
+	page := ui.SignOut{
+		Site: s.Base.Host, Subject: s.subject(r), Action: s.url("/logout"), Back: s.loginURL(next, false), Next: next.url,
+	}
+	if page.Subject != "" && from.url != "" {
+		page.Back = from.url
+	}
+	ui.Render(w, http.StatusOK, page)
+}
+
+// referer returns the page that a link was followed from, when a sign-in may lead there and it is not one of
+// this server.
+func (s *Server) referer(r *http.Request) target {
+	t, _ := s.target(r.Referer())
+	if t.origin == s.origin() && s.Handles(pathOf(t)) {
+		return target{}
+	}
+	return t
+}
+
+// rootOf returns what to go to on the origin of a target: home, when that is there or the target is none.
+func (s *Server) rootOf(t target) target {
+	if home := s.home(); t.origin == "" || home.origin == t.origin {
+		return home
+	}
+	root, _ := s.target(t.origin + "/")
+	return root
+}
+
+func pathOf(t target) string {
+	u, err := url.Parse(t.url)
+	if err != nil {
+		return ""
+	}
+	return u.Path
+}
+
+// postLogout ends the session: it revokes the token and clears the cookie. Where the store cannot take
+// the revocation, the cookie is cleared nevertheless and the answer says that copies of it live on.
+// Whoever is not signed in is signed out already, which is a success.
+func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
+	if err := s.protection.Check(r); err != nil {
+		s.logoutEvent(r, "", verdict{result: crossOrigin})
+		s.refuse(w, r, verdict{result: crossOrigin})
+		return
+	}
+	f, refusal := readLogout(w, r)
+	if refusal != "" {
+		s.logoutEvent(r, "", verdict{result: refusal})
+		s.refuse(w, r, verdict{result: refusal})
+		return
+	}
+	subject, v := s.signingOut(r), verdict{result: success}
+	if err := s.revokeAll(r); err != nil {
+		v = verdict{result: storeUnavailable, err: err}
+	}
+	s.logoutEvent(r, subject, v)
+	s.setCookies(w, Issued{})
+	s.answerLogout(w, r, f, v)
+}
+
+// readLogout reads the form, if there is one: a program may post nothing at all.
+func readLogout(w http.ResponseWriter, r *http.Request) (fields, result) {
+	if r.Header.Get("Content-Type") == "" && r.ContentLength == 0 {
+		return fields{}, ""
+	}
+	return readFields(w, r, formType, jsonType)
+}
+
+// signingOut returns the name of whoever signs out: that of the access token, or of the refresh token beside it.
+func (s *Server) signingOut(r *http.Request) string {
+	subject := s.subject(r)
+	if subject != "" || s.Owner == nil || s.RefreshCookieName == "" {
+		return subject
+	}
+	for _, refresh := range s.presented(r, s.RefreshCookieName) {
+		if subject = s.Owner(r.Context(), refresh); subject != "" {
+			break
+		}
+	}
+	return subject
+}
+
+// revokeTimeout bounds how long a sign-out goes on for a client that has gone.
+const revokeTimeout = 10 * time.Second
+
+// revokeAll goes on when the client goes away: who closes the window after signing out has signed out.
+func (s *Server) revokeAll(r *http.Request) error {
+	if s.Revoke == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), revokeTimeout)
+	defer cancel()
+	for _, access := range s.presented(r, s.CookieName) {
+		if err := s.Revoke(ctx, access, ""); err != nil {
+			return err
+		}
+	}
+	if s.RefreshCookieName == "" {
+		return nil
+	}
+	for _, refresh := range s.presented(r, s.RefreshCookieName) {
+		if err := s.Revoke(ctx, "", refresh); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// presented returns the values of the request's cookies of one name.
+func (s *Server) presented(r *http.Request, name string) []string {
+	var values []string
+	cookies := r.CookiesNamed(name)
+	for _, c := range cookies[:min(len(cookies), maxRevoked)] {
+		if s.plausible(c) {
+			values = append(values, c.Value)
+		}
+	}
+	return values
+}
+
+func (s *Server) answerLogout(w http.ResponseWriter, r *http.Request, f fields, v verdict) {
+	switch {
+	case v.result != success && s.wantsJSON(r):
+		refuseJSON(w, v)
+	case v.result != success:
+		setRetryAfter(w, v)
+		ui.Render(w, answers[v.result].status, ui.Message{
+			Site: s.Base.Host, Title: "Signed out here only", Code: string(v.result),
+			Text:  "This browser is signed out. The server could not be told, so a copy of the sign-in, if somebody has one, works until it expires.",
+			Links: append([]ui.Link{{Text: "Go to the sign-in page", URL: s.url("/login")}}, s.homeLink()...),
+		})
+	case s.wantsPage(r):
+		next, _ := s.target(f["next"])
+		redirect(w, r, s.loginURL(next, true))
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// wantsPage says whether a success is answered with a redirect: to forms and to those who ask for
+// pages. A program that asks for nothing gets 204.
+func (s *Server) wantsPage(r *http.Request) bool {
+	if mediaType(r) == formType {
+		return !s.wantsJSON(r)
+	}
+	return preference(r) > 0
+}
+
+// switchURL returns the address of the form for somebody who is signed in already.
+func (s *Server) switchURL(next target) string {
+	query := url.Values{"switch": {"1"}}
+	if next.url != "" {
+		query.Set("next", next.url)
+	}
+	return s.url("/login") + "?" + query.Encode()
+}
+
+// loginURL returns the address of the sign-in page.
+func (s *Server) loginURL(next target, signedOut bool) string {
+	query := url.Values{}
+	if next.url != "" {
+		query.Set("next", next.url)
+	}
+	if signedOut {
+		query.Set("signed_out", "1")
+	}
+	if len(query) == 0 {
+		return s.url("/login")
+	}
+	return s.url("/login") + "?" + query.Encode()
+}
+
+func (s *Server) logoutEvent(r *http.Request, subject string, v verdict) {
+	s.observe(r.Context(), Event{
+		Kind: KindLogout, Result: string(v.result), Account: subject, Project: s.project(),
+		ClientIP: s.clientIP(r), Request: r, Err: v.err,
+	})
+}

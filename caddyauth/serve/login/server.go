@@ -1,0 +1,288 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+)
+
+// ErrNoProject says that there is no project of that name; see Server.FindProject.
+var ErrNoProject = errors.New("no such project")
+
+// ErrAudience says that the project has no tokens for the audience that was asked for; see Server.Issue.
+var ErrAudience = errors.New("the project issues nothing for the audience")
+
+// Server answers the routes by which a person or a program proves who they are and gets a token, all
+// below the path of Base:
+//
+//	GET  /                             who is signed in, and where to go from there; not at the root of a host
+//	GET  /login                        the form, or who is signed in
+//	POST /login                        form or JSON; sets the cookie
+//	POST /api/{projectId}/auth/login   JSON; sets no cookie
+//	GET  /logout                       asks first
+//	POST /logout                       clears the cookie
+//
+// Call Check once, then ServeHTTP for the requests whose path Handles. Nothing may be changed after
+// the first request.
+type Server struct {
+	// Base is the public URL: scheme and host as browsers write them, and the path the routes are
+	// mounted below, without a trailing slash ("" or "/auth"). Required.
+	Base *url.URL
+
+	// ReturnTo are the origins that a sign-in may lead to beside Base's own, as CanonicalOrigin
+	// writes them. An http origin is never led to from an https Base. Default: none.
+	ReturnTo []string
+
+	// CleanTarget takes out of a return target what may be in no address, such as credentials. Default:
+	// targets stay as they are.
+	CleanTarget func(target string) string
+
+	// Home is where a sign-in without a return target leads to, and what pages offer as a way on: an
+	// address that a sign-in may lead to. Default: a sign-in leads to the page that says who is signed
+	// in; pages offer the root of Base's host where the routes lie beneath a path.
+	Home string
+
+	// Project is the project that people sign in to at /login. Default: "default".
+	Project string
+
+	// FindProject returns the name of the project that an API caller named, or ErrNoProject.
+	// Default: there is only Project.
+	FindProject func(ctx context.Context, id string) (project string, err error)
+
+	// Audiences are the words that an API caller may ask for. Default: web, api, a2a and mcp.
+	Audiences []string
+
+	// Users finds people. Required.
+	Users identity.Directory
+
+	// Passwords checks what they know. Required.
+	Passwords *identity.Passwords
+
+	// Throttle counts attempts before any password is hashed. Required.
+	Throttle *identity.Throttle
+
+	// Issue mints the token of a person who has proved who they are. ErrAudience is answered with 400,
+	// any other error with 503. Required.
+	Issue func(ctx context.Context, req IssueRequest) (Issued, error)
+
+	// Verify says whose living session a cookie is, and since when its token stands. Any error means that
+	// it is none. Required.
+	Verify func(ctx context.Context, raw string) (subject string, since time.Time, err error)
+
+	// Epoch returns a number that is read before the password is checked and handed to Issue, so that
+	// an order given in between (a changed password) wins over the sign-in. An error is answered with
+	// 503. Default: none is read, and 0 is handed on.
+	Epoch func(ctx context.Context) (int64, error)
+
+	// Renew is told of a person who has proved who they are, with the password, and may store another hash of it. Default: nobody is
+	// told.
+	Renew func(ctx context.Context, user *identity.User, password string)
+
+	// Revoke ends a session for all who hold a copy of its cookies, at once. Either may be empty. It
+	// returns nil for whatever is no session, or no longer one. An error is answered with 503.
+	// Default: the cookies are cleared, and copies live until they expire.
+	Revoke func(ctx context.Context, access, refresh string) error
+
+	// Owner says whose living session a refresh token is, for the event of a sign-out after the access token has expired. Default:
+	// nobody can tell, and such a sign-out names nobody.
+	Owner func(ctx context.Context, refresh string) (subject string)
+
+	// ClientIP returns the address that attempts are counted by. Default: the peer's.
+	ClientIP func(r *http.Request) string
+
+	// Observe is told of every POST to a route, once, after the verdict and before the answer.
+	// Default: nobody is told.
+	Observe func(ctx context.Context, e Event)
+
+	// SentBack is told of a person who is signed in and was nevertheless sent to the login page: whoever
+	// sent them does not see the session or does not accept it. Default: nobody is told.
+	SentBack func(r *http.Request, b SentBack)
+
+	// CookieName is the name of the session cookie: "__Host-access_token" on https, "access_token" on
+	// http and loopback. Required.
+	CookieName string
+
+	// RefreshCookieName is the name of the cookie for the refresh token. Default: refresh tokens do not
+	// go into a cookie.
+	RefreshCookieName string
+
+	// SecureCookie says that the cookies are sent over https only. Names with "__Host-" demand it.
+	SecureCookie bool
+
+	protection http.CrossOriginProtection
+}
+
+// IssueRequest is what a token is wanted for.
+type IssueRequest struct {
+	// User is the person. Shared: not to be changed.
+	User *identity.User
+
+	// Project is the project they signed in to.
+	Project string
+
+	// Audience is the one word the token is for: "web" at /login, the requested one at the API.
+	Audience string
+
+	// Kind says by which route: KindLogin or KindAPILogin.
+	Kind string
+
+	// Device is the User-Agent of the request and ClientIP where it came from, for listings of sessions.
+	Device, ClientIP string
+
+	// Epoch is what Server.Epoch returned before the password was checked.
+	Epoch int64
+
+	// Now is the time of the sign-in.
+	Now time.Time
+}
+
+// Issued is a minted token.
+type Issued struct {
+	// AccessToken is the compact token. As a cookie it may have at most 3800 bytes with its name.
+	AccessToken string
+
+	// ExpiresIn is its lifetime from IssueRequest.Now on, at least a second.
+	ExpiresIn time.Duration
+
+	// RefreshToken is what a new access token can be had for. Default: none.
+	RefreshToken string
+
+	// RefreshExpiresIn is how long the refresh token is good if it is not used.
+	RefreshExpiresIn time.Duration
+}
+
+const (
+	// defaultProject is the project when none is named.
+	defaultProject = "default"
+
+	// webAudience is what a browser's token is for.
+	webAudience = "web"
+
+	// defaultAudience is what an API caller's token is for who names no audience.
+	defaultAudience = "api"
+)
+
+// Check says what is missing or contradictory in the server.
+func (s *Server) Check() error {
+	switch {
+	case s.Base == nil || s.Base.Scheme != "http" && s.Base.Scheme != "https":
+		return errors.New("login: Base is not an http or https URL")
+	case s.Base.User != nil || s.Base.RawQuery != "" || s.Base.Fragment != "" || strings.HasSuffix(s.Base.Path, "/"):
+		return errors.New("login: Base has user information, a query, a fragment or a trailing slash")
+	case s.Users == nil || s.Passwords == nil || s.Throttle == nil || s.Issue == nil || s.Verify == nil:
+		return errors.New("login: Users, Passwords, Throttle, Issue and Verify are required")
+	case s.CookieName == "":
+		return errors.New("login: CookieName is required")
+	case strings.HasPrefix(s.CookieName, "__") && !s.SecureCookie:
+		return errors.New("login: browsers take a __Host- cookie only when it is secure")
+	}
+	for _, origin := range append([]string{s.origin()}, s.ReturnTo...) {
+		if c, err := CanonicalOrigin(origin); err != nil || c != origin {
+			return errors.New("login: " + origin + " is not a canonical origin")
+		}
+	}
+	if _, ok := s.target(s.Home); !ok && s.Home != "" {
+		return errors.New("login: Home " + s.Home + " is not an address that a sign-in may lead to")
+	}
+	return nil
+}
+
+// Handles says whether the path, as in URL.Path, is one of this server's.
+func (s *Server) Handles(path string) bool { return s.route(path) != nil }
+
+// ServeHTTP answers a request whose path Handles; any other gets 404.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	route := s.route(r.URL.Path)
+	if route == nil {
+		s.refuse(w, r, verdict{result: notFound})
+		return
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	handler := route[method]
+	if handler == nil {
+		w.Header().Set("Allow", route.allow())
+		s.refuse(w, r, verdict{result: methodNotAllowed})
+		return
+	}
+	handler(w, r)
+}
+
+// methods are the handlers of one path.
+type methods map[string]http.HandlerFunc
+
+func (m methods) allow() string {
+	allowed := make([]string, 0, len(m)+1)
+	for method := range m {
+		allowed = append(allowed, method)
+	}
+	if m[http.MethodGet] != nil {
+		allowed = append(allowed, http.MethodHead)
+	}
+	slices.Sort(allowed)
+	return strings.Join(allowed, ", ")
+}
+
+func (s *Server) route(path string) methods {
+	rest, ok := strings.CutPrefix(path, s.Base.Path)
+	switch {
+	case !ok:
+		return nil
+	case s.Base.Path != "" && (rest == "" || rest == "/"):
+		return methods{http.MethodGet: s.GetStart}
+	case rest == "/login":
+		return methods{http.MethodGet: s.getLogin, http.MethodPost: s.postLogin}
+	case rest == "/logout":
+		return methods{http.MethodGet: s.getLogout, http.MethodPost: s.postLogout}
+	}
+	if project, ok := apiProject(rest); ok {
+		return methods{http.MethodPost: func(w http.ResponseWriter, r *http.Request) { s.postAPILogin(w, r, project) }}
+	}
+	return nil
+}
+
+// apiProject returns the {projectId} of /api/{projectId}/auth/login.
+func apiProject(path string) (project string, ok bool) {
+	rest, ok := strings.CutPrefix(path, "/api/")
+	if !ok {
+		return "", false
+	}
+	project, ok = strings.CutSuffix(rest, "/auth/login")
+	return project, ok && project != "" && !strings.Contains(project, "/")
+}
+
+func (s *Server) project() string {
+	if s.Project == "" {
+		return defaultProject
+	}
+	return s.Project
+}
+
+func (s *Server) audiences() []string {
+	if len(s.Audiences) == 0 {
+		return []string{webAudience, defaultAudience, "a2a", "mcp"}
+	}
+	return s.Audiences
+}
+
+func (s *Server) findProject(ctx context.Context, id string) (string, error) {
+	if s.FindProject != nil {
+		return s.FindProject(ctx, id)
+	}
+	if id != s.project() {
+		return "", ErrNoProject
+	}
+	return id, nil
+}
+
+// url returns the path of one of the server's own routes.
+func (s *Server) url(route string) string { return s.Base.Path + route }

@@ -1,0 +1,305 @@
+package login
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+)
+
+const (
+	cookieName = "__Host-access_token"
+	password   = "wonderland-CANARY"
+)
+
+var hashOnce = sync.OnceValue(func() string {
+	hash, err := argon2id.CreateHash(password, &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+	if err != nil {
+		panic(err)
+	}
+	return hash
+})
+
+// memoryThrottle is a store of attempts in memory.
+type memoryThrottle struct {
+	mu    sync.Mutex
+	times map[string]time.Time // when the bucket is empty again
+	known map[string]time.Time
+	err   error
+	taken int
+}
+
+func (m *memoryThrottle) TakeAttempts(_ context.Context, buckets []identity.Bucket, now time.Time) (time.Duration, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var wait time.Duration
+	for _, b := range buckets {
+		room := b.Every * time.Duration(b.Burst-1)
+		wait = max(wait, m.times[b.Key].Add(-room).Sub(now))
+	}
+	if m.err != nil || wait > 0 {
+		return wait, m.err
+	}
+	for _, b := range buckets {
+		start := m.times[b.Key]
+		if start.Before(now) {
+			start = now
+		}
+		m.times[b.Key] = start.Add(b.Every)
+	}
+	m.taken++
+	return 0, nil
+}
+
+func (m *memoryThrottle) ForgiveAttempts(_ context.Context, keys []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, key := range keys {
+		delete(m.times, key)
+	}
+	return m.err
+}
+
+func (m *memoryThrottle) RememberPair(_ context.Context, key string, until time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known[key] = until
+	return m.err
+}
+
+func (m *memoryThrottle) KnownPair(_ context.Context, key string, now time.Time) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.known[key].After(now), m.err
+}
+
+func (m *memoryThrottle) DeleteIdleAttempts(context.Context, time.Time, int) (int, error) {
+	return 0, nil
+}
+
+// house is a server with its surroundings.
+type house struct {
+	*Server
+	throttle *memoryThrottle
+	events   []Event
+	issued   []IssueRequest
+	revoked  []string
+	mu       sync.Mutex
+}
+
+func mustURL(s string) *url.URL {
+	u, err := url.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	users, err := identity.NewDeclared([]identity.User{
+		{Name: "Alice", Project: "default", PasswordHash: hashOnce()},
+		{Name: "disabled", Project: "default", PasswordHash: hashOnce(), Disabled: true},
+		{Name: "bare", Project: "default"},
+		{Name: "alice", Project: "acme", PasswordHash: hashOnce()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	passwords := identity.NewPasswords(users.HashKinds())
+	h := &house{throttle: &memoryThrottle{times: map[string]time.Time{}, known: map[string]time.Time{}}}
+	h.Server = &Server{
+		Base:     mustURL("https://auth.example.com/auth"),
+		ReturnTo: []string{"https://app.example.com", "https://auth.example.com:8443"},
+		Users:    users, Passwords: passwords, Throttle: &identity.Throttle{Store: h.throttle},
+		FindProject: func(_ context.Context, id string) (string, error) {
+			if id != "default" && id != "acme" {
+				return "", ErrNoProject
+			}
+			return id, nil
+		},
+		Issue: h.issue, Verify: h.verify,
+		Revoke: func(_ context.Context, access, refresh string) error {
+			h.revoked = append(h.revoked, access+refresh)
+			return nil
+		},
+		Observe:    h.observed,
+		CookieName: cookieName, SecureCookie: true,
+	}
+	if err := h.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (h *house) issue(_ context.Context, req IssueRequest) (Issued, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.issued = append(h.issued, req)
+	return Issued{AccessToken: "token." + req.User.Name + "." + strings.Repeat("x", len(h.issued)), ExpiresIn: 15 * time.Minute}, nil
+}
+
+// signedInAt is since when the tokens of a house stand.
+var signedInAt = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+
+func (h *house) verify(_ context.Context, raw string) (string, time.Time, error) {
+	rest, ok := strings.CutPrefix(raw, "token.")
+	if !ok {
+		return "", time.Time{}, errors.New("no session")
+	}
+	name, _, _ := strings.Cut(rest, ".")
+	return name, signedInAt, nil
+}
+
+func (h *house) observed(_ context.Context, e Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, e)
+}
+
+// lastResult returns the word of the only event since the last call.
+func (h *house) lastResult(t *testing.T) string {
+	t.Helper()
+	if len(h.events) != 1 {
+		t.Fatalf("%d events, want one", len(h.events))
+	}
+	e := h.events[0]
+	h.events = nil
+	return e.Result
+}
+
+func (h *house) do(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func request(method, address, contentType, body string, headers ...string) *http.Request {
+	r := httptest.NewRequest(method, "https://auth.example.com"+address, strings.NewReader(body))
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	return r
+}
+
+func form(pairs ...string) string {
+	v := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		v.Add(pairs[i], pairs[i+1])
+	}
+	return v.Encode()
+}
+
+func object(pairs ...string) string {
+	m := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	b, _ := json.Marshal(m)
+	return string(b)
+}
+
+func postForm(body string, headers ...string) *http.Request {
+	return request("POST", "/auth/login", formType, body, headers...)
+}
+
+func postJSON(body string, headers ...string) *http.Request {
+	return request("POST", "/auth/login", jsonType, body, headers...)
+}
+
+func postAPI(project, body string, headers ...string) *http.Request {
+	return request("POST", "/auth/api/"+project+"/auth/login", jsonType, body, headers...)
+}
+
+// errorWord returns the word of a JSON refusal.
+func errorWord(t *testing.T, w *httptest.ResponseRecorder) string {
+	t.Helper()
+	var body struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Description == "" {
+		t.Fatalf("not a refusal in JSON: %s", w.Body)
+	}
+	if w.Header().Get("Content-Type") != jsonType || w.Header().Get("Cache-Control") != "no-store" ||
+		w.Header().Get("Cross-Origin-Resource-Policy") != "same-origin" {
+		t.Errorf("headers of a refusal: %v", w.Header())
+	}
+	return body.Error
+}
+
+func TestRoutesLieBelowTheBase(t *testing.T) {
+	h := newHouse(t)
+	for path, want := range map[string]bool{
+		"/auth/login": true, "/auth/logout": true, "/auth/api/default/auth/login": true, "/auth/api/x-1/auth/login": true,
+		"/login": false, "/auth": true, "/auth/": true, "/auth/login/": false, "/auth/Login": false, "/authlogin": false,
+		"/auth/api//auth/login": false, "/auth/api/a/b/auth/login": false, "/auth/api/auth/login": false, "/auth/healthz": false, "": false,
+	} {
+		if got := h.Handles(path); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+		if strings.HasPrefix(path, "/") && !want && h.do(request("GET", path, "", "")).Code != http.StatusNotFound {
+			t.Errorf("%s is not handled but answered", path)
+		}
+	}
+	h.Base = mustURL("https://auth.example.com")
+	if !h.Handles("/login") || h.Handles("/auth/login") || h.Handles("/") {
+		t.Error("a base without a path")
+	}
+}
+
+func TestOtherMethodsAreRefused(t *testing.T) {
+	h := newHouse(t)
+	for path, allow := range map[string]string{
+		"/auth/login": "GET, HEAD, POST", "/auth/logout": "GET, HEAD, POST", "/auth/api/default/auth/login": "POST",
+	} {
+		for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get"} {
+			w := h.do(request(method, path, "", ""))
+			if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != allow {
+				t.Errorf("%s %s: %d, Allow %q", method, path, w.Code, w.Header().Get("Allow"))
+			}
+		}
+	}
+	if w := h.do(request("GET", "/auth/api/default/auth/login", "", "")); w.Code != http.StatusMethodNotAllowed || errorWord(t, w) != "method_not_allowed" {
+		t.Errorf("GET of the API: %d", w.Code)
+	}
+	if w := h.do(request("HEAD", "/auth/login", "", "")); w.Code != http.StatusOK {
+		t.Errorf("HEAD: %d", w.Code)
+	}
+	if len(h.events) != 0 {
+		t.Errorf("events: %v", h.events)
+	}
+}
+
+func TestCheckNamesWhatIsMissing(t *testing.T) {
+	for want, spoil := range map[string]func(*Server){
+		"Base is not":                 func(s *Server) { s.Base = nil },
+		"trailing slash":              func(s *Server) { s.Base = mustURL("https://auth.example.com/") },
+		"an http or https":            func(s *Server) { s.Base = mustURL("ftp://auth.example.com") },
+		"required":                    func(s *Server) { s.Throttle = nil },
+		"CookieName":                  func(s *Server) { s.CookieName = "" },
+		"only when it is secure":      func(s *Server) { s.SecureCookie = false },
+		"https://APP is not":          func(s *Server) { s.ReturnTo = []string{"https://APP"} },
+		"https://app:443 is not":      func(s *Server) { s.ReturnTo = []string{"https://app:443"} },
+		"https://auth.example.com:44": func(s *Server) { s.Base = mustURL("https://auth.example.com:443") },
+	} {
+		h := newHouse(t)
+		spoil(h.Server)
+		if err := h.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package login
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/serve/ui"
+)
+
+// ErrSessionOver says that a browser's session can be renewed no longer, or that there is none; see
+// Session.Renew.
+var ErrSessionOver = errors.New("the session is over")
+
+// sessionOver is the word of the answer to ErrSessionOver.
+const sessionOver result = "session_over"
+
+const (
+	defaultWindow = 5 * time.Minute
+	defaultEvery  = time.Minute
+)
+
+// Session answers the routes by which a page keeps its browser session alive, all below the path of Base:
+//
+//	GET  /session           who is signed in and until when, as JSON; renews nothing
+//	POST /session/refresh   renews inside the window, then the same JSON; 401 when the session is over
+//	GET  /session.js        the script that does all this, as a classic script
+//	GET  /session.mjs       the same as an ES module
+//
+// Call Check once, then ServeHTTP for the requests whose path Handles. Nothing may be changed after the
+// first request.
+type Session struct {
+	// Base is the public URL, as in Server. Required.
+	Base *url.URL
+
+	// Current says whose living access token the request's cookie is and when that ends. A cookie that
+	// has expired is none, even inside a leeway. Required.
+	Current func(r *http.Request) (subject string, expires time.Time, ok bool)
+
+	// Renewable says whether the request has a cookie that Renew may take; it need not ask the store. The
+	// script then renews a session whose access token ended before the page was opened. Default: it is not
+	// said, and the script tries only where it has seen a session.
+	Renewable func(r *http.Request) bool
+
+	// Renew renews the session by the request's refresh cookie, sets the cookies, and says whose it is
+	// and when the new access token ends. It returns ErrSessionOver, having cleared the cookies, when
+	// there is nothing to renew; any other error is answered with 503 and is the store's. Required.
+	Renew func(w http.ResponseWriter, r *http.Request) (subject string, expires time.Time, err error)
+
+	// Window is how long before the end of an access token it may be renewed. Default: 5m.
+	Window time.Duration
+
+	// Every is how often the script looks, at least a second. Default: 1m.
+	Every time.Duration
+
+	// Pace says both for the session of a request, in place of Window and Every; each is at least a second. Default: all
+	// sessions have the same.
+	Pace func(r *http.Request) (window, every time.Duration)
+
+	protection http.CrossOriginProtection
+}
+
+// Check says what is missing or contradictory in the session.
+func (s *Session) Check() error {
+	switch {
+	case s.Base == nil || strings.HasSuffix(s.Base.Path, "/"):
+		return errors.New("login: Base is missing or has a trailing slash")
+	case s.Current == nil || s.Renew == nil:
+		return errors.New("login: Current and Renew are required")
+	case s.Window < 0:
+		return errors.New("login: Window is negative: " + s.Window.String())
+	case s.Every != 0 && s.Every < time.Second:
+		return errors.New("login: Every is under a second: " + s.Every.String())
+	}
+	return nil
+}
+
+// Handles says whether the path, as in URL.Path, is one of the session's.
+func (s *Session) Handles(path string) bool { return s.route(path) != nil }
+
+// ServeHTTP answers a request whose path Handles; any other gets 404.
+func (s *Session) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	route := s.route(r.URL.Path)
+	if route == nil {
+		refuseJSON(w, verdict{result: notFound})
+		return
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	handler := route[method]
+	if handler == nil {
+		w.Header().Set("Allow", route.allow())
+		refuseJSON(w, verdict{result: methodNotAllowed})
+		return
+	}
+	handler(w, r)
+}
+
+func (s *Session) route(path string) methods {
+	rest, ok := strings.CutPrefix(path, s.Base.Path)
+	if !ok {
+		return nil
+	}
+	switch rest {
+	case "/session":
+		return methods{http.MethodGet: s.get}
+	case "/session/refresh":
+		return methods{http.MethodPost: s.refresh}
+	case "/session.js":
+		return methods{http.MethodGet: ui.SessionScript}
+	case "/session.mjs":
+		return methods{http.MethodGet: ui.SessionModule}
+	}
+	return nil
+}
+
+func (s *Session) get(w http.ResponseWriter, r *http.Request) {
+	subject, expires, ok := s.Current(r)
+	answer := s.answer(r, subject, expires, ok)
+	if s.Renewable != nil {
+		renewable := s.Renewable(r)
+		answer.Renewable = &renewable
+	}
+	writeSession(w, answer)
+}
+
+// refresh renews. A request before the window opens changes nothing and is answered as if it had been
+// renewed: another tab, or a response that went through the gate, was quicker.
+func (s *Session) refresh(w http.ResponseWriter, r *http.Request) {
+	if err := s.protection.Check(r); err != nil {
+		refuseJSON(w, verdict{result: crossOrigin})
+		return
+	}
+	subject, expires, ok := s.Current(r)
+	if window, _ := s.pace(r); ok && time.Until(expires) > window {
+		writeSession(w, s.answer(r, subject, expires, true))
+		return
+	}
+	subject, expires, err := s.Renew(w, r)
+	if errors.Is(err, ErrSessionOver) {
+		writeJSON(w, http.StatusUnauthorized, struct {
+			Error       string `json:"error"`
+			Description string `json:"error_description"`
+		}{string(sessionOver), "The session is over. Please sign in again."})
+		return
+	}
+	if err != nil {
+		refuseJSON(w, verdict{result: storeUnavailable, err: err})
+		return
+	}
+	writeSession(w, s.answer(r, subject, expires, true))
+}
+
+// sessionAnswer is what the script reads. Times are Unix seconds, durations seconds.
+type sessionAnswer struct {
+	SignedIn      bool   `json:"signed_in"`
+	Subject       string `json:"subject,omitzero"`
+	ExpiresAt     int64  `json:"expires_at,omitzero"`
+	Renewable     *bool  `json:"renewable,omitzero"`
+	RefreshWindow int64  `json:"refresh_window"`
+	CheckEvery    int64  `json:"check_every"`
+	ServerTime    int64  `json:"server_time"`
+}
+
+func (s *Session) answer(r *http.Request, subject string, expires time.Time, ok bool) sessionAnswer {
+	window, every := s.pace(r)
+	a := sessionAnswer{
+		SignedIn:      ok,
+		RefreshWindow: int64(window / time.Second),
+		CheckEvery:    int64(every / time.Second),
+		ServerTime:    time.Now().Unix(),
+	}
+	if ok {
+		a.Subject, a.ExpiresAt = subject, expires.Unix()
+	}
+	return a
+}
+
+func writeSession(w http.ResponseWriter, a sessionAnswer) { writeJSON(w, http.StatusOK, a) }
+
+func (s *Session) pace(r *http.Request) (window, every time.Duration) {
+	if s.Pace != nil {
+		return s.Pace(r)
+	}
+	return cmp.Or(s.Window, defaultWindow), cmp.Or(s.Every, defaultEvery)
+}

@@ -1,0 +1,201 @@
+package manage
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+)
+
+// reply is an answer.
+type reply struct {
+	status   int
+	body     any   // nil: none
+	version  int64 // of the ETag; 0: none
+	location string
+	retry    time.Duration
+	header   string // WWW-Authenticate
+}
+
+// retryAfter is when to try again what failed for the moment.
+const retryAfter = 5 * time.Second
+
+func (c *call) write(a reply) {
+	h := c.w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if a.header != "" {
+		h.Set("WWW-Authenticate", a.header)
+	}
+	if a.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(a.retry/time.Second)))
+	}
+	if a.version > 0 {
+		h.Set("ETag", etag(a.version))
+	}
+	if a.location != "" {
+		h.Set("Location", c.Base.Path+a.location)
+	}
+	if a.body == nil {
+		c.w.WriteHeader(a.status)
+		return
+	}
+	h.Set("Content-Type", "application/json")
+	c.w.WriteHeader(a.status)
+	_ = json.NewEncoder(c.w).Encode(a.body) // the client went away
+}
+
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// refusal is the error of a call which is refused: the one form of every answer that is no success (RFC 6749, section 5.2).
+type refusal struct {
+	status    int
+	code      string // stable word
+	text      string
+	challenge string
+	inside    error // for the log, never for the answer
+}
+
+func (e *refusal) Error() string { return e.code + ": " + e.text }
+
+func (e *refusal) reply() reply {
+	body := struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{e.code, e.text}
+	a := reply{status: e.status, body: body, header: e.challenge}
+	if e.status == http.StatusServiceUnavailable {
+		a.retry = retryAfter
+	}
+	return a
+}
+
+func refuse(status int, code, format string, args ...any) *refusal {
+	return &refusal{status: status, code: code, text: fmt.Sprintf(format, args...)}
+}
+
+// invalid is the refusal of a value; the text names the field, the value and the limit.
+func invalid(format string, args ...any) *refusal {
+	return refuse(http.StatusUnprocessableEntity, "invalid_value", format, args...)
+}
+
+// verdicts are the refusals that the stores and the rooms below know.
+var verdicts = []struct {
+	err    error
+	status int
+	code   string
+	text   string
+}{
+	{project.ErrNoProject, http.StatusNotFound, "not_found", "there is no such project"},
+	{identity.ErrNoSuchProject, http.StatusNotFound, "not_found", "there is no such project"},
+	{project.ErrNoClient, http.StatusNotFound, "not_found", "there is no such client"},
+	{identity.ErrNoUser, http.StatusNotFound, "not_found", "there is no such user"},
+	{project.ErrNoAPIToken, http.StatusNotFound, "not_found", "there is no such API token"},
+	{project.ErrTaken, http.StatusConflict, "already_exists", "the slug or id is in use"},
+	{identity.ErrNameTaken, http.StatusConflict, "already_exists", "the project has a user of this name"},
+	{project.ErrDeclared, http.StatusConflict, "declared", "the Caddyfile declares it, so it is changed there"},
+	{identity.ErrUserDeclared, http.StatusConflict, "declared", "the Caddyfile declares the user, who is changed there"},
+	{project.ErrIsDefault, http.StatusConflict, "default_project", "the project default can be neither paused nor removed"},
+	{project.ErrChanged, http.StatusConflict, "changed_meanwhile", "it was changed meanwhile; read it and try again"},
+	{identity.ErrUserChanged, http.StatusConflict, "changed_meanwhile", "it was changed meanwhile; read it and try again"},
+	{ErrMayNotIssue, http.StatusConflict, "may_not_issue", "the user is disabled or the project is paused, so nothing is issued"},
+	{ErrNoKey, http.StatusNotFound, "not_found", "there is no such key"},
+	{ErrKeysConfigured, http.StatusConflict, "declared", "the keys stand in the configuration and are changed there"},
+	{identity.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being hashed; try again in some seconds"},
+}
+
+// storeUnavailable is the code of an answer that the store is needed for.
+const storeUnavailable = "store_unavailable"
+
+// statusClientGone is the status of an answer that nobody waits for any more, as other servers have it in their access logs.
+const statusClientGone = 499
+
+// refusalOf makes the answer of an error; nil of nil. What nobody knows by name is a store that could not be asked.
+func refusalOf(err error) *refusal {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*refusal](err); ok {
+		return e
+	}
+	for _, v := range verdicts {
+		if errors.Is(err, v.err) {
+			return &refusal{status: v.status, code: v.code, text: v.text}
+		}
+	}
+	return &refusal{status: http.StatusServiceUnavailable, code: storeUnavailable, text: "the store cannot be asked just now; try again in some seconds", inside: err}
+}
+
+// notRevoked is the answer when a change is stored and what was issued before could not be ended. The change stands, nothing new
+// is issued, and the same request again ends the rest.
+func notRevoked(err error) error {
+	e := refuse(http.StatusServiceUnavailable, "revocation_failed", "the change is stored, but running sessions could not be ended: send the same request again")
+	e.inside = err
+	return e
+}
+
+// hasIfMatch says whether the request is for a certain version.
+func (c *call) hasIfMatch() bool { return c.r.Header.Get("If-Match") != "" }
+
+// matches refuses a request that is for another version than the one which stands (RFC 9110, section 13.1.1). A request without
+// If-Match is for any. Weak tags never match.
+func (c *call) matches(version int64) error {
+	if !c.hasIfMatch() {
+		return nil
+	}
+	for tag := range strings.SplitSeq(strings.Join(c.r.Header.Values("If-Match"), ","), ",") {
+		if tag = strings.TrimSpace(tag); tag == etag(version) || tag == "*" {
+			return nil
+		}
+	}
+	return refuse(http.StatusPreconditionFailed, "version_mismatch", "it has version %d, which If-Match does not name", version)
+}
+
+// tries is how often a change is begun anew that others overtook.
+const tries = 4
+
+// change runs an attempt (read, edit, compare and swap) again while others are faster. With If-Match the new version is another
+// than the one asked for, so that the second attempt is refused.
+func (c *call) change(attempt func() error) error {
+	var err error
+	for range tries {
+		err = attempt()
+		if !errors.Is(err, project.ErrChanged) && !errors.Is(err, identity.ErrUserChanged) {
+			return err
+		}
+	}
+	return err
+}
+
+// seconds is a length of time as the API has it; nil for none.
+func seconds(d time.Duration) *int64 {
+	if d == 0 {
+		return nil
+	}
+	n := int64(max(d, 0) / time.Second)
+	return &n
+}
+
+// stamp is a time as the API has it (RFC 3339); nil for never.
+func stamp(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := t.UTC().Format("2006-01-02T15:04:05.000Z")
+	return &text
+}
+
+// listed is a list as the API has it: never null.
+func listed[E any](list []E) []E {
+	if list == nil {
+		return []E{}
+	}
+	return list
+}

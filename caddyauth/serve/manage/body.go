@@ -1,0 +1,272 @@
+package manage
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+)
+
+// maxBody is the largest body that is read, in bytes; maxDepth is how deep it may be nested.
+const (
+	maxBody  = 64 << 10
+	maxDepth = 16
+)
+
+// object is the JSON object of a body. Its methods take members out into what they are for, and leave alone what is not there; the
+// first thing wrong is what done returns.
+type object struct {
+	members map[string]json.RawMessage
+	taken   map[string]bool
+	err     error
+}
+
+// body reads the one JSON object that the request must have.
+func (c *call) body() (*object, error) {
+	if t, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || t != "application/json" && t != "application/merge-patch+json" {
+		return nil, refuse(http.StatusUnsupportedMediaType, "unsupported_media_type", "Content-Type must be application/json")
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, refuse(http.StatusRequestEntityTooLarge, "too_large", "the body is above the limit of %d bytes", maxBody)
+	}
+	if err != nil {
+		return nil, malformed("it could not be read")
+	}
+	members, err := parseObject(text)
+	if err != nil {
+		return nil, err
+	}
+	c.sent = &object{members: members, taken: map[string]bool{}}
+	return c.sent, nil
+}
+
+// names are the members of a body that was taken, for the audit trail.
+func (o *object) names() string {
+	return strings.Join(slices.Sorted(maps.Keys(o.members)), " ")
+}
+
+func malformed(why string) error {
+	return refuse(http.StatusBadRequest, "invalid_request", "the body is not one JSON object: %s", why)
+}
+
+// parseObject reads one JSON object. A member that is there twice, at any depth, is refused: readers disagree on which one counts.
+func parseObject(text []byte) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(text) {
+		return nil, malformed("it is not UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	open, err := dec.Token()
+	if err != nil || open != json.Delim('{') {
+		return nil, malformed("it does not begin with a brace")
+	}
+	if err := strict(dec, '{', maxDepth); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, malformed("something follows the object")
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil {
+		return nil, malformed("it cannot be read")
+	}
+	return members, nil
+}
+
+// strict reads to the end of an object or list that is open.
+func strict(dec *json.Decoder, open json.Delim, depth int) error {
+	if depth == 0 {
+		return malformed("it is nested deeper than the limit of " + strconv.Itoa(maxDepth))
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		if open == '{' {
+			token, err := dec.Token()
+			name, isName := token.(string)
+			if err != nil || !isName {
+				return malformed("a member has no name")
+			}
+			if seen[name] {
+				return malformed("a member is there twice")
+			}
+			seen[name] = true
+		}
+		if err := strictValue(dec, depth); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return malformed("it ends too early or has a fault")
+	}
+	return nil
+}
+
+func strictValue(dec *json.Decoder, depth int) error {
+	token, err := dec.Token()
+	if err != nil {
+		return malformed("it ends too early or has a fault")
+	}
+	if open, ok := token.(json.Delim); ok {
+		return strict(dec, open, depth-1)
+	}
+	return nil
+}
+
+// done returns the first thing wrong, or the refusal of a member that nobody took.
+func (o *object) done() error {
+	if o.err != nil {
+		return o.err
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.members)) {
+		if !o.taken[name] {
+			return invalid("%.70q: there is no such field here", name)
+		}
+	}
+	return nil
+}
+
+func (o *object) fail(err error) {
+	if o.err == nil && err != nil {
+		if _, ok := errors.AsType[*refusal](err); !ok {
+			err = invalid("%s", err.Error())
+		}
+		o.err = err
+	}
+}
+
+// take returns the text of a member, and whether there is one.
+func (o *object) take(name string) (text json.RawMessage, there bool) {
+	o.taken[name] = true
+	text, there = o.members[name]
+	return text, there
+}
+
+// text takes a string.
+func (o *object) text(name string, into *string) {
+	raw, there := o.take(name)
+	if !there {
+		return
+	}
+	if raw[0] != '"' || json.Unmarshal(raw, into) != nil {
+		o.fail(invalid("%s: it must be a string", name))
+	}
+}
+
+// required takes a string that must be there and must not be empty.
+func (o *object) required(name string, into *string) {
+	o.text(name, into)
+	if *into == "" {
+		o.fail(invalid("%s: it is required", name))
+	}
+}
+
+// flag takes true or false.
+func (o *object) flag(name string, into *bool) {
+	raw, there := o.take(name)
+	if !there {
+		return
+	}
+	switch string(raw) {
+	case "true", "false":
+		*into = string(raw) == "true"
+	default:
+		o.fail(invalid("%s: it must be true or false", name))
+	}
+}
+
+// words takes a list of strings.
+func (o *object) words(name string, into *[]string) {
+	raw, there := o.take(name)
+	if !there {
+		return
+	}
+	var list []any
+	if raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
+		o.fail(invalid("%s: it must be a list of strings", name))
+		return
+	}
+	words := make([]string, len(list))
+	for i, element := range list {
+		word, ok := element.(string)
+		if !ok {
+			o.fail(invalid("%s: it must be a list of strings", name))
+			return
+		}
+		words[i] = word
+	}
+	*into = words
+}
+
+// allowed is words that must be among some.
+func (o *object) allowed(name string, into *[]string, among []string) {
+	o.words(name, into)
+	for _, w := range *into {
+		if _, there := o.members[name]; there && !slices.Contains(among, w) {
+			o.fail(invalid("%s: %.70q is none of %q", name, w, among))
+		}
+	}
+}
+
+// claims takes an object of claims; null takes them away.
+func (o *object) claims(name string, into *map[string]any) {
+	raw, there := o.take(name)
+	if !there {
+		return
+	}
+	if string(raw) == "null" {
+		*into = nil
+		return
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber() // big integers keep their digits
+	var claims map[string]any
+	if raw[0] != '{' || dec.Decode(&claims) != nil {
+		o.fail(invalid("%s: it must be an object", name))
+		return
+	}
+	o.fail(identity.CheckClaims(claims))
+	*into = claims
+}
+
+var integerForm = regexp.MustCompile(`^-?[0-9]+$`)
+
+// seconds takes a length of time in whole seconds between two limits; null and 0 take it away. A value outside is refused, never
+// moved to the limit, and so is a number with a fraction or an exponent.
+func (o *object) seconds(name string, into *time.Duration, least, utmost time.Duration) {
+	raw, there := o.take(name)
+	value := string(raw)
+	switch {
+	case !there:
+	case value == "null" || value == "0":
+		*into = 0
+	case !integerForm.MatchString(value):
+		o.fail(invalid("%s: it must be a whole number of seconds, or null", name))
+	default:
+		o.within(name, value, into, least, utmost)
+	}
+}
+
+func (o *object) within(name, value string, into *time.Duration, least, utmost time.Duration) {
+	low, high := int64(least/time.Second), int64(utmost/time.Second)
+	n, err := strconv.ParseInt(value, 10, 64) // beyond 64 bits it is the nearest that there is, which is over every limit
+	switch {
+	case n < low:
+		o.fail(invalid("%s: %.20s is below the limit of %d seconds", name, value, low))
+	case n > high || err != nil:
+		o.fail(invalid("%s: %.20s is above the limit of %d seconds", name, value, high))
+	default:
+		*into = time.Duration(n) * time.Second
+	}
+}

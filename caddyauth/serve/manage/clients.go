@@ -1,0 +1,230 @@
+package manage
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+)
+
+// clientBody is a client as the API has it.
+type clientBody struct {
+	ID                string         `json:"id"`
+	Project           string         `json:"project"`
+	Name              string         `json:"name"`
+	Public            bool           `json:"public"`
+	Active            bool           `json:"active"`
+	Declared          bool           `json:"declared"`
+	AccessTokenFormat string         `json:"access_token_format"`
+	RefreshRotation   bool           `json:"refresh_rotation"`
+	ReuseInterval     int64          `json:"refresh_reuse_interval"`
+	Audience          []string       `json:"audience"`
+	Scopes            []string       `json:"scopes"`
+	Claims            map[string]any `json:"claims"`
+	Version           int64          `json:"version"`
+	Created           *string        `json:"created_at"`
+	Changed           *string        `json:"changed_at"`
+
+	// Secret is there once, when it was made.
+	Secret string `json:"client_secret,omitempty"`
+}
+
+func showClient(c project.Client) clientBody {
+	return clientBody{
+		ID: c.ID, Project: c.Project, Name: cmp.Or(c.Name, c.ID), Public: c.Public(), Active: c.Active, Declared: c.Declared,
+		AccessTokenFormat: cmp.Or(c.AccessTokenFormat, project.JWT), RefreshRotation: !c.FixedRefresh,
+		ReuseInterval: int64(c.ReuseInterval / time.Second), Audience: listed(c.Audience), Scopes: listed(c.Scopes),
+		Claims: claimsOf(c.Claims), Version: c.Version, Created: stamp(c.Created), Changed: stamp(c.Changed),
+	}
+}
+
+// claimsOf are claims as the API has them: never null.
+func claimsOf(claims map[string]any) map[string]any {
+	if claims == nil {
+		return map[string]any{}
+	}
+	return claims
+}
+
+// client finds a client that is the caller's business, and notes that the call is about it.
+func (c *call) client(id string) (project.Client, error) {
+	client, err := c.Projects.FindClient(c.r.Context(), id)
+	if err != nil {
+		return project.Client{}, err
+	}
+	c.on(client.ID, client.Name, client.Project)
+	if !c.caller.sees(client.Project) {
+		return project.Client{}, project.ErrNoClient
+	}
+	return client, nil
+}
+
+// projectFilter is the project whose clients, users or entries are listed; empty for all.
+func (c *call) projectFilter(q query) (string, error) {
+	named := q.values.Get("project")
+	if named == "" {
+		return c.caller.Project, nil
+	}
+	p, err := c.project(named)
+	return p.Slug, err
+}
+
+func (c *call) listClients() (reply, error) {
+	q, err := c.query("project")
+	if err != nil {
+		return reply{}, err
+	}
+	slug, err := c.projectFilter(q)
+	if err != nil {
+		return reply{}, err
+	}
+	found, err := c.Projects.ListClients(c.r.Context(), slug, project.Page{After: q.after, Limit: q.limit + 1})
+	if err != nil {
+		return reply{}, err
+	}
+	return listOf(found, q.limit, showClient, func(c project.Client) string { return c.ID }), nil
+}
+
+// newIn takes the project that something new is for: the caller's own, or the default one, when none is named.
+func (c *call) newIn(o *object) (slug string, err error) {
+	o.text("project", &slug)
+	p, err := c.project(cmp.Or(slug, c.caller.Project, project.Default))
+	if errors.Is(err, project.ErrNoProject) {
+		err = invalid("project: there is none of the slug or id %.70q", slug)
+	}
+	return p.Slug, err
+}
+
+func (c *call) createClient() (reply, error) {
+	o, err := c.body()
+	if err != nil {
+		return reply{}, err
+	}
+	client := project.Client{ID: project.NewID(), Active: true, Version: 1, Created: c.now, Changed: c.now}
+	if client.Project, err = c.newIn(o); err != nil {
+		return reply{}, err
+	}
+	public, secret := false, ""
+	o.text("id", &client.ID)
+	o.flag("public", &public)
+	if !public {
+		secret = project.NewClientSecret()
+		client.SecretHash = project.HashSecret(secret)
+	}
+	if err := editClient(o, &client, c.audiences()); err != nil {
+		return reply{}, err
+	}
+	c.on(client.ID, client.Name, client.Project)
+	if err := c.Projects.AddClient(c.r.Context(), client); err != nil {
+		return reply{}, err
+	}
+	body := showClient(client)
+	body.Secret = secret
+	return reply{status: http.StatusCreated, body: body, version: 1, location: "/api/clients/" + client.ID}, nil
+}
+
+// editClient takes over what may be changed.
+func editClient(o *object, client *project.Client, audiences []string) error {
+	rotation := !client.FixedRefresh
+	o.text("name", &client.Name)
+	o.text("access_token_format", &client.AccessTokenFormat)
+	o.flag("refresh_rotation", &rotation)
+	o.seconds("refresh_reuse_interval", &client.ReuseInterval, time.Second, project.MaxReuseInterval)
+	o.allowed("audience", &client.Audience, audiences)
+	o.words("scopes", &client.Scopes)
+	o.claims("claims", &client.Claims)
+	client.FixedRefresh = !rotation
+	o.fail(client.Check())
+	return o.done()
+}
+
+func (c *call) getClient() (reply, error) {
+	client, err := c.client(c.id)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusOK, body: showClient(client), version: client.Version}, nil
+}
+
+// changeClient changes the client of the path in one step, whoever else changes it.
+func (c *call) changeClient(edit func(*project.Client) error) (project.Client, error) {
+	var client project.Client
+	err := c.change(func() (err error) {
+		if client, err = c.client(c.id); err != nil {
+			return err
+		}
+		if err = c.matches(client.Version); err != nil {
+			return err
+		}
+		if err = edit(&client); err != nil {
+			return err
+		}
+		client, err = c.Projects.ChangeClient(c.r.Context(), client, c.now)
+		return err
+	})
+	return client, err
+}
+
+func (c *call) patchClient() (reply, error) {
+	o, err := c.body()
+	if err != nil {
+		return reply{}, err
+	}
+	client, err := c.changeClient(func(client *project.Client) error {
+		if client.Declared {
+			return project.ErrDeclared
+		}
+		o.flag("active", &client.Active)
+		return editClient(o, client, c.audiences())
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	if _, said := o.members["active"]; said && !client.Active {
+		if err := c.Revoker.RevokeClient(c.r.Context(), client.Project, client.ID, "paused"); err != nil {
+			return reply{}, notRevoked(err)
+		}
+	}
+	return reply{status: http.StatusOK, body: showClient(client), version: client.Version}, nil
+}
+
+// deleteClient pauses first, so that nothing is issued between the revocation and the end.
+func (c *call) deleteClient() (reply, error) {
+	client, err := c.changeClient(func(client *project.Client) error {
+		if client.Declared {
+			return project.ErrDeclared
+		}
+		client.Active = false
+		return nil
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	if err := c.Revoker.RevokeClient(c.r.Context(), client.Project, client.ID, "deleted"); err != nil {
+		return reply{}, notRevoked(err)
+	}
+	return reply{status: http.StatusNoContent}, c.Projects.RemoveClient(c.r.Context(), client.ID, client.Version)
+}
+
+// renewClientSecret gives the client another secret; the one before is good no more. What the client holds goes on.
+func (c *call) renewClientSecret() (reply, error) {
+	secret := project.NewClientSecret()
+	client, err := c.changeClient(func(client *project.Client) error {
+		switch {
+		case client.Declared:
+			return project.ErrDeclared
+		case client.Public():
+			return refuse(http.StatusConflict, "public_client", "a public client has no secret")
+		}
+		client.SecretHash = project.HashSecret(secret)
+		return nil
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	body := showClient(client)
+	body.Secret = secret
+	return reply{status: http.StatusOK, body: body, version: client.Version}, nil
+}

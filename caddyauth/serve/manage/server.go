@@ -1,0 +1,227 @@
+package manage
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+)
+
+// Server answers the management API, all below the path of Base. Call Check once, then ServeHTTP for the requests whose path
+// Handles. Nothing may be changed after the first request.
+type Server struct {
+	// Base is the public URL: scheme and host as browsers write them, and the path the routes are mounted below, without a
+	// trailing slash ("" or "/auth"). Required.
+	Base *url.URL
+
+	// Projects keeps projects and clients. Required.
+	Projects project.Store
+
+	// Users keeps users. Required.
+	Users identity.UserStore
+
+	// Tokens keeps API tokens. Required.
+	Tokens project.APITokenStore
+
+	// Audit keeps the audit trail. Required.
+	Audit project.AuditStore
+
+	// Passwords hashes new passwords. Required.
+	Passwords *identity.Passwords
+
+	// Revoker ends sessions and tokens. Required.
+	Revoker Revoker
+
+	// Operator answers what only the operator of the server may ask for. Default: nobody may.
+	Operator Operator
+
+	// Lifetimes are the server's settings; a zero field is the default.
+	Lifetimes project.Lifetimes
+
+	// Limits bound the lifetimes that may be set.
+	Limits project.Limits
+
+	// Audiences are the words that projects and clients may be given. Default: web, api, a2a and mcp.
+	Audiences []string
+
+	// Session says which administrator has signed in with the cookies of a request; it is asked only where there is no
+	// Authorization header. It returns ErrNoSession for nobody, ErrNotAdmin for somebody who may not administer; any other error is
+	// answered with 503. Default: there are no sessions here.
+	Session func(r *http.Request) (Caller, error)
+
+	// Privileged says of a user that they may sign in as an administrator, now or once they are not disabled. Only callers who
+	// may do everything may make, change or remove such a user: they could become one otherwise. It must agree with Session.
+	// Default: nobody is.
+	Privileged func(u *identity.User) bool
+
+	// CheckUser refuses a user whose claims may not be; it is asked when claims are set. Its error is shown to the caller, with 422.
+	// Default: none is refused.
+	CheckUser func(u identity.User) error
+
+	// ClientIP returns the address for the audit trail. Default: the peer's.
+	ClientIP func(r *http.Request) string
+
+	// Observe is told of every call, once, after the verdict and before the answer. Default: nobody is told.
+	Observe func(ctx context.Context, e Event)
+
+	protection http.CrossOriginProtection
+}
+
+// Revoker ends what was issued. All of its methods return when it is durable; repeating one does no harm. The reason is a word.
+type Revoker interface {
+	// RevokeUser ends all sessions of a user and denies their access tokens.
+	RevokeUser(ctx context.Context, project, subject, reason string) error
+
+	// RevokeClient ends all sessions that a client holds and denies its access tokens.
+	RevokeClient(ctx context.Context, project, clientID, reason string) error
+
+	// RevokeProject ends all sessions of a project and denies its access tokens.
+	RevokeProject(ctx context.Context, project, reason string) error
+}
+
+// Event is one call and its outcome: what a log line and a counter need. Calls of callers who are known and that were to change
+// something stand in the audit trail, too.
+type Event struct {
+	// Entry is who, what, when, from where and the result. Its Actor is empty when nobody knows who called.
+	project.Entry
+
+	// ActorName is what people call the Actor; empty when nobody knows.
+	ActorName string
+
+	// Status is the status of the answer.
+	Status int
+
+	// Request is the request. Its body may have been read.
+	Request *http.Request
+
+	// Err is what failed inside, for a log: a store, a revocation, the writing of the audit trail. It is nil where the result says
+	// everything.
+	Err error
+}
+
+// Check says what is missing or contradictory in the server.
+func (s *Server) Check() error {
+	switch {
+	case s.Base == nil || s.Base.Scheme != "http" && s.Base.Scheme != "https":
+		return errors.New("manage: Base is not an http or https URL")
+	case s.Base.User != nil || s.Base.RawQuery != "" || s.Base.Fragment != "" || strings.HasSuffix(s.Base.Path, "/"):
+		return errors.New("manage: Base has user information, a query, a fragment or a trailing slash")
+	case s.Projects == nil || s.Users == nil || s.Tokens == nil || s.Audit == nil || s.Passwords == nil || s.Revoker == nil:
+		return errors.New("manage: Projects, Users, Tokens, Audit, Passwords and Revoker are required")
+	}
+	if err := s.Limits.Check(); err != nil {
+		return err
+	}
+	return s.Lifetimes.Check(s.Limits)
+}
+
+// Handles says whether the path, as in URL.Path, is one of this server's.
+func (s *Server) Handles(path string) bool { return len(s.find(path)) > 0 }
+
+// ServeHTTP answers a request whose path Handles; any other gets 404.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{Server: s, w: w, r: r, now: time.Now()}
+	c.entry = project.Entry{At: c.now, ClientIP: s.clientIP(r), Action: "unknown"}
+	answer, err := c.serve()
+	refused := refusalOf(err)
+	if refused != nil && refused.code == storeUnavailable && errors.Is(r.Context().Err(), context.Canceled) {
+		refused = refuse(statusClientGone, "canceled", "the client went away before it was answered")
+	}
+	switch {
+	case refused != nil:
+		answer, c.entry.Result = refused.reply(), refused.code
+	case c.detail != "":
+		c.entry.Result, c.entry.Detail = "success", c.detail
+	case c.sent != nil:
+		c.entry.Result, c.entry.Detail = "success", c.sent.names()
+	default:
+		c.entry.Result = "success"
+	}
+	c.report(answer.status, refused)
+	c.write(answer)
+}
+
+// call is one request on its way.
+type call struct {
+	*Server
+	w      http.ResponseWriter
+	r      *http.Request
+	route  route
+	id     string // {id} of the path
+	now    time.Time
+	caller Caller
+	sent   *object // the body, once it was read
+	detail string  // what the audit trail says of a success; default: the names of what was sent
+	entry  project.Entry
+}
+
+// serve is a list of refusals, then what the route does.
+func (c *call) serve() (reply, error) {
+	routes := c.find(c.r.URL.Path)
+	if len(routes) == 0 {
+		return reply{}, refuse(http.StatusNotFound, "not_found", "there is nothing here")
+	}
+	if !c.choose(routes) {
+		c.w.Header().Set("Allow", allow(routes))
+		return reply{}, refuse(http.StatusMethodNotAllowed, "method_not_allowed", "this address does not answer the method %.20q", c.r.Method)
+	}
+	c.entry.Action = c.route.action
+	if c.route.ability == "" {
+		return c.route.serve(c)
+	}
+	if err := c.identify(); err != nil {
+		return reply{}, err
+	}
+	if !c.caller.can(c.route.ability) {
+		return reply{}, lacks(c.route.ability)
+	}
+	return c.route.serve(c)
+}
+
+// report writes the audit trail and tells the observer. What changed has changed, whether the trail could be written or not.
+func (c *call) report(status int, refused *refusal) {
+	var inside error
+	if refused != nil {
+		inside = refused.inside
+	}
+	if c.entry.Actor != "" && c.unsafe() {
+		inside = errors.Join(inside, c.Audit.AddEntry(context.WithoutCancel(c.r.Context()), c.entry))
+	}
+	if c.Observe != nil {
+		c.Observe(c.r.Context(), Event{Entry: c.entry, ActorName: c.caller.Name, Status: status, Request: c.r, Err: inside})
+	}
+}
+
+// unsafe says whether the request is to change something (RFC 9110, section 9.2.1).
+func (c *call) unsafe() bool {
+	return c.r.Method != http.MethodGet && c.r.Method != http.MethodHead && c.r.Method != http.MethodOptions
+}
+
+// on notes what the call is about.
+func (c *call) on(target, name, slug string) {
+	c.entry.Target, c.entry.TargetName, c.entry.Project = target, name, slug
+}
+
+func (s *Server) audiences() []string {
+	if len(s.Audiences) == 0 {
+		return []string{"web", "api", "a2a", "mcp"}
+	}
+	return s.Audiences
+}
+
+func (s *Server) clientIP(r *http.Request) string {
+	if s.ClientIP != nil {
+		return s.ClientIP(r)
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

@@ -1,0 +1,130 @@
+package manage
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+)
+
+// tokenBody is an API token as the API has it.
+type tokenBody struct {
+	ID        string   `json:"id"`
+	Name      string   `json:"name"`
+	Project   *string  `json:"project"`
+	Abilities []string `json:"abilities"`
+	Created   *string  `json:"created_at"`
+	Expires   *string  `json:"expires_at"`
+	LastUsed  *string  `json:"last_used_at"`
+	Revoked   *string  `json:"revoked_at"`
+
+	// Token is there once, when it was made.
+	Token string `json:"token,omitempty"`
+}
+
+func showToken(t project.APIToken) tokenBody {
+	body := tokenBody{
+		ID: t.ID, Name: t.Name, Abilities: t.Abilities, Created: stamp(t.Created), Expires: stamp(t.Expires),
+		LastUsed: stamp(t.LastUsed), Revoked: stamp(t.Revoked),
+	}
+	if t.Project != "" {
+		body.Project = &t.Project
+	}
+	return body
+}
+
+func (c *call) listTokens() (reply, error) {
+	q, err := c.query("project")
+	if err != nil {
+		return reply{}, err
+	}
+	slug, err := c.projectFilter(q)
+	if err != nil {
+		return reply{}, err
+	}
+	found, err := c.Tokens.ListAPITokens(c.r.Context(), slug, project.Page{After: q.after, Limit: q.limit + 1})
+	if err != nil {
+		return reply{}, err
+	}
+	return listOf(found, q.limit, showToken, func(t project.APIToken) string { return t.ID }), nil
+}
+
+// longestToken is the longest lifetime that an API token can be given; one without any does not expire.
+const longestToken = 10 * 365 * 24 * time.Hour
+
+func (c *call) createToken() (reply, error) {
+	o, err := c.body()
+	if err != nil {
+		return reply{}, err
+	}
+	var name string
+	var abilities []string
+	var lifetime time.Duration
+	slug, err := c.tokenProject(o)
+	if err != nil {
+		return reply{}, err
+	}
+	o.required("name", &name)
+	o.words("abilities", &abilities)
+	o.seconds("expires_in", &lifetime, time.Minute, longestToken)
+	t, secret, err := project.NewAPIToken(name, slug, abilities, lifetime, c.now)
+	o.fail(err)
+	if err := o.done(); err != nil {
+		return reply{}, err
+	}
+	c.on(t.ID, t.Name, t.Project)
+	if err := c.Tokens.AddAPIToken(c.r.Context(), t); err != nil {
+		return reply{}, err
+	}
+	body := showToken(t)
+	body.Token = secret
+	return reply{status: http.StatusCreated, body: body, location: "/api/tokens/" + t.ID}, nil
+}
+
+// tokenProject takes the one project that a new token is for; none when it is for all, which a caller for one project cannot give.
+func (c *call) tokenProject(o *object) (slug string, err error) {
+	if raw, there := o.take("project"); there && string(raw) != "null" {
+		o.required("project", &slug)
+	}
+	if slug == "" {
+		slug = c.caller.Project
+	}
+	if slug == "" || o.err != nil {
+		return "", nil
+	}
+	p, err := c.project(slug)
+	if errors.Is(err, project.ErrNoProject) {
+		err = invalid("project: there is none of the slug or id %.70q", slug)
+	}
+	return p.Slug, err
+}
+
+// token finds the API token of the path, and notes that the call is about it.
+func (c *call) token() (project.APIToken, error) {
+	t, err := c.Tokens.FindAPIToken(c.r.Context(), c.id)
+	if err != nil {
+		return project.APIToken{}, err
+	}
+	c.on(t.ID, t.Name, t.Project)
+	if !c.caller.sees(t.Project) {
+		return project.APIToken{}, project.ErrNoAPIToken
+	}
+	return t, nil
+}
+
+func (c *call) getToken() (reply, error) {
+	t, err := c.token()
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusOK, body: showToken(t)}, nil
+}
+
+func (c *call) revokeToken() (reply, error) {
+	t, err := c.token()
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusNoContent}, c.Tokens.RevokeAPIToken(c.r.Context(), t.ID, c.now)
+}

@@ -1,0 +1,318 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+const foreignAnswer = `{"active":true,"iss":"https://idp.example","sub":"bob","aud":["api","other"],"exp":32503680000,"iat":32503676400,` +
+	`"scope":"read write","client_id":"app","token_type":"Bearer","username":null,"realm_access":{"roles":["admin"]},"project":"default"}`
+
+// endpoint is an introspection endpoint that answers with a status, a type and a body.
+func endpoint(t *testing.T, handler http.HandlerFunc) *Foreign {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	f := &Foreign{
+		Issuer: token.Issuer{Name: "https://idp.example"}, Endpoint: server.URL + "/introspect?x=1", ClientID: "gate:way", ClientSecret: "s+c/r t-CANARY",
+	}
+	if err := f.Check(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	return f
+}
+
+func answering(kind, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func TestForeignTokenIsWhatItsIssuerSays(t *testing.T) {
+	var asked atomic.Int32
+	f := endpoint(t, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		id, secret, ok := r.BasicAuth()
+		if !ok || id != url.QueryEscape("gate:way") || secret != url.QueryEscape("s+c/r t-CANARY") {
+			t.Errorf("credentials %q %q", id, secret)
+		}
+		body, _ := io.ReadAll(r.Body)
+		if r.Method != http.MethodPost || string(body) != "token=ory_at_x.y%2Fz%3D&token_type_hint=access_token" ||
+			r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" || r.Header.Get("Accept") != "application/json" || r.URL.RawQuery != "x=1" {
+			t.Errorf("%s %s %v", r.Method, body, r.Header)
+		}
+		answering("application/json; charset=utf-8", foreignAnswer)(w, r)
+	})
+	for range 3 {
+		got, err := f.Verify(t.Context(), "ory_at_x.y/z=")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Issuer != "https://idp.example" || got.Subject != "bob" || !slices.Equal(got.Audience, []string{"api", "other"}) || got.ClientID != "app" ||
+			!slices.Equal(got.Scopes, []string{"read", "write"}) || got.Own() || got.Project != "" || got.Type != token.OpaqueType || got.Raw() != "ory_at_x.y/z=" {
+			t.Errorf("%+v", got)
+		}
+		if roles, ok := got.Claim("realm_access.roles"); !ok || !slices.Equal(token.Strings(roles), []string{"admin"}) {
+			t.Errorf("roles %v", roles)
+		}
+	}
+	if asked.Load() != 1 {
+		t.Errorf("asked %d times", asked.Load())
+	}
+}
+
+func TestForeignAnswersThatMakeNoToken(t *testing.T) {
+	const rest = `"sub":"bob","aud":"api","exp":32503680000`
+	for _, c := range []struct {
+		body string
+		want token.Reason // empty: accepted
+	}{
+		{`{"active":true,` + rest + `}`, ""},
+		{`{"active":true,` + rest + `,"token_type":"bearer"}`, ""},
+		{`{"active":true,` + rest + `,"token_type":null}`, ""},
+		{`{"active":true,` + rest + `,"cnf":null}`, ""},
+		{`{"active":true,` + rest + `,"cnf":{"x5t#S256":"x"}}`, token.WrongType},
+		{`{"active":true,` + rest + `,"token_type":"bearer","cnf":{"jkt":"x"}}`, token.WrongType},
+		{`{"active":false}`, token.Inactive},
+		{`{"active":false,` + rest + `}`, token.Inactive},
+		{`{` + rest + `}`, token.KeysUnavailable},
+		{`{"active":"true",` + rest + `}`, token.KeysUnavailable},
+		{`{"active":1,` + rest + `}`, token.KeysUnavailable},
+		{`{"active":null,` + rest + `}`, token.KeysUnavailable},
+		{`{"Active":true,` + rest + `}`, token.KeysUnavailable},
+		{`{"Active":true,"active":false}`, token.Inactive},
+		{`[true]`, token.KeysUnavailable},
+		{`null`, token.KeysUnavailable},
+		{``, token.KeysUnavailable},
+		{`{"active":true,` + rest + `} x`, token.KeysUnavailable},
+		{`{"active":false,"active":true,` + rest + `}`, token.Malformed},
+		{`{"active":true,` + rest + `,"Sub":"alice"}`, token.Malformed},
+		{`{"active":true,` + rest + `,"iss":"https://auth.example.com"}`, token.UnknownIssuer},
+		{`{"active":true,"aud":"api","exp":32503680000}`, token.Malformed},
+		{`{"active":true,"sub":"bob","exp":32503680000}`, token.WrongAudience},
+		{`{"active":true,"sub":"bob","aud":"api"}`, token.Malformed},
+		{`{"active":true,` + rest + `,"token_type":"refresh_token"}`, token.WrongType},
+		{`{"active":true,` + rest + `,"token_type":"DPoP"}`, token.WrongType},
+		{`{"active":true,` + rest + `,"token_type":["Bearer"]}`, token.WrongType},
+		{`{"active":true,` + rest + `,"token_type":"Bearer","token_use":"refresh_token"}`, token.WrongType},
+		{`{"active":true,` + rest + `,"typ":"ID"}`, token.WrongType},
+		{`{"active":true,` + rest + `,"typ":"Refresh"}`, token.WrongType},
+		{`{"active":false}` + strings.Repeat(" ", maxAnswer), token.KeysUnavailable},
+		{`{"active":true,` + rest + `,"x":"` + strings.Repeat("x", maxAnswer) + `"}`, token.KeysUnavailable},
+	} {
+		f := endpoint(t, answering("application/json", c.body))
+		got, err := f.Verify(t.Context(), "x")
+		if refusalReason(err) != c.want || (err == nil) != (c.want == "") || (got == nil) != (err != nil) {
+			t.Errorf("%.90s: %v, %v; want %q", c.body, got, err, c.want)
+		}
+	}
+}
+
+func TestForeignEndpointThatDoesNotAnswer(t *testing.T) {
+	var elsewhere atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		elsewhere.Add(1)
+		answering("application/json", foreignAnswer)(w, r)
+	}))
+	defer other.Close()
+	for name, handler := range map[string]http.HandlerFunc{
+		"401": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) },
+		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		},
+		"HTML":     answering("text/html", foreignAnswer),
+		"no type":  answering("", foreignAnswer),
+		"signed":   answering("application/token-introspection+jwt", foreignAnswer),
+		"hangs up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"endless": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			for r.Context().Err() == nil {
+				if _, err := io.WriteString(w, strings.Repeat(" ", 4096)); err != nil {
+					return
+				}
+			}
+		},
+	} {
+		f := endpoint(t, handler)
+		_, err := f.Verify(t.Context(), "token-CANARY")
+		if refusalReason(err) != token.KeysUnavailable || strings.Contains(fmt.Sprint(err), "CANARY") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if elsewhere.Load() != 0 {
+		t.Error("the credentials went elsewhere")
+	}
+	f := endpoint(t, answering("application/json", foreignAnswer))
+	f.Endpoint = "http://127.0.0.1:1/"
+	if _, err := f.Verify(t.Context(), "token-CANARY"); refusalReason(err) != token.KeysUnavailable || strings.Contains(fmt.Sprint(err), "CANARY") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
+
+func TestForeignIsAskedOnlyAboutWhatCouldBeAToken(t *testing.T) {
+	f := endpoint(t, func(http.ResponseWriter, *http.Request) { t.Error("asked") })
+	for _, raw := range []string{"", "=", "a b", "a\n", "a,b", "ä", "a=b", `a"`, strings.Repeat("x", token.MaxSize+1)} {
+		if _, err := f.Verify(t.Context(), raw); refusalReason(err) != token.Malformed {
+			t.Errorf("%.20q: %v", raw, err)
+		}
+	}
+	// Our own secrets are for nobody else.
+	for _, raw := range []string{"rt_1.FAMILY.0.mac", "at_x", project.NewClientSecret(), "caat_x"} {
+		if _, err := f.Verify(t.Context(), raw); refusalReason(err) != token.WrongType {
+			t.Errorf("%.8q: %v", raw, err)
+		}
+	}
+}
+
+func TestForeignCheckRefusesWhatIsNotSafe(t *testing.T) {
+	for endpoint, good := range map[string]bool{
+		"https://idp.example/introspect": true, "http://localhost:1/i": true, "http://127.0.0.1/i": true, "http://[::1]:8/i": true, "http://a.localhost/i": true,
+		"http://idp.example/i": false, "http://127.0.0.1.example/i": false, "ftp://localhost/i": false, "https://": false, "/i": false, "": false,
+		"https://user:pass-CANARY@idp.example/i": false, "https://idp.example/i#x": false, "http://10.0.0.1/i": false, "%": false,
+	} {
+		f := &Foreign{Issuer: token.Issuer{Name: "x"}, Endpoint: endpoint, ClientID: "id", ClientSecret: "secret"}
+		if err := f.Check(); (err == nil) != good || strings.Contains(fmt.Sprint(err), "CANARY") {
+			t.Errorf("%q: %v", endpoint, err)
+		}
+	}
+	for name, f := range map[string]*Foreign{
+		"issuer": {Endpoint: "https://h", ClientID: "id", ClientSecret: "s"},
+		"id":     {Issuer: token.Issuer{Name: "x"}, Endpoint: "https://h", ClientSecret: "s"},
+		"secret": {Issuer: token.Issuer{Name: "x"}, Endpoint: "https://h", ClientID: "id"},
+	} {
+		if f.Check() == nil {
+			t.Errorf("without %s it is taken", name)
+		}
+	}
+}
+
+func TestPlainConnectionsStayOnThisMachine(t *testing.T) {
+	transport := newTransport(true)
+	defer transport.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := transport.DialContext(ctx, "tcp", "192.0.2.1:80")
+	if err == nil || !strings.Contains(err.Error(), "not this machine") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestForeignSecretIsNotPrinted(t *testing.T) {
+	f := &Foreign{Issuer: token.Issuer{Name: "x"}, Endpoint: "https://h", ClientID: "id", ClientSecret: "CANARY"}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if text := fmt.Sprintf(verb, f); strings.Contains(text, "CANARY") || !strings.Contains(text, "https://h") {
+			t.Errorf("%s: %s", verb, text)
+		}
+	}
+}
+
+// script answers questions without a network, so that time can be virtual.
+type script struct {
+	mu    sync.Mutex
+	asked int
+	body  string
+	err   error
+}
+
+func (s *script) RoundTrip(*http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	if s.err != nil {
+		return nil, s.err
+	}
+	return &http.Response{
+		StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(s.body)),
+	}, nil
+}
+
+func TestForeignAnswersAreRememberedForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{}
+		f := &Foreign{Issuer: token.Issuer{Name: "https://idp.example"}, Endpoint: "https://h", ClientID: "id", ClientSecret: "s", Transport: s, Denied: &session.DenyList{}}
+		expect := func(asked int, want token.Reason) {
+			t.Helper()
+			if _, err := f.Verify(t.Context(), "x"); refusalReason(err) != want || s.asked != asked {
+				t.Errorf("%v; asked %d times, want %q and %d", err, s.asked, want, asked)
+			}
+		}
+		s.body = `{"active":false}`
+		expect(1, token.Inactive)
+		time.Sleep(negativeFor - 1)
+		expect(1, token.Inactive)
+		time.Sleep(time.Nanosecond)
+		s.body = fmt.Sprintf(`{"active":true,"sub":"bob","aud":"api","jti":"id","exp":%d}`, time.Now().Add(90*time.Second).Unix())
+		expect(2, "")
+		s.body = `{"active":false}`
+		time.Sleep(DefaultCacheFor - 1)
+		expect(2, "")
+		time.Sleep(time.Nanosecond)
+		expect(3, token.Inactive)
+
+		time.Sleep(negativeFor)
+		s.err = errors.New("unplugged")
+		expect(4, token.KeysUnavailable)
+		s.err, s.body = nil, fmt.Sprintf(`{"active":true,"sub":"bob","aud":"api","jti":"id","exp":%d}`, time.Now().Add(10*time.Second).Unix())
+		expect(5, "") // a failure is not remembered
+		time.Sleep(10*time.Second - 1)
+		expect(5, "")
+		time.Sleep(time.Nanosecond)
+		expect(6, "") // never past its end; the gate's clock does the rest
+		s.body = strings.Replace(s.body, `"exp":`, `"exp":1`, 1)
+		expect(7, "")
+		f.Denied.Add(session.Denial{Kind: session.TokenKind, Scope: "https://idp.example", ID: "id"})
+		expect(7, token.Revoked)
+	})
+}
+
+// Every Foreign asks with its own credentials and remembers for itself.
+func TestAnswersAreKeptApartByWhoAsked(t *testing.T) {
+	s := &script{body: foreignAnswer}
+	for i := range 3 {
+		f := &Foreign{Issuer: token.Issuer{Name: "https://idp.example"}, Endpoint: "https://h", ClientID: fmt.Sprint("caller ", i), ClientSecret: "s", Transport: s}
+		if _, err := f.Verify(t.Context(), "x"); err != nil || s.asked != i+1 {
+			t.Errorf("caller %d: %v, asked %d times", i, err, s.asked)
+		}
+	}
+}
+
+func TestSecretsAreKnownByTheirLooks(t *testing.T) {
+	for _, c := range []struct {
+		text                   string
+		issued, secret, maybes bool
+	}{
+		{"caat_x", true, true, true},
+		{"rt_x", true, true, true},
+		{"cacs_x", true, true, true},
+		{"at_x", true, false, false},
+		{"app_x", false, false, false},
+		{"eyJhbGciOiJub25lIn0.e30.", false, false, false},
+		{"Bearer caat_x", false, false, true},
+		{"BASIC x", false, false, true},
+		{"Bearer x, basic\tx", false, false, true},
+		{"", false, false, false},
+	} {
+		if got := [3]bool{IsIssued(c.text), IsServerSecret(c.text), MayHoldSecret(c.text)}; got != [3]bool{c.issued, c.secret, c.maybes} {
+			t.Errorf("%q: %v", c.text, got)
+		}
+	}
+}

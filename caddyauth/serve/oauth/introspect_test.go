@@ -1,0 +1,173 @@
+package oauth
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+const notActive = "{\"active\":false}\n"
+
+func TestIntrospectionDescribesAnActiveToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		for _, client := range []string{"reports", "spa"} { // a JWT and an opaque token
+			raw := h.access(t, client, "read", "write")
+			w := h.post("/introspect", basic("other", "other-secret"), "token", raw, "token_type_hint", "access_token")
+			if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Cache-Control") != "no-store" ||
+				w.Header().Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s: %d %v", client, w.Code, w.Header())
+			}
+			var got map[string]any
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			id, _ := got["jti"].(string)
+			now := float64(time.Now().Unix())
+			want := map[string]any{
+				"active": true, "scope": "read write", "client_id": client, "token_type": "Bearer", "exp": now + 900, "iat": now,
+				"sub": "alice", "aud": []any{"api"}, "iss": ownIssuer, "jti": id,
+			}
+			if !reflect.DeepEqual(got, want) || id == "" {
+				t.Errorf("%s: %v\nwant %v", client, got, want)
+			}
+			if e := h.last(t); e.Kind != KindIntrospect || e.Result != success || e.ClientID != "other" || e.Subject != "alice" {
+				t.Errorf("event %+v", e)
+			}
+		}
+	})
+}
+
+func TestEverythingElseIsNotActive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		asker := basic("reports", secret)
+		mint := func(typ string, change func(*token.Claims)) string {
+			c := token.Claims{
+				Issuer: ownIssuer, Subject: "alice", Audience: []string{"api"}, IssuedAt: time.Now(), Expiry: time.Now().Add(time.Hour), ID: "id",
+				Project: "default", Protocol: map[string]any{"epoch": int64(5)},
+			}
+			change(&c)
+			raw, err := token.Mint(h.key, typ, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return raw
+		}
+		same := func(*token.Claims) {}
+		good := mint("at+jwt", same)
+		if w := h.post("/introspect", asker, "token", good); w.Body.String() == notActive {
+			t.Fatalf("a good token: %s", w.Body)
+		}
+		revoked := h.access(t, "spa")
+		if w := h.post("/revoke", nil, "token", revoked, "client_id", "spa"); w.Code != 200 {
+			t.Fatal(w.Code)
+		}
+		for name, raw := range map[string]string{
+			"garbage": "x", "unknown opaque": opaquePrefix + strings.Repeat("A", opaqueText), "revoked": revoked,
+			"expired":  mint("at+jwt", func(c *token.Claims) { c.IssuedAt, c.Expiry = c.IssuedAt.Add(-time.Hour), c.IssuedAt }),
+			"future":   mint("at+jwt", func(c *token.Claims) { c.IssuedAt = c.IssuedAt.Add(time.Minute) }),
+			"ID token": mint("jwt", same), "another project": mint("at+jwt", func(c *token.Claims) { c.Project = "acme" }),
+			"no project": mint("at+jwt", func(c *token.Claims) { c.Project = "" }), "badly signed": good[:len(good)-8] + "AAAAAAAA",
+			"refresh token": h.begin(t, "reports").RefreshToken, "foreign": h.foreign(t),
+		} {
+			w := h.post("/introspect", asker, "token", raw)
+			if w.Code != 200 || w.Body.String() != notActive || h.last(t).Result != inactive || h.last(t).Subject != "" {
+				t.Errorf("%s: %d %q, event %+v", name, w.Code, w.Body, h.last(t))
+			}
+		}
+		// What is remembered is never good past its end.
+		opaque := h.access(t, "spa")
+		if w := h.post("/introspect", asker, "token", opaque); w.Body.String() == notActive {
+			t.Errorf("a token that was just issued: %s", w.Body)
+		}
+		time.Sleep(15 * time.Minute)
+		if w := h.post("/introspect", asker, "token", opaque); w.Body.String() != notActive {
+			t.Errorf("past its end: %s", w.Body)
+		}
+	})
+}
+
+func TestIntrospectionIsForTheClientsOfTheProject(t *testing.T) {
+	h := newHouse(t)
+	raw := h.access(t, "spa")
+	for range 2 { // also when the token is remembered
+		if w := h.post("/introspect", basic("reports", secret), "token", raw); w.Body.String() == notActive {
+			t.Errorf("the project's own client: %s", w.Body)
+		}
+		if w := h.post("/introspect", basic("acme", "acme-secret"), "token", raw); w.Body.String() != notActive {
+			t.Errorf("another project's client: %s", w.Body)
+		}
+	}
+}
+
+func TestRevocationIsSeenAtOnceByIntrospection(t *testing.T) {
+	h := newHouse(t)
+	for _, client := range []string{"spa", FirstParty} {
+		raw := h.access(t, client)
+		if w := h.post("/introspect", basic("reports", secret), "token", raw); w.Body.String() == notActive {
+			t.Fatalf("%s: %s", client, w.Body)
+		}
+		if w := h.post("/revoke", nil, "token", raw, "client_id", client); w.Code != 200 {
+			t.Fatal(w.Code)
+		}
+		if w := h.post("/introspect", basic("reports", secret), "token", raw); w.Body.String() != notActive {
+			t.Errorf("%s: after its revocation: %s", client, w.Body)
+		}
+	}
+}
+
+func TestIntrospectionsThatAreRefused(t *testing.T) {
+	h := newHouse(t)
+	raw := h.access(t, "spa")
+	for name, c := range map[string]struct {
+		with   func(*http.Request)
+		fields []string
+		status int
+		code   string
+	}{
+		"nobody":                 {nil, []string{"token", raw}, 401, invalidClient},
+		"public":                 {nil, []string{"token", raw, "client_id", "spa"}, 401, invalidClient},
+		"public, in the header":  {basic("spa", ""), []string{"token", raw}, 401, invalidClient},
+		"the first party":        {nil, []string{"token", raw, "client_id", FirstParty}, 401, invalidClient},
+		"wrong secret":           {basic("reports", "wrong"), []string{"token", raw}, 401, invalidClient},
+		"paused":                 {basic("paused", secret), []string{"token", raw}, 401, invalidClient},
+		"by the token itself":    {func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+raw) }, []string{"token", raw}, 401, invalidClient},
+		"no token":               {basic("reports", secret), nil, 400, invalidRequest},
+		"two tokens":             {basic("reports", secret), []string{"token", raw, "token", raw}, 400, invalidRequest},
+		"the token in the query": {func(r *http.Request) { basic("reports", secret)(r); r.URL.RawQuery = "token=" + raw }, nil, 400, invalidRequest},
+	} {
+		w := h.post("/introspect", c.with, c.fields...)
+		if code := problemIn(t, w); w.Code != c.status || code != c.code {
+			t.Errorf("%s: %d %s, want %d %s", name, w.Code, code, c.status, c.code)
+		}
+		if challenged := w.Header().Get("WWW-Authenticate") != ""; challenged != (c.with != nil && c.status == 401) {
+			t.Errorf("%s: challenge %q", name, w.Header().Get("WWW-Authenticate"))
+		}
+	}
+}
+
+func TestIntrospectionThatCannotTellIs503(t *testing.T) {
+	down := errors.New("the disk is full")
+	for name, breaks := range map[string]func(*house){
+		"store":      func(h *house) { h.store.fail = down },
+		"keys":       func(h *house) { h.verifying = &token.Refusal{Reason: token.KeysUnavailable} },
+		"clients":    func(h *house) { h.findClient = down },
+		"revocation": func(h *house) { h.revocation = &token.Refusal{Reason: "revocation_unavailable"} },
+	} {
+		h := newHouse(t)
+		raw := h.access(t, "spa")
+		breaks(h)
+		w := h.post("/introspect", basic("reports", secret), "token", raw)
+		if code := problemIn(t, w); w.Code != 503 || code != temporarilyUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%s: %d %s", name, w.Code, code)
+		}
+	}
+}

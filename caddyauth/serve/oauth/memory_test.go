@@ -1,0 +1,289 @@
+package oauth
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+// memory is a store without a database: what these tests need of session.Store and OpaqueStore.
+type memoryStore struct {
+	session.Store // the rest is not called
+
+	mu      sync.Mutex
+	grants  map[string]session.Grant
+	opaque  map[string]Reference
+	denials session.DenyList
+	fail    error
+	writing error // of what writes alone
+	finds   int   // of opaque tokens
+	uses    int   // of refresh tokens that changed something
+}
+
+func (m *memoryStore) locked(failure error, f func() error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return m.fail
+	}
+	if failure != nil {
+		return failure
+	}
+	return f()
+}
+
+func (m *memoryStore) Epoch(context.Context) (epoch int64, err error) {
+	return 5, m.locked(nil, func() error { return nil })
+}
+
+func (m *memoryStore) AddGrant(_ context.Context, g session.Grant) error {
+	return m.locked(m.writing, func() error { m.grants[g.ID] = g; return nil })
+}
+
+func (m *memoryStore) FindGrant(_ context.Context, id string) (g session.Grant, err error) {
+	err = m.locked(nil, func() error {
+		found, ok := m.grants[id]
+		if !ok {
+			return session.ErrNoGrant
+		}
+		g = found
+		return nil
+	})
+	return g, err
+}
+
+func (m *memoryStore) RotateGrant(_ context.Context, r session.Rotation, now time.Time) (done session.Rotated, err error) {
+	err = m.locked(m.writing, func() error {
+		g, ok := m.grants[r.ID]
+		if !ok {
+			done.Verdict = session.Unknown
+			return nil
+		}
+		done.Epoch = 5
+		done.Grant, done.Verdict = g.Use(r, now)
+		if done.Verdict.Honoured() {
+			m.uses++
+		}
+		m.grants[r.ID] = done.Grant
+		if done.Verdict == session.Reused {
+			done.Denial = session.Denial{Kind: session.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(session.Margin)}
+		}
+		return nil
+	})
+	return done, err
+}
+
+func (m *memoryStore) RevokeGrant(_ context.Context, id, reason string, now time.Time) (d session.Denial, err error) {
+	err = m.locked(m.writing, func() error {
+		g, ok := m.grants[id]
+		if ok && g.Revoked.IsZero() {
+			g.Revoked, g.RevokedFor = now, reason
+			m.grants[id] = g
+			d = session.Denial{Kind: session.FamilyKind, ID: id, Until: g.AccessUntil.Add(session.Margin)}
+		}
+		return nil
+	})
+	return d, err
+}
+
+func (m *memoryStore) RevokeToken(_ context.Context, issuer, id string, until, _ time.Time) (d session.Denial, err error) {
+	err = m.locked(m.writing, func() error {
+		d = session.Denial{Kind: session.TokenKind, Scope: issuer, ID: id, Until: until.Add(session.Margin)}
+		return nil
+	})
+	return d, err
+}
+
+func (m *memoryStore) AddOpaque(_ context.Context, r Reference) error {
+	return m.locked(m.writing, func() error { m.opaque[r.Hash] = r; return nil })
+}
+
+func (m *memoryStore) FindOpaque(_ context.Context, hash string) (r Reference, denied bool, err error) {
+	err = m.locked(nil, func() error {
+		m.finds++
+		found, ok := m.opaque[hash]
+		if !ok {
+			return ErrNoOpaque
+		}
+		r, denied = found, m.denials.Denied(found.Bearer) != ""
+		return nil
+	})
+	return r, denied, err
+}
+
+func (m *memoryStore) DeleteOpaque(context.Context, time.Time, int) (int, error) { return 0, nil }
+
+func (m *memoryStore) asked() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.finds
+}
+
+const (
+	ownIssuer = "https://auth.example.com"
+	secret    = "cacs_s+ec/ret=CANARY"
+)
+
+var clients = map[string]project.Client{
+	"reports": {ID: "reports", Project: "default", SecretHash: project.HashSecret(secret), Active: true},
+	"other":   {ID: "other", Project: "default", SecretHash: project.HashSecret("other-secret"), Active: true},
+	"acme":    {ID: "acme", Project: "acme", SecretHash: project.HashSecret("acme-secret"), Active: true},
+	"spa":     {ID: "spa", Project: "default", Active: true},
+	"paused":  {ID: "paused", Project: "default", SecretHash: project.HashSecret(secret)},
+}
+
+// house is a server with its surroundings.
+type house struct {
+	*Server
+	store    *memoryStore
+	opaque   *Opaque
+	verifier *token.Verifier
+	key      *keyring.Key
+	events   []Event
+
+	findClient, issuing, verifying, revocation error
+}
+
+// newHouse must be called inside the bubble of a test that uses one.
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	key, err := keyring.Generate("ES256", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := token.NewVerifier([]token.Issuer{{
+		Name: ownIssuer, Own: true, Types: []string{"at+jwt", "jwt"},
+		Keys: func(_ context.Context, kid string) (*keyring.Key, error) {
+			if kid != key.ID() {
+				return nil, keyring.ErrUnknownKey
+			}
+			return key, nil
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{key: key, verifier: verifier, store: &memoryStore{grants: map[string]session.Grant{}, opaque: map[string]Reference{}}}
+	h.opaque = &Opaque{Secrets: opaqueSecrets, Store: h.store, Issuer: token.Issuer{Name: ownIssuer}, Denied: &session.DenyList{}}
+	h.Server = &Server{
+		Base: &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
+		Sessions: &session.Service{
+			Store: h.store, Tokens: session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte(strings.Repeat("k", 32))}}},
+			DenyList: h.opaque.Denied, MayIssue: func(_ context.Context, g session.Grant) (bool, error) { return g.Subject != "disabled", nil },
+		},
+		FindClient: func(_ context.Context, id string) (project.Client, error) {
+			c, ok := clients[id]
+			if !ok && h.findClient == nil {
+				return c, project.ErrNoClient
+			}
+			return c, h.findClient
+		},
+		Issue: h.issue, Verify: h.verify, Revoked: h.revoked,
+		ClientIP: func(*http.Request) string { return "192.0.2.7" },
+		Observe:  func(_ context.Context, e Event) { h.events = append(h.events, e) },
+	}
+	if err := h.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// issue makes opaque tokens for the client spa and JWTs for the others.
+func (h *house) issue(ctx context.Context, g session.Grant, scopes []string, epoch int64, _, until time.Time) (string, error) {
+	if h.issuing != nil {
+		return "", h.issuing
+	}
+	c := token.Claims{
+		Issuer: ownIssuer, Subject: g.Subject, Audience: g.Audience, IssuedAt: time.Now(), Expiry: until, ID: g.ID + "." + until.String(),
+		ClientID: g.ClientID, Project: g.Project, Session: g.ID, Scopes: scopes, Protocol: map[string]any{"epoch": epoch},
+	}
+	if g.ClientID == "spa" {
+		return h.opaque.Issue(ctx, c)
+	}
+	return token.Mint(h.key, "at+jwt", c)
+}
+
+func (h *house) verify(ctx context.Context, raw string) (*token.Token, error) {
+	if h.verifying != nil {
+		return nil, h.verifying
+	}
+	if IsOpaque(raw) {
+		return h.opaque.Verify(ctx, raw)
+	}
+	return h.verifier.Verify(ctx, raw)
+}
+
+func (h *house) revoked(t *token.Token) error {
+	if h.revocation == nil && h.Sessions.DenyList.Denied(bearerOf(t)) != "" {
+		return &token.Refusal{Reason: token.Revoked}
+	}
+	return h.revocation
+}
+
+// begin returns the first refresh token of a grant.
+func (h *house) begin(t *testing.T, clientID string, scopes ...string) session.Issued {
+	t.Helper()
+	return h.open(t, session.Opening{
+		Project: "default", Subject: "alice", ClientID: clientID, Kind: "api", Audience: []string{"api"}, Scopes: scopes,
+		Idle: time.Hour, Absolute: 24 * time.Hour,
+	})
+}
+
+func (h *house) open(t *testing.T, o session.Opening) session.Issued {
+	t.Helper()
+	i, err := h.Sessions.Begin(t.Context(), o, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// access returns an access token of a grant of the client.
+func (h *house) access(t *testing.T, clientID string, scopes ...string) string {
+	t.Helper()
+	i := h.begin(t, clientID, scopes...)
+	raw, err := h.issue(t.Context(), i.Grant, scopes, i.Epoch, i.Now, i.AccessUntil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// basic are the credentials of RFC 6749, section 2.3.1.
+func basic(id, secret string) func(*http.Request) {
+	return func(r *http.Request) { r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret)) }
+}
+
+// post sends a form; fields are names and values in turn.
+func (h *house) post(path string, with func(*http.Request), fields ...string) *httptest.ResponseRecorder {
+	values := url.Values{}
+	for i := 0; i < len(fields); i += 2 {
+		values.Add(fields[i], fields[i+1])
+	}
+	r := httptest.NewRequest(http.MethodPost, "https://auth.example.com/auth"+path, strings.NewReader(values.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if with != nil {
+		with(r)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func (h *house) last(t *testing.T) Event {
+	t.Helper()
+	if len(h.events) == 0 {
+		t.Fatal("nothing was observed")
+	}
+	return h.events[len(h.events)-1]
+}

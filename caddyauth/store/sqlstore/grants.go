@@ -1,0 +1,383 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+)
+
+var _ session.Store = (*Store)(nil)
+
+// Rows are locked in one order, so that two transactions never wait for each other: the counter of epochs, then grants (more
+// than one only behind that counter), then the counter of denials.
+
+const grantColumns = `id, seed, project, subject, client, audience, scopes, kind, device, client_ip, generation, repeats, epoch,
+	created, rotated, last_used, idle_ends, ends, access_until, idle, reuse, fixed, revoked, revoked_for`
+
+const insertGrant = `INSERT INTO grants (` + grantColumns + `) VALUES
+	($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`
+
+// overtaken is true of a row of grants whose user, client or project was revoked after its owner was checked.
+const overtaken = `EXISTS (SELECT 1 FROM denial WHERE denial.epoch > grants.epoch AND denial.scope = grants.project
+	AND (denial.kind = 'user' AND denial.id = grants.subject
+		OR denial.kind = 'client' AND denial.id = grants.client
+		OR denial.kind = 'project' AND denial.id = ''))`
+
+// rotate is session.Grant.Use in one statement, for a use that is honoured. Its expressions all see the row as it was, once
+// whoever had it locked is done: of two uses the second decides on what the first left.
+//
+// $1 id, $2 client, $3 generation, $4 now, $5 until when the new access token lives, $6 the latest rotation that is no trace of
+// a clock which was ahead.
+const rotate = `UPDATE grants SET
+		generation = CASE WHEN ` + isCurrent + ` THEN generation + 1 - fixed ELSE generation END,
+		repeats = CASE WHEN ` + isCurrent + ` THEN 0 ELSE repeats + 1 END,
+		rotated = CASE WHEN ` + isCurrent + ` AND fixed = 0 THEN $4 ELSE rotated END,
+		last_used = CASE WHEN ` + isCurrent + ` THEN $4 ELSE last_used END,
+		idle_ends = CASE WHEN ` + isCurrent + ` THEN CASE WHEN $4 + idle < ends THEN $4 + idle ELSE ends END ELSE idle_ends END,
+		access_until = CASE WHEN access_until < $5 THEN $5 ELSE access_until END
+	WHERE id = $1 AND client = $2 AND revoked = 0 AND idle_ends > $4 AND ends > $4
+		AND (` + isCurrent + ` OR generation = $3 + 1 AND reuse > 0 AND rotated + reuse > $4 AND rotated <= $6) AND NOT ` + overtaken + `
+	RETURNING (SELECT value FROM counter WHERE name = 'epoch'), ` + grantColumns
+
+const isCurrent = `generation = $3`
+
+// Epoch returns the current epoch.
+func (s *Store) Epoch(ctx context.Context) (int64, error) {
+	db, err := s.database()
+	if err != nil {
+		return 0, err
+	}
+	return epoch(ctx, db)
+}
+
+func epoch(ctx context.Context, q querier) (number int64, err error) {
+	_, err = one(ctx, q, `SELECT value FROM counter WHERE name = 'epoch'`, nil, &number)
+	return number, err
+}
+
+// AddGrant stores a new grant; see session.Store.
+func (s *Store) AddGrant(ctx context.Context, g session.Grant) error {
+	row, err := writeGrant(g)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(t tx) error {
+		if _, err := t.exec(insertGrant, row...); err != nil {
+			return err
+		}
+		var id string
+		late, err := one(ctx, t, `SELECT id FROM grants WHERE id = $1 AND `+overtaken, []any{g.ID}, &id)
+		if err == nil && late {
+			return session.ErrOvertaken
+		}
+		return err
+	})
+}
+
+// FindGrant returns a grant or session.ErrNoGrant.
+func (s *Store) FindGrant(ctx context.Context, id string) (session.Grant, error) {
+	db, err := s.database()
+	if err != nil {
+		return session.Grant{}, err
+	}
+	return findGrant(ctx, db, id)
+}
+
+func findGrant(ctx context.Context, q querier, id string) (session.Grant, error) {
+	var row grantRow
+	found, err := one(ctx, q, `SELECT `+grantColumns+` FROM grants WHERE id = $1`, []any{id}, row.into()...)
+	if err == nil && !found {
+		err = session.ErrNoGrant
+	}
+	if err != nil {
+		return session.Grant{}, err
+	}
+	return row.grant()
+}
+
+// RotateGrant decides one use of a refresh token; see session.Store. What is honoured takes one statement; a refusal is decided
+// anew in a transaction which holds the row.
+func (s *Store) RotateGrant(ctx context.Context, r session.Rotation, now time.Time) (session.Rotated, error) {
+	var done session.Rotated
+	var row grantRow
+	honoured := false
+	err := s.writeOne(ctx, func(t tx) (err error) {
+		args := []any{r.ID, r.ClientID, r.Generation, now.UnixMilli(), millis(r.AccessUntil), now.Add(session.MaxSkew).UnixMilli()}
+		honoured, err = one(ctx, t, rotate, args, append([]any{&done.Epoch}, row.into()...)...)
+		return err
+	})
+	if err == nil && honoured {
+		done.Grant, err = row.grant()
+		done.Verdict = honouredAs(done.Grant)
+		return done, err
+	}
+	if err == nil {
+		err = s.write(ctx, func(t tx) (err error) {
+			done, err = refuseRotation(ctx, t, r, now)
+			return err
+		})
+	}
+	if err != nil {
+		return session.Rotated{}, err
+	}
+	return done, nil
+}
+
+// honouredAs tells from the grant as the statement left it which way it went.
+func honouredAs(g session.Grant) session.Verdict {
+	switch {
+	case g.Repeats > 0:
+		return session.Repeated
+	case g.Fixed:
+		return session.Kept
+	}
+	return session.Advanced
+}
+
+// refuseRotation names the reason for refusing, and ends the family on reuse.
+func refuseRotation(ctx context.Context, t tx, r session.Rotation, now time.Time) (done session.Rotated, err error) {
+	var row grantRow
+	found, err := one(ctx, t, `UPDATE grants SET seed = seed WHERE id = $1 RETURNING `+grantColumns, []any{r.ID}, row.into()...)
+	if err != nil {
+		return done, err
+	}
+	if !found {
+		return session.Rotated{Verdict: session.Unknown}, nil
+	}
+	g, err := row.grant()
+	if err != nil {
+		return done, err
+	}
+	if done.Epoch, err = epoch(ctx, t); err != nil {
+		return done, err
+	}
+	after, verdict := g.Use(r, now)
+	switch {
+	case verdict.Honoured():
+		done.Grant, done.Verdict = g, session.Ended // by an order, the one condition which the grant does not show
+		return done, nil
+	case verdict != session.Reused:
+		done.Grant, done.Verdict = g, verdict
+		return done, nil
+	}
+	done.Grant, done.Verdict = after, verdict
+	if _, err = t.exec(`UPDATE grants SET `+revoke+` WHERE id = $3`, now.UnixMilli(), after.RevokedFor, g.ID); err != nil {
+		return done, err
+	}
+	done.Denial, err = denyFamily(ctx, t, after, now)
+	return done, err
+}
+
+// RevokeGrant ends a grant; see session.Store.
+func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Time) (session.Denial, error) {
+	var d session.Denial
+	err := s.write(ctx, func(t tx) error {
+		d = session.Denial{}
+		var row grantRow
+		changed, err := one(ctx, t, `UPDATE grants SET `+revoke+` WHERE id = $3 AND revoked = 0 RETURNING `+grantColumns,
+			[]any{now.UnixMilli(), reason, id}, row.into()...)
+		if err != nil || !changed {
+			return err
+		}
+		g, err := row.grant()
+		if err == nil {
+			d, err = denyFamily(ctx, t, g, now)
+		}
+		return err
+	})
+	if err != nil {
+		return session.Denial{}, err
+	}
+	return d, nil
+}
+
+// revoke is how every statement but rotate ends a grant. $1 now, $2 reason.
+const revoke = `revoked = $1, revoked_for = $2, idle_ends = CASE WHEN idle_ends < $1 THEN idle_ends ELSE $1 END`
+
+// owned is which grants an order is about. $3 project, $4 id.
+var owned = map[session.Kind]string{
+	session.UserKind:    `project = $3 AND subject = $4`,
+	session.ClientKind:  `project = $3 AND client = $4`,
+	session.ProjectKind: `project = $3 AND $4 = ''`,
+}
+
+// RevokeAll carries out an order; see session.Store.
+func (s *Store) RevokeAll(ctx context.Context, o session.Order, now time.Time) (n int, d session.Denial, err error) {
+	which, known := owned[o.Kind]
+	if !known {
+		return 0, session.Denial{}, fmt.Errorf("order: a %q cannot be revoked so", o.Kind)
+	}
+	err = s.write(ctx, func(t tx) (err error) {
+		d = session.Denial{Kind: o.Kind, Scope: o.Project, ID: o.ID, Until: o.Until}
+		if d.Epoch, err = nextNumber(ctx, t, "epoch", now); err != nil {
+			return err
+		}
+		args := []any{now.UnixMilli(), o.Reason, o.Project, o.ID}
+		ended, err := t.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+which, args...)
+		if err != nil {
+			return err
+		}
+		var until int64
+		if _, err := one(ctx, t, `SELECT coalesce(max(access_until), 0) FROM grants
+			WHERE revoked = $1 AND revoked_for = $2 AND `+which, args, &until); err != nil {
+			return err
+		}
+		n = int(ended)
+		if last := instant(until); last.After(d.Until) {
+			d.Until = last
+		}
+		d.Until = d.Until.Add(session.Margin)
+		d, err = deny(ctx, t, d, now)
+		return err
+	})
+	if err != nil {
+		return 0, session.Denial{}, err
+	}
+	return n, d, nil
+}
+
+// CountGrants returns how many grants live, by kind. It reads one entry of an index and one row for each of them.
+func (s *Store) CountGrants(ctx context.Context, now time.Time) (map[string]int, error) {
+	db, err := s.database()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := db.query(ctx, `SELECT kind, count(*) FROM grants WHERE idle_ends > $1 AND ends > $1 AND revoked = 0 GROUP BY kind`, now.UnixMilli())
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	counts := make(map[string]int)
+	for rows.Next() {
+		var kind string
+		var n int
+		if err := rows.Scan(&kind, &n); err != nil {
+			return nil, failure(err)
+		}
+		counts[kind] = n
+	}
+	return counts, failure(errors.Join(rows.Err(), rows.Close()))
+}
+
+// ListGrants returns the chosen grants in the order of their ids; see session.Store.
+func (s *Store) ListGrants(ctx context.Context, f session.Filter) ([]session.Grant, error) {
+	db, err := s.database()
+	if err != nil {
+		return nil, err
+	}
+	query, args := chosen(f)
+	rows, err := db.query(ctx, query, args...)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer rows.Close()
+	var grants []session.Grant
+	for rows.Next() {
+		var row grantRow
+		if err := rows.Scan(row.into()...); err != nil {
+			return nil, failure(err)
+		}
+		g, err := row.grant()
+		if err != nil {
+			return nil, err
+		}
+		g.Seed = nil
+		grants = append(grants, g)
+	}
+	return grants, failure(rows.Err())
+}
+
+const defaultPage = 100
+
+// chosen writes the query of a filter: only what is asked for, so that an index can answer it.
+func chosen(f session.Filter) (query string, args []any) {
+	query = `SELECT ` + grantColumns + ` FROM grants WHERE id > $1`
+	args = []any{f.After}
+	where := func(condition string, value any) {
+		args = append(args, value)
+		query += fmt.Sprintf(" AND "+condition, len(args))
+	}
+	for _, c := range []struct{ column, value string }{
+		{"id", f.ID}, {"project", f.Project}, {"subject", f.Subject}, {"client", f.ClientID}, {"kind", f.Kind},
+	} {
+		if c.value != "" {
+			where(c.column+" = $%d", c.value)
+		}
+	}
+	if !f.LiveAt.IsZero() {
+		where("revoked = 0 AND idle_ends > $%d", f.LiveAt.UnixMilli())
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = defaultPage
+	}
+	args = append(args, limit)
+	return query + fmt.Sprintf(" ORDER BY id LIMIT $%d", len(args)), args
+}
+
+// grantRow is a row of grants on its way to a session.Grant.
+type grantRow struct {
+	session.Grant
+	audience, scopes                                                              string
+	created, rotated, lastUsed, idleEnds, ends, accessUntil, idle, reuse, revoked int64
+	fixed                                                                         int64
+}
+
+// into are the targets of grantColumns.
+func (r *grantRow) into() []any {
+	return []any{&r.ID, &r.Seed, &r.Project, &r.Subject, &r.ClientID, &r.audience, &r.scopes, &r.Kind, &r.Device, &r.ClientIP,
+		&r.Generation, &r.Repeats, &r.Epoch, &r.created, &r.rotated, &r.lastUsed, &r.idleEnds, &r.ends, &r.accessUntil,
+		&r.idle, &r.reuse, &r.fixed, &r.revoked, &r.RevokedFor}
+}
+
+func (r *grantRow) grant() (session.Grant, error) {
+	g := r.Grant
+	if json.Unmarshal([]byte(r.audience), &g.Audience) != nil || json.Unmarshal([]byte(r.scopes), &g.Scopes) != nil {
+		return session.Grant{}, errors.New("a grant in the store has a damaged list")
+	}
+	g.Created, g.Rotated, g.LastUsed = instant(r.created), instant(r.rotated), instant(r.lastUsed)
+	g.IdleEnds, g.Ends, g.AccessUntil = instant(r.idleEnds), instant(r.ends), instant(r.accessUntil)
+	g.Idle, g.Reuse = time.Duration(r.idle)*time.Millisecond, time.Duration(r.reuse)*time.Millisecond
+	g.Fixed, g.Revoked = r.fixed != 0, instant(r.revoked)
+	return g, nil
+}
+
+// writeGrant are the values of grantColumns.
+func writeGrant(g session.Grant) ([]any, error) {
+	audience, err := json.Marshal(g.Audience)
+	if err != nil {
+		return nil, err
+	}
+	scopes, err := json.Marshal(g.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	fixed := 0
+	if g.Fixed {
+		fixed = 1
+	}
+	return []any{g.ID, g.Seed, g.Project, g.Subject, g.ClientID, string(audience), string(scopes), g.Kind, g.Device, g.ClientIP,
+		g.Generation, g.Repeats, g.Epoch, millis(g.Created), millis(g.Rotated), millis(g.LastUsed), millis(g.IdleEnds),
+		millis(g.Ends), millis(g.AccessUntil), g.Idle.Milliseconds(), g.Reuse.Milliseconds(), fixed, millis(g.Revoked),
+		g.RevokedFor}, nil
+}
+
+// millis is a time as it is stored.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// instant is the reverse of millis.
+func instant(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

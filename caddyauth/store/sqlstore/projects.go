@@ -1,0 +1,264 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+)
+
+var _ project.Store = (*Store)(nil)
+
+const projectColumns = `id, slug, name, active, declared, audiences, access, refresh, refresh_absolute,
+	own_access, own_refresh, own_refresh_absolute, refresh_window, refresh_check, keep_refresh, revoke_all_on_logout,
+	version, created, changed`
+
+// projectRow is what a change may set, in the order of changeProject from $1 on.
+func projectRow(p project.Project) []any {
+	return []any{
+		p.Name, switchOf(p.Active), switchOf(p.Declared), listText(p.Audiences),
+		p.Lifetimes.Access.Milliseconds(), idleOf(p.Lifetimes), p.Lifetimes.RefreshAbsolute.Milliseconds(),
+		p.Override.Access.Milliseconds(), idleOf(p.Override), p.Override.RefreshAbsolute.Milliseconds(),
+		p.RefreshWindow.Milliseconds(), p.RefreshCheck.Milliseconds(),
+		switchOf(p.KeepRefreshOnPasswordChange), switchOf(p.RevokeAllOnLogout),
+	}
+}
+
+const addProject = `INSERT INTO project (name, active, declared, audiences, access, refresh, refresh_absolute,
+	own_access, own_refresh, own_refresh_absolute, refresh_window, refresh_check, keep_refresh, revoke_all_on_logout,
+	id, slug, version, created, changed)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $17)
+	ON CONFLICT DO NOTHING`
+
+const changeProject = `UPDATE project SET name = $1, active = $2, declared = $3, audiences = $4, access = $5, refresh = $6,
+	refresh_absolute = $7, own_access = $8, own_refresh = $9, own_refresh_absolute = $10, refresh_window = $11,
+	refresh_check = $12, keep_refresh = $13, revoke_all_on_logout = $14, version = version + 1, changed = $15
+	WHERE id = $16 AND version = $17`
+
+func scanProject(row rows) (project.Project, error) {
+	var p project.Project
+	var audiences string
+	var ms lifetimeRow
+	var window, check, created, changed int64
+	var active, declared, keep, all int64
+	err := row.Scan(&p.ID, &p.Slug, &p.Name, &active, &declared, &audiences,
+		&ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5], &window, &check, &keep, &all, &p.Version, &created, &changed)
+	if err != nil {
+		return project.Project{}, failure(err)
+	}
+	p.Active, p.Declared, p.KeepRefreshOnPasswordChange, p.RevokeAllOnLogout = active > 0, declared > 0, keep > 0, all > 0
+	p.Lifetimes, p.Override = ms.lifetimes()
+	p.RefreshWindow, p.RefreshCheck = time.Duration(window)*time.Millisecond, time.Duration(check)*time.Millisecond
+	p.Created, p.Changed = instant(created), instant(changed)
+	p.Audiences, err = textList(audiences)
+	return p, err
+}
+
+// AddProject stores a new project; see project.Store.
+func (s *Store) AddProject(ctx context.Context, p project.Project) error {
+	return s.write(ctx, func(t tx) error { return insertProject(t, p) })
+}
+
+func insertProject(t tx, p project.Project) error {
+	n, err := t.exec(addProject, append(projectRow(p), p.ID, p.Slug, millis(p.Created))...)
+	if err == nil && n == 0 {
+		err = project.ErrTaken
+	}
+	return err
+}
+
+// FindProject returns the project of that id or slug; see project.Store. No slug has the form of an id.
+func (s *Store) FindProject(ctx context.Context, idOrSlug string) (project.Project, error) {
+	db, err := s.database()
+	if err != nil {
+		return project.Project{}, err
+	}
+	return findProject(ctx, db, idOrSlug)
+}
+
+func findProject(ctx context.Context, q querier, idOrSlug string) (project.Project, error) {
+	return theRow(ctx, q, scanProject, project.ErrNoProject,
+		`SELECT `+projectColumns+` FROM project WHERE id = $1 OR slug = $1`, idOrSlug)
+}
+
+// ListProjects returns projects by slug; see project.Store.
+func (s *Store) ListProjects(ctx context.Context, page project.Page) ([]project.Project, error) {
+	db, err := s.database()
+	if err != nil {
+		return nil, err
+	}
+	return eachRow(ctx, db, scanProject,
+		`SELECT `+projectColumns+` FROM project WHERE slug > $1 ORDER BY slug LIMIT $2`, page.After, page.Limit)
+}
+
+// ChangeProject stores p over the version it was read at; see project.Store.
+func (s *Store) ChangeProject(ctx context.Context, p project.Project, now time.Time) (project.Project, error) {
+	var after project.Project
+	err := s.write(ctx, func(t tx) error {
+		standing, err := findProject(ctx, t, p.ID)
+		switch {
+		case err != nil:
+			return err
+		case standing.Slug == project.Default && !p.Active:
+			return project.ErrIsDefault
+		}
+		p.Slug, p.Declared, p.Lifetimes, p.Created = standing.Slug, standing.Declared, standing.Lifetimes, standing.Created
+		after, err = updateProject(t, p, now)
+		return err
+	})
+	return after, err
+}
+
+// updateProject sets the row of p if it still has p's version.
+func updateProject(t tx, p project.Project, now time.Time) (project.Project, error) {
+	n, err := t.exec(changeProject, append(projectRow(p), millis(now), p.ID, p.Version)...)
+	if err != nil {
+		return project.Project{}, err
+	}
+	if n == 0 {
+		return project.Project{}, project.ErrChanged
+	}
+	p.Version++
+	p.Changed = instant(millis(now))
+	return p, nil
+}
+
+// RemoveProject removes a project and what belongs to it; see project.Store.
+func (s *Store) RemoveProject(ctx context.Context, id string, version int64) error {
+	return s.write(ctx, func(t tx) error {
+		p, err := findProject(ctx, t, id)
+		switch {
+		case err != nil:
+			return err
+		case p.Declared:
+			return project.ErrDeclared
+		case p.Slug == project.Default:
+			return project.ErrIsDefault
+		case version != 0 && p.Version != version:
+			return project.ErrChanged
+		}
+		n, err := t.exec(`DELETE FROM project WHERE id = $1 AND version = $2 AND declared = 0`, p.ID, p.Version)
+		if err == nil && n == 0 {
+			return project.ErrChanged
+		}
+		if err == nil {
+			_, err = t.exec(`DELETE FROM api_token WHERE project = $1`, p.Slug)
+		}
+		return err
+	})
+}
+
+// holdProject keeps a project from being removed until the end of the transaction, and reports whether it exists.
+func holdProject(t tx, slug string) (bool, error) {
+	n, err := t.exec(`UPDATE project SET slug = slug WHERE slug = $1`, slug)
+	return n > 0, err
+}
+
+// lifetimeRow are the columns of the declared lifetimes and of those set through the API, in milliseconds.
+type lifetimeRow [6]int64
+
+func (r lifetimeRow) lifetimes() (declared, own project.Lifetimes) {
+	d := func(i int) time.Duration { return time.Duration(r[i]) * time.Millisecond }
+	declared = project.Lifetimes{Access: d(0), Refresh: d(1), RefreshAbsolute: d(2)}
+	own = project.Lifetimes{Access: d(3), Refresh: d(4), RefreshAbsolute: d(5)}
+	for _, l := range []*project.Lifetimes{&declared, &own} {
+		if l.Refresh < 0 {
+			l.Refresh = project.None
+		}
+	}
+	return declared, own
+}
+
+// idleOf keeps project.None, which is less than a millisecond.
+func idleOf(l project.Lifetimes) int64 {
+	if l.Refresh < 0 {
+		return -1
+	}
+	return l.Refresh.Milliseconds()
+}
+
+// switchOf is a switch as a column has it.
+func switchOf(on bool) int64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// listText is a list as a column has it.
+func listText(list []string) string {
+	if len(list) == 0 {
+		return "[]"
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // strings can be written
+	}
+	return string(text)
+}
+
+func textList(text string) (list []string, err error) {
+	if text == "[]" {
+		return nil, nil
+	}
+	return list, json.Unmarshal([]byte(text), &list)
+}
+
+// claimsText is claims as a column has them; they were checked before.
+func claimsText(claims map[string]any) (string, error) {
+	if len(claims) == 0 {
+		return "{}", nil
+	}
+	text, err := json.Marshal(claims)
+	return string(text), err
+}
+
+// sameClaims compares claims as they are stored.
+func sameClaims(a, b map[string]any) bool {
+	before, errBefore := claimsText(a)
+	after, errAfter := claimsText(b)
+	return errBefore == nil && errAfter == nil && before == after
+}
+
+// textClaims keeps the digits of numbers.
+func textClaims(text string) (claims map[string]any, err error) {
+	if text == "{}" {
+		return nil, nil
+	}
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	return claims, dec.Decode(&claims)
+}
+
+// eachRow returns what scan makes of the rows of a query.
+func eachRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), query string, args ...any) ([]T, error) {
+	found, err := q.query(ctx, query, args...)
+	if err != nil {
+		return nil, failure(err)
+	}
+	defer found.Close()
+	var list []T
+	for found.Next() {
+		element, err := scan(found)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, element)
+	}
+	return list, failure(found.Err())
+}
+
+// theRow returns what scan makes of the only row of a query, or the error none.
+func theRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), none error, query string, args ...any) (T, error) {
+	list, err := eachRow(ctx, q, scan, query, args...)
+	if err == nil && len(list) == 0 {
+		err = none
+	}
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return list[0], nil
+}
