@@ -69,7 +69,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 		{"Global option `auth`", "Settings"}, {"Directive `auth_server`", "AuthServer"}, {"Directive `jwt_auth`", "JWTAuth"},
 		{"Listener wrapper `auth_connections`", "Connections"},
 	} {
-		fmt.Fprintf(&b, "### %s\n\n| Caddyfile | JSON | what it says | default |\n| --- | --- | --- | --- |\n", root.title)
+		fmt.Fprintf(&b, "## %s\n\n| Caddyfile | JSON | what it says | default |\n| --- | --- | --- | --- |\n", root.title)
 		for _, row := range s.rows(t, root.structure, "", "") {
 			row.check(t, words, reference)
 			fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", row.caddyfile, row.json, cell(row.text), cell(row.fallback))
@@ -79,7 +79,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 	for name := range s {
 		t.Errorf("%s has settings, but no setting holds it", name)
 	}
-	documents.Compare(t, "README.md", "settings", strings.TrimSuffix(b.String(), "\n"))
+	documents.Compare(t, "docs/reference/settings.md", "settings", strings.TrimSuffix(b.String(), "\n"))
 }
 
 // setting is one row of the table.

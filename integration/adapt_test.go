@@ -3,7 +3,6 @@ package integration
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,9 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	authmodule "github.com/caddyauth/gateway/caddyauth/module/auth"
+	"github.com/caddyauth/gateway/integration/documents"
 )
-
-var update = flag.Bool("update", false, "rewrite what the files of testdata expect")
 
 // rule separates, in a golden file, what is read from what must come out.
 const rule = "----------\n"
@@ -50,7 +48,7 @@ func goldens(t *testing.T, folder string) []golden {
 // is compares what came out with what the file expects.
 func (g golden) is(t *testing.T, got string) {
 	t.Helper()
-	if *update {
+	if *documents.Update {
 		if err := os.WriteFile(g.path, []byte(g.input+rule+got), 0o644); err != nil {
 			t.Fatal(err)
 		}

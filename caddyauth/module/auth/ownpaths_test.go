@@ -2,18 +2,18 @@ package auth
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/caddyauth/gateway/integration/documents"
 )
 
-// TestOwnPrefixesCoverEndpoints holds the list of the server's prefixes against the table of endpoints in the README.
+// TestOwnPrefixesCoverEndpoints compares the list of the server's prefixes with docs/reference/endpoints.md: every
+// documented path is below a prefix, and every prefix has a documented path.
 func TestOwnPrefixesCoverEndpoints(t *testing.T) {
-	_, section, _ := strings.Cut(documents.Read(t, "README.md"), "\n## Endpoints\n")
-	section, _, _ = strings.Cut(section, "\n## ")
 	var paths []string
-	for line := range strings.Lines(section) {
+	for line := range strings.Lines(documents.Read(t, "docs/reference/endpoints.md")) {
 		if cell, isRow := strings.CutPrefix(line, "| `"); isRow {
 			cell, _, _ = strings.Cut(cell, " | ")
 			paths = append(paths, regexp.MustCompile(`/[\w./-]+`).FindAllString(strings.ReplaceAll(cell, "{projectId}", "default"), -1)...)
@@ -26,6 +26,11 @@ func TestOwnPrefixesCoverEndpoints(t *testing.T) {
 	for _, path := range paths {
 		if _, ours := s.ownRoute(path); !ours {
 			t.Errorf("%s is not below any of %q", path, ownPrefixes)
+		}
+	}
+	for _, prefix := range ownPrefixes {
+		if !slices.ContainsFunc(paths, func(path string) bool { return isBelow(path, prefix) }) {
+			t.Errorf("docs/reference/endpoints.md has no path below %s", prefix)
 		}
 	}
 }
