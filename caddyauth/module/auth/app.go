@@ -106,7 +106,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return withMissing(err, &a.Settings)
 		}
 	}
-	a.release = append(a.release, a.store.streams.heed(a))
+	untrack := a.store.streams.Track(streamKeys{a})
+	a.release = append(a.release, func() error { untrack(); return nil })
 	if err := a.provisionCharge(ctx); err != nil {
 		return err
 	}

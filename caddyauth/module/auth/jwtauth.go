@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
@@ -73,8 +74,7 @@ type JWTAuth struct {
 	renews    bool // the session cookie is a credential here
 	place     place
 
-	endsStreams bool
-	streamGrace time.Duration
+	streams *stream.Policy // nil when it does not end them
 }
 
 // Rule is one line of a gate's policy.
@@ -134,8 +134,7 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	if j.gate, err = j.build(resolver{caddy.NewReplacer()}); err != nil {
 		return withMissing(err, j)
 	}
-	j.streamGrace, j.endsStreams, _ = parseStreamGrace(j.StreamGrace) // checked
-	j.endsStreams = j.endsStreams && !j.reports()
+	j.streams = j.streamPolicy()
 	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieName()}) && !j.reports()
 	app.browsers = app.browsers || j.renews || slices.Contains(j.Audiences, "web")
 	app.gates = append(app.gates, j)
@@ -368,7 +367,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	j.carry(w, r, vars, prior, passage)
-	return j.pass(w, r, passage, next)
+	return j.serveNext(w, r, passage, next)
 }
 
 // varsOf returns the variables that Caddy keeps with a request; nil where there are none.

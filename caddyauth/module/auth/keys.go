@@ -35,7 +35,7 @@ func (a *App) unlock() error {
 			store:   a.store,
 			cycle:   a.lifecycle(secret),
 			ring:    &a.ring,
-			changed: a.store.streams.nudge,
+			changed: a.store.streams.Nudge,
 			past:    a.store.steady.Past,
 			logger:  a.logger,
 		}

@@ -1,17 +1,17 @@
 package auth
 
 import (
-	"context"
+	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 )
 
 // response stands between an application and the browser: an application cannot set cookies of the gateway's names, which would sign
@@ -23,13 +23,7 @@ type response struct {
 	guards bool           // cookies are its business
 	own    bool           // the gateway itself answers, and sets its cookies
 
-	// What streams.go needs to end an answer that goes on; without a gate it is none of its business.
-	gate    *JWTAuth
-	passage *gate.Passage
-	cancel  context.CancelFunc
-	socket  bool // the request asks for a WebSocket
-	connect bool // with CONNECT, so that the answer is the WebSocket
-	stream  atomic.Pointer[stream]
+	stream stream.Answer // ends an answer that goes on; zero unless a gate watches it
 }
 
 // answerState is what all responses of a request share: another handler's writer, as that of encode, may stand between two of them, and an
@@ -92,7 +86,8 @@ var responses = sync.Pool{New: func() any { return new(responseBatch) }}
 
 // retire lets go of what the request held, as others of the batch may live on.
 func (w *response) retire() {
-	w.ResponseWriter, w.vars, w.shared, w.gate, w.passage, w.cancel = retired{}, nil, nil, nil, nil, nil
+	w.ResponseWriter, w.vars, w.shared = retired{}, nil, nil
+	w.stream.Forget()
 }
 
 // retired is what a handler finds that writes after it has returned.
@@ -168,19 +163,14 @@ func (w *response) setCookies(cookies []*http.Cookie) { w.needState().cookies = 
 // WriteHeader settles the cookies just before the header goes out. An interim answer (1xx) is no answer yet.
 func (w *response) WriteHeader(status int) {
 	w.settle(status >= 200 || status == http.StatusSwitchingProtocols)
-	if w.gate != nil && w.streams(status) {
-		w.startStream()
-	}
+	w.stream.WroteHeader(w.ResponseWriter, status)
 	w.ResponseWriterWrapper.WriteHeader(status)
 }
 
 // Write is for handlers that write no header.
 func (w *response) Write(p []byte) (int, error) {
 	w.settle(true)
-	if st := w.stream.Load(); st != nil {
-		return st.streamed(w.ResponseWriterWrapper.Write, p)
-	}
-	return w.ResponseWriterWrapper.Write(p)
+	return w.stream.Write(w.ResponseWriter, p)
 }
 
 // ReadFrom is for handlers that copy a body and write no header.
@@ -192,11 +182,17 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 // FlushError is for handlers that send the header by flushing.
 func (w *response) FlushError() error {
 	w.settle(true)
-	if w.gate != nil && len(w.Header()["Content-Length"]) == 0 {
-		w.startStream()
-	}
+	w.stream.Flushed(w.ResponseWriter)
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
+
+// Hijack is for handlers that take the connection over.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.stream.Hijack(w.ResponseWriter)
+}
+
+// leaveStream is called when the handlers have returned.
+func (w *response) leaveStream() { w.stream.Leave(w.ResponseWriter) }
 
 func (w *response) settle(final bool) {
 	h := w.Header()

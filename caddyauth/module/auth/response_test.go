@@ -7,7 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/guard/stream"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
@@ -57,5 +63,53 @@ func TestTheGatewaysCookiesGoOutWithTheFinalAnswerAndAreNotCached(t *testing.T) 
 	}
 	if got := answer.Header.Get("Cache-Control"); got != "private, no-store" {
 		t.Errorf("Cache-Control %q", got)
+	}
+}
+
+// What does not ask for a stream and does not become one costs no allocation.
+func TestOrdinaryAnswersAreNotStreams(t *testing.T) {
+	app := &App{}
+	j := &JWTAuth{app: app, gate: &gate.Gate{}, streams: new(stream.Policy)}
+	passage := &gate.Passage{Token: &token.Token{Expiry: time.Now()}}
+	r := caddyRequest()
+	for name, next := range map[string]caddyhttp.HandlerFunc{
+		"nothing": func(http.ResponseWriter, *http.Request) error { return nil },
+		"a body":  func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("x")); return err },
+		"a length": func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header()["Content-Length"] = []string{"1"}
+			w.WriteHeader(http.StatusOK)
+			return http.NewResponseController(w).Flush()
+		},
+		"no stream asked for": func(w http.ResponseWriter, got *http.Request) error {
+			if got != r {
+				t.Error("the request was copied")
+			}
+			w.Header()["Content-Type"] = []string{"text/html"}
+			w.WriteHeader(http.StatusOK)
+			return nil
+		},
+	} {
+		if err := j.serveNext(httptest.NewRecorder(), r, passage, next); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w, quiet := httptest.NewRecorder(), caddyhttp.Handler(caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil }))
+	if n := testing.AllocsPerRun(1000, func() { _ = j.serveNext(w, r, passage, quiet) }); n >= 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestAResponseIsUsedOnce(t *testing.T) {
+	first, second := httptest.NewRecorder(), httptest.NewRecorder()
+	kept := newResponse(first)
+	kept.retire()
+	for range 40 {
+		if again := newResponse(second); again == kept {
+			t.Fatal("it was used twice")
+		}
+	}
+	kept.WriteHeader(http.StatusTeapot)
+	if _, err := kept.Write([]byte("x")); err == nil || kept.Header() == nil || first.Body.Len()+second.Body.Len() > 0 {
+		t.Errorf("after the end it was written: %v", err)
 	}
 }

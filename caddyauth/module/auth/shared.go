@@ -13,7 +13,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
@@ -32,7 +34,7 @@ type pooledStore struct {
 	watch   session.Watch
 	steady  session.Steady
 	late    lateness
-	streams streams
+	streams stream.Watcher
 	live    liveSessions
 
 	references places // for looking up opaque tokens
@@ -119,13 +121,26 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 		first := make(chan struct{})
 		pooled.turns.Store(&first)
 		pooled.watch = session.Watch{Denials: s.Denials, List: &pooled.denied, Wake: s.Wake(), Observe: pooled.turned, Past: pooled.steady.Past}
-		pooled.streams = streams{ctx: ctx, denied: &pooled.denied, stale: pooled.watch.Stale, find: s.FindGrant, wake: make(chan struct{}, 1)}
+		pooled.watchStreams()
 		return pooled, nil
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	return value.(*pooledStore), func() error { _, err := stores.Delete(key); return err }, nil
+}
+
+// watchStreams wires what ends the streams that the store's tokens have let in.
+func (s *pooledStore) watchStreams() {
+	s.streams = stream.Watcher{
+		Context:   s.ctx,
+		Denied:    func(t *token.Token) bool { return s.denied.Denied(bearerOf(t)) != "" },
+		Changed:   s.denied.Changed,
+		Stale:     s.watch.Stale,
+		FindGrant: s.FindGrant,
+		Hold:      s.hold,
+		Release:   s.letGo,
+	}
 }
 
 // errStoreLeft is why nobody joins a store by holding it.

@@ -2,11 +2,13 @@ package auth
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,16 +18,106 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
 const keyedIssuer = "https://auth.example.com"
 
-// configuration is an App of the watched store whose keys are configured; streams heed it until forget.
-func (w *watched) configuration(t *testing.T, keys ...*keyring.Key) (app *App, forget func() error) {
+// watched is a watcher of streams in virtual time, over a store that is a map.
+type watched struct {
+	stream.Watcher
+	denied session.DenyList
+	began  time.Time
+
+	mu       sync.Mutex
+	families map[string]session.Grant
+}
+
+// inTime runs a test of streams in virtual time.
+func inTime(t *testing.T, test func(t *testing.T, w *watched)) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		w := &watched{families: make(map[string]session.Grant), began: time.Now()}
+		w.Watcher = stream.Watcher{
+			Context:   ctx,
+			Denied:    func(t *token.Token) bool { return w.denied.Denied(bearerOf(t)) != "" },
+			Changed:   w.denied.Changed,
+			Stale:     func(time.Time) time.Duration { return 0 },
+			FindGrant: w.find,
+			Hold:      func() bool { return true },
+			Release:   func() {},
+		}
+		test(t, w)
+	})
+}
+
+func (w *watched) find(_ context.Context, id string) (session.Grant, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if g, ok := w.families[id]; ok {
+		return g, nil
+	}
+	return session.Grant{}, session.ErrNoGrant
+}
+
+// watchedStream is an event stream that a gate has admitted.
+type watchedStream struct {
+	answer  stream.Answer
+	token   *token.Token
+	handler context.Context // of the handlers
+	ended   token.Reason
+}
+
+// stream begins one that a token has let in: a session's in the session cookie, and any other in the bearer header.
+func (w *watched) stream(admitted *token.Token, grace time.Duration) *watchedStream {
+	cookie := gate.Source{Kind: gate.Cookie, Name: "access_token"}
+	source := gate.Source{Kind: gate.Bearer}
+	if admitted.Session != "" {
+		source = cookie
+	}
+	g := &gate.Gate{
+		Audiences: []string{"web"},
+		Issuers:   map[string][]string{admitted.Issuer: nil},
+		Sources:   []gate.Source{source},
+		Owned:     new(gate.Owned),
+		Verify:    func(context.Context, string) (*token.Token, error) { return admitted, nil },
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Accept", "text/event-stream")
+	r.Header.Set("Authorization", "Bearer x")
+	if source == cookie {
+		r.Header.Del("Authorization")
+		r.AddCookie(&http.Cookie{Name: cookie.Name, Value: "x"})
+	}
+	if err := g.Prepare(); err != nil {
+		panic(err)
+	}
+	admission, err := g.Admit(r, nil, admitted.IssuedAt)
+	if err != nil {
+		panic(err)
+	}
+	st := &watchedStream{token: admitted}
+	st.handler = st.answer.Watch(&stream.Policy{
+		Watcher:   &w.Watcher,
+		Session:   cookie,
+		Grace:     grace,
+		Staleness: 10 * time.Minute,
+		Ended:     func(why token.Reason, _ *token.Token) { st.ended = why },
+	}, r, admission).Context()
+	answer := httptest.NewRecorder()
+	answer.Header().Set("Content-Type", "text/event-stream")
+	st.answer.WroteHeader(answer, http.StatusOK)
+	return st
+}
+
+// configuration is an App of the watched store whose keys are configured; streams are held to it until untrack.
+func (w *watched) configuration(t *testing.T, keys ...*keyring.Key) (app *App, untrack func()) {
 	t.Helper()
-	app = &App{issuer: keyedIssuer, ctx: caddy.Context{Context: w.ctx}}
+	app = &App{issuer: keyedIssuer, ctx: caddy.Context{Context: w.Context}}
 	if len(keys) > 0 {
 		ring, err := keyring.NewRing(keys, "")
 		if err != nil {
@@ -33,14 +125,14 @@ func (w *watched) configuration(t *testing.T, keys ...*keyring.Key) (app *App, f
 		}
 		app.ring.Store(ring)
 	}
-	return app, w.streams.heed(app)
+	return app, w.Track(streamKeys{app})
 }
 
 // generated is a configuration whose keys are those of a set, which take changes.
 type generated struct {
 	*App
-	set    keyring.Set
-	forget func() error
+	set     keyring.Set
+	untrack func()
 }
 
 func (w *watched) generated(t *testing.T) *generated {
@@ -49,10 +141,10 @@ func (w *watched) generated(t *testing.T) *generated {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, forget := w.configuration(t)
+	app, untrack := w.configuration(t)
 	cycle := keyring.Lifecycle{Secret: secret, Announce: time.Minute, Access: 15 * time.Minute}
-	app.rotation = &rotation{cycle: cycle, ring: &app.ring, logger: zap.NewNop(), changed: w.streams.nudge}
-	g := &generated{App: app, forget: forget}
+	app.rotation = &rotation{cycle: cycle, ring: &app.ring, logger: zap.NewNop(), changed: w.Nudge}
+	g := &generated{App: app, untrack: untrack}
 	g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) { return g.rotation.cycle.Due(set, now, now) })
 	return g
 }
@@ -87,7 +179,13 @@ func (g *generated) rotates(t *testing.T) {
 }
 
 // keyed begins a stream with a token that a key has signed and that lives for 15 minutes; family "" is none, and another a session's.
-func (w *watched) keyed(t *testing.T, key *keyring.Key, issuer, family string) *stream {
+func (w *watched) keyed(t *testing.T, key *keyring.Key, issuer, family string) *watchedStream {
+	t.Helper()
+	return w.graced(t, key, issuer, family, 0)
+}
+
+// graced is keyed for a stream that may outlive its token.
+func (w *watched) graced(t *testing.T, key *keyring.Key, issuer, family string, grace time.Duration) *watchedStream {
 	t.Helper()
 	ring, err := keyring.NewRing([]*keyring.Key{key}, "")
 	if err != nil {
@@ -106,19 +204,20 @@ func (w *watched) keyed(t *testing.T, key *keyring.Key, issuer, family string) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := &stream{gate: w.gate, family: family != "", place: -1, w: httptest.NewRecorder()}
-	if st.token, err = verifier.Verify(t.Context(), raw); err != nil {
+	verified, err := verifier.Verify(t.Context(), raw)
+	if err != nil {
 		t.Fatal(err)
 	}
-	st.due = st.token.Expiry
-	w.streams.add(st, now)
+	st := w.stream(verified, grace)
 	synctest.Wait()
 	return st
 }
 
 // family makes a session that lives for a day.
 func (w *watched) family(id string) string {
-	w.store(func() { w.families[id] = session.Grant{IdleEnds: w.began.Add(day), Ends: w.began.Add(day)} })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.families[id] = session.Grant{IdleEnds: w.began.Add(day), Ends: w.began.Add(day)}
 	return id
 }
 
@@ -132,24 +231,25 @@ func hmacKey(t *testing.T, kid string) *keyring.Key {
 }
 
 // goesOn and over say whether a stream has ended by now, and why.
-func goesOn(t *testing.T, what string, all ...*stream) {
+func goesOn(t *testing.T, what string, all ...*watchedStream) {
 	t.Helper()
 	synctest.Wait()
 	for _, st := range all {
-		if why := st.why.Load(); why != nil {
-			t.Errorf("%s: a stream ended: %s", what, *why)
+		if st.handler.Err() != nil {
+			st.answer.Leave(httptest.NewRecorder())
+			t.Errorf("%s: a stream ended: %s", what, st.ended)
 		}
 	}
 }
 
-func over(t *testing.T, what string, reason token.Reason, all ...*stream) {
+func over(t *testing.T, what string, reason token.Reason, all ...*watchedStream) {
 	t.Helper()
 	synctest.Wait()
 	for _, st := range all {
-		if why := st.why.Load(); why == nil || *why != string(reason) {
-			t.Errorf("%s: a stream has not ended for %s: %v", what, reason, why)
+		told := st.handler.Err() != nil
+		if st.answer.Leave(httptest.NewRecorder()); !told || st.ended != reason {
+			t.Errorf("%s: a stream has not ended for %s: %q", what, reason, st.ended)
 		}
-		st.leave()
 	}
 }
 
@@ -158,19 +258,14 @@ func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 	inTime(t, func(t *testing.T, w *watched) {
 		g := w.generated(t)
 		first := g.ring.Load().Active()
-		told := false
 		plain, browser := w.keyed(t, first, keyedIssuer, ""), w.keyed(t, first, keyedIssuer, w.family("f"))
-		plain.cancel = func() { told = true }
-		opaque := w.stream("", time.Hour)
+		opaque := w.stream(&token.Token{Issuer: keyedIssuer, Audience: []string{"web"}, IssuedAt: w.began, Expiry: w.began.Add(time.Hour)}, 0)
 		time.Sleep(time.Minute)
 		g.rotates(t)
 		later := w.keyed(t, g.ring.Load().Active(), keyedIssuer, "")
 		goesOn(t, "rotated", plain, browser, later, opaque)
 		g.takes(t, g.revokes(first.ID()))
 		over(t, "revoked", token.UnknownKey, plain, browser)
-		if !told {
-			t.Error("the handler was not told")
-		}
 		over(t, "revoked before it began", token.UnknownKey, w.keyed(t, first, keyedIssuer, ""))
 		goesOn(t, "of other keys", later, opaque)
 		g.takes(t, g.revokes(later.token.Key.ID()))
@@ -194,17 +289,14 @@ func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 			inTime(t, func(t *testing.T, w *watched) {
 				g := w.generated(t)
 				first := g.ring.Load().Active()
-				browser, grace := w.keyed(t, first, keyedIssuer, w.family("f")), w.keyed(t, first, keyedIssuer, "")
-				w.streams.mu.Lock()
-				grace.due = grace.due.Add(time.Hour)
-				w.streams.mu.Unlock()
+				browser, grace := w.keyed(t, first, keyedIssuer, w.family("f")), w.graced(t, first, keyedIssuer, "", time.Hour)
 				g.rotates(t)
 				back := func() {}
 				if c.away {
-					_, forget := w.configuration(t)
-					_ = g.forget()
+					_, untrack := w.configuration(t)
+					g.untrack()
 					w.denied.Add(session.Denial{Kind: session.TokenKind, ID: "another", Until: time.Now().Add(time.Hour)}) // so that all are looked at
-					back = func() { w.streams.heed(g.App); _ = forget() }
+					back = func() { w.Track(streamKeys{g.App}); untrack() }
 				}
 				time.Sleep(time.Until(g.set.Find(first.ID()).Until.Add(-c.early)))
 				if c.early > 0 {
@@ -231,21 +323,21 @@ func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 func TestStreamEndsWithTheLastConfigurationThatHasItsKey(t *testing.T) {
 	inTime(t, func(t *testing.T, w *watched) {
 		a, b := hmacKey(t, "a"), hmacKey(t, "b")
-		_, forgetFirst := w.configuration(t, a)
+		_, untrackFirst := w.configuration(t, a)
 		st, other := w.keyed(t, a, keyedIssuer, w.family("f")), w.keyed(t, a, keyedIssuer, "")
-		_, forgetRefused := w.configuration(t, b)
+		_, untrackRefused := w.configuration(t, b)
 		time.Sleep(2 * time.Second)
 		goesOn(t, "while both are there", st, other)
-		_ = forgetRefused()
+		untrackRefused()
 		goesOn(t, "when the new one was refused", st, other)
-		_, forgetSame := w.configuration(t, b, a)
-		_ = forgetFirst()
+		_, untrackSame := w.configuration(t, b, a)
+		untrackFirst()
 		goesOn(t, "when the new one has the key", st, other)
-		_ = forgetSame()
+		untrackSame()
 		goesOn(t, "when there is none", st, other)
 		app, _ := w.configuration(t)
 		goesOn(t, "when its keys are not known yet", st, other)
-		_, forgetThird := w.configuration(t, a)
+		_, untrackThird := w.configuration(t, a)
 		ring, err := keyring.NewRing([]*keyring.Key{b}, "")
 		if err != nil {
 			t.Fatal(err)
@@ -253,7 +345,7 @@ func TestStreamEndsWithTheLastConfigurationThatHasItsKey(t *testing.T) {
 		app.ring.Store(ring)
 		time.Sleep(2 * time.Second)
 		goesOn(t, "while another has it", st, other)
-		_ = forgetThird()
+		untrackThird()
 		over(t, "when the new one has not", token.UnknownKey, st, other)
 	})
 }
@@ -261,12 +353,12 @@ func TestStreamEndsWithTheLastConfigurationThatHasItsKey(t *testing.T) {
 func TestStreamEndsWhenItsIssuerIsUnknown(t *testing.T) {
 	inTime(t, func(t *testing.T, w *watched) {
 		key := hmacKey(t, "a")
-		app, forget := w.configuration(t, key)
+		app, untrack := w.configuration(t, key)
 		st := w.keyed(t, key, keyedIssuer, "")
 		renamed := &App{issuer: "https://other.example.com", ctx: app.ctx}
 		renamed.ring.Store(app.ring.Load())
-		w.streams.heed(renamed)
-		_ = forget()
+		w.Track(streamKeys{renamed})
+		untrack()
 		over(t, "renamed", token.UnknownIssuer, st)
 	})
 }
@@ -303,25 +395,22 @@ func TestStreamEndsWhenAForeignKeyHasLeft(t *testing.T) {
 		}
 		set := new(foreignSet)
 		set.publishes(t, pair[0], pair[1])
-		remote := &pooledRemote{Remote: &keyring.Remote{Issuer: issuer, JWKSURL: issuer + "/keys", Client: &http.Client{Transport: set}}, ctx: w.ctx}
-		app := &App{issuer: keyedIssuer, ctx: caddy.Context{Context: w.ctx}, remotes: []*pooledRemote{remote}}
+		remote := &pooledRemote{Remote: &keyring.Remote{Issuer: issuer, JWKSURL: issuer + "/keys", Client: &http.Client{Transport: set}}, ctx: w.Context}
+		app := &App{issuer: keyedIssuer, ctx: caddy.Context{Context: w.Context}, remotes: []*pooledRemote{remote}}
 		app.ring.Store(new(keyring.Ring))
-		w.streams.heed(app)
-		early := w.keyed(t, pair[0], issuer, "")
+		w.Track(streamKeys{app})
+		early := w.graced(t, pair[0], issuer, "", time.Hour)
 		if goesOn(t, "before the first set", early); !time.Now().Equal(w.began) {
 			t.Error("it was waited for")
 		}
 		remote.start()
 		time.Sleep(12 * time.Minute) // the next fetch was due
 		goesOn(t, "published", early)
-		leaves, stays, graced := w.keyed(t, pair[0], issuer, ""), w.keyed(t, pair[1], issuer, ""), early
-		w.streams.mu.Lock()
-		graced.due = graced.due.Add(time.Hour)
-		w.streams.mu.Unlock()
+		leaves, stays := w.keyed(t, pair[0], issuer, ""), w.keyed(t, pair[1], issuer, "")
 		time.Sleep(4 * time.Minute)
 		set.publishes(t, pair[1])
 		time.Sleep(8 * time.Minute)
 		over(t, "it has left", token.UnknownKey, leaves)
-		goesOn(t, "of the other key, and after its token", stays, graced)
+		goesOn(t, "of the other key, and after its token", stays, early)
 	})
 }
