@@ -28,6 +28,7 @@ type Proxy struct {
 type link struct {
 	number         int // counts from 1
 	client, server net.Conn
+	asked          counter
 }
 
 // NewProxy returns a running relay to target, a host and a port. It ends with the test.
@@ -111,6 +112,19 @@ func (p *Proxy) Accepted() int {
 	return p.accepted
 }
 
+// Asked returns what the client of a connection has asked so far, while the connection is open. They are numbered from 1 in the order they
+// were made.
+func (p *Proxy) Asked(number int) Traffic {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		if l.number == number {
+			return l.asked.Traffic
+		}
+	}
+	return Traffic{}
+}
+
 // Open returns how many connections are open.
 func (p *Proxy) Open() int {
 	p.mu.Lock()
@@ -187,7 +201,7 @@ func (p *Proxy) forward(l *link, to, from net.Conn) {
 	chunks := make(chan chunk, 1024)
 	p.running.Go(func() {
 		defer close(chunks)
-		p.read(from, chunks)
+		p.read(l, from, chunks)
 	})
 	for c := range chunks {
 		if !p.wait(l, c.due) {
@@ -202,12 +216,15 @@ func (p *Proxy) forward(l *link, to, from net.Conn) {
 	}
 }
 
-func (p *Proxy) read(from net.Conn, chunks chan<- chunk) {
+func (p *Proxy) read(l *link, from net.Conn, chunks chan<- chunk) {
 	for {
 		buffer := make([]byte, 16<<10)
 		n, err := from.Read(buffer)
 		if n > 0 {
 			p.mu.Lock()
+			if from == l.client {
+				l.asked.read(buffer[:n])
+			}
 			due := time.Now().Add(p.delay)
 			p.mu.Unlock()
 			chunks <- chunk{buffer[:n], due}

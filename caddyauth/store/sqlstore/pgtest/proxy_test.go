@@ -1,10 +1,13 @@
 package pgtest
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 )
@@ -103,5 +106,31 @@ func TestConnectionsAreNumberedAsTheyWereMade(t *testing.T) {
 			t.Fatal("the second connection hangs instead of the first")
 		}
 		first.Close()
+	}
+}
+
+// TestTheProxyCountsWhatIsAsked: whatever the pieces are that messages come in.
+func TestTheProxyCountsWhatIsAsked(t *testing.T) {
+	message := func(kind string, body string) string {
+		return kind + string(binary.BigEndian.AppendUint32(nil, uint32(4+len(body)))) + body
+	}
+	untyped := func(code uint32, body string) string {
+		return message("", string(binary.BigEndian.AppendUint32(nil, code))+body)
+	}
+	text := untyped(80877103, "") + untyped(3<<16, "user\x00SQES\x00\x00") + // SSLRequest, startup
+		message("p", "password") + message("Q", "SELECT 'S'\x00") + // one statement, one trip
+		message("P", "SQ") + message("B", "EE") + message("E", "") + message("E", "") + message("S", "") + // two, one trip
+		message("X", "")
+	want := Traffic{Statements: 3, Trips: 2}
+	for _, size := range []int{1, 2, 3, 7, len(text)} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			var c counter
+			for piece := range slices.Chunk([]byte(text), size) {
+				c.read(piece)
+			}
+			if c.Traffic != want {
+				t.Errorf("%+v, want %+v", c.Traffic, want)
+			}
+		})
 	}
 }
