@@ -9,7 +9,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// TestAnonymousRequestsPassManyHeaders: a gate may let a request pass that carries no identity, however many headers it would set.
+// TestAnonymousRequestsPassManyHeaders: a gate may let a request pass that carries no identity,
+// however many headers it would set.
 func TestAnonymousRequestsPassManyHeaders(t *testing.T) {
 	w := newWorkshop(t)
 	expired := w.mint(t, func(c *token.Claims) { c.IssuedAt, c.Expiry = now.Add(-time.Hour), now.Add(-time.Minute) })
@@ -34,9 +35,9 @@ func TestAnonymousRequestsPassManyHeaders(t *testing.T) {
 						g.Forward = append(g.Forward, Mapping{Claim: "claim" + strconv.Itoa(i), Header: "X-Claim-" + strconv.Itoa(i)})
 					}
 				})
-				passage, err := g.Admit(request(c.send), nil, now)
-				if err != nil || passage.Token != nil {
-					t.Errorf("%d headers: %v, %v", headers, passage, err)
+				admission, err := g.Admit(request(c.send), nil, now)
+				if err != nil || admission.Token != nil {
+					t.Errorf("%d headers: %v, %v", headers, admission, err)
 				}
 			}
 		})

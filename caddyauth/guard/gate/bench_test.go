@@ -11,8 +11,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// BenchmarkAdmit measures one gate with four forwarded claims on a browser's request: `floor` sets four constant headers and
-// does nothing else.
+// BenchmarkAdmit measures one gate with four forwarded claims on a browser's request: `floor` sets
+// four constant headers and does nothing else.
 func BenchmarkAdmit(b *testing.B) {
 	w := newWorkshop(b)
 	cache, err := token.NewCache(w.verifier, 20_000)
@@ -60,8 +60,8 @@ func BenchmarkAdmit(b *testing.B) {
 		return true
 	})
 	admit := func(r *http.Request) bool {
-		passage, err := g.Admit(r, nil, at)
-		return err == nil && passage.Token != nil && r.Header["X-User-Role"][0] == "admin"
+		admission, err := g.Admit(r, nil, at)
+		return err == nil && admission.Token != nil && r.Header["X-User-Role"][0] == "admin"
 	}
 	run("hot", 1, admit)
 	run("10000", 10_000, admit)

@@ -7,8 +7,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// Challenge returns the WWW-Authenticate value of a refusal (RFC 6750, section 3). The reason code is its
-// error_description. When no credential was sent there is no error, as the RFC wants it.
+// Challenge returns the WWW-Authenticate value of a refusal (RFC 6750, section 3). The reason code
+// is its error_description. When no credential was sent there is no error, as the RFC wants it.
 func (g *Gate) Challenge(reason token.Reason) string {
 	var b strings.Builder
 	b.WriteString("Bearer")
@@ -27,8 +27,9 @@ func (g *Gate) Challenge(reason token.Reason) string {
 	return b.String()
 }
 
-// IsNavigation reports whether r is a person following a link in a browser, as opposed to a script, a program or a
-// WebSocket: only such a request can be sent to a login page. The Fetch metadata headers decide where they are sent.
+// IsNavigation reports whether r is a person following a link in a browser, as opposed to a script,
+// a program or a WebSocket: only such a request can be sent to a login page. The Fetch metadata
+// headers decide where they are sent.
 func IsNavigation(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || isUpgrade(r) {
 		return false
@@ -40,8 +41,8 @@ func IsNavigation(r *http.Request) bool {
 	return r.Header.Get("X-Requested-With") == "" && acceptsHTML(r.Header["Accept"])
 }
 
-// WantsPage reports whether the answer to r is shown to a person: a navigation of any method (a posted form, too), in a
-// window or in a frame.
+// WantsPage reports whether the answer to r is shown to a person: a navigation of any method (a
+// posted form, too), in a window or in a frame.
 func WantsPage(r *http.Request) bool {
 	if isUpgrade(r) {
 		return false
@@ -65,7 +66,8 @@ func acceptsHTML(lines []string) bool {
 	for _, line := range lines {
 		for part := range strings.SplitSeq(line, ",") {
 			media, params, _ := strings.Cut(part, ";")
-			if strings.EqualFold(strings.TrimSpace(media), "text/html") && !strings.Contains(strings.ReplaceAll(params, " ", "")+";", "q=0;") {
+			refused := strings.Contains(strings.ReplaceAll(params, " ", "")+";", "q=0;")
+			if !refused && strings.EqualFold(strings.TrimSpace(media), "text/html") {
 				return true
 			}
 		}

@@ -3,6 +3,7 @@ package gate
 import (
 	"cmp"
 	"encoding/base64"
+	"fmt"
 	"iter"
 	"net/http"
 	"net/textproto"
@@ -13,9 +14,9 @@ import (
 )
 
 // Credentials is the set of all places where some gate of the configuration looks for a credential.
-// What travels there reaches no application, whichever gate or strip a request passes: what signs
-// in at one application is none of another's business. Fill it before requests are served; then it
-// may be used by any number of goroutines.
+// What travels there reaches no application, whichever gate or header filter a request passes: what
+// signs in at one application is none of another's business. Add places to it and freeze it before
+// requests are served; then it may be used by any number of goroutines.
 type Credentials struct {
 	// RefreshCookie is the name of the cookie that no gate reads and that is removed with the
 	// others. Default: there is none.
@@ -29,11 +30,22 @@ type Credentials struct {
 	queries []string
 	headers Owned
 	others  bool // there are headers
+	frozen  bool
 }
 
-// Add makes a place known.
+// Freeze ends the time in which places can be added. It must be called before requests are served.
+func (c *Credentials) Freeze() {
+	c.frozen = true
+	c.headers.Freeze()
+}
+
+// Add makes a place known. It refuses a new one once the set is frozen.
 func (c *Credentials) Add(s Source) error {
+	known := s.Kind == Cookie && slices.Contains(c.cookies, s.Name) ||
+		s.Kind == Query && slices.Contains(c.queries, s.Name)
 	switch {
+	case c.frozen && !known && (s.Kind == Cookie || s.Kind == Query):
+		return fmt.Errorf("credentials in %s %q: %w", s.Kind, s.Name, errFrozen)
 	case s.Kind == Cookie && !slices.Contains(c.cookies, s.Name):
 		c.cookies = append(c.cookies, s.Name)
 	case s.Kind == Query && !slices.Contains(c.queries, s.Name):
@@ -169,10 +181,10 @@ func (c *Credentials) Conceal(r *http.Request) *Concealed {
 	return removed
 }
 
-// conceal is Conceal for a gate that has decided: its own credential goes whatever it was. What it
-// returns is nil as well when nothing but what this gate reads was removed, since later gates learn
-// that from the passage.
-func (g *Gate) conceal(r *http.Request) *Concealed {
+// removeCredential is Conceal for a gate that has decided: its own credential goes whatever it was.
+// What it returns is nil as well when nothing but what this gate reads was removed, since later
+// gates learn that from the admission.
+func (g *Gate) removeCredential(r *http.Request) *Concealed {
 	c := g.Credentials
 	var removed *Concealed
 	if c.meets(r, g) {
@@ -305,8 +317,8 @@ func (c *Credentials) issued(r *http.Request) bool {
 	return c.Issued != nil && authorizes(r.Header["Authorization"], c.Issued)
 }
 
-// ConcealAuthorization removes the Authorization header if it holds something that is recognised, in
-// whatever scheme, and returns what it removed.
+// ConcealAuthorization removes the Authorization header if it holds something that is recognised,
+// in whatever scheme, and returns what it removed.
 func ConcealAuthorization(r *http.Request, recognise func(word string) bool) *Concealed {
 	if !authorizes(r.Header["Authorization"], recognise) {
 		return nil

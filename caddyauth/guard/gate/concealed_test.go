@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestConcealLeavesNoOtherConnection: what is left of a Connection field must not name a header that
-// it did not name when the owned headers were looked for: a proxy deletes what it names.
+// TestConcealLeavesNoOtherConnection: what is left of a Connection field must not name a header
+// that it did not name when the owned headers were looked for: a proxy deletes what it names.
 func TestConcealLeavesNoOtherConnection(t *testing.T) {
 	c := new(Credentials)
 	if err := c.Add(Source{Query, "t"}); err != nil {

@@ -20,19 +20,21 @@ const (
 	Header Kind = "header"
 	// Cookie is a cookie that holds the bare token.
 	Cookie Kind = "cookie"
-	// Query is a query parameter (RFC 6750, section 2.3, which advises against it: URLs end up in logs).
+	// Query is a query parameter (RFC 6750, section 2.3, which advises against it: URLs end up in
+	// logs).
 	Query Kind = "query"
 )
 
-// Source is one place where a gate looks for a credential. Name is the header, cookie or parameter; empty for Bearer.
+// Source is one place where a gate looks for a credential. Name is the header, cookie or parameter;
+// empty for Bearer.
 type Source struct {
 	Kind Kind
 	Name string
 }
 
-// credential finds exactly one credential. The same token in two places is one; two different ones are refused, also when an earlier gate
-// on this request looked for its own in another place.
-func (g *Gate) credential(r *http.Request, prior *Passage) (string, Source, error) {
+// credential finds exactly one credential. The same token in two places is one; two different ones
+// are refused, also when an earlier gate on this request looked for its own in another place.
+func (g *Gate) credential(r *http.Request, prior *Admission) (string, Source, error) {
 	var raw string
 	var via Source
 	if prior != nil && prior.Token != nil && g.reads(prior.Via()) {
@@ -76,10 +78,12 @@ func (g *Gate) reads(via Source) bool {
 	return false
 }
 
-// foreignScheme marks an Authorization header of another scheme while sources are being searched; it never leaves this file.
+// foreignScheme marks an Authorization header of another scheme while sources are being searched;
+// it never leaves this file.
 const foreignScheme token.Reason = "foreign_scheme"
 
-// foreignIsNone turns the inner word into the one the client hears: a Basic header is no credential for this gate.
+// foreignIsNone turns the inner word into the one the client hears: a Basic header is no credential
+// for this gate.
 func foreignIsNone(err error) error {
 	if refusedFor(err, foreignScheme) {
 		return refuse(NoCredential, "the Authorization header is not a Bearer credential")
@@ -133,7 +137,8 @@ func findHeader(lines []string) (string, error) {
 	return "", refuse(MultipleCredentials, "the credential header is there twice")
 }
 
-// findCookie reads the one cookie called name. Cookie names are case-sensitive (RFC 6265, section 5.4).
+// findCookie reads the one cookie called name. Cookie names are case-sensitive (RFC 6265, section
+// 5.4).
 func findCookie(lines []string, name string) (string, error) {
 	var raw string
 	var seen bool
@@ -155,7 +160,8 @@ func findCookie(lines []string, name string) (string, error) {
 	return raw, nil
 }
 
-// FindCookie returns the value of the one cookie called name; empty when there is none, or more than one.
+// FindCookie returns the value of the one cookie called name; empty when there is none, or more
+// than one.
 func FindCookie(r *http.Request, name string) string {
 	value, err := findCookie(r.Header["Cookie"], name)
 	if err != nil {
@@ -203,8 +209,9 @@ func mentions(lines []string, name string) bool {
 	return false
 }
 
-// checkOrigin demands that a request whose credential is a cookie, and which may change something or opens a WebSocket,
-// comes from the application's own pages or a listed origin. SameSite does not stop a sibling subdomain.
+// checkOrigin demands that a request whose credential is a cookie, and which may change something
+// or opens a WebSocket, comes from the application's own pages or a listed origin. SameSite does
+// not stop a sibling subdomain.
 func (g *Gate) checkOrigin(r *http.Request) error {
 	probe := *r
 	if isUpgrade(r) {

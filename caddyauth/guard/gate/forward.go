@@ -48,10 +48,10 @@ var Presets = map[string][]Mapping{
 	},
 }
 
-// newPassage works out the headers of a token's claims. A claim that is absent, or that cannot be written into one header line
-// unchanged, leaves none.
-func (g *Gate) newPassage(t *token.Token, via *Source) *Passage {
-	p := &Passage{Token: t, via: via, asserted: g.names}
+// newAdmission works out the headers of a token's claims. A claim that is absent, or that cannot be
+// written into one header line unchanged, leaves none.
+func (g *Gate) newAdmission(t *token.Token, via *Source) *Admission {
+	p := &Admission{Token: t, via: via, headers: g.names}
 	if more := len(g.names) - len(p.ends); more > 0 {
 		p.moreEnds = make([]uint32, more)
 	}
@@ -67,15 +67,16 @@ func (g *Gate) newPassage(t *token.Token, via *Source) *Passage {
 }
 
 // end is where the value of the gate's i-th name ends.
-func (p *Passage) end(i int) *uint32 {
+func (p *Admission) end(i int) *uint32 {
 	if i < len(p.ends) {
 		return &p.ends[i]
 	}
 	return &p.moreEnds[i-len(p.ends)]
 }
 
-// assert sets the headers. Each request gets lines of its own: later handlers may change them in place.
-func (g *Gate) assert(r *http.Request, p *Passage) {
+// setHeaders sets the headers. Each request gets lines of its own: later handlers may change them
+// in place.
+func (g *Gate) setHeaders(r *http.Request, p *Admission) {
 	if p.Token == nil {
 		return // nobody is known, so there is nothing to say
 	}
@@ -91,9 +92,10 @@ func (g *Gate) assert(r *http.Request, p *Passage) {
 	}
 }
 
-// HeaderValue writes a claim as one header value: text as it is (UTF-8), numbers with their digits, booleans as true or
-// false, a list joined by commas with `%` and `,` inside its elements written as %25 and %2C. Objects, empty values, values
-// with control characters and values that begin or end with a space have no such form, and ok is false.
+// HeaderValue writes a claim as one header value: text as it is (UTF-8), numbers with their digits,
+// booleans as true or false, a list joined by commas with `%` and `,` inside its elements written
+// as %25 and %2C. Objects, empty values, values with control characters and values that begin or
+// end with a space have no such form, and ok is false.
 func HeaderValue(claim any) (value string, ok bool) {
 	switch c := claim.(type) {
 	case string:

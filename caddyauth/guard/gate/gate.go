@@ -19,21 +19,26 @@ type Mode string
 const (
 	// Required refuses every request without a good credential. It is the zero value.
 	Required Mode = ""
-	// Optional lets requests without a credential pass without identity; a bad credential is refused.
+	// Optional lets requests without a credential pass without identity; a bad credential is
+	// refused.
 	Optional Mode = "optional"
-	// ReportOnly decides and reports, and touches nothing: no refusal, no strip, no header, no concealing.
+	// ReportOnly decides and reports, and touches nothing: it refuses nothing, and neither removes
+	// nor sets a header.
 	ReportOnly Mode = "report_only"
 )
 
-// Gate guards one route. Fill it, call Prepare once, then share it between requests.
+// Gate guards one route. Fill it, call Validate once, then share it between requests.
 type Gate struct {
 	// Audiences are the words of which a token's `aud` must name at least one.
 	Audiences []string
-	// Project is the project whose tokens pass; tokens of trusted foreign issuers carry none and are judged by Issuers.
+	// Project is the project whose tokens pass; tokens of trusted foreign issuers carry none and
+	// are judged by Issuers.
 	Project string
-	// Issuers maps each accepted issuer to the audience words that its tokens may use here; nil means all of Audiences.
+	// Issuers maps each accepted issuer to the audience words that its tokens may use here; nil
+	// means all of Audiences.
 	Issuers map[string][]string
-	// Resource, when set, is a URL that `aud` must name besides one of the words (RFC 8707, RFC 9728).
+	// Resource, when set, is a URL that `aud` must name besides one of the words (RFC 8707, RFC
+	// 9728).
 	Resource string
 	// Mode says what happens with the decision. Default: Required.
 	Mode Mode
@@ -49,28 +54,31 @@ type Gate struct {
 	Credentials *Credentials
 	// Preflight lets real CORS preflights (Fetch standard, section 4.8) pass without identity.
 	Preflight bool
-	// Upgrades are the protocols besides websocket to which an admitted request may switch its connection.
+	// Upgrades are the protocols besides websocket to which an admitted request may switch its
+	// connection.
 	Upgrades []string
 	// Origins are the other origins from which a request with a cookie credential may come.
 	Origins []string
 	// Paths says which spellings of a path pass although applications read them in different ways.
 	Paths PathForms
-	// Owned is the set of header names that only the gateway may set.
+	// Owned is the set of header names that only the gateway may set. Required.
 	Owned *Owned
-	// Verify turns compact text into a verified token; its error is a *token.Refusal.
+	// Verify turns compact text into a verified token; its error is a *token.Refusal. Required.
 	Verify func(ctx context.Context, raw string) (*token.Token, error)
-	// Session is the cookie of the gateway's own sessions; what stands in it is read by VerifySession. Default: by Verify.
+	// Session is the cookie of the gateway's own sessions; what stands in it is read by
+	// VerifySession. Default: none.
 	Session Source
-	// VerifySession is Verify for the session cookie, of which nobody else is told.
+	// VerifySession is Verify for the session cookie, which is sent to no other issuer. Required
+	// with Session.
 	VerifySession func(ctx context.Context, raw string) (*token.Token, error)
-	// Revoked returns a *token.Refusal when the token was revoked. Nil means nothing ever is.
+	// Revoked returns a *token.Refusal when the token was revoked. Required.
 	Revoked func(t *token.Token, now time.Time) error
 
 	sameOrigin http.CrossOriginProtection
 	names      []string // canonical header names of Forward, each once, the last mapping to a name wins
 	claims     []string // the claims that go with names
 	accepts    []accepted
-	passages   []sourced
+	admissions []sourced
 }
 
 // accepted is an issuer with the words that its tokens may use here.
@@ -79,30 +87,18 @@ type accepted struct {
 	words  []string
 }
 
-// sourced is where a token remembers its passage through this gate when it came from one source.
+// sourced is where a token remembers its admission through this gate when it came from one source.
 type sourced struct {
 	key    token.MemoKey
 	source Source
 }
 
-// Prepare checks the gate's settings and makes it ready. It must be called once before Admit.
-func (g *Gate) Prepare() error {
-	if len(g.Audiences) == 0 {
-		return errors.New("a gate needs at least one audience")
-	}
-	if g.Leeway < 0 || g.Leeway > leeway.Max { // denials and keys stand for no longer
-		return fmt.Errorf("leeway %s is not between 0s and %s", g.Leeway, leeway.Max)
-	}
-	for i := range g.Rules {
-		if err := g.Rules[i].check(); err != nil {
-			return err
-		}
-	}
-	for _, m := range g.Forward {
-		if err := m.check(); err != nil {
-			return err
-		}
-		g.claimFor(m)
+// Validate checks the gate's settings and makes it ready. It must be called once before Admit, and
+// before the set of owned headers and the set of credentials are frozen, to which it adds the
+// gate's.
+func (g *Gate) Validate() error {
+	if err := g.check(); err != nil {
+		return err
 	}
 	if g.Credentials == nil {
 		g.Credentials = new(Credentials)
@@ -111,7 +107,13 @@ func (g *Gate) Prepare() error {
 		if err := g.Credentials.Add(s); err != nil {
 			return err
 		}
-		g.passages = append(g.passages, sourced{source: s})
+		g.admissions = append(g.admissions, sourced{source: s})
+	}
+	for _, m := range g.Forward {
+		if err := g.Owned.Own(m.Header); err != nil {
+			return err
+		}
+		g.claimFor(m)
 	}
 	for issuer, words := range g.Issuers {
 		if words == nil {
@@ -127,8 +129,37 @@ func (g *Gate) Prepare() error {
 	return nil
 }
 
-// String says nothing: a passage holds a credential, and may meet a placeholder that prints it.
-func (*Passage) String() string { return "passage" }
+// check refuses settings with which the gate could not decide, or would decide on too little.
+func (g *Gate) check() error {
+	switch {
+	case len(g.Audiences) == 0:
+		return errors.New("a gate needs at least one audience")
+	case g.Verify == nil:
+		return errors.New("a gate needs Verify")
+	case g.Session != (Source{}) && g.VerifySession == nil:
+		return errors.New("a gate with a session cookie needs VerifySession")
+	case g.Revoked == nil:
+		return errors.New("a gate needs Revoked")
+	case g.Owned == nil:
+		return errors.New("a gate needs Owned")
+	case g.Leeway < 0 || g.Leeway > leeway.Max: // denials and keys stand for no longer
+		return fmt.Errorf("leeway %s is not between 0s and %s", g.Leeway, leeway.Max)
+	}
+	for i := range g.Rules {
+		if err := g.Rules[i].check(); err != nil {
+			return err
+		}
+	}
+	for _, m := range g.Forward {
+		if err := m.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// String says nothing: an admission holds a credential, and may meet a placeholder that prints it.
+func (*Admission) String() string { return "admission" }
 
 func (g *Gate) claimFor(m Mapping) {
 	if i := slices.Index(g.names, m.Header); i >= 0 {
@@ -138,16 +169,17 @@ func (g *Gate) claimFor(m Mapping) {
 	g.names, g.claims = append(g.names, m.Header), append(g.claims, m.Claim)
 }
 
-// Passage is what gates established about one request. Later gates on the same request build on it. It is immutable and may be
-// shared between requests.
-type Passage struct {
+// Admission is what gates established about one request. Later gates on the same request build on
+// it. It is immutable and may be shared between requests.
+type Admission struct {
 	// Token is the verified token; nil when the request passed without identity.
 	Token *token.Token
-	// Stale says that an expired cookie was ignored in optional mode and should be cleared at the client.
+	// Stale says that an expired cookie was ignored in optional mode and should be cleared at the
+	// client.
 	Stale bool
 
 	via      *Source
-	asserted []string // canonical names of the headers set so far
+	headers  []string // canonical names of the headers set so far
 	values   string   // what the last gate sets under its names, one behind the other; nothing where the claim is absent
 	ends     [4]uint32
 	moreEnds []uint32 // where ends has no room
@@ -155,62 +187,64 @@ type Passage struct {
 	concealed *Concealed
 }
 
-// Concealed returns the credentials that the gate has taken out of the request and that a later gate may look for; nil when there are none.
-func (p *Passage) Concealed() *Concealed { return p.concealed }
+// Concealed returns the credentials that the gate has taken out of the request and that a later
+// gate may look for; nil when there are none.
+func (p *Admission) Concealed() *Concealed { return p.concealed }
 
 // Via returns where the credential came from; zero when there was none.
-func (p *Passage) Via() Source {
+func (p *Admission) Via() Source {
 	if p.via == nil {
 		return Source{}
 	}
 	return *p.via
 }
 
-// Admit decides whether r may pass. On admission r carries the headers of the verified claims and no
-// credential; after a refusal it carries neither, so that error routes see nothing either. prior is the
-// passage that an earlier gate on this request returned, or nil. The error is a *token.Refusal; the passage
-// beside it is for logs: where the credential came from and, when its token was verified, whose it is.
+// Admit decides whether r may pass. On admission r carries the headers of the verified claims and
+// no credential; after a refusal it carries neither, so that error routes see nothing either. prior
+// is the admission that an earlier gate on this request returned, or nil. The error is a
+// *token.Refusal; the admission beside it is for logs: where the credential came from and, when its
+// token was verified, whose it is.
 //
-// What an earlier gate has concealed must have been revealed before. In report-only mode r is left as it came, whatever the decision, and
-// the passage is prior unless the decision is a refusal.
-func (g *Gate) Admit(r *http.Request, prior *Passage, now time.Time) (*Passage, error) {
+// What an earlier gate has concealed must have been revealed before. In report-only mode r is left
+// as it came, whatever the decision, and the admission is prior unless the decision is a refusal.
+func (g *Gate) Admit(r *http.Request, prior *Admission, now time.Time) (*Admission, error) {
 	preflight := g.Preflight && isPreflight(r)
 	if g.Mode == ReportOnly {
 		t, via, err := g.decide(r, prior, preflight, now)
 		if err != nil {
 			refused := via
-			return &Passage{Token: t, via: &refused}, err
+			return &Admission{Token: t, via: &refused}, err
 		}
 		return prior, nil
 	}
 	g.Owned.Strip(r, prior, g.Upgrades...)
 	t, via, err := g.decide(r, prior, preflight, now)
-	concealed := g.conceal(r)
+	concealed := g.removeCredential(r)
 	if err != nil {
 		prior.withdraw(r)
 		if len(g.Upgrades) > 0 {
 			g.Owned.Strip(r, prior) // what only the admitted may ask for
 		}
 		refused := via // of its own, so that an admitted request allocates none
-		return &Passage{Token: t, via: &refused}, err
+		return &Admission{Token: t, via: &refused}, err
 	}
-	p := g.passage(t, via)
+	p := g.admission(t, via)
 	if prior != nil || concealed != nil {
 		p = p.after(prior)
 		p.concealed = concealed
 	}
-	g.assert(r, p)
+	g.setHeaders(r, p)
 	return p, nil
 }
 
-// after returns the passage of a request that had passed other gates before. Where this gate saw no credential, the request goes on being
-// whose it was.
-func (p *Passage) after(prior *Passage) *Passage {
+// after returns the admission of a request that had passed other gates before. Where this gate saw
+// no credential, the request goes on being whose it was.
+func (p *Admission) after(prior *Admission) *Admission {
 	joined := *p
 	if prior == nil {
 		return &joined
 	}
-	joined.asserted = append(slices.Clip(prior.asserted), p.asserted...)
+	joined.headers = append(slices.Clip(prior.headers), p.headers...)
 	if joined.Token == nil && prior.Token != nil {
 		joined.Token, joined.via = prior.Token, prior.via
 	}
@@ -218,40 +252,42 @@ func (p *Passage) after(prior *Passage) *Passage {
 }
 
 // withdraw removes the headers that earlier gates have set, since the request is refused after all.
-func (p *Passage) withdraw(r *http.Request) {
+func (p *Admission) withdraw(r *http.Request) {
 	if p != nil {
-		for _, name := range p.asserted {
+		for _, name := range p.headers {
 			delete(r.Header, name)
 		}
 	}
 }
 
-// anonymous is the passage of a request without identity.
-var anonymous, anonymousStale = &Passage{}, &Passage{Stale: true}
+// anonymous is the admission of a request without identity.
+var anonymous, anonymousStale = &Admission{}, &Admission{Stale: true}
 
-// passage returns the passage of a token through this gate, remembered beside the token: the values of its headers are worked out
-// once per token and gate.
-func (g *Gate) passage(t *token.Token, via Source) *Passage {
+// admission returns the admission of a token through this gate, remembered beside the token: the
+// values of its headers are worked out once per token and gate.
+func (g *Gate) admission(t *token.Token, via Source) *Admission {
 	if t == nil {
 		if via == staleCookie {
 			return anonymousStale
 		}
 		return anonymous
 	}
-	for i := range g.passages {
-		if g.passages[i].source == via {
-			return t.Memo(&g.passages[i].key, func(t *token.Token) any { return g.newPassage(t, &g.passages[i].source) }).(*Passage)
+	for i := range g.admissions {
+		if g.admissions[i].source == via {
+			from := &g.admissions[i]
+			return t.Memo(&from.key, func(t *token.Token) any { return g.newAdmission(t, &from.source) }).(*Admission)
 		}
 	}
 	other := via
-	return g.newPassage(t, &other)
+	return g.newAdmission(t, &other)
 }
 
-// staleCookie marks an anonymous passage that ignored an expired cookie.
+// staleCookie marks an anonymous admission that ignored an expired cookie.
 var staleCookie = Source{Kind: "stale"}
 
-// decide is the list of refusals: one credential, verified, in time, not revoked, for this gate, within the policy.
-func (g *Gate) decide(r *http.Request, prior *Passage, preflight bool, now time.Time) (*token.Token, Source, error) {
+// decide is the list of refusals: one credential, verified, in time, not revoked, for this gate,
+// within the policy.
+func (g *Gate) decide(r *http.Request, prior *Admission, preflight bool, now time.Time) (*token.Token, Source, error) {
 	if err := CheckTarget(r, r.URL, g.Paths); err != nil {
 		return nil, Source{}, err
 	}
@@ -284,7 +320,7 @@ func (g *Gate) decide(r *http.Request, prior *Passage, preflight bool, now time.
 }
 
 // verified returns the token of raw, reusing what an earlier gate on this request verified.
-func (g *Gate) verified(ctx context.Context, raw string, via Source, prior *Passage) (*token.Token, error) {
+func (g *Gate) verified(ctx context.Context, raw string, via Source, prior *Admission) (*token.Token, error) {
 	if prior != nil && prior.Token != nil && prior.Token.Raw() == raw {
 		return prior.Token, nil
 	}
@@ -294,7 +330,8 @@ func (g *Gate) verified(ctx context.Context, raw string, via Source, prior *Pass
 	return g.Verify(ctx, raw)
 }
 
-// checkToken holds everything that may change between two uses of the same token, and what differs between gates.
+// checkToken holds everything that may change between two uses of the same token, and what differs
+// between gates.
 func (g *Gate) checkToken(t *token.Token, now time.Time) error {
 	from := slices.IndexFunc(g.accepts, func(a accepted) bool { return a.issuer == t.Issuer })
 	if from < 0 {
@@ -303,10 +340,8 @@ func (g *Gate) checkToken(t *token.Token, now time.Time) error {
 	if err := t.CheckTime(now, g.Leeway); err != nil {
 		return err
 	}
-	if g.Revoked != nil {
-		if err := g.Revoked(t, now); err != nil {
-			return err
-		}
+	if err := g.Revoked(t, now); err != nil {
+		return err
 	}
 	if words := g.accepts[from].words; !t.HasAudience(words...) {
 		return refuse(token.WrongAudience, "the token is for "+shownList(t.Audience)+", not for "+strings.Join(words, ", "))
@@ -320,7 +355,8 @@ func (g *Gate) checkToken(t *token.Token, now time.Time) error {
 	return nil
 }
 
-// namesResource compares resource URLs as RFC 8707 wants them, byte by byte; only `https://h` and `https://h/` are the same.
+// namesResource compares resource URLs as RFC 8707 wants them, byte by byte; only `https://h` and
+// `https://h/` are the same.
 func namesResource(t *token.Token, resource string) bool {
 	bare := strings.TrimSuffix(resource, "/")
 	for _, a := range t.Audience {
@@ -331,8 +367,9 @@ func namesResource(t *token.Token, resource string) bool {
 	return false
 }
 
-// isPreflight reports whether r is what a browser sends before a cross-origin request. It asks for no upgrade, so this is asked before
-// any is removed.
+// isPreflight reports whether r is what a browser sends before a cross-origin request. It asks for
+// no upgrade, so this is asked before any is removed.
 func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && len(r.Header[upgradeHeader]) == 0 && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+	return r.Method == http.MethodOptions && len(r.Header[upgradeHeader]) == 0 &&
+		r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }

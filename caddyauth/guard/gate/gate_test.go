@@ -76,28 +76,25 @@ func (w *workshop) mint(t testing.TB, change func(*token.Claims)) string {
 	return raw
 }
 
-// gate makes a web gate that forwards four claims; change alters it before it is prepared.
+// gate makes a web gate that forwards four claims; change alters it before it is validated.
 func (w *workshop) gate(t testing.TB, change func(*Gate)) *Gate {
 	t.Helper()
 	owned := new(Owned)
 	g := &Gate{
 		Audiences: []string{"web", "api"}, Project: "default", Issuers: map[string][]string{ownIssuer: nil}, Leeway: 30 * time.Second,
 		Forward: []Mapping{{"sub", "X-User-Id"}, {"role", "X-User-Role"}, {"email", "X-User-Email"}, {"groups", "X-User-Groups"}},
-		Sources: []Source{{Kind: Bearer}, {Cookie, cookieName}}, Owned: owned, Verify: w.verifier.Verify,
+		Sources: []Source{{Kind: Bearer}, {Cookie, cookieName}}, Owned: owned, Verify: w.verifier.Verify, Revoked: neverRevoked,
 	}
 	if change != nil {
 		change(g)
 	}
-	if err := g.Prepare(); err != nil {
+	if err := g.Validate(); err != nil {
 		t.Fatal(err)
-	}
-	for _, m := range g.Forward {
-		if err := g.Owned.Own(m.Header); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return g
 }
+
+func neverRevoked(*token.Token, time.Time) error { return nil }
 
 func request(change func(*http.Request)) *http.Request {
 	r := httptest.NewRequest("GET", "https://app.example.com/x", nil)
@@ -121,12 +118,12 @@ func TestAdmittedRequestCarriesVerifiedClaimsAndNoCredential(t *testing.T) {
 	raw := w.mint(t, nil)
 	for name, put := range map[string]func(*http.Request){"bearer": bearer(raw), "cookie": cookie(raw)} {
 		r := request(put)
-		passage, err := g.Admit(r, nil, now)
+		admission, err := g.Admit(r, nil, now)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if passage.Token.Subject != "alice" {
-			t.Errorf("%s: subject %q", name, passage.Token.Subject)
+		if admission.Token.Subject != "alice" {
+			t.Errorf("%s: subject %q", name, admission.Token.Subject)
 		}
 		want := http.Header{
 			"X-User-Id": {"alice"}, "X-User-Role": {"admin"}, "X-User-Email": {"alice@example.com"}, "X-User-Groups": {"staff,ops%2Cnight"},
@@ -434,13 +431,13 @@ func TestOptionalGate(t *testing.T) {
 		"expired cookie": {send: cookie(expired), stale: true},
 	} {
 		r := request(c.send)
-		passage, err := g.Admit(r, nil, now)
+		admission, err := g.Admit(r, nil, now)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if passage.Token != nil || passage.Stale != c.stale {
-			t.Errorf("%s: passage %+v", name, passage)
+		if admission.Token != nil || admission.Stale != c.stale {
+			t.Errorf("%s: admission %+v", name, admission)
 		}
 		if got := r.Header.Get("Authorization"); got != c.keeps {
 			t.Errorf("%s: the application sees Authorization %q, want %q", name, got, c.keeps)
@@ -459,9 +456,9 @@ func TestReportOnlyTouchesNothing(t *testing.T) {
 	for _, raw := range []string{w.mint(t, nil), "garbage"} {
 		r := request(both(bearer(raw), func(r *http.Request) { r.Header.Set("X-User-Id", "eve") }))
 		before := r.Header.Clone()
-		passage, err := g.Admit(r, nil, now)
-		if (err != nil) != (raw == "garbage") || (passage != nil) != (err != nil) || passage != nil && passage.Token != nil {
-			t.Errorf("passage %v, error %v", passage, err)
+		admission, err := g.Admit(r, nil, now)
+		if (err != nil) != (raw == "garbage") || (admission != nil) != (err != nil) || admission != nil && admission.Token != nil {
+			t.Errorf("admission %v, error %v", admission, err)
 		}
 		if !maps.EqualFunc(r.Header, before, slices.Equal) {
 			t.Errorf("headers changed: %v", r.Header)
@@ -477,15 +474,15 @@ func TestStackedGatesAddUp(t *testing.T) {
 		g.Owned, g.Forward, g.Rules = owned, []Mapping{{"role", "X-User-Role"}}, []Rule{{Claim: "role", Values: []string{"admin"}}}
 	})
 	r := request(bearer(w.mint(t, nil)))
-	passage, err := first.Admit(r, nil, now)
+	admission, err := first.Admit(r, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	passage, err = second.Admit(r, passage, now)
+	admission, err = second.Admit(r, admission, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	owned.Strip(r, passage) // the strip that stands beside a matched gate
+	owned.Strip(r, admission) // the header filter that stands beside a matched gate
 	if want := (http.Header{"X-User-Id": {"alice"}, "X-User-Role": {"admin"}}); !maps.EqualFunc(r.Header, want, slices.Equal) {
 		t.Errorf("the application sees %v, want %v", r.Header, want)
 	}
@@ -505,11 +502,11 @@ func TestTheSecondGateDecidesForItself(t *testing.T) {
 		"source":   {func(g *Gate) { g.Sources = []Source{{Cookie, "other"}} }, NoCredential},
 	} {
 		r := request(bearer(raw))
-		passage, err := w.gate(t, nil).Admit(r, nil, now)
+		admission, err := w.gate(t, nil).Admit(r, nil, now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.gate(t, c.second).Admit(r, passage, now); ReasonOf(err) != c.reason {
+		if _, err := w.gate(t, c.second).Admit(r, admission, now); ReasonOf(err) != c.reason {
 			t.Errorf("%s: %v, want %s", name, err, c.reason)
 		}
 	}
@@ -537,8 +534,8 @@ func TestPreflight(t *testing.T) {
 	}
 	g := w.gate(t, func(g *Gate) { g.Preflight = true })
 	r := request(preflight)
-	if passage, err := g.Admit(r, nil, now); err != nil || passage.Token != nil || r.Header.Get("X-User-Id") != "" {
-		t.Errorf("a preflight: %v, %v, %v", passage, err, r.Header)
+	if admission, err := g.Admit(r, nil, now); err != nil || admission.Token != nil || r.Header.Get("X-User-Id") != "" {
+		t.Errorf("a preflight: %v, %v, %v", admission, err, r.Header)
 	}
 	if _, err := g.Admit(request(func(r *http.Request) { r.Method = "OPTIONS" }), nil, now); ReasonOf(err) != NoCredential {
 		t.Errorf("a bare OPTIONS: %v", err)
@@ -581,18 +578,82 @@ func TestHeaderValues(t *testing.T) {
 }
 
 func TestGatesThatCannotWorkAreRefused(t *testing.T) {
-	for name, g := range map[string]*Gate{
-		"no audience":      {},
-		"header with _":    {Audiences: []string{"web"}, Forward: []Mapping{{"sub", "X_User"}}},
-		"lower case":       {Audiences: []string{"web"}, Forward: []Mapping{{"sub", "x-user"}}},
-		"framing header":   {Audiences: []string{"web"}, Forward: []Mapping{{"sub", "Content-Length"}}},
-		"scope of nothing": {Audiences: []string{"web"}, Rules: []Rule{{Claim: "scope"}}},
-		"empty value":      {Audiences: []string{"web"}, Rules: []Rule{{Claim: "role", Values: []string{""}}}},
-		"bad origin":       {Audiences: []string{"web"}, Origins: []string{"app.example.com"}},
+	for _, c := range []struct {
+		name   string
+		change func(*Gate)
+		want   string // in the error; nothing when the gate is fine
+	}{
+		{"as it is", func(*Gate) {}, ""},
+		{"most leeway", func(g *Gate) { g.Leeway = leeway.Max }, ""},
+		{"no leeway", func(g *Gate) { g.Leeway = 0 }, ""},
+		{"too much leeway", func(g *Gate) { g.Leeway = leeway.Max + 1 }, "leeway"}, // denials stand for no longer
+		{"negative leeway", func(g *Gate) { g.Leeway = -1 }, "leeway"},
+		{"no audience", func(g *Gate) { g.Audiences = nil }, "audience"},
+		{"no Verify", func(g *Gate) { g.Verify = nil }, "Verify"},
+		{"no VerifySession", func(g *Gate) { g.Session = Source{Cookie, cookieName} }, "VerifySession"},
+		{"no Revoked", func(g *Gate) { g.Revoked = nil }, "Revoked"},
+		{"no Owned", func(g *Gate) { g.Owned = nil }, "Owned"},
+		{"header with _", func(g *Gate) { g.Forward = []Mapping{{"sub", "X_User"}} }, "X_User"},
+		{"lower case", func(g *Gate) { g.Forward = []Mapping{{"sub", "x-user"}} }, "x-user"},
+		{"framing header", func(g *Gate) { g.Forward = []Mapping{{"sub", "Content-Length"}} }, "Content-Length"},
+		{"scope of nothing", func(g *Gate) { g.Rules = []Rule{{Claim: "scope"}} }, "scope"},
+		{"empty value", func(g *Gate) { g.Rules = []Rule{{Claim: "role", Values: []string{""}}} }, "role"},
+		{"bad origin", func(g *Gate) { g.Origins = []string{"app.example.com"} }, "app.example.com"},
 	} {
-		if err := g.Prepare(); err == nil {
-			t.Errorf("%s: accepted", name)
+		t.Run(c.name, func(t *testing.T) {
+			g := &Gate{
+				Audiences: []string{"web"},
+				Owned:     new(Owned),
+				Verify:    func(context.Context, string) (*token.Token, error) { return nil, nil },
+				Revoked:   neverRevoked,
+			}
+			c.change(g)
+			err := g.Validate()
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// What requests look at without a lock cannot change once they are served.
+func TestNoGateIsAddedAfterTheStart(t *testing.T) {
+	owned, credentials := new(Owned), new(Credentials)
+	gate := func() *Gate {
+		return &Gate{
+			Audiences:   []string{"web"},
+			Forward:     []Mapping{{"sub", "X-User-Id"}},
+			Sources:     []Source{{Cookie, "session"}, {Query, "key"}, {Header, "X-Token"}},
+			Owned:       owned,
+			Credentials: credentials,
+			Verify:      func(context.Context, string) (*token.Token, error) { return nil, nil },
+			Revoked:     neverRevoked,
 		}
+	}
+	if err := gate().Validate(); err != nil {
+		t.Fatal(err)
+	}
+	owned.Freeze()
+	credentials.Freeze()
+	if err := gate().Validate(); err != nil {
+		t.Errorf("what is known already: %v", err)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Gate)
+	}{
+		{"header", func(g *Gate) { g.Forward = []Mapping{{"role", "X-User-Role"}} }},
+		{"cookie", func(g *Gate) { g.Sources = []Source{{Cookie, "other"}} }},
+		{"query", func(g *Gate) { g.Sources = []Source{{Query, "other"}} }},
+		{"credential header", func(g *Gate) { g.Sources = []Source{{Header, "X-Other"}} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			late := gate()
+			c.change(late)
+			if err := late.Validate(); !errors.Is(err, errFrozen) {
+				t.Errorf("it was added: %v", err)
+			}
+		})
 	}
 }
 
@@ -641,8 +702,8 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
-// FuzzCookies holds the cookie scanner against net/http's parser: what one finds the other must not contradict, and what is
-// concealed must be gone for every parser.
+// FuzzCookies holds the cookie scanner against net/http's parser: what one finds the other must not
+// contradict, and what is concealed must be gone for every parser.
 func FuzzCookies(f *testing.F) {
 	for _, seed := range []string{"", "a=b", cookieName + "=x", "a=b; " + cookieName + "=x; c=d", cookieName + "=x;" + cookieName + "=y", " ;;" + cookieName + "= ;", cookieName} {
 		f.Add(seed)
@@ -662,16 +723,4 @@ func FuzzCookies(f *testing.F) {
 			t.Errorf("%q: %v is left", line, left)
 		}
 	})
-}
-
-func TestGatesThatForgiveMoreThanDenialsStandAreRefused(t *testing.T) {
-	for _, c := range []struct {
-		forgives time.Duration
-		ok       bool
-	}{{0, true}, {leeway.Max, true}, {leeway.Max + 1, false}, {-1, false}} {
-		g := &Gate{Audiences: []string{"web"}, Leeway: c.forgives}
-		if err := g.Prepare(); (err == nil) != c.ok {
-			t.Errorf("%s: %v", c.forgives, err)
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,22 +10,34 @@ import (
 	"strings"
 )
 
-// Owned is the set of header names that only the gateway may set. What a client sends under such a name, in any spelling
-// that an application could take for it, is removed from every request that passes a gate or a strip.
+// Owned is the set of header names that only the gateway may set. What a client sends under such a
+// name, in any spelling that an application could take for it, is removed from every request that
+// passes a gate or a header filter.
 type Owned struct {
 	byLength [maxHeaderName + 1][]string // folded names
+	frozen   bool
 }
+
+// errFrozen is returned by what may not change once requests are served.
+var errFrozen = errors.New("the gateway has started, and no gate can be added any more")
+
+// Freeze ends the time in which names can be added. It must be called before requests are served.
+func (o *Owned) Freeze() { o.frozen = true }
 
 const maxHeaderName = 128
 
-// Own adds a header name. It must not be called once requests are served.
+// Own adds a header name. It refuses a new name once the set is frozen.
 func (o *Owned) Own(name string) error {
 	if err := CheckHeaderName(name); err != nil {
 		return err
 	}
-	if !o.owns(name) {
-		o.byLength[len(name)] = append(o.byLength[len(name)], fold(name))
+	if o.owns(name) {
+		return nil
 	}
+	if o.frozen {
+		return fmt.Errorf("header %q: %w", name, errFrozen)
+	}
+	o.byLength[len(name)] = append(o.byLength[len(name)], fold(name))
 	return nil
 }
 
@@ -40,8 +53,9 @@ func (o *Owned) Names() []string {
 	return names
 }
 
-// owns compares as the most careless application would: case does not count, and every byte that is no letter or digit is taken for `-`.
-// CGI, WSGI and PHP make `_` of some (CVE-2026-52845), lighttpd and old releases of Apache's server of all.
+// owns compares as the most careless application would: case does not count, and every byte that is
+// no letter or digit is taken for `-`. CGI, WSGI and PHP make `_` of some (CVE-2026-52845),
+// lighttpd and old releases of Apache's server of all.
 func (o *Owned) owns(name string) bool {
 	if len(name) > maxHeaderName {
 		return false
@@ -87,10 +101,10 @@ var folds = func() (table [256]byte) {
 	return table
 }()
 
-// Strip removes the owned headers from the request: fields, mentions in Connection, and trailers, also those that come
-// after the body. Headers that an earlier gate asserted on this request (prior) stay. It also removes every upgrade but a lone WebSocket
-// and those named in upgrades.
-func (o *Owned) Strip(r *http.Request, prior *Passage, upgrades ...string) {
+// Strip removes the owned headers from the request: fields, mentions in Connection, and trailers,
+// also those that come after the body. Headers that an earlier gate asserted on this request
+// (prior) stay. It also removes every upgrade but a lone WebSocket and those named in upgrades.
+func (o *Owned) Strip(r *http.Request, prior *Admission, upgrades ...string) {
 	connection := false
 	for name := range r.Header {
 		if o.owns(name) && !prior.keeps(name) {
@@ -109,11 +123,12 @@ func (o *Owned) Strip(r *http.Request, prior *Passage, upgrades ...string) {
 	}
 }
 
-func (p *Passage) keeps(name string) bool {
-	return p != nil && slices.Contains(p.asserted, name)
+func (p *Admission) keeps(name string) bool {
+	return p != nil && slices.Contains(p.headers, name)
 }
 
-// stripTrailers removes owned names from the announced trailers and, when the body ends, from those that came.
+// stripTrailers removes owned names from the announced trailers and, when the body ends, from those
+// that came.
 func (o *Owned) stripTrailers(r *http.Request) {
 	o.dropTrailers(r)
 	r.Body = &trailerBody{ReadCloser: r.Body, request: r, owned: o}
@@ -127,7 +142,8 @@ func (o *Owned) dropTrailers(r *http.Request) {
 	}
 }
 
-// trailerBody drops owned trailers in the very Read that ends the body: net/http fills them in just before.
+// trailerBody drops owned trailers in the very Read that ends the body: net/http fills them in just
+// before.
 type trailerBody struct {
 	io.ReadCloser
 	request *http.Request
@@ -142,11 +158,13 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// refusedNames are headers that a gate may not set: they frame the message or belong to the proxy or the credential.
+// refusedNames are headers that a gate may not set: they frame the message or belong to the proxy
+// or the credential.
 var refusedNames = []string{
-	"host", "content-length", "transfer-encoding", "content-encoding", "content-type", "connection", "keep-alive", "te", "trailer", "upgrade",
-	"http2-settings", "proxy-authenticate", "proxy-authorization", "proxy-connection", "authorization", "cookie", "set-cookie", "expect", "via", "early-data",
-	"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "origin", "accept-encoding",
+	"host", "content-length", "transfer-encoding", "content-encoding", "content-type", "connection",
+	"keep-alive", "te", "trailer", "upgrade", "http2-settings", "proxy-authenticate",
+	"proxy-authorization", "proxy-connection", "authorization", "cookie", "set-cookie", "expect",
+	"via", "early-data", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "origin", "accept-encoding",
 }
 
 // CheckHeaderName refuses header names that would not arrive as written or would break the message.

@@ -6,24 +6,30 @@ import (
 	"strings"
 )
 
-// PathForms says which spellings of a path pass although applications read them in different ways. The zero value is strict: none.
+// PathForms says which spellings of a path pass although applications read them in different ways.
+// The zero value is strict: none.
 type PathForms struct {
-	// Undecided says that no path decides who may pass: the application may read all the others as it likes.
+	// Undecided says that no path decides who may pass: the application may read all the others as
+	// it likes.
 	Undecided bool
-	// Parameters are segments with `;`. Servlet containers take off what follows: `/private;x/s` is `/private/s`.
+	// Parameters are segments with `;`. Servlet containers take off what follows: `/private;x/s` is
+	// `/private/s`.
 	Parameters bool
-	// LeadingSlashes is a path that begins with `//`. Whoever resolves it as a reference (Node's `new URL`) takes the first segment
-	// for a host: `//public/admin` is `/admin`.
+	// LeadingSlashes is a path that begins with `//`. Whoever resolves it as a reference (Node's
+	// `new URL`) takes the first segment for a host: `//public/admin` is `/admin`.
 	LeadingSlashes bool
-	// TrailingDots are segments that end in dots or spaces, which Windows takes off: `/private./s` is `/private/s`.
+	// TrailingDots are segments that end in dots or spaces, which Windows takes off: `/private./s`
+	// is `/private/s`.
 	TrailingDots bool
-	// Sessions are segments that begin with `(X(`. ASP.NET takes them out: `/(S(x))/private` is `/private`.
+	// Sessions are segments that begin with `(X(`. ASP.NET takes them out: `/(S(x))/private` is
+	// `/private`.
 	Sessions bool
 }
 
-// CheckTarget refuses a request target by which an application could be reached otherwise than a matcher decided: what is no path of
-// this host, and paths that applications read in different ways. u is the URL to judge: r.URL, or the one that the client asked for where
-// something has changed that since. The error is a *token.Refusal.
+// CheckTarget refuses a request target by which an application could be reached otherwise than a
+// matcher decided: what is no path of this host, and paths that applications read in different
+// ways. u is the URL to judge: r.URL, or the one that the client asked for where something has
+// changed that since. The error is a *token.Refusal.
 func CheckTarget(r *http.Request, u *url.URL, allowed PathForms) error {
 	if err := CheckForm(r, u); err != nil {
 		return err
@@ -34,9 +40,11 @@ func CheckTarget(r *http.Request, u *url.URL, allowed PathForms) error {
 	return nil
 }
 
-// CheckForm refuses a request target that is no path of the request's host. Let through are the origin form (RFC 9112, section 3.2.1),
-// which begins with `/`; the absolute form that net/http has taken apart, over HTTP/1, when its authority is the request's host; and
-// `OPTIONS *`. CONNECT passes as the extended one alone (RFC 8441, RFC 9220), which has a path. The error is a *token.Refusal.
+// CheckForm refuses a request target that is no path of the request's host. Let through are the
+// origin form (RFC 9112, section 3.2.1), which begins with `/`; the absolute form that net/http has
+// taken apart, over HTTP/1, when its authority is the request's host; and `OPTIONS *`. CONNECT
+// passes as the extended one alone (RFC 8441, RFC 9220), which has a path. The error is a
+// *token.Refusal.
 func CheckForm(r *http.Request, u *url.URL) error {
 	if detail := malformed(r, u); detail != "" {
 		return refuse(AmbiguousPath, detail)
@@ -51,7 +59,8 @@ func malformed(r *http.Request, u *url.URL) string {
 	case r.Method == http.MethodConnect && !extendedConnect(r):
 		return "CONNECT asks for a tunnel"
 	case u.Scheme != "" || u.Host != "" || u.User != nil || u.OmitHost:
-		if r.ProtoMajor != 1 || u.User != nil || u.Host == "" || u.Host != r.Host || u.Scheme != "http" && u.Scheme != "https" {
+		web := u.Scheme == "http" || u.Scheme == "https"
+		if r.ProtoMajor != 1 || u.User != nil || u.Host == "" || u.Host != r.Host || !web {
 			return "the request target is a URL, not a path of this host"
 		}
 	case u.Path == "*" && r.Method == http.MethodOptions:
@@ -63,14 +72,16 @@ func malformed(r *http.Request, u *url.URL) string {
 	return ""
 }
 
-// extendedConnect reports whether a CONNECT request opens a WebSocket or the like over HTTP/2 or HTTP/3: net/http leaves the protocol
-// in the header, quic-go in Proto.
+// extendedConnect reports whether a CONNECT request opens a WebSocket or the like over HTTP/2 or
+// HTTP/3: net/http leaves the protocol in the header, quic-go in Proto.
 func extendedConnect(r *http.Request) bool {
-	return r.ProtoMajor == 2 && len(r.Header[":protocol"]) > 0 || r.ProtoMajor == 3 && !strings.HasPrefix(r.Proto, "HTTP/")
+	return r.ProtoMajor == 2 && len(r.Header[":protocol"]) > 0 ||
+		r.ProtoMajor == 3 && !strings.HasPrefix(r.Proto, "HTTP/")
 }
 
-// ambiguity says why applications read a path in different ways; it is empty for one that all read alike. Dot segments (RFC 3986,
-// section 5.2.4, has clients remove them) and backslashes never pass. path is decoded, so that encoded forms count, too.
+// ambiguity says why applications read a path in different ways; it is empty for one that all read
+// alike. Dot segments (RFC 3986, section 5.2.4, has clients remove them) and backslashes never
+// pass. path is decoded, so that encoded forms count, too.
 func ambiguity(path string, allowed PathForms) string {
 	if strings.IndexByte(path, '\\') >= 0 || strings.Contains(path, "/.") && hasDotSegment(path) {
 		return "the path has dot segments or backslashes"
@@ -120,7 +131,8 @@ var suspect = func() (table [256]bool) {
 	return table
 }()
 
-// plain reports whether a path has no suspect byte. Dots and spaces inside a segment, as file names have them, are none.
+// plain reports whether a path has no suspect byte. Dots and spaces inside a segment, as file names
+// have them, are none.
 func plain(path string) bool {
 	for i := range len(path) {
 		c := path[i]
@@ -139,18 +151,21 @@ func endsInDot(segment string) bool {
 	return strings.HasSuffix(segment, ".") || strings.HasSuffix(segment, " ")
 }
 
-// isSession reports whether a segment begins with what ASP.NET takes for a session, whatever comes behind it.
+// isSession reports whether a segment begins with what ASP.NET takes for a session, whatever comes
+// behind it.
 func isSession(segment string) bool {
 	return len(segment) >= 3 && segment[0] == '(' && segment[2] == '(' && 'a' <= segment[1]|0x20 && segment[1]|0x20 <= 'z'
 }
 
-// hasControl reports whether a segment has control characters: whoever reads it as a C string ends at a NUL.
+// hasControl reports whether a segment has control characters: whoever reads it as a C string ends
+// at a NUL.
 func hasControl(segment string) bool {
 	return strings.ContainsFunc(segment, func(c rune) bool { return c < 0x20 || c == 0x7f })
 }
 
-// hasOverlong reports whether a segment has an encoding that is longer than it need be (RFC 3629, section 3), in which some decoders see
-// the `.` or `/` that they were to refuse. Forms of five bytes and more are no UTF-8 today, and there are decoders that still take them.
+// hasOverlong reports whether a segment has an encoding that is longer than it need be (RFC 3629,
+// section 3), in which some decoders see the `.` or `/` that they were to refuse. Forms of five
+// bytes and more are no UTF-8 today, and there are decoders that still take them.
 func hasOverlong(segment string) bool {
 	for i := range len(segment) - 1 {
 		if next := segment[i+1]; 0x80 <= next && next < overlongBelow(segment[i]) {
@@ -160,7 +175,8 @@ func hasOverlong(segment string) bool {
 	return false
 }
 
-// overlongBelow is the byte from which on the second one of an encoding is needed with this first one; 0 where every one is.
+// overlongBelow is the byte from which on the second one of an encoding is needed with this first
+// one; 0 where every one is.
 func overlongBelow(first byte) byte {
 	switch first {
 	case 0xc0, 0xc1:

@@ -47,7 +47,8 @@ func TestCheckForm(t *testing.T) {
 	}
 }
 
-// TestCheckFormOfLaterProtocols: HTTP/2 and HTTP/3 say the authority apart from the path (RFC 9113, section 8.3.1).
+// TestCheckFormOfLaterProtocols: HTTP/2 and HTTP/3 say the authority apart from the path (RFC 9113,
+// section 8.3.1).
 func TestCheckFormOfLaterProtocols(t *testing.T) {
 	connect := func(major int, proto string, header http.Header) *http.Request {
 		return &http.Request{Method: http.MethodConnect, ProtoMajor: major, Proto: proto, Host: "h", Header: header, URL: &url.URL{Path: "/ws"}}
@@ -78,7 +79,8 @@ func checkRefusal(t *testing.T, err error, ok bool) {
 	}
 }
 
-// TestCheckTargetPaths: a path is refused unless the option that names its spelling, and no other, lets it pass.
+// TestCheckTargetPaths: a path is refused unless the option that names its spelling, and no other,
+// lets it pass.
 func TestCheckTargetPaths(t *testing.T) {
 	parameters, slashes := PathForms{Parameters: true}, PathForms{LeadingSlashes: true}
 	dots, sessions := PathForms{TrailingDots: true}, PathForms{Sessions: true}

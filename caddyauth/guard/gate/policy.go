@@ -9,11 +9,12 @@ import (
 
 // Rule is one line of policy.
 type Rule struct {
-	// Claim is the claim's name, or a dotted path into objects (`realm_access.roles`). The word `scope` in a rule that
-	// requires means the token's scopes.
+	// Claim is the claim's name, or a dotted path into objects (`realm_access.roles`). The word
+	// `scope` in a rule that requires means the token's scopes.
 	Claim string
-	// Values are the accepted values, or with Deny the refused ones. One that matches suffices; of scopes all must be there.
-	// No values means that the claim must be present, or with Deny absent.
+	// Values are the accepted values, or with Deny the refused ones. One that matches suffices; of
+	// scopes all must be there. No values means that the claim must be present, or with Deny
+	// absent.
 	Values []string
 	// Deny turns the rule round. A rule that denies wins over all that require.
 	Deny bool
@@ -68,7 +69,8 @@ func (r *Rule) allows(t *token.Token) bool {
 	return slices.ContainsFunc(token.Strings(value), func(s string) bool { return slices.Contains(r.Values, s) })
 }
 
-// denies refuses also when the claim is of a shape that cannot be compared: a rule that cannot be evaluated holds.
+// denies refuses also when the claim is of a shape that cannot be compared: a rule that cannot be
+// evaluated holds.
 func (r *Rule) denies(t *token.Token) bool {
 	if text, ok := t.Text(r.Claim); ok {
 		return len(r.Values) == 0 || slices.Contains(r.Values, text)

@@ -34,7 +34,8 @@ func refusedFor(err error, reason token.Reason) bool {
 	return ReasonOf(err) == reason
 }
 
-// ReasonOf returns the reason code of a refusal; an error that is none counts as token.Malformed, so that it still refuses.
+// ReasonOf returns the reason code of a refusal; an error that is none counts as token.Malformed,
+// so that it still refuses.
 func ReasonOf(err error) token.Reason {
 	if r, ok := errors.AsType[*token.Refusal](err); ok {
 		return r.Reason
@@ -55,9 +56,9 @@ func Status(reason token.Reason) int {
 	return http.StatusUnauthorized
 }
 
-// ErrorCode returns the `error` word that goes with a reason in challenges and bodies: those of RFC 6750 where one
-// fits, `access_denied` and `temporarily_unavailable` of RFC 6749 where none does. It is empty when no credential was
-// sent, as RFC 6750 wants it.
+// ErrorCode returns the `error` word that goes with a reason in challenges and bodies: those of RFC
+// 6750 where one fits, `access_denied` and `temporarily_unavailable` of RFC 6749 where none does.
+// It is empty when no credential was sent, as RFC 6750 wants it.
 func ErrorCode(reason token.Reason) string {
 	switch reason {
 	case NoCredential:

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// After an upgrade (RFC 9110, section 7.8) client and application speak another protocol on the same connection, which nobody sees into. In
-// HTTP/2 they would go on with requests of any path and with any header, so only what cannot carry HTTP passes.
+// After an upgrade (RFC 9110, section 7.8) client and application speak another protocol on the
+// same connection, which nobody sees into. In HTTP/2 they would go on with requests of any path and
+// with any header, so only what cannot carry HTTP passes.
 const (
 	websocket     = "websocket"
 	upgradeName   = "upgrade"
@@ -18,8 +19,8 @@ const (
 	upgradeHeader = "Upgrade"
 )
 
-// CheckUpgrade refuses protocols that a gate must not let pass by name: what is not one name (RFC 9110, section 7.8), and what carries HTTP
-// or negotiates it.
+// CheckUpgrade refuses protocols that a gate must not let pass by name: what is not one name (RFC
+// 9110, section 7.8), and what carries HTTP or negotiates it.
 func CheckUpgrade(protocol string) error {
 	name, version, versioned := strings.Cut(protocol, "/")
 	if !isToken(name) || versioned && !isToken(version) {
@@ -28,15 +29,18 @@ func CheckUpgrade(protocol string) error {
 	switch lower := strings.ToLower(name); {
 	case lower == websocket:
 		return fmt.Errorf("upgrades: %q passes in any case", protocol)
-	case strings.HasPrefix(lower, "h2"), strings.HasPrefix(lower, "h3"), lower == "http", lower == "https", lower == "tls", lower == "ssl":
-		return fmt.Errorf("upgrades: %q carries requests that no gate would see; let the proxy speak HTTP/2 to the application with `reverse_proxy h2c://...`", protocol)
+	case strings.HasPrefix(lower, "h2"), strings.HasPrefix(lower, "h3"), lower == "http", lower == "https",
+		lower == "tls", lower == "ssl":
+		return fmt.Errorf("upgrades: %q carries requests that no gate would see; "+
+			"let the proxy speak HTTP/2 to the application with `reverse_proxy h2c://...`", protocol)
 	}
 	return nil
 }
 
 func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') &&
+			!strings.ContainsRune("!#$%&'*+-.^_`|~", c)
 	})
 }
 
@@ -60,8 +64,9 @@ func StripUpgrade(r *http.Request) {
 
 var noneOwned Owned
 
-// passesUpgrade reports whether the application may see the upgrade that r asks for: one line with one protocol, which is websocket in what
-// opens one (RFC 6455, section 4.1) or one of the others. Proxies read a list in their own ways, so none passes.
+// passesUpgrade reports whether the application may see the upgrade that r asks for: one line with
+// one protocol, which is websocket in what opens one (RFC 6455, section 4.1) or one of the others.
+// Proxies read a list in their own ways, so none passes.
 func passesUpgrade(r *http.Request, others []string) bool {
 	lines := r.Header[upgradeHeader]
 	if len(lines) != 1 || r.ProtoMajor != 1 || r.ProtoMinor != 1 {
@@ -77,18 +82,22 @@ func passesUpgrade(r *http.Request, others []string) bool {
 // equalFold compares ASCII text: strings.EqualFold alone takes the Kelvin sign for a k.
 func equalFold(a, ascii string) bool { return len(a) == len(ascii) && strings.EqualFold(a, ascii) }
 
-// stripExtendedConnect leaves a plain CONNECT of one that asks for another protocol than websocket: Caddy makes an upgrade of a WebSocket
-// over HTTP/2 and HTTP/3 and hands other protocols to applications that speak HTTP/2.
+// stripExtendedConnect leaves a plain CONNECT of one that asks for another protocol than websocket:
+// Caddy makes an upgrade of a WebSocket over HTTP/2 and HTTP/3 and hands other protocols to
+// applications that speak HTTP/2.
 func stripExtendedConnect(r *http.Request) {
-	if _, ok := r.Header[protocolName]; ok && (r.ProtoMajor != 2 || len(r.Header[protocolName]) != 1 || r.Header[protocolName][0] != websocket) {
-		delete(r.Header, protocolName)
+	if lines, ok := r.Header[protocolName]; ok {
+		if r.ProtoMajor != 2 || len(lines) != 1 || lines[0] != websocket {
+			delete(r.Header, protocolName)
+		}
 	}
 	if r.ProtoMajor == 3 && r.Proto != websocket {
 		r.Proto = "HTTP/3.0"
 	}
 }
 
-// connectionField says which of the fields that belong to the connection a header name is, in any spelling; 0 for all others.
+// connectionField says which of the fields that belong to the connection a header name is, in any
+// spelling; 0 for all others.
 func connectionField(name string) fieldKind {
 	switch len(name) {
 	case len(upgradeName):
@@ -115,9 +124,10 @@ const (
 	settingsField
 )
 
-// stripConnection removes upgrades that may not pass, with the settings of HTTP/2, and from the Connection fields what asks for them and
-// what names an owned header: a proxy deletes what Connection names (RFC 9110, section 7.6.1), and Caddy's does so after middleware has
-// set the header.
+// stripConnection removes upgrades that may not pass, with the settings of HTTP/2, and from the
+// Connection fields what asks for them and what names an owned header: a proxy deletes what
+// Connection names (RFC 9110, section 7.6.1), and Caddy's does so after middleware has set the
+// header.
 func (o *Owned) stripConnection(r *http.Request, upgrades []string) {
 	passes := passesUpgrade(r, upgrades)
 	for name := range r.Header {
@@ -134,7 +144,8 @@ func (o *Owned) stripConnection(r *http.Request, upgrades []string) {
 	}
 }
 
-// stripOptions removes options from the lines of one Connection field. Lines that have none of these stay as they are.
+// stripOptions removes options from the lines of one Connection field. Lines that have none of
+// these stay as they are.
 func (o *Owned) stripOptions(h http.Header, name string, passes bool) {
 	removed := func(option string) bool {
 		kind := connectionField(option)

@@ -48,7 +48,8 @@ func TestUpgradeInRawKeys(t *testing.T) {
 	}
 }
 
-// TestUpgradeByOtherVersions: HTTP/1.0 knows none (RFC 9110, section 7.8), and HTTP/2 and HTTP/3 have extended CONNECT instead.
+// TestUpgradeByOtherVersions: HTTP/1.0 knows none (RFC 9110, section 7.8), and HTTP/2 and HTTP/3
+// have extended CONNECT instead.
 func TestUpgradeByOtherVersions(t *testing.T) {
 	for _, c := range []struct {
 		name   string

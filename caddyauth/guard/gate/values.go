@@ -20,8 +20,8 @@ func (r *Rule) String() string {
 	return verb + strings.Join(append([]string{r.Claim}, r.Values...), " ")
 }
 
-// misses says why a token does not meet the rule: what it asks for, and what the token has instead. It is for the operator, never
-// for the client.
+// misses says why a token does not meet the rule: what it asks for, and what the token has instead.
+// It is for the operator, never for the client.
 func (r *Rule) misses(t *token.Token) string {
 	return clipped(r.String(), 2*maxValue) + ": " + r.has(t)
 }

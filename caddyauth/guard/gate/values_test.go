@@ -8,7 +8,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// TestRefusalsSayWhatTheTokenHas: the operator sees what a rule asks for and what the token has, in a bounded length, and no secret.
+// TestRefusalsSayWhatTheTokenHas: the operator sees what a rule asks for and what the token has, in
+// a bounded length, and no secret.
 func TestRefusalsSayWhatTheTokenHas(t *testing.T) {
 	w := newWorkshop(t)
 	long := strings.Repeat("long ", 1000)

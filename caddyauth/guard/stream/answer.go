@@ -11,11 +11,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 )
 
-// Answer is the part of a response writer that notices when an answer goes on, and has it watched from then on. The zero value
-// watches nothing. Its methods get the writer that stands behind the response writer.
+// Answer is the part of a response writer that notices when an answer goes on, and has it watched
+// from then on. The zero value watches nothing. Its methods get the writer that stands behind the
+// response writer.
 type Answer struct {
 	policy    *Policy
-	admission *gate.Passage
+	admission *gate.Admission
 	cancel    context.CancelFunc
 	socket    bool // the request asks for a WebSocket
 	connect   bool // with CONNECT, so that the answer is the WebSocket
@@ -28,9 +29,9 @@ var left = &stream{}
 // Watched reports whether a gate watches the answer already.
 func (a *Answer) Watched() bool { return a.policy != nil }
 
-// Watch holds the answer to r to the policy of the gate that admitted r. It returns the request for the handlers. Leave must be
-// called when they have returned.
-func (a *Answer) Watch(p *Policy, r *http.Request, admission *gate.Passage) *http.Request {
+// Watch holds the answer to r to the policy of the gate that admitted r. It returns the request for
+// the handlers. Leave must be called when they have returned.
+func (a *Answer) Watch(p *Policy, r *http.Request, admission *gate.Admission) *http.Request {
 	upgrade := r.Header["Upgrade"]
 	a.policy, a.admission = p, admission
 	a.socket, a.connect = isSocket(r, upgrade), r.Method == http.MethodConnect
@@ -58,7 +59,8 @@ func asksForStream(r *http.Request, upgrade []string) bool {
 	return false
 }
 
-// isSocket reports whether a request opens a WebSocket (RFC 6455, section 4.1; RFC 8441, section 4; RFC 9220).
+// isSocket reports whether a request opens a WebSocket (RFC 6455, section 4.1; RFC 8441, section 4;
+// RFC 9220).
 func isSocket(r *http.Request, upgrade []string) bool {
 	if r.Method == http.MethodConnect {
 		return r.Proto == "websocket" || r.Header.Get(":protocol") == "websocket"
@@ -73,7 +75,8 @@ func (a *Answer) WroteHeader(w http.ResponseWriter, status int) {
 	}
 }
 
-// goesOn reports whether the header that goes out begins a stream. One without a length is noticed when it is flushed.
+// goesOn reports whether the header that goes out begins a stream. One without a length is noticed
+// when it is flushed.
 func (a *Answer) goesOn(h http.Header, status int) bool {
 	if status == http.StatusSwitchingProtocols || a.connect && status == http.StatusOK {
 		return true
@@ -129,7 +132,8 @@ func (a *Answer) Hijack(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, err
 	return watched, buffered, nil
 }
 
-// Leave is called when the handlers have returned. A connection that they took over stays watched until it is closed.
+// Leave is called when the handlers have returned. A connection that they took over stays watched
+// until it is closed.
 func (a *Answer) Leave(w http.ResponseWriter) {
 	if a.cancel != nil {
 		defer a.cancel()

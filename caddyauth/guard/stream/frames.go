@@ -2,10 +2,12 @@ package stream
 
 import "encoding/binary"
 
-// policyViolation is a WebSocket's close frame with the code 1008 (RFC 6455, sections 5.5.1 and 7.4.1).
+// policyViolation is a WebSocket's close frame with the code 1008 (RFC 6455, sections 5.5.1 and
+// 7.4.1).
 var policyViolation = []byte{0x88, 2, 1008 >> 8, 1008 & 0xff}
 
-// frames follows the frames that are written to a WebSocket (RFC 6455, section 5.2), to know where one ends.
+// frames follows the frames that are written to a WebSocket (RFC 6455, section 5.2), to know where
+// one ends.
 type frames struct {
 	head   [14]byte
 	have   int    // bytes of head

@@ -13,8 +13,9 @@ import (
 type Keys interface {
 	// Version changes when the keys do.
 	Version() KeysVersion
-	// Check returns until when, at most, the configuration has the key of a verified token; zero when that is not known. The
-	// refusal is empty unless the configuration does not have the key. Keys that cannot be had for the moment refuse nothing.
+	// Check returns until when, at most, the configuration has the key of a verified token; zero
+	// when that is not known. The refusal is empty unless the configuration does not have the key.
+	// Keys that cannot be had for the moment refuse nothing.
 	Check(t *token.Token) (ends time.Time, refusal token.Reason)
 }
 
@@ -32,8 +33,8 @@ type trackedKeys struct {
 	seen KeysVersion // at the last look
 }
 
-// Track registers the keys of a provisioned configuration until untrack is called. A stream survives while any registered
-// configuration still has its key.
+// Track registers the keys of a provisioned configuration until untrack is called. A stream
+// survives while any registered configuration still has its key.
 func (w *Watcher) Track(keys Keys) (untrack func()) {
 	w.mu.Lock()
 	w.keys = append(w.keys, trackedKeys{Keys: keys})
@@ -59,11 +60,12 @@ func (w *Watcher) keysChanged() (changed bool) {
 	return changed
 }
 
-// keyRefusal returns why a request with the stream's token would be refused because of its key; the caller holds the lock.
+// keyRefusal returns why a request with the stream's token would be refused because of its key; the
+// caller holds the lock.
 //
-// A configuration that is about to take over may still be refused, so it is enough if one has the key. A key that has retired was
-// not revoked: a stream that may outlive its token may outlive the key. Nobody knows why a trusted issuer removes a key, so its keys
-// count as long as the token.
+// A configuration that is about to take over may still be refused, so it is enough if one has the
+// key. A key that has retired was not revoked: a stream that may outlive its token may outlive the
+// key. Nobody knows why a trusted issuer removes a key, so its keys count as long as the token.
 func (w *Watcher) keyRefusal(s *stream, now time.Time) token.Reason {
 	t := s.token
 	if t.Key == nil || !t.Own() && !now.Before(t.Expiry) {

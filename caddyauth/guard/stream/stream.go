@@ -20,7 +20,8 @@ var errEnded = errors.New("the credential of this stream no longer holds")
 type Policy struct {
 	// Watcher ends them.
 	Watcher *Watcher
-	// Session is the cookie whose streams live as long as their session, and not only as long as their token.
+	// Session is the cookie whose streams live as long as their session, and not only as long as
+	// their token.
 	Session gate.Source
 	// Leeway is the clock difference that the gate forgives.
 	Leeway time.Duration
@@ -55,7 +56,8 @@ type stream struct {
 	frames frames
 }
 
-// begin begins to watch an answer. It is ended at once when its store is no longer in use, because nobody would hear of revocations.
+// begin begins to watch an answer. It is ended at once when its store is no longer in use, because
+// nobody would hear of revocations.
 func (p *Policy) begin(a *Answer, w http.ResponseWriter) *stream {
 	now := time.Now()
 	t := a.admission.Token
@@ -97,7 +99,8 @@ func (s *stream) end(why token.Reason, now time.Time) {
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
 
-// cut makes reading and writing fail. On HTTP/1.1 that also cancels the request's context, on HTTP/2 and 3 it resets the stream.
+// cut makes reading and writing fail. On HTTP/1.1 that also cancels the request's context, on
+// HTTP/2 and 3 it resets the stream.
 func (s *stream) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +173,8 @@ func (c *conn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// Close tells a WebSocket's client why it is closed, when the gateway ended it and no message is half written.
+// Close tells a WebSocket's client why it is closed, when the gateway ended it and no message is
+// half written.
 func (c *conn) Close() error {
 	if c.stream.socket && c.stream.ended.Load() != nil && c.writes.TryLock() {
 		if c.stream.frames.between() {

@@ -27,8 +27,9 @@ const (
 	uncertain = gate.RevocationNotChecked
 )
 
-// Watcher ends streams whose credential no longer holds. One goroutine, which runs from the first stream on, looks at all of
-// them. Fill the exported fields, then share it between all configurations that use the same store.
+// Watcher ends streams whose credential no longer holds. One goroutine, which runs from the first
+// stream on, looks at all of them. Fill the exported fields, then share it between all
+// configurations that use the same store.
 type Watcher struct {
 	// Context ends the goroutine.
 	Context context.Context
@@ -40,8 +41,8 @@ type Watcher struct {
 	Stale func(now time.Time) time.Duration
 	// FindGrant returns the session with an ID; session.ErrNoGrant when there is none.
 	FindGrant func(ctx context.Context, id string) (session.Grant, error)
-	// Hold keeps the store open for one more stream, which may outlive the configuration that admitted it. It returns false
-	// when the store is no longer in use.
+	// Hold keeps the store open for one more stream, which may outlive the configuration that
+	// admitted it. It returns false when the store is no longer in use.
 	Hold func() bool
 	// Release undoes one Hold.
 	Release func()
@@ -103,7 +104,8 @@ func (w *Watcher) Nudge() {
 	}
 }
 
-// run looks at the streams when something is revoked, when keys change, when a stream is due, and every second while there are any.
+// run looks at the streams when something is revoked, when keys change, when a stream is due, and
+// every second while there are any.
 func (w *Watcher) run() {
 	changed := w.Changed()
 	timer := time.NewTimer(0)
@@ -123,8 +125,8 @@ func (w *Watcher) run() {
 	}
 }
 
-// look ends the streams that no longer hold and returns for how long nothing else will be due. It checks all streams only when
-// something was revoked, or may have been, and when keys have changed.
+// look ends the streams that no longer hold and returns for how long nothing else will be due. It
+// checks all streams only when something was revoked, or may have been, and when keys have changed.
 func (w *Watcher) look(now time.Time, all bool) time.Duration {
 	w.mu.Lock()
 	all = w.keysChanged() || all
@@ -164,7 +166,8 @@ func (w *Watcher) checkAll(now time.Time, stale time.Duration) {
 	heap.Init(&w.open)
 }
 
-// refusal returns why a request with the stream's token would be refused because of a revocation; the caller holds the lock.
+// refusal returns why a request with the stream's token would be refused because of a revocation;
+// the caller holds the lock.
 func (w *Watcher) refusal(s *stream, now time.Time) token.Reason {
 	if w.Denied(s.token) {
 		return revoked
@@ -172,8 +175,8 @@ func (w *Watcher) refusal(s *stream, now time.Time) token.Reason {
 	return w.keyRefusal(s, now)
 }
 
-// takeDue handles the streams that are due. It returns those to cut, and those whose session the store must be asked about; the
-// caller holds the lock.
+// takeDue handles the streams that are due. It returns those to cut, and those whose session the
+// store must be asked about; the caller holds the lock.
 func (w *Watcher) takeDue(now time.Time) (cut, unknown []*stream) {
 	for len(w.open) > 0 && !now.Before(w.open[0].due) {
 		switch s := w.open[0]; {
@@ -199,8 +202,9 @@ func (w *Watcher) takeDue(now time.Time) (cut, unknown []*stream) {
 	return cut, unknown
 }
 
-// ask asks the store how long the sessions of some streams live. A stream's session is asked about when its access token expires,
-// and then at the time that the answer tells, which is the end of the session unless it was used meanwhile.
+// ask asks the store how long the sessions of some streams live. A stream's session is asked about
+// when its access token expires, and then at the time that the answer tells, which is the end of
+// the session unless it was used meanwhile.
 func (w *Watcher) ask(unknown []*stream) {
 	known := make(map[string]time.Time)
 	for _, s := range unknown {

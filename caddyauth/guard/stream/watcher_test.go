@@ -93,7 +93,8 @@ func (f *fixture) stream(family string, expires time.Duration) *stream {
 	return s
 }
 
-// endsAt makes sure that a stream ends at a time since the test began, for a reason, give or take a second.
+// endsAt makes sure that a stream ends at a time since the test began, for a reason, give or take a
+// second.
 func (f *fixture) endsAt(t *testing.T, s *stream, at time.Duration, reason token.Reason) {
 	t.Helper()
 	time.Sleep(at - time.Since(f.began) - 10*time.Millisecond)
@@ -149,7 +150,8 @@ func TestStreamEndsWhenItIsRevoked(t *testing.T) {
 	})
 }
 
-// The store is asked for a session when the access token has expired, once for all its streams, and then when the session should end.
+// The store is asked for a session when the access token has expired, once for all its streams, and
+// then when the session should end.
 func TestStreamOfASessionEndsWithIt(t *testing.T) {
 	inTime(t, func(t *testing.T, f *fixture) {
 		f.store(func() {

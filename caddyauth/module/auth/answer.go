@@ -18,7 +18,7 @@ const retryAfter = 5
 
 // answer tells the client why it was refused: a browser that can sign in is sent to the login page, everyone else gets status and
 // challenge of RFC 6750. The body is left to handle_errors where the server has any, with the reason in {http.auth.error}.
-func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, passage *gate.Passage, mayLogin bool) error {
+func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, admission *gate.Admission, mayLogin bool) error {
 	reason := gate.ReasonOf(refusal)
 	status := gate.Status(reason)
 	keepFromCaches(w.Header(), "no-store")
@@ -42,7 +42,7 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 		return caddyhttp.Error(status, &token.Refusal{Reason: reason}) // an error route may print it for the client
 	}
 	if gate.WantsPage(r) {
-		ui.Render(w, status, j.refusalPage(r, reason, passage))
+		ui.Render(w, status, j.refusalPage(r, reason, admission))
 		return nil
 	}
 	writeJSON(w, status, map[string]string{"error": bodyError(reason), "error_description": string(reason)})

@@ -283,6 +283,8 @@ func configuredApp(ctx caddy.Context, directive string) (*App, error) {
 // A database of several nodes that is away does not keep a node from starting: gates and server answer 503 until it is back. A reload is
 // refused then: the configuration that runs has its keys and its list of revocations already, and goes on.
 func (a *App) Start() error {
+	a.owned.Freeze()
+	a.credentials.Freeze()
 	err := a.open()
 	if err != nil && (!a.store.Shared() || !errors.Is(err, sqlstore.ErrUnavailable) || a.store.followed()) {
 		return err

@@ -31,7 +31,7 @@ func newAuditor(logger *zap.Logger) *auditor {
 }
 
 // refused counts and logs a refusal.
-func (j *JWTAuth) refused(r *http.Request, passage *gate.Passage, err error) {
+func (j *JWTAuth) refused(r *http.Request, admission *gate.Admission, err error) {
 	reason := gate.ReasonOf(err)
 	j.count.refused(reason)
 	logger := j.app.audit.all
@@ -46,8 +46,8 @@ func (j *JWTAuth) refused(r *http.Request, passage *gate.Passage, err error) {
 		zap.String("reason", string(reason)), zap.String("detail", detailOf(err)), zap.String("gate", j.label()), zap.Int("status", gate.Status(reason)),
 		zap.String("client_ip", clientIP(r)), zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path),
 	}
-	if passage != nil && passage.Token != nil {
-		fields = append(fields, zap.String("user_id", passage.Token.Subject))
+	if admission != nil && admission.Token != nil {
+		fields = append(fields, zap.String("user_id", admission.Token.Subject))
 	}
 	if j.reports() {
 		fields = append(fields, zap.Bool("report_only", true))

@@ -57,7 +57,7 @@ func (a *App) concealServerSecrets(r *http.Request) {
 // error route. What was revealed to the gate is concealed again. A gate that only reports
 // leaves a request as it came otherwise.
 func (j *JWTAuth) settleCredentials(
-	r *http.Request, vars map[string]any, passage *gate.Passage, revealed *gate.Concealed, err error,
+	r *http.Request, vars map[string]any, admission *gate.Admission, revealed *gate.Concealed, err error,
 ) {
 	switch {
 	case j.reports():
@@ -68,13 +68,13 @@ func (j *JWTAuth) settleCredentials(
 		return
 	case err != nil:
 		revealed.Settle(r, j.gate, nil)
-		if vars[passageVar] != nil || !j.place.alone {
+		if vars[admissionVar] != nil || !j.place.alone {
 			answerFirst(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer), noUser)
 		}
-		delete(vars, passageVar)
+		delete(vars, admissionVar)
 		delete(vars, concealedVar)
-	case revealed != nil || passage.Concealed() != nil:
-		vars[concealedVar] = revealed.Settle(r, j.gate, passage.Concealed())
+	case revealed != nil || admission.Concealed() != nil:
+		vars[concealedVar] = revealed.Settle(r, j.gate, admission.Concealed())
 	}
 	j.app.cleanOriginal(r)
 }

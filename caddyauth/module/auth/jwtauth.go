@@ -199,13 +199,10 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 		}
 	}
 	g.Verify = a.verifierFor(g)
-	if err := g.Prepare(); err != nil {
+	if err := g.Validate(); err != nil {
 		return nil, err
 	}
 	for _, m := range g.Forward {
-		if err := a.owned.Own(m.Header); err != nil {
-			return nil, err
-		}
 		a.verifier.Keep(m.Claim)
 	}
 	for _, rule := range g.Rules {
@@ -329,8 +326,8 @@ func (j *JWTAuth) buildBrowser(g *gate.Gate, r resolver) error {
 	return nil
 }
 
-// passageVar is where the passage of a request is kept between gates.
-const passageVar = "caddyauth.passage"
+// admissionVar is where the admission of a request is kept between gates.
+const admissionVar = "caddyauth.admission"
 
 // ServeHTTP lets the request pass, or answers it.
 func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
@@ -341,24 +338,24 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return j.ServeHTTP(w, r, next)
 		}))
 	}
-	prior, _ := vars[passageVar].(*gate.Passage)
+	prior, _ := vars[admissionVar].(*gate.Admission)
 	if j.app.browsers && !j.reports() {
 		outer, guarded := w, guardResponse(w, vars)
 		defer func() { guarded.finish(outer, err != nil && j.app.answersErrors(r)) }()
 		w = guarded
 	}
 	if j.gate == nil {
-		return j.strip(w, r, next)
+		return j.serveFiltered(w, r, next)
 	}
 	revealed := j.app.reveal(r, vars, j.gate)
 	asksForPage := j.loginPage != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
-	passage, err := j.admit(w, r, vars, prior)
-	j.app.decided(decision{gate: j, err: err, passage: passage})
-	j.settleCredentials(r, vars, passage, revealed, err)
+	admission, err := j.admit(w, r, vars, prior)
+	j.app.decided(decision{gate: j, err: err, passage: admission})
+	j.settleCredentials(r, vars, admission, revealed, err)
 	if err != nil {
-		j.refused(r, passage, err)
+		j.refused(r, admission, err)
 		if !j.reports() {
-			return j.answer(w, r, err, passage, asksForPage)
+			return j.answer(w, r, err, admission, asksForPage)
 		}
 		return next.ServeHTTP(w, r)
 	}
@@ -366,8 +363,8 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if j.reports() {
 		return next.ServeHTTP(w, r)
 	}
-	j.carry(w, r, vars, prior, passage)
-	return j.serveNext(w, r, passage, next)
+	j.setUserVars(w, r, vars, prior, admission)
+	return j.serveNext(w, r, admission, next)
 }
 
 // varsOf returns the variables that Caddy keeps with a request; nil where there are none.
@@ -376,8 +373,8 @@ func varsOf(r *http.Request) map[string]any {
 	return vars
 }
 
-// strip removes what a client may have forged, and credentials, and asks for nothing.
-func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+// serveFiltered removes what a client may have forged, and credentials, and asks for nothing.
+func (j *JWTAuth) serveFiltered(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	j.app.filter(r)
 	if err := j.checkTarget(r); err != nil {
 		j.app.decided(decision{gate: j, err: err})
@@ -390,14 +387,14 @@ func (j *JWTAuth) strip(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 // filter removes from a request what only the gateway may set, what credentials it brings, and upgrades. What gates have asserted stays.
 func (a *App) filter(r *http.Request) {
 	vars := varsOf(r)
-	prior, _ := vars[passageVar].(*gate.Passage)
+	prior, _ := vars[admissionVar].(*gate.Admission)
 	hideUpgrade(r, vars)
 	a.owned.Strip(r, prior, passedUpgrade(vars)...)
 	a.concealForLater(r, vars)
 }
 
 // admit asks the gate.
-func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]any, prior *gate.Passage) (*gate.Passage, error) {
+func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]any, prior *gate.Admission) (*gate.Admission, error) {
 	if err := j.checkOriginal(r); err != nil {
 		j.gate.Refuse(r, prior)
 		return nil, err
@@ -414,9 +411,9 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 		return nil, err
 	}
 	cookies := r.Header["Cookie"] // Admit removes the session's
-	passage, err := j.gate.Admit(r, prior, time.Now())
+	admission, err := j.gate.Admit(r, prior, time.Now())
 	if err == nil || gate.ReasonOf(err) != token.Revoked {
-		return passage, err
+		return admission, err
 	}
 	// A change of claims ends access tokens and keeps sessions. One that came since renewSession
 	// looked is found here, and the person gets what they would have got a moment later.
@@ -427,28 +424,28 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 		if renewErr != nil {
 			err = renewErr
 		}
-		return passage, err
+		return admission, err
 	}
 	return j.gate.Admit(r, prior, time.Now())
 }
 
-// carry leaves the passage for later gates, and the user for placeholders and access logs.
-func (j *JWTAuth) carry(w http.ResponseWriter, r *http.Request, vars map[string]any, prior, passage *gate.Passage) {
-	if passage == nil {
+// setUserVars leaves the admission for later gates, and the user for placeholders and access logs.
+func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[string]any, prior, admission *gate.Admission) {
+	if admission == nil {
 		return
 	}
 	if vars != nil {
-		vars[passageVar] = passage
+		vars[admissionVar] = admission
 	}
 	if len(j.Upgrades) > 0 && vars != nil {
 		notePassedUpgrade(r, vars)
 	}
-	if passage.Stale {
+	if admission.Stale {
 		j.app.clearStale(guardResponse(w, vars))
 	}
 	user := caddy.ReplacerFunc(noUser)
-	if passage.Token != nil {
-		user = passage.Token.Memo(&userKey, userPlaceholders).(caddy.ReplacerFunc)
+	if admission.Token != nil {
+		user = admission.Token.Memo(&userKey, userPlaceholders).(caddy.ReplacerFunc)
 	}
 	switch repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); {
 	case !j.place.alone, prior != nil && prior.Token == nil: // an earlier gate has said that there is none

@@ -95,7 +95,7 @@ func (c decisionCounter) refused(reason token.Reason) { c.rest.WithLabelValues(s
 type decision struct {
 	gate    *JWTAuth
 	err     error
-	passage *gate.Passage
+	passage *gate.Admission
 }
 
 // decided tells `caddy auth explain`.

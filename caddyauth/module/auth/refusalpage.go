@@ -16,10 +16,10 @@ import (
 )
 
 // refusalPage is what a person sees of a refusal: what happened, who is signed in, and what to do next.
-func (j *JWTAuth) refusalPage(r *http.Request, reason token.Reason, passage *gate.Passage) ui.Message {
+func (j *JWTAuth) refusalPage(r *http.Request, reason token.Reason, admission *gate.Admission) ui.Message {
 	page := ui.Message{Site: r.Host, Code: string(reason), Framed: gate.IsFramed(r)}
-	if passage != nil && passage.Token != nil {
-		page.Subject = passage.Token.Subject
+	if admission != nil && admission.Token != nil {
+		page.Subject = admission.Token.Subject
 	}
 	switch {
 	case reason == gate.CrossOrigin:

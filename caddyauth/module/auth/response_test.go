@@ -70,7 +70,7 @@ func TestTheGatewaysCookiesGoOutWithTheFinalAnswerAndAreNotCached(t *testing.T) 
 func TestOrdinaryAnswersAreNotStreams(t *testing.T) {
 	app := &App{}
 	j := &JWTAuth{app: app, gate: &gate.Gate{}, streams: new(stream.Policy)}
-	passage := &gate.Passage{Token: &token.Token{Expiry: time.Now()}}
+	admission := &gate.Admission{Token: &token.Token{Expiry: time.Now()}}
 	r := caddyRequest()
 	for name, next := range map[string]caddyhttp.HandlerFunc{
 		"nothing": func(http.ResponseWriter, *http.Request) error { return nil },
@@ -89,12 +89,12 @@ func TestOrdinaryAnswersAreNotStreams(t *testing.T) {
 			return nil
 		},
 	} {
-		if err := j.serveNext(httptest.NewRecorder(), r, passage, next); err != nil {
+		if err := j.serveNext(httptest.NewRecorder(), r, admission, next); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	w, quiet := httptest.NewRecorder(), caddyhttp.Handler(caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil }))
-	if n := testing.AllocsPerRun(1000, func() { _ = j.serveNext(w, r, passage, quiet) }); n >= 1 {
+	if n := testing.AllocsPerRun(1000, func() { _ = j.serveNext(w, r, admission, quiet) }); n >= 1 {
 		t.Errorf("%v allocations", n)
 	}
 }

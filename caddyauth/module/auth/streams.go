@@ -62,8 +62,8 @@ func (j *JWTAuth) logStreamEnd(why token.Reason, t *token.Token) {
 }
 
 // serveNext lets an admitted request through, and sees to it that an answer which goes on ends with the credential.
-func (j *JWTAuth) serveNext(w http.ResponseWriter, r *http.Request, passage *gate.Passage, next caddyhttp.Handler) error {
-	if j.streams == nil || passage == nil || passage.Token == nil {
+func (j *JWTAuth) serveNext(w http.ResponseWriter, r *http.Request, admission *gate.Admission, next caddyhttp.Handler) error {
+	if j.streams == nil || admission == nil || admission.Token == nil {
 		return next.ServeHTTP(w, r)
 	}
 	watched, ok := w.(*response)
@@ -71,7 +71,7 @@ func (j *JWTAuth) serveNext(w http.ResponseWriter, r *http.Request, passage *gat
 		watched = newResponse(w)
 		defer watched.retire()
 	}
-	r = watched.stream.Watch(j.streams, r, passage)
+	r = watched.stream.Watch(j.streams, r, admission)
 	defer watched.leaveStream()
 	return next.ServeHTTP(watched, r)
 }

@@ -85,6 +85,7 @@ func (w *watched) stream(admitted *token.Token, grace time.Duration) *watchedStr
 		Sources:   []gate.Source{source},
 		Owned:     new(gate.Owned),
 		Verify:    func(context.Context, string) (*token.Token, error) { return admitted, nil },
+		Revoked:   func(*token.Token, time.Time) error { return nil },
 	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("Accept", "text/event-stream")
@@ -93,7 +94,7 @@ func (w *watched) stream(admitted *token.Token, grace time.Duration) *watchedStr
 		r.Header.Del("Authorization")
 		r.AddCookie(&http.Cookie{Name: cookie.Name, Value: "x"})
 	}
-	if err := g.Prepare(); err != nil {
+	if err := g.Validate(); err != nil {
 		panic(err)
 	}
 	admission, err := g.Admit(r, nil, admitted.IssuedAt)
