@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	// link finds the target of a Markdown link or image, and of the HTML elements that documents use.
-	link = regexp.MustCompile(`\]\(([^()\s]+)\)|(?:href|src)="([^"]+)"`)
+	// link finds the target of a Markdown link or image, of a link's definition, and of the HTML elements that documents use.
+	link = regexp.MustCompile(`(?m)\]\(([^()\s]+)\)|(?:href|src)="([^"]+)"|^\[[^\]]+\]: (\S+)$`)
 	// heading finds headings.
 	heading = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
 	// fenced and codeSpan find what is shown as it is: nothing in it is a link or a heading.
@@ -29,7 +29,7 @@ func TestLinksResolve(t *testing.T) {
 	for name, text := range documents {
 		text = codeSpan.ReplaceAllString(fenced.ReplaceAllString(text, ""), "")
 		for _, m := range link.FindAllStringSubmatch(text, -1) {
-			target, err := url.Parse(m[1] + m[2])
+			target, err := url.Parse(m[1] + m[2] + m[3])
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
