@@ -1,5 +1,7 @@
 package caddyauth
 
 import (
+	_ "github.com/caddyauth/gateway/caddyauth/module/adminapi"
 	_ "github.com/caddyauth/gateway/caddyauth/module/auth"
+	_ "github.com/caddyauth/gateway/caddyauth/module/command"
 )

@@ -28,16 +28,20 @@ type room struct {
 
 // rooms is the rule. A new arrow goes in here, with a sentence in docs/architecture.md; arrows run down only.
 var rooms = []room{
-	{8, "integration", []string{"caddyauth", "module/auth", "integration/documents"}, []string{caddyPath, "github.com/chromedp", "golang.org/x/crypto", "golang.org/x/net"}},
-	{8, "bench/fill", []string{"store/sqlstore", "domain/session"}, nil},
-	{8, "bench/load", nil, nil},
-	{8, "bench/mint", []string{"jose/token", "jose/keyring"}, nil},
-	{8, "bench/upstream", nil, nil},
-	{7, "cmd/caddy", []string{"caddyauth"}, []string{caddyPath + "/cmd", caddyPath + "/modules/standard"}},
-	{6, "caddyauth", []string{"module/auth"}, nil},
-	{5, "module/auth", []string{"store/sqlstore", "serve/login", "serve/manage", "serve/oauth", "guard/stream", "guard/gate", "domain/identity", "jose/token", "jose/keyring", "domain/project", "domain/session", "serve/ui", "web/weburl", "jose/leeway"},
-		[]string{caddyPath, "go.uber.org/zap", "github.com/prometheus/client_golang", "github.com/spf13/cobra", "github.com/spf13/pflag",
-			"github.com/mileusna/useragent", "golang.org/x/sync", "golang.org/x/term"}},
+	{11, "integration", []string{"caddyauth", "module/auth", "integration/documents"}, []string{caddyPath, "github.com/chromedp", "golang.org/x/crypto", "golang.org/x/net"}},
+	{11, "bench/fill", []string{"store/sqlstore", "domain/session"}, nil},
+	{11, "bench/load", nil, nil},
+	{11, "bench/mint", []string{"jose/token", "jose/keyring"}, nil},
+	{11, "bench/upstream", nil, nil},
+	{10, "cmd/caddy", []string{"caddyauth"}, []string{caddyPath + "/cmd", caddyPath + "/modules/standard"}},
+	{9, "caddyauth", []string{"module/command", "module/adminapi", "module/auth"}, nil},
+	{8, "module/command", []string{"module/explain", "module/adminapi", "module/auth", "store/sqlstore", "jose/keyring", "domain/project", "module/version", "module/terminal"},
+		[]string{caddyPath, "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/mileusna/useragent", "golang.org/x/term"}},
+	{7, "module/explain", []string{"module/adminapi", "module/auth", "guard/gate", "domain/identity", "jose/token", "jose/keyring", "domain/project", "module/finding", "module/terminal", "jose/leeway"},
+		[]string{caddyPath, "github.com/spf13/cobra"}},
+	{6, "module/adminapi", []string{"module/auth", "serve/manage", "domain/project"}, []string{caddyPath}},
+	{5, "module/auth", []string{"store/sqlstore", "serve/login", "serve/manage", "serve/oauth", "guard/stream", "guard/gate", "domain/identity", "jose/token", "jose/keyring", "domain/project", "domain/session", "serve/ui", "module/finding", "module/version", "web/weburl", "jose/leeway"},
+		[]string{caddyPath, "go.uber.org/zap", "github.com/prometheus/client_golang", "golang.org/x/sync"}},
 	{4, "store/sqlstore", []string{"jose/keyring", "domain/project", "domain/identity", "domain/session", "serve/oauth"}, []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5"}},
 	{4, "serve/login", []string{"domain/identity", "domain/session", "domain/project", "serve/ui"}, nil},
 	{4, "serve/manage", []string{"domain/identity", "domain/session", "domain/project", "serve/ui"}, nil},
@@ -50,6 +54,9 @@ var rooms = []room{
 	{1, "domain/project", nil, nil},
 	{1, "domain/session", []string{"jose/leeway"}, nil},
 	{1, "serve/ui", nil, nil},
+	{0, "module/finding", nil, nil},
+	{0, "module/version", nil, []string{caddyPath}},
+	{0, "module/terminal", nil, nil},
 	{0, "web/weburl", nil, nil},
 	{0, "jose/leeway", nil, nil},
 	{0, "integration/documents", nil, nil},                                 // test support, as below
@@ -97,9 +104,9 @@ func TestFloors(t *testing.T) {
 // TestFloorsAreNoticed makes sure that TestFloors can fail.
 func TestFloorsAreNoticed(t *testing.T) {
 	for _, c := range []struct{ file, imports, want string }{
-		{"caddyauth/guard/gate/x.go", caddyPath, "caddyauth/guard/gate/x.go imports " + caddyPath + ", which only integration, module/auth may"},
+		{"caddyauth/guard/gate/x.go", caddyPath, "caddyauth/guard/gate/x.go imports " + caddyPath + ", which only integration, module/command, module/explain, module/adminapi, module/auth, module/version may"},
 		{"caddyauth/jose/token/x.go", "go.uber.org/zap/zapcore", "which only module/auth may"},
-		{"caddyauth/serve/login/x.go", "github.com/spf13/cobra", "which only module/auth may"},
+		{"caddyauth/serve/login/x.go", "github.com/spf13/cobra", "which only module/command, module/explain may"},
 		{"caddyauth/guard/gate/x.go", "github.com/prometheus/client_golang/prometheus", "which only module/auth may"},
 		{"caddyauth/domain/identity/x.go", "modernc.org/sqlite", "which only store/sqlstore may"},
 		{"caddyauth/domain/identity/x.go", "database/sql/driver", "which only store/sqlstore may"},

@@ -522,7 +522,7 @@ func TestCommandCheckProductionExample(t *testing.T) {
 	writeFile(t, filepath.Join(beside, "alice.hash"), cheapHash(alicePassword)+"\n")
 	writeFile(t, filepath.Join(beside, "bob.hash"), cheapHash(bobPassword)+"\n")
 	out, stderr, err := command("", "check", "--config", path)
-	if !strings.HasPrefix(out, "warning: what lies in the store was not looked at: store: store postgres://") || !strings.HasSuffix(out, "\nok\n") || stderr != "" || err != nil {
+	if !strings.HasPrefix(out, "warning: the content of the store was not checked: store: store postgres://") || !strings.HasSuffix(out, "\nok\n") || stderr != "" || err != nil {
 		t.Errorf("%q %q %v", out, stderr, err)
 	}
 	if left := files(t, dir); len(left) > 0 {

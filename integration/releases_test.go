@@ -117,7 +117,7 @@ func TestCommandsOnTheStoreOfAnOlderRelease(t *testing.T) {
 		saysOneLine(t, words, []string{"explain", "--config", config, "--url", g.url("api")})
 		saysOneLine(t, words, []string{"token", "inspect", "--config", config})
 		out, stderr, err := command("", "check", "--config", config)
-		if err != nil || stderr != "" || !strings.HasPrefix(out, "warning: what lies in the store was not looked at: ") || !strings.HasSuffix(out, "\nok\n") {
+		if err != nil || stderr != "" || !strings.HasPrefix(out, "warning: the content of the store was not checked: ") || !strings.HasSuffix(out, "\nok\n") {
 			t.Errorf("check: %q %q %v", out, stderr, err)
 		}
 		for _, word := range words {

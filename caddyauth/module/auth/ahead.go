@@ -211,7 +211,7 @@ func (s *surveyor) noteEnd(handler caddyhttp.MiddlewareHandler, at position) {
 		}
 		e.addresses = []string{"files/" + root}
 	case *caddyhttp.StaticResponse:
-		stands := h.Headers.Get(answersHeader)
+		stands := h.Headers.Get(StandInHeader)
 		if stands == "" {
 			return
 		}
@@ -233,7 +233,7 @@ func standsFor(stands, root string) (addresses []string) {
 	if strings.HasPrefix(stands, "file_server") {
 		return []string{"files/" + root}
 	}
-	_, dials, _ := strings.Cut(strings.TrimSuffix(stands, byFastCGI), " to ")
+	_, dials, _ := strings.Cut(strings.TrimSuffix(stands, StandInFastCGI), " to ")
 	for dial := range strings.FieldsSeq(dials) {
 		addresses = append(addresses, canonicalAddress(dial))
 	}
@@ -321,7 +321,7 @@ func (b rewriteBehind) leaves(gate guard, apart []*rewrite.Rewrite) bool {
 func (b rewriteBehind) finding(gate *JWTAuth, sure, unknown bool) finding {
 	f := finding{
 		Severity: noted,
-		Where:    b.where + ", " + gate.describe(),
+		Where:    b.where + ", " + gate.Describe(),
 		Text:     b.name + " runs behind the gate and changes what the application gets; the gate is asked as well where its matcher takes that",
 		Hint:     "let the gate guard the whole site when what is public is refused",
 	}

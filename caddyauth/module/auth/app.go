@@ -17,6 +17,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/version"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
@@ -75,7 +76,7 @@ type App struct {
 	filtered   filteredServers       // those all of whose error routes have a filter; set with the places of gates
 	gates      []*JWTAuth            // in the order in which Caddy made them
 	accepts    map[string]acceptance // what gates may accept, by issuer
-	onDecision func(decision)        // set by `caddy auth explain` alone
+	onDecision func(Decision)        // set by `caddy auth explain` alone
 	release    []func() error        // undoes what Provision took
 
 	placed    sync.Once // the survey that tells gates where they stand
@@ -103,7 +104,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	r := resolver{caddy.NewReplacer()}
 	for _, step := range []func(resolver) error{a.provisionIssuer, a.provisionKeys, a.provisionUsers, a.provisionTenancy, a.provisionStore, a.provisionOpaque, a.provisionTrust} {
 		if err := step(r); err != nil {
-			return withMissing(err, &a.Settings)
+			return WithMissing(err, &a.Settings)
 		}
 	}
 	untrack := a.store.streams.Track(streamKeys{a})
@@ -309,7 +310,7 @@ func (a *App) Start() error {
 
 // logStart says which version has started.
 func (a *App) logStart() {
-	b := thisBuild()
+	b := version.Current()
 	a.logger.Info("authentication gateway started",
 		zap.String("version", b.Version), zap.String("revision", b.Revision), zap.String("go", b.Go), zap.String("caddy", b.Caddy))
 }

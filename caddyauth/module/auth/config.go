@@ -201,8 +201,11 @@ type User struct {
 	Claims map[string]any `json:"claims,omitempty"`
 }
 
+// DefaultProject is the slug of the project that always exists.
+const DefaultProject = "default"
+
 const (
-	defaultProject    = "default"
+	defaultProject    = DefaultProject
 	firstPartyClient  = project.FirstParty // the client_id of tokens issued at the login routes
 	minLifetime       = time.Minute
 	maxLifetime       = 365 * 24 * time.Hour

@@ -16,9 +16,9 @@ var envPlaceholder = regexp.MustCompile(`\{env\.([^{}]+)\}`)
 // unresolved are members of the configuration in which placeholders are no placeholders.
 var unresolved = []string{"claims", "rules", "forward"}
 
-// withMissing adds to an error about an environment variable all others that the configuration names and that are not set, so that
+// WithMissing adds to an error about an environment variable all others that the configuration names and that are not set, so that
 // not each of them takes a run. configs are what is to be looked through: structs or JSON values.
-func withMissing(err error, configs ...any) error {
+func WithMissing(err error, configs ...any) error {
 	if err == nil || !strings.Contains(err.Error(), "{env.") {
 		return err
 	}
@@ -63,22 +63,4 @@ func findMissing(value any, member string, places map[string]string) {
 			}
 		}
 	}
-}
-
-// ownHandlers returns the handlers of a configuration which belong to the gateway.
-func ownHandlers(value any) (found []any) {
-	switch v := value.(type) {
-	case []any:
-		for _, e := range v {
-			found = append(found, ownHandlers(e)...)
-		}
-	case map[string]any:
-		if name, _ := v["handler"].(string); name == "jwt_auth" || name == "auth_server" {
-			return []any{v}
-		}
-		for _, e := range v {
-			found = append(found, ownHandlers(e)...)
-		}
-	}
-	return found
 }

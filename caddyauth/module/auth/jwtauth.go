@@ -132,7 +132,7 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 		return nil
 	}
 	if j.gate, err = j.build(resolver{caddy.NewReplacer()}); err != nil {
-		return withMissing(err, j)
+		return WithMissing(err, j)
 	}
 	j.streams = j.streamPolicy()
 	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieName()}) && !j.reports()
@@ -350,7 +350,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	revealed := j.app.reveal(r, vars, j.gate)
 	asksForPage := j.loginPage != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
 	admission, err := j.admit(w, r, vars, prior)
-	j.app.decided(decision{gate: j, err: err, passage: admission})
+	j.app.decided(Decision{Gate: j, Err: err, Admission: admission})
 	j.settleCredentials(r, vars, admission, revealed, err)
 	if err != nil {
 		j.refused(r, admission, err)
@@ -377,7 +377,7 @@ func varsOf(r *http.Request) map[string]any {
 func (j *JWTAuth) serveFiltered(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	j.app.filter(r)
 	if err := j.checkTarget(r); err != nil {
-		j.app.decided(decision{gate: j, err: err})
+		j.app.decided(Decision{Gate: j, Err: err})
 		j.refused(r, nil, err)
 		return j.answer(w, r, err, nil, false)
 	}

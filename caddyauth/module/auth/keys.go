@@ -148,9 +148,9 @@ func (a *App) signingKey(ctx context.Context, lifetime time.Duration, now time.T
 	return nil, keyring.ErrCannotSign
 }
 
-// openForReading does what Start does without leaving a trace, for commands that look at a configuration: the store is opened
+// OpenForReading does what Start does without leaving a trace, for commands that look at a configuration: the store is opened
 // read-only, and nothing that is missing is made. Without a key in the store the ring stays empty.
-func (a *App) openForReading(ctx context.Context) error {
+func (a *App) OpenForReading(ctx context.Context) error {
 	if err := a.store.OpenReadOnly(ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
-	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/version"
 )
 
 // The counters live as long as the process and are registered anew with each configuration's registry.
@@ -64,9 +64,9 @@ func newRefreshAlerts() *prometheus.CounterVec {
 }
 
 // buildInfo is 1, with what this binary was made of.
-var buildInfo = newBuildInfo(thisBuild())
+var buildInfo = newBuildInfo(version.Current())
 
-func newBuildInfo(b build) prometheus.Collector {
+func newBuildInfo(b version.Build) prometheus.Collector {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "caddy_auth_build_info",
 		Help:        "Always 1; the labels say which version of the gateway this is.",
@@ -91,15 +91,8 @@ func countDecisions(gate, audience string) decisionCounter {
 
 func (c decisionCounter) refused(reason token.Reason) { c.rest.WithLabelValues(string(reason)).Inc() }
 
-// decision is what one gate decided; `caddy auth explain` collects them.
-type decision struct {
-	gate    *JWTAuth
-	err     error
-	passage *gate.Admission
-}
-
 // decided tells `caddy auth explain`.
-func (a *App) decided(d decision) {
+func (a *App) decided(d Decision) {
 	if a.onDecision != nil {
 		a.onDecision(d)
 	}

@@ -164,7 +164,7 @@ func (s *signInSurvey) gates() (found []webGate) {
 				s.servers = append(s.servers, where)
 			case *JWTAuth:
 				if h.gate != nil && !h.reports() && h.loginPage == own {
-					found = append(found, webGate{JWTAuth: h, where: "server " + name + ", " + h.describe(), hosts: hosts})
+					found = append(found, webGate{JWTAuth: h, where: "server " + name + ", " + h.Describe(), hosts: hosts})
 				}
 			}
 		})

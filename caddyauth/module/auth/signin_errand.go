@@ -48,7 +48,7 @@ func (e *errand) finding(page string) *finding {
 		return &finding{
 			Severity: severe,
 			Text: fmt.Sprintf("the login page %s lies behind the %s, which sends browsers to it: they go round in a circle",
-				page, e.gate.describe()),
+				page, e.gate.Describe()),
 			Hint: "let `auth_server` stand before the gate: outside `handle` and `route`, or with the gate in a `handle` of its own",
 		}
 	case !e.reached && e.stripped != "":

@@ -268,7 +268,7 @@ func (s *surveyor) meet(j *JWTAuth, at position) {
 	if at.misled != "" {
 		s.site.findings = append(s.site.findings, finding{
 			Severity: warned,
-			Where:    at.where + ", " + j.describe(),
+			Where:    at.where + ", " + j.Describe(),
 			Text:     at.misled + " runs before the gate, whose matcher sees the path that it makes; the gate also holds where the path before would have matched",
 			Hint: "guard the whole site, or let the gate come first, with `order jwt_auth before rewrite` or in a `route` block: " +
 				"it is then asked about what clients ask for, and about what later rewrites make of that",
@@ -347,8 +347,8 @@ var kinds = map[caddy.ModuleID]kind{
 func kindOf(handler caddyhttp.MiddlewareHandler) kind {
 	switch h := handler.(type) {
 	case *caddyhttp.StaticResponse:
-		if stands := h.Headers.Get(answersHeader); stands != "" { // for a handler that `caddy auth explain` has replaced
-			if name, _, _ := strings.Cut(stands, " "); !strings.HasSuffix(stands, byFastCGI) {
+		if stands := h.Headers.Get(StandInHeader); stands != "" { // for a handler that `caddy auth explain` has replaced
+			if name, _, _ := strings.Cut(stands, " "); !strings.HasSuffix(stands, StandInFastCGI) {
 				return kinds[caddy.ModuleID("http.handlers."+name)]
 			}
 			return serves

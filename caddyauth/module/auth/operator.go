@@ -1,0 +1,105 @@
+package auth
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/serve/manage"
+)
+
+// OperatorAPI returns the management API with the routes that only an operator may call. Where it
+// is mounted and who calls is for the caller to set.
+func (a *App) OperatorAPI() *manage.Server {
+	s := a.manageServer()
+	s.Operator = operator{a}
+	return s
+}
+
+// Ready waits until the configuration is in charge, up to five seconds. It returns
+// keyring.ErrKeysUnavailable otherwise.
+func (a *App) Ready(ctx context.Context) error { return a.ready(ctx) }
+
+// operator carries out what the operator orders.
+type operator struct{ app *App }
+
+// ListSessions implements manage.Operator.
+func (o operator) ListSessions(ctx context.Context, f session.Filter) ([]session.Grant, error) {
+	return o.app.store.ListGrants(ctx, f)
+}
+
+// EndSession implements manage.Operator.
+func (o operator) EndSession(ctx context.Context, id, reason string) error {
+	return o.app.grants.RevokeFamily(ctx, id, reason, time.Now())
+}
+
+// EndSessions implements manage.Operator.
+func (o operator) EndSessions(ctx context.Context, order session.Order) (int, error) {
+	return o.app.grants.RevokeAll(ctx, order, time.Now())
+}
+
+// MintToken implements manage.Operator. The epoch is read before the owner is asked for, so that an
+// order in between wins.
+func (o operator) MintToken(ctx context.Context, m manage.Mint, now time.Time) (raw, id string, err error) {
+	epoch, err := o.app.grants.Epoch(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	g := session.Grant{Project: m.User.Project, Subject: m.User.Name, ClientID: cmp.Or(m.ClientID, firstPartyClient), Audience: m.Audience}
+	may, err := o.app.mayIssue(ctx, g)
+	if err != nil {
+		return "", "", err
+	}
+	if !may {
+		return "", "", manage.ErrMayNotIssue
+	}
+	raw, err = o.app.issueAccess(ctx, g, nil, epoch, now, now.Add(m.Lifetime))
+	if err != nil {
+		return "", "", err
+	}
+	t, err := o.app.verify(ctx, raw)
+	if err != nil {
+		return "", "", fmt.Errorf("reading the minted token: %w", err)
+	}
+	return raw, t.ID, nil
+}
+
+// Keys implements manage.Operator.
+func (o operator) Keys(ctx context.Context) ([]manage.Key, error) {
+	infos, err := o.app.listKeys(ctx)
+	keys := make([]manage.Key, len(infos))
+	for i, k := range infos {
+		keys[i] = manage.Key{ID: k.ID, Algorithm: k.Algorithm, State: k.State, Created: k.Created, Since: k.Since, Until: k.Until}
+	}
+	return keys, err
+}
+
+// RotateKeys implements manage.Operator.
+func (o operator) RotateKeys(ctx context.Context) error {
+	_, err := o.app.rotateKeys(ctx)
+	return keyVerdict(err)
+}
+
+// RevokeKey implements manage.Operator.
+func (o operator) RevokeKey(ctx context.Context, id string) error {
+	_, err := o.app.revokeKey(ctx, id)
+	return keyVerdict(err)
+}
+
+// keyVerdict says in the words of the management API what became of an order about keys.
+func keyVerdict(err error) error {
+	switch {
+	case errors.Is(err, errConfiguredKeys):
+		return manage.ErrKeysConfigured
+	case errors.Is(err, keyring.ErrUnknownKey):
+		return manage.ErrNoKey
+	}
+	return err
+}
+
+// Interface guard
+var _ manage.Operator = operator{}

@@ -1,0 +1,137 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
+)
+
+// Reading is a provisioned configuration as commands read it, which start nothing and write
+// nothing.
+type Reading struct {
+	Issuer          string
+	Audiences       []string             // all audience words of the server
+	IdentityHeaders []string             // the headers that only gates may set
+	Declared        sqlstore.Declaration // the users, clients and projects of the configuration
+	Store           *sqlstore.Store
+	Ring            *keyring.Ring // nil before OpenForReading, and while the store holds no signing key
+
+	// Verify verifies a token of any accepted issuer, as gates do. It asks no introspection
+	// endpoint.
+	Verify func(ctx context.Context, raw string) (*token.Token, error)
+}
+
+// Read returns what commands may know of the configuration. It is true until something of it
+// changes.
+func (a *App) Read() Reading {
+	return Reading{
+		Issuer:          a.issuer,
+		Audiences:       a.words,
+		IdentityHeaders: a.owned.Names(),
+		Declared:        a.declared,
+		Store:           a.store.Store,
+		Ring:            a.ring.Load(),
+		Verify:          a.verify,
+	}
+}
+
+// AcceptedAudiences returns the audience words that tokens of an issuer may use; nil stands for all
+// of the server's.
+func (a *App) AcceptedAudiences(issuer string) []string { return a.accepts[issuer].audiences }
+
+// FetchKeys begins to fetch the key sets of the trusted issuers.
+func (a *App) FetchKeys() { a.startRemotes() }
+
+// MayStart reports whether a server may start although OpenForReading failed: the database may
+// admit only the servers, or wait for the first start of this release, which migrates it.
+func (a *App) MayStart(err error) bool {
+	unavailable := errors.Is(err, sqlstore.ErrUnavailable) && a.store.Shared()
+	return unavailable || errors.Is(err, sqlstore.ErrOlderSchema)
+}
+
+// StoreIsEmpty reports whether no server has used the store yet. The store must be open.
+func (a *App) StoreIsEmpty(ctx context.Context) (bool, error) {
+	fingerprint, err := a.store.Meta(ctx, fingerprintName)
+	return fingerprint == "", err
+}
+
+// StoreSecret returns the secret that the store was created with. The store must be open.
+func (a *App) StoreSecret(ctx context.Context) (*keyring.SecretRing, error) {
+	fingerprint, err := a.store.Meta(ctx, fingerprintName)
+	if err != nil {
+		return nil, fmt.Errorf("reading the store: %w", err)
+	}
+	if fingerprint == "" {
+		return nil, fmt.Errorf("store %s: it is empty, no server has used it", a.store.Name())
+	}
+	secret, err := a.ExistingSecret()
+	if err != nil {
+		return nil, err
+	}
+	if !secret.Matches(fingerprint) {
+		return nil, fmt.Errorf("secret: this is not the secret that the store %s was created with", a.store.Name())
+	}
+	return secret, nil
+}
+
+// ExistingSecret returns the configured secret, or else the one in the data directory. It generates
+// none.
+func (a *App) ExistingSecret() (*keyring.SecretRing, error) {
+	if a.secretRing != nil {
+		return a.secretRing, nil
+	}
+	secret, err := readSecretFile()
+	if err != nil {
+		return nil, fmt.Errorf("secret: set `secret`, or bring back the file: %w", err)
+	}
+	return secret, nil
+}
+
+// Decision is what one gate decided about a request.
+type Decision struct {
+	Gate      *JWTAuth
+	Err       error // nil if the request passes
+	Admission *gate.Admission
+}
+
+// Observe has f told of each decision. While somebody observes, gates renew no session. It must be
+// called before the first request.
+func (a *App) Observe(f func(Decision)) { a.onDecision = f }
+
+// Gate returns what the directive makes of its settings; nil for `jwt_auth off`.
+func (j *JWTAuth) Gate() *gate.Gate { return j.gate }
+
+// Label returns what the gate is called in logs and metrics.
+func (j *JWTAuth) Label() string {
+	j.app.findPlaces() // which gives the labels
+	return j.label()
+}
+
+// ReportsOnly reports whether the gate decides and changes nothing.
+func (j *JWTAuth) ReportsOnly() bool { return j.reports() }
+
+// Describe names the gate for a person: its label and its rules, because stacked gates often have
+// the same audiences.
+func (j *JWTAuth) Describe() string {
+	if j.gate == nil {
+		return "filter"
+	}
+	var rules []string
+	for _, rule := range j.Rules {
+		verb := "require"
+		if rule.Deny {
+			verb = "deny"
+		}
+		rules = append(rules, strings.Join(append([]string{verb, rule.Claim}, rule.Values...), " "))
+	}
+	if len(rules) == 0 {
+		return "gate " + j.label()
+	}
+	return "gate " + j.label() + " (" + strings.Join(rules, ", ") + ")"
+}

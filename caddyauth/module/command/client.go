@@ -1,0 +1,110 @@
+package command
+
+import (
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddyauth/gateway/caddyauth/module/auth"
+)
+
+var clientColumns = []column{
+	{"ID", "id"}, {"PROJECT", "project"}, {"NAME", "name"}, {"PUBLIC", "public"}, {"ACTIVE", "active"}, {"CADDYFILE", "declared"},
+	{"AUDIENCE", "audience"}, {"SCOPES", "scopes"},
+}
+
+// clientCommand is `caddy auth client`.
+func clientCommand() *cobra.Command {
+	return groupCommand("client", "Adds, shows, pauses and removes clients",
+		clientAddCommand(), clientListCommand(),
+		clientOneCommand("show", "Shows a client", http.MethodGet, "clients/{id}", nil),
+		destructive(clientOneCommand("pause", "Keeps a client from getting tokens, and revokes what it has", http.MethodPatch, "clients/{id}",
+			map[string]bool{"active": false}), "the client gets no more tokens, and what it has is revoked"),
+		clientOneCommand("resume", "Lets a paused client get tokens again", http.MethodPatch, "clients/{id}", map[string]bool{"active": true}),
+		destructive(clientOneCommand("secret", "Gives a client another secret, which is shown once", http.MethodPost, "clients/{id}/secret", nil),
+			"the secret that the client uses now is good no more"),
+		destructive(clientRemoveCommand(), "the client is removed, and what it has is revoked"), ttlCommand("client", "client", "clients/{id}/settings/token-ttl"))
+}
+
+func clientAddCommand() *cobra.Command {
+	var project, name, format string
+	var audience, scopes, claims []string
+	var public, fixed bool
+	cmd := remoteCommand(&cobra.Command{
+		Use:   "add [<id>]",
+		Short: "Adds a client; its secret is shown once",
+		Long: `Adds a client. Without an id it gets a random one. Its secret is printed as
+client_secret, this once, and is not kept; a public client has none.`,
+		Example: `  $ caddy auth client add reports --audience api --scope read
+  $ caddy auth client add spa --public
+  $ caddy auth client add --project acme --name "Nightly job" --json | jq -r .client_secret`,
+		Args: cobra.MaximumNArgs(1),
+	}, func(r *remote, args []string) error {
+		body := map[string]any{"project": project, "public": public, "refresh_rotation": !fixed}
+		if len(args) > 0 {
+			body["id"] = args[0]
+		}
+		for member, value := range map[string]string{"name": name, "access_token_format": format} {
+			if value != "" {
+				body[member] = value
+			}
+		}
+		for member, value := range map[string][]string{"audience": audience, "scopes": scopes} {
+			if len(value) > 0 {
+				body[member] = value
+			}
+		}
+		var err error
+		if body["claims"], err = claimsOf(claims); err != nil {
+			return err
+		}
+		return r.show(r.ask(http.MethodPost, "clients", nil, body))
+	})
+	cmd.Flags().StringVar(&project, "project", auth.DefaultProject, "the slug or id of the client's project")
+	cmd.Flags().StringVar(&name, "name", "", "what people read (default: the id)")
+	cmd.Flags().BoolVar(&public, "public", false, "a client that cannot keep a secret: a program in a browser or on a phone")
+	cmd.Flags().StringSliceVar(&audience, "audience", nil, "what its tokens are for when a request names nothing (default: api)")
+	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "a scope that it may ask for (default: none)")
+	cmd.Flags().StringArrayVar(&claims, "claim", nil, "a claim of its tokens as name=value, as for users")
+	cmd.Flags().StringVar(&format, "access-token-format", "", "jwt or opaque (default: jwt)")
+	cmd.Flags().BoolVar(&fixed, "no-refresh-rotation", false, "keep the same refresh token good again and again")
+	return cmd
+}
+
+func clientListCommand() *cobra.Command {
+	var project string
+	cmd := remoteCommand(&cobra.Command{
+		Use:     "list",
+		Short:   "Lists clients by id",
+		Example: "  $ caddy auth client list\n  $ caddy auth client list --project acme --json",
+		Args:    cobra.NoArgs,
+	}, func(r *remote, _ []string) error {
+		return r.list("clients", filters("project", project), 0, clientColumns)
+	})
+	cmd.Flags().StringVar(&project, "project", "", "the slug or id of the project whose clients to list (default: all)")
+	return cmd
+}
+
+// clientOneCommand is a command about one client that answers with it.
+func clientOneCommand(name, short, method, path string, body any) *cobra.Command {
+	return remoteCommand(&cobra.Command{
+		Use:     name + " <id>",
+		Short:   short,
+		Example: "  $ caddy auth client " + name + " reports",
+		Args:    cobra.ExactArgs(1),
+	}, func(r *remote, args []string) error {
+		return r.show(r.askOne(method, "client", path, args[0], body))
+	})
+}
+
+func clientRemoveCommand() *cobra.Command {
+	return remoteCommand(&cobra.Command{
+		Use:     "remove <id>",
+		Short:   "Removes a client and revokes what it has",
+		Example: "  $ caddy auth client remove reports",
+		Args:    cobra.ExactArgs(1),
+	}, func(r *remote, args []string) error {
+		_, err := r.askOne(http.MethodDelete, "client", "clients/{id}", args[0], nil)
+		return r.did("removed", args[0], err)
+	})
+}
