@@ -425,6 +425,116 @@ var laterSites = []struct {
 		uri strip_prefix /bar
 		reverse_proxy {{.Proxy}}
 	}`, []string{"/foo/bar/admin"}, nil},
+	{"rewrite between a filter and a gate", `route {
+		jwt_auth off
+		uri strip_prefix /foo
+		GATE
+		uri strip_prefix /bar
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/foo/bar/admin", "/bar/admin"}, []string{"/foo/bar/x"}},
+	{"alternative that a rewrite between left", `route {
+		jwt_auth off
+		GATE
+		handle /a/* {
+			reverse_proxy {{.Proxy}}
+		}
+		uri strip_prefix /b
+		handle {
+			uri strip_prefix /a
+			reverse_proxy {{.Proxy}}
+		}
+	}`, []string{"/b/a/admin"}, []string{"/b/a/x", "/a/x"}},
+	{"alternative that a variable between left", `route {
+		handle @v {
+			respond 404
+		}
+		@v vars x y
+		vars x y
+		jwt_auth off
+		GATE
+		handle {
+			uri strip_prefix /a
+			reverse_proxy {{.Proxy}}
+		}
+	}`, []string{"/a/admin"}, []string{"/a/x"}},
+	{"what the client first asked for", `route {
+		jwt_auth off
+		GATE
+		uri strip_prefix /foo
+		@x expression {http.request.orig_uri.path}.startsWith("/foo/")
+		uri @x strip_prefix /bar
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/foo/bar/admin"}, nil},
+	{"file that is found beside", `route {
+		jwt_auth off
+		GATE
+		@f file {query.f} /index.php
+		header @f X-A b
+		rewrite /go/* {http.matchers.file.relative}
+		@p path /index.php
+		rewrite @p /admin
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/go/x"}, nil},
+	{"file that is found and more", `route {
+		jwt_auth off
+		GATE
+		try_files {path} /index.php
+		rewrite /index.php /{query}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x?admin/users"}, []string{"/x?y"}},
+	{"map of a capture", `route {
+		map {re.1} {t} {
+			~^(.*)$ /${1}
+		}
+		jwt_auth off
+		GATE
+		@p path_regexp ^/go/(.*)$
+		rewrite @p {t}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/go/admin"}, []string{"/x"}},
+	{"method and path in one", `route {
+		jwt_auth off
+		jwt_auth /POST* api
+		reverse_proxy {{.Proxy}} {
+			method POST
+			rewrite /{method}{uri}
+		}
+	}`, []string{"/x"}, nil},
+	{"route that invokes itself", `route {
+		GATE
+		invoke again
+	}`, []string{"/admin", "/v1/admin", "/v1/v1/admin"}, []string{"/x", "/v1/x", "/v1/v1/x"}},
+	{"route that invokes itself twice", `route {
+		GATE
+		invoke /v1/* twice
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/admin", "/v1/admin", "/v1/v2/v1/admin"}, []string{"/x"}},
+	{"rewrite between a filter and a gate, which is in a route", `route {
+		jwt_auth off
+		uri strip_prefix /foo
+		route /admin* {
+			jwt_auth api
+		}
+		uri strip_prefix /bar
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/foo/bar/admin", "/bar/admin"}, []string{"/foo/bar/x"}},
+	{"variable by path behind a rewrite", `route {
+		try_files {path} /index.php
+		vars /admin* guarded yes
+		@g vars guarded yes
+		jwt_auth @g api
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/admin/x"}, nil},
+	{"header by path behind a rewrite", `route {
+		rewrite * /front
+		request_header /admin* X-G yes
+		@g {
+			header X-G yes
+			not path /open/*
+		}
+		jwt_auth @g api
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/admin/x"}, []string{"/open/x"}},
 	{"ordinary site", `route {
 		jwt_auth off
 		GATE
@@ -449,6 +559,18 @@ func TestLaterRewritesMeetTheGate(t *testing.T) {
 &(gate) {
 	jwt_auth api
 }
+&(twice) {
+	uri strip_prefix /v1
+	uri strip_prefix /v2
+	invoke /v1/* twice
+	invoke /v2/* twice
+	reverse_proxy {{.Proxy}}
+}
+&(again) {
+	uri strip_prefix /v1
+	invoke /v1/* again
+	reverse_proxy {{.Proxy}}
+}
 `
 	for _, s := range laterSites {
 		sites += "{{url \"" + s.name + "\"}} {\n\troot {{.Dir}}\n\t" + strings.ReplaceAll(s.site, "GATE", "jwt_auth /admin* api") + "\n}\n"
@@ -466,6 +588,88 @@ func TestLaterRewritesMeetTheGate(t *testing.T) {
 				got := sendHTTP1(t, g.addr(s.name), call{target: target, host: g.host(s.name)})
 				if seen := append(g.proxy.take(), g.php.take()...); got.status != http.StatusOK || len(seen) != 1 {
 					t.Errorf("%s: status %d, the application saw %d requests", target, got.status, len(seen))
+				}
+			}
+		})
+	}
+}
+
+// TestLaterRewritesGoByWhatGatesLeave: a gate or filter removes and sets headers and parameters,
+// and a rewrite behind it sees only what is left.
+func TestLaterRewritesGoByWhatGatesLeave(t *testing.T) {
+	const user = `jwt_auth api {
+			mode optional
+			forward role X-User-Role
+			from bearer
+			from insecure_query t
+		}
+		route /admin* {
+			jwt_auth api {
+				require role admin
+			}
+		}
+		`
+	g := newGateway(t)
+	bob := "Authorization: Bearer " + g.tokens.mint("es1", "bob", map[string]any{"role": "viewer"})
+	cases := []struct {
+		name, rewrites string
+		guarded        call
+		status         int
+		open           call
+	}{
+		{"forged header", "jwt_auth /admin* api\n@m not header X-User-Role *\nuri @m strip_prefix /v1",
+			call{target: "/v1/admin", lines: []string{"X-User-Role: x"}}, 401, call{target: "/v1/x", lines: []string{"X-User-Role: x"}}},
+		{"forged header in another spelling", "jwt_auth /admin* api\n@m not header X_user_role *\nuri @m strip_prefix /v1",
+			call{target: "/v1/admin", lines: []string{"X_user_role: x"}}, 401, call{target: "/v1/x"}},
+		{"upgrade", "jwt_auth /admin* api\n@m not header Upgrade *\nuri @m strip_prefix /v1",
+			call{target: "/v1/admin", lines: []string{"Connection: Upgrade", "Upgrade: h2c"}}, 401, call{target: "/v1/x"}},
+		{"cookie", "jwt_auth /admin* api\n@m not header Cookie *refresh_token*\nuri @m strip_prefix /v1",
+			call{target: "/v1/admin", lines: []string{"Cookie: refresh_token=x"}}, 401, call{target: "/v1/x", lines: []string{"Cookie: a=b"}}},
+		{"query", "jwt_auth /admin* api\nrewrite /go /{query}",
+			call{target: "/go?t=x&admin"}, 401, call{target: "/go?t=x&y"}},
+		{"query by expression", "jwt_auth /admin* api\n@m expression `{query.t} == ''`\nuri @m strip_prefix /v1",
+			call{target: "/v1/admin?t=x"}, 401, call{target: "/v1/x?t=x"}},
+		{"Authorization", user + "@m not header Authorization *\nuri @m strip_prefix /v1",
+			call{target: "/v1/admin", lines: []string{bob}}, 403, call{target: "/v1/x", lines: []string{bob}}},
+		{"forwarded header", user + "@m header X-User-Role viewer\nuri @m strip_prefix /v1",
+			call{target: "/v1/admin", lines: []string{bob}}, 403, call{}},
+		{"forwarded header in the rewrite", user + "rewrite /go /admin/{header.x-user-role}",
+			call{target: "/go", lines: []string{bob}}, 403, call{target: "/x", lines: []string{bob}}},
+		{"user", user + "@m vars {http.auth.user.role} viewer\nuri @m strip_prefix /v1",
+			call{target: "/v1/admin", lines: []string{bob}}, 403, call{}},
+		{"user by expression", user + "@m expression `{http.auth.user.role} == 'viewer'`\nuri @m strip_prefix /v1",
+			call{target: "/v1/admin", lines: []string{bob}}, 403, call{}},
+		{"body", "jwt_auth /admin* api\n@m not expression `{http.request.body}.contains('x')`\nuri @m strip_prefix /v1",
+			call{target: "/v1/admin"}, 401, call{method: "POST", target: "/v1/admin", body: "xyz"}},
+	}
+	sites := authSite + `{{url "credentials"}} {
+	jwt_auth api {
+		from insecure_query t
+	}
+}
+`
+	for _, c := range cases {
+		sites += "{{url \"" + c.name + "\"}} {\nroute {\n" + c.rewrites + "\nreverse_proxy {{.Proxy}}\n}\n}\n"
+	}
+	g.load(standardAuth, sites)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			for _, p := range protocols {
+				if c.name == "upgrade" && p.name == "h2" {
+					continue // HTTP/2 knows none
+				}
+				c.guarded.host, c.open.host = g.host(c.name), g.host(c.name)
+				got := p.send(t, g.addr(c.name), c.guarded)
+				if seen := g.proxy.take(); got.status != c.status || len(seen) > 0 {
+					t.Errorf("%s: status %d, the application saw %q", p.name, got.status, seen)
+				}
+				if c.open.target == "" {
+					continue
+				}
+				got = p.send(t, g.addr(c.name), c.open)
+				seen := g.proxy.take()
+				if got.status != http.StatusOK || len(seen) != 1 || seen[0].body != c.open.body {
+					t.Errorf("%s: %s: status %d, the application saw %q", p.name, c.open.target, got.status, seen)
 				}
 			}
 		})

@@ -181,6 +181,9 @@ func (c *Credentials) Conceal(r *http.Request) *Concealed {
 	return removed
 }
 
+// RemoveCredential removes from a request what the gate removes when it decides.
+func (g *Gate) RemoveCredential(r *http.Request) { g.removeCredential(r) }
+
 // removeCredential is Conceal for a gate that has decided: its own credential goes whatever it was.
 // What it returns is nil as well when nothing but what this gate reads was removed, since later
 // gates learn that from the admission.

@@ -19,6 +19,7 @@ type later struct {
 	guards  []guard // with what is asked below where gate and rewrite part
 	unknown bool    // what it makes of a request cannot be worked out beforehand: every one of guards is asked
 	queries bool    // the query may decide about guards and about where the rewrite leads
+	fields  bool    // headers or the query may: a gate or filter removes some of them
 }
 
 // mostForms bounds how many forms of a request are looked at. Where there are more, every gate is asked that later rewrites lead past.
@@ -96,10 +97,15 @@ func (l *later) coming(forms []*http.Request) []*http.Request {
 // apply returns what the rewrite makes of those forms that come to it, as far as it changes them.
 func (l *later) apply(replay *replay, forms []*http.Request) (made []*http.Request) {
 	for _, form := range l.coming(forms) {
-		rewritten := replay.prepare(form.Method, form.URL)
-		l.rewrite.Rewrite(rewritten, form.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
-		if rewritten.Method != form.Method || !sameTarget(rewritten.URL, form.URL) {
-			made = append(made, rewritten)
+		before := *form
+		target := *form.URL
+		form.URL = &target
+		// The placeholders are those of the form, and tell already what one part of the rewrite has made.
+		l.rewrite.Rewrite(form, form.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
+		method := form.Method
+		form.Method, form.URL, form.RequestURI = before.Method, before.URL, before.RequestURI
+		if method != form.Method || !sameTarget(&target, form.URL) {
+			made = append(made, replay.prepare(method, &target))
 		}
 	}
 	return made
@@ -116,14 +122,16 @@ func filtered(forms []*http.Request, takes func(*http.Request) bool) (taken []*h
 
 // rewriteBehind is a rewrite that the survey has met behind gates, until it is known where it leads.
 type rewriteBehind struct {
-	rewrite *rewrite.Rewrite
-	name    string // the directive
-	steps   []step
-	met     []guard // gates and filters before it
-	within  []*rewrite.Rewrite
-	mount   bool // it takes off the prefix by which the path has led there
-	where   string
-	set     setters
+	rewrite  *rewrite.Rewrite
+	name     string // the directive
+	steps    []step
+	met      []guard // gates and filters before it
+	within   []*rewrite.Rewrite
+	mount    bool // it takes off the prefix by which the path has led there
+	where    string
+	set      setters
+	harmless bool // clients do not choose where it leads: it only makes forms for the rewrites behind it
+	endless  bool // stands for rewrites that the survey has not followed
 }
 
 // end is where requests leave the routes for an application or for files.
@@ -135,8 +143,28 @@ type end struct {
 
 // noteRewrite keeps a rewrite that stands behind gates.
 func (s *surveyor) noteRewrite(h *rewrite.Rewrite, name string, mount bool, at position) {
-	if len(at.met) > 0 && !keepsPath(h, at.steps) {
-		s.site.behind = append(s.site.behind, rewriteBehind{h, name, at.steps, slices.Clone(at.met), at.within, mount, at.where, s.site.set})
+	if len(at.met) == 0 {
+		return
+	}
+	s.site.behind = append(s.site.behind, rewriteBehind{
+		rewrite:  h,
+		name:     name,
+		steps:    at.steps,
+		met:      slices.Clone(at.met),
+		within:   at.within,
+		mount:    mount,
+		where:    at.where,
+		set:      s.site.set,
+		harmless: keepsPath(h, at.steps),
+	})
+}
+
+// noteEndless stands for what the survey does not follow any more: no gate can work out what
+// rewrites there make of a request.
+func (s *surveyor) noteEndless(at position) {
+	s.noteRewrite(new(rewrite.Rewrite), "`invoke`", false, at)
+	if n := len(s.site.behind); len(at.met) > 0 {
+		s.site.behind[n-1].endless = true
 	}
 }
 
@@ -270,39 +298,58 @@ func (s *site) apart(b rewriteBehind) bool {
 func (s *site) lookAhead(verdicts map[*JWTAuth]*place) {
 	var apart []*rewrite.Rewrite
 	for _, b := range s.behind {
-		if s.apart(b) {
+		// Invoked routes bring the same rewrite to several places, and all of them count.
+		other := func(o rewriteBehind) bool { return o.rewrite == b.rewrite && !s.apart(o) }
+		if !slices.Contains(apart, b.rewrite) && !slices.ContainsFunc(s.behind, other) {
 			apart = append(apart, b.rewrite)
 		}
 	}
+	ahead := make(map[*JWTAuth][]later)
 	for _, b := range s.behind {
-		l := later{rewrite: b.rewrite}
-		for _, m := range b.met {
-			if below := tail(m.steps, b.steps); m.gate.gate != nil && len(below) > 0 && !b.leaves(m, apart) {
-				l.guards = append(l.guards, guard{m.gate, below, m.set})
-			}
-		}
-		if len(l.guards) == 0 {
-			continue
-		}
-		l.queries = usesQuery(b.rewrite) || slices.ContainsFunc(l.guards, func(g guard) bool { return asksQuery(g.steps) })
+		l := b.later(apart)
 		sure, unknown := false, false
 		for _, m := range b.met {
 			l := l.behind(m, b)
 			unknown = unknown || l.unknown
-			p := verdicts[m.gate]
-			p.later = append(p.later, l)
+			ahead[m.gate] = append(ahead[m.gate], l)
 			sure = sure || !m.gate.reports() && len(tail(m.steps, b.steps)) == 0
 		}
-		s.findings = append(s.findings, b.finding(l.guards[0].gate, sure, unknown))
+		if len(l.guards) > 0 {
+			s.findings = append(s.findings, b.finding(l.guards[0].gate, sure, unknown))
+		}
 	}
+	for j, all := range ahead {
+		// A rewrite that leads past no gate matters for what those behind it make of a request.
+		for len(all) > 0 && len(all[len(all)-1].guards) == 0 {
+			all = all[:len(all)-1]
+		}
+		verdicts[j].later = append(verdicts[j].later, all...)
+	}
+}
+
+// later is the rewrite with the gates that may guard what it leads to.
+func (b rewriteBehind) later(apart []*rewrite.Rewrite) later {
+	l := later{rewrite: b.rewrite, queries: usesQuery(b.rewrite), fields: usesQuery(b.rewrite)}
+	for _, m := range b.met {
+		below := tail(m.steps, b.steps)
+		if m.gate.gate == nil || len(below) == 0 || b.harmless || b.leaves(m, apart) {
+			continue
+		}
+		l.guards = append(l.guards, guard{gate: m.gate, steps: below, set: m.set})
+		l.queries = l.queries || asksQuery(below)
+		l.fields = l.fields || asksFields(below)
+	}
+	return l
 }
 
 // behind tells one gate or filter of the rewrite.
 func (l later) behind(m guard, b rewriteBehind) later {
 	l.steps = tail(b.steps, m.steps)
 	l.queries = l.queries || asksQuery(l.steps)
+	l.fields = l.fields || asksFields(l.steps)
 	set := b.set.since(m.set)
-	l.unknown = !set.knowsRewrite(b.rewrite) || !set.knowsSteps(l.steps) ||
+	set.forwarded = m.gate.forwardedHeaders()
+	l.unknown = b.endless || !b.harmless && !set.knowsRewrite(b.rewrite) || !set.knowsSteps(l.steps) ||
 		slices.ContainsFunc(l.guards, func(g guard) bool { return !set.knowsSteps(g.steps) })
 	if l.unknown {
 		l.steps = set.known(l.steps)

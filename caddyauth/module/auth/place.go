@@ -113,6 +113,9 @@ func (j *JWTAuth) missed(r *http.Request, vars map[string]any) *JWTAuth {
 	if next == nil && len(j.place.later) > 0 {
 		next = j.ahead(r, done)
 	}
+	if next == nil && slices.ContainsFunc(j.place.later, func(l later) bool { return l.fields }) {
+		next = j.ahead(j.filtered(r, vars), done)
+	}
 	if next != nil {
 		done.gates = append(done.gates, next)
 	}
@@ -140,6 +143,20 @@ func (j *JWTAuth) before(r *http.Request, method string, original *url.URL, done
 	return nil
 }
 
+// filtered is what a request will be behind the gate or filter, without credentials and what clients have forged.
+func (j *JWTAuth) filtered(r *http.Request, vars map[string]any) *http.Request {
+	again := *r
+	target := *r.URL
+	again.URL, again.Header, again.Body, again.Trailer = &target, r.Header.Clone(), nil, nil
+	prior, _ := vars[admissionVar].(*gate.Admission)
+	j.app.owned.Strip(&again, prior)
+	j.app.credentials.Conceal(&again)
+	if j.gate != nil {
+		j.gate.RemoveCredential(&again)
+	}
+	return &again
+}
+
 // replay makes other forms of a request.
 type replay struct {
 	r     *http.Request
@@ -160,6 +177,7 @@ func (p *replay) prepare(method string, u *url.URL) *http.Request {
 	again.Method, again.URL, again.RequestURI = method, &target, target.RequestURI()
 	server, _ := p.r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	repl := caddy.NewReplacer()
+	repl.Map(p.ofRequest)
 	prepared := caddyhttp.PrepareRequest(&again, repl, nil, server)
 	maps.Copy(varsOf(prepared), varsOf(p.r))
 	if p.set == nil {
@@ -180,9 +198,22 @@ func (p *replay) prepare(method string, u *url.URL) *http.Request {
 	return prepared
 }
 
+// ofRequest answers what is the same for all forms: the request as it came, and its body, which can
+// be read only through the request itself.
+func (p *replay) ofRequest(key string) (any, bool) {
+	if p.set == nil || !isOfRequest(key) {
+		return nil, false
+	}
+	return p.set.Get(key)
+}
+
+func isOfRequest(key string) bool {
+	return strings.HasPrefix(key, "http.request.orig_") || strings.HasPrefix(key, "http.request.body")
+}
+
 // ofForm answers for the form that is being looked at what `map` asks the request's own replacer: it works out its values only then.
 func (p *replay) ofForm(key string) (any, bool) {
-	if p.form == nil || !strings.HasPrefix(key, "http.request.") {
+	if p.form == nil || !strings.HasPrefix(key, "http.request.") || isOfRequest(key) {
 		return nil, false
 	}
 	return p.form.Get(key)

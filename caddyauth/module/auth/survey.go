@@ -108,6 +108,8 @@ func surveyServer(name string, server *caddyhttp.Server) []*site {
 		}
 		w := surveyor{named: server.NamedRoutes, site: new(site)}
 		w.site.derived = rest.derived
+		// Requests come here through the routes before.
+		w.site.rewrites, w.site.users, w.site.set = rest.rewrites, rest.users, rest.set
 		sites = append(sites, w.site)
 		below := at
 		below.where += describe(route)
@@ -130,8 +132,9 @@ func surveyErrors(server *caddyhttp.Server, sites []*site) *site {
 
 // surveyor walks the routes of one site in the order in which requests meet them.
 type surveyor struct {
-	named map[string]*caddyhttp.Route
-	site  *site
+	named   map[string]*caddyhttp.Route
+	site    *site
+	invoked int
 }
 
 // group is what alternatives of which a request takes one have in common.
@@ -140,6 +143,7 @@ type group struct {
 	byPath  bool
 	earlier []caddyhttp.MatcherSets
 	met     []guard // in the alternatives
+	changes int     // counted at the end of the last alternative
 }
 
 // walk returns what is known about requests that leave the routes at their end, and whether some may be answered before.
@@ -148,14 +152,19 @@ func (s *surveyor) walk(routes caddyhttp.RouteList, at position) (position, bool
 	answered := false
 	for _, route := range routes {
 		if groups[route.Group] == nil || route.Group == "" {
-			groups[route.Group] = &group{before: at}
+			groups[route.Group] = &group{before: at, changes: s.site.set.changes}
 		}
 		alternatives := groups[route.Group]
+		if alternatives.changes != s.site.set.changes {
+			// What lies between may have led requests here that earlier alternatives take now, and did not take then.
+			alternatives.before, alternatives.earlier = at, nil
+		}
 		inner := alternatives.lead(route, s.site.derived)
 		inner.met = without(at.met, alternatives.met)
 		before := len(inner.met)
 		after, answers := s.walkRoute(route, inner)
 		s.site.set.matched(route.MatcherSets)
+		alternatives.changes = s.site.set.changes
 		if !route.Terminal {
 			alternatives.met = append(alternatives.met, after.met[before:]...)
 			at.met = append(slices.Clip(at.met), after.met[before:]...)
@@ -209,17 +218,26 @@ func (s *surveyor) walkRoute(route caddyhttp.Route, at position) (position, bool
 // deepest bounds how far routes are followed that invoke each other.
 const deepest = 100
 
+// most bounds how many invocations are followed in a site: of named routes that invoke each other
+// twice, each step has twice as many.
+const most = 500
+
 func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position) (position, bool) {
 	switch h := handler.(type) {
 	case *JWTAuth:
 		s.meet(h, at)
 		at.met = append(slices.Clip(at.met), guard{h, at.steps, s.site.set})
+		s.site.set.changes++
 		return at, true
 	case *caddyhttp.Subroute:
 		return s.walkInner(h.Routes, at)
 	case *caddyhttp.Invoke:
-		if route := s.named[h.Name]; route != nil {
+		if route := s.named[h.Name]; route != nil && s.invoked < most {
+			s.invoked++
 			return s.walkInner(caddyhttp.RouteList{*route}, at)
+		} else if route != nil {
+			s.site.byPath, s.site.rewrites, s.site.users = true, true, true
+			s.noteEndless(at)
 		}
 		return at, true
 	case *rewrite.Rewrite:
@@ -228,6 +246,7 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 		after := at.rewrittenBy(h)
 		s.noteRewrite(h, spelledRewrite(h), mounts(h, at.steps), at)
 		s.site.set.captures++
+		s.site.set.changes++
 		return after, false
 	case caddyhttp.VarsMiddleware:
 		at.root = rootOf(h, at.root)
@@ -239,7 +258,7 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 	if kind == decides || kind == serves || kind == unknown {
 		s.noteEnd(handler, at)
 	}
-	s.site.set.passed(handler)
+	s.site.set.passed(handler, at.byPath && s.site.rewrites)
 	s.site.byPath = s.site.byPath || at.byPath && (kind == decides || kind == unknown)
 	s.site.rewrites = s.site.rewrites || kind == unknown
 	s.site.users = s.site.users || kind == unknown || moduleID(handler) == "http.handlers.authentication"
@@ -264,7 +283,11 @@ func (s *surveyor) meet(j *JWTAuth, at position) {
 	if j.gate == nil || len(at.steps) == 0 {
 		return
 	}
-	s.site.guards = append(s.site.guards, guard{j, at.steps, s.site.set})
+	steps := at.steps
+	if s.site.rewrites && s.site.set.byPath > 0 {
+		steps = between{values: true, hosts: true}.known(steps) // with the path before, other values would have been set
+	}
+	s.site.guards = append(s.site.guards, guard{j, steps, s.site.set})
 	if at.misled != "" {
 		s.site.findings = append(s.site.findings, finding{
 			Severity: warned,

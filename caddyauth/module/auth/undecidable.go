@@ -15,12 +15,35 @@ import (
 
 // setters counts what the survey has met that later matchers and rewrites may look at. A gate cannot know what is set behind it.
 type setters struct {
-	values   int // handlers that set variables, values of `map` or request headers, or that are not known
-	hosts    int // those that may set the host
-	captures int // matchers and rewrites after which `{re.*}` is not what the matchers of a rewrite's own routes make of its path
+	values   int  // handlers that set variables, values of `map` or request headers, or that are not known
+	hosts    int  // those that may set the host
+	captures int  // matchers and rewrites after which `{re.*}` is not what the matchers of a rewrite's own routes make of its path
+	byPath   int  // handlers that set values by a path which a rewrite has made
+	changes  int  // all that may make an earlier alternative take a request that it has left alone, or the other way round
+	lazy     bool // `map` works out values of what matchers capture, and only when it is asked
 }
 
-func (c *setters) passed(handler caddyhttp.MiddlewareHandler) {
+func (c *setters) passed(handler caddyhttp.MiddlewareHandler, derived bool) {
+	before := *c
+	c.note(handler)
+	if c.values == before.values && c.hosts == before.hosts {
+		return
+	}
+	c.changes++
+	if derived || len(pathsOf(handler)) > 0 {
+		c.byPath++
+	}
+}
+
+// pathsOf are the placeholders of a handler that stand for a path.
+func pathsOf(handler caddyhttp.MiddlewareHandler) []string {
+	return slices.DeleteFunc(placeholdersOf(handler), func(p string) bool {
+		return moduleID(handler) == "http.handlers.map" || // which looks when it is asked, also on behalf of another path
+			!strings.HasPrefix(p, "{http.request.uri") && !strings.HasPrefix(p, "{http.request.method")
+	})
+}
+
+func (c *setters) note(handler caddyhttp.MiddlewareHandler) {
 	h, ok := handler.(*headers.Handler)
 	if value, plain := handler.(headers.Handler); plain {
 		h, ok = &value, true
@@ -35,7 +58,10 @@ func (c *setters) passed(handler caddyhttp.MiddlewareHandler) {
 		if strings.Contains(strings.ToLower(fmt.Sprint(*h.Request)), "host") {
 			c.hosts++
 		}
-	case id == "http.handlers.vars", id == "http.handlers.map":
+	case id == "http.handlers.map":
+		c.values++
+		c.lazy = c.lazy || slices.ContainsFunc(placeholdersOf(handler), isCaptured)
+	case id == "http.handlers.vars", id == "http.handlers.request_body":
 		c.values++
 	case proxy != nil && len(proxy.HandleResponse) > 0, kindOf(handler) == unknown: // as `forward_auth` copies headers
 		c.values++
@@ -55,10 +81,41 @@ func (c *setters) matched(sets caddyhttp.MatcherSets) {
 }
 
 // between is what may have been set between two counts.
-type between struct{ values, hosts, captures bool }
+type between struct {
+	values, hosts, captures bool
+	forwarded               []string // headers that the gate itself sets
+}
 
 func (c setters) since(before setters) between {
-	return between{c.values > before.values, c.hosts > before.hosts, c.captures > before.captures}
+	return between{
+		values:   c.values > before.values || c.lazy,
+		hosts:    c.hosts > before.hosts,
+		captures: c.captures > before.captures,
+	}
+}
+
+// forwardedHeaders are those that the gate sets, whose values only the token tells.
+func (j *JWTAuth) forwardedHeaders() (names []string) {
+	if j.gate == nil {
+		return nil
+	}
+	for _, m := range j.gate.Forward {
+		names = append(names, strings.ToLower(m.Header))
+	}
+	return names
+}
+
+// depends reports whether a text speaks of the user or of a header that the gate sets.
+func (b between) depends(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(text, "http.auth.") ||
+		slices.ContainsFunc(b.forwarded, func(name string) bool { return strings.Contains(text, name) })
+}
+
+// isCaptured reports whether a placeholder stands for what a matcher has found.
+func isCaptured(placeholder string) bool {
+	name := strings.Trim(placeholder, "{}")
+	return strings.HasPrefix(name, "http.regexp.") || strings.HasPrefix(name, "http.matchers.")
 }
 
 // placeholders finds those in the JSON of a rewrite, and no objects.
@@ -79,14 +136,16 @@ func placeholdersOf(value any) []string {
 func (b between) knows(placeholder string) bool {
 	name := strings.Trim(placeholder, "{}")
 	switch {
-	case strings.HasPrefix(name, "http.auth."), strings.HasPrefix(name, "http.request.orig_"):
-		return false // what gates set, and what a form does not tell
+	case b.depends(name):
+		return false // what gates set
+	case isOfRequest(name) && !strings.HasPrefix(name, "http.request.body"):
+		return true
 	case strings.HasPrefix(name, "http.request.uri"), name == "http.request.method", name == "http.request.scheme",
 		strings.HasPrefix(name, "http.request.remote"), strings.HasPrefix(name, "http.request.proto"):
 		return true
 	case strings.HasPrefix(name, "http.request.host"), name == "http.request.port":
 		return !b.hosts
-	case strings.HasPrefix(name, "http.regexp."):
+	case isCaptured(placeholder):
 		return !b.values && !b.captures
 	}
 	return !b.values
@@ -110,18 +169,19 @@ func (b between) knowsSets(sets caddyhttp.MatcherSets) bool {
 }
 
 func (b between) knowsMatcher(matcher any) bool {
-	if !b.values && !b.captures {
-		return true
-	}
 	if not, ok := matcher.(*caddyhttp.MatchNot); ok {
 		return b.knowsSets(not.MatcherSets)
 	}
 	if not, ok := matcher.(caddyhttp.MatchNot); ok {
 		return b.knowsSets(not.MatcherSets)
 	}
-	if !b.values {
-		text := fmt.Sprint(matcher)
-		return !strings.Contains(text, "{re.") && !strings.Contains(text, "http.regexp.")
+	text := fmt.Sprint(matcher)
+	switch {
+	case b.depends(text):
+		return false
+	case !b.values:
+		return !b.captures || !strings.Contains(text, "{re.") && !strings.Contains(text, "{file_match.") &&
+			!strings.Contains(text, "http.regexp.") && !strings.Contains(text, "http.matchers.")
 	}
 	switch moduleID(matcher) {
 	case "http.matchers.method", "http.matchers.protocol", "http.matchers.tls", "http.matchers.remote_ip", "http.matchers.client_ip",
@@ -139,6 +199,7 @@ func (b between) knowsMatcher(matcher any) bool {
 func (b between) known(steps []step) (known []step) {
 	for _, s := range steps {
 		if s.strip != nil {
+			known = append(known, s)
 			continue
 		}
 		var k step
@@ -179,6 +240,29 @@ func matcherAsksQuery(matcher any) bool {
 		return strings.Contains(fmt.Sprint(matcher), "{http.")
 	}
 	return true
+}
+
+// asksFields reports whether matchers on the way may look at headers or the query.
+func asksFields(steps []step) bool {
+	return slices.ContainsFunc(steps, func(s step) bool {
+		return setsAskFields(s.match) || slices.ContainsFunc(s.unless, setsAskFields)
+	})
+}
+
+func setsAskFields(sets caddyhttp.MatcherSets) bool {
+	return slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool {
+		return slices.ContainsFunc(set, matcherAsksFields)
+	})
+}
+
+func matcherAsksFields(matcher any) bool {
+	switch not := matcher.(type) {
+	case *caddyhttp.MatchNot:
+		return setsAskFields(not.MatcherSets)
+	case caddyhttp.MatchNot:
+		return setsAskFields(not.MatcherSets)
+	}
+	return moduleID(matcher) == "http.matchers.header" || matcherAsksQuery(matcher)
 }
 
 // usesQuery reports whether a rewrite may make a path or method of the query.

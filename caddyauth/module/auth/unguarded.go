@@ -85,8 +85,10 @@ func (p proxied) String() string { return p.where + ": " + upstreamsOf(p.handler
 
 // survey walks routes in the order in which requests meet them.
 type survey struct {
-	named   map[string]*caddyhttp.Route
-	proxied []proxied
+	named    map[string]*caddyhttp.Route
+	proxied  []proxied
+	invoking []string // names of routes on the way, which may invoke themselves
+	invoked  int
 }
 
 // walk reports whether a request that leaves routes at their end has surely passed a gate or a strip.
@@ -114,8 +116,11 @@ func (s *survey) walkRoute(route caddyhttp.Route, covered bool, where string) bo
 			}
 			covered = inner
 		case *caddyhttp.Invoke:
-			if route := s.named[h.Name]; route != nil {
+			if route := s.named[h.Name]; route != nil && s.invoked < most && !slices.Contains(s.invoking, h.Name) {
+				s.invoked++
+				s.invoking = append(s.invoking, h.Name)
 				covered = s.walkRoute(*route, covered, where+", invoke "+h.Name) && (covered || len(route.MatcherSets) == 0)
+				s.invoking = s.invoking[:len(s.invoking)-1]
 			}
 		case *reverseproxy.Handler:
 			s.proxied = append(s.proxied, proxied{h, where, covered})
@@ -144,7 +149,13 @@ func (s *survey) leads(handler caddyhttp.MiddlewareHandler, is func(caddyhttp.Mi
 		return s.has(h.Routes, is)
 	case *caddyhttp.Invoke:
 		route := s.named[h.Name]
-		return route != nil && s.has(caddyhttp.RouteList{*route}, is)
+		if route == nil || slices.Contains(s.invoking, h.Name) {
+			return false
+		}
+		s.invoking = append(s.invoking, h.Name) // it stays there while the search goes on, as once is enough
+		found := s.has(caddyhttp.RouteList{*route}, is)
+		s.invoking = s.invoking[:len(s.invoking)-1]
+		return found
 	}
 	return is(handler)
 }
