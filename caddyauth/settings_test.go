@@ -48,21 +48,23 @@ var caddyfileForms = map[string]string{
 	"Introspection.ClientID":     "introspection <url> <client_id>",
 	"Introspection.ClientSecret": "introspection <url> <client_id> <client_secret>",
 
-	"Settings.Projects":                   "project",
-	"Project.Slug":                        "project <slug>",
-	"Settings.Clients":                    "client",
-	"Client.ID":                           "client <id>",
-	"Client.Claims":                       "claim",
-	"Project.KeepRefreshOnPasswordChange": "revoke_refresh_on_password_change off",
-	"Limits.MinAccessToken":               "limits { access_token <shortest> }",
-	"Limits.MaxAccessToken":               "limits { access_token <shortest> <longest> }",
-	"Limits.MinRefreshToken":              "limits { refresh_token <shortest> }",
-	"Limits.MaxRefreshToken":              "limits { refresh_token <shortest> <longest> }",
+	"Settings.Projects":                    "project",
+	"Project.Slug":                         "project <slug>",
+	"Settings.Clients":                     "client",
+	"Client.ID":                            "client <id>",
+	"Client.Claims":                        "claim",
+	"Settings.KeepRefreshOnPasswordChange": "revoke_refresh_on_password_change off",
+	"Project.KeepRefreshOnPasswordChange":  "revoke_refresh_on_password_change off",
+	"Limits.MinAccessToken":                "limits { access_token <shortest> }",
+	"Limits.MaxAccessToken":                "limits { access_token <shortest> <longest> }",
+	"Limits.MinRefreshToken":               "limits { refresh_token <shortest> }",
+	"Limits.MaxRefreshToken":               "limits { refresh_token <shortest> <longest> }",
 }
 
 func TestSettingsAreDocumented(t *testing.T) {
 	s := readStructs(t, "module/auth/config.go", "module/auth/config_tenancy.go", "module/auth/authserver.go", "module/auth/jwtauth.go", "module/auth/connections.go")
-	words := literals(t, "module/auth/caddyfile.go", "module/auth/caddyfile_tenancy.go", "module/auth/config.go", "module/auth/connections.go")
+	words := literals(t, "module/auth/caddyfile.go", "module/auth/caddyfile_tenancy.go",
+		"module/auth/caddyfile_options.go", "module/auth/config.go", "module/auth/connections.go")
 	reference := documents.Read(t, "docs/caddyfile.md")
 	var b strings.Builder
 	for _, root := range []struct{ title, structure string }{

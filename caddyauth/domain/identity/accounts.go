@@ -11,13 +11,14 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// What a UserStore answers when a verb cannot be carried out, beside ErrNoUser. Every other error means that the store could not be
-// asked.
+// What a UserStore answers when a verb cannot be carried out, beside ErrNoUser. Every other error
+// means that the store could not be asked.
 var (
 	// ErrNameTaken says that a user of that project has the same canonical name.
 	ErrNameTaken = errors.New("the name is taken")
 
-	// ErrUserChanged says that somebody else was faster: the row no longer has the version that the change is for.
+	// ErrUserChanged says that somebody else was faster: the row no longer has the version that the
+	// change is for.
 	ErrUserChanged = errors.New("the user was changed meanwhile")
 
 	// ErrUserDeclared says that the Caddyfile declares the user, who cannot be removed here.
@@ -32,21 +33,22 @@ type UserPage struct {
 	// Project selects the users of one project. Default: all.
 	Project string
 
-	// AfterProject and AfterName are the project and the canonical name of the last user of the page before. Default: the list
-	// begins.
+	// AfterProject and AfterName are the project and the canonical name of the last user of the
+	// page before. Default: the list begins.
 	AfterProject, AfterName string
 
 	// Limit is how many users to return at most. Required.
 	Limit int
 }
 
-// UserStore keeps users. Every verb is one atomic step; times are kept in milliseconds, and numbers in claims come back as
-// json.Number. A user of a project that is paused is found like any other: whoever issues asks for the project too.
+// UserStore keeps users. Every verb is one atomic step; times are kept in milliseconds, and numbers
+// in claims come back as json.Number. A user of a project that is paused is found like any other:
+// whoever issues asks for the project too.
 type UserStore interface {
 	Directory
 
-	// AddUser stores a new user as version 1; the time of Created is the time of all that follows. ErrNameTaken, ErrNoSuchProject,
-	// and ErrBadName for a name without a canonical form.
+	// AddUser stores a new user as version 1; the time of Created is the time of all that follows.
+	// ErrNameTaken, ErrNoSuchProject, and ErrBadName for a name without a canonical form.
 	AddUser(ctx context.Context, u User) error
 
 	// FindUserByID returns the user of that id, or ErrNoUser.
@@ -55,17 +57,18 @@ type UserStore interface {
 	// ListUsers returns users by project and canonical name.
 	ListUsers(ctx context.Context, page UserPage) ([]User, error)
 
-	// ChangeUser stores whether u is disabled and u's claims if the user of that id still has u.Version, and returns the user with
-	// the new version. Nothing else changes. Other claims deny the access tokens that were made before, in the same step; sessions go on.
-	// ErrNoUser, ErrUserChanged.
+	// ChangeUser stores whether u is disabled and u's claims if the user of that id still has
+	// u.Version, and returns the user with the new version. Nothing else changes. Other claims deny
+	// the access tokens that were made before, in the same step; sessions go on. ErrNoUser,
+	// ErrUserChanged.
 	ChangeUser(ctx context.Context, u User, now time.Time) (*User, error)
 
-	// SetPassword stores a hash if the user has that version (0: any), and returns the user with the new version. An empty hash
-	// takes the password away. ErrNoUser, ErrUserChanged.
+	// SetPassword stores a hash if the user has that version (0: any), and returns the user with
+	// the new version. An empty hash takes the password away. ErrNoUser, ErrUserChanged.
 	SetPassword(ctx context.Context, id string, version int64, hash string, now time.Time) (*User, error)
 
-	// RemoveUser removes a user who has that version (0: any). ErrNoUser, ErrUserChanged, ErrUserDeclared. Whatever was issued must
-	// have been revoked before.
+	// RemoveUser removes a user who has that version (0: any). ErrNoUser, ErrUserChanged,
+	// ErrUserDeclared. Whatever was issued must have been revoked before.
 	RemoveUser(ctx context.Context, id string, version int64) error
 }
 
@@ -77,8 +80,9 @@ const (
 	maxClaimsDepth = 8
 )
 
-// CheckClaims refuses claims that no user or client may have: reserved names (token.Reserved), names that differ by case only, more
-// than 64 of them, names over 128 bytes, more than 4 KiB of JSON, values nested deeper than 8. The error names the claim and the limit.
+// CheckClaims refuses claims that no user or client may have: reserved names (token.Reserved),
+// names that differ by case only, more than 64 of them, names over 128 bytes, more than 4 KiB of
+// JSON, values nested deeper than 8. The error names the claim and the limit.
 func CheckClaims(claims map[string]any) error {
 	if len(claims) > maxClaims {
 		return fmt.Errorf("claims: %d are above the limit of %d", len(claims), maxClaims)

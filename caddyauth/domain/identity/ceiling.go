@@ -8,8 +8,9 @@ import (
 	"github.com/alexedwards/argon2id"
 )
 
-// HashKind returns what of a hash says what computing it takes, which is everything before the salt: `$2a$12$`, or
-// `$argon2id$v=19$m=47104,t=1,p=1$`. It is empty for a hash that CheckHash refuses.
+// HashKind returns what of a hash says what computing it takes, which is everything before the
+// salt: `$2a$12$`, or `$argon2id$v=19$m=47104,t=1,p=1$`. It is empty for a hash that CheckHash
+// refuses.
 func HashKind(hash string) string {
 	if CheckHash(hash) != nil {
 		return ""
@@ -28,7 +29,8 @@ func kindWork(kind string) (work, error) {
 	return workOf(kind + strings.Repeat(".", 53))
 }
 
-// MixedKinds reports whether the hashes of these kinds, as HashKind writes them, take different work. An empty kind does not count.
+// MixedKinds reports whether the hashes of these kinds, as HashKind writes them, take different
+// work. An empty kind does not count.
 func MixedKinds(kinds []string) bool {
 	seen := make(map[work]bool)
 	for _, kind := range kinds {
@@ -39,9 +41,11 @@ func MixedKinds(kinds []string) bool {
 	return len(seen) > 1
 }
 
-// ceiling is the work that goes into every refusal, so that none tells which kind of hash a user has, or whether there is one: the
-// costliest bcrypt hash, and of each argon2id memory and number of lanes the most passes. Works of different classes cannot be exchanged
-// for each other without knowing how fast this machine is at each, so a refusal does one of each class. It does not change.
+// ceiling is the work that goes into every refusal, so that none tells which kind of hash a user
+// has, or whether there is one: the costliest bcrypt hash, and of each argon2id memory and number
+// of lanes the most passes. Works of different classes cannot be exchanged for each other without
+// knowing how fast this machine is at each, so a refusal does one of each class. It does not
+// change.
 type ceiling struct {
 	bcryptCost int // 0: none
 	argon      []argon2id.Params
@@ -89,8 +93,9 @@ func ceilingOf(kinds []string) (c ceiling) {
 
 func (c ceiling) empty() bool { return c.bcryptCost == 0 && len(c.argon) == 0 }
 
-// rest returns hashes that nobody has a password for, whose work brings what was done up to the ceiling: a bcrypt hash of cost 12 and
-// those of 12 and 13 make one of 14, because each step of the cost doubles the work.
+// rest returns hashes that nobody has a password for, whose work brings what was done up to the
+// ceiling: a bcrypt hash of cost 12 and those of 12 and 13 make one of 14, because each step of the
+// cost doubles the work.
 func (c ceiling) rest(done work) (decoys []string) {
 	switch {
 	case c.bcryptCost == 0:

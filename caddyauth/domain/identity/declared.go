@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Declared is the directory of the users that the configuration names. It never changes after it was
-// built, so all requests share it without a lock.
+// Declared is the directory of the users that the configuration names. It never changes after it
+// was built, so all requests share it without a lock.
 type Declared struct {
 	users map[account]*User
 }

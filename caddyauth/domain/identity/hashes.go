@@ -26,7 +26,8 @@ const (
 	minKey, maxKey   = 16, 64      // bytes
 )
 
-// defaultHash has the parameters of `caddy hash-password --algorithm argon2id`, which are those of new hashes.
+// defaultHash has the parameters of `caddy hash-password --algorithm argon2id`, which are those of
+// new hashes.
 const defaultHash = "$argon2id$v=19$m=47104,t=1,p=1$P2nzckEdTZ3bxCiBCkRTyA$xQL3Z32eo5jKl7u5tcIsnEKObYiyNZQQf5/4sAau6Pg"
 
 // ErrBadHash says that a stored password hash cannot be used. Its text never holds the hash.
@@ -46,10 +47,10 @@ type work struct {
 // argonTraffic is how much memory an argon2id hash writes, in KiB.
 func (w work) argonTraffic() uint64 { return uint64(w.argon.Memory) * uint64(w.argon.Iterations) }
 
-// CheckHash says whether a stored hash can be used: bcrypt (`$2a$`, `$2b$`, `$2y$`) of cost 4 to 16, or
-// argon2id version 19 with at most 256 MiB of memory, 16 passes, 16 lanes, memory times passes of at
-// most 1 GiB, 8 to 64 bytes of salt and 16 to 64 bytes of key. Everything else is an error that wraps
-// ErrBadHash and names the parameter and the limit, never the hash.
+// CheckHash says whether a stored hash can be used: bcrypt (`$2a$`, `$2b$`, `$2y$`) of cost 4 to
+// 16, or argon2id version 19 with at most 256 MiB of memory, 16 passes, 16 lanes, memory times
+// passes of at most 1 GiB, 8 to 64 bytes of salt and 16 to 64 bytes of key. Everything else is an
+// error that wraps ErrBadHash and names the parameter and the limit, never the hash.
 func CheckHash(hash string) error {
 	_, err := workOf(hash)
 	return err
@@ -113,15 +114,16 @@ func argonWork(hash string) (work, error) {
 	return work{argon: *params}, nil
 }
 
-// encodeArgon writes the one spelling of an argon2id hash. DecodeHash reads more than that: text after
-// a number, for one.
+// encodeArgon writes the one spelling of an argon2id hash. DecodeHash reads more than that: text
+// after a number, for one.
 func encodeArgon(p *argon2id.Params, salt, key []byte) string {
 	enc := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.Memory, p.Iterations, p.Parallelism,
 		enc.EncodeToString(salt), enc.EncodeToString(key))
 }
 
-// decoy returns a hash of this work that nobody has a password for. It is written, not computed, so it costs nothing.
+// decoy returns a hash of this work that nobody has a password for. It is written, not computed, so
+// it costs nothing.
 func (w work) decoy() string {
 	if w.bcryptCost > 0 {
 		random := randomBytes(39)

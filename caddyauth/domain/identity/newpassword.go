@@ -11,17 +11,20 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// MinPassword and MaxPassword bound a new password, in bytes of its NFC form (the latter also as it was typed).
+// MinPassword and MaxPassword bound a new password, in bytes of its NFC form (the latter also as it
+// was typed).
 const (
 	MinPassword = 8
 	MaxPassword = maxPassword
 )
 
-// ErrBadPassword says that a text cannot become a password. What wraps it names the limit, never the text.
+// ErrBadPassword says that a text cannot become a password. What wraps it names the limit, never
+// the text.
 var ErrBadPassword = errors.New("password")
 
-// CheckPassword refuses a new password of fewer than 8 or more than 1024 bytes, one that is not UTF-8, and one with a NUL. The error
-// wraps ErrBadPassword. Characters are not prescribed (NIST SP 800-63B, section 5.1.1.2).
+// CheckPassword refuses a new password of fewer than 8 or more than 1024 bytes, one that is not
+// UTF-8, and one with a NUL. The error wraps ErrBadPassword. Characters are not prescribed (NIST SP
+// 800-63B, section 5.1.1.2).
 func CheckPassword(password string) error {
 	switch {
 	case len(password) > MaxPassword:
@@ -35,9 +38,10 @@ func CheckPassword(password string) error {
 	return nil
 }
 
-// Hash makes the argon2id hash of a new password, with the parameters of `caddy hash-password --algorithm argon2id`; it takes its
-// turn among the checks. The password is normalised as Check does. It returns what CheckPassword refuses, ErrBusy when no turn came
-// within 2 s, and the context's error when that ended first.
+// Hash makes the argon2id hash of a new password, with the parameters of `caddy hash-password
+// --algorithm argon2id`; it takes its turn among the checks. The password is normalised as Check
+// does. It returns what CheckPassword refuses, ErrBusy when no turn came within 2 s, and the
+// context's error when that ended first.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	if err := CheckPassword(password); err != nil {
 		return "", err
@@ -45,9 +49,10 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	return p.hash(ctx, password)
 }
 
-// Renew makes a new hash, as Hash does, for a user who has just signed in with the password and whose hash is of another kind. It returns
-// an empty one where none is due: the configuration holds the hash of a declared user, and argon2id of more work than that of new hashes
-// is not replaced by less.
+// Renew makes a new hash, as Hash does, for a user who has just signed in with the password and
+// whose hash is of another kind. It returns an empty one where none is due: the configuration holds
+// the hash of a declared user, and argon2id of more work than that of new hashes is not replaced by
+// less.
 func (p *Passwords) Renew(ctx context.Context, u *User, password string) (string, error) {
 	old, err := workOf(u.PasswordHash)
 	if err != nil || u.Declared || old.bcryptCost == 0 && old.argonTraffic() >= defaultWork().argonTraffic() {

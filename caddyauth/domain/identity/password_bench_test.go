@@ -6,7 +6,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// BenchmarkPassword is the floor of a login: one comparison with a bcrypt hash of cost 10 by the library alone.
+// BenchmarkPassword is the floor of a login: one comparison with a bcrypt hash of cost 10 by the
+// library alone.
 func BenchmarkPassword(b *testing.B) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("wonderland"), 10)
 	if err != nil {

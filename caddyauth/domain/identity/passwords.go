@@ -29,14 +29,17 @@ const (
 // ErrBusy says that too many passwords were being checked already; try again in some seconds.
 var ErrBusy = errors.New("too many passwords are being checked")
 
-// hashSlots is how many threads of a process may compute hashes at once: half of the processors, and at least one. The other half is
-// for requests, which need a thousandth of the time and must not wait behind a flood of wrong passwords.
+// hashSlots is how many threads of a process may compute hashes at once: half of the processors,
+// and at least one. The other half is for requests, which need a thousandth of the time and must
+// not wait behind a flood of wrong passwords.
 func hashSlots() int64 { return int64(max(runtime.GOMAXPROCS(0)/2, 1)) }
 
-// processSlots is shared by the whole process: two configurations during a reload, or several servers, do not hash more at once than one.
+// processSlots is shared by the whole process: two configurations during a reload, or several
+// servers, do not hash more at once than one.
 var processSlots = sync.OnceValue(func() *slots { return newSlots(hashSlots()) })
 
-// slots are places for threads that compute hashes. A hash of more lanes than there are places takes them all.
+// slots are places for threads that compute hashes. A hash of more lanes than there are places
+// takes them all.
 type slots struct {
 	places *semaphore.Weighted
 	number int64
@@ -52,12 +55,14 @@ func (s *slots) Acquire(ctx context.Context, n int64) error {
 // Release gives n places back.
 func (s *slots) Release(n int64) { s.places.Release(min(n, s.number)) }
 
-// Passwords checks passwords. Hashes are computed by at most half of the processors at once in a process, and at least one; an attempt
-// waits at most 2 s for its turn. Every refusal takes the same work, whatever its reason and whoever it is for; see ceiling. Make one
-// with NewPasswords; it is safe for concurrent use.
+// Passwords checks passwords. Hashes are computed by at most half of the processors at once in a
+// process, and at least one; an attempt waits at most 2 s for its turn. Every refusal takes the
+// same work, whatever its reason and whoever it is for; see ceiling. Make one with NewPasswords; it
+// is safe for concurrent use.
 type Passwords struct {
-	// Kinds returns the kinds (HashKind) of the hashes in the store, and is asked at most every 5 s. While it fails, what it said before
-	// counts. Default: there are no others than NewPasswords was told of.
+	// Kinds returns the kinds (HashKind) of the hashes in the store, and is asked at most every 5
+	// s. While it fails, what it said before counts. Default: there are no others than NewPasswords
+	// was told of.
 	Kinds func(ctx context.Context) ([]string, error)
 
 	declared []string
@@ -72,8 +77,8 @@ type Passwords struct {
 // kindsFor is for how long the kinds of the store are believed.
 const kindsFor = 5 * time.Second
 
-// NewPasswords returns a checker for hashes of these kinds (HashKind). Kinds that cannot be read do not count. Without any, a refusal costs
-// what a new hash does.
+// NewPasswords returns a checker for hashes of these kinds (HashKind). Kinds that cannot be read do
+// not count. Without any, a refusal costs what a new hash does.
 func NewPasswords(kinds []string) *Passwords {
 	p := &Passwords{declared: kinds, slots: processSlots(), matches: matches}
 	p.expect(nil)
@@ -115,12 +120,12 @@ func (p *Passwords) look(ctx context.Context) {
 	}
 }
 
-// Check says whether password is the user's. A nil user, a disabled one, one without a hash, and one
-// whose hash CheckHash refuses never match; in the last case the
-// error wraps ErrBadHash, and the caller answers as for any wrong password.
+// Check says whether password is the user's. A nil user, a disabled one, one without a hash, and
+// one whose hash CheckHash refuses never match; in the last case the error wraps ErrBadHash, and
+// the caller answers as for any wrong password.
 //
-// It returns ErrBusy when no turn came within 2 s, and the context's error when that ended first. Once
-// a hash is being computed, it is not interrupted and keeps its turn to the end.
+// It returns ErrBusy when no turn came within 2 s, and the context's error when that ended first.
+// Once a hash is being computed, it is not interrupted and keeps its turn to the end.
 func (p *Passwords) Check(ctx context.Context, u *User, password string) (ok bool, err error) {
 	p.look(ctx)
 	hash, err := hashOf(u)
@@ -156,7 +161,8 @@ func (p *Passwords) compute(hash, password string) bool {
 // Computed returns how many hashes have been computed since the start.
 func (p *Passwords) Computed() int64 { return p.computed.Load() }
 
-// hashOf returns the hash that a password would have to match, and none for whom no password matches.
+// hashOf returns the hash that a password would have to match, and none for whom no password
+// matches.
 func hashOf(u *User) (string, error) {
 	if u == nil || u.Disabled || u.PasswordHash == "" {
 		return "", nil
@@ -186,11 +192,11 @@ func (p *Passwords) acquire(ctx context.Context, lanes int64) error {
 
 // hashable returns the text to hash for a password, and whether a match would count.
 //
-// There is one rule for all spellings: a password is normalised to NFC, as RFC 8265, section 4.2, does,
-// and then hashed once. What a keyboard sends in a decomposed form so equals the composed form that a
-// hash is made from. Nothing else is changed: no trimming, no folding. An empty password, more than
-// 1 KiB, invalid UTF-8, a NUL (where implementations in C stop reading) and, with bcrypt, more than 72
-// bytes (where bcrypt stops reading) never match, for the same work.
+// There is one rule for all spellings: a password is normalised to NFC, as RFC 8265, section 4.2,
+// does, and then hashed once. What a keyboard sends in a decomposed form so equals the composed
+// form that a hash is made from. Nothing else is changed: no trimming, no folding. An empty
+// password, more than 1 KiB, invalid UTF-8, a NUL (where implementations in C stop reading) and,
+// with bcrypt, more than 72 bytes (where bcrypt stops reading) never match, for the same work.
 func hashable(password, hash string) (text string, counts bool) {
 	if password == "" || len(password) > maxPassword || !utf8.ValidString(password) || strings.Contains(password, "\x00") {
 		return "", false

@@ -71,13 +71,15 @@ func TestDecoyNeverLetsAnyoneIn(t *testing.T) {
 	}
 }
 
-// spent is what attempts took: bcrypt by the steps of its cost, argon2id by passes for each memory and number of lanes.
+// spent is what attempts took: bcrypt by the steps of its cost, argon2id by passes for each memory
+// and number of lanes.
 type spent struct {
 	bcrypt int
 	argon  map[string]uint32
 }
 
-// counting replaces the hashing of p by counting what it would take; the password "right" matches the hash `user`.
+// counting replaces the hashing of p by counting what it would take; the password "right" matches
+// the hash `user`.
 func counting(t *testing.T, p *Passwords, user string) *spent {
 	s := &spent{argon: map[string]uint32{}}
 	p.matches = func(hash, password string) bool {
@@ -138,7 +140,8 @@ func TestEveryRefusalTakesTheSameWork(t *testing.T) {
 	}
 }
 
-// Kinds that come into the store while the server runs count with the next look, and at once where this process makes or meets one.
+// Kinds that come into the store while the server runs count with the next look, and at once where
+// this process makes or meets one.
 func TestKindsOfTheStoreCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPasswords("$2a$04$" + bcryptRest)
@@ -290,8 +293,8 @@ func TestLanesTakePlaces(t *testing.T) {
 	}
 }
 
-// blocked returns a checker of n places whose hashes take until release is closed, and counts how many
-// run at once.
+// blocked returns a checker of n places whose hashes take until release is closed, and counts how
+// many run at once.
 func blocked(n int, release <-chan struct{}) (p *Passwords, most *atomic.Int64) {
 	var running atomic.Int64
 	most = new(atomic.Int64)

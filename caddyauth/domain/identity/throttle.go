@@ -10,39 +10,45 @@ import (
 	"time"
 )
 
-// Throttle limits how fast passwords may be guessed. An attempt is counted before the password is hashed, so that parallel
-// attempts cannot slip past it, and only where every limit has room: a refused attempt counts nowhere, which is why
-// hammering at a full limit never makes the wait longer and nobody is locked out for ever.
+// Throttle limits how fast passwords may be guessed. An attempt is counted before the password is
+// hashed, so that parallel attempts cannot slip past it, and only where every limit has room: a
+// refused attempt counts nowhere, which is why hammering at a full limit never makes the wait
+// longer and nobody is locked out for ever.
 //
-// Three limits hold together. Pair is for one account from one client address. Address is for one client address whatever
-// the account, against a list of names tried from one place. Account is a slow brake on one account whatever the address,
-// against guessing from many places; it is not asked of an address from which this account signed in lately, so that a
-// stranger who keeps it full cannot lock the person out.
+// Three limits hold together. Pair is for one account from one client address. Address is for one
+// client address whatever the account, against a list of names tried from one place. Account is a
+// slow brake on one account whatever the address, against guessing from many places; it is not
+// asked of an address from which this account signed in lately, so that a stranger who keeps it
+// full cannot lock the person out.
 //
 // A Throttle keeps nothing itself and may be used by several goroutines.
 type Throttle struct {
 	// Store keeps the counters, so that they survive reload and restart. Required.
 	Store ThrottleStore
 
-	// Key makes the row keys of the store unguessable: they are HMAC-SHA256 values under it. Without a key they are hashes
-	// which still name nobody, but a reader of the database could test a guessed name. Changing it empties all limits.
+	// Key makes the row keys of the store unguessable: they are HMAC-SHA256 values under it.
+	// Without a key they are hashes which still name nobody, but a reader of the database could
+	// test a guessed name. Changing it empties all limits.
 	Key []byte
 
 	// Pair limits one account from one client address. Default: 5 at once, one more each minute.
 	Pair Limit
 
-	// Address limits one client address over all accounts. Default: 50 at once, one more each 2 seconds.
+	// Address limits one client address over all accounts. Default: 50 at once, one more each 2
+	// seconds.
 	Address Limit
 
-	// Account limits one account over all client addresses. Default: 100 at once, one more each 10 seconds.
+	// Account limits one account over all client addresses. Default: 100 at once, one more each 10
+	// seconds.
 	Account Limit
 
-	// KnownFor is how long an address is exempt from the Account limit after a success. Default: 30 days.
+	// KnownFor is how long an address is exempt from the Account limit after a success. Default: 30
+	// days.
 	KnownFor time.Duration
 }
 
-// Limit is a rate: Burst attempts at once, and one more each time Every has passed. A zero field has the default of the
-// setting it belongs to.
+// Limit is a rate: Burst attempts at once, and one more each time Every has passed. A zero field
+// has the default of the setting it belongs to.
 type Limit struct {
 	Burst int
 	Every time.Duration
@@ -57,18 +63,20 @@ var (
 
 const defaultKnownFor = 30 * 24 * time.Hour
 
-// Bucket is one counter of attempts: a token bucket which lets Burst attempts pass at once and one more each Every (at least
-// a millisecond). Key is its row in the store and names nobody.
+// Bucket is one counter of attempts: a token bucket which lets Burst attempts pass at once and one
+// more each Every (at least a millisecond). Key is its row in the store and names nobody.
 type Bucket struct {
 	Key   string
 	Burst int
 	Every time.Duration
 }
 
-// ThrottleStore is what Throttle needs of a store. Every method is one atomic step, and times are kept in milliseconds.
+// ThrottleStore is what Throttle needs of a store. Every method is one atomic step, and times are
+// kept in milliseconds.
 type ThrottleStore interface {
-	// TakeAttempts counts one attempt in every bucket if all of them have room, and in none otherwise. It returns 0 when
-	// it counted, else the time until the last of the full buckets has room for one.
+	// TakeAttempts counts one attempt in every bucket if all of them have room, and in none
+	// otherwise. It returns 0 when it counted, else the time until the last of the full buckets has
+	// room for one.
 	TakeAttempts(ctx context.Context, buckets []Bucket, now time.Time) (wait time.Duration, err error)
 
 	// ForgiveAttempts empties the buckets of these keys; one which does not exist is empty already.
@@ -80,13 +88,14 @@ type ThrottleStore interface {
 	// KnownPair reports whether key is remembered at now.
 	KnownPair(ctx context.Context, key string, now time.Time) (bool, error)
 
-	// DeleteIdleAttempts deletes at most n rows which mean nothing any more at now: buckets without a trace of an attempt
-	// and pairs past their time. It returns how many it deleted.
+	// DeleteIdleAttempts deletes at most n rows which mean nothing any more at now: buckets without
+	// a trace of an attempt and pairs past their time. It returns how many it deleted.
 	DeleteIdleAttempts(ctx context.Context, now time.Time, n int) (int, error)
 }
 
-// Take counts an attempt to sign in to account (a canonical name) of project from clientIP. It returns 0 when the attempt
-// may go on, else how long to wait. An error is the store's: then nothing was counted, and the attempt must not go on.
+// Take counts an attempt to sign in to account (a canonical name) of project from clientIP. It
+// returns 0 when the attempt may go on, else how long to wait. An error is the store's: then
+// nothing was counted, and the attempt must not go on.
 func (t *Throttle) Take(ctx context.Context, project, account, clientIP string, now time.Time) (time.Duration, error) {
 	address, _ := canonicalAddress(clientIP)
 	known, err := t.Store.KnownPair(ctx, t.key("known", project, account, address), now)
@@ -103,9 +112,9 @@ func (t *Throttle) Take(ctx context.Context, project, account, clientIP string, 
 	return t.Store.TakeAttempts(ctx, buckets, now)
 }
 
-// Forgive is called after a success with the arguments of Take: it empties the counter of this account from this address and
-// remembers the pair for KnownFor. The two other limits stay as they are, because whoever owns one account could otherwise
-// clear the way for guessing at all others.
+// Forgive is called after a success with the arguments of Take: it empties the counter of this
+// account from this address and remembers the pair for KnownFor. The two other limits stay as they
+// are, because whoever owns one account could otherwise clear the way for guessing at all others.
 func (t *Throttle) Forgive(ctx context.Context, project, account, clientIP string, now time.Time) error {
 	address, ok := canonicalAddress(clientIP)
 	if err := t.Store.ForgiveAttempts(ctx, []string{t.key("pair", project, account, address)}); err != nil {
@@ -118,7 +127,8 @@ func (t *Throttle) Forgive(ctx context.Context, project, account, clientIP strin
 	return t.Store.RememberPair(ctx, t.key("known", project, account, address), until)
 }
 
-// key is the row of what the parts name. Each part goes in behind its length, so that ("a", "bc") is never ("ab", "c").
+// key is the row of what the parts name. Each part goes in behind its length, so that ("a", "bc")
+// is never ("ab", "c").
 func (t *Throttle) key(parts ...string) string {
 	mac := hmac.New(sha256.New, t.Key)
 	var length [8]byte
@@ -130,8 +140,9 @@ func (t *Throttle) key(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// canonicalAddress is the client as the limits see it: an IPv4 address, or the /64 of an IPv6 one, since whoever has an
-// address there usually has all of them. What cannot be read is one client; ok is false then.
+// canonicalAddress is the client as the limits see it: an IPv4 address, or the /64 of an IPv6 one,
+// since whoever has an address there usually has all of them. What cannot be read is one client; ok
+// is false then.
 func canonicalAddress(clientIP string) (address string, ok bool) {
 	addr, err := netip.ParseAddr(clientIP)
 	if err != nil {

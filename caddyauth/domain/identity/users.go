@@ -41,8 +41,8 @@ type User struct {
 	// Version counts the changes in the store, from 1.
 	Version int64
 
-	// Created and Changed are when the store took the user and changed the row last; PasswordChanged is when the password became
-	// what it is, zero for a user who never had one.
+	// Created and Changed are when the store took the user and changed the row last;
+	// PasswordChanged is when the password became what it is, zero for a user who never had one.
 	Created, Changed, PasswordChanged time.Time
 }
 

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The abilities of an API token. Each permits one kind of call; Admin permits all of them, and is needed for API tokens, for the
-// audit trail and for users who may administer.
+// The abilities of an API token. Each permits one kind of call; Admin permits all of them, and is
+// needed for API tokens, for the audit trail and for users who may administer.
 const (
 	Create = "create"
 	Read   = "read"
@@ -44,7 +44,8 @@ type APIToken struct {
 	// Name is what people read.
 	Name string
 
-	// Project is the slug of the one project that the token may administer. Empty: all, and the server's own matters.
+	// Project is the slug of the one project that the token may administer. Empty: all, and the
+	// server's own matters.
 	Project string
 
 	// Abilities say which calls it may make.
@@ -53,13 +54,14 @@ type APIToken struct {
 	// Hash is HashSecret of the secret.
 	Hash string
 
-	// Created is when it was made; Expires when it ends, zero for never; LastUsed when it was used, to within a minute, zero for
-	// never; Revoked when it was revoked, zero as long as it is not.
+	// Created is when it was made; Expires when it ends, zero for never; LastUsed when it was used,
+	// to within a minute, zero for never; Revoked when it was revoked, zero as long as it is not.
 	Created, Expires, LastUsed, Revoked time.Time
 }
 
-// NewAPIToken makes a token with a secret of 256 random bits. The secret is not kept: show it to the caller, once. A zero lifetime
-// means that the token does not expire. An error names the field, the value and the limit.
+// NewAPIToken makes a token with a secret of 256 random bits. The secret is not kept: show it to
+// the caller, once. A zero lifetime means that the token does not expire. An error names the field,
+// the value and the limit.
 func NewAPIToken(name, project string, abilities []string, lifetime time.Duration, now time.Time) (t APIToken, secret string, err error) {
 	if err := checkName(name); err != nil {
 		return APIToken{}, "", err
@@ -78,7 +80,8 @@ func NewAPIToken(name, project string, abilities []string, lifetime time.Duratio
 	return t, secret, nil
 }
 
-// LooksLikeAPIToken reports whether a credential has the form of an API token's secret, so that nothing else is looked up.
+// LooksLikeAPIToken reports whether a credential has the form of an API token's secret, so that
+// nothing else is looked up.
 func LooksLikeAPIToken(credential string) bool {
 	return strings.HasPrefix(credential, apiTokenPrefix) && len(credential) == len(apiTokenPrefix)+43
 }

@@ -9,7 +9,8 @@ import (
 // DefaultAuditRetention is how long entries of the audit trail are kept when nobody says otherwise.
 const DefaultAuditRetention = year
 
-// Entry is one line of the audit trail: who did or tried what, to whom, when, from where, and how it ended. It holds no secret.
+// Entry is one line of the audit trail: who did or tried what, to whom, when, from where, and how
+// it ended. It holds no secret.
 type Entry struct {
 	// ID orders entries by time; NewEntryID makes it.
 	ID string

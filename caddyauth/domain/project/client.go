@@ -23,9 +23,10 @@ const (
 // MaxReuseInterval is the longest time for which a refresh token may be presented again.
 const MaxReuseInterval = time.Minute
 
-// Client is a program of a project that gets tokens. The zero switches are the strict ones.
+// Client is a program of a project that gets tokens. A zero option inherits the project's.
 type Client struct {
-	// ID is the client_id (RFC 6749, section 2.2): 1 to 128 letters, digits and -._~, unique in the store.
+	// ID is the client_id (RFC 6749, section 2.2): 1 to 128 letters, digits and -._~, unique in the
+	// store.
 	ID string
 
 	// Project is the slug of the project the client belongs to.
@@ -37,14 +38,8 @@ type Client struct {
 	// SecretHash is HashSecret of the client's secret; empty for a public client, which has none.
 	SecretHash string
 
-	// AccessTokenFormat is JWT or Opaque. Default: JWT.
-	AccessTokenFormat string
-
-	// FixedRefresh is `refresh_rotation off`: the same refresh token is good again and again. Default: false.
-	FixedRefresh bool
-
-	// ReuseInterval is for how long a rotated refresh token gives the same successor again; 0 to 60s. Default: 0.
-	ReuseInterval time.Duration
+	// TokenOptions are the client's own. Default: those of the project.
+	TokenOptions
 
 	// Audience is what its tokens are for when a request names nothing. Default: api.
 	Audience []string
@@ -58,7 +53,8 @@ type Client struct {
 	// Lifetimes are the declared ones.
 	Lifetimes Lifetimes
 
-	// Override are the lifetimes set through the API. They go over the declared ones and survive a reload.
+	// Override are the lifetimes set through the API. They go over the declared ones and survive a
+	// reload.
 	Override Lifetimes
 
 	// Active clients get tokens; a paused one gets none, and what it had got is revoked.
@@ -87,16 +83,17 @@ func (c Client) Authentic(secret string) bool {
 
 var clientForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 
-// Check refuses a client that cannot be; the error names the field, the value and the limit. Claims are not looked at.
+// Check refuses a client that cannot be; the error names the field, the value and the limit. Claims
+// are not looked at.
 func (c Client) Check() error {
 	return errors.Join(
 		checkClientID(c.ID), checkName(c.Name), CheckWords("audience", c.Audience), CheckWords("scopes", c.Scopes),
-		checkFormat(c.AccessTokenFormat), checkReuse(c.ReuseInterval),
+		c.TokenOptions.Check(),
 	)
 }
 
-// FirstParty is the client_id of what is issued at the server's own login routes. It is a client without being stored, and no other
-// may have its name.
+// FirstParty is the client_id of what is issued at the server's own login routes. It is a client
+// without being stored, and no other may have its name.
 const FirstParty = "caddyauth"
 
 func checkClientID(id string) error {
@@ -109,6 +106,11 @@ func checkClientID(id string) error {
 	return nil
 }
 
+// Check refuses options that cannot be; the error names the option, the value and the limit.
+func (o TokenOptions) Check() error {
+	return errors.Join(checkFormat(o.AccessTokenFormat), checkReuse(o.RefreshReuseInterval))
+}
+
 func checkFormat(format string) error {
 	if format != "" && format != JWT && format != Opaque {
 		return fmt.Errorf("access_token_format: %.70q is neither %s nor %s", format, JWT, Opaque)
@@ -117,7 +119,7 @@ func checkFormat(format string) error {
 }
 
 func checkReuse(d time.Duration) error {
-	if d == 0 {
+	if d == 0 || d == None {
 		return nil
 	}
 	return within("refresh_reuse_interval", d, 0, MaxReuseInterval)
@@ -129,7 +131,8 @@ const (
 	apiTokenPrefix     = "caat_"
 )
 
-// NewClientSecret returns a client secret of 256 random bits, to be shown once; HashSecret of it is what is stored.
+// NewClientSecret returns a client secret of 256 random bits, to be shown once; HashSecret of it is
+// what is stored.
 func NewClientSecret() string { return newSecret(clientSecretPrefix) }
 
 func newSecret(prefix string) string {
@@ -138,8 +141,8 @@ func newSecret(prefix string) string {
 	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// HashSecret returns the base64url SHA-256 of a secret. It is right for secrets of 256 random bits, which nobody can guess; a
-// password needs identity.Passwords instead.
+// HashSecret returns the base64url SHA-256 of a secret. It is right for secrets of 256 random bits,
+// which nobody can guess; a password needs identity.Passwords instead.
 func HashSecret(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return base64.RawURLEncoding.EncodeToString(sum[:])

@@ -11,8 +11,9 @@ import (
 // maxDurationText bounds what is read as a length of time, in bytes.
 const maxDurationText = 128
 
-// ParseDuration reads a length of time as every setting and command takes it: as Go writes it (`1h30m`, `90s`), with days of 24 hours and
-// years of 365 days besides (`1y`, `90d`, `1y30d12h`). The error does not hold the text.
+// ParseDuration reads a length of time as every setting and command takes it: as Go writes it
+// (`1h30m`, `90s`), with days of 24 hours and years of 365 days besides (`1y`, `90d`, `1y30d12h`).
+// The error holds no text but that of a number without a unit.
 func ParseDuration(text string) (time.Duration, error) {
 	switch {
 	case len(text) > maxDurationText:
@@ -41,6 +42,9 @@ func ParseDuration(text string) (time.Duration, error) {
 	return sum, nil
 }
 
+// ErrNoUnit is wrapped by the error about a bare number, which also says what to write instead.
+var ErrNoUnit = errors.New("a number without a unit")
+
 var (
 	errNoDuration = errors.New("not a length of time such as 90s, 15m, 12h, 30d or 1y")
 	errTooLong    = errors.New("a length of time above 292 years")
@@ -48,11 +52,17 @@ var (
 
 func goDuration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
-	if err != nil {
-		return 0, errNoDuration
+	switch {
+	case err == nil:
+		return d, nil
+	case len(text) <= maxBareNumber && strings.Trim(text, "-+.0123456789") == "" && strings.ContainsAny(text, "0123456789"):
+		return 0, fmt.Errorf("%w; add a unit: %ss", ErrNoUnit, text)
 	}
-	return d, nil
+	return 0, errNoDuration
 }
+
+// maxBareNumber is up to how many bytes a number without a unit stands in the error.
+const maxBareNumber = 20
 
 // firstPart reads a number with its unit.
 func firstPart(text string) (part time.Duration, rest string, err error) {
@@ -81,7 +91,8 @@ func firstPart(text string) (part time.Duration, rest string, err error) {
 	return part * times, rest, nil
 }
 
-// Spell writes a length of time as people and the Caddyfile do: 30d instead of 720h0m0s. ParseDuration reads it.
+// Spell writes a length of time as people and the Caddyfile do: 30d instead of 720h0m0s.
+// ParseDuration reads it.
 func Spell(d time.Duration) string {
 	switch {
 	case d >= year && d%year == 0:

@@ -29,6 +29,23 @@ func TestDurationsInYearsAndDays(t *testing.T) {
 	}
 }
 
+// TestBareNumbersAreToldTheirUnit: other products write seconds without a unit.
+func TestBareNumbersAreToldTheirUnit(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"3600", "add a unit: 3600s"},
+		{"1.5", "add a unit: 1.5s"},
+		{"-60", "add a unit: -60s"},
+		{strings.Repeat("9", 100), "not a length of time such as 90s, 15m, 12h, 30d or 1y"},
+		{"abc", "not a length of time such as 90s, 15m, 12h, 30d or 1y"},
+	} {
+		t.Run(c.text, func(t *testing.T) {
+			if _, err := ParseDuration(c.text); err == nil || !strings.HasSuffix(err.Error(), c.want) {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
 func TestSpelledDurationsAreThoseOfTheCaddyfile(t *testing.T) {
 	for _, c := range []struct {
 		d    time.Duration

@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// Lifetimes says how long tokens are good for. A zero field inherits: a client from its project, a project from the server, the
-// server from the defaults.
+// Lifetimes says how long tokens are good for. A zero field inherits: a client from its project, a
+// project from the server, the server from the defaults.
 type Lifetimes struct {
 	// Access is the lifetime of an access token. Default: 15m.
 	Access time.Duration
 
-	// Refresh is how long a refresh token may lie unused; None for no refresh tokens at all. Default: 30d.
+	// Refresh is how long a refresh token may lie unused; None for no refresh tokens at all.
+	// Default: 30d.
 	Refresh time.Duration
 
 	// RefreshAbsolute is how long a sign-in lasts however often it is refreshed. Default: 1y.
@@ -41,15 +42,16 @@ type Limits struct {
 	// MinRefresh is the shortest lifetime of a refresh token; 60s to MaxRefresh. Default: 60s.
 	MinRefresh time.Duration
 
-	// MaxRefresh is the longest absolute lifetime of refresh tokens; MinRefresh to 10y. Default: 10y.
+	// MaxRefresh is the longest absolute lifetime of refresh tokens; MinRefresh to 10y. Default:
+	// 10y.
 	MaxRefresh time.Duration
 }
 
 // widest are the limits that no operator may widen.
 var widest = Limits{MinAccess: time.Minute, MaxAccess: year, MinRefresh: time.Minute, MaxRefresh: 10 * year}
 
-// Check refuses limits that are wider than the widest or that leave nothing between them; the error names the limit, its value
-// and what bounds it.
+// Check refuses limits that are wider than the widest or that leave nothing between them; the error
+// names the limit, its value and what bounds it.
 func (l Limits) Check() error {
 	e := l.effective()
 	for _, c := range []struct {
@@ -78,7 +80,8 @@ func (l Limits) Access() (least, utmost time.Duration) {
 	return e.MinAccess, e.MaxAccess
 }
 
-// Refresh returns the shortest and the longest lifetime that a refresh token may be given, beside an absolute lifetime.
+// Refresh returns the shortest and the longest lifetime that a refresh token may be given, beside
+// an absolute lifetime.
 func (l Limits) Refresh(absolute time.Duration) (least, utmost time.Duration) {
 	e := l.effective()
 	return e.MinRefresh, min(max(absolute, e.MinRefresh), e.MaxRefresh)
@@ -93,7 +96,8 @@ func (l Limits) effective() Limits {
 	}
 }
 
-// Over returns l where it says something, and base elsewhere: how a preset, or the level below, is overridden.
+// Over returns l where it says something, and base elsewhere: how a preset, or the level below, is
+// overridden.
 func (l Lifetimes) Over(base Lifetimes) Lifetimes {
 	return Lifetimes{
 		Access:          cmp.Or(l.Access, base.Access),
@@ -102,8 +106,9 @@ func (l Lifetimes) Over(base Lifetimes) Lifetimes {
 	}
 }
 
-// Check refuses what lies outside the limits, and an idle lifetime above the absolute one beside it; a zero field says nothing.
-// The error names the setting, the value and the limit. Whole seconds only: tokens carry no finer times.
+// Check refuses what lies outside the limits, and an idle lifetime above the absolute one beside
+// it; a zero field says nothing. The error names the setting, the value and the limit. Whole
+// seconds only: tokens carry no finer times.
 func (l Lifetimes) Check(limits Limits) error {
 	e := limits.effective()
 	if err := within("access_token", l.Access, e.MinAccess, e.MaxAccess); l.Access != 0 && err != nil {
@@ -133,9 +138,10 @@ func within(name string, value, least, utmost time.Duration) error {
 	return nil
 }
 
-// Effective returns the lifetimes that a token is issued with: client over project over server over default, clamped to the limits
-// (which may have become narrower since a value was stored), and the idle lifetime at most the absolute one. Where there are no
-// refresh tokens, Refresh and RefreshAbsolute are zero.
+// Effective returns the lifetimes that a token is issued with: client over project over server over
+// default, clamped to the limits (which may have become narrower since a value was stored), and the
+// idle lifetime at most the absolute one. Where there are no refresh tokens, Refresh and
+// RefreshAbsolute are zero.
 func Effective(server, project, client Lifetimes, l Limits) Lifetimes {
 	e, limits := client.Over(project).Over(server).Over(Defaults), l.effective()
 	e.Access = min(max(e.Access, limits.MinAccess), limits.MaxAccess)

@@ -77,19 +77,26 @@ func TestLimitsAreNeverWiderThanTheWidest(t *testing.T) {
 }
 
 func TestPresets(t *testing.T) {
-	for name, want := range map[string]Lifetimes{
-		"high_security": {5 * time.Minute, 8 * time.Hour, 24 * time.Hour},
-		"standard":      {15 * time.Minute, 30 * day, year},
-		"convenient":    {time.Hour, 90 * day, year},
-		"api_only":      {15 * time.Minute, None, 0},
+	for _, c := range []struct {
+		name string
+		want Lifetimes
+	}{
+		{"high_security", Lifetimes{5 * time.Minute, 8 * time.Hour, 24 * time.Hour}},
+		{"standard", Lifetimes{15 * time.Minute, 30 * day, year}},
+		{"convenient", Lifetimes{time.Hour, 90 * day, year}},
+		{"api_only", Lifetimes{15 * time.Minute, None, 0}},
+		{"production", Lifetimes{24 * time.Hour, 90 * day, year}},
+		{"development", Lifetimes{30 * day, 180 * day, year}},
 	} {
-		got, err := Preset(name)
-		if err != nil || got != want {
-			t.Errorf("%s: %v, %v", name, got, err)
-		}
-		if err := got.Check(Limits{}); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Preset(c.name)
+			if err != nil || got != c.want {
+				t.Errorf("%v, %v, want %v", got, err, c.want)
+			}
+			if err := got.Check(Limits{}); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	if _, err := Preset("lax"); err == nil || !strings.Contains(err.Error(), "high_security, standard, convenient, api_only") {
 		t.Error(err)

@@ -17,7 +17,13 @@ var presets = []preset{
 	{"standard", Defaults},
 	{"convenient", Lifetimes{Access: Defaults.Access * 4, Refresh: 90 * day, RefreshAbsolute: year}},
 	{"api_only", Lifetimes{Access: Defaults.Access, Refresh: None}},
+	{"production", Lifetimes{Access: day, Refresh: 90 * day, RefreshAbsolute: year}},
+	{Development, Lifetimes{Access: 30 * day, Refresh: 180 * day, RefreshAbsolute: year}},
 }
+
+// Development is the preset for a developer's own machine: no public server should have lifetimes
+// as long.
+const Development = "development"
 
 // Presets returns the names of all presets.
 func Presets() []string {
@@ -28,8 +34,10 @@ func Presets() []string {
 	return names
 }
 
-// Preset returns the lifetimes of a preset: high_security (5m, idle 8h, absolute 24h), standard (the defaults), convenient (1h,
-// idle 90d, absolute 1y) or api_only (15m, no refresh tokens). What is set beside it goes over it: own.Over(preset).
+// Preset returns the lifetimes of a preset: high_security (5m, idle 8h, absolute 24h), standard
+// (the defaults), convenient (1h, idle 90d, absolute 1y), api_only (15m, no refresh tokens),
+// production (24h, idle 90d, absolute 1y) or development (30d, idle 180d, absolute 1y). What is set
+// beside it goes over it: own.Over(preset).
 func Preset(name string) (Lifetimes, error) {
 	i := slices.IndexFunc(presets, func(p preset) bool { return p.name == name })
 	if i < 0 {

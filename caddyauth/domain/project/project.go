@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// Default is the slug of the project that always exists, and that everything belongs to which names none.
+// Default is the slug of the project that always exists, and that everything belongs to which names
+// none.
 const Default = "default"
 
-// Project is a tenant: its own users, clients, lifetimes and flags. Its tokens carry the slug in the claim `project`, which is why
-// the slug never changes. The zero flags are the strict ones.
+// Project is a tenant: its own users, clients, lifetimes and flags. Its tokens carry the slug in
+// the claim `project`, which is why the slug never changes. A zero option inherits the server's.
 type Project struct {
 	// ID is a UUID, different in every store.
 	ID string
@@ -30,27 +31,30 @@ type Project struct {
 	// Declared projects stand in the Caddyfile. The API changes their Override alone.
 	Declared bool
 
-	// Audiences are the audience words that the project's tokens may be issued for. Default: those of the server.
+	// Audiences are the audience words that the project's tokens may be issued for. Default: those
+	// of the server.
 	Audiences []string
 
 	// Lifetimes are the declared ones.
 	Lifetimes Lifetimes
 
-	// Override are the lifetimes set through the API. They go over the declared ones and survive a reload.
+	// Override are the lifetimes set through the API. They go over the declared ones and survive a
+	// reload.
 	Override Lifetimes
 
-	// RefreshWindow is how long before its end a browser's access token is renewed; 1s to 24h. Default: the server's.
+	// RefreshWindow is how long before its end a browser's access token is renewed; 1s to 24h.
+	// Default: the server's.
 	RefreshWindow time.Duration
 
-	// RefreshCheck is how often a page asks whether it is time to renew; 1s to 24h. Default: the server's.
+	// RefreshCheck is how often a page asks whether it is time to renew; 1s to 24h. Default: the
+	// server's.
 	RefreshCheck time.Duration
 
-	// KeepRefreshOnPasswordChange is `revoke_refresh_on_password_change off`: whoever is signed in stays so when the password
-	// changes. Default: false, a new password ends all sign-ins.
-	KeepRefreshOnPasswordChange bool
+	// TokenOptions are the project's own. Default: those of the server.
+	TokenOptions
 
-	// RevokeAllOnLogout ends all sign-ins of a person who signs out of one. Default: false.
-	RevokeAllOnLogout bool
+	// RevocationOptions are the project's own. Default: those of the server.
+	RevocationOptions
 
 	// Version counts the changes, from 1.
 	Version int64
@@ -83,8 +87,8 @@ func NewID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// CheckSlug refuses what cannot name a project: other than 1 to 63 lower-case letters, digits and inner hyphens, or a UUID, which
-// would be taken for an id.
+// CheckSlug refuses what cannot name a project: other than 1 to 63 lower-case letters, digits and
+// inner hyphens, or a UUID, which would be taken for an id.
 func CheckSlug(slug string) error {
 	if !slugForm.MatchString(slug) {
 		return fmt.Errorf("slug: %.70q is not 1 to 63 lower-case letters, digits and inner hyphens", slug)
@@ -99,7 +103,7 @@ func CheckSlug(slug string) error {
 func (p Project) Check() error {
 	return errors.Join(
 		CheckSlug(p.Slug), checkName(p.Name), CheckWords("audiences", p.Audiences),
-		checkWindow("refresh_window", p.RefreshWindow), checkWindow("refresh_check", p.RefreshCheck),
+		checkWindow("refresh_window", p.RefreshWindow), checkWindow("refresh_check", p.RefreshCheck), p.TokenOptions.Check(),
 	)
 }
 
@@ -120,8 +124,9 @@ func checkWindow(name string, d time.Duration) error {
 	return within(name, d, leastWindow, maxWindow)
 }
 
-// CheckWords refuses lists of audience words or scopes (RFC 6749, section 3.3) that hold more than 100 of them, one twice, or one
-// that is not 1 to 255 visible ASCII characters without quotes, backslashes and commas. field is what the error names.
+// CheckWords refuses lists of audience words or scopes (RFC 6749, section 3.3) that hold more than
+// 100 of them, one twice, or one that is not 1 to 255 visible ASCII characters without quotes,
+// backslashes and commas. field is what the error names.
 func CheckWords(field string, words []string) error {
 	if len(words) > maxWords {
 		return fmt.Errorf("%s: %d words are above the limit of %d", field, len(words), maxWords)

@@ -29,6 +29,7 @@ func TestProjectsThatAreRefused(t *testing.T) {
 		`audiences: "a b" is not`:       {Slug: "a", Audiences: []string{"a b"}},
 		`audiences: "web" is there`:     {Slug: "a", Audiences: []string{"web", "web"}},
 		"refresh_window: 25h is":        {Slug: "a", RefreshWindow: 25 * time.Hour},
+		"access_token_format: ":         {Slug: "a", TokenOptions: TokenOptions{AccessTokenFormat: "JWT"}},
 		"refresh_check: 500ms is below": {Slug: "a", RefreshCheck: time.Second / 2},
 	} {
 		if err := p.Check(); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -41,9 +42,9 @@ func TestClientsThatAreRefused(t *testing.T) {
 	for want, c := range map[string]Client{
 		"id: ":                            {ID: "a/b"},
 		`id: "."`:                         {ID: "."},
-		"access_token_format: ":           {ID: "a", AccessTokenFormat: "JWT"},
-		"refresh_reuse_interval: 1m1s is": {ID: "a", ReuseInterval: 61 * time.Second},
-		"refresh_reuse_interval: -1s is":  {ID: "a", ReuseInterval: -time.Second},
+		"access_token_format: ":           {ID: "a", TokenOptions: TokenOptions{AccessTokenFormat: "JWT"}},
+		"refresh_reuse_interval: 1m1s is": {ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: 61 * time.Second}},
+		"refresh_reuse_interval: -1s is":  {ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: -time.Second}},
 		"scopes: 101 words":               {ID: "a", Scopes: make([]string, 101)},
 		`audience: "" is not`:             {ID: "a", Audience: []string{""}},
 	} {
@@ -51,7 +52,8 @@ func TestClientsThatAreRefused(t *testing.T) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
-	if err := (Client{ID: "https-client.example_1~", AccessTokenFormat: Opaque, ReuseInterval: time.Minute}).Check(); err != nil {
+	longest := TokenOptions{AccessTokenFormat: Opaque, RefreshReuseInterval: time.Minute}
+	if err := (Client{ID: "https-client.example_1~", TokenOptions: longest}).Check(); err != nil {
 		t.Error(err)
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// What a store answers when a verb cannot be carried out. Every other error means that the store could not be asked.
+// What a store answers when a verb cannot be carried out. Every other error means that the store
+// could not be asked.
 var (
 	// ErrNoProject says that there is no such project.
 	ErrNoProject = errors.New("no such project")
@@ -20,7 +21,8 @@ var (
 	// ErrTaken says that the slug or client id is in use.
 	ErrTaken = errors.New("the name is taken")
 
-	// ErrChanged says that somebody else was faster: the row no longer has the version that the change is for.
+	// ErrChanged says that somebody else was faster: the row no longer has the version that the
+	// change is for.
 	ErrChanged = errors.New("it was changed meanwhile")
 
 	// ErrDeclared says that the Caddyfile declares it, so that it cannot be removed here.
@@ -39,7 +41,8 @@ type Page struct {
 	Limit int
 }
 
-// Store is what keeps projects and clients. Every verb is one atomic step; times are kept in milliseconds.
+// Store is what keeps projects and clients. Every verb is one atomic step; times are kept in
+// milliseconds.
 type Store interface {
 	// AddProject stores a new project as version 1. ErrTaken when the slug or the id is in use.
 	AddProject(ctx context.Context, p Project) error
@@ -50,16 +53,19 @@ type Store interface {
 	// ListProjects returns projects by slug.
 	ListProjects(ctx context.Context, page Page) ([]Project, error)
 
-	// ChangeProject stores p over the project of the same id if that still has p.Version, and returns it with its new version and
-	// time. Id, slug, the time it was created, what is declared and whether it is are not changed. ErrNoProject, ErrChanged;
-	// ErrIsDefault when it would pause the default project.
+	// ChangeProject stores p over the project of the same id if that still has p.Version, and
+	// returns it with its new version and time. Id, slug, the time it was created, what is declared
+	// and whether it is are not changed. ErrNoProject, ErrChanged; ErrIsDefault when it would pause
+	// the default project.
 	ChangeProject(ctx context.Context, p Project, now time.Time) (Project, error)
 
-	// RemoveProject removes a project with its users, clients and API tokens if it has that version (0: any). ErrNoProject,
-	// ErrChanged, ErrDeclared, ErrIsDefault. Whatever was issued must have been revoked before.
+	// RemoveProject removes a project with its users, clients and API tokens if it has that version
+	// (0: any). ErrNoProject, ErrChanged, ErrDeclared, ErrIsDefault. Whatever was issued must have
+	// been revoked before.
 	RemoveProject(ctx context.Context, id string, version int64) error
 
-	// AddClient stores a new client as version 1. ErrTaken when the id is in use in any project, ErrNoProject.
+	// AddClient stores a new client as version 1. ErrTaken when the id is in use in any project,
+	// ErrNoProject.
 	AddClient(ctx context.Context, c Client) error
 
 	// FindClient returns the client of that id, or ErrNoClient.
@@ -68,12 +74,13 @@ type Store interface {
 	// ListClients returns clients by id: those of the project, or all when project is empty.
 	ListClients(ctx context.Context, project string, page Page) ([]Client, error)
 
-	// ChangeClient is to clients what ChangeProject is to projects; the project does not change either. Other claims deny the access tokens
-	// that were made before, in the same step; sessions go on. ErrNoClient, ErrChanged.
+	// ChangeClient is to clients what ChangeProject is to projects; the project does not change
+	// either. Other claims deny the access tokens that were made before, in the same step; sessions
+	// go on. ErrNoClient, ErrChanged.
 	ChangeClient(ctx context.Context, c Client, now time.Time) (Client, error)
 
-	// RemoveClient removes a client if it has that version (0: any). ErrNoClient, ErrChanged, ErrDeclared. Whatever was issued
-	// must have been revoked before.
+	// RemoveClient removes a client if it has that version (0: any). ErrNoClient, ErrChanged,
+	// ErrDeclared. Whatever was issued must have been revoked before.
 	RemoveClient(ctx context.Context, id string, version int64) error
 }
 
@@ -82,20 +89,23 @@ type APITokenStore interface {
 	// AddAPIToken stores a new token. ErrNoProject when it is for a project which does not exist.
 	AddAPIToken(ctx context.Context, t APIToken) error
 
-	// UseAPIToken returns the token whose secret has that hash, revoked and expired ones too, or ErrNoAPIToken. It notes the time
-	// of use when the last one noted is a minute old; where that cannot be written the token is returned even so.
+	// UseAPIToken returns the token whose secret has that hash, revoked and expired ones too, or
+	// ErrNoAPIToken. It notes the time of use when the last one noted is a minute old; where that
+	// cannot be written the token is returned even so.
 	UseAPIToken(ctx context.Context, hash string, now time.Time) (APIToken, error)
 
 	// FindAPIToken returns the token of that id, or ErrNoAPIToken.
 	FindAPIToken(ctx context.Context, id string) (APIToken, error)
 
-	// ListAPITokens returns tokens by id: those of the project, or all when project is empty; revoked ones too.
+	// ListAPITokens returns tokens by id: those of the project, or all when project is empty;
+	// revoked ones too.
 	ListAPITokens(ctx context.Context, project string, page Page) ([]APIToken, error)
 
 	// RevokeAPIToken ends a token. A token which is revoked stays as it is. ErrNoAPIToken.
 	RevokeAPIToken(ctx context.Context, id string, now time.Time) error
 
-	// DeleteAPITokens deletes at most n tokens that ended before a time, and returns how many it deleted (janitor).
+	// DeleteAPITokens deletes at most n tokens that ended before a time, and returns how many it
+	// deleted (janitor).
 	DeleteAPITokens(ctx context.Context, before time.Time, n int) (int, error)
 }
 
@@ -107,6 +117,7 @@ type AuditStore interface {
 	// ListEntries returns the entries that the filter selects, newest first.
 	ListEntries(ctx context.Context, f EntryFilter) ([]Entry, error)
 
-	// DeleteEntries deletes at most n entries older than a time, oldest first, and returns how many it deleted (janitor).
+	// DeleteEntries deletes at most n entries older than a time, oldest first, and returns how many
+	// it deleted (janitor).
 	DeleteEntries(ctx context.Context, before time.Time, n int) (int, error)
 }

@@ -23,12 +23,14 @@ const Margin = leeway.Margin
 // Denial says that tokens are no longer good although they have not expired.
 type Denial struct {
 	Kind Kind
-	// Scope is the issuer of a token, and the project of a user, client or project. It is empty for a family, whose id is
-	// unique by itself.
+	// Scope is the issuer of a token, and the project of a user, client or project. It is empty for
+	// a family, whose id is unique by itself.
 	Scope string
-	// ID is the family, the id of the token (`jti`), the subject or the client id. It is empty for a project.
+	// ID is the family, the id of the token (`jti`), the subject or the client id. It is empty for
+	// a project.
 	ID string
-	// Epoch is that of an order: tokens with a lower one are denied. It is 0 for families and tokens.
+	// Epoch is that of an order: tokens with a lower one are denied. It is 0 for families and
+	// tokens.
 	Epoch int64
 	// Until is when the denial may be forgotten.
 	Until time.Time

@@ -15,14 +15,15 @@ type Bearer struct {
 	Project, Subject, ClientID string
 	// Epoch is the token's claim; a token without one has 0 and falls to every order.
 	Epoch int64
-	// Foreign is a token of an issuer that is not this server: families, subjects and the rest mean something else there, and
-	// only the token itself can be denied.
+	// Foreign is a token of an issuer that is not this server: families, subjects and the rest mean
+	// something else there, and only the token itself can be denied.
 	Foreign bool
 }
 
-// DenyList is what has been revoked, in memory. Denied may be called by any number of goroutines and takes no lock, whatever
-// else goes on. A change costs the same however long the list is, but for the few that make it grow. The garbage collector has
-// nothing to look at in it. The zero value is an empty list.
+// DenyList is what has been revoked, in memory. Denied may be called by any number of goroutines
+// and takes no lock, whatever else goes on. A change costs the same however long the list is, but
+// for the few that make it grow. The garbage collector has nothing to look at in it. The zero value
+// is an empty list.
 type DenyList struct {
 	table   atomic.Pointer[denyTable] // nil: nothing was ever denied
 	newest  atomic.Int64              // the highest epoch of an order
@@ -32,23 +33,25 @@ type DenyList struct {
 	changed chan struct{}
 }
 
-// versions is where every list takes its versions from, so that no two lists ever have the same one.
+// versions is where every list takes its versions from, so that no two lists ever have the same
+// one.
 var versions atomic.Uint64
 
-// denyTable is a hash table with open addressing. A slot is taken once and never freed: what is over goes when the others are
-// copied into a table of their own. So a reader needs no lock, and one who still has the previous table finds in it all that
-// stood when his call began.
+// denyTable is a hash table with open addressing. A slot is taken once and never freed: what is
+// over goes when the others are copied into a table of their own. So a reader needs no lock, and
+// one who still has the previous table finds in it all that stood when his call began.
 type denyTable struct {
 	keys   [2]denyKey
 	slots  []denySlot      // a power of two, of which half are taken at most
 	counts [8]atomic.Int32 // how many slots are taken, by mark
 }
 
-// denySlot is one denial: two of them fill a cache line, and none has a pointer. The text of what is denied is not kept, only
-// a fingerprint of 128 bits: the mark of the kind and 125 bits of a keyed hash. That is enough. A token is taken for one of n
-// denied ones by mistake about n times in 2^125, nobody can search for such a pair because the keys are drawn at random and
-// neither they nor a hash are ever seen outside, and the mistake would refuse a good token. A denied token has the fingerprint
-// of its denial and is always found.
+// denySlot is one denial: two of them fill a cache line, and none has a pointer. The text of what
+// is denied is not kept, only a fingerprint of 128 bits: the mark of the kind and 125 bits of a
+// keyed hash. That is enough. A token is taken for one of n denied ones by mistake about n times in
+// 2^125, nobody can search for such a pair because the keys are drawn at random and neither they
+// nor a hash are ever seen outside, and the mistake would refuse a good token. A denied token has
+// the fingerprint of its denial and is always found.
 type denySlot struct {
 	first  atomic.Uint64 // with the mark in its lowest bits; 0: the slot is free
 	second uint64        // written before first and never again
@@ -69,13 +72,14 @@ const (
 
 var marked = [...]Kind{tokenMark: TokenKind, familyMark: FamilyKind, userMark: UserKind, clientMark: ClientKind, projectMark: ProjectKind}
 
-// denyKey makes one half of the fingerprints. A list keeps its keys for good, since what stands in it cannot be hashed again.
+// denyKey makes one half of the fingerprints. A list keeps its keys for good, since what stands in
+// it cannot be hashed again.
 type denyKey struct {
 	scope, id maphash.Seed
 }
 
-// hash hashes each part by itself and with a seed of its own: neither exchanging the parts nor moving a letter from one to the
-// other gives the same.
+// hash hashes each part by itself and with a seed of its own: neither exchanging the parts nor
+// moving a letter from one to the other gives the same.
 func (k *denyKey) hash(scope, id string) uint64 {
 	return maphash.String(k.scope, scope) ^ maphash.String(k.id, id)
 }
@@ -134,17 +138,20 @@ func (t *denyTable) first(mark uint64, scope, id string) uint64 {
 	return t.keys[0].hash(scope, id)&^markBits | mark
 }
 
-// start is where the search for a fingerprint begins: with the first slot of a cache line, so that mostly no other is read.
+// start is where the search for a fingerprint begins: with the first slot of a cache line, so that
+// mostly no other is read.
 func (t *denyTable) start(first uint64) uint64 { return first >> 2 &^ 1 }
 
 func (t *denyTable) slot(i uint64) *denySlot { return &t.slots[i&uint64(len(t.slots)-1)] }
 
-// Version returns a number that tells whether anything was added: it changes with every Add that takes something in, once that
-// stands and before Add returns. No two lists of the process ever have the same version except 0, with which nothing has been
-// added yet. Expire leaves it as it is, for what is taken out denies nobody who was not denied.
+// Version returns a number that tells whether anything was added: it changes with every Add that
+// takes something in, once that stands and before Add returns. No two lists of the process ever
+// have the same version except 0, with which nothing has been added yet. Expire leaves it as it is,
+// for what is taken out denies nobody who was not denied.
 //
-// So whoever remembers that a token was clear at a version need not ask again while it is the same. The version must be read
-// before Denied is asked; what is added in between then makes the next call ask again:
+// So whoever remembers that a token was clear at a version need not ask again while it is the same.
+// The version must be read before Denied is asked; what is added in between then makes the next
+// call ask again:
 //
 //	v := list.Version()
 //	if stamp.Load() == v { // a stamp of 0 is right with every list that has nothing in it
@@ -158,8 +165,8 @@ func (t *denyTable) slot(i uint64) *denySlot { return &t.slots[i&uint64(len(t.sl
 // Stamps may be written late and in any order: an old one costs a question, never a denial.
 func (l *DenyList) Version() uint64 { return l.version.Load() }
 
-// Add takes denials into the list. Of two for the same thing the later time and the higher epoch stand. A denial without a
-// kind, or of one that is not among the constants, is left out.
+// Add takes denials into the list. Of two for the same thing the later time and the higher epoch
+// stand. A denial without a kind, or of one that is not among the constants, is left out.
 func (l *DenyList) Add(denials ...Denial) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -180,7 +187,8 @@ func (l *DenyList) Add(denials ...Denial) {
 	}
 }
 
-// Changed returns a channel that is closed when something is added after the call, for streams which must end then.
+// Changed returns a channel that is closed when something is added after the call, for streams
+// which must end then.
 func (l *DenyList) Changed() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -224,8 +232,8 @@ func (l *DenyList) Expire(now time.Time) {
 	}
 }
 
-// put adds one denial; the caller holds the lock. The epoch is told after the entry stands: a reader who sees no new epoch
-// came before.
+// put adds one denial; the caller holds the lock. The epoch is told after the entry stands: a
+// reader who sees no new epoch came before.
 func (l *DenyList) put(mark uint64, d Denial) {
 	t, until := l.roomy(), ending(d.Until)
 	if s := t.find(mark, d.Scope, d.ID); s != nil {
@@ -275,8 +283,9 @@ func (t *denyTable) copy(n int, at int64) *denyTable {
 
 func (s *denySlot) stands(at int64) bool { return s.first.Load() != 0 && at < s.until }
 
-// insert takes a slot for what has none. The first half makes it visible to readers and therefore comes last, and the kind is
-// counted before, because readers do not look for a kind of which there is none.
+// insert takes a slot for what has none. The first half makes it visible to readers and therefore
+// comes last, and the kind is counted before, because readers do not look for a kind of which there
+// is none.
 func (t *denyTable) insert(first, second uint64, epoch, until int64) {
 	i := t.start(first)
 	for t.slot(i).first.Load() != 0 {

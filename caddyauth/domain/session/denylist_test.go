@@ -408,7 +408,8 @@ func TestReadingWhileChanging(t *testing.T) {
 	}
 }
 
-// standing is what the test knows of a denial while the list is changed: a number that grows with each step of its life.
+// standing is what the test knows of a denial while the list is changed: a number that grows with
+// each step of its life.
 type standing struct{ atomic.Uint32 }
 
 const (
@@ -510,7 +511,8 @@ func (c *changing) check(i int) error {
 	return c.users[user].check(&c.l, fmt.Sprint(user))
 }
 
-// What stood when the question began is found and what never stood is not, while the list grows, shrinks and is raised.
+// What stood when the question began is found and what never stood is not, while the list grows,
+// shrinks and is raised.
 func TestListAgainstWhatIsKnownWhileChanging(t *testing.T) {
 	c := new(changing)
 	done := make(chan struct{})
@@ -558,7 +560,8 @@ func fullList() *DenyList {
 	return l
 }
 
-// innocents are tokens which are not denied; old ones were made before the last order, so that owners are looked up, too.
+// innocents are tokens which are not denied; old ones were made before the last order, so that
+// owners are looked up, too.
 func innocents(epoch int64) []Bearer {
 	all := make([]Bearer, 1024)
 	for i := range all {
@@ -628,8 +631,8 @@ func changeUntil(done <-chan struct{}, l *DenyList) {
 	}
 }
 
-// randomIDs are ids of which nothing is in a cache because of another. Their text stands in one piece, so that reading one after the other
-// costs nothing worth measuring.
+// randomIDs are ids of which nothing is in a cache because of another. Their text stands in one
+// piece, so that reading one after the other costs nothing worth measuring.
 func randomIDs(seed uint64) []string {
 	const length = 26
 	random := rand.New(rand.NewPCG(seed, 5))
@@ -644,7 +647,8 @@ func randomIDs(seed uint64) []string {
 	return ids
 }
 
-// Every question is for another id, so that the place where it would stand has to be fetched from afar.
+// Every question is for another id, so that the place where it would stand has to be fetched from
+// afar.
 func BenchmarkDeniedAtRandom(b *testing.B) {
 	var l DenyList
 	present, absent := randomIDs(1), randomIDs(2)

@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// Revoke ends the grant of a refresh token (RFC 7009 section 2.1). Any genuine token of the family does, an older one too. A
-// token which means nothing here is no error, since nothing is left to revoke. The only *Refusal is OtherClient: the token was
-// not issued to clientID, and nothing changed.
+// Revoke ends the grant of a refresh token (RFC 7009 section 2.1). Any genuine token of the family
+// does, an older one too. A token which means nothing here is no error, since nothing is left to
+// revoke. The only *Refusal is OtherClient: the token was not issued to clientID, and nothing
+// changed.
 func (s *Service) Revoke(ctx context.Context, token, clientID, reason string, now time.Time) error {
 	_, g, err := s.read(ctx, token)
 	if _, refused := errors.AsType[*Refusal](err); refused {
@@ -24,7 +25,8 @@ func (s *Service) Revoke(ctx context.Context, token, clientID, reason string, no
 	return s.RevokeFamily(ctx, g.ID, reason, now)
 }
 
-// RevokeFamily ends the grant and denies its access tokens. A grant that does not exist or has ended is no error.
+// RevokeFamily ends the grant and denies its access tokens. A grant that does not exist or has
+// ended is no error.
 func (s *Service) RevokeFamily(ctx context.Context, id, reason string, now time.Time) error {
 	d, err := s.Store.RevokeGrant(ctx, id, reason, whole(now))
 	if err == nil {

@@ -19,17 +19,19 @@ const (
 	maxSeenText = 256 // bytes of Device and ClientIP
 )
 
-// Service begins, continues and ends grants. It keeps nothing itself and may be used by several goroutines. `now` is always
-// the caller's.
+// Service begins, continues and ends grants. It keeps nothing itself and may be used by several
+// goroutines. `now` is always the caller's.
 //
-// How an order wins over what happens at the same moment: Begin and Refresh ask MayIssue before the store commits, so the
-// answer may be old by then. It does not matter. An order takes a new epoch, writes its denial and ends the grants in one
-// transaction. A rotation which commits after it finds the grant ended and is refused; one which commits before it made a
-// token with the older epoch, which the order denies, and a refresh token whose grant is ended. A grant that begins carries
-// the epoch read before its owner was checked, and so do its tokens: an order in between refuses the grant, or denies its
-// tokens and ends it at its first use.
+// How an order wins over what happens at the same moment: Begin and Refresh ask MayIssue before the
+// store commits, so the answer may be old by then. It does not matter. An order takes a new epoch,
+// writes its denial and ends the grants in one transaction. A rotation which commits after it finds
+// the grant ended and is refused; one which commits before it made a token with the older epoch,
+// which the order denies, and a refresh token whose grant is ended. A grant that begins carries the
+// epoch read before its owner was checked, and so do its tokens: an order in between refuses the
+// grant, or denies its tokens and ends it at its first use.
 //
-// The seed and the MAC need one read of the row before the step that decides; nothing is decided by what was read.
+// The seed and the MAC need one read of the row before the step that decides; nothing is decided by
+// what was read.
 type Service struct {
 	// Store keeps the grants. Required.
 	Store Store
@@ -37,16 +39,18 @@ type Service struct {
 	Tokens Tokens
 	// DenyList learns at once what this node revokes. It may be nil.
 	DenyList *DenyList
-	// MayIssue is asked in every Begin and Refresh whether the owner may be issued to: user active, client and project
-	// active. Required: without it nothing is issued. An error is the store's, and nothing was changed.
+	// MayIssue is asked in every Begin and Refresh whether the owner may be issued to: user active,
+	// client and project active. Required: without it nothing is issued. An error is the store's,
+	// and nothing was changed.
 	MayIssue func(ctx context.Context, g Grant) (bool, error)
 	// AccessLifetime is how long an access token of the grant lives. Default: 15m.
 	AccessLifetime func(g Grant) time.Duration
-	// Stranger is asked before the store is asked for a family that has no mark of ours, as the token of one is most likely made up.
-	// It bounds how many such questions there are at once, and leave ends one; its error is the caller's. It may be nil.
+	// Stranger is asked before the store is asked for a family that has no mark of ours, as the
+	// token of one is most likely made up. It bounds how many such questions there are at once, and
+	// leave ends one; its error is the caller's. It may be nil.
 	Stranger func(ctx context.Context) (leave func(), err error)
-	// Alert is told of the verdicts that somebody should look at: Reused (a stolen token, or a client that repeats itself too
-	// late) and Future (the database lost commits). It may be nil.
+	// Alert is told of the verdicts that somebody should look at: Reused (a stolen token, or a
+	// client that repeats itself too late) and Future (the database lost commits). It may be nil.
 	Alert func(ctx context.Context, v Verdict, g Grant)
 }
 
@@ -56,14 +60,16 @@ type Opening struct {
 	Audience, Scopes                 []string
 	// Device and ClientIP are kept for listings, 256 bytes of each.
 	Device, ClientIP string
-	// Idle and Absolute are the lifetimes without and with use. Both are required; Idle is at most Absolute.
+	// Idle and Absolute are the lifetimes without and with use. Both are required; Idle is at most
+	// Absolute.
 	Idle, Absolute time.Duration
 	// Reuse is the reuse interval, at most 1m. Default: 0s, none.
 	Reuse time.Duration
 	// Fixed keeps the refresh token the same (refresh_rotation off).
 	Fixed bool
-	// Epoch is what Service.Epoch said before the password or whatever proved the subject was checked, so that an order in
-	// between (a changed password) wins. Default: the epoch when Begin is called, which is enough for what MayIssue asks.
+	// Epoch is what Service.Epoch said before the password or whatever proved the subject was
+	// checked, so that an order in between (a changed password) wins. Default: the epoch when Begin
+	// is called, which is enough for what MayIssue asks.
 	Epoch int64
 }
 
@@ -75,12 +81,14 @@ type Issued struct {
 	RefreshToken string
 	// Verdict is Advanced, Repeated or Kept; empty after Begin.
 	Verdict Verdict
-	// Epoch belongs into the access token, as do Grant.ID (`sid`), Now (`iat`) and AccessUntil (`exp`).
+	// Epoch belongs into the access token, as do Grant.ID (`sid`), Now (`iat`) and AccessUntil
+	// (`exp`).
 	Epoch            int64
 	Now, AccessUntil time.Time
 }
 
-// Refusal is the error for a refresh token or an owner that gets nothing: `invalid_grant`. Every other error is the store's.
+// Refusal is the error for a refresh token or an owner that gets nothing: `invalid_grant`. Every
+// other error is the store's.
 type Refusal struct {
 	Verdict Verdict
 	// Grant is the family, when one is known. Its owner must not be told.
@@ -93,7 +101,8 @@ func (r *Refusal) Error() string { return "grant refused: " + string(r.Verdict) 
 // Epoch returns the current epoch.
 func (s *Service) Epoch(ctx context.Context) (int64, error) { return s.Store.Epoch(ctx) }
 
-// Begin stores a new grant and returns its first refresh token. The error is a *Refusal when the owner may not be issued to.
+// Begin stores a new grant and returns its first refresh token. The error is a *Refusal when the
+// owner may not be issued to.
 func (s *Service) Begin(ctx context.Context, o Opening, now time.Time) (Issued, error) {
 	if err := o.check(); err != nil {
 		return Issued{}, err
@@ -151,16 +160,18 @@ func (s *Service) grantOf(ctx context.Context, o Opening, now time.Time) (Grant,
 	return g, nil
 }
 
-// Refresh uses a refresh token presented by clientID and returns its successor. The error is a *Refusal unless it is the
-// store's.
+// Refresh uses a refresh token presented by clientID and returns its successor. The error is a
+// *Refusal unless it is the store's.
 func (s *Service) Refresh(ctx context.Context, token, clientID string, now time.Time) (Issued, error) {
 	return s.RefreshWith(ctx, token, clientID, now, func(Issued) error { return nil })
 }
 
-// RefreshWith is Refresh for whoever has to make an access token as well. It does so in ready, before the refresh token is used up: an
-// error of ready leaves that good for another attempt, as whoever is told that something failed will make it. What ready is given
-// has no RefreshToken and no Verdict, and an Epoch that may be older than the current one, but for no order about the owner. What
-// it made may go to waste, when somebody else uses the token at the same moment, and it is asked again when an order came in between.
+// RefreshWith is Refresh for whoever has to make an access token as well. It does so in ready,
+// before the refresh token is used up: an error of ready leaves that good for another attempt, as
+// whoever is told that something failed will make it. What ready is given has no RefreshToken and
+// no Verdict, and an Epoch that may be older than the current one, but for no order about the
+// owner. What it made may go to waste, when somebody else uses the token at the same moment, and it
+// is asked again when an order came in between.
 func (s *Service) RefreshWith(ctx context.Context, token, clientID string, now time.Time, ready func(Issued) error) (Issued, error) {
 	now = whole(now)
 	r, g, err := s.read(ctx, token)
@@ -212,8 +223,8 @@ func (s *Service) rotate(ctx context.Context, r Rotation, now time.Time) (Issued
 	}, nil
 }
 
-// Find returns the grant of a refresh token, whether or not the token could still be used: whose session it is. The error is
-// a *Refusal unless it is the store's.
+// Find returns the grant of a refresh token, whether or not the token could still be used: whose
+// session it is. The error is a *Refusal unless it is the store's.
 func (s *Service) Find(ctx context.Context, token string) (Grant, error) {
 	_, g, err := s.read(ctx, token)
 	return g, err
@@ -271,7 +282,8 @@ func (s *Service) accessLifetime(g Grant) time.Duration {
 	return s.AccessLifetime(g)
 }
 
-// denies reports whether an access token that was made of the grant as it was is known to be denied.
+// denies reports whether an access token that was made of the grant as it was is known to be
+// denied.
 func (s *Service) denies(g Grant) bool {
 	made := Bearer{Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch}
 	return s.DenyList != nil && s.DenyList.Denied(made) != ""

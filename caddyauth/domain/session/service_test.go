@@ -358,7 +358,8 @@ func TestTwoHundredRefreshesAtOnce(t *testing.T) {
 	}
 }
 
-// TestStrangersAreBounded: a token whose family is made up is looked up within bounds, one of a grant that began here is not.
+// TestStrangersAreBounded: a token whose family is made up is looked up within bounds, one of a
+// grant that began here is not.
 func TestStrangersAreBounded(t *testing.T) {
 	s, _ := newService(t)
 	begun, err := s.Begin(t.Context(), opening(), noon)
@@ -382,8 +383,8 @@ func TestStrangersAreBounded(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeIssuedLeavesTheTokenGood: making the access token fails before the refresh token is used up, and whoever comes again
-// with it is no thief.
+// TestWhatCannotBeIssuedLeavesTheTokenGood: making the access token fails before the refresh token
+// is used up, and whoever comes again with it is no thief.
 func TestWhatCannotBeIssuedLeavesTheTokenGood(t *testing.T) {
 	s, _ := newService(t)
 	o := opening()

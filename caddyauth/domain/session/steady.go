@@ -9,15 +9,17 @@ import (
 
 // The limits of Steady.
 const (
-	// clockStep is how far the clock may be corrected without a word: what is forgotten stands that much longer (Margin).
+	// clockStep is how far the clock may be corrected without a word: what is forgotten stands that
+	// much longer (Margin).
 	clockStep = leeway.Clocks
 	// clockTrust is how long a clock that jumped must go on from there before it is believed.
 	clockTrust = 24 * time.Hour
 )
 
-// Steady tells what is surely past, for whoever forgets or deletes by it. A clock can jump ahead, by an hour or by years, and come
-// back; what was deleted meanwhile does not come back with it, and a denial that is gone lets a revoked token in. So the time by
-// which something is forgotten goes on as the monotonic clock does, and a jump of the clock counts only after the clock has gone on
+// Steady tells what is surely past, for whoever forgets or deletes by it. A clock can jump ahead,
+// by an hour or by years, and come back; what was deleted meanwhile does not come back with it, and
+// a denial that is gone lets a revoked token in. So the time by which something is forgotten goes
+// on as the monotonic clock does, and a jump of the clock counts only after the clock has gone on
 // from there for a day. Tokens and sessions are judged by the clock itself.
 //
 // It may be used by several goroutines. The zero value believes the first reading.
@@ -35,8 +37,9 @@ type Steady struct {
 // processBegan has a monotonic reading.
 var processBegan = time.Now()
 
-// Resume begins with what a process before this one knew: kept is what its Past returned last, and the zero time when there was
-// none. The time while nothing ran counts like a jump. A second call changes nothing.
+// Resume begins with what a process before this one knew: kept is what its Past returned last, and
+// the zero time when there was none. The time while nothing ran counts like a jump. A second call
+// changes nothing.
 func (s *Steady) Resume(kept, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +59,8 @@ func (s *Steady) Past(now time.Time) time.Time {
 	return past
 }
 
-// Jump returns by how much the clock is ahead of what is believed, less than 0 when it is behind; 0 while it is believed.
+// Jump returns by how much the clock is ahead of what is believed, less than 0 when it is behind; 0
+// while it is believed.
 func (s *Steady) Jump(now time.Time) time.Duration {
 	_, jump := s.at(now)
 	return jump

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestAJumpOfTheClockIsNotBelievedAtOnce: each step says how much passes, where the clock stands after it compared with a right one, and
-// how much of the right time must then be past.
+// TestAJumpOfTheClockIsNotBelievedAtOnce: each step says how much passes, where the clock stands
+// after it compared with a right one, and how much of the right time must then be past.
 func TestAJumpOfTheClockIsNotBelievedAtOnce(t *testing.T) {
 	const day = 24 * time.Hour
 	type step struct{ pass, clock, past time.Duration } // clock and past are compared with the right time

@@ -41,8 +41,9 @@ func (s Secret) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "secret %q",
 //
 //	rt_<secret id>.<family>.<generation>.<mac>
 //
-// The mac is base64url of HMAC-SHA256 over the family, the grant's seed and the generation. A secret id with characters that
-// a URL or a cookie does not carry is written as "~" and its base64url.
+// The mac is base64url of HMAC-SHA256 over the family, the grant's seed and the generation. A
+// secret id with characters that a URL or a cookie does not carry is written as "~" and its
+// base64url.
 type Tokens struct {
 	// Secrets are the keys: the first makes tokens, all of them verify. At least one is required.
 	Secrets []Secret
@@ -70,14 +71,15 @@ const (
 	markText   = 13
 )
 
-// NewFamily returns an id for a grant: 130 random bits, and a mark that tells without a look into the store whether a grant of this
-// id may exist.
+// NewFamily returns an id for a grant: 130 random bits, and a mark that tells without a look into
+// the store whether a grant of this id may exist.
 func (t Tokens) NewFamily() string {
 	random := rand.Text()
 	return random + t.Secrets[0].mark(random)
 }
 
-// Marked reports whether the family has the mark of one of the secrets. One that has none is made up, or older than marks are.
+// Marked reports whether the family has the mark of one of the secrets. One that has none is made
+// up, or older than marks are.
 func (t Tokens) Marked(family string) bool {
 	if len(family) != familyText+markText {
 		return false
@@ -105,8 +107,8 @@ func (t Tokens) Make(g Grant, generation int64) string {
 	return tokenPrefix + writeID(s.ID) + "." + g.ID + "." + strconv.FormatInt(generation, 10) + "." + base64URL.EncodeToString(mac[:])
 }
 
-// Verify reports whether the token that was read belongs to the grant and was made with one of the secrets. It takes the same
-// time whatever differs.
+// Verify reports whether the token that was read belongs to the grant and was made with one of the
+// secrets. It takes the same time whatever differs.
 func (t Tokens) Verify(r Reference, g Grant) bool {
 	for _, s := range t.Secrets {
 		if s.ID == r.SecretID {
@@ -117,7 +119,8 @@ func (t Tokens) Verify(r Reference, g Grant) bool {
 	return false
 }
 
-// mac binds the generation to the family. Each part goes in behind its length, so that no two readings are alike.
+// mac binds the generation to the family. Each part goes in behind its length, so that no two
+// readings are alike.
 func (s Secret) mac(g Grant, generation int64) (sum [sha256.Size]byte) {
 	h := hmac.New(sha256.New, s.Key)
 	var number [8]byte
@@ -132,7 +135,8 @@ func (s Secret) mac(g Grant, generation int64) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// ReadToken takes a refresh token apart. There is one spelling of each token; everything else is not ok.
+// ReadToken takes a refresh token apart. There is one spelling of each token; everything else is
+// not ok.
 func ReadToken(text string) (r Reference, ok bool) {
 	rest, ok := strings.CutPrefix(text, tokenPrefix)
 	if !ok || len(text) > maxTokenBytes {

@@ -16,7 +16,8 @@ const (
 	Kept     Verdict = "kept"     // the token of a fixed grant, which stays
 )
 
-// The verdicts by which it is refused, all of them `invalid_grant` (RFC 6749 section 5.2). Only Reused changes anything.
+// The verdicts by which it is refused, all of them `invalid_grant` (RFC 6749 section 5.2). Only
+// Reused changes anything.
 const (
 	Malformed   Verdict = "malformed"    // not spelled as a refresh token
 	BadMAC      Verdict = "bad_mac"      // not made here, or with a secret that is gone
@@ -32,22 +33,24 @@ const (
 // Honoured reports whether the verdict lets tokens be issued.
 func (v Verdict) Honoured() bool { return v == Advanced || v == Repeated || v == Kept }
 
-// MaxSkew is how far the clocks of nodes may differ: the largest leeway of a gate, as those further apart do not take each
-// other's tokens.
+// MaxSkew is how far the clocks of nodes may differ: the largest leeway of a gate, as those further
+// apart do not take each other's tokens.
 const MaxSkew = leeway.Max
 
 // reusedReason is the RevokedFor of a family that died of reuse.
 const reusedReason = string(Reused)
 
-// Use is the rule of rotation: what becomes of the grant when a refresh token of it is used at now. The store does the same in
-// one atomic step.
+// Use is the rule of rotation: what becomes of the grant when a refresh token of it is used at now.
+// The store does the same in one atomic step.
 //
-// A forged or foreign token never gets here, and a token that is merely too old, of another client or from the future revokes
-// nothing. A used-up token does: either its holder or whoever holds the successor is a thief (RFC 9700 section 4.14). Only
-// the token just before the current one, and only inside the reuse interval, is taken for a lost answer or a second tab. It
-// gets the same successor and moves no time on but AccessUntil, so that repeating keeps nothing alive. With an interval of
-// zero two parallel uses of one token are reuse: one of them wins, and then the family dies. A rotation further in the future
-// than clocks may differ was made by a clock that was ahead and came back: it opens no interval, which would last until then.
+// A forged or foreign token never gets here, and a token that is merely too old, of another client
+// or from the future revokes nothing. A used-up token does: either its holder or whoever holds the
+// successor is a thief (RFC 9700 section 4.14). Only the token just before the current one, and
+// only inside the reuse interval, is taken for a lost answer or a second tab. It gets the same
+// successor and moves no time on but AccessUntil, so that repeating keeps nothing alive. With an
+// interval of zero two parallel uses of one token are reuse: one of them wins, and then the family
+// dies. A rotation further in the future than clocks may differ was made by a clock that was ahead
+// and came back: it opens no interval, which would last until then.
 func (g Grant) Use(r Rotation, now time.Time) (Grant, Verdict) {
 	switch {
 	case !g.Revoked.IsZero():

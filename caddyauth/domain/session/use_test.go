@@ -96,7 +96,8 @@ func checkEffect(t *testing.T, name string, before, after Grant, v Verdict, now 
 	}
 }
 
-// history knows a family by the tokens it gave out: which were used up when, and who holds the last one.
+// history knows a family by the tokens it gave out: which were used up when, and who holds the last
+// one.
 type history struct {
 	usedUp []time.Time // by generation
 	dead   bool

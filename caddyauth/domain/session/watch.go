@@ -19,7 +19,8 @@ const (
 	fewMissed   = 3                      // looks in a row, after which the next may take longer
 )
 
-// Watch keeps a deny list up to date with the store, so that what one node revokes holds on all of them within a second.
+// Watch keeps a deny list up to date with the store, so that what one node revokes holds on all of
+// them within a second.
 type Watch struct {
 	// Denials is the store's method of that name. Required.
 	Denials func(ctx context.Context, after Cursor) ([]Denial, Cursor, error)
@@ -27,11 +28,13 @@ type Watch struct {
 	List *DenyList
 	// Every is how often the store is asked. Default: 500ms.
 	Every time.Duration
-	// Wake makes it ask at once; nothing depends on it. It should hold one message, so that many make one question.
+	// Wake makes it ask at once; nothing depends on it. It should hold one message, so that many
+	// make one question.
 	Wake <-chan struct{}
 	// Observe is told how each question went. It may be nil.
 	Observe func(err error)
-	// Past says what is surely past at now, and may be forgotten. Default: whatever the clock says is.
+	// Past says what is surely past at now, and may be forgotten. Default: whatever the clock says
+	// is.
 	Past func(now time.Time) time.Time
 
 	mu     sync.Mutex // one question at a time
@@ -41,8 +44,8 @@ type Watch struct {
 	fresh  atomic.Pointer[time.Time]
 }
 
-// Run asks at once and then again and again until ctx ends: as often as Every says, counted from one question to the next, so that
-// one which was not answered in time is asked again at once.
+// Run asks at once and then again and again until ctx ends: as often as Every says, counted from
+// one question to the next, so that one which was not answered in time is asked again at once.
 func (w *Watch) Run(ctx context.Context) {
 	wake := w.Wake
 	timer := time.NewTimer(0)
@@ -69,9 +72,10 @@ func (w *Watch) Run(ctx context.Context) {
 	}
 }
 
-// Poll asks once: the first time for all that is denied, for 5 seconds at most, later for what is new, for half a second. What was
-// missed several times in a row may take longer, for a link may be slow and the answer long. Run does it; a start-up that wants to
-// begin with a full list does it before.
+// Poll asks once: the first time for all that is denied, for 5 seconds at most, later for what is
+// new, for half a second. What was missed several times in a row may take longer, for a link may be
+// slow and the answer long. Run does it; a start-up that wants to begin with a full list does it
+// before.
 func (w *Watch) Poll(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -123,8 +127,9 @@ func (w *Watch) past(now time.Time) time.Time {
 	return w.Past(now)
 }
 
-// Stale returns for how long the list may have missed something at now: the time since the last question that was answered
-// was asked. Before the first answer it is the longest duration there is.
+// Stale returns for how long the list may have missed something at now: the time since the last
+// question that was answered was asked. Before the first answer it is the longest duration there
+// is.
 func (w *Watch) Stale(now time.Time) time.Duration {
 	fresh := w.fresh.Load()
 	if fresh == nil {

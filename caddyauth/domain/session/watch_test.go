@@ -162,8 +162,8 @@ func TestHangingStoreIsNotWaitedForLongerThanItsTimeout(t *testing.T) {
 	})
 }
 
-// TestALookThatHangsIsMissed: a list that was read is asked about anew after half a second, and only when that was in vain several times
-// may an answer take longer.
+// TestALookThatHangsIsMissed: a list that was read is asked about anew after half a second, and
+// only when that was in vain several times may an answer take longer.
 func TestALookThatHangsIsMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, hangs := time.Now(), false
@@ -193,7 +193,8 @@ func TestALookThatHangsIsMissed(t *testing.T) {
 	})
 }
 
-// TestALongListIsReadInParts: each look returns so many, and the list is fresh when nothing is left.
+// TestALongListIsReadInParts: each look returns so many, and the list is fresh when nothing is
+// left.
 func TestALongListIsReadInParts(t *testing.T) {
 	var after []Cursor
 	w := &Watch{List: &DenyList{}, Denials: func(_ context.Context, c Cursor) ([]Denial, Cursor, error) {

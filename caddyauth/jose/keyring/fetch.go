@@ -5,18 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/web/egress"
 )
 
-const (
-	maxDocument  = 1 << 20 // bytes of one answer, uncompressed
-	maxRedirects = 3
-)
+// maxRedirects is how many redirects of one request are followed.
+const maxRedirects = 3
 
 // fetchedSet is a key set as published, and how long it may be kept.
 type fetchedSet struct {
@@ -33,7 +32,12 @@ func (r *Remote) fetch(ctx context.Context) (fetchedSet, error) {
 	if err != nil {
 		return fetchedSet{}, err
 	}
-	c := r.client(home)
+	c := &egress.Client{
+		Home:      home,
+		Redirects: maxRedirects,
+		Timeout:   fetchTimeout,
+		Transport: r.Transport,
+	}
 	address := home
 	if r.JWKSURL == "" {
 		if address, err = r.discover(ctx, c, home); err != nil {
@@ -61,7 +65,7 @@ func (e *statusError) Error() string { return fmt.Sprintf("%s answered %d", e.ad
 
 // discover finds the address of the key set: OpenID Connect Discovery 1.0
 // section 4, and where that is not served RFC 8414 section 3.
-func (r *Remote) discover(ctx context.Context, c *http.Client, home *url.URL) (*url.URL, error) {
+func (r *Remote) discover(ctx context.Context, c *egress.Client, home *url.URL) (*url.URL, error) {
 	path := strings.TrimSuffix(home.EscapedPath(), "/")
 	places := []string{path + "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server" + path}
 	var err error
@@ -69,7 +73,7 @@ func (r *Remote) discover(ctx context.Context, c *http.Client, home *url.URL) (*
 		var body []byte
 		body, _, err = get(ctx, c, at(home, place))
 		if err == nil {
-			return r.jwksURI(body, home)
+			return r.jwksURI(body, c)
 		}
 		if _, answered := errors.AsType[*statusError](err); !answered {
 			return nil, err
@@ -89,7 +93,7 @@ func at(home *url.URL, escapedPath string) *url.URL {
 // jwksURI reads a discovery document, whose issuer must be the configured one,
 // character by character (OpenID Connect Discovery 1.0 section 4.3, RFC 8414
 // section 3.3).
-func (r *Remote) jwksURI(body []byte, home *url.URL) (*url.URL, error) {
+func (r *Remote) jwksURI(body []byte, c *egress.Client) (*url.URL, error) {
 	doc, err := decodeJSONObject(body)
 	if err != nil {
 		return nil, err
@@ -105,37 +109,23 @@ func (r *Remote) jwksURI(body []byte, home *url.URL) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := parseAddress(address)
+	u, err := egress.ParseURL(address)
 	if err != nil {
 		return nil, fmt.Errorf("jwks_uri: %w", err)
 	}
-	return u, checkHop(u, home)
+	return u, c.Check(u)
 }
 
-// get makes one request and reads an answer of bounded size.
-func get(ctx context.Context, c *http.Client, u *url.URL) ([]byte, http.Header, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+// get requests a document.
+func get(ctx context.Context, c *egress.Client, u *url.URL) ([]byte, http.Header, error) {
+	answer, err := c.Get(ctx, u, "application/jwk-set+json, application/json")
 	if err != nil {
 		return nil, nil, err
 	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	req.Header.Set("User-Agent", "caddyauth")
-	resp, err := c.Do(req)
-	if err != nil {
-		return nil, nil, err
+	if answer.Status != http.StatusOK {
+		return nil, nil, &statusError{address: u.Redacted(), status: answer.Status}
 	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return nil, nil, &statusError{address: u.Redacted(), status: resp.StatusCode}
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", u.Redacted(), err)
-	}
-	if len(body) > maxDocument {
-		return nil, nil, fmt.Errorf("%s: the answer is larger than %d bytes", u.Redacted(), maxDocument)
-	}
-	return body, resp.Header, nil
+	return answer.Body, answer.Header, nil
 }
 
 // keysLife is how long an answer may be kept by its Cache-Control and Age

@@ -60,7 +60,8 @@ func TestHMACsAreThoseOfJWX(t *testing.T) {
 	}
 }
 
-// signLikeJWX signs one input after the other, of every length, so that nothing of one may be left for the next.
+// signLikeJWX signs one input after the other, of every length, so that nothing of one may be left
+// for the next.
 func signLikeJWX(t *testing.T, k *Key, secret []byte) {
 	signer, err := jws.NewSigner(k.alg.jwa)
 	if err != nil {

@@ -119,7 +119,8 @@ func TestKeyIsAnnouncedActiveRetiringAndGone(t *testing.T) {
 	}
 }
 
-// A hundred rotations, looked at every minute by a node whose clock is fair, leave no trace and miss none.
+// A hundred rotations, looked at every minute by a node whose clock is fair, leave no trace and
+// miss none.
 func TestRotationsFollowEachOtherAtTheirPace(t *testing.T) {
 	l := born(t)
 	l.Every, l.Announce = 2*time.Hour, 30*time.Minute

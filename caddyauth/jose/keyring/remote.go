@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/web/egress"
 )
 
 // ErrUnknownKey is returned when an issuer's set has no usable key of the id.
@@ -65,9 +67,9 @@ type Remote struct {
 	// Default: 24h.
 	StaleFor time.Duration
 
-	// Client, when set, makes the requests, with its own rules about which
-	// addresses may be dialled. Default: a client that checks them.
-	Client *http.Client
+	// Transport sends the requests, with its own rules about which addresses may be dialled.
+	// Default: one that checks them, see [egress.Client].
+	Transport http.RoundTripper
 
 	// Observe, when set, is told of every fetch, from the goroutine of Run.
 	Observe func(Fetch)
@@ -128,7 +130,7 @@ func (r *Remote) home() (*url.URL, error) {
 	if address == "" {
 		setting, address = "discovery", r.Issuer
 	}
-	u, err := parseAddress(address)
+	u, err := egress.ParseURL(address)
 	if err != nil {
 		return nil, fmt.Errorf("issuer %q: %s: %w", r.Issuer, setting, err)
 	}

@@ -67,7 +67,7 @@ func hang(req *http.Request) (*http.Response, error) {
 func inBubble(t *testing.T, answer func(*http.Request) (*http.Response, error), test func(t *testing.T, r *Remote, f *fakeIssuer)) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeIssuer{answer: answer}
-		r := &Remote{Issuer: "idp", JWKSURL: "https://idp.example.com/jwks.json", Client: &http.Client{Transport: f}}
+		r := &Remote{Issuer: "idp", JWKSURL: "https://idp.example.com/jwks.json", Transport: f}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { r.Run(ctx); close(done) }()
@@ -301,7 +301,7 @@ func TestObserverIsToldOfEveryFetch(t *testing.T) {
 		f := &fakeIssuer{answer: down}
 		var told []Fetch
 		r := &Remote{
-			Issuer: "idp", JWKSURL: "https://idp.example.com/jwks.json", Client: &http.Client{Transport: f},
+			Issuer: "idp", JWKSURL: "https://idp.example.com/jwks.json", Transport: f,
 			Observe: func(f Fetch) { told = append(told, f) },
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -492,7 +492,7 @@ func TestDiscoveryAsksOpenIDFirst(t *testing.T) {
 				}
 				return body(404, "", "")(req)
 			}}
-			r := &Remote{Issuer: issuer, Client: &http.Client{Transport: f}}
+			r := &Remote{Issuer: issuer, Transport: f}
 			set, err := r.fetch(t.Context())
 			if c.want != "" {
 				if err == nil || !strings.Contains(err.Error(), c.want) {

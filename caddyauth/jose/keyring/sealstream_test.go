@@ -76,7 +76,8 @@ func TestSealedStreams(t *testing.T) {
 	}
 }
 
-// TestSealedStreamsAreWhole: no byte can be changed, none is missing, none is added without an error.
+// TestSealedStreamsAreWhole: no byte can be changed, none is missing, none is added without an
+// error.
 func TestSealedStreamsAreWhole(t *testing.T) {
 	ring := secretRingOf(t, "one:1")
 	content := bytes.Repeat([]byte("x"), 3<<16)
@@ -100,7 +101,8 @@ func TestSealedStreamsAreWhole(t *testing.T) {
 	}
 }
 
-// TestSealedStreamsOfOtherForm: what another release or another program wrote is told apart from a wrong secret.
+// TestSealedStreamsOfOtherForm: what another release or another program wrote is told apart from a
+// wrong secret.
 func TestSealedStreamsOfOtherForm(t *testing.T) {
 	ring := secretRingOf(t, "one:1")
 	for _, c := range []struct{ name, file, want string }{

@@ -3,9 +3,7 @@ package adminapi
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 func init() { caddy.RegisterModule(Admin{}) }
@@ -77,7 +76,7 @@ func serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	r.Header.Del("Authorization") // it is for a proxy before the admin endpoint; API tokens are for the public routes
 	server := operatorServer(app)
-	if err := server.Check(); err != nil {
+	if err := server.Validate(); err != nil {
 		return err
 	}
 	server.ServeHTTP(w, r)
@@ -95,20 +94,8 @@ func operatorServer(app *auth.App) *manage.Server {
 	s.Session = func(*http.Request) (manage.Caller, error) {
 		return manage.Caller{Actor: Actor, Abilities: []string{project.Admin}}, nil
 	}
-	s.ClientIP = peerIP
+	s.ClientIP = endpoint.PeerIP
 	return s
-}
-
-// peerIP is the IP address of the other end; a Unix socket has none.
-func peerIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	if _, err := netip.ParseAddr(host); err != nil {
-		return ""
-	}
-	return host
 }
 
 // Interface guard

@@ -1,9 +1,7 @@
 package auth
 
 import (
-	"encoding/json"
 	"net/http"
-	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -11,10 +9,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
-
-// retryAfter is how many seconds a client should wait when the fault is the server's.
-const retryAfter = 5
 
 // answer tells the client why it was refused: a browser that can sign in is sent to the login page, everyone else gets status and
 // challenge of RFC 6750. The body is left to handle_errors where the server has any, with the reason in {http.auth.error}.
@@ -31,7 +27,7 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 	}
 	switch {
 	case status == http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
 	case j.gate != nil:
 		w.Header().Set("WWW-Authenticate", j.gate.Challenge(reason))
 	}
@@ -45,7 +41,7 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 		ui.Render(w, status, j.refusalPage(r, reason, admission))
 		return nil
 	}
-	writeJSON(w, status, map[string]string{"error": bodyError(reason), "error_description": string(reason)})
+	endpoint.WriteError(w, status, bodyError(reason), string(reason))
 	return nil
 }
 
@@ -61,13 +57,4 @@ func bodyError(reason token.Reason) string {
 func hasErrorRoutes(r *http.Request) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	return ok && server.Errors != nil && len(server.Errors.Routes) > 0
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
 }

@@ -122,6 +122,9 @@ func (a *App) provisionIssuer(r resolver) (err error) {
 	if a.issuer, a.base, err = a.Settings.issuer(r); err != nil {
 		return err
 	}
+	if err = a.checkDevelopment(a.issuer, a.base); err != nil {
+		return err
+	}
 	a.words = a.Settings.audiences()
 	if a.returnTo, err = a.origins(r, a.base); err != nil {
 		return err

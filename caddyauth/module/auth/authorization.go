@@ -188,7 +188,7 @@ func (a *App) mintAccess(ctx context.Context, g session.Grant, scopes []string, 
 		Issuer: a.issuer, Subject: g.Subject, Audience: g.Audience, IssuedAt: now, Expiry: until, ID: rand.Text(), ClientID: g.ClientID,
 		Project: g.Project, Session: g.ID, Scopes: scopes, Extra: extraClaims(user, t.client), Protocol: map[string]any{"epoch": epoch},
 	}
-	if t.client.AccessTokenFormat == project.Opaque {
+	if t.tokens.AccessTokenFormat == project.Opaque {
 		issuedTotal.WithLabelValues("opaque_access_token").Inc()
 		return a.opaque.Issue(ctx, claims)
 	}

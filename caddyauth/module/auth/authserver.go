@@ -14,6 +14,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 // AuthServer answers the routes by which people and programs get tokens, beneath the path of the server's public URL, and passes
@@ -65,7 +66,7 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 	s.management = s.app.manageServer()
 	s.endpoints = []endpoints{s.app.login, s.app.pageSession(), s.app.authorizationServer(), s.management}
 	for _, e := range s.endpoints {
-		if err := e.Check(); err != nil {
+		if err := e.Validate(); err != nil {
 			return err
 		}
 	}
@@ -77,8 +78,8 @@ type endpoints interface {
 	http.Handler
 	// Handles says whether a path is one of theirs.
 	Handles(path string) bool
-	// Check says what is missing in the wiring.
-	Check() error
+	// Validate says what is missing in the wiring.
+	Validate() error
 }
 
 // loginServer wires the login room.
@@ -120,7 +121,7 @@ func (a *App) epoch(ctx context.Context) (int64, error) { return a.grants.Epoch(
 func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if err := gate.CheckForm(r, r.URL); err != nil {
 		reason := gate.ReasonOf(err)
-		writeJSON(w, gate.Status(reason), errorBody{bodyError(reason), string(reason)})
+		endpoint.WriteError(w, gate.Status(reason), bodyError(reason), string(reason))
 		return nil
 	}
 	route, mounted := strings.CutPrefix(r.URL.Path, s.mount)
@@ -160,7 +161,7 @@ func (s *AuthServer) starting(w http.ResponseWriter, r *http.Request) {
 		unavailable(w, "starting")
 		return
 	}
-	w.Header().Set("Retry-After", fmt.Sprint(retryAfter))
+	endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
 	ui.Render(w, http.StatusServiceUnavailable, ui.Message{
 		Site: s.app.base.Host, Title: "Not available right now", Text: "Signing in and out is not possible just now. Please try again in a few seconds.",
 		Code: "starting", Links: []ui.Link{{Text: "Try again", URL: samePage(r)}},
@@ -171,7 +172,7 @@ func (s *AuthServer) starting(w http.ResponseWriter, r *http.Request) {
 func (s *AuthServer) serve(w http.ResponseWriter, r *http.Request, handler http.HandlerFunc) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		writeJSON(w, http.StatusMethodNotAllowed, errorBody{"method_not_allowed", "this address does not answer the method"})
+		endpoint.WriteError(w, http.StatusMethodNotAllowed, "method_not_allowed", "this address does not answer the method")
 		return nil
 	}
 	handler(w, r)
@@ -210,17 +211,17 @@ func (s *AuthServer) healthz(w http.ResponseWriter, r *http.Request) {
 		health["revocation_list_age"] = age.Round(time.Millisecond).Seconds()
 	}
 	if err == nil {
-		writeJSON(w, http.StatusOK, health)
+		endpoint.WriteJSON(w, http.StatusOK, health)
 		return
 	}
 	health["status"], health["error"], health["error_description"] = "unavailable", "temporarily_unavailable", "store_unavailable"
-	w.Header().Set("Retry-After", fmt.Sprint(retryAfter))
-	writeJSON(w, http.StatusServiceUnavailable, health)
+	endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
+	endpoint.WriteJSON(w, http.StatusServiceUnavailable, health)
 }
 
 func unavailable(w http.ResponseWriter, reason string) {
-	w.Header().Set("Retry-After", fmt.Sprint(retryAfter))
-	writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "temporarily_unavailable", "error_description": reason})
+	endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
+	endpoint.WriteError(w, http.StatusServiceUnavailable, "temporarily_unavailable", reason)
 }
 
 // cookieName is the session cookie's name: with the prefix wherever the public URL is https, plain on http loopback.

@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -63,6 +62,11 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		client      <id> {...}
 //		preset      <name>
 //		limits      {...}
+//		insecure_development
+//		access_token_format jwt|opaque
+//		refresh_rotation on|off
+//		revoke_refresh_on_password_change on|off
+//		revoke_all_on_logout [on|off]
 //	}
 func (s *Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // option name
@@ -123,7 +127,7 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "user":
 		return s.unmarshalUser(d)
 	}
-	return d.Errf("auth: unrecognized option %q", word)
+	return s.unmarshalDefault(d)
 }
 
 func (s *Settings) unmarshalAudiences(d *caddyfile.Dispenser) error {
@@ -600,9 +604,9 @@ func (j *JWTAuth) unmarshalLeeway(d *caddyfile.Dispenser) error {
 	if err := oneArg(d, &text); err != nil {
 		return err
 	}
-	value, err := project.ParseDuration(text)
+	value, err := parseDuration(d, "leeway", text, "30s")
 	if err != nil {
-		return d.Errf("leeway: %q is not a duration such as 30s", text)
+		return err
 	}
 	leeway := Duration(value)
 	j.Leeway = &leeway
@@ -710,9 +714,9 @@ func unmarshalDuration(d *caddyfile.Dispenser, settings []durationSetting) error
 	if err := oneArg(d, &text); err != nil {
 		return err
 	}
-	value, err := project.ParseDuration(text)
+	value, err := parseDuration(d, word, text, "15m or 30d")
 	if err != nil {
-		return d.Errf("%s: %q is not a duration such as 15m or 30d", word, text)
+		return err
 	}
 	if value == 0 {
 		return d.Errf("%s: %q is below the limit of %s", word, text, spell(settings[i].least))
@@ -728,9 +732,9 @@ func unmarshalZeroable(d *caddyfile.Dispenser, into **Duration, utmost time.Dura
 	if err := oneArg(d, &text); err != nil {
 		return err
 	}
-	value, err := project.ParseDuration(text)
+	value, err := parseDuration(d, word, text, "10s or 15m")
 	if err != nil {
-		return d.Errf("%s: %q is not a duration such as 10s or 15m", word, text)
+		return err
 	}
 	*into = new(Duration)
 	**into = Duration(value)

@@ -4,9 +4,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
 // unmarshalProject parses:
@@ -18,8 +15,11 @@ import (
 //		lifetimes                         {...}
 //		refresh_window                    <duration>
 //		refresh_check                     <duration>
-//		revoke_refresh_on_password_change off
-//		revoke_all_on_logout
+//		access_token_format               jwt|opaque
+//		refresh_rotation                  on|off
+//		refresh_reuse_interval            <duration>
+//		revoke_refresh_on_password_change on|off
+//		revoke_all_on_logout              [on|off]
 //	}
 func (s *Settings) unmarshalProject(d *caddyfile.Dispenser) error {
 	s.Projects = append(s.Projects, Project{})
@@ -38,7 +38,7 @@ func (s *Settings) unmarshalProject(d *caddyfile.Dispenser) error {
 	})
 }
 
-func (p *Project) unmarshalOption(d *caddyfile.Dispenser) error {
+func (p *Project) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch word := d.Val(); word {
 	case "name":
 		return oneArg(d, &p.Name)
@@ -50,12 +50,18 @@ func (p *Project) unmarshalOption(d *caddyfile.Dispenser) error {
 		return p.Lifetimes.unmarshal(d)
 	case "refresh_window", "refresh_check":
 		return unmarshalDuration(d, p.durations())
+	case "access_token_format":
+		return oneArg(d, &p.AccessTokenFormat)
+	case "refresh_rotation":
+		return oneArg(d, &p.RefreshRotation)
+	case "refresh_reuse_interval":
+		return unmarshalReuse(d, &p.RefreshReuseInterval)
 	case "revoke_refresh_on_password_change":
-		p.KeepRefreshOnPasswordChange = true
-		return offArg(d)
+		p.KeepRefreshOnPasswordChange, err = optionalFlag(d, onOff, true)
+		return err
 	case "revoke_all_on_logout":
-		p.RevokeAllOnLogout = true
-		return noArgs(d)
+		p.RevokeAllOnLogout, err = optionalFlag(d, flagOrOff, false)
+		return err
 	default:
 		return d.Errf("project: unrecognized option %q", word)
 	}
@@ -143,12 +149,7 @@ func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "claim":
 		return unmarshalClaim(d, &c.Claims)
 	case "refresh_reuse_interval":
-		var value *Duration
-		if err := unmarshalZeroable(d, &value, session.MaxReuse); err != nil {
-			return err
-		}
-		c.RefreshReuseInterval = *value
-		return nil
+		return unmarshalReuse(d, &c.RefreshReuseInterval)
 	}
 	return d.Errf("client: unrecognized option %q", word)
 }
@@ -187,22 +188,14 @@ func twoDurations(d *caddyfile.Dispenser, least, utmost *Duration) error {
 		return d.Errf("limits: %s: it takes two durations, the shortest and the longest, not %d", word, len(texts))
 	}
 	for i, into := range []*Duration{least, utmost} {
-		value, err := project.ParseDuration(texts[i])
+		value, err := parseDuration(d, "limits: "+word, texts[i], "15m or 30d")
 		if err != nil {
-			return d.Errf("limits: %s: %q is not a duration such as 15m or 30d", word, texts[i])
+			return err
 		}
 		if value == 0 {
 			return d.Errf("limits: %s: %q is below the limit of %s", word, texts[i], spell(minLifetime))
 		}
 		*into = Duration(value)
-	}
-	return nil
-}
-
-func offArg(d *caddyfile.Dispenser) error {
-	word, args := d.Val(), d.RemainingArgs()
-	if len(args) != 1 || args[0] != modeOff {
-		return d.Errf("%s: it takes the word off, or is left out, not %q", word, args)
 	}
 	return nil
 }

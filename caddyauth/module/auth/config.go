@@ -14,9 +14,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
-	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
@@ -84,9 +82,24 @@ type Settings struct {
 	// The programs that get tokens, besides those made through the management API. Default: none.
 	Clients []Client `json:"clients,omitempty"`
 
-	// A named set of lifetimes: high_security (5m, idle 8h, absolute 24h), standard, convenient (1h, idle 90d) or api_only (no refresh
-	// tokens). What `lifetimes` says goes over it. Default: standard.
+	// A named set of lifetimes: high_security (5m, idle 8h, absolute 24h), standard, convenient (1h, idle 90d), api_only (no refresh
+	// tokens), production (24h, idle 90d) or development (30d, idle 180d). What `lifetimes` says goes over it. Default: standard.
 	Preset string `json:"preset,omitempty"`
+
+	// Lets `preset development` stand on a public server, here and in projects and clients. Default: false.
+	InsecureDevelopment bool `json:"insecure_development,omitempty"`
+
+	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up; for projects and clients that do not say. Default: jwt.
+	AccessTokenFormat string `json:"access_token_format,omitempty"`
+
+	// `off` keeps the same refresh token good again and again; for projects and clients that do not say. Default: on.
+	RefreshRotation string `json:"refresh_rotation,omitempty"`
+
+	// A new password does not end the sign-ins of before; for projects that do not say. Default: false.
+	KeepRefreshOnPasswordChange bool `json:"keep_refresh_on_password_change,omitempty"`
+
+	// Signing out of one session ends all of a person's; for projects that do not say. Default: false.
+	RevokeAllOnLogout bool `json:"revoke_all_on_logout,omitempty"`
 
 	// What bounds every lifetime that the server, projects, clients and the API set. Default: each its own.
 	Limits Limits `json:"limits,omitzero"`
@@ -104,7 +117,7 @@ type Lifetimes struct {
 	RefreshAbsolute Duration `json:"refresh_absolute,omitempty"`
 
 	// How long after a rotation the refresh token before still gets the same successor, so that a lost answer loses no session; up
-	// to 60s. Default: 0s, and 10s for browser sessions.
+	// to 60s. For projects and clients that do not say. Default: 0s, and 10s for browser sessions.
 	RefreshReuseInterval *Duration `json:"refresh_reuse_interval,omitempty"`
 
 	// How long before its end a browser's access token is renewed; at most a third of its lifetime is used. 1s to 1h. Default: 5m.
@@ -256,17 +269,6 @@ func (l *Lifetimes) of(name string) time.Duration {
 	return 0
 }
 
-// reuse returns the reuse interval for grants of a kind.
-func (l *Lifetimes) reuse(kind string) time.Duration {
-	switch {
-	case l.RefreshReuseInterval != nil:
-		return time.Duration(*l.RefreshReuseInterval)
-	case kind == browserGrant:
-		return 10 * time.Second
-	}
-	return 0
-}
-
 // checkZeroable refuses lengths of time outside their limits, where zero is a value like any other.
 func checkZeroable(name string, value *Duration, utmost time.Duration) error {
 	if value != nil && (*value < 0 || time.Duration(*value) > utmost) {
@@ -375,7 +377,7 @@ func parseOrigin(setting, value string) (string, error) {
 	if u.Path != "" {
 		return "", fmt.Errorf("%s: %q must be an origin, without a path", setting, value)
 	}
-	origin, err := login.CanonicalOrigin(value)
+	origin, err := weburl.CanonicalOrigin(value)
 	if err != nil {
 		return "", fmt.Errorf("%s: %q: %w", setting, value, err)
 	}
@@ -389,7 +391,7 @@ func (s *Settings) origins(r resolver, base *url.URL) ([]string, error) {
 	}
 	var origins []string
 	if base != nil {
-		own, err := login.CanonicalOrigin(base.Scheme + "://" + base.Host)
+		own, err := weburl.CanonicalOrigin(base.Scheme + "://" + base.Host)
 		if err != nil {
 			return nil, fmt.Errorf("public_url: %q: %w", base, err)
 		}
@@ -678,7 +680,7 @@ func (s *Settings) check() error {
 			return err
 		}
 	}
-	if err := checkZeroable("refresh_reuse_interval", s.Lifetimes.RefreshReuseInterval, session.MaxReuse); err != nil {
+	if _, err := s.serverTokenOptions(); err != nil {
 		return err
 	}
 	if err := checkZeroable("revocation_staleness", s.RevocationStaleness, 24*time.Hour); err != nil {

@@ -28,10 +28,16 @@ type Project struct {
 	RefreshWindow Duration `json:"refresh_window,omitempty"`
 	// How often `session.js` looks whether a renewal is due; 1s to 24h. Default: the server's.
 	RefreshCheck Duration `json:"refresh_check,omitempty"`
-	// A new password does not end the sign-ins of before. Default: false.
-	KeepRefreshOnPasswordChange bool `json:"keep_refresh_on_password_change,omitempty"`
-	// Signing out of one session ends all of a person's. Default: false.
-	RevokeAllOnLogout bool `json:"revoke_all_on_logout,omitempty"`
+	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up. Default: the server's.
+	AccessTokenFormat string `json:"access_token_format,omitempty"`
+	// `off` keeps the same refresh token good again and again. Default: the server's.
+	RefreshRotation string `json:"refresh_rotation,omitempty"`
+	// How long after a rotation the token before still gets the same successor; 0s to 60s. Default: the server's.
+	RefreshReuseInterval *Duration `json:"refresh_reuse_interval,omitempty"`
+	// A new password does not end the sign-ins of before. Default: the server's.
+	KeepRefreshOnPasswordChange *bool `json:"keep_refresh_on_password_change,omitempty"`
+	// Signing out of one session ends all of a person's. Default: the server's.
+	RevokeAllOnLogout *bool `json:"revoke_all_on_logout,omitempty"`
 }
 
 // Client is a program that gets tokens.
@@ -44,12 +50,12 @@ type Client struct {
 	Name string `json:"name,omitempty"`
 	// Its secret, at least 32 bytes. Default: none, a public client.
 	Secret string `json:"secret,omitempty"`
-	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up. Default: jwt.
+	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up. Default: the project's.
 	AccessTokenFormat string `json:"access_token_format,omitempty"`
-	// `off` keeps the same refresh token good again and again. Default: on.
+	// `off` keeps the same refresh token good again and again. Default: the project's.
 	RefreshRotation string `json:"refresh_rotation,omitempty"`
-	// How long after a rotation the token before still gets the same successor; up to 60s. Default: 0s.
-	RefreshReuseInterval Duration `json:"refresh_reuse_interval,omitempty"`
+	// How long after a rotation the token before still gets the same successor; 0s to 60s. Default: the project's.
+	RefreshReuseInterval *Duration `json:"refresh_reuse_interval,omitempty"`
 	// What its tokens are for when a request names nothing. Default: api.
 	Audience []string `json:"audience,omitempty"`
 	// The scopes it may ask for. Default: none.
@@ -114,7 +120,10 @@ func (p *Project) domain(limits project.Limits) (project.Project, error) {
 	declared := project.Project{
 		Slug: p.Slug, Name: p.Name, Audiences: p.Audiences, Lifetimes: lifetimes,
 		RefreshWindow: time.Duration(p.RefreshWindow), RefreshCheck: time.Duration(p.RefreshCheck),
-		KeepRefreshOnPasswordChange: p.KeepRefreshOnPasswordChange, RevokeAllOnLogout: p.RevokeAllOnLogout,
+		RevocationOptions: p.revocation(),
+	}
+	if err == nil {
+		declared.TokenOptions, err = tokenOptions(p.AccessTokenFormat, p.RefreshRotation, p.RefreshReuseInterval)
 	}
 	if err == nil {
 		err = declared.Check()
@@ -131,15 +140,15 @@ func (c *Client) domain(limits project.Limits, secret string) (project.Client, e
 		err = lifetimes.Check(limits)
 	}
 	declared := project.Client{
-		ID: c.ID, Project: c.project(), Name: c.Name, AccessTokenFormat: c.AccessTokenFormat, FixedRefresh: c.RefreshRotation == modeOff,
-		ReuseInterval: time.Duration(c.RefreshReuseInterval), Audience: c.Audience, Scopes: c.Scopes, Claims: c.Claims, Lifetimes: lifetimes,
+		ID: c.ID, Project: c.project(), Name: c.Name, Audience: c.Audience, Scopes: c.Scopes, Claims: c.Claims, Lifetimes: lifetimes,
+	}
+	if err == nil {
+		declared.TokenOptions, err = tokenOptions(c.AccessTokenFormat, c.RefreshRotation, c.RefreshReuseInterval)
 	}
 	switch {
 	case err != nil:
 	case c.ID == firstPartyClient:
 		err = fmt.Errorf("the name belongs to the server's own login routes")
-	case !slices.Contains([]string{"", "on", modeOff}, c.RefreshRotation):
-		err = fmt.Errorf("refresh_rotation: %q is neither on nor off", c.RefreshRotation)
 	case secret != "" && len(secret) < 32:
 		err = fmt.Errorf("secret: %d bytes are below the limit of 32", len(secret))
 	default:

@@ -19,7 +19,7 @@ func TestJSONTenancyIsRefused(t *testing.T) {
 		`refresh_token: 2h is above refresh_absolute`:   {Lifetimes: Lifetimes{RefreshToken: 2 * hour, RefreshAbsolute: hour}},
 		`client "c": claims: "aud" is reserved`:         {Clients: []Client{{ID: "c", Claims: map[string]any{"aud": "x"}}}},
 		`client "c": refresh_rotation: "maybe"`:         {Clients: []Client{{ID: "c", RefreshRotation: "maybe"}}},
-		`client "c": refresh_reuse_interval: 1h is`:     {Clients: []Client{{ID: "c", RefreshReuseInterval: hour}}},
+		`client "c": refresh_reuse_interval: 1h is`:     {Clients: []Client{{ID: "c", RefreshReuseInterval: &hour}}},
 		`client "caddyauth": the name belongs`:          {Clients: []Client{{ID: firstPartyClient}}},
 	} {
 		switch err := s.check(); {

@@ -15,7 +15,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
-	"github.com/caddyauth/gateway/caddyauth/serve/login"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
 // JWTAuth guards a route: only requests with a verified token pass, and the application sees identity headers that no client can
@@ -486,7 +486,7 @@ func (a *App) listedOrigin(r *http.Request) string {
 		slices.Reverse(schemes)
 	}
 	for _, scheme := range schemes {
-		if origin, err := login.CanonicalOrigin(scheme + "://" + r.Host); err == nil && slices.Contains(a.returnTo, origin) {
+		if origin, err := weburl.CanonicalOrigin(scheme + "://" + r.Host); err == nil && slices.Contains(a.returnTo, origin) {
 			return origin
 		}
 	}

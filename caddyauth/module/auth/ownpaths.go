@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 // ownPrefixes are the paths that belong to the server where its public URL has no path, each with everything below it. Below a path, everything is
@@ -81,12 +82,5 @@ func (s *AuthServer) notFound(w http.ResponseWriter, r *http.Request, route stri
 		})
 		return
 	}
-	w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
-	writeJSON(w, http.StatusNotFound, errorBody{"not_found", "there is nothing here"})
-}
-
-// errorBody is an error as JSON (RFC 6749, section 5.2).
-type errorBody struct {
-	Error       string `json:"error"`
-	Description string `json:"error_description"`
+	endpoint.WriteError(w, http.StatusNotFound, "not_found", "nothing is at this address")
 }

@@ -79,9 +79,9 @@ func (a *App) alert(_ context.Context, verdict session.Verdict, g session.Grant)
 
 // issue begins a session for a person who has proved who they are.
 func (a *App) issue(ctx context.Context, req login.IssueRequest) (login.Issued, error) {
-	kind := apiGrant
+	kind, reuse := apiGrant, time.Duration(0)
 	if req.Kind == login.KindLogin {
-		kind = browserGrant
+		kind, reuse = browserGrant, project.DefaultBrowserReuse
 	}
 	t, err := a.tenancy(ctx, req.Project, firstPartyClient)
 	if err != nil {
@@ -97,7 +97,7 @@ func (a *App) issue(ctx context.Context, req login.IssueRequest) (login.Issued, 
 	begun, err := a.grants.Begin(ctx, session.Opening{
 		Project: req.Project, Subject: req.User.Name, ClientID: firstPartyClient, Kind: kind, Audience: []string{req.Audience},
 		Device: req.Device, ClientIP: req.ClientIP, Idle: lifetimes.Refresh, Absolute: lifetimes.RefreshAbsolute,
-		Reuse: a.Lifetimes.reuse(kind), Epoch: req.Epoch,
+		Reuse: t.tokens.Reuse(reuse), Fixed: t.tokens.RefreshRotation == project.Off, Epoch: req.Epoch,
 	}, req.Now)
 	if err != nil {
 		return login.Issued{}, err
@@ -212,7 +212,7 @@ func (a *App) endSession(ctx context.Context, access, refresh string) error {
 	return err
 }
 
-// endAll ends all sessions of the person whose living session it is, where the project has revoke_all_on_logout. An access token that has
+// endAll ends all sessions of the person whose living session it is, where revoke_all_on_logout says so. An access token that has
 // expired still says which session it is.
 func (a *App) endAll(ctx context.Context, access, refresh string, now time.Time) (all bool, err error) {
 	g, err := a.grants.Find(ctx, refresh)
@@ -225,7 +225,7 @@ func (a *App) endAll(ctx context.Context, access, refresh string, now time.Time)
 		return false, nil // what the store could not say it cannot do either: ending the one session tells
 	}
 	p, err := a.store.FindProject(ctx, g.Project)
-	if errors.Is(err, project.ErrNoProject) || err == nil && !p.RevokeAllOnLogout {
+	if errors.Is(err, project.ErrNoProject) || err == nil && !p.RevocationOptions.Over(a.serverRevocation()).OnLogout() {
 		return false, nil
 	}
 	if err == nil {

@@ -396,7 +396,7 @@ func TestStreamEndsWhenAForeignKeyHasLeft(t *testing.T) {
 		}
 		set := new(foreignSet)
 		set.publishes(t, pair[0], pair[1])
-		remote := &pooledRemote{Remote: &keyring.Remote{Issuer: issuer, JWKSURL: issuer + "/keys", Client: &http.Client{Transport: set}}, ctx: w.Context}
+		remote := &pooledRemote{Remote: &keyring.Remote{Issuer: issuer, JWKSURL: issuer + "/keys", Transport: set}, ctx: w.Context}
 		app := &App{issuer: keyedIssuer, ctx: caddy.Context{Context: w.Context}, remotes: []*pooledRemote{remote}}
 		app.ring.Store(new(keyring.Ring))
 		w.Track(streamKeys{app})

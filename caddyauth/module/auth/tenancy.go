@@ -24,6 +24,7 @@ func (a *App) provisionTenancy(r resolver) error {
 		return err
 	}
 	limits := a.Settings.Limits.domain()
+	a.declared.Revocation = a.serverRevocation()
 	for i := range a.Projects {
 		declared, err := a.Projects[i].domain(limits)
 		if err != nil {
@@ -67,6 +68,7 @@ type tenancy struct {
 	project   project.Project
 	client    project.Client
 	lifetimes project.Lifetimes
+	tokens    project.TokenOptions
 }
 
 func (t tenancy) active() bool { return t.project.Active && t.client.Active }
@@ -87,6 +89,11 @@ func (a *App) tenancy(ctx context.Context, slug, clientID string) (tenancy, erro
 	if err != nil {
 		return t, err
 	}
+	options, err := a.serverTokenOptions()
+	if err != nil {
+		return t, err
+	}
+	t.tokens = t.client.TokenOptions.Over(t.project.TokenOptions).Over(options)
 	t.lifetimes = project.Effective(server, t.project.Own(), t.client.Own(), a.Settings.Limits.domain())
 	return t, nil
 }
@@ -116,8 +123,10 @@ func (a *App) findProject(ctx context.Context, id string) (string, error) {
 // manageServer wires the management API.
 func (a *App) manageServer() *manage.Server {
 	lifetimes, _ := a.serverLifetimes() // checked in Provision
+	options, _ := a.serverTokenOptions()
 	return &manage.Server{
 		Base: a.base, Projects: freshStore{a.store}, Users: freshStore{a.store}, Tokens: a.store, Audit: a.store, Passwords: a.passwords, Revoker: revoker{a},
+		TokenOptions: options, Revocation: a.serverRevocation(),
 		Lifetimes: lifetimes, Limits: a.Settings.Limits.domain(), Audiences: a.words, Session: a.administrator, Privileged: a.isAdministrator, CheckUser: a.checkCookie,
 		ClientIP: clientIP, Observe: a.observeManage,
 	}

@@ -40,7 +40,10 @@ client_secret, this once, and is not kept; a public client has none.`,
   $ caddy auth client add --project acme --name "Nightly job" --json | jq -r .client_secret`,
 		Args: cobra.MaximumNArgs(1),
 	}, func(r *remote, args []string) error {
-		body := map[string]any{"project": project, "public": public, "refresh_rotation": !fixed}
+		body := map[string]any{"project": project, "public": public}
+		if fixed { // otherwise the project and the server decide
+			body["refresh_rotation"] = false
+		}
 		if len(args) > 0 {
 			body["id"] = args[0]
 		}
@@ -66,7 +69,7 @@ client_secret, this once, and is not kept; a public client has none.`,
 	cmd.Flags().StringSliceVar(&audience, "audience", nil, "what its tokens are for when a request names nothing (default: api)")
 	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "a scope that it may ask for (default: none)")
 	cmd.Flags().StringArrayVar(&claims, "claim", nil, "a claim of its tokens as name=value, as for users")
-	cmd.Flags().StringVar(&format, "access-token-format", "", "jwt or opaque (default: jwt)")
+	cmd.Flags().StringVar(&format, "access-token-format", "", "jwt or opaque (default: the project's)")
 	cmd.Flags().BoolVar(&fixed, "no-refresh-rotation", false, "keep the same refresh token good again and again")
 	return cmd
 }

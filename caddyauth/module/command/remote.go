@@ -244,6 +244,9 @@ func wholeSeconds(flag, text string) (*int64, error) {
 		return nil, nil
 	}
 	d, err := project.ParseDuration(text)
+	if errors.Is(err, project.ErrNoUnit) {
+		return nil, fmt.Errorf("--%s: %q is %w", flag, text, err)
+	}
 	if err != nil || d < 0 || d%time.Second != 0 {
 		return nil, fmt.Errorf("--%s: %q is no length of time in whole seconds, like 90s, 15m, 30d or 1y", flag, text)
 	}

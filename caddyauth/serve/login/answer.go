@@ -2,7 +2,6 @@ package login
 
 import (
 	"cmp"
-	"encoding/json"
 	"math"
 	"net/http"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 // result is the stable word for an outcome.
@@ -51,15 +51,11 @@ type answer struct {
 	retry  time.Duration // of Retry-After, when the verdict brings none
 }
 
-// statusClientGone is the status of an answer that nobody waits for any more. No client sees it; in an access log it
-// tells the client's going away from a fault of the server, as other servers do with the same number.
-const statusClientGone = 499
-
 var answers = map[result]answer{
 	badCredentials:       {http.StatusUnauthorized, "Not signed in", "The user name or the password is wrong.", 0},
 	throttled:            {http.StatusTooManyRequests, "Too many attempts", "There were too many attempts. Please wait and try again.", time.Second},
 	busy:                 {http.StatusServiceUnavailable, "Busy", "Too many people are signing in just now. Please try again in a few seconds.", 5 * time.Second},
-	canceled:             {statusClientGone, "Interrupted", "The request ended before it was answered.", 5 * time.Second},
+	canceled:             {endpoint.StatusClientGone, "Interrupted", "The request ended before it was answered.", 5 * time.Second},
 	crossOrigin:          {http.StatusForbidden, "Request from another site", "This request was sent by another site, so it was not carried out. Open this site's own page and try there.", 0},
 	storeUnavailable:     {http.StatusServiceUnavailable, "Not available", "Signing in and out is not possible just now. Please try again in a few seconds.", 5 * time.Second},
 	issueFailed:          {http.StatusServiceUnavailable, "Not available", "The sign-in could not be completed. Please try again in a few seconds.", 5 * time.Second},
@@ -82,16 +78,13 @@ type verdict struct {
 	err     error
 }
 
-// retryAfter returns the seconds of Retry-After, rounded up; 0 when there is none.
-func (v verdict) retryAfter() int {
-	wait := max(v.wait, answers[v.result].retry)
-	return int(math.Ceil(wait.Seconds()))
-}
+// retryAfter returns when a new attempt makes sense; 0 when that is not said.
+func (v verdict) retryAfter() time.Duration { return max(v.wait, answers[v.result].retry) }
 
 // text returns the sentence for the verdict.
 func (v verdict) text() string {
 	if v.result == throttled {
-		return "There were too many attempts. Please try again in " + seconds(v.retryAfter()) + "."
+		return "There were too many attempts. Please try again in " + seconds(int(math.Ceil(v.retryAfter().Seconds()))) + "."
 	}
 	return answers[v.result].text
 }
@@ -116,13 +109,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v verdict) {
 	})
 }
 
-// refuseJSON answers with the refusal in the form of RFC 6749, section 5.2.
+// refuseJSON answers with the refusal as JSON.
 func refuseJSON(w http.ResponseWriter, v verdict) {
 	setRetryAfter(w, v)
-	writeJSON(w, answers[v.result].status, struct {
-		Error       string `json:"error"`
-		Description string `json:"error_description"`
-	}{string(v.result), v.text()})
+	endpoint.WriteError(w, answers[v.result].status, string(v.result), v.text())
 }
 
 // grantJSON answers with the token in the form of RFC 6749, section 5.1.
@@ -137,7 +127,7 @@ func grantJSON(w http.ResponseWriter, token Issued) {
 	if token.RefreshToken != "" {
 		body.RefreshToken, body.RefreshExpiresIn = token.RefreshToken, int64(token.RefreshExpiresIn/time.Second)
 	}
-	writeJSON(w, http.StatusOK, body)
+	endpoint.WriteJSON(w, http.StatusOK, body)
 }
 
 // redirect sends a browser on after a form was posted, and keeps what the form was to itself.
@@ -147,20 +137,7 @@ func redirect(w http.ResponseWriter, r *http.Request, to string) {
 }
 
 func setRetryAfter(w http.ResponseWriter, v verdict) {
-	if n := v.retryAfter(); n > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(n))
-	}
-}
-
-// writeJSON answers with what belongs to one person: to no cache, and to no other origin's page.
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client went away
+	endpoint.SetRetryAfter(w.Header(), v.retryAfter())
 }
 
 // wantsJSON chooses the form of an answer: the one of text/html and application/json that Accept prefers;
@@ -173,7 +150,7 @@ func (s *Server) wantsJSON(r *http.Request) bool {
 	if n := preference(r); n != 0 {
 		return n < 0
 	}
-	return mediaType(r) == jsonType
+	return endpoint.MediaType(r) == endpoint.JSONType
 }
 
 // preference is positive when Accept prefers a page, negative when it prefers JSON, by weight and then by

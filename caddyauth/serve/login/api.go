@@ -4,13 +4,15 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 // postAPILogin signs in with JSON and answers with JSON; it sets no cookie and reads none. Which projects
 // exist is no secret: their names stand in the addresses of their applications, so an unknown one is 404.
-func (s *Server) postAPILogin(w http.ResponseWriter, r *http.Request, id string) {
+func (s *Server) postAPILogin(w http.ResponseWriter, r *http.Request) {
 	a := attempt{kind: KindAPILogin}
-	v := s.apiVerdict(w, r, id, &a).unlessGone(r.Context())
+	v := s.apiVerdict(w, r, r.PathValue("projectId"), &a).unlessGone(r.Context())
 	s.event(r, a, v)
 	if v.result != success {
 		refuseJSON(w, v)
@@ -20,7 +22,7 @@ func (s *Server) postAPILogin(w http.ResponseWriter, r *http.Request, id string)
 }
 
 func (s *Server) apiVerdict(w http.ResponseWriter, r *http.Request, id string, a *attempt) verdict {
-	f, v := s.readAttempt(w, r, a, jsonType)
+	f, v := s.readAttempt(w, r, a, endpoint.JSONType)
 	if v.result != "" {
 		return v
 	}

@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"net"
 	"net/http"
 )
 
@@ -64,15 +63,4 @@ func (s *Server) observe(ctx context.Context, e Event) {
 	if s.Observe != nil {
 		s.Observe(ctx, e)
 	}
-}
-
-func (s *Server) clientIP(r *http.Request) string {
-	if s.ClientIP != nil {
-		return s.ClientIP(r)
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 // getLogin shows the form or, to somebody who is signed in, who they are. It never leads on by itself:
@@ -97,7 +98,7 @@ func (s *Server) homeLink() []ui.Link {
 // time; the cookie of before is never taken over.
 func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 	a := attempt{kind: KindLogin, project: s.project(), audience: webAudience}
-	f, v := s.readAttempt(w, r, &a, formType, jsonType)
+	f, v := s.readAttempt(w, r, &a, endpoint.FormType, endpoint.JSONType)
 	if v.result == "" {
 		v = s.signIn(r, a).unlessGone(r.Context())
 	}

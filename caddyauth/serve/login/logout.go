@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 // maxRevoked bounds how many cookies of our name one sign-out revokes.
@@ -35,8 +37,8 @@ func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
 // this server.
 func (s *Server) referer(r *http.Request) target {
 	t, _ := s.target(r.Referer())
-	if t.origin == s.origin() && s.Handles(pathOf(t)) {
-		return target{}
+	if t.origin == s.origin() && s.Base.Path != "" && strings.TrimSuffix(pathOf(t), "/") == s.Base.Path {
+		return target{} // the start page; target refuses the other pages
 	}
 	return t
 }
@@ -87,7 +89,7 @@ func readLogout(w http.ResponseWriter, r *http.Request) (fields, result) {
 	if r.Header.Get("Content-Type") == "" && r.ContentLength == 0 {
 		return fields{}, ""
 	}
-	return readFields(w, r, formType, jsonType)
+	return readFields(w, r, endpoint.FormType, endpoint.JSONType)
 }
 
 // signingOut returns the name of whoever signs out: that of the access token, or of the refresh token beside it.
@@ -164,7 +166,7 @@ func (s *Server) answerLogout(w http.ResponseWriter, r *http.Request, f fields, 
 // wantsPage says whether a success is answered with a redirect: to forms and to those who ask for
 // pages. A program that asks for nothing gets 204.
 func (s *Server) wantsPage(r *http.Request) bool {
-	if mediaType(r) == formType {
+	if endpoint.MediaType(r) == endpoint.FormType {
 		return !s.wantsJSON(r)
 	}
 	return preference(r) > 0
@@ -197,6 +199,6 @@ func (s *Server) loginURL(next target, signedOut bool) string {
 func (s *Server) logoutEvent(r *http.Request, subject string, v verdict) {
 	s.observe(r.Context(), Event{
 		Kind: KindLogout, Result: string(v.result), Account: subject, Project: s.project(),
-		ClientIP: s.clientIP(r), Request: r, Err: v.err,
+		ClientIP: s.ClientIP.Of(r), Request: r, Err: v.err,
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 func TestTheLoginPageShowsTheForm(t *testing.T) {
@@ -72,7 +74,7 @@ func TestBadCookiesLeadToANewLogin(t *testing.T) {
 		if w := h.do(postForm(form("username", "alice", "password", password), "Cookie", cookie)); w.Code != http.StatusSeeOther {
 			t.Errorf("%s: signing in: %d", name, w.Code)
 		}
-		if w := h.do(request("POST", "/auth/logout", formType, "", "Cookie", cookie)); w.Code != http.StatusSeeOther {
+		if w := h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Cookie", cookie)); w.Code != http.StatusSeeOther {
 			t.Errorf("%s: signing out: %d", name, w.Code)
 		}
 	}
@@ -121,7 +123,7 @@ func TestLogoutClearsWhatLoginSet(t *testing.T) {
 	h := newHouse(t)
 	set := h.do(postForm(form("username", "alice", "password", password))).Result().Cookies()[0]
 	h.events = nil
-	w := h.do(request("POST", "/auth/logout", formType, form("next", "https://app.example.com/x#f"), "Cookie", cookieName+"="+set.Value))
+	w := h.do(request("POST", "/auth/logout", endpoint.FormType, form("next", "https://app.example.com/x#f"), "Cookie", cookieName+"="+set.Value))
 	cleared := w.Result().Cookies()[0]
 	if cleared.Name != set.Name || cleared.Path != set.Path || cleared.Domain != "" || set.Domain != "" || cleared.Secure != set.Secure ||
 		cleared.HttpOnly != set.HttpOnly || cleared.SameSite != set.SameSite || cleared.Value != "" || cleared.MaxAge >= 0 {
@@ -146,8 +148,8 @@ func TestProgramsSignOutToo(t *testing.T) {
 	h := newHouse(t)
 	for name, r := range map[string]*http.Request{
 		"nothing":  request("POST", "/auth/logout", "", ""),
-		"JSON":     request("POST", "/auth/logout", jsonType, "{}"),
-		"accept":   request("POST", "/auth/logout", formType, "", "Accept", jsonType),
+		"JSON":     request("POST", "/auth/logout", endpoint.JSONType, "{}"),
+		"accept":   request("POST", "/auth/logout", endpoint.FormType, "", "Accept", endpoint.JSONType),
 		"any type": request("POST", "/auth/logout", "", "", "Accept", "*/*"),
 	} {
 		r.Header.Set("Cookie", cookieName+"=token.alice")
@@ -158,7 +160,7 @@ func TestProgramsSignOutToo(t *testing.T) {
 	for name, c := range map[string]struct {
 		contentType, body string
 		status            int
-	}{"text": {"text/plain", "x", 415}, "twice": {formType, "next=/a&next=/b", 400}, "large": {formType, strings.Repeat("a", maxBody+1), 413}} {
+	}{"text": {"text/plain", "x", 415}, "twice": {endpoint.FormType, "next=/a&next=/b", 400}, "large": {endpoint.FormType, strings.Repeat("a", maxBody+1), 413}} {
 		h.events = nil
 		if w := h.do(request("POST", "/auth/logout", c.contentType, c.body)); w.Code != c.status || h.lastResult(t) == "success" {
 			t.Errorf("%s: %d", name, w.Code)
@@ -182,9 +184,9 @@ func TestEveryCopyInTheRequestIsRevoked(t *testing.T) {
 func TestALogoutTheStoreMissedIsNoSuccess(t *testing.T) {
 	h := newHouse(t)
 	h.Revoke = func(context.Context, string, string) error { return errors.New("database is down") }
-	for accept, want := range map[string]string{"text/html": "This browser is signed out.", jsonType: "store_unavailable"} {
+	for accept, want := range map[string]string{"text/html": "This browser is signed out.", endpoint.JSONType: "store_unavailable"} {
 		h.events = nil
-		w := h.do(request("POST", "/auth/logout", formType, "", "Accept", accept, "Cookie", cookieName+"=token.alice"))
+		w := h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Accept", accept, "Cookie", cookieName+"=token.alice"))
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}

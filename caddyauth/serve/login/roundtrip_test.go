@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 // TestWhoIsSentBackIsToldWhy: a session that stood before the gate sent the person was not accepted there. A later one may be.
@@ -102,7 +104,7 @@ func TestHome(t *testing.T) {
 	for name, r := range map[string]*http.Request{
 		"start":     request("GET", "/auth/", "", ""),
 		"signed in": request("GET", "/auth/", "", "", "Cookie", cookieName+"=token.alice"),
-		"refused":   request("POST", "/auth/login", formType, "a=1&a=2", "Accept", "text/html"),
+		"refused":   request("POST", "/auth/login", endpoint.FormType, "a=1&a=2", "Accept", "text/html"),
 	} {
 		if w := h.do(r); !strings.Contains(w.Body.String(), `href="https://auth.example.com:8443/home"`) {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
@@ -110,7 +112,7 @@ func TestHome(t *testing.T) {
 	}
 	for _, home := range []string{"https://evil.example/", "//evil.example", "/auth/login", "http://auth.example.com/", "javascript:alert(1)"} {
 		h.Home = home
-		if err := h.Check(); err == nil {
+		if err := h.Validate(); err == nil {
 			t.Errorf("%s may be home", home)
 		}
 	}

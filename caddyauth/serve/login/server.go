@@ -3,13 +3,15 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
 // ErrNoProject says that there is no project of that name; see Server.FindProject.
@@ -28,14 +30,14 @@ var ErrAudience = errors.New("the project issues nothing for the audience")
 //	GET  /logout                       asks first
 //	POST /logout                       clears the cookie
 //
-// Call Check once, then ServeHTTP for the requests whose path Handles. Nothing may be changed after
+// Call Validate once, then ServeHTTP for the requests whose path Handles. Nothing may be changed after
 // the first request.
 type Server struct {
 	// Base is the public URL: scheme and host as browsers write them, and the path the routes are
 	// mounted below, without a trailing slash ("" or "/auth"). Required.
 	Base *url.URL
 
-	// ReturnTo are the origins that a sign-in may lead to beside Base's own, as CanonicalOrigin
+	// ReturnTo are the origins that a sign-in may lead to beside Base's own, as weburl.CanonicalOrigin
 	// writes them. An http origin is never led to from an https Base. Default: none.
 	ReturnTo []string
 
@@ -94,7 +96,7 @@ type Server struct {
 	Owner func(ctx context.Context, refresh string) (subject string)
 
 	// ClientIP returns the address that attempts are counted by. Default: the peer's.
-	ClientIP func(r *http.Request) string
+	ClientIP endpoint.ClientIP
 
 	// Observe is told of every POST to a route, once, after the verdict and before the answer.
 	// Default: nobody is told.
@@ -168,13 +170,12 @@ const (
 	defaultAudience = "api"
 )
 
-// Check says what is missing or contradictory in the server.
-func (s *Server) Check() error {
+// Validate says what is missing or contradictory in the server.
+func (s *Server) Validate() error {
+	if err := weburl.CheckBase(s.Base); err != nil {
+		return fmt.Errorf("login: Base: %w", err)
+	}
 	switch {
-	case s.Base == nil || s.Base.Scheme != "http" && s.Base.Scheme != "https":
-		return errors.New("login: Base is not an http or https URL")
-	case s.Base.User != nil || s.Base.RawQuery != "" || s.Base.Fragment != "" || strings.HasSuffix(s.Base.Path, "/"):
-		return errors.New("login: Base has user information, a query, a fragment or a trailing slash")
 	case s.Users == nil || s.Passwords == nil || s.Throttle == nil || s.Issue == nil || s.Verify == nil:
 		return errors.New("login: Users, Passwords, Throttle, Issue and Verify are required")
 	case s.CookieName == "":
@@ -183,7 +184,7 @@ func (s *Server) Check() error {
 		return errors.New("login: browsers take a __Host- cookie only when it is secure")
 	}
 	for _, origin := range append([]string{s.origin()}, s.ReturnTo...) {
-		if c, err := CanonicalOrigin(origin); err != nil || c != origin {
+		if c, err := weburl.CanonicalOrigin(origin); err != nil || c != origin {
 			return errors.New("login: " + origin + " is not a canonical origin")
 		}
 	}
@@ -193,71 +194,50 @@ func (s *Server) Check() error {
 	return nil
 }
 
-// Handles says whether the path, as in URL.Path, is one of this server's.
-func (s *Server) Handles(path string) bool { return s.route(path) != nil }
+// handler answers the requests of one route.
+type handler func(*Server, http.ResponseWriter, *http.Request)
+
+var routes = endpoint.Routes[handler]{
+	{Method: http.MethodGet, Path: "/login", Handler: (*Server).getLogin},
+	{Method: http.MethodPost, Path: "/login", Handler: (*Server).postLogin},
+	{Method: http.MethodGet, Path: "/logout", Handler: (*Server).getLogout},
+	{Method: http.MethodPost, Path: "/logout", Handler: (*Server).postLogout},
+	{Method: http.MethodPost, Path: "/api/{projectId}/auth/login", Handler: (*Server).postAPILogin},
+}
+
+// routesBelowPath are the routes of a server whose public URL has a path: everything below it is the server's.
+var routesBelowPath = append(endpoint.Routes[handler]{
+	{Method: http.MethodGet, Path: "", Handler: (*Server).GetStart},
+	{Method: http.MethodGet, Path: "/", Handler: (*Server).GetStart},
+}, routes...)
+
+func (s *Server) routes() endpoint.Routes[handler] {
+	if s.Base.Path == "" {
+		return routes
+	}
+	return routesBelowPath
+}
+
+// Handles reports whether the path, as in URL.Path, is one of this server's.
+func (s *Server) Handles(path string) bool { return s.routes().Handles(s.Base.Path, path) }
 
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	route := s.route(r.URL.Path)
-	if route == nil {
-		s.refuse(w, r, verdict{result: notFound})
+	route, status := s.routes().Match(w, r, s.Base.Path)
+	if status != 0 {
+		s.refuse(w, r, verdict{result: noRoute(status)})
 		return
 	}
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	handler := route[method]
-	if handler == nil {
-		w.Header().Set("Allow", route.allow())
-		s.refuse(w, r, verdict{result: methodNotAllowed})
-		return
-	}
-	handler(w, r)
+	route.Handler(s, w, r)
 }
 
-// methods are the handlers of one path.
-type methods map[string]http.HandlerFunc
-
-func (m methods) allow() string {
-	allowed := make([]string, 0, len(m)+1)
-	for method := range m {
-		allowed = append(allowed, method)
+// noRoute is the result of a request that no route answers.
+func noRoute(status int) result {
+	if status == http.StatusMethodNotAllowed {
+		return methodNotAllowed
 	}
-	if m[http.MethodGet] != nil {
-		allowed = append(allowed, http.MethodHead)
-	}
-	slices.Sort(allowed)
-	return strings.Join(allowed, ", ")
-}
-
-func (s *Server) route(path string) methods {
-	rest, ok := strings.CutPrefix(path, s.Base.Path)
-	switch {
-	case !ok:
-		return nil
-	case s.Base.Path != "" && (rest == "" || rest == "/"):
-		return methods{http.MethodGet: s.GetStart}
-	case rest == "/login":
-		return methods{http.MethodGet: s.getLogin, http.MethodPost: s.postLogin}
-	case rest == "/logout":
-		return methods{http.MethodGet: s.getLogout, http.MethodPost: s.postLogout}
-	}
-	if project, ok := apiProject(rest); ok {
-		return methods{http.MethodPost: func(w http.ResponseWriter, r *http.Request) { s.postAPILogin(w, r, project) }}
-	}
-	return nil
-}
-
-// apiProject returns the {projectId} of /api/{projectId}/auth/login.
-func apiProject(path string) (project string, ok bool) {
-	rest, ok := strings.CutPrefix(path, "/api/")
-	if !ok {
-		return "", false
-	}
-	project, ok = strings.CutSuffix(rest, "/auth/login")
-	return project, ok && project != "" && !strings.Contains(project, "/")
+	return notFound
 }
 
 func (s *Server) project() string {

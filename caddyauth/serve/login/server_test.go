@@ -15,6 +15,7 @@ import (
 	"github.com/alexedwards/argon2id"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 const (
@@ -136,7 +137,7 @@ func newHouse(t *testing.T) *house {
 		Observe:    h.observed,
 		CookieName: cookieName, SecureCookie: true,
 	}
-	if err := h.Check(); err != nil {
+	if err := h.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -213,15 +214,15 @@ func object(pairs ...string) string {
 }
 
 func postForm(body string, headers ...string) *http.Request {
-	return request("POST", "/auth/login", formType, body, headers...)
+	return request("POST", "/auth/login", endpoint.FormType, body, headers...)
 }
 
 func postJSON(body string, headers ...string) *http.Request {
-	return request("POST", "/auth/login", jsonType, body, headers...)
+	return request("POST", "/auth/login", endpoint.JSONType, body, headers...)
 }
 
 func postAPI(project, body string, headers ...string) *http.Request {
-	return request("POST", "/auth/api/"+project+"/auth/login", jsonType, body, headers...)
+	return request("POST", "/auth/api/"+project+"/auth/login", endpoint.JSONType, body, headers...)
 }
 
 // errorWord returns the word of a JSON refusal.
@@ -234,7 +235,7 @@ func errorWord(t *testing.T, w *httptest.ResponseRecorder) string {
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Description == "" {
 		t.Fatalf("not a refusal in JSON: %s", w.Body)
 	}
-	if w.Header().Get("Content-Type") != jsonType || w.Header().Get("Cache-Control") != "no-store" ||
+	if w.Header().Get("Content-Type") != endpoint.JSONType || w.Header().Get("Cache-Control") != "no-store" ||
 		w.Header().Get("Cross-Origin-Resource-Policy") != "same-origin" {
 		t.Errorf("headers of a refusal: %v", w.Header())
 	}
@@ -286,7 +287,7 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 
 func TestCheckNamesWhatIsMissing(t *testing.T) {
 	for want, spoil := range map[string]func(*Server){
-		"Base is not":                 func(s *Server) { s.Base = nil },
+		"Base: not an":                func(s *Server) { s.Base = nil },
 		"trailing slash":              func(s *Server) { s.Base = mustURL("https://auth.example.com/") },
 		"an http or https":            func(s *Server) { s.Base = mustURL("ftp://auth.example.com") },
 		"required":                    func(s *Server) { s.Throttle = nil },
@@ -298,7 +299,7 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 	} {
 		h := newHouse(t)
 		spoil(h.Server)
-		if err := h.Check(); err == nil || !strings.Contains(err.Error(), want) {
+		if err := h.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

@@ -3,12 +3,14 @@ package login
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
 // ErrSessionOver says that a browser's session can be renewed no longer, or that there is none; see
@@ -30,7 +32,7 @@ const (
 //	GET  /session.js        the script that does all this, as a classic script
 //	GET  /session.mjs       the same as an ES module
 //
-// Call Check once, then ServeHTTP for the requests whose path Handles. Nothing may be changed after the
+// Call Validate once, then ServeHTTP for the requests whose path Handles. Nothing may be changed after the
 // first request.
 type Session struct {
 	// Base is the public URL, as in Server. Required.
@@ -63,11 +65,12 @@ type Session struct {
 	protection http.CrossOriginProtection
 }
 
-// Check says what is missing or contradictory in the session.
-func (s *Session) Check() error {
+// Validate says what is missing or contradictory in the session.
+func (s *Session) Validate() error {
+	if err := weburl.CheckBase(s.Base); err != nil {
+		return fmt.Errorf("login: Base: %w", err)
+	}
 	switch {
-	case s.Base == nil || strings.HasSuffix(s.Base.Path, "/"):
-		return errors.New("login: Base is missing or has a trailing slash")
 	case s.Current == nil || s.Renew == nil:
 		return errors.New("login: Current and Renew are required")
 	case s.Window < 0:
@@ -78,45 +81,32 @@ func (s *Session) Check() error {
 	return nil
 }
 
-// Handles says whether the path, as in URL.Path, is one of the session's.
-func (s *Session) Handles(path string) bool { return s.route(path) != nil }
+// sessionHandler answers the requests of one route.
+type sessionHandler func(*Session, http.ResponseWriter, *http.Request)
+
+var sessionRoutes = endpoint.Routes[sessionHandler]{
+	{Method: http.MethodGet, Path: "/session", Handler: (*Session).get},
+	{Method: http.MethodPost, Path: "/session/refresh", Handler: (*Session).refresh},
+	{Method: http.MethodGet, Path: "/session.js", Handler: asset(ui.SessionScript)},
+	{Method: http.MethodGet, Path: "/session.mjs", Handler: asset(ui.SessionModule)},
+}
+
+// asset serves a file that is the same for every session.
+func asset(serve http.HandlerFunc) sessionHandler {
+	return func(_ *Session, w http.ResponseWriter, r *http.Request) { serve(w, r) }
+}
+
+// Handles reports whether the path, as in URL.Path, is one of the session's.
+func (s *Session) Handles(path string) bool { return sessionRoutes.Handles(s.Base.Path, path) }
 
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Session) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	route := s.route(r.URL.Path)
-	if route == nil {
-		refuseJSON(w, verdict{result: notFound})
+	route, status := sessionRoutes.Match(w, r, s.Base.Path)
+	if status != 0 {
+		refuseJSON(w, verdict{result: noRoute(status)})
 		return
 	}
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	handler := route[method]
-	if handler == nil {
-		w.Header().Set("Allow", route.allow())
-		refuseJSON(w, verdict{result: methodNotAllowed})
-		return
-	}
-	handler(w, r)
-}
-
-func (s *Session) route(path string) methods {
-	rest, ok := strings.CutPrefix(path, s.Base.Path)
-	if !ok {
-		return nil
-	}
-	switch rest {
-	case "/session":
-		return methods{http.MethodGet: s.get}
-	case "/session/refresh":
-		return methods{http.MethodPost: s.refresh}
-	case "/session.js":
-		return methods{http.MethodGet: ui.SessionScript}
-	case "/session.mjs":
-		return methods{http.MethodGet: ui.SessionModule}
-	}
-	return nil
+	route.Handler(s, w, r)
 }
 
 func (s *Session) get(w http.ResponseWriter, r *http.Request) {
@@ -143,10 +133,7 @@ func (s *Session) refresh(w http.ResponseWriter, r *http.Request) {
 	}
 	subject, expires, err := s.Renew(w, r)
 	if errors.Is(err, ErrSessionOver) {
-		writeJSON(w, http.StatusUnauthorized, struct {
-			Error       string `json:"error"`
-			Description string `json:"error_description"`
-		}{string(sessionOver), "The session is over. Please sign in again."})
+		endpoint.WriteError(w, http.StatusUnauthorized, string(sessionOver), "The session is over. Please sign in again.")
 		return
 	}
 	if err != nil {
@@ -181,7 +168,7 @@ func (s *Session) answer(r *http.Request, subject string, expires time.Time, ok 
 	return a
 }
 
-func writeSession(w http.ResponseWriter, a sessionAnswer) { writeJSON(w, http.StatusOK, a) }
+func writeSession(w http.ResponseWriter, a sessionAnswer) { endpoint.WriteJSON(w, http.StatusOK, a) }
 
 func (s *Session) pace(r *http.Request) (window, every time.Duration) {
 	if s.Pace != nil {

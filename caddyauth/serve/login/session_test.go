@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 // browser is a session as the face would keep it: one token, one end.
@@ -38,7 +40,7 @@ func newBrowser(t *testing.T, left time.Duration) *browser {
 			return "alice", b.expires, nil
 		},
 	}
-	if err := b.Check(); err != nil {
+	if err := b.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -53,7 +55,7 @@ func (b *browser) do(method, path string, headers ...string) *httptest.ResponseR
 func decoded(t *testing.T, w *httptest.ResponseRecorder) (a sessionAnswer) {
 	t.Helper()
 	for header, want := range map[string]string{
-		"Content-Type": jsonType, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+		"Content-Type": endpoint.JSONType, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
 		"Cross-Origin-Resource-Policy": "same-origin",
 	} {
 		if got := w.Header().Get(header); got != want {
@@ -229,7 +231,7 @@ func TestTheScriptIsServedBesideTheSession(t *testing.T) {
 
 func TestCheckOfASessionNamesWhatIsMissing(t *testing.T) {
 	for want, spoil := range map[string]func(*Session){
-		"Base is missing":            func(s *Session) { s.Base = nil },
+		"Base: ":                     func(s *Session) { s.Base = nil },
 		"trailing slash":             func(s *Session) { s.Base = mustURL("https://auth.example.com/") },
 		"Current and Renew are":      func(s *Session) { s.Renew = nil },
 		"are required":               func(s *Session) { s.Current = nil },
@@ -238,7 +240,7 @@ func TestCheckOfASessionNamesWhatIsMissing(t *testing.T) {
 	} {
 		b := newBrowser(t, time.Hour)
 		spoil(b.Session)
-		if err := b.Check(); err == nil || !strings.Contains(err.Error(), want) {
+		if err := b.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

@@ -23,7 +23,7 @@ type attempt struct {
 // signIn decides about an attempt: a list of refusals, then the token. Attempts are counted before any
 // password is hashed, and every attempt that is refused for its password costs the same, whoever it is for.
 func (s *Server) signIn(r *http.Request, a attempt) verdict {
-	ctx, now, ip := r.Context(), time.Now(), s.clientIP(r)
+	ctx, now, ip := r.Context(), time.Now(), s.ClientIP.Of(r)
 	epoch, err := s.epoch(ctx)
 	if err != nil {
 		return verdict{result: storeUnavailable, err: err}
@@ -130,6 +130,6 @@ func (v verdict) unlessGone(ctx context.Context) verdict {
 func (s *Server) event(r *http.Request, a attempt, v verdict) {
 	s.observe(r.Context(), Event{
 		Kind: a.kind, Result: string(v.result), Account: v.account, Project: a.project, Audience: a.audience,
-		ClientIP: s.clientIP(r), Request: r, Err: v.err,
+		ClientIP: s.ClientIP.Of(r), Request: r, Err: v.err,
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 func TestAFormSignsInAndLeadsBack(t *testing.T) {
@@ -100,7 +101,7 @@ func TestTheAPIRefuses(t *testing.T) {
 		"four audiences":   {postAPI("default", object("username", "alice", "password", password, "audience", "web api a2a mcp")), 400, "invalid_request"},
 		"list of them":     {postAPI("default", `{"username":"alice","password":"x","audience":["web","api"]}`), 400, "invalid_request"},
 		"empty audience":   {postAPI("default", object("username", "alice", "password", password, "audience", "")), 400, "invalid_request"},
-		"a form":           {request("POST", "/auth/api/default/auth/login", formType, form("username", "alice", "password", password)), 415, "unsupported_media_type"},
+		"a form":           {request("POST", "/auth/api/default/auth/login", endpoint.FormType, form("username", "alice", "password", password)), 415, "unsupported_media_type"},
 		"text":             {request("POST", "/auth/api/default/auth/login", "text/plain", good), 415, "unsupported_media_type"},
 		"no type":          {request("POST", "/auth/api/default/auth/login", "", good), 415, "unsupported_media_type"},
 		"another site":     {postAPI("default", good, "Sec-Fetch-Site", "cross-site"), 403, "cross_origin"},
@@ -130,36 +131,36 @@ func TestMalformedBodiesAreRefused(t *testing.T) {
 		contentType, body string
 		status            int
 	}{
-		"no password":          {formType, form("username", "alice"), 400},
-		"no name":              {formType, form("password", "x"), 400},
-		"name twice":           {formType, form("username", "alice", "username", "bob", "password", "x"), 400},
-		"password twice":       {formType, form("username", "alice", "password", "x", "password", password), 400},
-		"next twice":           {formType, form("username", "alice", "password", password, "next", "/a", "next", "/b"), 400},
-		"unknown field twice":  {formType, form("username", "alice", "password", password, "z", "", "z", ""), 400},
-		"bad escape":           {formType, "username=alice&password=%zz", 400},
-		"semicolon":            {formType, "username=alice;password=x", 400},
+		"no password":          {endpoint.FormType, form("username", "alice"), 400},
+		"no name":              {endpoint.FormType, form("password", "x"), 400},
+		"name twice":           {endpoint.FormType, form("username", "alice", "username", "bob", "password", "x"), 400},
+		"password twice":       {endpoint.FormType, form("username", "alice", "password", "x", "password", password), 400},
+		"next twice":           {endpoint.FormType, form("username", "alice", "password", password, "next", "/a", "next", "/b"), 400},
+		"unknown field twice":  {endpoint.FormType, form("username", "alice", "password", password, "z", "", "z", ""), 400},
+		"bad escape":           {endpoint.FormType, "username=alice&password=%zz", 400},
+		"semicolon":            {endpoint.FormType, "username=alice;password=x", 400},
 		"multipart":            {"multipart/form-data; boundary=x", "--x--", 415},
 		"text":                 {"text/plain", object("username", "alice", "password", password), 415},
 		"broken type":          {"application/json; charset", object("username", "alice", "password", password), 415},
-		"empty":                {jsonType, "", 400},
-		"null":                 {jsonType, "null", 400},
-		"array":                {jsonType, `["alice","x"]`, 400},
-		"cut":                  {jsonType, `{"username":"alice","password":"x"`, 400},
-		"trailing":             {jsonType, object("username", "alice", "password", password) + "{}", 400},
-		"twice":                {jsonType, `{"username":"alice","password":"x","password":"` + password + `"}`, 400},
-		"twice, escaped":       {jsonType, `{"username":"alice","password":"x","p\u0061ssword":"` + password + `"}`, 400},
-		"unknown twice":        {jsonType, `{"username":"alice","password":"` + password + `","z":1,"z":2}`, 400},
-		"other case only":      {jsonType, `{"Username":"alice","Password":"` + password + `"}`, 400},
-		"number":               {jsonType, `{"username":"alice","password":1}`, 400},
-		"null password":        {jsonType, `{"username":"alice","password":null}`, 400},
-		"not UTF-8":            {jsonType, "{\"username\":\"alice\",\"password\":\"\xff\"}", 400},
-		"byte order mark":      {jsonType, "\ufeff" + object("username", "alice", "password", password), 400},
-		"large form":           {formType, form("username", "alice", "password", big), 413},
-		"large JSON":           {jsonType, object("username", "alice", "password", big), 413},
-		"deep":                 {jsonType, `{"z":` + strings.Repeat("[", 12000) + "}", 400},
-		"credentials in query": {formType, "", 400},
+		"empty":                {endpoint.JSONType, "", 400},
+		"null":                 {endpoint.JSONType, "null", 400},
+		"array":                {endpoint.JSONType, `["alice","x"]`, 400},
+		"cut":                  {endpoint.JSONType, `{"username":"alice","password":"x"`, 400},
+		"trailing":             {endpoint.JSONType, object("username", "alice", "password", password) + "{}", 400},
+		"twice":                {endpoint.JSONType, `{"username":"alice","password":"x","password":"` + password + `"}`, 400},
+		"twice, escaped":       {endpoint.JSONType, `{"username":"alice","password":"x","p\u0061ssword":"` + password + `"}`, 400},
+		"unknown twice":        {endpoint.JSONType, `{"username":"alice","password":"` + password + `","z":1,"z":2}`, 400},
+		"other case only":      {endpoint.JSONType, `{"Username":"alice","Password":"` + password + `"}`, 400},
+		"number":               {endpoint.JSONType, `{"username":"alice","password":1}`, 400},
+		"null password":        {endpoint.JSONType, `{"username":"alice","password":null}`, 400},
+		"not UTF-8":            {endpoint.JSONType, "{\"username\":\"alice\",\"password\":\"\xff\"}", 400},
+		"byte order mark":      {endpoint.JSONType, "\ufeff" + object("username", "alice", "password", password), 400},
+		"large form":           {endpoint.FormType, form("username", "alice", "password", big), 413},
+		"large JSON":           {endpoint.JSONType, object("username", "alice", "password", big), 413},
+		"deep":                 {endpoint.JSONType, `{"z":` + strings.Repeat("[", 12000) + "}", 400},
+		"credentials in query": {endpoint.FormType, "", 400},
 	} {
-		w := h.do(request("POST", "/auth/login?username=alice&password="+password, c.contentType, c.body, "Accept", jsonType))
+		w := h.do(request("POST", "/auth/login?username=alice&password="+password, c.contentType, c.body, "Accept", endpoint.JSONType))
 		if w.Code != c.status {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
@@ -208,7 +209,7 @@ func TestAllFailuresLookAlikeAndCostTheSame(t *testing.T) {
 	for kind, ask := range map[string]func(c [2]string) *http.Request{
 		"page": func(c [2]string) *http.Request { return postForm(form("username", c[0], "password", c[1])) },
 		"JSON": func(c [2]string) *http.Request {
-			return postForm(form("username", c[0], "password", c[1]), "Accept", jsonType)
+			return postForm(form("username", c[0], "password", c[1]), "Accept", endpoint.JSONType)
 		},
 	} {
 		var first *look
@@ -442,7 +443,7 @@ func TestAGoneClientIsNobodysFailure(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w := h.do(postJSON(object("username", "alice", "password", password)).WithContext(ctx))
-	if w.Code != statusClientGone || h.lastResult(t) != "canceled" || len(h.issued) != 0 {
+	if w.Code != endpoint.StatusClientGone || h.lastResult(t) != "canceled" || len(h.issued) != 0 {
 		t.Errorf("%d", w.Code)
 	}
 }
@@ -512,7 +513,7 @@ func TestRequestsFromOtherSitesAreRefused(t *testing.T) {
 		for _, r := range []*http.Request{
 			postForm(form("username", "alice", "password", password), headers...),
 			postJSON(object("username", "alice", "password", password), headers...),
-			request("POST", "/auth/logout", formType, "", append(headers, "Cookie", cookieName+"=token.alice")...),
+			request("POST", "/auth/logout", endpoint.FormType, "", append(headers, "Cookie", cookieName+"=token.alice")...),
 		} {
 			w := h.do(r)
 			if w.Code != http.StatusForbidden || w.Header().Get("Set-Cookie") != "" || !strings.Contains(w.Body.String(), "another site") {
@@ -534,26 +535,26 @@ func TestRequestsFromOtherSitesAreRefused(t *testing.T) {
 }
 
 func TestTheAnswerHasTheFormThatIsAskedFor(t *testing.T) {
-	const page, data = "text/html; charset=utf-8", jsonType
+	const page, data = "text/html; charset=utf-8", endpoint.JSONType
 	for _, c := range []struct{ contentType, accept, want string }{
-		{formType, "", page},
-		{formType, "*/*", page},
-		{formType, "text/html,application/xhtml+xml,*/*;q=0.8", page},
-		{formType, "application/json", data},
-		{formType, "application/json, text/plain, */*", data},
-		{formType, "text/html;q=0.1, application/json;q=0.9", data},
-		{jsonType, "", data},
-		{jsonType, "*/*", data},
-		{jsonType, "text/html", page},
-		{jsonType, "text/html;q=0.2, application/*", data},
-		{jsonType, "image/png", data},
-		{formType, "application/json;q=0", page},
-		{formType, "APPLICATION/JSON", data},
-		{formType, "application/json;q=x", data},
+		{endpoint.FormType, "", page},
+		{endpoint.FormType, "*/*", page},
+		{endpoint.FormType, "text/html,application/xhtml+xml,*/*;q=0.8", page},
+		{endpoint.FormType, "application/json", data},
+		{endpoint.FormType, "application/json, text/plain, */*", data},
+		{endpoint.FormType, "text/html;q=0.1, application/json;q=0.9", data},
+		{endpoint.JSONType, "", data},
+		{endpoint.JSONType, "*/*", data},
+		{endpoint.JSONType, "text/html", page},
+		{endpoint.JSONType, "text/html;q=0.2, application/*", data},
+		{endpoint.JSONType, "image/png", data},
+		{endpoint.FormType, "application/json;q=0", page},
+		{endpoint.FormType, "APPLICATION/JSON", data},
+		{endpoint.FormType, "application/json;q=x", data},
 	} {
 		h := newHouse(t)
 		body := form("username", "alice", "password", "x")
-		if c.contentType == jsonType {
+		if c.contentType == endpoint.JSONType {
 			body = object("username", "alice", "password", "x")
 		}
 		r := request("POST", "/auth/login", c.contentType, body)
@@ -578,7 +579,7 @@ func TestLoopbackCookiesHaveAPlainName(t *testing.T) {
 	h := newHouse(t)
 	h.Base, h.CookieName, h.SecureCookie = mustURL("http://localhost:8081"), "access_token", false
 	r := httptest.NewRequest("POST", "http://localhost:8081/login", strings.NewReader(form("username", "alice", "password", password)))
-	r.Header.Set("Content-Type", formType)
+	r.Header.Set("Content-Type", endpoint.FormType)
 	if got, want := h.do(r).Header().Get("Set-Cookie"), "access_token=token.Alice.x; Path=/; Max-Age=900; HttpOnly; SameSite=Lax"; got != want {
 		t.Errorf("%s", got)
 	}

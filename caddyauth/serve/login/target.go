@@ -1,55 +1,15 @@
 package login
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
+
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
 // maxTarget is the longest return target, in bytes.
 const maxTarget = 2048
-
-// CanonicalOrigin returns the one spelling of an http or https origin: lower case, no default port, no
-// path (a lone slash is dropped). Hosts beyond ASCII must be given in their xn-- form. Everything that
-// says more than scheme, host and port is an error.
-func CanonicalOrigin(s string) (string, error) {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || !plain(s):
-		return "", errors.New("not an origin such as https://app.example.com")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return "", errors.New("an origin begins with http:// or https://")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#") || u.Path != "" && u.Path != "/":
-		return "", errors.New("an origin has only a scheme, a host and a port")
-	case !validHost(u):
-		return "", errors.New("the host or port of the origin is not valid")
-	}
-	host := strings.ToLower(u.Host)
-	host = strings.TrimSuffix(host, map[string]string{"http": ":80", "https": ":443"}[u.Scheme])
-	return u.Scheme + "://" + host, nil
-}
-
-// validHost says whether a browser reads the host as it is written: no escapes, no odd signs, and a
-// port that is a plain number.
-func validHost(u *url.URL) bool {
-	name := u.Hostname()
-	if name == "" || strings.HasSuffix(u.Host, ":") {
-		return false
-	}
-	if port := u.Port(); port != "" {
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
-			return false
-		}
-	}
-	if strings.HasPrefix(u.Host, "[") {
-		return strings.Trim(strings.ToLower(name), "0123456789abcdef:.") == ""
-	}
-	return strings.Trim(strings.ToLower(name), "0123456789abcdefghijklmnopqrstuvwxyz-._") == "" &&
-		!strings.Contains(name, "..") && !strings.HasPrefix(name, ".")
-}
 
 // target is a checked address to go to after signing in.
 type target struct {
@@ -65,7 +25,7 @@ type target struct {
 // one of ReturnTo, and a path of Base's origin that begins with exactly one slash; nothing else, and
 // nothing that some reader could take for something else.
 func (s *Server) target(next string) (t target, ok bool) {
-	if next == "" || len(next) > maxTarget || !plain(next) {
+	if next == "" || len(next) > maxTarget || !weburl.IsPlain(next) {
 		return target{}, false
 	}
 	if s.CleanTarget != nil {
@@ -108,17 +68,6 @@ func (s *Server) splitTarget(next string) (origin, rest string, ok bool) {
 		}
 	}
 	return "", "", false
-}
-
-// plain says whether the text is printable ASCII without spaces and backslashes. Browsers drop tabs and
-// line ends from addresses and read a backslash as a slash.
-func plain(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '\\' {
-			return false
-		}
-	}
-	return true
 }
 
 // plainPath says whether an unescaped path stays what it is after one more reading: it does not begin

@@ -1,7 +1,6 @@
 package manage
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 // reply is an answer.
@@ -23,38 +23,26 @@ type reply struct {
 	header   string // WWW-Authenticate
 }
 
-// retryAfter is when to try again what failed for the moment.
-const retryAfter = 5 * time.Second
-
+// write answers with the reply.
 func (c *call) write(a reply) {
 	h := c.w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	if a.header != "" {
 		h.Set("WWW-Authenticate", a.header)
 	}
-	if a.retry > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(a.retry/time.Second)))
-	}
+	endpoint.SetRetryAfter(h, a.retry)
 	if a.version > 0 {
 		h.Set("ETag", etag(a.version))
 	}
 	if a.location != "" {
 		h.Set("Location", c.Base.Path+a.location)
 	}
-	if a.body == nil {
-		c.w.WriteHeader(a.status)
-		return
-	}
-	h.Set("Content-Type", "application/json")
-	c.w.WriteHeader(a.status)
-	_ = json.NewEncoder(c.w).Encode(a.body) // the client went away
+	endpoint.WriteJSON(c.w, a.status, a.body)
 }
 
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// refusal is the error of a call which is refused: the one form of every answer that is no success (RFC 6749, section 5.2).
+// refusal is the error of a call which is refused: the one form of every answer that is no success
+// (RFC 6749, section 5.2).
 type refusal struct {
 	status    int
 	code      string // stable word
@@ -66,13 +54,9 @@ type refusal struct {
 func (e *refusal) Error() string { return e.code + ": " + e.text }
 
 func (e *refusal) reply() reply {
-	body := struct {
-		Error       string `json:"error"`
-		Description string `json:"error_description"`
-	}{e.code, e.text}
-	a := reply{status: e.status, body: body, header: e.challenge}
+	a := reply{status: e.status, body: endpoint.Error{Code: e.code, Description: e.text}, header: e.challenge}
 	if e.status == http.StatusServiceUnavailable {
-		a.retry = retryAfter
+		a.retry = endpoint.RetryLater
 	}
 	return a
 }
@@ -114,10 +98,8 @@ var verdicts = []struct {
 // storeUnavailable is the code of an answer that the store is needed for.
 const storeUnavailable = "store_unavailable"
 
-// statusClientGone is the status of an answer that nobody waits for any more, as other servers have it in their access logs.
-const statusClientGone = 499
-
-// refusalOf makes the answer of an error; nil of nil. What nobody knows by name is a store that could not be asked.
+// refusalOf makes the answer of an error; nil of nil. What nobody knows by name is a store that
+// could not be asked.
 func refusalOf(err error) *refusal {
 	if err == nil {
 		return nil
@@ -133,8 +115,8 @@ func refusalOf(err error) *refusal {
 	return &refusal{status: http.StatusServiceUnavailable, code: storeUnavailable, text: "the store cannot be asked just now; try again in some seconds", inside: err}
 }
 
-// notRevoked is the answer when a change is stored and what was issued before could not be ended. The change stands, nothing new
-// is issued, and the same request again ends the rest.
+// notRevoked is the answer when a change is stored and what was issued before could not be ended.
+// The change stands, nothing new is issued, and the same request again ends the rest.
 func notRevoked(err error) error {
 	e := refuse(http.StatusServiceUnavailable, "revocation_failed", "the change is stored, but running sessions could not be ended: send the same request again")
 	e.inside = err
@@ -144,8 +126,8 @@ func notRevoked(err error) error {
 // hasIfMatch says whether the request is for a certain version.
 func (c *call) hasIfMatch() bool { return c.r.Header.Get("If-Match") != "" }
 
-// matches refuses a request that is for another version than the one which stands (RFC 9110, section 13.1.1). A request without
-// If-Match is for any. Weak tags never match.
+// matches refuses a request that is for another version than the one which stands (RFC 9110,
+// section 13.1.1). A request without If-Match is for any. Weak tags never match.
 func (c *call) matches(version int64) error {
 	if !c.hasIfMatch() {
 		return nil
@@ -161,8 +143,9 @@ func (c *call) matches(version int64) error {
 // tries is how often a change is begun anew that others overtook.
 const tries = 4
 
-// change runs an attempt (read, edit, compare and swap) again while others are faster. With If-Match the new version is another
-// than the one asked for, so that the second attempt is refused.
+// change runs an attempt (read, edit, compare and swap) again while others are faster. With
+// If-Match the new version is another than the one asked for, so that the second attempt is
+// refused.
 func (c *call) change(attempt func() error) error {
 	var err error
 	for range tries {

@@ -4,28 +4,23 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// maxBody is the largest body that is read, in bytes; maxDepth is how deep it may be nested.
-const (
-	maxBody  = 64 << 10
-	maxDepth = 16
-)
+// maxBody is the largest body that is read, in bytes.
+const maxBody = 64 << 10
 
-// object is the JSON object of a body. Its methods take members out into what they are for, and leave alone what is not there; the
-// first thing wrong is what done returns.
+// object is the JSON object of a body. Its methods take members out into what they are for, and
+// leave alone what is not there; the first thing wrong is what done returns.
 type object struct {
 	members map[string]json.RawMessage
 	taken   map[string]bool
@@ -34,19 +29,14 @@ type object struct {
 
 // body reads the one JSON object that the request must have.
 func (c *call) body() (*object, error) {
-	if t, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || t != "application/json" && t != "application/merge-patch+json" {
+	members, err := endpoint.ReadObject(c.w, c.r, maxBody, endpoint.PatchType)
+	switch {
+	case errors.Is(err, endpoint.ErrMediaType):
 		return nil, refuse(http.StatusUnsupportedMediaType, "unsupported_media_type", "Content-Type must be application/json")
-	}
-	text, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+	case errors.Is(err, endpoint.ErrTooLarge):
 		return nil, refuse(http.StatusRequestEntityTooLarge, "too_large", "the body is above the limit of %d bytes", maxBody)
-	}
-	if err != nil {
-		return nil, malformed("it could not be read")
-	}
-	members, err := parseObject(text)
-	if err != nil {
-		return nil, err
+	case err != nil:
+		return nil, refuse(http.StatusBadRequest, "invalid_request", "the body is not one JSON object: %v", err)
 	}
 	c.sent = &object{members: members, taken: map[string]bool{}}
 	return c.sent, nil
@@ -55,73 +45,6 @@ func (c *call) body() (*object, error) {
 // names are the members of a body that was taken, for the audit trail.
 func (o *object) names() string {
 	return strings.Join(slices.Sorted(maps.Keys(o.members)), " ")
-}
-
-func malformed(why string) error {
-	return refuse(http.StatusBadRequest, "invalid_request", "the body is not one JSON object: %s", why)
-}
-
-// parseObject reads one JSON object. A member that is there twice, at any depth, is refused: readers disagree on which one counts.
-func parseObject(text []byte) (map[string]json.RawMessage, error) {
-	if !utf8.Valid(text) {
-		return nil, malformed("it is not UTF-8")
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	open, err := dec.Token()
-	if err != nil || open != json.Delim('{') {
-		return nil, malformed("it does not begin with a brace")
-	}
-	if err := strict(dec, '{', maxDepth); err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, malformed("something follows the object")
-	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(text, &members); err != nil {
-		return nil, malformed("it cannot be read")
-	}
-	return members, nil
-}
-
-// strict reads to the end of an object or list that is open.
-func strict(dec *json.Decoder, open json.Delim, depth int) error {
-	if depth == 0 {
-		return malformed("it is nested deeper than the limit of " + strconv.Itoa(maxDepth))
-	}
-	seen := map[string]bool{}
-	for dec.More() {
-		if open == '{' {
-			token, err := dec.Token()
-			name, isName := token.(string)
-			if err != nil || !isName {
-				return malformed("a member has no name")
-			}
-			if seen[name] {
-				return malformed("a member is there twice")
-			}
-			seen[name] = true
-		}
-		if err := strictValue(dec, depth); err != nil {
-			return err
-		}
-	}
-	if _, err := dec.Token(); err != nil {
-		return malformed("it ends too early or has a fault")
-	}
-	return nil
-}
-
-func strictValue(dec *json.Decoder, depth int) error {
-	token, err := dec.Token()
-	if err != nil {
-		return malformed("it ends too early or has a fault")
-	}
-	if open, ok := token.(json.Delim); ok {
-		return strict(dec, open, depth-1)
-	}
-	return nil
 }
 
 // done returns the first thing wrong, or the refusal of a member that nobody took.
@@ -242,8 +165,9 @@ func (o *object) claims(name string, into *map[string]any) {
 
 var integerForm = regexp.MustCompile(`^-?[0-9]+$`)
 
-// seconds takes a length of time in whole seconds between two limits; null and 0 take it away. A value outside is refused, never
-// moved to the limit, and so is a number with a fraction or an exponent.
+// seconds takes a length of time in whole seconds between two limits; null and 0 take it away. A
+// value outside is refused, never moved to the limit, and so is a number with a fraction or an
+// exponent.
 func (o *object) seconds(name string, into *time.Duration, least, utmost time.Duration) {
 	raw, there := o.take(name)
 	value := string(raw)

@@ -41,12 +41,13 @@ func (c Caller) can(ability string) bool {
 // everything says whether nothing is closed to the caller.
 func (c Caller) everything() bool { return c.Project == "" && c.can(project.Admin) }
 
-// sees says whether a project is the caller's business. What belongs to another project is answered as if it did not exist: a caller
-// for one project cannot learn which names others use.
+// sees says whether a project is the caller's business. What belongs to another project is answered
+// as if it did not exist: a caller for one project cannot learn which names others use.
 func (c Caller) sees(slug string) bool { return c.Project == "" || c.Project == slug }
 
-// identify says who calls. A credential in the Authorization header is the only one looked at where there is one; a browser sends
-// cookies by itself, so a session is good for requests of this origin's pages only.
+// identify says who calls. A credential in the Authorization header is the only one looked at where
+// there is one; a browser sends cookies by itself, so a session is good for requests of this
+// origin's pages only.
 func (c *call) identify() error {
 	var err error
 	switch headers := c.r.Header.Values("Authorization"); {
@@ -100,9 +101,9 @@ func (c *call) sessionCaller() (Caller, error) {
 	return caller, nil
 }
 
-// ofAnotherSite says whether a browser sent the request for a page of another origin, whatever its method: what an administrator
-// reads is not for other sites either. CrossOriginProtection passes every method that should change nothing, so it is asked about
-// one that may.
+// ofAnotherSite says whether a browser sent the request for a page of another origin, whatever its
+// method: what an administrator reads is not for other sites either. CrossOriginProtection passes
+// every method that should change nothing, so it is asked about one that may.
 func (c *call) ofAnotherSite() bool {
 	asked := *c.r
 	asked.Method = http.MethodPost

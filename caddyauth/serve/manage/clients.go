@@ -4,38 +4,59 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
 // clientBody is a client as the API has it.
 type clientBody struct {
-	ID                string         `json:"id"`
-	Project           string         `json:"project"`
-	Name              string         `json:"name"`
-	Public            bool           `json:"public"`
-	Active            bool           `json:"active"`
-	Declared          bool           `json:"declared"`
-	AccessTokenFormat string         `json:"access_token_format"`
-	RefreshRotation   bool           `json:"refresh_rotation"`
-	ReuseInterval     int64          `json:"refresh_reuse_interval"`
-	Audience          []string       `json:"audience"`
-	Scopes            []string       `json:"scopes"`
-	Claims            map[string]any `json:"claims"`
-	Version           int64          `json:"version"`
-	Created           *string        `json:"created_at"`
-	Changed           *string        `json:"changed_at"`
+	ID       string `json:"id"`
+	Project  string `json:"project"`
+	Name     string `json:"name"`
+	Public   bool   `json:"public"`
+	Active   bool   `json:"active"`
+	Declared bool   `json:"declared"`
+	tokenOptionsBody
+	// Sources says where each option in force is set.
+	Sources  tokenSources   `json:"sources"`
+	Audience []string       `json:"audience"`
+	Scopes   []string       `json:"scopes"`
+	Claims   map[string]any `json:"claims"`
+	Version  int64          `json:"version"`
+	Created  *string        `json:"created_at"`
+	Changed  *string        `json:"changed_at"`
 
 	// Secret is there once, when it was made.
 	Secret string `json:"client_secret,omitempty"`
 }
 
-func showClient(c project.Client) clientBody {
+// showClient shows a client with the options in force.
+func (c *call) showClient(client project.Client) (clientBody, error) {
+	above, err := c.optionsAbove(client)
+	return bodyOf(client, above, c.TokenOptions), err
+}
+
+// optionsAbove returns the options of a client's project, which are read once per call.
+func (c *call) optionsAbove(client project.Client) (project.TokenOptions, error) {
+	if above, known := c.above[client.Project]; known {
+		return above, nil
+	}
+	p, err := c.Projects.FindProject(c.r.Context(), client.Project)
+	if err != nil {
+		return project.TokenOptions{}, err
+	}
+	if c.above == nil {
+		c.above = map[string]project.TokenOptions{}
+	}
+	c.above[client.Project] = p.TokenOptions
+	return p.TokenOptions, nil
+}
+
+func bodyOf(c project.Client, above, server project.TokenOptions) clientBody {
 	return clientBody{
 		ID: c.ID, Project: c.Project, Name: cmp.Or(c.Name, c.ID), Public: c.Public(), Active: c.Active, Declared: c.Declared,
-		AccessTokenFormat: cmp.Or(c.AccessTokenFormat, project.JWT), RefreshRotation: !c.FixedRefresh,
-		ReuseInterval: int64(c.ReuseInterval / time.Second), Audience: listed(c.Audience), Scopes: listed(c.Scopes),
+		tokenOptionsBody: showTokenOptions(c.TokenOptions.Over(above).Over(server)), Sources: tokenSourcesOf(c.TokenOptions, above, server),
+		Audience: listed(c.Audience), Scopes: listed(c.Scopes),
 		Claims: claimsOf(c.Claims), Version: c.Version, Created: stamp(c.Created), Changed: stamp(c.Changed),
 	}
 }
@@ -84,10 +105,18 @@ func (c *call) listClients() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return listOf(found, q.limit, showClient, func(c project.Client) string { return c.ID }), nil
+	shown := make([]clientBody, len(found))
+	for i, client := range found {
+		if shown[i], err = c.showClient(client); err != nil {
+			return reply{}, err
+		}
+	}
+	same := func(b clientBody) clientBody { return b }
+	return listOf(shown, q.limit, same, func(b clientBody) string { return b.ID }), nil
 }
 
-// newIn takes the project that something new is for: the caller's own, or the default one, when none is named.
+// newIn takes the project that something new is for: the caller's own, or the default one, when
+// none is named.
 func (c *call) newIn(o *object) (slug string, err error) {
 	o.text("project", &slug)
 	p, err := c.project(cmp.Or(slug, c.caller.Project, project.Default))
@@ -117,25 +146,25 @@ func (c *call) createClient() (reply, error) {
 		return reply{}, err
 	}
 	c.on(client.ID, client.Name, client.Project)
+	// What the answer needs is read first: an error after the client was added would lose its secret.
+	body, err := c.showClient(client)
+	if err != nil {
+		return reply{}, err
+	}
 	if err := c.Projects.AddClient(c.r.Context(), client); err != nil {
 		return reply{}, err
 	}
-	body := showClient(client)
 	body.Secret = secret
 	return reply{status: http.StatusCreated, body: body, version: 1, location: "/api/clients/" + client.ID}, nil
 }
 
 // editClient takes over what may be changed.
 func editClient(o *object, client *project.Client, audiences []string) error {
-	rotation := !client.FixedRefresh
 	o.text("name", &client.Name)
-	o.text("access_token_format", &client.AccessTokenFormat)
-	o.flag("refresh_rotation", &rotation)
-	o.seconds("refresh_reuse_interval", &client.ReuseInterval, time.Second, project.MaxReuseInterval)
+	o.editTokenOptions(&client.TokenOptions)
 	o.allowed("audience", &client.Audience, audiences)
 	o.words("scopes", &client.Scopes)
 	o.claims("claims", &client.Claims)
-	client.FixedRefresh = !rotation
 	o.fail(client.Check())
 	return o.done()
 }
@@ -145,7 +174,8 @@ func (c *call) getClient() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{status: http.StatusOK, body: showClient(client), version: client.Version}, nil
+	body, err := c.showClient(client)
+	return reply{status: http.StatusOK, body: body, version: client.Version}, err
 }
 
 // changeClient changes the client of the path in one step, whoever else changes it.
@@ -187,7 +217,8 @@ func (c *call) patchClient() (reply, error) {
 			return reply{}, notRevoked(err)
 		}
 	}
-	return reply{status: http.StatusOK, body: showClient(client), version: client.Version}, nil
+	body, err := c.showClient(client)
+	return reply{status: http.StatusOK, body: body, version: client.Version}, err
 }
 
 // deleteClient pauses first, so that nothing is issued between the revocation and the end.
@@ -208,7 +239,8 @@ func (c *call) deleteClient() (reply, error) {
 	return reply{status: http.StatusNoContent}, c.Projects.RemoveClient(c.r.Context(), client.ID, client.Version)
 }
 
-// renewClientSecret gives the client another secret; the one before is good no more. What the client holds goes on.
+// renewClientSecret gives the client another secret; the one before is good no more. What the
+// client holds goes on.
 func (c *call) renewClientSecret() (reply, error) {
 	secret := project.NewClientSecret()
 	client, err := c.changeClient(func(client *project.Client) error {
@@ -219,12 +251,16 @@ func (c *call) renewClientSecret() (reply, error) {
 			return refuse(http.StatusConflict, "public_client", "a public client has no secret")
 		}
 		client.SecretHash = project.HashSecret(secret)
-		return nil
+		_, err := c.optionsAbove(*client) // before the change: an error after it would lose the secret
+		return err
 	})
 	if err != nil {
 		return reply{}, err
 	}
-	body := showClient(client)
+	body, err := c.showClient(client)
+	if err != nil {
+		return reply{}, err
+	}
 	body.Secret = secret
 	return reply{status: http.StatusOK, body: body, version: client.Version}, nil
 }

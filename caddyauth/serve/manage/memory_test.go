@@ -12,7 +12,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
-// memory keeps everything in memory, as the contracts of the stores say, and records what was revoked.
+// memory keeps everything in memory, as the contracts of the stores say, and records what was
+// revoked.
 type memory struct {
 	mu       sync.Mutex
 	projects map[string]project.Project // by slug

@@ -46,11 +46,12 @@ var described = sync.OnceValue(func() document {
 	return d
 })
 
-// TestEveryRouteIsInTheDocumentAndTheOtherWayRound also holds the ability of each route against its description.
+// TestEveryRouteIsInTheDocumentAndTheOtherWayRound also holds the ability of each route against its
+// description.
 func TestEveryRouteIsInTheDocumentAndTheOtherWayRound(t *testing.T) {
 	var routed, documented []string
 	for _, r := range routes {
-		routed = append(routed, r.method+" "+r.pattern+" "+r.ability)
+		routed = append(routed, r.Method+" "+r.Path+" "+r.Handler.ability)
 	}
 	for path, operations := range described().Paths {
 		for method, o := range operations {
@@ -96,8 +97,9 @@ func TestOperationIDsAreUnique(t *testing.T) {
 	}
 }
 
-// conforms holds an exchange against the document: the status is one of the operation's, its headers are there, the body of the answer has the form,
-// and so has the body of a request that was taken. It returns the operation.
+// conforms holds an exchange against the document: the status is one of the operation's, its
+// headers are there, the body of the answer has the form, and so has the body of a request that was
+// taken. It returns the operation.
 func conforms(t *testing.T, method, pattern string, sent []byte, status int, header http.Header, body []byte) string {
 	t.Helper()
 	o, ok := described().Paths[pattern][strings.ToLower(method)]

@@ -12,10 +12,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// Operator is what only the operator of the server may ask for. A Server that has one answers the routes of sessions, test tokens
-// and signing keys as well: it must be mounted where nobody but the operator gets to.
+// Operator is what only the operator of the server may ask for. A Server that has one answers the
+// routes of sessions, test tokens and signing keys as well: it must be mounted where nobody but the
+// operator gets to.
 type Operator interface {
 	// ListSessions returns the chosen sessions in the order of their ids.
 	ListSessions(ctx context.Context, f session.Filter) ([]session.Grant, error)
@@ -26,7 +28,8 @@ type Operator interface {
 	// EndSessions carries out an order and returns how many sessions it ended.
 	EndSessions(ctx context.Context, o session.Order) (int, error)
 
-	// MintToken makes an access token without a session and returns it with its id (`jti`). ErrMayNotIssue.
+	// MintToken makes an access token without a session and returns it with its id (`jti`).
+	// ErrMayNotIssue.
 	MintToken(ctx context.Context, m Mint, now time.Time) (token, id string, err error)
 
 	// Keys returns the signing keys, oldest first.
@@ -35,13 +38,15 @@ type Operator interface {
 	// RotateKeys announces the successor of the active key. ErrKeysConfigured.
 	RotateKeys(ctx context.Context) error
 
-	// RevokeKey takes a key away at once: what it has signed is good no more. ErrNoKey, ErrKeysConfigured.
+	// RevokeKey takes a key away at once: what it has signed is good no more. ErrNoKey,
+	// ErrKeysConfigured.
 	RevokeKey(ctx context.Context, id string) error
 }
 
 // What an Operator answers when something cannot be done.
 var (
-	// ErrMayNotIssue says that nothing is issued to this user: they are disabled, or their project is paused.
+	// ErrMayNotIssue says that nothing is issued to this user: they are disabled, or their project
+	// is paused.
 	ErrMayNotIssue = errors.New("nothing is issued to the user")
 
 	// ErrNoKey says that there is no key of that id.
@@ -56,7 +61,8 @@ type Mint struct {
 	// User is whom it is for.
 	User *identity.User
 
-	// ClientID is the client it is issued to, in that client's format and with its claims. Default: the server's own login routes.
+	// ClientID is the client it is issued to, in that client's format and with its claims. Default:
+	// the server's own login routes.
 	ClientID string
 
 	// Audience are the words it is for.
@@ -71,24 +77,26 @@ type Key struct {
 	// ID is the `kid`, Algorithm the `alg`.
 	ID, Algorithm string
 
-	// State is "announced", "active" or "retiring"; for keys of the configuration "active" or "verifying".
+	// State is "announced", "active" or "retiring"; for keys of the configuration "active" or
+	// "verifying".
 	State string
 
-	// Created is when the key was made, Since when the state began, Until when the next one begins. Zero: unknown, or not planned.
+	// Created is when the key was made, Since when the state began, Until when the next one begins.
+	// Zero: unknown, or not planned.
 	Created, Since, Until time.Time
 }
 
 // operatorRoutes are served where there is an Operator.
-var operatorRoutes = []route{
-	{http.MethodGet, "/api/sessions", project.Admin, "session.list", (*call).listSessions},
-	{http.MethodDelete, "/api/sessions/{id}", project.Admin, "session.revoke", (*call).revokeSession},
-	{http.MethodPost, "/api/sessions/revoke", project.Admin, "session.revoke", (*call).revokeSessions},
+var operatorRoutes = endpoint.Routes[operation]{
+	route(http.MethodGet, "/api/sessions", project.Admin, "session.list", (*call).listSessions),
+	route(http.MethodDelete, "/api/sessions/{id}", project.Admin, "session.revoke", (*call).revokeSession),
+	route(http.MethodPost, "/api/sessions/revoke", project.Admin, "session.revoke", (*call).revokeSessions),
 
-	{http.MethodPost, "/api/mint", project.Admin, "token.mint", (*call).mintToken},
+	route(http.MethodPost, "/api/mint", project.Admin, "token.mint", (*call).mintToken),
 
-	{http.MethodGet, "/api/keys", project.Admin, "key.list", (*call).listKeys},
-	{http.MethodPost, "/api/keys/rotate", project.Admin, "key.rotate", (*call).rotateKeys},
-	{http.MethodDelete, "/api/keys/{id}", project.Admin, "key.revoke", (*call).revokeKey},
+	route(http.MethodGet, "/api/keys", project.Admin, "key.list", (*call).listKeys),
+	route(http.MethodPost, "/api/keys/rotate", project.Admin, "key.rotate", (*call).rotateKeys),
+	route(http.MethodDelete, "/api/keys/{id}", project.Admin, "key.revoke", (*call).revokeKey),
 }
 
 // sessionBody is a session as the API has it.
@@ -149,7 +157,8 @@ func (c *call) listSessions() (reply, error) {
 	return listOf(found, q.limit, c.showSession, func(g session.Grant) string { return g.ID }), nil
 }
 
-// subject is a user's name as tokens have it. Of somebody who is there no more it is what was given.
+// subject is a user's name as tokens have it. Of somebody who is there no more it is what was
+// given.
 func (c *call) subject(slug, name string) (string, error) {
 	if name == "" {
 		return "", nil
@@ -190,7 +199,8 @@ func (c *call) revokeSession() (reply, error) {
 
 func noSession() error { return refuse(http.StatusNotFound, "not_found", "there is no such session") }
 
-// revokeSessions ends everything of a user, a client or a project, and denies the access tokens issued before.
+// revokeSessions ends everything of a user, a client or a project, and denies the access tokens
+// issued before.
 func (c *call) revokeSessions() (reply, error) {
 	o, err := c.body()
 	if err != nil {
@@ -283,7 +293,8 @@ func (c *call) mintToken() (reply, error) {
 	return c.minted(m)
 }
 
-// mintFor is what a test token begins as: for its client and what that one's tokens are for, in the client's project.
+// mintFor is what a test token begins as: for its client and what that one's tokens are for, in the
+// client's project.
 func (c *call) mintFor(slug, clientID string) (Mint, project.Project, error) {
 	m := Mint{ClientID: clientID, Audience: []string{"api"}}
 	if clientID == "" {

@@ -73,7 +73,8 @@ func openFor(t *testing.T, o Operator) *desk {
 	return d
 }
 
-// operate sends a request as the operator, without holding it against the document of the public routes.
+// operate sends a request as the operator, without holding it against the document of the public
+// routes.
 func (d *desk) operate(method, path, body string) answer {
 	d.Helper()
 	return d.call("", method, path, body)
@@ -84,11 +85,11 @@ func TestOperatorsRoutesAreClosedToOthers(t *testing.T) {
 	d := open(t)
 	token := d.token("", project.Admin)
 	for _, r := range operatorRoutes {
-		path := strings.Replace(r.pattern, "{id}", "x", 1)
+		path := strings.Replace(r.Path, "{id}", "x", 1)
 		if d.Handles("/auth" + path) {
 			t.Errorf("%s is served", path)
 		}
-		d.call(token, r.method, path, "").is(http.StatusNotFound)
+		d.call(token, r.Method, path, "").is(http.StatusNotFound)
 	}
 }
 
@@ -236,8 +237,8 @@ func TestUsersAreFoundByName(t *testing.T) {
 	}
 }
 
-// TestOperatorOfOneProjectCannotTellOtherSessions: were the operator's routes given to somebody who is for one project, the sessions of
-// others would not be there.
+// TestOperatorOfOneProjectCannotTellOtherSessions: were the operator's routes given to somebody who
+// is for one project, the sessions of others would not be there.
 func TestOperatorOfOneProjectCannotTellOtherSessions(t *testing.T) {
 	o := &orders{grants: []session.Grant{{ID: "s1", Project: "default", Subject: "Alice"}, {ID: "s2", Project: "acme", Subject: "bob"}}}
 	d := openFor(t, o)

@@ -70,7 +70,8 @@ func (q query) time(name string) (time.Time, error) {
 	return t, nil
 }
 
-// listOf makes the answer of a list for which one more element than the limit was asked; key is where the next part begins.
+// listOf makes the answer of a list for which one more element than the limit was asked; key is
+// where the next part begins.
 func listOf[T, E any](found []T, limit int, show func(T) E, key func(T) string) reply {
 	out := list[E]{Items: make([]E, 0, min(len(found), limit))}
 	if len(found) > limit {

@@ -9,23 +9,29 @@ import (
 
 // projectBody is a project as the API has it.
 type projectBody struct {
-	ID                            string        `json:"id"`
-	Slug                          string        `json:"slug"`
-	Name                          string        `json:"name"`
-	Active                        bool          `json:"active"`
-	Declared                      bool          `json:"declared"`
-	Audiences                     []string      `json:"audiences"`
-	RefreshWindow                 *int64        `json:"refresh_window"`
-	RefreshCheck                  *int64        `json:"refresh_check"`
-	RevokeRefreshOnPasswordChange bool          `json:"revoke_refresh_on_password_change"`
-	RevokeAllOnLogout             bool          `json:"revoke_all_on_logout"`
-	Lifetimes                     lifetimesBody `json:"lifetimes"`
-	Version                       int64         `json:"version"`
-	Created                       *string       `json:"created_at"`
-	Changed                       *string       `json:"changed_at"`
+	ID                            string   `json:"id"`
+	Slug                          string   `json:"slug"`
+	Name                          string   `json:"name"`
+	Active                        bool     `json:"active"`
+	Declared                      bool     `json:"declared"`
+	Audiences                     []string `json:"audiences"`
+	RefreshWindow                 *int64   `json:"refresh_window"`
+	RefreshCheck                  *int64   `json:"refresh_check"`
+	RevokeRefreshOnPasswordChange bool     `json:"revoke_refresh_on_password_change"`
+	RevokeAllOnLogout             bool     `json:"revoke_all_on_logout"`
+	tokenOptionsBody
+	Lifetimes lifetimesBody `json:"lifetimes"`
+
+	// Sources says where each option in force is set.
+	Sources projectSources `json:"sources"`
+
+	Version int64   `json:"version"`
+	Created *string `json:"created_at"`
+	Changed *string `json:"changed_at"`
 }
 
-// lifetimesBody are the lifetimes that tokens are issued with now, in seconds; null where there are no refresh tokens.
+// lifetimesBody are the lifetimes that tokens are issued with now, in seconds; null where there are
+// no refresh tokens.
 type lifetimesBody struct {
 	Access          *int64 `json:"access_ttl"`
 	Refresh         *int64 `json:"refresh_ttl"`
@@ -42,11 +48,22 @@ func (c *call) showProject(p project.Project) projectBody {
 	if name == "" {
 		name = p.Slug
 	}
+	revocation := p.RevocationOptions.Over(c.Revocation)
 	return projectBody{
 		ID: p.ID, Slug: p.Slug, Name: name, Active: p.Active, Declared: p.Declared, Audiences: listed(p.Audiences),
 		RefreshWindow: seconds(p.RefreshWindow), RefreshCheck: seconds(p.RefreshCheck),
-		RevokeRefreshOnPasswordChange: !p.KeepRefreshOnPasswordChange, RevokeAllOnLogout: p.RevokeAllOnLogout,
+		RevokeRefreshOnPasswordChange: revocation.OnPasswordChange(), RevokeAllOnLogout: revocation.OnLogout(),
+		tokenOptionsBody: showTokenOptions(p.TokenOptions.Over(c.TokenOptions)), Sources: c.sourcesOf(p),
 		Lifetimes: lifetimesOf(effective), Version: p.Version, Created: stamp(p.Created), Changed: stamp(p.Changed),
+	}
+}
+
+func (c *call) sourcesOf(p project.Project) projectSources {
+	return projectSources{
+		tokenSources: tokenSourcesOf(project.TokenOptions{}, p.TokenOptions, c.TokenOptions),
+		RevokeRefreshOnPasswordChange: levelOf(
+			project.Inherit, p.RevokeRefreshOnPasswordChange, c.Revocation.RevokeRefreshOnPasswordChange),
+		RevokeAllOnLogout: levelOf(project.Inherit, p.RevokeAllOnLogout, c.Revocation.RevokeAllOnLogout),
 	}
 }
 
@@ -104,14 +121,13 @@ func (c *call) createProject() (reply, error) {
 
 // editProject takes over what may be changed.
 func (c *call) editProject(o *object, p *project.Project) error {
-	revoke := !p.KeepRefreshOnPasswordChange
 	o.text("name", &p.Name)
 	o.allowed("audiences", &p.Audiences, c.audiences())
-	o.flag("revoke_refresh_on_password_change", &revoke)
-	o.flag("revoke_all_on_logout", &p.RevokeAllOnLogout)
+	o.toggle("revoke_refresh_on_password_change", &p.RevokeRefreshOnPasswordChange)
+	o.toggle("revoke_all_on_logout", &p.RevokeAllOnLogout)
+	o.editTokenOptions(&p.TokenOptions)
 	o.seconds("refresh_window", &p.RefreshWindow, time.Second, 24*time.Hour)
 	o.seconds("refresh_check", &p.RefreshCheck, time.Second, 24*time.Hour)
-	p.KeepRefreshOnPasswordChange = !revoke
 	o.fail(p.Check())
 	return o.done()
 }

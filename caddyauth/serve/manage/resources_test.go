@@ -150,7 +150,7 @@ func TestClientsThatAreRefused(t *testing.T) {
 		`{"claims":{"project":"acme"}}`:    `claims: "project" is reserved`,
 		`{"claims":[]}`:                    "claims: it must be an object",
 		`{"client_secret":"mine"}`:         `"client_secret": there is no such field`,
-		`{"refresh_rotation":0}`:           "refresh_rotation: it must be true or false",
+		`{"refresh_rotation":0}`:           "refresh_rotation: it must be true, false or null",
 	} {
 		d.call(admin, "POST", "/api/clients", body).refused(422, "invalid_value", want)
 	}

@@ -3,7 +3,7 @@ package manage
 import (
 	"context"
 	"errors"
-	"net"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,13 +11,15 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
-// Server answers the management API, all below the path of Base. Call Check once, then ServeHTTP for the requests whose path
-// Handles. Nothing may be changed after the first request.
+// Server answers the management API, all below the path of Base. Call Validate once, then ServeHTTP
+// for the requests whose path Handles. Nothing may be changed after the first request.
 type Server struct {
-	// Base is the public URL: scheme and host as browsers write them, and the path the routes are mounted below, without a
-	// trailing slash ("" or "/auth"). Required.
+	// Base is the public URL: scheme and host as browsers write them, and the path the routes are
+	// mounted below, without a trailing slash ("" or "/auth"). Required.
 	Base *url.URL
 
 	// Projects keeps projects and clients. Required.
@@ -44,36 +46,46 @@ type Server struct {
 	// Lifetimes are the server's settings; a zero field is the default.
 	Lifetimes project.Lifetimes
 
+	// TokenOptions are the server's settings, under those of projects and clients.
+	TokenOptions project.TokenOptions
+
+	// Revocation are the server's settings, under those of projects.
+	Revocation project.RevocationOptions
+
 	// Limits bound the lifetimes that may be set.
 	Limits project.Limits
 
-	// Audiences are the words that projects and clients may be given. Default: web, api, a2a and mcp.
+	// Audiences are the words that projects and clients may be given. Default: web, api, a2a and
+	// mcp.
 	Audiences []string
 
-	// Session says which administrator has signed in with the cookies of a request; it is asked only where there is no
-	// Authorization header. It returns ErrNoSession for nobody, ErrNotAdmin for somebody who may not administer; any other error is
-	// answered with 503. Default: there are no sessions here.
+	// Session says which administrator has signed in with the cookies of a request; it is asked
+	// only where there is no Authorization header. It returns ErrNoSession for nobody, ErrNotAdmin
+	// for somebody who may not administer; any other error is answered with 503. Default: there are
+	// no sessions here.
 	Session func(r *http.Request) (Caller, error)
 
-	// Privileged says of a user that they may sign in as an administrator, now or once they are not disabled. Only callers who
-	// may do everything may make, change or remove such a user: they could become one otherwise. It must agree with Session.
-	// Default: nobody is.
+	// Privileged says of a user that they may sign in as an administrator, now or once they are not
+	// disabled. Only callers who may do everything may make, change or remove such a user: they
+	// could become one otherwise. It must agree with Session. Default: nobody is.
 	Privileged func(u *identity.User) bool
 
-	// CheckUser refuses a user whose claims may not be; it is asked when claims are set. Its error is shown to the caller, with 422.
-	// Default: none is refused.
+	// CheckUser refuses a user whose claims may not be; it is asked when claims are set. Its error
+	// is shown to the caller, with 422. Default: none is refused.
 	CheckUser func(u identity.User) error
 
 	// ClientIP returns the address for the audit trail. Default: the peer's.
-	ClientIP func(r *http.Request) string
+	ClientIP endpoint.ClientIP
 
-	// Observe is told of every call, once, after the verdict and before the answer. Default: nobody is told.
+	// Observe is told of every call, once, after the verdict and before the answer. Default: nobody
+	// is told.
 	Observe func(ctx context.Context, e Event)
 
 	protection http.CrossOriginProtection
 }
 
-// Revoker ends what was issued. All of its methods return when it is durable; repeating one does no harm. The reason is a word.
+// Revoker ends what was issued. All of its methods return when it is durable; repeating one does no
+// harm. The reason is a word.
 type Revoker interface {
 	// RevokeUser ends all sessions of a user and denies their access tokens.
 	RevokeUser(ctx context.Context, project, subject, reason string) error
@@ -85,10 +97,11 @@ type Revoker interface {
 	RevokeProject(ctx context.Context, project, reason string) error
 }
 
-// Event is one call and its outcome: what a log line and a counter need. Calls of callers who are known and that were to change
-// something stand in the audit trail, too.
+// Event is one call and its outcome: what a log line and a counter need. Calls of callers who are
+// known and that were to change something stand in the audit trail, too.
 type Event struct {
-	// Entry is who, what, when, from where and the result. Its Actor is empty when nobody knows who called.
+	// Entry is who, what, when, from where and the result. Its Actor is empty when nobody knows who
+	// called.
 	project.Entry
 
 	// ActorName is what people call the Actor; empty when nobody knows.
@@ -100,19 +113,17 @@ type Event struct {
 	// Request is the request. Its body may have been read.
 	Request *http.Request
 
-	// Err is what failed inside, for a log: a store, a revocation, the writing of the audit trail. It is nil where the result says
-	// everything.
+	// Err is what failed inside, for a log: a store, a revocation, the writing of the audit trail.
+	// It is nil where the result says everything.
 	Err error
 }
 
-// Check says what is missing or contradictory in the server.
-func (s *Server) Check() error {
-	switch {
-	case s.Base == nil || s.Base.Scheme != "http" && s.Base.Scheme != "https":
-		return errors.New("manage: Base is not an http or https URL")
-	case s.Base.User != nil || s.Base.RawQuery != "" || s.Base.Fragment != "" || strings.HasSuffix(s.Base.Path, "/"):
-		return errors.New("manage: Base has user information, a query, a fragment or a trailing slash")
-	case s.Projects == nil || s.Users == nil || s.Tokens == nil || s.Audit == nil || s.Passwords == nil || s.Revoker == nil:
+// Validate says what is missing or contradictory in the server.
+func (s *Server) Validate() error {
+	if err := weburl.CheckBase(s.Base); err != nil {
+		return fmt.Errorf("manage: Base: %w", err)
+	}
+	if s.Projects == nil || s.Users == nil || s.Tokens == nil || s.Audit == nil || s.Passwords == nil || s.Revoker == nil {
 		return errors.New("manage: Projects, Users, Tokens, Audit, Passwords and Revoker are required")
 	}
 	if err := s.Limits.Check(); err != nil {
@@ -121,17 +132,20 @@ func (s *Server) Check() error {
 	return s.Lifetimes.Check(s.Limits)
 }
 
-// Handles says whether the path, as in URL.Path, is one of this server's.
-func (s *Server) Handles(path string) bool { return len(s.find(path)) > 0 }
+// Handles reports whether the path, as in URL.Path, is one of this server's.
+func (s *Server) Handles(path string) bool {
+	below, ok := strings.CutPrefix(path, s.Base.Path)
+	return ok && strings.HasPrefix(below, "/api/") && s.routes().Handles("", below)
+}
 
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{Server: s, w: w, r: r, now: time.Now()}
-	c.entry = project.Entry{At: c.now, ClientIP: s.clientIP(r), Action: "unknown"}
+	c.entry = project.Entry{At: c.now, ClientIP: s.ClientIP.Of(r), Action: "unknown"}
 	answer, err := c.serve()
 	refused := refusalOf(err)
-	if refused != nil && refused.code == storeUnavailable && errors.Is(r.Context().Err(), context.Canceled) {
-		refused = refuse(statusClientGone, "canceled", "the client went away before it was answered")
+	if refused != nil && refused.code == storeUnavailable && endpoint.IsGone(r.Context()) {
+		refused = refuse(endpoint.StatusClientGone, "canceled", "the client went away before it was answered")
 	}
 	switch {
 	case refused != nil:
@@ -147,30 +161,32 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.write(answer)
 }
 
-// call is one request on its way.
+// call is one request while it is answered.
 type call struct {
 	*Server
 	w      http.ResponseWriter
 	r      *http.Request
-	route  route
+	route  operation
 	id     string // {id} of the path
 	now    time.Time
 	caller Caller
 	sent   *object // the body, once it was read
 	detail string  // what the audit trail says of a success; default: the names of what was sent
 	entry  project.Entry
+	above  map[string]project.TokenOptions // of the projects whose clients are shown, by slug
 }
 
-// serve is a list of refusals, then what the route does.
+// serve is a list of refusals, then what the operation does.
 func (c *call) serve() (reply, error) {
-	routes := c.find(c.r.URL.Path)
-	if len(routes) == 0 {
-		return reply{}, refuse(http.StatusNotFound, "not_found", "there is nothing here")
+	route, status := c.routes().Match(c.w, c.r, c.Base.Path)
+	switch status {
+	case 0:
+	case http.StatusNotFound:
+		return reply{}, refuse(status, "not_found", "nothing is at this address")
+	default:
+		return reply{}, refuse(status, "method_not_allowed", "this address does not answer the method %.20q", c.r.Method)
 	}
-	if !c.choose(routes) {
-		c.w.Header().Set("Allow", allow(routes))
-		return reply{}, refuse(http.StatusMethodNotAllowed, "method_not_allowed", "this address does not answer the method %.20q", c.r.Method)
-	}
+	c.route, c.id = route.Handler, c.r.PathValue("id")
 	c.entry.Action = c.route.action
 	if c.route.ability == "" {
 		return c.route.serve(c)
@@ -184,7 +200,8 @@ func (c *call) serve() (reply, error) {
 	return c.route.serve(c)
 }
 
-// report writes the audit trail and tells the observer. What changed has changed, whether the trail could be written or not.
+// report writes the audit trail and tells the observer. What changed has changed, whether the trail
+// could be written or not.
 func (c *call) report(status int, refused *refusal) {
 	var inside error
 	if refused != nil {
@@ -213,15 +230,4 @@ func (s *Server) audiences() []string {
 		return []string{"web", "api", "a2a", "mcp"}
 	}
 	return s.Audiences
-}
-
-func (s *Server) clientIP(r *http.Request) string {
-	if s.ClientIP != nil {
-		return s.ClientIP(r)
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
 // desk is a server with its stores, and the API tokens to call it with.
@@ -41,7 +42,7 @@ func open(t *testing.T) *desk {
 		Session:    signedIn,
 		Observe:    func(_ context.Context, e Event) { d.events = append(d.events, e) },
 	}
-	if err := d.Check(); err != nil {
+	if err := d.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -80,7 +81,8 @@ type answer struct {
 	body   string
 }
 
-// call sends a request with an API token, unless header says otherwise ("Name: value"), and holds the exchange against the document.
+// call sends a request with an API token, unless header says otherwise ("Name: value"), and holds
+// the exchange against the document.
 func (d *desk) call(token, method, path, body string, header ...string) answer {
 	d.Helper()
 	r := httptest.NewRequest(method, "https://auth.example.org/auth"+path, strings.NewReader(body))
@@ -113,16 +115,14 @@ func (d *desk) inspect(r *http.Request, sent string, a answer) {
 			d.Errorf("%s %s shows a secret", r.Method, r.URL)
 		}
 	}
-	if len(d.find(r.URL.Path)) == 0 || a.status == http.StatusMethodNotAllowed {
+	found, status := d.routes().Match(httptest.NewRecorder(), r, d.Base.Path)
+	ours := slices.ContainsFunc(operatorRoutes, func(o endpoint.Route[operation]) bool { return o.Path == found.Path })
+	if status != 0 || found.Method != r.Method || ours { // the document is for the public
 		return
 	}
-	for _, found := range d.find(r.URL.Path) {
-		ours := slices.ContainsFunc(operatorRoutes, func(o route) bool { return o.pattern == found.pattern })
-		if found.method == r.Method && !ours { // the document is for the public
-			if id := conforms(d.T, r.Method, found.pattern, []byte(sent), a.status, a.header, []byte(a.body)); a.status < 300 {
-				d.exercised[id] = true
-			}
-		}
+	id := conforms(d.T, r.Method, found.Path, []byte(sent), a.status, a.header, []byte(a.body))
+	if a.status < 300 {
+		d.exercised[id] = true
 	}
 }
 
@@ -229,17 +229,17 @@ func TestWhoeverHasNoGoodCredentialIsToldSo(t *testing.T) {
 		}
 	}
 	for _, r := range routes {
-		if r.ability == "" {
+		if r.Handler.ability == "" {
 			continue
 		}
-		path := strings.ReplaceAll(r.pattern, "{id}", "default")
-		a := d.call("", r.method, path, "")
+		path := strings.ReplaceAll(r.Path, "{id}", "default")
+		a := d.call("", r.Method, path, "")
 		a.refused(401, "no_credential", "API token")
 		if a.header.Get("WWW-Authenticate") != "Bearer" {
 			t.Errorf("%v", a.header)
 		}
 		for _, credential := range []string{old, revoked, "x", "caat_" + strings.Repeat("A", 43), revoked + " x"} {
-			a := d.call(credential, r.method, path, "")
+			a := d.call(credential, r.Method, path, "")
 			a.refused(401, "invalid_token", "unknown, expired or revoked")
 			if a.header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` {
 				t.Errorf("%v", a.header)
@@ -267,19 +267,19 @@ func TestTwoCredentialsAreRefused(t *testing.T) {
 func TestEveryRouteAsksForItsAbility(t *testing.T) {
 	d := open(t)
 	for _, r := range routes {
-		if r.ability == "" {
+		if r.Handler.ability == "" {
 			continue
 		}
-		path := strings.ReplaceAll(r.pattern, "{id}", "none")
+		path := strings.ReplaceAll(r.Path, "{id}", "none")
 		for _, ability := range project.Abilities() {
-			a := d.call(d.token("", ability), r.method, path, "")
+			a := d.call(d.token("", ability), r.Method, path, "")
 			switch {
-			case ability == r.ability || ability == project.Admin:
+			case ability == r.Handler.ability || ability == project.Admin:
 				if a.status == 401 || a.status == 403 {
-					t.Errorf("%s %s with %s: %s", r.method, path, ability, a.body)
+					t.Errorf("%s %s with %s: %s", r.Method, path, ability, a.body)
 				}
 			default:
-				a.refused(403, "insufficient_ability", r.ability)
+				a.refused(403, "insufficient_ability", r.Handler.ability)
 				if a.header.Get("WWW-Authenticate") != `Bearer error="insufficient_scope"` {
 					t.Errorf("%v", a.header)
 				}
@@ -359,8 +359,8 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 	}
 }
 
-// TestTokenOfOneProjectCannotTellWhatOthersHave sends each call twice, about something that another project has and about something
-// that nobody has: the answers must be the same.
+// TestTokenOfOneProjectCannotTellWhatOthersHave sends each call twice, about something that another
+// project has and about something that nobody has: the answers must be the same.
 func TestTokenOfOneProjectCannotTellWhatOthersHave(t *testing.T) {
 	d := open(t)
 	admin, bound := d.token("", project.Admin), d.token("acme", project.Admin)
@@ -459,7 +459,7 @@ func TestACallerWhoWentAwayIsNoError(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+admin)
 	w := httptest.NewRecorder()
 	d.ServeHTTP(w, r)
-	if last := d.events[len(d.events)-1]; last.Err != nil || last.Result != "canceled" || w.Code != statusClientGone {
+	if last := d.events[len(d.events)-1]; last.Err != nil || last.Result != "canceled" || w.Code != endpoint.StatusClientGone {
 		t.Errorf("%+v, status %d", last, w.Code)
 	}
 }
@@ -469,10 +469,10 @@ func TestStoreThatCannotBeAskedIs503(t *testing.T) {
 	admin := d.token("", project.Admin)
 	d.memory.err = errors.New("sql: secret details")
 	for _, r := range routes {
-		if r.ability == "" {
+		if r.Handler.ability == "" {
 			continue
 		}
-		a := d.call(admin, r.method, strings.ReplaceAll(r.pattern, "{id}", "x"), "")
+		a := d.call(admin, r.Method, strings.ReplaceAll(r.Path, "{id}", "x"), "")
 		a.refused(503, "store_unavailable", "")
 		if a.header.Get("Retry-After") != "5" || strings.Contains(a.body, "details") {
 			t.Errorf("%v %s", a.header, a.body)
@@ -493,7 +493,7 @@ func TestServersThatCannotBe(t *testing.T) {
 	} {
 		s := open(t).Server
 		spoil(s)
-		if err := s.Check(); err == nil || !strings.Contains(err.Error(), want) {
+		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

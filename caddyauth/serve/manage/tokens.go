@@ -50,7 +50,8 @@ func (c *call) listTokens() (reply, error) {
 	return listOf(found, q.limit, showToken, func(t project.APIToken) string { return t.ID }), nil
 }
 
-// longestToken is the longest lifetime that an API token can be given; one without any does not expire.
+// longestToken is the longest lifetime that an API token can be given; one without any does not
+// expire.
 const longestToken = 10 * 365 * 24 * time.Hour
 
 func (c *call) createToken() (reply, error) {
@@ -82,7 +83,8 @@ func (c *call) createToken() (reply, error) {
 	return reply{status: http.StatusCreated, body: body, location: "/api/tokens/" + t.ID}, nil
 }
 
-// tokenProject takes the one project that a new token is for; none when it is for all, which a caller for one project cannot give.
+// tokenProject takes the one project that a new token is for; none when it is for all, which a
+// caller for one project cannot give.
 func (c *call) tokenProject(o *object) (slug string, err error) {
 	if raw, there := o.take("project"); there && string(raw) != "null" {
 		o.required("project", &slug)

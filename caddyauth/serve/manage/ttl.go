@@ -6,14 +6,15 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
-// ttlBody are the lifetimes which a project or client has of its own, in seconds; null where it has none. Zero as
-// jwt_refresh_ttl means that the Caddyfile gives it no refresh tokens.
+// ttlBody are the lifetimes which a project or client has of its own, in seconds; null where it has
+// none. Zero as jwt_refresh_ttl means that the Caddyfile gives it no refresh tokens.
 type ttlBody struct {
 	Access  *int64 `json:"jwt_access_ttl"`
 	Refresh *int64 `json:"jwt_refresh_ttl"`
 }
 
-// ttlWithDefaults is ttlBody with what holds where it says null: the server's for a project, the project's for a client.
+// ttlWithDefaults is ttlBody with what holds where it says null: the server's for a project, the
+// project's for a client.
 type ttlWithDefaults struct {
 	ttlBody
 	Defaults ttlDefaults `json:"defaults"`
@@ -32,8 +33,9 @@ func withDefaults(own, effective project.Lifetimes) ttlWithDefaults {
 	return ttlWithDefaults{ttlOf(own), ttlDefaults{int64(effective.Access.Seconds()), int64(effective.Refresh.Seconds())}}
 }
 
-// editTTL takes the lifetimes over into what is set through the API. above are the lifetimes of the levels above, own those which
-// the Caddyfile declares here: together they say how long a sign-in lasts at most, which an idle lifetime cannot exceed.
+// editTTL takes the lifetimes over into what is set through the API. above are the lifetimes of the
+// levels above, own those which the Caddyfile declares here: together they say how long a sign-in
+// lasts at most, which an idle lifetime cannot exceed.
 func (c *call) editTTL(o *object, override *project.Lifetimes, own, above project.Lifetimes) error {
 	least, utmost := c.Limits.Access()
 	o.seconds("jwt_access_ttl", &override.Access, least, utmost)

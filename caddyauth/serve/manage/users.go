@@ -33,7 +33,8 @@ func showUser(u identity.User) userBody {
 	}
 }
 
-// user finds the user of the path, notes that the call is about them, and refuses who may not touch them.
+// user finds the user of the path, notes that the call is about them, and refuses who may not touch
+// them.
 func (c *call) user() (*identity.User, error) {
 	u, err := c.Users.FindUserByID(c.r.Context(), c.id)
 	if err != nil {
@@ -49,7 +50,8 @@ func (c *call) user() (*identity.User, error) {
 	return u, nil
 }
 
-// mayTouch refuses a caller who would gain more than they have: whoever sets the password or the claims of an administrator is one.
+// mayTouch refuses a caller who would gain more than they have: whoever sets the password or the
+// claims of an administrator is one.
 func (c *call) mayTouch(u identity.User) error {
 	u.Disabled = false
 	if c.Privileged == nil || c.caller.everything() || !c.Privileged(&u) {
@@ -161,7 +163,8 @@ func (c *call) getUser() (reply, error) {
 	return reply{status: http.StatusOK, body: showUser(*u), version: u.Version}, nil
 }
 
-// changeUser changes the user of the path in one step, whoever else changes it. store is the verb that does it.
+// changeUser changes the user of the path in one step, whoever else changes it. store is the verb
+// that does it.
 func (c *call) changeUser(edit func(*identity.User) error, store func(identity.User) (*identity.User, error)) (identity.User, error) {
 	var after identity.User
 	err := c.change(func() error {
@@ -229,7 +232,8 @@ func (c *call) deleteUser() (reply, error) {
 	return reply{status: http.StatusNoContent}, c.Users.RemoveUser(c.r.Context(), u.ID, u.Version)
 }
 
-// putPassword sets a password and, unless the project says otherwise, ends the sessions that the one before began.
+// putPassword sets a password and, unless the project says otherwise, ends the sessions that the
+// one before began.
 func (c *call) putPassword() (reply, error) {
 	o, err := c.body()
 	if err != nil {
@@ -250,7 +254,7 @@ func (c *call) putPassword() (reply, error) {
 		return reply{}, err
 	}
 	p, err := c.Projects.FindProject(c.r.Context(), u.Project)
-	if err == nil && p.KeepRefreshOnPasswordChange {
+	if err == nil && !p.RevocationOptions.Over(c.Revocation).OnPasswordChange() {
 		return reply{status: http.StatusNoContent, version: u.Version}, nil
 	}
 	if err := errors.Join(err, c.Revoker.RevokeUser(c.r.Context(), u.Project, u.Name, "password_changed")); err != nil {

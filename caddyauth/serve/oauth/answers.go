@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// DefaultCacheFor is how long a good answer is remembered unless the configuration says otherwise.
+	// DefaultCacheFor is how long a good answer is remembered unless the configuration says
+	// otherwise.
 	DefaultCacheFor = time.Minute
 
 	negativeFor  = 5 * time.Second // how long a refusal is remembered
@@ -26,9 +27,10 @@ const (
 	mostRefused  = 128 // refusals remembered in one shard
 )
 
-// answers remembers for a short while what was said of opaque tokens: never past their end, never beyond its bounds, and not what
-// the deny list knows better. Of callers who bring the same new token at once one asks and the others wait. Refusals have a place of
-// their own, so that made-up tokens push no good one out. The zero value is empty.
+// answers remembers for a short while what was said of opaque tokens: never past their end, never
+// beyond its bounds, and not what the deny list knows better. Of callers who bring the same new
+// token at once one asks and the others wait. Refusals have a place of their own, so that made-up
+// tokens push no good one out. The zero value is empty.
 type answers struct {
 	shards [answerShards]answerShard
 	asking chan struct{} // a place in it for each question; nil: no bound
@@ -68,7 +70,8 @@ type memory struct {
 	cacheFor time.Duration
 }
 
-// recall returns what is known of the token. It allocates nothing, and holds a lock for reading alone.
+// recall returns what is known of the token. It allocates nothing, and holds a lock for reading
+// alone.
 func (a *answers) recall(key answerKey, m memory) (t *token.Token, known bool, err error) {
 	s := &a.shards[key[0]%answerShards]
 	found, known := s.look(key, time.Now())
@@ -79,8 +82,8 @@ func (a *answers) recall(key answerKey, m memory) (t *token.Token, known bool, e
 	return t, true, err
 }
 
-// find asks, unless somebody else is doing so, and returns the answer. One which could not be had is a *token.Refusal with
-// token.KeysUnavailable, with its cause beside it.
+// find asks, unless somebody else is doing so, and returns the answer. One which could not be had
+// is a *token.Refusal with token.KeysUnavailable, with its cause beside it.
 func (a *answers) find(ctx context.Context, key answerKey, m memory, ask func(context.Context) (*token.Token, error)) (*token.Token, error) {
 	s := &a.shards[key[0]%answerShards]
 	q, first := s.join(key, time.Now())
@@ -152,7 +155,8 @@ func (s *answerShard) join(key answerKey, now time.Time) (q *question, first boo
 	return q, true
 }
 
-// askFirst asks on behalf of everybody who waits, so that the end of one request does not fail the others.
+// askFirst asks on behalf of everybody who waits, so that the end of one request does not fail the
+// others.
 func (a *answers) askFirst(ctx context.Context, s *answerShard, key answerKey, q *question, m memory, ask func(context.Context) (*token.Token, error)) {
 	defer s.finish(key, q, m.cacheFor)
 	if !a.enter() {
@@ -173,7 +177,8 @@ func (a *answers) askFirst(ctx context.Context, s *answerShard, key answerKey, q
 	}
 }
 
-// enter waits for a place among the questions, so that a flood of made-up tokens or an endpoint that hangs binds so many and no more.
+// enter waits for a place among the questions, so that a flood of made-up tokens or an endpoint
+// that hangs binds so many and no more.
 func (a *answers) enter() bool {
 	if a.asking == nil {
 		return true
@@ -216,7 +221,8 @@ func (s *answerShard) finish(key answerKey, q *question, cacheFor time.Duration)
 	close(q.done)
 }
 
-// keep puts an answer into a map of at most most. When that is full, what is over goes, and if nothing is, any one.
+// keep puts an answer into a map of at most most. When that is full, what is over goes, and if
+// nothing is, any one.
 func keep(in map[answerKey]answer, key answerKey, known answer, most int, now time.Time) {
 	if !now.Before(known.until) {
 		return

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// TestAClientThatWentAwayIsNoError: what fails because of it has a word of its own and no error; what failed otherwise keeps its own.
+// TestAClientThatWentAwayIsNoError: what fails because of it has a word of its own and no error;
+// what failed otherwise keeps its own.
 func TestAClientThatWentAwayIsNoError(t *testing.T) {
 	for _, gone := range []bool{true, false} {
 		h := newHouse(t)
@@ -26,7 +29,7 @@ func TestAClientThatWentAwayIsNoError(t *testing.T) {
 			w := h.post(path, leaves, fields...)
 			want, status := temporarilyUnavailable, http.StatusServiceUnavailable
 			if gone {
-				want, status = canceled, statusClientGone
+				want, status = canceled, endpoint.StatusClientGone
 			}
 			if e := h.last(t); e.Result != want || (e.Err == nil) != gone || w.Code != status {
 				t.Errorf("%s, gone %v: %s, %v, status %d", path, gone, e.Result, e.Err, w.Code)

@@ -10,18 +10,19 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
-// FirstParty is the id of the client that tokens of the login routes belong to. It is public, is in every project, and exists
-// without being declared or stored.
+// FirstParty is the id of the client that tokens of the login routes belong to. It is public, is in
+// every project, and exists without being declared or stored.
 const FirstParty = project.FirstParty
 
-// credentials are what a client proves itself with: client_secret_basic or client_secret_post (RFC 6749, section 2.3.1), or only
-// its name, which is enough for public clients.
+// credentials are what a client proves itself with: client_secret_basic or client_secret_post (RFC
+// 6749, section 2.3.1), or only its name, which is enough for public clients.
 type credentials struct {
 	id, secret string
 	header     bool // they came in the Authorization header
 }
 
-// authenticate makes sure of the client. Every reason not to be has one answer, so that a caller without a secret learns nothing.
+// authenticate makes sure of the client. Every reason not to be has one answer, so that a caller
+// without a secret learns nothing.
 func (c *call) authenticate() error {
 	given, err := credentialsOf(c.r, c.form)
 	if err != nil {
@@ -42,7 +43,8 @@ func (c *call) authenticate() error {
 	return nil
 }
 
-// proves reports whether secret is what the client has to know; a public client has nothing to know and may not claim to.
+// proves reports whether secret is what the client has to know; a public client has nothing to know
+// and may not claim to.
 func proves(c project.Client, secret string) bool {
 	if c.Public() {
 		return secret == ""
@@ -61,7 +63,8 @@ func (c *call) findClient(id string) (project.Client, error) {
 	return c.FindClient(c.r.Context(), id)
 }
 
-// credentialsOf finds exactly one set of credentials (RFC 6749, section 2.3). Beside the header a client may repeat its id.
+// credentialsOf finds exactly one set of credentials (RFC 6749, section 2.3). Beside the header a
+// client may repeat its id.
 func credentialsOf(r *http.Request, f form) (credentials, error) {
 	lines := r.Header["Authorization"]
 	if len(lines) == 0 {
@@ -80,8 +83,8 @@ func credentialsOf(r *http.Request, f form) (credentials, error) {
 	return credentials{id: id, secret: secret, header: true}, nil
 }
 
-// parseBasic reads `Basic base64(id:secret)`, where id and secret were encoded as in a form before (RFC 6749, section 2.3.1). The
-// secret may be empty.
+// parseBasic reads `Basic base64(id:secret)`, where id and secret were encoded as in a form before
+// (RFC 6749, section 2.3.1). The secret may be empty.
 func parseBasic(line string) (id, secret string, ok bool) {
 	scheme, encoded, _ := strings.Cut(line, " ")
 	if !strings.EqualFold(scheme, "Basic") {

@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"net"
 	"net/http"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -20,7 +19,8 @@ const (
 	KindIntrospect = "introspect"
 )
 
-// Event is one request and its outcome: what an audit line and a counter need. It holds no token and no secret.
+// Event is one request and its outcome: what an audit line and a counter need. It holds no token
+// and no secret.
 type Event struct {
 	// Kind is KindToken, KindRevoke or KindIntrospect.
 	Kind string
@@ -28,14 +28,16 @@ type Event struct {
 	// Result is one of Results: the word that the answer carries too.
 	Result string
 
-	// Verdict is what came of a refresh token, also when it was refused; empty when none was looked at.
+	// Verdict is what came of a refresh token, also when it was refused; empty when none was looked
+	// at.
 	Verdict session.Verdict
 
-	// ClientID is the client that was named, where there is one of that id; it has proved itself unless the result is
-	// invalid_client.
+	// ClientID is the client that was named, where there is one of that id; it has proved itself
+	// unless the result is invalid_client.
 	ClientID string
 
-	// Project and Subject are those of the token that was asked about, or the client's project; empty when unknown.
+	// Project and Subject are those of the token that was asked about, or the client's project;
+	// empty when unknown.
 	Project, Subject string
 
 	// ClientIP is where the request came from.
@@ -52,17 +54,6 @@ func (s *Server) observe(ctx context.Context, e Event) {
 	if s.Observe != nil {
 		s.Observe(ctx, e)
 	}
-}
-
-func (s *Server) clientIP(r *http.Request) string {
-	if s.ClientIP != nil {
-		return s.ClientIP(r)
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 // isAbout notes whose token the request is about.

@@ -5,31 +5,28 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
-	"github.com/caddyauth/gateway/caddyauth/web/weburl"
+	"github.com/caddyauth/gateway/caddyauth/web/egress"
 )
 
 // maxAnswer is the largest answer that is read, in bytes; the claims in it may have token.MaxSize.
 const maxAnswer = token.MaxSize
 
-// Foreign asks the introspection endpoint of a trusted issuer about its opaque tokens (RFC 7662). What it answers is what a gate
-// judges: `sub`, `aud` and `exp` must be in it, as in a JWT of that issuer. It may be used by many goroutines.
+// Foreign asks the introspection endpoint of a trusted issuer about its opaque tokens (RFC 7662).
+// What it answers is what a gate judges: `sub`, `aud` and `exp` must be in it, as in a JWT of that
+// issuer. It may be used by many goroutines.
 //
-// A token does not tell whose it is, and whoever is asked about it learns it. It should be asked about tokens only where this issuer
-// is the only one whose opaque tokens are accepted.
+// A token does not tell whose it is, and whoever is asked about it learns it. It should be asked
+// about tokens only where this issuer is the only one whose opaque tokens are accepted.
 type Foreign struct {
 	// Issuer is the trusted issuer: Name and MaxLifetime are used. Required.
 	Issuer token.Issuer
@@ -37,21 +34,24 @@ type Foreign struct {
 	// Endpoint is the URL to ask: https, or http on a loopback host. Required.
 	Endpoint string
 
-	// ClientID and ClientSecret are what the endpoint knows us by, sent as client_secret_basic. Required.
+	// ClientID and ClientSecret are what the endpoint knows us by, sent as client_secret_basic.
+	// Required.
 	ClientID, ClientSecret string
 
-	// Denied overrules what is remembered for single tokens (`jti`). Default: gates alone ask the deny list.
+	// Denied overrules what is remembered for single tokens (`jti`). Default: gates alone ask the
+	// deny list.
 	Denied *session.DenyList
 
-	// CacheFor is how long a good answer is remembered, never past the token's end; a refusal, 5s at most. Negative: nothing is.
-	// Default: 60s.
+	// CacheFor is how long a good answer is remembered, never past the token's end; a refusal, 5s
+	// at most. Negative: nothing is. Default: 60s.
 	CacheFor time.Duration
 
-	// Transport carries the questions. Default: one of its own, with timeouts of 5s, that reaches loopback addresses alone over http.
+	// Transport carries the questions. Default: one of its own, with timeouts of 5s, that reaches
+	// loopback addresses alone over http.
 	Transport http.RoundTripper
 
 	start   sync.Once
-	client  *http.Client
+	client  *egress.Client
 	answers answers
 }
 
@@ -62,24 +62,23 @@ func (f *Foreign) Format(s fmt.State, _ rune) {
 
 // Check says what is missing or not allowed.
 func (f *Foreign) Check() error {
-	u, err := url.Parse(f.Endpoint)
+	u, err := egress.ParseURL(f.Endpoint)
 	switch {
 	case f.Issuer.Name == "":
 		return errors.New("introspection: the issuer has no name")
-	case err != nil || u.Hostname() == "":
-		return errors.New("introspection: the endpoint is not a URL with a host")
-	case u.User != nil || u.Fragment != "":
-		return errors.New("introspection: the endpoint has user information or a fragment")
-	case u.Scheme != "https" && (u.Scheme != "http" || !weburl.IsLoopback(u.Hostname())):
-		return fmt.Errorf("introspection: %q is not https (http only on a loopback host)", u.Redacted())
+	case err != nil:
+		return fmt.Errorf("introspection: the endpoint: %w", err)
+	case u.Fragment != "":
+		return errors.New("introspection: the endpoint has a fragment")
 	case f.ClientID == "" || f.ClientSecret == "":
 		return errors.New("introspection: the client id or its secret is missing")
 	}
 	return nil
 }
 
-// ownPrefixes begin what this server gives out: refresh tokens, opaque access tokens, API tokens and client secrets. Sent by mistake,
-// they are no less secret, and no other issuer is told of them.
+// ownPrefixes begin what this server gives out: refresh tokens, opaque access tokens, API tokens
+// and client secrets. Sent by mistake, they are no less secret, and no other issuer is told of
+// them.
 var ownPrefixes = []string{"rt_", opaquePrefix, "caat_", "cacs_"}
 
 // IsIssued reports whether a text begins like something that this server gives out under a prefix.
@@ -87,18 +86,21 @@ func IsIssued(raw string) bool {
 	return slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return strings.HasPrefix(raw, prefix) })
 }
 
-// IsServerSecret is IsIssued for what only this server's own routes take, so that it is never a credential for an application.
+// IsServerSecret is IsIssued for what only this server's own routes take, so that it is never a
+// credential for an application.
 func IsServerSecret(raw string) bool { return IsIssued(raw) && !IsOpaque(raw) }
 
-// MayHoldSecret reports whether a line of an Authorization header can hold something that IsServerSecret knows.
+// MayHoldSecret reports whether a line of an Authorization header can hold something that
+// IsServerSecret knows.
 func MayHoldSecret(line string) bool {
 	return strings.Contains(strings.ToLower(line), "basic") ||
 		slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return prefix != opaquePrefix && strings.Contains(line, prefix) })
 }
 
-// Verify returns the token of raw as its issuer describes it; like a token.Verifier it does not look at the clock, the audience or
-// any policy. The error is a *token.Refusal: token.Inactive for a token that is not active, and token.KeysUnavailable, with the cause
-// wrapped beside it, when the issuer cannot be asked.
+// Verify returns the token of raw as its issuer describes it; like a token.Verifier it does not
+// look at the clock, the audience or any policy. The error is a *token.Refusal: token.Inactive for
+// a token that is not active, and token.KeysUnavailable, with the cause wrapped beside it, when the
+// issuer cannot be asked.
 func (f *Foreign) Verify(ctx context.Context, raw string) (*token.Token, error) {
 	if !isBearer(raw) {
 		return nil, &token.Refusal{Reason: token.Malformed, Detail: "not a bearer token"}
@@ -117,7 +119,7 @@ func (f *Foreign) Verify(ctx context.Context, raw string) (*token.Token, error) 
 // Close lets go of idle connections. Questions under way are answered, and Verify still works.
 func (f *Foreign) Close() {
 	f.start.Do(f.prepare)
-	f.client.CloseIdleConnections()
+	f.client.Close()
 }
 
 // isBearer holds raw against b64token (RFC 6750, section 2.1) and the length of a token.
@@ -128,38 +130,18 @@ func isBearer(raw string) bool {
 	})
 }
 
-// prepare makes the client. It follows no redirect: the credentials are for the configured address alone.
+// prepare makes the client. It follows no redirect: the credentials are for the configured address
+// alone.
 func (f *Foreign) prepare() {
 	f.answers.asking = make(chan struct{}, askAtOnce)
-	carrier := f.Transport
-	if carrier == nil {
-		carrier = newTransport(strings.HasPrefix(strings.ToLower(f.Endpoint), "http:"))
+	home, _ := url.Parse(f.Endpoint) // Check has seen to it
+	f.client = &egress.Client{
+		Home:        home,
+		Timeout:     askFor,
+		MaxBody:     maxAnswer,
+		Connections: askAtOnce,
+		Transport:   f.Transport,
 	}
-	f.client = &http.Client{
-		Transport: carrier, Timeout: askFor,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-// newTransport dials loopback addresses alone when what goes over the wire is not encrypted, wherever the name leads.
-func newTransport(plain bool) *http.Transport {
-	d := &net.Dialer{
-		Timeout: askFor,
-		Control: func(_, address string, _ syscall.RawConn) error {
-			if a, err := netip.ParseAddrPort(address); plain && (err != nil || !weburl.IsLoopbackAddr(a.Addr())) {
-				return fmt.Errorf("%s is not this machine, and http is for that alone", address)
-			}
-			return nil
-		},
-	}
-	t := &http.Transport{
-		DialContext: d.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: askFor, ResponseHeaderTimeout: askFor,
-		MaxResponseHeaderBytes: 64 << 10, MaxIdleConnsPerHost: askAtOnce, MaxConnsPerHost: askAtOnce, IdleConnTimeout: 30 * time.Second,
-	}
-	if !plain {
-		t.Proxy = http.ProxyFromEnvironment
-	}
-	return t
 }
 
 // ask sends one question (RFC 7662, section 2.1).
@@ -171,36 +153,27 @@ func (f *Foreign) ask(ctx context.Context, raw string) (*token.Token, error) {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "caddyauth")
 	req.SetBasicAuth(url.QueryEscape(f.ClientID), url.QueryEscape(f.ClientSecret)) // RFC 6749, section 2.3.1
-	resp, err := f.client.Do(req)
+	answer, err := f.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = resp.Body.Close() }()
-	answer, err := readAnswer(resp)
-	if err != nil {
+	if err := checkAnswer(answer); err != nil {
 		return nil, fmt.Errorf("introspection of %q: %w", f.Issuer.Name, err)
 	}
-	return f.read(raw, answer)
+	return f.read(raw, answer.Body)
 }
 
-// readAnswer reads an answer of bounded size. Anything but 200 is about us, or about the endpoint, and not about the token.
-func readAnswer(resp *http.Response) ([]byte, error) {
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the endpoint answered %d", resp.StatusCode)
+// checkAnswer refuses what says nothing about the token. A status other than 200 is about this
+// server, or about the endpoint.
+func checkAnswer(answer *egress.Answer) error {
+	if answer.Status != http.StatusOK {
+		return fmt.Errorf("the endpoint answered %d", answer.Status)
 	}
-	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, errors.New("the endpoint did not answer with application/json")
+	if kind, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return errors.New("the endpoint did not answer with application/json")
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("the answer is larger than %d bytes", maxAnswer)
-	}
-	return body, nil
+	return nil
 }
 
 // read turns an answer into a token. An answer that makes no sense says nothing of the token.
@@ -222,8 +195,9 @@ func (f *Foreign) read(raw string, answer []byte) (*token.Token, error) {
 	return token.FromClaims(token.Issuer{Name: f.Issuer.Name, MaxLifetime: f.Issuer.MaxLifetime}, raw, answer)
 }
 
-// accessWords are what issuers write about the kind of a bearer access token: `token_type` of RFC 7662, and the customs of Hydra
-// (`token_use`) and Keycloak (`typ`). Refresh and ID tokens are active, too, and tokens bound to a key (DPoP) are no bearer tokens.
+// accessWords are what issuers write about the kind of a bearer access token: `token_type` of RFC
+// 7662, and the customs of Hydra (`token_use`) and Keycloak (`typ`). Refresh and ID tokens are
+// active, too, and tokens bound to a key (DPoP) are no bearer tokens.
 var accessWords = map[string][]string{
 	"token_type": {"bearer", "access_token"},
 	"token_use":  {"access_token", "access"},

@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,8 +23,8 @@ import (
 const foreignAnswer = `{"active":true,"iss":"https://idp.example","sub":"bob","aud":["api","other"],"exp":32503680000,"iat":32503676400,` +
 	`"scope":"read write","client_id":"app","token_type":"Bearer","username":null,"realm_access":{"roles":["admin"]},"project":"default"}`
 
-// endpoint is an introspection endpoint that answers with a status, a type and a body.
-func endpoint(t *testing.T, handler http.HandlerFunc) *Foreign {
+// introspectionServer is an introspection endpoint that answers with a status, a type and a body.
+func introspectionServer(t *testing.T, handler http.HandlerFunc) *Foreign {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
@@ -48,7 +47,7 @@ func answering(kind, body string) http.HandlerFunc {
 
 func TestForeignTokenIsWhatItsIssuerSays(t *testing.T) {
 	var asked atomic.Int32
-	f := endpoint(t, func(w http.ResponseWriter, r *http.Request) {
+	f := introspectionServer(t, func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		id, secret, ok := r.BasicAuth()
 		if !ok || id != url.QueryEscape("gate:way") || secret != url.QueryEscape("s+c/r t-CANARY") {
@@ -118,7 +117,7 @@ func TestForeignAnswersThatMakeNoToken(t *testing.T) {
 		{`{"active":false}` + strings.Repeat(" ", maxAnswer), token.KeysUnavailable},
 		{`{"active":true,` + rest + `,"x":"` + strings.Repeat("x", maxAnswer) + `"}`, token.KeysUnavailable},
 	} {
-		f := endpoint(t, answering("application/json", c.body))
+		f := introspectionServer(t, answering("application/json", c.body))
 		got, err := f.Verify(t.Context(), "x")
 		if refusalReason(err) != c.want || (err == nil) != (c.want == "") || (got == nil) != (err != nil) {
 			t.Errorf("%.90s: %v, %v; want %q", c.body, got, err, c.want)
@@ -152,7 +151,7 @@ func TestForeignEndpointThatDoesNotAnswer(t *testing.T) {
 			}
 		},
 	} {
-		f := endpoint(t, handler)
+		f := introspectionServer(t, handler)
 		_, err := f.Verify(t.Context(), "token-CANARY")
 		if refusalReason(err) != token.KeysUnavailable || strings.Contains(fmt.Sprint(err), "CANARY") {
 			t.Errorf("%s: %v", name, err)
@@ -161,7 +160,7 @@ func TestForeignEndpointThatDoesNotAnswer(t *testing.T) {
 	if elsewhere.Load() != 0 {
 		t.Error("the credentials went elsewhere")
 	}
-	f := endpoint(t, answering("application/json", foreignAnswer))
+	f := introspectionServer(t, answering("application/json", foreignAnswer))
 	f.Endpoint = "http://127.0.0.1:1/"
 	if _, err := f.Verify(t.Context(), "token-CANARY"); refusalReason(err) != token.KeysUnavailable || strings.Contains(fmt.Sprint(err), "CANARY") {
 		t.Errorf("nobody there: %v", err)
@@ -169,7 +168,7 @@ func TestForeignEndpointThatDoesNotAnswer(t *testing.T) {
 }
 
 func TestForeignIsAskedOnlyAboutWhatCouldBeAToken(t *testing.T) {
-	f := endpoint(t, func(http.ResponseWriter, *http.Request) { t.Error("asked") })
+	f := introspectionServer(t, func(http.ResponseWriter, *http.Request) { t.Error("asked") })
 	for _, raw := range []string{"", "=", "a b", "a\n", "a,b", "ä", "a=b", `a"`, strings.Repeat("x", token.MaxSize+1)} {
 		if _, err := f.Verify(t.Context(), raw); refusalReason(err) != token.Malformed {
 			t.Errorf("%.20q: %v", raw, err)
@@ -202,17 +201,6 @@ func TestForeignCheckRefusesWhatIsNotSafe(t *testing.T) {
 		if f.Check() == nil {
 			t.Errorf("without %s it is taken", name)
 		}
-	}
-}
-
-func TestPlainConnectionsStayOnThisMachine(t *testing.T) {
-	transport := newTransport(true)
-	defer transport.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	_, err := transport.DialContext(ctx, "tcp", "192.0.2.1:80")
-	if err == nil || !strings.Contains(err.Error(), "not this machine") {
-		t.Errorf("%v", err)
 	}
 }
 

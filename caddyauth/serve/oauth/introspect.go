@@ -23,13 +23,15 @@ type introspection struct {
 	ID        string   `json:"jti,omitempty"`
 }
 
-// nothing is the whole answer about every other token, so that nobody learns why (RFC 7662, section 2.2).
+// nothing is the whole answer about every other token, so that nobody learns why (RFC 7662, section
+// 2.2).
 type nothing struct {
 	Active bool `json:"active"`
 }
 
-// introspect answers /introspect, for confidential clients and the access tokens of their own project. To a client that could be
-// anybody it says nothing (RFC 7662, section 2.1): tokens could be tried out.
+// introspect answers /introspect, for confidential clients and the access tokens of their own
+// project. To a client that could be anybody it says nothing (RFC 7662, section 2.1): tokens could
+// be tried out.
 func (c *call) introspect() (any, error) {
 	if c.client.Public() {
 		return nil, unknownClient(len(c.r.Header["Authorization"]) > 0)

@@ -192,7 +192,7 @@ func newHouse(t *testing.T) *house {
 		ClientIP: func(*http.Request) string { return "192.0.2.7" },
 		Observe:  func(_ context.Context, e Event) { h.events = append(h.events, e) },
 	}
-	if err := h.Check(); err != nil {
+	if err := h.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	return h

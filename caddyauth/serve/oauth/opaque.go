@@ -48,21 +48,25 @@ type Reference struct {
 	Bearer session.Bearer
 }
 
-// OpaqueStore is what keeps opaque access tokens. Every verb is one atomic step; times are kept in milliseconds.
+// OpaqueStore is what keeps opaque access tokens. Every verb is one atomic step; times are kept in
+// milliseconds.
 type OpaqueStore interface {
 	// AddOpaque stores a new token.
 	AddOpaque(ctx context.Context, r Reference) error
 
-	// FindOpaque returns the token of that hash, an expired one too, or ErrNoOpaque. denied says that a denial stands against it, so
-	// that whoever asks the store need not wait for the deny list of its node.
+	// FindOpaque returns the token of that hash, an expired one too, or ErrNoOpaque. denied says
+	// that a denial stands against it, so that whoever asks the store need not wait for the deny
+	// list of its node.
 	FindOpaque(ctx context.Context, hash string) (r Reference, denied bool, err error)
 
-	// DeleteOpaque deletes at most n tokens that expired before a time, oldest first, and returns how many it deleted (janitor).
+	// DeleteOpaque deletes at most n tokens that expired before a time, oldest first, and returns
+	// how many it deleted (janitor).
 	DeleteOpaque(ctx context.Context, before time.Time, n int) (int, error)
 }
 
-// Opaque makes access tokens that are references, and looks them up: `at_` and the base64url of 256 random bits and of 128 bits of
-// their HMAC-SHA256. What was not made here is refused without a question to the store. It may be used by many goroutines.
+// Opaque makes access tokens that are references, and looks them up: `at_` and the base64url of 256
+// random bits and of 128 bits of their HMAC-SHA256. What was not made here is refused without a
+// question to the store. It may be used by many goroutines.
 type Opaque struct {
 	// Secrets are the keys: the first makes tokens, all of them verify. At least one is required.
 	Secrets []session.Secret
@@ -73,27 +77,30 @@ type Opaque struct {
 	// Issuer is this server: Name and MaxLifetime are used. Required.
 	Issuer token.Issuer
 
-	// Denied overrules what is remembered, on this node at once. Default: gates alone ask the deny list.
+	// Denied overrules what is remembered, on this node at once. Default: gates alone ask the deny
+	// list.
 	Denied *session.DenyList
 
-	// CacheFor is how long a token that was found is remembered, never past its end; one that was not found, 5s at most. Negative:
-	// nothing is. Default: 60s.
+	// CacheFor is how long a token that was found is remembered, never past its end; one that was
+	// not found, 5s at most. Negative: nothing is. Default: 60s.
 	CacheFor time.Duration
 
 	answers answers
 }
 
-// IsOpaque reports whether raw begins like one of our opaque access tokens, so that Opaque is to be asked and nobody else.
+// IsOpaque reports whether raw begins like one of our opaque access tokens, so that Opaque is to be
+// asked and nobody else.
 func IsOpaque(raw string) bool { return strings.HasPrefix(raw, opaquePrefix) }
 
-// HashOpaque returns the base64url SHA-256 under which a token is stored. That is enough for 256 random bits, which nobody can guess.
+// HashOpaque returns the base64url SHA-256 under which a token is stored. That is enough for 256
+// random bits, which nobody can guess.
 func HashOpaque(raw string) string {
 	sum := sha256.Sum256([]byte(raw))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Issue stores the claims and returns the token which refers to them; it is good when Issue returns. The claims are those of a JWT
-// for the same purpose, with `jti`, and `epoch` in Protocol.
+// Issue stores the claims and returns the token which refers to them; it is good when Issue
+// returns. The claims are those of a JWT for the same purpose, with `jti`, and `epoch` in Protocol.
 func (o *Opaque) Issue(ctx context.Context, c token.Claims) (string, error) {
 	if c.ID == "" {
 		return "", errNoID
@@ -119,9 +126,10 @@ func (o *Opaque) Issue(ctx context.Context, c token.Claims) (string, error) {
 	return raw, nil
 }
 
-// Verify returns the token of raw; like a token.Verifier it does not look at the clock, the audience or any policy. The error is a
-// *token.Refusal: token.Inactive for a token that does not exist, token.Revoked, and token.KeysUnavailable, with the cause wrapped
-// beside it, when the store cannot be asked.
+// Verify returns the token of raw; like a token.Verifier it does not look at the clock, the
+// audience or any policy. The error is a *token.Refusal: token.Inactive for a token that does not
+// exist, token.Revoked, and token.KeysUnavailable, with the cause wrapped beside it, when the store
+// cannot be asked.
 func (o *Opaque) Verify(ctx context.Context, raw string) (*token.Token, error) {
 	if len(raw) != len(opaquePrefix)+opaqueText {
 		return nil, errNotOpaque
@@ -157,7 +165,8 @@ func readOpaque(raw string) (bytes []byte, ok bool) {
 	return bytes, err == nil
 }
 
-// made says whether the token was made with one of the secrets. Which one is not told, nor is it secret.
+// made says whether the token was made with one of the secrets. Which one is not told, nor is it
+// secret.
 func (o *Opaque) made(bytes []byte) bool {
 	random, sum := bytes[:opaqueRandom], bytes[opaqueRandom:]
 	for _, s := range o.Secrets {

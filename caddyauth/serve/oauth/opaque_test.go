@@ -88,8 +88,8 @@ func TestOpaqueTokenHasOneSpelling(t *testing.T) {
 	}
 }
 
-// TestOpaqueTokensThatWereNotMadeHereAreNotLookedUp: each look-up is a question to the database, which strangers could ask as often as
-// they like.
+// TestOpaqueTokensThatWereNotMadeHereAreNotLookedUp: each look-up is a question to the database,
+// which strangers could ask as often as they like.
 func TestOpaqueTokensThatWereNotMadeHereAreNotLookedUp(t *testing.T) {
 	o, store := newOpaque()
 	raw := mustIssue(t, o, claimsFor("alice", time.Hour))
@@ -112,7 +112,8 @@ func TestOpaqueTokensThatWereNotMadeHereAreNotLookedUp(t *testing.T) {
 	}
 }
 
-// TestOpaqueTokensOutliveTheirSecretForAsLongAsItIsKept: the secrets of a server change, the first one makes tokens.
+// TestOpaqueTokensOutliveTheirSecretForAsLongAsItIsKept: the secrets of a server change, the first
+// one makes tokens.
 func TestOpaqueTokensOutliveTheirSecretForAsLongAsItIsKept(t *testing.T) {
 	o, store := newOpaque()
 	raw := mustIssue(t, o, claimsFor("alice", time.Hour))

@@ -10,9 +10,10 @@ import (
 // revokedByClient is the reason that stands beside grants ended here.
 const revokedByClient = "revoked by its client"
 
-// revoke answers /revoke. A refresh token ends its grant with all access tokens of it; an access token ends by itself alone (RFC 7009,
-// section 2.1, leaves that to the server). What means nothing here is revoked already (section 2.2). `token_type_hint` is not needed:
-// tokens show what they are.
+// revoke answers /revoke. A refresh token ends its grant with all access tokens of it; an access
+// token ends by itself alone (RFC 7009, section 2.1, leaves that to the server). What means nothing
+// here is revoked already (section 2.2). `token_type_hint` is not needed: tokens show what they
+// are.
 func (c *call) revoke() (any, error) {
 	raw := c.form["token"]
 	if raw == "" {
@@ -55,8 +56,8 @@ func (c *call) revokeAccess(t *token.Token) error {
 	return nil
 }
 
-// notTheirs is for the token of another client: that one is refused and told so (RFC 7009, section 2.1), with the word that RFC 6749,
-// section 5.2, has for it.
+// notTheirs is for the token of another client: that one is refused and told so (RFC 7009, section
+// 2.1), with the word that RFC 6749, section 5.2, has for it.
 func notTheirs() error { return refuse(invalidGrant, "The token was issued to another client.") }
 
 // find returns the access token of raw, and nil when it is none of ours.

@@ -3,14 +3,16 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
 // Server answers the endpoints that programs use, all below the path of Base:
@@ -19,107 +21,97 @@ import (
 //	POST /revoke      refresh and access tokens (RFC 7009)
 //	POST /introspect  access tokens, for confidential clients (RFC 7662)
 //
-// Scripts of any origin may call /token and /revoke; no cookie is read. Call Check once, then ServeHTTP for the requests whose path
-// Handles. Nothing may be changed after the first request.
+// Scripts of any origin may call /token and /revoke; no cookie is read. Call Validate once, then
+// ServeHTTP for the requests whose path Handles. Nothing may be changed after the first request.
 type Server struct {
-	// Base is the public URL: scheme and host as browsers write them, and the path the routes are mounted below, without a
-	// trailing slash ("" or "/auth"). Required.
+	// Base is the public URL: scheme and host as browsers write them, and the path the routes are
+	// mounted below, without a trailing slash ("" or "/auth"). Required.
 	Base *url.URL
 
 	// Sessions continues and ends grants. Required.
 	Sessions *session.Service
 
-	// FindClient returns the client of that id, or project.ErrNoClient. Any other error is answered with 503. It is not asked for
-	// FirstParty. Required.
+	// FindClient returns the client of that id, or project.ErrNoClient. Any other error is answered
+	// with 503. It is not asked for FirstParty. Required.
 	FindClient func(ctx context.Context, id string) (project.Client, error)
 
-	// Issue makes an access token of the grant, as a JWT or opaque: with these scopes, `epoch` as given, `iat` at now and `exp` at
-	// until. It is called after the refresh token was used up. An error is answered with 503. Required.
+	// Issue makes an access token of the grant, as a JWT or opaque: with these scopes, `epoch` as
+	// given, `iat` at now and `exp` at until. It is called after the refresh token was used up. An
+	// error is answered with 503. Required.
 	Issue func(ctx context.Context, g session.Grant, scopes []string, epoch int64, now, until time.Time) (accessToken string, err error)
 
-	// Verify reads an access token, JWT or opaque, without regard to its time and revocation. A *token.Refusal other than
-	// token.KeysUnavailable means that it is none; any other error is answered with 503. Tokens of other issuers count as unknown,
-	// so that it need not know any. Required.
+	// Verify reads an access token, JWT or opaque, without regard to its time and revocation. A
+	// *token.Refusal other than token.KeysUnavailable means that it is none; any other error is
+	// answered with 503. Tokens of other issuers count as unknown, so that it need not know any.
+	// Required.
 	Verify func(ctx context.Context, raw string) (*token.Token, error)
 
-	// Revoked returns a *token.Refusal with token.Revoked when the token was revoked, and another error when that cannot be told at
-	// present. It is what gates ask. Required.
+	// Revoked returns a *token.Refusal with token.Revoked when the token was revoked, and another
+	// error when that cannot be told at present. It is what gates ask. Required.
 	Revoked func(t *token.Token) error
 
 	// ClientIP returns the address that events name. Default: the peer's.
-	ClientIP func(r *http.Request) string
+	ClientIP endpoint.ClientIP
 
-	// Observe is told of every POST to a route, once, after the verdict and before the answer. Default: nobody is told.
+	// Observe is told of every POST to a route, once, after the verdict and before the answer.
+	// Default: nobody is told.
 	Observe func(ctx context.Context, e Event)
 }
 
-// Check says what is missing or contradictory in the server.
-func (s *Server) Check() error {
-	switch {
-	case s.Base == nil || s.Base.Scheme != "http" && s.Base.Scheme != "https":
-		return errors.New("oauth: Base is not an http or https URL")
-	case s.Base.User != nil || s.Base.RawQuery != "" || s.Base.Fragment != "" || strings.HasSuffix(s.Base.Path, "/"):
-		return errors.New("oauth: Base has user information, a query, a fragment or a trailing slash")
-	case s.Sessions == nil || s.FindClient == nil || s.Issue == nil || s.Verify == nil || s.Revoked == nil:
+// Validate says what is missing or contradictory in the server.
+func (s *Server) Validate() error {
+	if err := weburl.CheckBase(s.Base); err != nil {
+		return fmt.Errorf("oauth: Base: %w", err)
+	}
+	if s.Sessions == nil || s.FindClient == nil || s.Issue == nil || s.Verify == nil || s.Revoked == nil {
 		return errors.New("oauth: Sessions, FindClient, Issue, Verify and Revoked are required")
 	}
 	return nil
 }
 
-// Handles says whether the path, as in URL.Path, is one of this server's.
-func (s *Server) Handles(path string) bool { return s.route(path) != nil }
+// operation is what a route does: the word of its events, and the answer.
+type operation struct {
+	kind   string
+	answer func(*call) (any, error)
+}
+
+// routes are the endpoints. No cookie is read, so pages of any origin may call what a public client
+// may call.
+var routes = endpoint.Routes[operation]{
+	{
+		Method:    http.MethodPost,
+		Path:      "/token",
+		Handler:   operation{KindToken, (*call).token},
+		AnyOrigin: true,
+	},
+	{
+		Method:    http.MethodPost,
+		Path:      "/revoke",
+		Handler:   operation{KindRevoke, (*call).revoke},
+		AnyOrigin: true,
+	},
+	{
+		Method:  http.MethodPost,
+		Path:    "/introspect",
+		Handler: operation{KindIntrospect, (*call).introspect},
+	},
+}
+
+// Handles reports whether the path, as in URL.Path, is one of this server's.
+func (s *Server) Handles(path string) bool { return routes.Handles(s.Base.Path, path) }
 
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	keepOut(w.Header())
-	route := s.route(r.URL.Path)
-	if route == nil {
-		w.WriteHeader(http.StatusNotFound)
-		return
-	}
-	if route.scripts {
-		admitScripts(w.Header())
-	}
-	switch {
-	case r.Method == http.MethodPost:
-		s.serve(w, r, route)
-	case r.Method == http.MethodOptions && route.scripts:
-		answerPreflight(w)
+	switch route, status := routes.Match(w, r, s.Base.Path); status {
+	case 0:
+		s.serve(w, r, route.Handler)
+	case http.StatusNoContent: // a preflight, which was answered
 	default:
-		w.Header().Set("Allow", route.allow())
-		w.WriteHeader(http.StatusMethodNotAllowed)
+		endpoint.WriteJSON(w, status, nil)
 	}
 }
 
-// route is one endpoint.
-type route struct {
-	kind    string
-	scripts bool // pages of any origin may call it
-	handle  func(*call) (any, error)
-}
-
-var routes = map[string]*route{
-	"/token":      {kind: KindToken, scripts: true, handle: (*call).token},
-	"/revoke":     {kind: KindRevoke, scripts: true, handle: (*call).revoke},
-	"/introspect": {kind: KindIntrospect, handle: (*call).introspect},
-}
-
-func (s *Server) route(path string) *route {
-	rest, ok := strings.CutPrefix(path, s.Base.Path)
-	if !ok {
-		return nil
-	}
-	return routes[rest]
-}
-
-func (r *route) allow() string {
-	if r.scripts {
-		return "OPTIONS, POST"
-	}
-	return http.MethodPost
-}
-
-// call is one request on its way.
+// call is one request while it is answered.
 type call struct {
 	*Server
 	r      *http.Request
@@ -129,27 +121,35 @@ type call struct {
 	event  Event
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, route *route) {
+// serve answers a request, and reports the outcome before it writes the answer.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, op operation) {
 	c := &call{Server: s, r: r, now: time.Now().UTC().Truncate(time.Millisecond)}
-	c.event = Event{Kind: route.kind, Result: success, ClientIP: s.clientIP(r), Request: r}
-	answer, err := c.answer(w, route)
-	if err != nil {
-		p := problemOf(err)
-		c.event.Result, c.event.Err = p.code, p.cause
-		if p.cause != nil && errors.Is(r.Context().Err(), context.Canceled) {
-			c.event.Result, c.event.Err = canceled, nil
-			p.status = statusClientGone
-		}
+	c.event = Event{
+		Kind:     op.kind,
+		Result:   success,
+		ClientIP: s.ClientIP.Of(r),
+		Request:  r,
+	}
+	answer, err := c.answer(w, op)
+	if err == nil {
 		s.observe(r.Context(), c.event)
-		p.write(w, s.Base.Host)
+		endpoint.WriteJSON(w, http.StatusOK, answer)
 		return
 	}
+
+	// A failure is the server's, unless the client has gone before it was answered.
+	p := problemOf(err)
+	c.event.Result, c.event.Err = p.code, p.cause
+	if p.cause != nil && endpoint.IsGone(r.Context()) {
+		c.event.Result, c.event.Err = canceled, nil
+		p.status = endpoint.StatusClientGone
+	}
 	s.observe(r.Context(), c.event)
-	write(w, http.StatusOK, answer)
+	p.write(w, s.Base.Host)
 }
 
-// answer reads the request, makes sure of the client, and does what the route is for.
-func (c *call) answer(w http.ResponseWriter, route *route) (any, error) {
+// answer reads the request, authenticates the client, and carries out the operation.
+func (c *call) answer(w http.ResponseWriter, op operation) (any, error) {
 	var err error
 	if c.form, err = readForm(w, c.r); err != nil {
 		return nil, err
@@ -157,5 +157,5 @@ func (c *call) answer(w http.ResponseWriter, route *route) (any, error) {
 	if err := c.authenticate(); err != nil {
 		return nil, err
 	}
-	return route.handle(c)
+	return op.answer(c)
 }

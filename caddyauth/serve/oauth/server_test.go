@@ -83,7 +83,7 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 	} {
 		h := newHouse(t)
 		change(h.Server)
-		if err := h.Check(); (err == nil) != strings.HasPrefix(name, "(") {
+		if err := h.Validate(); (err == nil) != strings.HasPrefix(name, "(") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -100,7 +100,7 @@ func TestEveryResultIsListed(t *testing.T) {
 func TestPeerIsTheClientUnlessSomebodyKnowsBetter(t *testing.T) {
 	h := newHouse(t)
 	h.ClientIP, h.Observe = nil, nil
-	if ip := h.clientIP(&http.Request{RemoteAddr: "[2001:db8::1]:4711"}); ip != "2001:db8::1" {
+	if ip := h.ClientIP.Of(&http.Request{RemoteAddr: "[2001:db8::1]:4711"}); ip != "2001:db8::1" {
 		t.Error(ip)
 	}
 	if w := h.post("/token", nil); w.Code != 401 { // nobody observes

@@ -29,8 +29,9 @@ func (c *call) token() (any, error) {
 	return nil, refuse(unsupportedGrantType, "This grant type is not offered.")
 }
 
-// refresh uses a refresh token (RFC 6749, section 6). The scopes are looked at before, so that asking for too much does not use the
-// token up; the access token is made after, when the use is committed.
+// refresh uses a refresh token (RFC 6749, section 6). The scopes are looked at before, so that
+// asking for too much does not use the token up; the access token is made after, when the use is
+// committed.
 func (c *call) refresh() (any, error) {
 	raw := c.form["refresh_token"]
 	if raw == "" {
@@ -60,8 +61,8 @@ func (c *call) refresh() (any, error) {
 	}, nil
 }
 
-// narrow returns the requested scopes, nil when none are: at most those of the grant (RFC 6749, section 6). Nobody but the client
-// that the token was issued to learns what those are.
+// narrow returns the requested scopes, nil when none are: at most those of the grant (RFC 6749,
+// section 6). Nobody but the client that the token was issued to learns what those are.
 func (c *call) narrow(raw string) ([]string, error) {
 	if c.form["scope"] == "" {
 		return nil, nil
@@ -86,7 +87,8 @@ func (c *call) narrow(raw string) ([]string, error) {
 	return scopes, nil
 }
 
-// refused turns an error of sessions into the answer. It is one answer for all verdicts: which it was is for the event.
+// refused turns an error of sessions into the answer. It is one answer for all verdicts: which it
+// was is for the event.
 func (c *call) refused(err error) error {
 	r, ok := errors.AsType[*session.Refusal](err)
 	if !ok {

@@ -196,7 +196,8 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 	}
 }
 
-// tokenBody writes a form: what is needed, without the fields that begin with a minus, and the others behind it.
+// tokenBody writes a form: what is needed, without the fields that begin with a minus, and the
+// others behind it.
 func tokenBody(refresh, fields string) string {
 	base := []string{"grant_type=refresh_token", "refresh_token=" + refresh}
 	for field := range strings.FieldsSeq(fields) {
@@ -307,7 +308,8 @@ func TestWhatCannotBeDoneNowIs503(t *testing.T) {
 			if e := h.last(t); !errors.Is(e.Err, down) || strings.Contains(w.Body.String(), "disk") {
 				t.Errorf("event %+v, body %s", e, w.Body)
 			}
-			// A 503 is an answer: whoever got one comes again with the same token, and must not be taken for its thief.
+			// A 503 is an answer: whoever got one comes again with the same token, and must not be
+			// taken for its thief.
 			h.store.fail, h.store.writing, h.findClient, h.issuing = nil, nil, nil, nil
 			grantedIn(t, h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", first.RefreshToken))
 		})

@@ -46,7 +46,8 @@ func (s *Store) AddAPIToken(ctx context.Context, a project.APIToken) error {
 	})
 }
 
-// UseAPIToken returns the token of that hash and notes its use; see project.APITokenStore. Only a token that is good is noted.
+// UseAPIToken returns the token of that hash and notes its use; see project.APITokenStore. Only a
+// token that is good is noted.
 func (s *Store) UseAPIToken(ctx context.Context, hash string, now time.Time) (project.APIToken, error) {
 	db, err := s.database()
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
-// BenchmarkAttempt counts attempts to sign in, three buckets each, durably. `alone` is the baseline: the same writer with one
-// transaction in each commit.
+// BenchmarkAttempt counts attempts to sign in, three buckets each, durably. `alone` is the
+// baseline: the same writer with one transaction in each commit.
 func BenchmarkAttempt(b *testing.B) {
 	arms := []struct {
 		name string
@@ -71,7 +71,8 @@ func benchmarkAttempt(b *testing.B, s *Store, clients int) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }
 
-// attemptOf is what a sign-in counts: its own pair, and one of a thousand addresses and accounts which have room for all.
+// attemptOf is what a sign-in counts: its own pair, and one of a thousand addresses and accounts
+// which have room for all.
 func attemptOf(i int64) []identity.Bucket {
 	return []identity.Bucket{
 		{Key: fmt.Sprint("pair ", i), Burst: 5, Every: time.Minute},

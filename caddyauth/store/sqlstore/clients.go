@@ -26,8 +26,9 @@ const changeClient = `UPDATE client SET name = $1, secret_hash = $2, access_toke
 // clientRow is what a change may set, in the order of changeClient from $1 on.
 func clientRow(c project.Client) ([]any, error) {
 	claims, err := claimsText(c.Claims)
+	format, fixed, reuse := tokenOptionColumns(c.TokenOptions)
 	return []any{
-		c.Name, c.SecretHash, c.AccessTokenFormat, switchOf(c.FixedRefresh), c.ReuseInterval.Milliseconds(),
+		c.Name, c.SecretHash, format, fixed, reuse,
 		listText(c.Audience), listText(c.Scopes), claims,
 		c.Lifetimes.Access.Milliseconds(), idleOf(c.Lifetimes), c.Lifetimes.RefreshAbsolute.Milliseconds(),
 		c.Override.Access.Milliseconds(), idleOf(c.Override), c.Override.RefreshAbsolute.Milliseconds(),
@@ -39,15 +40,15 @@ func scanClient(row rows) (project.Client, error) {
 	var c project.Client
 	var audience, scopes, claims string
 	var ms lifetimeRow
-	var fixed, active, declared, reuse, created, changed int64
-	err := row.Scan(&c.ID, &c.Project, &c.Name, &c.SecretHash, &c.AccessTokenFormat, &fixed, &reuse,
+	var active, declared, created, changed int64
+	var tokens tokenRow
+	err := row.Scan(&c.ID, &c.Project, &c.Name, &c.SecretHash, &tokens.format, &tokens.fixed, &tokens.reuse,
 		&audience, &scopes, &claims, &ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5],
 		&active, &declared, &c.Version, &created, &changed)
 	if err != nil {
 		return project.Client{}, failure(err)
 	}
-	c.FixedRefresh, c.Active, c.Declared = fixed > 0, active > 0, declared > 0
-	c.ReuseInterval = time.Duration(reuse) * time.Millisecond
+	c.TokenOptions, c.Active, c.Declared = tokens.options(), active > 0, declared > 0
 	c.Lifetimes, c.Override = ms.lifetimes()
 	c.Created, c.Changed = instant(created), instant(changed)
 	if c.Audience, err = textList(audience); err != nil {
@@ -107,8 +108,8 @@ func (s *Store) ListClients(ctx context.Context, slug string, page project.Page)
 		WHERE (project = $1 OR $1 = '') AND id > $2 ORDER BY id LIMIT $3`, slug, page.After, page.Limit)
 }
 
-// ChangeClient stores c over the version it was read at; see project.Store. Access tokens with other claims than the new ones are denied in
-// the same transaction.
+// ChangeClient stores c over the version it was read at; see project.Store. Access tokens with
+// other claims than the new ones are denied in the same transaction.
 func (s *Store) ChangeClient(ctx context.Context, c project.Client, now time.Time) (project.Client, error) {
 	var after project.Client
 	err := s.write(ctx, func(t tx) error {

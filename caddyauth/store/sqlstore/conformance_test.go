@@ -16,8 +16,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
-// The conformance suite: what every engine must do. A test gets a way to open one new, empty database; each call is another
-// node on the same data, closed with the test.
+// The conformance suite: what every engine must do. A test gets a way to open one new, empty
+// database; each call is another node on the same data, closed with the test.
 
 // engine is a database which the suite runs on.
 type engine struct {

@@ -7,25 +7,26 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
-// nextNumber takes the next number of a counter. It is never below the time in milliseconds: a database which was restored
-// from a backup goes on above the numbers it had given out, as long as there were fewer than one each millisecond. The counter
-// is locked until the transaction ends, so numbers are committed in their order and whoever has seen one has seen all below.
+// nextNumber takes the next number of a counter. It is never below the time in milliseconds: a
+// database which was restored from a backup goes on above the numbers it had given out, as long as
+// there were fewer than one each millisecond. The counter is locked until the transaction ends, so
+// numbers are committed in their order and whoever has seen one has seen all below.
 func nextNumber(ctx context.Context, t tx, counter string, now time.Time) (number int64, err error) {
 	_, err = one(ctx, t, `UPDATE counter SET value = CASE WHEN value >= $1 THEN value + 1 ELSE $1 END
 		WHERE name = $2 RETURNING value`, []any{now.UnixMilli(), counter}, &number)
 	return number, err
 }
 
-// putDenial keeps the later end and the higher epoch of two denials of the same thing, and gives the row a new place in the
-// sequence. $1 kind, $2 scope, $3 id, $4 epoch, $5 until, $6 number.
+// putDenial keeps the later end and the higher epoch of two denials of the same thing, and gives
+// the row a new place in the sequence. $1 kind, $2 scope, $3 id, $4 epoch, $5 until, $6 number.
 const putDenial = `INSERT INTO denial (kind, scope, id, epoch, until, number) VALUES ($1, $2, $3, $4, $5, $6)
 	ON CONFLICT (kind, scope, id) DO UPDATE SET
 		epoch = CASE WHEN denial.epoch < excluded.epoch THEN excluded.epoch ELSE denial.epoch END,
 		until = CASE WHEN denial.until < excluded.until THEN excluded.until ELSE denial.until END,
 		number = excluded.number`
 
-// deny writes a denial; every denial comes through here. It is the last thing in a transaction, because the counter of denials
-// stays locked.
+// deny writes a denial; every denial comes through here. It is the last thing in a transaction,
+// because the counter of denials stays locked.
 func deny(ctx context.Context, t tx, d session.Denial, now time.Time) (session.Denial, error) {
 	t.wake()
 	number, err := nextNumber(ctx, t, "denial", now)
@@ -38,8 +39,9 @@ func deny(ctx context.Context, t tx, d session.Denial, now time.Time) (session.D
 	return d, nil
 }
 
-// renewTokens denies the access tokens that were made of a user or client before, because they say what is true no more. The grants go on:
-// their next use makes a token that says what is true now. Only a grant that is being added at the same moment ends with its first use.
+// renewTokens denies the access tokens that were made of a user or client before, because they say
+// what is true no more. The grants go on: their next use makes a token that says what is true now.
+// Only a grant that is being added at the same moment ends with its first use.
 func renewTokens(ctx context.Context, t tx, kind session.Kind, slug, id string, now time.Time) error {
 	epoch, err := nextNumber(ctx, t, "epoch", now)
 	if err != nil {
@@ -52,14 +54,16 @@ func renewTokens(ctx context.Context, t tx, kind session.Kind, slug, id string, 
 	return err
 }
 
-// keepGrants lets the grants of a user or client outlive the order with this epoch, but for those that an earlier order has ended.
+// keepGrants lets the grants of a user or client outlive the order with this epoch, but for those
+// that an earlier order has ended.
 func keepGrants(t tx, kind session.Kind, slug, id string, epoch int64) error {
 	_, err := t.exec(`UPDATE grants SET epoch = $1 WHERE revoked = $2 AND `+owned[kind]+` AND NOT `+overtaken, epoch, 0, slug, id)
 	return err
 }
 
-// denyFamily denies the access tokens of a grant that was ended, and the streams which live as long as the grant: those have no access
-// token any more that would be good. It does so also when now is past all of it, for a clock that is ahead may come back.
+// denyFamily denies the access tokens of a grant that was ended, and the streams which live as long
+// as the grant: those have no access token any more that would be good. It does so also when now is
+// past all of it, for a clock that is ahead may come back.
 func denyFamily(ctx context.Context, t tx, g session.Grant, now time.Time) (session.Denial, error) {
 	d := session.Denial{Kind: session.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(session.Margin)}
 	if ended := g.IdleEnds.Add(session.Margin); ended.After(d.Until) {
@@ -81,13 +85,15 @@ func (s *Store) RevokeToken(ctx context.Context, issuer, id string, until, now t
 	return d, nil
 }
 
-// denialsAfter is the newest number, and what is after a cursor. $1 the cursor, $2 how many. It needs no window for late commits:
-// behind the locked counter, all numbers below one that is seen were committed. It is one statement, for a look has half a second.
+// denialsAfter is the newest number, and what is after a cursor. $1 the cursor, $2 how many. It
+// needs no window for late commits: behind the locked counter, all numbers below one that is seen
+// were committed. It is one statement, for a look has half a second.
 const denialsAfter = `SELECT counter.value, coalesce(denial.number, 0), coalesce(denial.kind, ''), coalesce(denial.scope, ''),
 		coalesce(denial.id, ''), coalesce(denial.epoch, 0), coalesce(denial.until, 0)
 	FROM counter LEFT JOIN denial ON denial.number > $1 WHERE counter.name = 'denial' ORDER BY denial.number LIMIT $2`
 
-// Denials returns what was denied after the cursor; see session.Store. It has a connection of its own.
+// Denials returns what was denied after the cursor; see session.Store. It has a connection of its
+// own.
 func (s *Store) Denials(ctx context.Context, after session.Cursor) ([]session.Denial, session.Cursor, error) {
 	db, err := s.database()
 	if err != nil {
@@ -156,8 +162,8 @@ func (s *Store) DeleteOver(ctx context.Context, now time.Time, n int) (int, erro
 	return int(deleted), nil
 }
 
-// deleteOver deletes grants which have expired, also the access tokens made from them, since until then the family may have to
-// be denied; and denials, of orders those which were fulfilled.
+// deleteOver deletes grants which have expired, also the access tokens made from them, since until
+// then the family may have to be denied; and denials, of orders those which were fulfilled.
 func deleteOver(t tx, now time.Time, n, orders int64) (int64, error) {
 	grants, err := t.exec(`DELETE FROM grants WHERE idle_ends <= $1 AND access_until <= $1 AND id IN (SELECT id FROM grants
 		WHERE idle_ends <= $1 AND access_until <= $1 ORDER BY idle_ends, id LIMIT $2)`, now.UnixMilli(), n-orders)
@@ -195,8 +201,8 @@ func ordersOver(ctx context.Context, t tx, now time.Time, n int) ([]session.Deni
 	return over, failure(rows.Err())
 }
 
-// fulfil ends the grants which an order missed: those that were being added while it was carried out. Until now the denial
-// kept them from being used.
+// fulfil ends the grants which an order missed: those that were being added while it was carried
+// out. Until now the denial kept them from being used.
 func fulfil(t tx, d session.Denial, now time.Time) error {
 	_, err := t.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[d.Kind]+` AND epoch < $5`,
 		now.UnixMilli(), "revoked before it began", d.Scope, d.ID, d.Epoch)

@@ -279,8 +279,8 @@ func TestGrantIsNotAddedAfterAnOrderItsOwnerWasCheckedBefore(t *testing.T) {
 	})
 }
 
-// A grant which was being added while an order was carried out can escape its list. It cannot be used, and it is ended before
-// the order is forgotten.
+// A grant which was being added while an order was carried out can escape its list. It cannot be
+// used, and it is ended before the order is forgotten.
 func TestGrantThatEscapedAnOrderIsUselessAndEnded(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
@@ -361,7 +361,8 @@ func TestWhatIsOverIsDeletedInBatches(t *testing.T) {
 	})
 }
 
-// Everything at once on two nodes: no deadlock, no error, and every family that was reused or revoked is denied.
+// Everything at once on two nodes: no deadlock, no error, and every family that was reused or
+// revoked is denied.
 func TestSessionsUnderMixedLoad(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		nodes := []*session.Service{sessionsOn(open()), sessionsOn(open())}
@@ -387,7 +388,8 @@ func TestSessionsUnderMixedLoad(t *testing.T) {
 	})
 }
 
-// liveOneSession begins, refreshes, uses a token twice and signs out; that an order ends it is no error.
+// liveOneSession begins, refreshes, uses a token twice and signs out; that an order ends it is no
+// error.
 func liveOneSession(t *testing.T, s *session.Service, user string) error {
 	first, err := s.Begin(t.Context(), openingFor(user, 0), noon)
 	if err == nil {

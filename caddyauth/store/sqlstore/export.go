@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// exportFormat is the version of the form of an export: lines of JSON. First the head; then of each table its name and columns,
-// and a list of values for each row; last the number of rows.
+// exportFormat is the version of the form of an export: lines of JSON. First the head; then of each
+// table its name and columns, and a list of values for each row; last the number of rows.
 const exportFormat = 1
 
 // ErrExportForm is wrapped by the error of Import about what Export of this release did not write.
@@ -37,7 +37,8 @@ type exportedTable struct {
 	order string
 }
 
-// exportedTables are all tables of the schema, each behind those that it refers to. A migration that makes a table adds it here.
+// exportedTables are all tables of the schema, each behind those that it refers to. A migration
+// that makes a table adds it here.
 var exportedTables = []exportedTable{
 	{name: "meta", conflict: ` ON CONFLICT (name) DO NOTHING`}, // `schema` is the target's own
 	{name: "counter", conflict: ` ON CONFLICT (name) DO UPDATE SET
@@ -89,8 +90,9 @@ func (s *Store) Meta(ctx context.Context, name string) (value string, err error)
 	return value, err
 }
 
-// Export writes every row of the store, as it is at one moment, and does not hold up whoever writes meanwhile. What it writes
-// depends on no engine. Hashes, seeds and sealed keys are in it: it is as secret as the database.
+// Export writes every row of the store, as it is at one moment, and does not hold up whoever writes
+// meanwhile. What it writes depends on no engine. Hashes, seeds and sealed keys are in it: it is as
+// secret as the database.
 func (s *Store) Export(ctx context.Context, w io.Writer, now time.Time) (counts []TableRows, err error) {
 	db, err := s.database()
 	if err != nil {
@@ -208,9 +210,10 @@ func imported(text json.RawMessage) (any, error) {
 	return nil, errors.New("unknown kind of value")
 }
 
-// Import puts what Export wrote into the store, in one transaction: all of it or nothing. Only an empty store is taken, one that no
-// server has begun to use, unless replace says that everything in it is to go. Counters go on above those of both. Nobody
-// else may use the store: open it with OpenAlone.
+// Import puts what Export wrote into the store, in one transaction: all of it or nothing. Only an
+// empty store is taken, one that no server has begun to use, unless replace says that everything in
+// it is to go. Counters go on above those of both. Nobody else may use the store: open it with
+// OpenAlone.
 func (s *Store) Import(ctx context.Context, r io.Reader, replace bool) (counts []TableRows, err error) {
 	db, err := s.database()
 	if err != nil {
@@ -262,8 +265,8 @@ func prepareTables(ctx context.Context, t tx, replace bool) (replaced bool, err 
 type exportReader struct {
 	lines *bufio.Reader
 
-	// renumber gives denials new numbers, above those that the store has given out: who has followed the
-	// store until now looks only at what is above.
+	// renumber gives denials new numbers, above those that the store has given out: who has
+	// followed the store until now looks only at what is above.
 	renumber bool
 	number   int64 // the last one
 }
@@ -336,7 +339,8 @@ func (r *exportReader) tables(ctx context.Context, t tx) (counts []TableRows, er
 	return counts, r.end(line, all)
 }
 
-// end makes sure that nothing is missing, and that the file ends: only then it is known to be whole.
+// end makes sure that nothing is missing, and that the file ends: only then it is known to be
+// whole.
 func (r *exportReader) end(line json.RawMessage, all int64) error {
 	var end exportEnd
 	if err := decodeLine(line, &end); err != nil {

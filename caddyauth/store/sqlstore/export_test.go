@@ -92,7 +92,8 @@ func sameRows(t *testing.T, got, want string) {
 	}
 }
 
-// TestExportAndImportBothWays: from each engine to the other and back, everything stays what it was, and sessions go on.
+// TestExportAndImportBothWays: from each engine to the other and back, everything stays what it
+// was, and sessions go on.
 func TestExportAndImportBothWays(t *testing.T) {
 	for _, way := range [][]engine{{engines[0], engines[1], engines[0]}, {engines[1], engines[0], engines[1]}} {
 		t.Run(way[0].name+" to "+way[1].name, func(t *testing.T) {
@@ -154,7 +155,8 @@ func checkMoved(t *testing.T, s *Store, live, ended session.Issued) {
 	}
 }
 
-// TestExportKeepsWhatJSONCannotHold: a text that is no UTF-8 can stand in SQLite, and numbers keep all digits.
+// TestExportKeepsWhatJSONCannotHold: a text that is no UTF-8 can stand in SQLite, and numbers keep
+// all digits.
 func TestExportKeepsWhatJSONCannotHold(t *testing.T) {
 	first := openAt(t, filepath.Join(t.TempDir(), "auth.db"))
 	bare := record("bare", noon)
@@ -172,7 +174,8 @@ func TestExportKeepsWhatJSONCannotHold(t *testing.T) {
 	}
 }
 
-// TestImportIsAllOrNothing: what is cut off, altered or of another release leaves nothing behind, and no store is overwritten.
+// TestImportIsAllOrNothing: what is cut off, altered or of another release leaves nothing behind,
+// and no store is overwritten.
 func TestImportIsAllOrNothing(t *testing.T) {
 	source := openAt(t, filepath.Join(t.TempDir(), "auth.db"))
 	fill(t, source)
@@ -244,8 +247,8 @@ func (c *calling) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// TestImportReplaces: when told to, everything else goes, and numbers are above those that either store has given out, so that a node
-// which has followed the store sees what is denied now.
+// TestImportReplaces: when told to, everything else goes, and numbers are above those that either
+// store has given out, so that a node which has followed the store sees what is denied now.
 func TestImportReplaces(t *testing.T) {
 	source := openAt(t, filepath.Join(t.TempDir(), "auth.db"))
 	live, _ := fill(t, source)
@@ -283,7 +286,8 @@ func TestImportReplaces(t *testing.T) {
 	})
 }
 
-// TestExportIsOneMoment: what is written while an export runs is not in it, and is not held up by it.
+// TestExportIsOneMoment: what is written while an export runs is not in it, and is not held up by
+// it.
 func TestExportIsOneMoment(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		writer := open()
@@ -320,7 +324,8 @@ func (i *interrupted) Write(p []byte) (int, error) {
 	return i.w.Write(p)
 }
 
-// TestExportNoticesAServerThatStarts: without a server the file is read without locks, so a change meanwhile must be noticed.
+// TestExportNoticesAServerThatStarts: without a server the file is read without locks, so a change
+// meanwhile must be noticed.
 func TestExportNoticesAServerThatStarts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.db")
 	s := openAt(t, path)
@@ -354,7 +359,8 @@ func TestImportIntoAReadOnlyStore(t *testing.T) {
 	}
 }
 
-// BenchmarkExport moves 100,000 sessions from each engine to the other, sealed, and tells how much memory it took at most.
+// BenchmarkExport moves 100,000 sessions from each engine to the other, sealed, and tells how much
+// memory it took at most.
 func BenchmarkExport(b *testing.B) {
 	const sessions = 100_000
 	ring, _, err := keyring.NewSecretRing()
@@ -440,7 +446,8 @@ func importSealed(b *testing.B, s *Store, ring *keyring.SecretRing, path string)
 	}
 }
 
-// watchHeap looks at the heap all the time; the function it returns ends that and tells the most that was in use.
+// watchHeap looks at the heap all the time; the function it returns ends that and tells the most
+// that was in use.
 func watchHeap(b *testing.B) (peak func() uint64) {
 	done, most := make(chan struct{}), make(chan uint64)
 	go func() {
@@ -493,7 +500,8 @@ func TestOpenAlone(t *testing.T) {
 	})
 }
 
-// TestPostgresMarkComesBack: a server that lost the connection which marks the store takes the mark again.
+// TestPostgresMarkComesBack: a server that lost the connection which marks the store takes the mark
+// again.
 func TestPostgresMarkComesBack(t *testing.T) {
 	s := freshPostgres(t)()
 	holder := func() (pid int64) {

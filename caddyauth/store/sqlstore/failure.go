@@ -9,7 +9,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// ErrUnavailable is wrapped by every error which the caller did not cause and which may pass: it is answered with 503.
+// ErrUnavailable is wrapped by every error which the caller did not cause and which may pass: it is
+// answered with 503.
 var ErrUnavailable = errors.New("the store is unavailable")
 
 // errReadOnly is a fault of the program: writing is for Start, never for Provision.
@@ -37,8 +38,9 @@ var passing = map[int]string{
 	sqlite3.SQLITE_NOTADB:    "the file is not a SQLite database",
 }
 
-// failure turns an error of the database into one that may be logged: its own text can show statements and values, so that
-// only the code is taken over. What comes from PostgreSQL was worded before (serverFailure), and stays as it is.
+// failure turns an error of the database into one that may be logged: its own text can show
+// statements and values, so that only the code is taken over. What comes from PostgreSQL was worded
+// before (serverFailure), and stays as it is.
 func failure(err error) error {
 	if err == nil || errors.Is(err, ErrUnavailable) || isError[worded](err) {
 		return err

@@ -12,8 +12,8 @@ import (
 
 var _ session.Store = (*Store)(nil)
 
-// Rows are locked in one order, so that two transactions never wait for each other: the counter of epochs, then grants (more
-// than one only behind that counter), then the counter of denials.
+// Rows are locked in one order, so that two transactions never wait for each other: the counter of
+// epochs, then grants (more than one only behind that counter), then the counter of denials.
 
 const grantColumns = `id, seed, project, subject, client, audience, scopes, kind, device, client_ip, generation, repeats, epoch,
 	created, rotated, last_used, idle_ends, ends, access_until, idle, reuse, fixed, revoked, revoked_for`
@@ -21,17 +21,19 @@ const grantColumns = `id, seed, project, subject, client, audience, scopes, kind
 const insertGrant = `INSERT INTO grants (` + grantColumns + `) VALUES
 	($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`
 
-// overtaken is true of a row of grants whose user, client or project was revoked after its owner was checked.
+// overtaken is true of a row of grants whose user, client or project was revoked after its owner
+// was checked.
 const overtaken = `EXISTS (SELECT 1 FROM denial WHERE denial.epoch > grants.epoch AND denial.scope = grants.project
 	AND (denial.kind = 'user' AND denial.id = grants.subject
 		OR denial.kind = 'client' AND denial.id = grants.client
 		OR denial.kind = 'project' AND denial.id = ''))`
 
-// rotate is session.Grant.Use in one statement, for a use that is honoured. Its expressions all see the row as it was, once
-// whoever had it locked is done: of two uses the second decides on what the first left.
+// rotate is session.Grant.Use in one statement, for a use that is honoured. Its expressions all see
+// the row as it was, once whoever had it locked is done: of two uses the second decides on what the
+// first left.
 //
-// $1 id, $2 client, $3 generation, $4 now, $5 until when the new access token lives, $6 the latest rotation that is no trace of
-// a clock which was ahead.
+// $1 id, $2 client, $3 generation, $4 now, $5 until when the new access token lives, $6 the latest
+// rotation that is no trace of a clock which was ahead.
 const rotate = `UPDATE grants SET
 		generation = CASE WHEN ` + isCurrent + ` THEN generation + 1 - fixed ELSE generation END,
 		repeats = CASE WHEN ` + isCurrent + ` THEN 0 ELSE repeats + 1 END,
@@ -99,8 +101,8 @@ func findGrant(ctx context.Context, q querier, id string) (session.Grant, error)
 	return row.grant()
 }
 
-// RotateGrant decides one use of a refresh token; see session.Store. What is honoured takes one statement; a refusal is decided
-// anew in a transaction which holds the row.
+// RotateGrant decides one use of a refresh token; see session.Store. What is honoured takes one
+// statement; a refusal is decided anew in a transaction which holds the row.
 func (s *Store) RotateGrant(ctx context.Context, r session.Rotation, now time.Time) (session.Rotated, error) {
 	var done session.Rotated
 	var row grantRow
@@ -240,7 +242,8 @@ func (s *Store) RevokeAll(ctx context.Context, o session.Order, now time.Time) (
 	return n, d, nil
 }
 
-// CountGrants returns how many grants live, by kind. It reads one entry of an index and one row for each of them.
+// CountGrants returns how many grants live, by kind. It reads one entry of an index and one row for
+// each of them.
 func (s *Store) CountGrants(ctx context.Context, now time.Time) (map[string]int, error) {
 	db, err := s.database()
 	if err != nil {

@@ -191,7 +191,8 @@ func TestTwoHundredUsesAtOnceInsideTheInterval(t *testing.T) {
 	})
 }
 
-// Without an interval the second use of a token is reuse, parallel or not: one use wins, the next ends the family.
+// Without an interval the second use of a token is reuse, parallel or not: one use wins, the next
+// ends the family.
 func TestTwoHundredUsesAtOnceWithoutAnInterval(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		nodes := []*session.Service{sessionsOn(open()), sessionsOn(open())}
@@ -283,7 +284,8 @@ func TestRevokingAGrantTwice(t *testing.T) {
 	})
 }
 
-// Orders and refreshes at the same moment: whatever a refresh got, the order denies it or it came before nothing.
+// Orders and refreshes at the same moment: whatever a refresh got, the order denies it or it came
+// before nothing.
 func TestOrderWinsOverRefreshesAndSignIns(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		nodes := []*session.Service{sessionsOn(open()), sessionsOn(open())}
@@ -426,8 +428,8 @@ func TestClosedStoreHasNoSessions(t *testing.T) {
 
 const rotateVariable = "SQLSTORE_TEST_ROTATE"
 
-// rotateUntilKilled is the process that TestKilledRotations kills: it rotates families with and without a reuse interval and
-// prints each token which it got.
+// rotateUntilKilled is the process that TestKilledRotations kills: it rotates families with and
+// without a reuse interval and prints each token which it got.
 func rotateUntilKilled(url string) {
 	store, err := New(url)
 	if err == nil {
@@ -458,8 +460,9 @@ func giveUp(err error) {
 	}
 }
 
-// A client that knows the last token which was acknowledged to it goes on after the crash. With an interval also when a
-// rotation was committed whose answer never came; without one that is reuse. No token works twice.
+// A client that knows the last token which was acknowledged to it goes on after the crash. With an
+// interval also when a rotation was committed whose answer never came; without one that is reuse.
+// No token works twice.
 func TestKilledRotations(t *testing.T) {
 	urls := map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return filepath.Join(t.TempDir(), "auth.db") },
@@ -482,7 +485,8 @@ func TestKilledRotations(t *testing.T) {
 	}
 }
 
-// waitForOrphans waits until the server has noticed that the killed process is gone: until then it may still commit what that sent.
+// waitForOrphans waits until the server has noticed that the killed process is gone: until then it
+// may still commit what that sent.
 func waitForOrphans(t *testing.T, url string) {
 	t.Helper()
 	if !isPostgres(url) {
@@ -501,7 +505,8 @@ func waitForOrphans(t *testing.T, url string) {
 	}
 }
 
-// rotateInAnotherProcess kills it after n acknowledged tokens and returns those of each family in order.
+// rotateInAnotherProcess kills it after n acknowledged tokens and returns those of each family in
+// order.
 func rotateInAnotherProcess(t *testing.T, url string, n int) map[int][]string {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0])
@@ -569,8 +574,8 @@ func checkHeldTokens(t *testing.T, s *session.Service, interval bool, tokens []s
 	return 0
 }
 
-// BenchmarkRotateGrant is the rotation alone, each client with its own family; BenchmarkRefresh is all that a refresh asks of
-// the store, with the MACs.
+// BenchmarkRotateGrant is the rotation alone, each client with its own family; BenchmarkRefresh is
+// all that a refresh asks of the store, with the MACs.
 func BenchmarkRotateGrant(b *testing.B) {
 	benchmarkSessions(b, func(s *Store, _ *session.Service, i session.Issued, now time.Time) (session.Issued, error) {
 		r := session.Rotation{ID: i.Grant.ID, Generation: i.Grant.Generation, ClientID: "web", AccessUntil: now.Add(15 * time.Minute)}

@@ -12,7 +12,8 @@ import (
 const (
 	// slow is how long a call may take before somebody looks whether the database hangs.
 	slow = time.Second
-	// lookPatience is how long that look may take: a connection may have to be made for it, over a slow link.
+	// lookPatience is how long that look may take: a connection may have to be made for it, over a
+	// slow link.
 	lookPatience = 2 * time.Second
 	// lookPause is the time between two looks at a database that hangs.
 	lookPause = 250 * time.Millisecond
@@ -28,10 +29,11 @@ func (t timeout) Unwrap() error { return t.error }
 
 var errSilent = timeout{error: fmt.Errorf("%w: the server did not answer in time", ErrUnavailable)}
 
-// guard is a database whose callers do not queue up while it hangs: frozen, behind a network that drops packets, or with a lock that
-// somebody holds. From the first time-out on, or from a look that a slow call has caused, calls are refused at once, those that wait
-// for a connection too, until one look has succeeded. One row that somebody holds makes one call time out and refuses no other.
-// Only the monotonic clock is asked.
+// guard is a database whose callers do not queue up while it hangs: frozen, behind a network that
+// drops packets, or with a lock that somebody holds. From the first time-out on, or from a look
+// that a slow call has caused, calls are refused at once, those that wait for a connection too,
+// until one look has succeeded. One row that somebody holds makes one call time out and refuses no
+// other. Only the monotonic clock is asked.
 type guard struct {
 	database
 	begun    time.Time
@@ -124,8 +126,9 @@ func (g *guard) call(ctx context.Context, run func(context.Context) error) error
 	return leave(run(ctx))
 }
 
-// enter begins a call, and refuses it while the database hangs. Its context ends when the database is found to hang: then it waits
-// for a connection no longer. leave ends the call and returns the error to show.
+// enter begins a call, and refuses it while the database hangs. Its context ends when the database
+// is found to hang: then it waits for a connection no longer. leave ends the call and returns the
+// error to show.
 func (g *guard) enter(ctx context.Context) (inner context.Context, leave func(error) error, err error) {
 	g.mu.Lock()
 	hangs, waiting := g.hangs, g.waiting
@@ -152,7 +155,8 @@ func (g *guard) enter(ctx context.Context) (inner context.Context, leave func(er
 
 func (g *guard) now() int64 { return int64(time.Since(g.begun)) }
 
-// learn looks at the result of a call. A time-out alone says little while others were answered meanwhile.
+// learn looks at the result of a call. A time-out alone says little while others were answered
+// meanwhile.
 func (g *guard) learn(begun int64, err error) {
 	met, late := errors.AsType[timeout](err)
 	switch {
@@ -169,7 +173,8 @@ func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// doubt begins to look at the database, unless somebody does or has just done so. With an error, calls are refused at once.
+// doubt begins to look at the database, unless somebody does or has just done so. With an error,
+// calls are refused at once.
 func (g *guard) doubt(met error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 // atOnceIs what a busy machine needs for a refusal that waits for nothing.
 const atOnceIs = 300 * time.Millisecond
 
-// TestWhatHangsIsNotWaitedForTwice: the first calls find out, within the limits of the database or the guard, and nobody waits after them
-// until the database answers again. Then it is used.
+// TestWhatHangsIsNotWaitedForTwice: the first calls find out, within the limits of the database or
+// the guard, and nobody waits after them until the database answers again. Then it is used.
 func TestWhatHangsIsNotWaitedForTwice(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -27,8 +27,8 @@ func (s *Store) KeyVersion(ctx context.Context) (int64, error) {
 	return keyVersion(ctx, db)
 }
 
-// KeySet returns the keys with their version. The version is read first: should the keys be newer, the next look at the version
-// shows it, and a step made of them is refused.
+// KeySet returns the keys with their version. The version is read first: should the keys be newer,
+// the next look at the version shows it, and a step made of them is refused.
 func (s *Store) KeySet(ctx context.Context) (keyring.Set, error) {
 	db, err := s.database()
 	if err != nil {
@@ -52,7 +52,8 @@ func keyVersion(ctx context.Context, q querier) (version int64, err error) {
 	return version, err
 }
 
-// AddFirstKey stores rec as the active key if and only if there is no key yet, and returns what stands afterwards, oldest first.
+// AddFirstKey stores rec as the active key if and only if there is no key yet, and returns what
+// stands afterwards, oldest first.
 func (s *Store) AddFirstKey(ctx context.Context, rec keyring.Record) ([]keyring.Record, error) {
 	rec.State, rec.Until = keyring.Active, time.Time{}
 	if rec.Since.IsZero() {
@@ -60,7 +61,8 @@ func (s *Store) AddFirstKey(ctx context.Context, rec keyring.Record) ([]keyring.
 	}
 	var standing []keyring.Record
 	err := s.write(ctx, func(t tx) (err error) {
-		// Holding this row makes everybody else who wants to be first wait until the end of the transaction.
+		// Holding this row makes everybody else who wants to be first wait until the end of the
+		// transaction.
 		if _, err := t.exec(`UPDATE counter SET value = value WHERE name = 'keys'`); err != nil {
 			return err
 		}
@@ -83,8 +85,9 @@ func (s *Store) AddFirstKey(ctx context.Context, rec keyring.Record) ([]keyring.
 	return standing, nil
 }
 
-// AdvanceKeys takes the step if the set still has the version it was made of; see keyring.Store. The version goes on above the time
-// in milliseconds, so that a database which was set back does not come to a version that a node already knows.
+// AdvanceKeys takes the step if the set still has the version it was made of; see keyring.Store.
+// The version goes on above the time in milliseconds, so that a database which was set back does
+// not come to a version that a node already knows.
 func (s *Store) AdvanceKeys(ctx context.Context, step keyring.Step, now time.Time) (set keyring.Set, taken bool, err error) {
 	err = s.write(ctx, func(t tx) (err error) {
 		var version int64
@@ -129,12 +132,13 @@ func putKeys(t tx, records ...keyring.Record) error {
 	return err
 }
 
-// SetMetaOnce stores value under name if nothing stands there, and returns what stands afterwards. The name "schema" is
-// taken: it holds the schema version.
+// SetMetaOnce stores value under name if nothing stands there, and returns what stands afterwards.
+// The name "schema" is taken: it holds the schema version.
 func (s *Store) SetMetaOnce(ctx context.Context, name, value string) (string, error) {
 	var standing string
 	err := s.writeOne(ctx, func(t tx) error {
-		// An update which changes nothing returns what stands, also what another transaction has only just written.
+		// An update which changes nothing returns what stands, also what another transaction has
+		// only just written.
 		_, err := one(ctx, t, `INSERT INTO meta (name, value) VALUES ($1, $2)
 			ON CONFLICT (name) DO UPDATE SET value = meta.value RETURNING value`, []any{name, value}, &standing)
 		return err

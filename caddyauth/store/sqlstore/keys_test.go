@@ -143,7 +143,8 @@ func TestHundredAdvancesAtOnceAreOneRotation(t *testing.T) {
 	})
 }
 
-// The version follows the clock: a database that was set back does not come to a version that a node already knows.
+// The version follows the clock: a database that was set back does not come to a version that a
+// node already knows.
 func TestVersionIsNewAfterTheDatabaseWasSetBack(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
@@ -203,7 +204,8 @@ func TestKeySetOfAStoreThatIsNotThere(t *testing.T) {
 	}
 }
 
-// The whole life cycle by three nodes, each of which looks ten times at once and takes whatever it finds due.
+// The whole life cycle by three nodes, each of which looks ten times at once and takes whatever it
+// finds due.
 func TestThreeNodesRotateOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		nodes := []*Store{open(), open(), open()}

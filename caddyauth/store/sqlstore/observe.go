@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// watched tells Store.Observe of what a database is asked for. It stands in front of the database for one call of a verb.
+// watched tells Store.Observe of what a database is asked for. It stands in front of the database
+// for one call of a verb.
 type watched struct {
 	database
 	observe func(verb string, took time.Duration, err error)
@@ -62,8 +63,8 @@ func (r *watchedRows) Close() error {
 	return err
 }
 
-// faultOf is the error when the store failed. What a verb says of its subject (no such grant, a name that is taken) is no fault, and neither
-// is a client that went away.
+// faultOf is the error when the store failed. What a verb says of its subject (no such grant, a
+// name that is taken) is no fault, and neither is a client that went away.
 func faultOf(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return nil
@@ -78,8 +79,9 @@ func faultOf(err error) error {
 // ownMethod is how the names of this package's exported verbs begin.
 const ownMethod = "/sqlstore.(*Store)."
 
-// verbOf is the exported method of Store by which the caller came in. The stack knows it: a name that each verb had to hand down would be
-// written sixty times. It takes about a microsecond, beside a database.
+// verbOf is the exported method of Store by which the caller came in. The stack knows it: a name
+// that each verb had to hand down would be written sixty times. It takes about a microsecond,
+// beside a database.
 func verbOf() string {
 	var callers [16]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers[:])])

@@ -37,7 +37,8 @@ func (w *watch) take() []observed {
 	return seen
 }
 
-// TestVerbsAreObserved: each call of a verb is told once, under its name, with its time, and an error only when the store failed.
+// TestVerbsAreObserved: each call of a verb is told once, under its name, with its time, and an
+// error only when the store failed.
 func TestVerbsAreObserved(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		var w watch

@@ -11,7 +11,8 @@ var _ oauth.OpaqueStore = (*Store)(nil)
 
 const opaqueColumns = `hash, claims, expires, issuer, id, family, project, subject, client, epoch`
 
-// deniedOpaque is true of a row of opaque against which a denial stands: session.DenyList.Denied as a condition.
+// deniedOpaque is true of a row of opaque against which a denial stands: session.DenyList.Denied as
+// a condition.
 const deniedOpaque = `EXISTS (SELECT 1 FROM denial WHERE
 	denial.kind = 'token' AND denial.scope = opaque.issuer AND denial.id = opaque.id AND opaque.id <> ''
 	OR denial.kind = 'family' AND denial.scope = '' AND denial.id = opaque.family AND opaque.family <> ''

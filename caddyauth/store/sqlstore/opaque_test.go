@@ -151,7 +151,8 @@ func TestJanitorDeletesExpiredOpaqueTokensInBatches(t *testing.T) {
 	})
 }
 
-// The whole way on a real database: issued on one node, found on another, revoked there, refused here.
+// The whole way on a real database: issued on one node, found on another, revoked there, refused
+// here.
 func TestOpaqueTokenIsGoodOnAnotherNodeUntilRevoked(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s, other := open(), open()

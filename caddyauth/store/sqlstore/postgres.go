@@ -16,11 +16,12 @@ import (
 // postgresTables lists the tables of a PostgreSQL database which lie where new ones would be made.
 const postgresTables = `SELECT tablename AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema()`
 
-// migrationLock is the advisory lock of whoever migrates; locks are per database. The number is "cauth" in ASCII.
+// migrationLock is the advisory lock of whoever migrates; locks are per database. The number is
+// "cauth" in ASCII.
 const migrationLock = 0x6361757468
 
-// useLock is the first half of the advisory lock of whoever uses a store for writing; the second half is the schema that it lies in.
-// The number is "auth" in ASCII.
+// useLock is the first half of the advisory lock of whoever uses a store for writing; the second
+// half is the schema that it lies in. The number is "auth" in ASCII.
 const useLock = 0x61757468
 
 // A migration may wait for another node's, and rewrite tables.
@@ -29,8 +30,8 @@ const migrationTimeout = 10 * time.Minute
 // grace is what a server may take beyond its own time limit to say that it was reached.
 const grace = 2 * time.Second
 
-// postgresDatabase is an open PostgreSQL database. It speaks pgx itself rather than database/sql, whose interface has no way to
-// send several statements in one round trip and no way to listen.
+// postgresDatabase is an open PostgreSQL database. It speaks pgx itself rather than database/sql,
+// whose interface has no way to send several statements in one round trip and no way to listen.
 type postgresDatabase struct {
 	server   *postgresServer
 	pool     *pgxpool.Pool
@@ -102,17 +103,18 @@ func (s *postgresServer) connect(ctx context.Context, readOnly bool) (*postgresD
 	return &postgresDatabase{server: s, pool: pool, readOnly: readOnly}, nil
 }
 
-// meanPrimary makes the one of several servers be chosen which takes writes, unless target_session_attrs says otherwise; where
-// there is only one, its own refusal says more.
+// meanPrimary makes the one of several servers be chosen which takes writes, unless
+// target_session_attrs says otherwise; where there is only one, its own refusal says more.
 func meanPrimary(conn *pgx.ConnConfig) {
 	if hosts, _ := places(conn); len(hosts) > 1 && conn.ValidateConnect == nil {
 		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 }
 
-// settings is what every connection begins with, in one round trip. Sent as statements and not as parameters of the connection,
-// they pass through a pooler. What two callers may race for is settled by one statement or behind a row lock, for which read
-// committed is the right isolation: each statement sees what was committed before it. A commit is answered when it is durable.
+// settings is what every connection begins with, in one round trip. Sent as statements and not as
+// parameters of the connection, they pass through a pooler. What two callers may race for is
+// settled by one statement or behind a row lock, for which read committed is the right isolation:
+// each statement sees what was committed before it. A commit is answered when it is durable.
 func (s *postgresServer) settings(readOnly bool) string {
 	limit := strconv.FormatInt(s.statementTimeout.Milliseconds(), 10)
 	text := `SET statement_timeout = ` + limit + `;
@@ -125,8 +127,8 @@ func (s *postgresServer) settings(readOnly bool) string {
 	return text
 }
 
-// migrate brings the schema up to date behind an advisory lock: of several nodes one migrates, and the others find nothing left
-// to do.
+// migrate brings the schema up to date behind an advisory lock: of several nodes one migrates, and
+// the others find nothing left to do.
 func (p *postgresDatabase) migrate(ctx context.Context) error {
 	limit := func(ctx context.Context) (context.Context, context.CancelFunc) {
 		return context.WithTimeout(ctx, migrationTimeout)
@@ -178,8 +180,8 @@ func (p *postgresDatabase) ping(ctx context.Context) error {
 	return nil
 }
 
-// lookText takes what signing in, refreshing and revoking take: the lock of each table they write to, and the counter which every
-// revocation goes through. It changes nothing.
+// lookText takes what signing in, refreshing and revoking take: the lock of each table they write
+// to, and the counter which every revocation goes through. It changes nothing.
 const lookText = `WITH
 	a AS (UPDATE grants SET id = id WHERE false),
 	b AS (UPDATE throttle SET key = key WHERE false),
@@ -189,7 +191,8 @@ const lookText = `WITH
 	f AS MATERIALIZED (SELECT name FROM counter WHERE name = 'denial' FOR UPDATE)
 	SELECT count(*) FROM f`
 
-// look asks on a connection apart: the pool may be busy without hanging, or hold connections that do.
+// look asks on a connection apart: the pool may be busy without hanging, or hold connections that
+// do.
 func (p *postgresDatabase) look(ctx context.Context) error {
 	var rows int64
 	_, err := one(ctx, p.looks, lookText, nil, &rows)
@@ -228,14 +231,14 @@ func (p *postgresDatabase) query(ctx context.Context, text string, args ...any) 
 	return &postgresRows{Rows: found, end: end}, nil
 }
 
-// bounded lasts for one statement or transaction. It does not end with ctx: pgx would close the connection, and a flood of
-// requests given up would become a flood of new connections.
+// bounded lasts for one statement or transaction. It does not end with ctx: pgx would close the
+// connection, and a flood of requests given up would become a flood of new connections.
 func (p *postgresDatabase) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), p.server.statementTimeout+grace)
 }
 
-// busyPatience is how long a call waits for a connection while others use them all. It is less than what making one may take: who waits
-// behind others often enough adds to their number.
+// busyPatience is how long a call waits for a connection while others use them all. It is less than
+// what making one may take: who waits behind others often enough adds to their number.
 const busyPatience = 2 * time.Second
 
 var errBusy = timeout{error: fmt.Errorf("%w: all connections to the server are in use (pool_max_conns)", ErrUnavailable)}
@@ -265,7 +268,8 @@ func (p *postgresDatabase) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	return nil, serverFailure(err)
 }
 
-// release hands a connection back. After an error which tells of a restart or a failover the others are not trusted either.
+// release hands a connection back. After an error which tells of a restart or a failover the others
+// are not trusted either.
 func (p *postgresDatabase) release(conn *pgxpool.Conn, err error) {
 	conn.Release()
 	if err != nil && serverLost(err) {

@@ -30,7 +30,8 @@ func (p *postgresDatabase) snapshot(ctx context.Context, look func(querier) erro
 	return err
 }
 
-// postgresSnapshot reads in the transaction of a connection; a query ends with its caller's context.
+// postgresSnapshot reads in the transaction of a connection; a query ends with its caller's
+// context.
 type postgresSnapshot struct{ conn *pgx.Conn }
 
 func (s postgresSnapshot) query(ctx context.Context, text string, args ...any) (rows, error) {

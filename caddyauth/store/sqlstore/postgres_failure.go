@@ -15,7 +15,8 @@ import (
 
 var errStandby = fmt.Errorf("%w: the PostgreSQL server takes no writes (it is a standby or read-only)", ErrUnavailable)
 
-// passingStates are the SQLSTATEs, or classes of them, which wrap ErrUnavailable, in our words. The longest that fits counts.
+// passingStates are the SQLSTATEs, or classes of them, which wrap ErrUnavailable, in our words. The
+// longest that fits counts.
 var passingStates = map[string]string{
 	"08":    "the connection failed",
 	"25006": "the server takes no writes (it is a standby or read-only)",
@@ -40,7 +41,8 @@ var passingStates = map[string]string{
 	"XX002": "the server's data is damaged",
 }
 
-// serverFailure is failure for PostgreSQL. An end of time is the server's: the caller's own is looked at where it counts.
+// serverFailure is failure for PostgreSQL. An end of time is the server's: the caller's own is
+// looked at where it counts.
 func serverFailure(err error) error {
 	if err == nil || errors.Is(err, ErrUnavailable) || isError[worded](err) {
 		return err
@@ -85,7 +87,8 @@ func connectionFailure(err error) error {
 	return fmt.Errorf("%w: %s", ErrUnavailable, words)
 }
 
-// serverLost reports whether err tells that other connections are likely gone too, or lead to a server that no longer writes.
+// serverLost reports whether err tells that other connections are likely gone too, or lead to a
+// server that no longer writes.
 func serverLost(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
@@ -94,7 +97,8 @@ func serverLost(err error) bool {
 	return e.Code == "25006" || strings.HasPrefix(e.Code, "57P") || strings.HasPrefix(e.Code, "08")
 }
 
-// mayPassAtOnce reports whether the server has undone everything and the same may succeed at once, or nothing was ever sent.
+// mayPassAtOnce reports whether the server has undone everything and the same may succeed at once,
+// or nothing was ever sent.
 func mayPassAtOnce(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code == "40001" || e.Code == "40P01"

@@ -8,12 +8,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// linesMade is how many connections may be in the making at once: one that hangs does not keep the next from being tried.
+// linesMade is how many connections may be in the making at once: one that hangs does not keep the
+// next from being tried.
 const linesMade = 8
 
-// line is a connection apart from the pool, for looking after what is new: whatever keeps the pool busy, a look goes on. It ends with
-// the context of the look, unlike the statements of others, and is then left behind for a new one: what hangs may be this connection
-// alone.
+// line is a connection apart from the pool, for looking after what is new: whatever keeps the pool
+// busy, a look goes on. It ends with the context of the look, unlike the statements of others, and
+// is then left behind for a new one: what hangs may be this connection alone.
 type line struct {
 	server *postgresServer
 	ctx    context.Context // of the connections that are being made

@@ -9,15 +9,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The listener asks at least every listenCheck whether its connection lives, and after losing it tries again after a pause which
-// doubles up to listenPause.
+// The listener asks at least every listenCheck whether its connection lives, and after losing it
+// tries again after a pause which doubles up to listenPause.
 const (
 	listenCheck = 30 * time.Second
 	listenPause = 10 * time.Second
 )
 
-// listen hears other nodes on a connection of its own until the returned function is called, which waits for its end. The first
-// connection is given; each marks the store as used.
+// listen hears other nodes on a connection of its own until the returned function is called, which
+// waits for its end. The first connection is given; each marks the store as used.
 func (s *postgresServer) listen(conn *pgx.Conn, alone bool) (unlisten func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -41,8 +41,9 @@ func (s *postgresServer) listen(conn *pgx.Conn, alone bool) (unlisten func()) {
 	return func() { cancel(); <-done }
 }
 
-// markedConn makes a connection that holds the mark of who uses the store, for as long as it lives: an advisory lock of the session,
-// which the server drops with the connection however that ends. It is shared, unless nobody else may use the store.
+// markedConn makes a connection that holds the mark of who uses the store, for as long as it lives:
+// an advisory lock of the session, which the server drops with the connection however that ends. It
+// is shared, unless nobody else may use the store.
 func (s *postgresServer) markedConn(ctx context.Context, alone bool) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
@@ -72,7 +73,8 @@ func (s *postgresServer) markedConn(ctx context.Context, alone bool) (*pgx.Conn,
 // errBeingReplaced keeps a server from reading what is about to be gone.
 var errBeingReplaced = fmt.Errorf("%w: an import is going on; start when it is done", ErrUnavailable)
 
-// hear passes on what it hears until the connection is lost. The reason is not kept: whoever uses the store meets the same.
+// hear passes on what it hears until the connection is lost. The reason is not kept: whoever uses
+// the store meets the same.
 func (s *postgresServer) hear(ctx context.Context, conn *pgx.Conn) {
 	defer hangUp(conn)
 	if _, err := conn.Exec(ctx, "LISTEN "+wakeChannel); err != nil {

@@ -207,8 +207,9 @@ func TestRefusedLoginAndMissingDatabaseAreToldWithoutThePassword(t *testing.T) {
 	}
 }
 
-// The server goes away under load, with and without a word, and comes back: callers get an answer, and go on without opening the
-// store again; what was acknowledged stands, and nothing stands by half.
+// The server goes away under load, with and without a word, and comes back: callers get an answer,
+// and go on without opening the store again; what was acknowledged stands, and nothing stands by
+// half.
 func TestStoreOutlivesItsPostgresServer(t *testing.T) {
 	for name, end := range map[string]func(*pgtest.Postgres, pgtest.T){"stopped": (*pgtest.Postgres).Stop, "killed": (*pgtest.Postgres).Kill} {
 		t.Run(name, func(t *testing.T) {
@@ -336,8 +337,8 @@ func TestBusyPoolIsUnavailableAfterAWhile(t *testing.T) {
 	}
 }
 
-// Two verbs which lock two rows in opposite order: the server undoes one, and it runs again. It may run into the other once more, for
-// the row that it gave up is whoever's comes first.
+// Two verbs which lock two rows in opposite order: the server undoes one, and it runs again. It may
+// run into the other once more, for the row that it gave up is whoever's comes first.
 func TestDeadlockIsRetried(t *testing.T) {
 	s := openAt(t, pgtest.Server(t).URL(t))
 	if err := s.write(t.Context(), func(x tx) error { return errors.Join(put("a")(x), put("b")(x)) }); err != nil {
@@ -561,7 +562,8 @@ func forgotten(x tx) error {
 	return err
 }
 
-// countingProxy passes connections on and counts the messages which a client waits for after sending: Query and Sync.
+// countingProxy passes connections on and counts the messages which a client waits for after
+// sending: Query and Sync.
 func countingProxy(t *testing.T, to string, trips *atomic.Int32) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -587,7 +589,8 @@ func countingProxy(t *testing.T, to string, trips *atomic.Int32) string {
 	return l.Addr().String()
 }
 
-// countMessages copies what a client sends. All messages but the first begin with a byte for their kind.
+// countMessages copies what a client sends. All messages but the first begin with a byte for their
+// kind.
 func countMessages(server io.Writer, client io.Reader, trips *atomic.Int32) {
 	for head := make([]byte, 4); ; head = make([]byte, 5) {
 		if _, err := io.ReadFull(client, head); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// attempts is how often a transaction is begun which the server undoes for the sake of another; the pauses between them grow to
-// a tenth of a second.
+// attempts is how often a transaction is begun which the server undoes for the sake of another; the
+// pauses between them grow to a tenth of a second.
 const attempts = 6
 
 // wakeChannel is what every node listens on; a message has no content.
@@ -28,7 +28,8 @@ func (p *postgresDatabase) writeOne(ctx context.Context, verb func(tx) error) er
 	return p.retried(ctx, true, verb)
 }
 
-// retried runs a transaction until the server keeps it, refuses it for good, or attempts are used up.
+// retried runs a transaction until the server keeps it, refuses it for good, or attempts are used
+// up.
 func (p *postgresDatabase) retried(ctx context.Context, single bool, verb func(tx) error) error {
 	if p.readOnly {
 		return errReadOnly
@@ -49,8 +50,8 @@ func (p *postgresDatabase) retried(ctx context.Context, single bool, verb func(t
 // limited makes the context of a transaction of its caller's.
 type limited func(ctx context.Context) (context.Context, context.CancelFunc)
 
-// transact runs verb once. Waiting for a connection ends with ctx, the transaction with what limit makes of it. again reports that
-// nothing was done and that the same may succeed at once.
+// transact runs verb once. Waiting for a connection ends with ctx, the transaction with what limit
+// makes of it. again reports that nothing was done and that the same may succeed at once.
 func (p *postgresDatabase) transact(ctx context.Context, limit limited, single bool, verb func(tx) error) (err error, again bool) {
 	conn, err := p.acquire(ctx)
 	if err != nil {
@@ -67,8 +68,8 @@ func (p *postgresDatabase) transact(ctx context.Context, limit limited, single b
 	return err, t.met != nil && mayPassAtOnce(t.met)
 }
 
-// postgresTx is a transaction. BEGIN goes out with the first statement, and waking with the commit; a verb of one statement is a
-// transaction without either.
+// postgresTx is a transaction. BEGIN goes out with the first statement, and waking with the commit;
+// a verb of one statement is a transaction without either.
 type postgresTx struct {
 	ctx    context.Context
 	conn   *pgx.Conn
@@ -123,8 +124,8 @@ func (t *postgresTx) fail(err error) error {
 
 func (t *postgresTx) wake() { t.wakes = true }
 
-// send puts a statement on its way, once for each list of arguments, behind what the transaction must begin with. All go out
-// together, and outside of BEGIN they are one transaction.
+// send puts a statement on its way, once for each list of arguments, behind what the transaction
+// must begin with. All go out together, and outside of BEGIN they are one transaction.
 func (t *postgresTx) send(text string, lists ...[]any) (pgx.BatchResults, error) {
 	if t.met != nil {
 		return nil, serverFailure(t.met)
@@ -193,7 +194,8 @@ func (t *postgresTx) each(text string, lists ...[]any) ([]int64, error) {
 	return changed, t.fail(results.Close())
 }
 
-// script begins the transaction by itself, as statements without arguments do not go out together with others.
+// script begins the transaction by itself, as statements without arguments do not go out together
+// with others.
 func (t *postgresTx) script(text string) error {
 	if t.met != nil {
 		return serverFailure(t.met)

@@ -30,8 +30,9 @@ const (
 	defaultPoolSize         = 30               // pool_max_conns: three nodes fit into the 100 connections of a server
 )
 
-// postgresOptions are the options of a URL which are taken; a misspelt one would otherwise be found out by the server at the
-// first connection. Those which are not listed in pgx's documentation are parameters of the server.
+// postgresOptions are the options of a URL which are taken; a misspelt one would otherwise be found
+// out by the server at the first connection. Those which are not listed in pgx's documentation are
+// parameters of the server.
 var postgresOptions = []string{
 	"host", "port", "user", "password", "dbname", "passfile",
 	"sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslsni", "sslnegotiation", "channel_binding",
@@ -59,7 +60,8 @@ func isPostgres(rawURL string) bool {
 	return scheme == "postgres:" || scheme == "postgresql:"
 }
 
-// parsePostgres reads a PostgreSQL URL. What libpq takes from the environment (PGHOST, PGPASSWORD, ...) is taken too.
+// parsePostgres reads a PostgreSQL URL. What libpq takes from the environment (PGHOST, PGPASSWORD,
+// ...) is taken too.
 func parsePostgres(rawURL string) (*postgresServer, error) {
 	u, options, err := splitPostgres(rawURL)
 	if err != nil {
@@ -96,8 +98,8 @@ func parsePostgres(rawURL string) (*postgresServer, error) {
 	}, nil
 }
 
-// splitPostgres takes a URL apart. Its errors repeat nothing of it, as an unescaped sign in the password moves a part of the
-// password anywhere.
+// splitPostgres takes a URL apart. Its errors repeat nothing of it, as an unescaped sign in the
+// password moves a part of the password anywhere.
 func splitPostgres(rawURL string) (*url.URL, url.Values, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Opaque != "" || !strings.Contains(rawURL, "://") {
@@ -122,7 +124,8 @@ func splitPostgres(rawURL string) (*url.URL, url.Values, error) {
 	return u, options, nil
 }
 
-// statementTimeout reads the option as PostgreSQL would (a number is milliseconds) or as a Go duration.
+// statementTimeout reads the option as PostgreSQL would (a number is milliseconds) or as a Go
+// duration.
 func statementTimeout(options url.Values) (time.Duration, error) {
 	text := options.Get("statement_timeout")
 	if text == "" {

@@ -13,29 +13,31 @@ var _ project.Store = (*Store)(nil)
 
 const projectColumns = `id, slug, name, active, declared, audiences, access, refresh, refresh_absolute,
 	own_access, own_refresh, own_refresh_absolute, refresh_window, refresh_check, keep_refresh, revoke_all_on_logout,
-	version, created, changed`
+	access_token_format, fixed_refresh, reuse_interval, version, created, changed`
 
 // projectRow is what a change may set, in the order of changeProject from $1 on.
 func projectRow(p project.Project) []any {
+	format, fixed, reuse := tokenOptionColumns(p.TokenOptions)
 	return []any{
 		p.Name, switchOf(p.Active), switchOf(p.Declared), listText(p.Audiences),
 		p.Lifetimes.Access.Milliseconds(), idleOf(p.Lifetimes), p.Lifetimes.RefreshAbsolute.Milliseconds(),
 		p.Override.Access.Milliseconds(), idleOf(p.Override), p.Override.RefreshAbsolute.Milliseconds(),
 		p.RefreshWindow.Milliseconds(), p.RefreshCheck.Milliseconds(),
-		switchOf(p.KeepRefreshOnPasswordChange), switchOf(p.RevokeAllOnLogout),
+		switchColumn(opposite(p.RevokeRefreshOnPasswordChange)), switchColumn(p.RevokeAllOnLogout), format, fixed, reuse,
 	}
 }
 
 const addProject = `INSERT INTO project (name, active, declared, audiences, access, refresh, refresh_absolute,
 	own_access, own_refresh, own_refresh_absolute, refresh_window, refresh_check, keep_refresh, revoke_all_on_logout,
-	id, slug, version, created, changed)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $17)
+	access_token_format, fixed_refresh, reuse_interval, id, slug, version, created, changed)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1, $20, $20)
 	ON CONFLICT DO NOTHING`
 
 const changeProject = `UPDATE project SET name = $1, active = $2, declared = $3, audiences = $4, access = $5, refresh = $6,
 	refresh_absolute = $7, own_access = $8, own_refresh = $9, own_refresh_absolute = $10, refresh_window = $11,
-	refresh_check = $12, keep_refresh = $13, revoke_all_on_logout = $14, version = version + 1, changed = $15
-	WHERE id = $16 AND version = $17`
+	refresh_check = $12, keep_refresh = $13, revoke_all_on_logout = $14, access_token_format = $15, fixed_refresh = $16,
+	reuse_interval = $17, version = version + 1, changed = $18
+	WHERE id = $19 AND version = $20`
 
 func scanProject(row rows) (project.Project, error) {
 	var p project.Project
@@ -43,12 +45,15 @@ func scanProject(row rows) (project.Project, error) {
 	var ms lifetimeRow
 	var window, check, created, changed int64
 	var active, declared, keep, all int64
+	var tokens tokenRow
 	err := row.Scan(&p.ID, &p.Slug, &p.Name, &active, &declared, &audiences,
-		&ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5], &window, &check, &keep, &all, &p.Version, &created, &changed)
+		&ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5], &window, &check, &keep, &all,
+		&tokens.format, &tokens.fixed, &tokens.reuse, &p.Version, &created, &changed)
 	if err != nil {
 		return project.Project{}, failure(err)
 	}
-	p.Active, p.Declared, p.KeepRefreshOnPasswordChange, p.RevokeAllOnLogout = active > 0, declared > 0, keep > 0, all > 0
+	p.Active, p.Declared, p.TokenOptions = active > 0, declared > 0, tokens.options()
+	p.RevokeRefreshOnPasswordChange, p.RevokeAllOnLogout = opposite(switchIn(keep)), switchIn(all)
 	p.Lifetimes, p.Override = ms.lifetimes()
 	p.RefreshWindow, p.RefreshCheck = time.Duration(window)*time.Millisecond, time.Duration(check)*time.Millisecond
 	p.Created, p.Changed = instant(created), instant(changed)
@@ -69,7 +74,8 @@ func insertProject(t tx, p project.Project) error {
 	return err
 }
 
-// FindProject returns the project of that id or slug; see project.Store. No slug has the form of an id.
+// FindProject returns the project of that id or slug; see project.Store. No slug has the form of an
+// id.
 func (s *Store) FindProject(ctx context.Context, idOrSlug string) (project.Project, error) {
 	db, err := s.database()
 	if err != nil {
@@ -150,13 +156,15 @@ func (s *Store) RemoveProject(ctx context.Context, id string, version int64) err
 	})
 }
 
-// holdProject keeps a project from being removed until the end of the transaction, and reports whether it exists.
+// holdProject keeps a project from being removed until the end of the transaction, and reports
+// whether it exists.
 func holdProject(t tx, slug string) (bool, error) {
 	n, err := t.exec(`UPDATE project SET slug = slug WHERE slug = $1`, slug)
 	return n > 0, err
 }
 
-// lifetimeRow are the columns of the declared lifetimes and of those set through the API, in milliseconds.
+// lifetimeRow are the columns of the declared lifetimes and of those set through the API, in
+// milliseconds.
 type lifetimeRow [6]int64
 
 func (r lifetimeRow) lifetimes() (declared, own project.Lifetimes) {

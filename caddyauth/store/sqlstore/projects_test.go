@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -14,7 +15,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
-// started opens a store into which an empty configuration was taken, so that the default project exists.
+// started opens a store into which an empty configuration was taken, so that the default project
+// exists.
 func started(t *testing.T, open func() *Store) *Store {
 	t.Helper()
 	s := open()
@@ -35,15 +37,25 @@ func acme() project.Project {
 	return project.Project{
 		ID: project.NewID(), Slug: "acme", Name: "Acme, Inc.", Active: true, Audiences: []string{"web", "api"},
 		Override:      project.Lifetimes{Access: 5 * time.Minute, Refresh: time.Hour, RefreshAbsolute: 24 * time.Hour},
-		RefreshWindow: time.Minute, RefreshCheck: 30 * time.Second, KeepRefreshOnPasswordChange: true, RevokeAllOnLogout: true,
-		Version: 1, Created: noon, Changed: noon,
+		RefreshWindow: time.Minute, RefreshCheck: 30 * time.Second,
+		TokenOptions: project.TokenOptions{
+			AccessTokenFormat: project.Opaque, RefreshRotation: project.Off, RefreshReuseInterval: 20 * time.Second,
+		},
+		RevocationOptions: project.RevocationOptions{RevokeRefreshOnPasswordChange: project.Off, RevokeAllOnLogout: project.On},
+		Version:           1, Created: noon, Changed: noon,
 	}
 }
 
+// keeps is revoke_refresh_on_password_change off.
+var keeps = project.RevocationOptions{RevokeRefreshOnPasswordChange: project.Off}
+
 func reports(slug string) project.Client {
 	return project.Client{
-		ID: "reports", Project: slug, Name: "Reports", SecretHash: project.HashSecret("s"), AccessTokenFormat: project.Opaque,
-		FixedRefresh: true, ReuseInterval: 30 * time.Second, Audience: []string{"api"}, Scopes: []string{"read", "write"},
+		ID: "reports", Project: slug, Name: "Reports", SecretHash: project.HashSecret("s"),
+		TokenOptions: project.TokenOptions{
+			AccessTokenFormat: project.Opaque, RefreshRotation: project.Off, RefreshReuseInterval: 30 * time.Second,
+		},
+		Audience: []string{"api"}, Scopes: []string{"read", "write"},
 		Claims: map[string]any{"tier": "gold"}, Override: project.Lifetimes{Access: time.Minute, Refresh: project.None},
 		Active: true, Version: 1, Created: noon, Changed: noon,
 	}
@@ -491,10 +503,10 @@ func TestTakingAProjectOverEndsItsAPITokens(t *testing.T) {
 	})
 }
 
-// What was issued before a declaration takes something over, or makes somebody an administrator, is over, whatever the project keeps
-// after a new password.
+// What was issued before a declaration takes something over, or makes somebody an administrator, is
+// over, whatever the project keeps after a new password.
 func TestDeclarationEndsWhatWasIssuedBeforeItTookOver(t *testing.T) {
-	kept := []project.Project{{Slug: "acme", KeepRefreshOnPasswordChange: true}}
+	kept := []project.Project{{Slug: "acme", RevocationOptions: keeps}}
 	user := func(name string, admin bool) []identity.User {
 		return []identity.User{{Project: "acme", Name: name, PasswordHash: "h", Admin: admin}}
 	}
@@ -569,7 +581,7 @@ func TestDeclarationEndsWhatWasIssuedBeforeItTookOver(t *testing.T) {
 func TestChangedDeclarationsEndSessions(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
-		projects := []project.Project{{Slug: "kept", KeepRefreshOnPasswordChange: true}}
+		projects := []project.Project{{Slug: "kept", RevocationOptions: keeps}}
 		user := func(slug, name, hash string, disabled bool) identity.User {
 			return identity.User{Project: slug, Name: name, PasswordHash: hash, Disabled: disabled}
 		}
@@ -583,6 +595,64 @@ func TestChangedDeclarationsEndSessions(t *testing.T) {
 			{"client", "default", "moves", Undeclared},
 			{"user", "default", "alice", PasswordChanged}, {"user", "default", "bob", Disabled}, {"user", "default", "carol", Undeclared},
 		})
+	})
+}
+
+// TestPasswordChangeFollowsProjectOverServer: the project's revoke_refresh_on_password_change counts, then the server's, then the
+// default, which ends the sign-ins.
+func TestPasswordChangeFollowsProjectOverServer(t *testing.T) {
+	revokes := project.RevocationOptions{RevokeRefreshOnPasswordChange: project.On}
+	for _, c := range []struct {
+		name            string
+		server, project project.RevocationOptions
+		ends            bool
+	}{
+		{name: "nobody says anything", ends: true},
+		{name: "server off", server: keeps},
+		{name: "server off, project on", server: keeps, project: revokes, ends: true},
+		{name: "server on, project off", server: revokes, project: keeps},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStore(t, filepath.Join(t.TempDir(), "auth.db"))
+			must(t, s.Open(t.Context()))
+			d := Declaration{
+				Revocation: c.server,
+				Projects:   []project.Project{{Slug: "acme", RevocationOptions: c.project}},
+				Users:      []identity.User{{Project: "acme", Name: "alice", PasswordHash: "1"}},
+			}
+			reconcile(t, s, d)
+			d.Users = []identity.User{{Project: "acme", Name: "alice", PasswordHash: "2"}}
+			if ended := reconcile(t, s, d); (len(ended) == 1) != c.ends {
+				t.Errorf("ended %v, want that: %v", ended, c.ends)
+			}
+		})
+	}
+}
+
+// TestOptionsAreKept: each value of each option comes back as it was stored, and what says nothing goes on saying nothing.
+func TestOptionsAreKept(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		for i, o := range []project.TokenOptions{
+			{},
+			{AccessTokenFormat: project.JWT, RefreshRotation: project.On, RefreshReuseInterval: project.None},
+			{AccessTokenFormat: project.Opaque, RefreshRotation: project.Off, RefreshReuseInterval: time.Minute},
+		} {
+			p := project.Project{ID: project.NewID(), Slug: fmt.Sprint("p", i), TokenOptions: o, Created: noon}
+			p.RevocationOptions = project.RevocationOptions{
+				RevokeRefreshOnPasswordChange: o.RefreshRotation,
+				RevokeAllOnLogout:             o.RefreshRotation,
+			}
+			must(t, s.AddProject(t.Context(), p))
+			must(t, s.AddClient(t.Context(), project.Client{ID: p.Slug, Project: p.Slug, TokenOptions: o, Created: noon}))
+			gotProject, err := s.FindProject(t.Context(), p.Slug)
+			must(t, err)
+			gotClient, err := s.FindClient(t.Context(), p.Slug)
+			must(t, err)
+			same(t, gotProject.TokenOptions, o)
+			same(t, gotClient.TokenOptions, o)
+			same(t, gotProject.RevocationOptions, p.RevocationOptions)
+		}
 	})
 }
 

@@ -12,10 +12,13 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
-// Declaration is what a configuration declares. Of projects and clients, ID of projects, Active, Declared, Override, Version and
-// the times are not read: what is declared is active. Of users, ID, Declared, Version and the times are not read. What names no
-// project belongs to the default one.
+// Declaration is what a configuration declares. Of projects and clients, ID of projects, Active,
+// Declared, Override, Version and the times are not read: what is declared is active. Of users, ID,
+// Declared, Version and the times are not read. What names no project belongs to the default one.
 type Declaration struct {
+	// Revocation are the server's options, under those of the projects.
+	Revocation project.RevocationOptions
+
 	Projects []project.Project
 	Clients  []project.Client
 	Users    []identity.User
@@ -40,28 +43,34 @@ type Ended struct {
 	// Project is the slug; ID is the client's id or the user's name, empty for a project.
 	Project, ID string
 
-	// Reason is Undeclared, TakenOver or ClaimsChanged, or of users also Disabled, PasswordChanged, AdminGranted or AdminRevoked.
+	// Reason is Undeclared, TakenOver or ClaimsChanged, or of users also Disabled, PasswordChanged,
+	// AdminGranted or AdminRevoked.
 	Reason string
 }
 
-// TokensOnly reports whether the access tokens ended and the sessions go on: their next renewal makes tokens that say what is true now.
+// TokensOnly reports whether the access tokens ended and the sessions go on: their next renewal
+// makes tokens that say what is true now.
 func (e Ended) TokensOnly() bool { return e.Reason == ClaimsChanged || e.Reason == AdminRevoked }
 
-// Reconcile makes the store hold what the configuration declares, in one transaction, and makes the project `default` if there is
-// none yet. With nothing new it writes nothing.
+// Reconcile makes the store hold what the configuration declares, in one transaction, and makes the
+// project `default` if there is none yet. With nothing new it writes nothing.
 //
-// What is declared for the first time is added. Where it stands in the store already, because the API made it or because it was
-// declared once, the declaration takes it over: whoever had something of it before is not whom the declaration means, so everything that
-// was issued before ends, whatever the project says. So does what was issued to a user who becomes an administrator. What is declared
-// already is changed where it differs; lifetimes set through the API stay over the declared ones. What is declared no more stays
-// in the store but can do nothing: projects and clients are paused, users disabled, the declared lifetimes forgotten; the
-// API may remove it, or bring it back as its own. The default project is never paused.
+// What is declared for the first time is added. Where it stands in the store already, because the
+// API made it or because it was declared once, the declaration takes it over: whoever had something
+// of it before is not whom the declaration means, so everything that was issued before ends,
+// whatever the project says. So does what was issued to a user who becomes an administrator. What
+// is declared already is changed where it differs; lifetimes set through the API stay over the
+// declared ones. What is declared no more stays in the store but can do nothing: projects and
+// clients are paused, users disabled, the declared lifetimes forgotten; the API may remove it, or
+// bring it back as its own. The default project is never paused.
 //
-// The sessions and tokens of what can do nothing any more, and of users with another password (unless the project says
-// otherwise), and the access tokens of users and clients with other claims are ended in the same transaction, and named in the result; the nodes learn of it as of every order (Store.Wake, Denials).
+// The sessions and tokens of what can do nothing any more, and of users with another password
+// (unless the project or the server says otherwise), and the access tokens of users and clients
+// with other claims are ended in the same transaction, and named in the result; the nodes learn of
+// it as of every order (Store.Wake, Denials).
 //
-// Every change is an entry of the audit trail, with the actor "configuration". Nodes on one store must declare the same: each undoes
-// what the other declares alone.
+// Every change is an entry of the audit trail, with the actor "configuration". Nodes on one store
+// must declare the same: each undoes what the other declares alone.
 func (s *Store) Reconcile(ctx context.Context, d Declaration, now time.Time) ([]Ended, error) {
 	return s.reconcile(ctx, d, now, nil)
 }
@@ -79,7 +88,7 @@ func (s *Store) CheckDeclaration(ctx context.Context, d Declaration, now time.Ti
 
 // reconcile ends its transaction with an error of the caller; nil commits it.
 func (s *Store) reconcile(ctx context.Context, d Declaration, now time.Time, end error) ([]Ended, error) {
-	r := reconciler{ctx: ctx, now: instant(millis(now))}
+	r := reconciler{ctx: ctx, now: instant(millis(now)), revocation: d.Revocation}
 	err := s.write(ctx, func(t tx) error {
 		// Holding this row makes other nodes that start wait until the end of the transaction.
 		if _, err := t.exec(`UPDATE meta SET value = value WHERE name = 'schema'`); err != nil {
@@ -109,14 +118,16 @@ type reconciler struct {
 	tx    tx
 	now   time.Time
 	ended []Ended
+
+	revocation project.RevocationOptions // the server's
 }
 
 func (r *reconciler) end(kind session.Kind, slug, id, reason string) {
 	r.ended = append(r.ended, Ended{Kind: kind, Project: slug, ID: id, Reason: reason})
 }
 
-// revoke carries out an order against everything that was ended: first all grants, then all denials, as the order of the locks
-// demands (grants.go).
+// revoke carries out an order against everything that was ended: first all grants, then all
+// denials, as the order of the locks demands (grants.go).
 func (r *reconciler) revoke() error {
 	denials := make([]session.Denial, len(r.ended))
 	for i, e := range r.ended {
@@ -199,7 +210,8 @@ func (r *reconciler) project(p project.Project) error {
 	return r.note("project.declare", p.ID, p.Slug, p.Slug, "changed")
 }
 
-// endAPITokens revokes the API tokens that are bound to a project: whoever had the project before could make users in it with them.
+// endAPITokens revokes the API tokens that are bound to a project: whoever had the project before
+// could make users in it with them.
 func (r *reconciler) endAPITokens(p project.Project) error {
 	n, err := r.tx.exec(`UPDATE api_token SET revoked = $1 WHERE project = $2 AND revoked = 0`, millis(r.now), p.Slug)
 	if err != nil || n == 0 {
@@ -208,7 +220,8 @@ func (r *reconciler) endAPITokens(p project.Project) error {
 	return r.note("api_token.revoke", p.ID, p.Slug, p.Slug, fmt.Sprint(TakenOver, ": ", n))
 }
 
-// forgetProject pauses a project that is declared no more. The default project goes on without what was declared of it.
+// forgetProject pauses a project that is declared no more. The default project goes on without what
+// was declared of it.
 func (r *reconciler) forgetProject(p project.Project) error {
 	p.Declared, p.Lifetimes = false, project.Lifetimes{}
 	if p.Slug == project.Default {
@@ -262,7 +275,8 @@ func (r *reconciler) clients(declared []project.Client) error {
 	return nil
 }
 
-// client adds a declared client, or brings the one which stands up to what is declared. One that moves to another project is a new one.
+// client adds a declared client, or brings the one which stands up to what is declared. One that
+// moves to another project is a new one.
 func (r *reconciler) client(c project.Client) error {
 	standing, err := findClient(r.ctx, r.tx, c.ID)
 	if err == nil && standing.Project != c.Project {
@@ -330,7 +344,8 @@ func (r *reconciler) users(declared []identity.User) error {
 	return nil
 }
 
-// user adds a declared user, or brings the one who stands up to what is declared, and returns the id.
+// user adds a declared user, or brings the one who stands up to what is declared, and returns the
+// id.
 func (r *reconciler) user(u identity.User) (id string, err error) {
 	standing, err := findUserByName(r.ctx, r.tx, u.Project, u.Name)
 	if errors.Is(err, identity.ErrNoUser) {
@@ -364,7 +379,8 @@ func (r *reconciler) user(u identity.User) (id string, err error) {
 	return u.ID, r.note("user.declare", u.ID, u.Name, u.Project, "changed")
 }
 
-// endUser notes the end of a user's sessions where the change asks for it. A name in another spelling is another subject.
+// endUser notes the end of a user's sessions where the change asks for it. A name in another
+// spelling is another subject.
 func (r *reconciler) endUser(before, after identity.User) error {
 	if before.Name != after.Name {
 		r.end(session.UserKind, before.Project, before.Name, Undeclared)
@@ -376,7 +392,8 @@ func (r *reconciler) endUser(before, after identity.User) error {
 	return err
 }
 
-// endOf returns why what was issued to a user ends, and nothing when it goes on. What ends more comes first.
+// endOf returns why what was issued to a user ends, and nothing when it goes on. What ends more
+// comes first.
 func (r *reconciler) endOf(before, after identity.User) (reason string, err error) {
 	switch {
 	case !before.Declared:
@@ -390,7 +407,7 @@ func (r *reconciler) endOf(before, after identity.User) (reason string, err erro
 	}
 	if after.PasswordHash != before.PasswordHash {
 		p, err := findProject(r.ctx, r.tx, after.Project)
-		if err != nil || !p.KeepRefreshOnPasswordChange {
+		if err != nil || p.RevocationOptions.Over(r.revocation).OnPasswordChange() {
 			return PasswordChanged, err
 		}
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
-// olderSchema is a script which makes the database of a release that knew only the first migrations, with its one key.
+// olderSchema is a script which makes the database of a release that knew only the first
+// migrations, with its one key.
 func olderSchema(t *testing.T, version int) string {
 	t.Helper()
 	var script strings.Builder
@@ -89,7 +90,8 @@ func isOlder(t *testing.T, s *Store, version int, name string) {
 	}
 }
 
-// isMigrated opens for writing and looks with a reader: the one key that stood goes on signing, and the kinds of the users' hashes are known.
+// isMigrated opens for writing and looks with a reader: the one key that stood goes on signing, and
+// the kinds of the users' hashes are known.
 func isMigrated(t *testing.T, s, reader *Store, version int) {
 	t.Helper()
 	if err := s.Open(t.Context()); err != nil {

@@ -15,7 +15,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// readers is the number of connections for reading: reads are short, and a second core is all they can use beside a writer.
+// readers is the number of connections for reading: reads are short, and a second core is all they
+// can use beside a writer.
 const readers = 4
 
 // busyTimeout is how long to wait for another process, which holds the lock for one commit.
@@ -75,7 +76,8 @@ func (d *sqliteDatabase) write(ctx context.Context, verb func(tx) error) error {
 	return d.writer.do(ctx, verb)
 }
 
-// writeOne gains nothing over write: there is no round trip to save, and the commit is shared either way.
+// writeOne gains nothing over write: there is no round trip to save, and the commit is shared
+// either way.
 func (d *sqliteDatabase) writeOne(ctx context.Context, verb func(tx) error) error {
 	return d.write(ctx, verb)
 }
@@ -125,8 +127,9 @@ func (d *sqliteDatabase) close() error {
 // aloneTimeout is how long to wait for a command that reads: a server does not go away.
 const aloneTimeout = time.Second
 
-// openForWriting opens the file, creating it first where it is missing, and leaves no handle behind when it fails. The mark of who
-// uses it is SQLite's own: each connection to a file with a write-ahead log holds a shared lock on it until it is closed.
+// openForWriting opens the file, creating it first where it is missing, and leaves no handle behind
+// when it fails. The mark of who uses it is SQLite's own: each connection to a file with a
+// write-ahead log holds a shared lock on it until it is closed.
 func (s *sqliteFile) openForWriting(ctx context.Context, alone bool) (database, error) {
 	if err := s.createFile(); err != nil {
 		return nil, err
@@ -172,8 +175,9 @@ func (s *sqliteFile) reader(n int) (*sql.DB, error) {
 	return db, nil
 }
 
-// createFile makes an empty file with its final mode before SQLite sees it; the log and its index take the same mode. A file
-// which stands is not opened here: closing it would drop the locks which this process holds on it (POSIX).
+// createFile makes an empty file with its final mode before SQLite sees it; the log and its index
+// take the same mode. A file which stands is not opened here: closing it would drop the locks which
+// this process holds on it (POSIX).
 func (s *sqliteFile) createFile() error {
 	info, err := os.Stat(s.path)
 	switch {
@@ -197,8 +201,8 @@ func (s *sqliteFile) createFile() error {
 	return f.Close()
 }
 
-// prepareFile looks what the file holds before anything changes it, then switches it to write-ahead logging, which the file
-// remembers.
+// prepareFile looks what the file holds before anything changes it, then switches it to write-ahead
+// logging, which the file remembers.
 func (s *sqliteFile) prepareFile(ctx context.Context, db *sql.DB) error {
 	if _, err := s.recognise(ctx, db); err != nil {
 		return err
@@ -213,8 +217,8 @@ func (s *sqliteFile) prepareFile(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// switchToLog asks again while the database is locked: SQLite does not wait for the lock when two processes that both read
-// a new file want to switch it.
+// switchToLog asks again while the database is locked: SQLite does not wait for the lock when two
+// processes that both read a new file want to switch it.
 func (s *sqliteFile) switchToLog(ctx context.Context, db *sql.DB) (mode string, err error) {
 	deadline := time.Now().Add(s.busy)
 	for {
@@ -230,8 +234,8 @@ func (s *sqliteFile) switchToLog(ctx context.Context, db *sql.DB) (mode string, 
 	}
 }
 
-// recognise returns the schema version of the file, 0 when it is empty, and refuses one which holds something other than our
-// tables in a version we know.
+// recognise returns the schema version of the file, 0 when it is empty, and refuses one which holds
+// something other than our tables in a version we know.
 func (s *sqliteFile) recognise(ctx context.Context, db *sql.DB) (int, error) {
 	version, err := recognise(ctx, &sqliteDatabase{read: db}, sqliteTables)
 	if errors.Is(err, errNotDatabase) {
@@ -240,7 +244,8 @@ func (s *sqliteFile) recognise(ctx context.Context, db *sql.DB) (int, error) {
 	return version, s.named(err)
 }
 
-// openForReading opens an existing file in the one way that writes nothing, and an empty database in memory for a missing one.
+// openForReading opens an existing file in the one way that writes nothing, and an empty database
+// in memory for a missing one.
 func (s *sqliteFile) openForReading(ctx context.Context) (database, error) {
 	how, err := s.quietly()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -271,9 +276,10 @@ func (s *sqliteFile) openForReading(ctx context.Context) (database, error) {
 	return openEmpty(ctx)
 }
 
-// quietly is how to read the file so that nothing is created. Where a log stands, SQLite takes part in the locking and reads
-// it, through the index which a writer made (readonly_shm: a reader may not make one); where none stands, nobody is writing,
-// and SQLite would create both unless told that the file does not change (immutable).
+// quietly is how to read the file so that nothing is created. Where a log stands, SQLite takes part
+// in the locking and reads it, through the index which a writer made (readonly_shm: a reader may
+// not make one); where none stands, nobody is writing, and SQLite would create both unless told
+// that the file does not change (immutable).
 func (s *sqliteFile) quietly() ([]string, error) {
 	path, err := filepath.EvalSymlinks(s.path) // SQLite keeps the log beside the file itself
 	if err != nil {
@@ -300,7 +306,8 @@ func unreachable(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-// openEmpty is a store without a row, so that verbs need not know that there is no file, and on PostgreSQL that there are no tables.
+// openEmpty is a store without a row, so that verbs need not know that there is no file, and on
+// PostgreSQL that there are no tables.
 func openEmpty(ctx context.Context) (database, error) {
 	db, err := sql.Open("sqlite", "file::memory:")
 	if err != nil {
@@ -322,7 +329,8 @@ func readHandles(db *sql.DB, unlocked string, err error) (database, error) {
 	return &sqliteDatabase{read: db, unlocked: unlocked}, nil
 }
 
-// connect makes a pool for the file with SQLite's and the driver's parameters; it opens nothing yet.
+// connect makes a pool for the file with SQLite's and the driver's parameters; it opens nothing
+// yet.
 func (s *sqliteFile) connect(pairs ...string) (*sql.DB, error) {
 	q := url.Values{"_busy_timeout": {strconv.FormatInt(s.busy.Milliseconds(), 10)}, "_dqs": {"0"}}
 	for i := 0; i < len(pairs); i += 2 {

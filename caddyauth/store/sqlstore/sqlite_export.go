@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// snapshot looks at the file through one connection in one transaction, whose view is that of its first statement. Writers go on
-// writing; what they write stays in the log until the end.
+// snapshot looks at the file through one connection in one transaction, whose view is that of its
+// first statement. Writers go on writing; what they write stays in the log until the end.
 func (d *sqliteDatabase) snapshot(ctx context.Context, look func(querier) error) error {
 	conn, err := d.read.Conn(ctx)
 	if err != nil {
@@ -28,8 +28,9 @@ func (d *sqliteDatabase) snapshot(ctx context.Context, look func(querier) error)
 	return stays()
 }
 
-// still returns a function that says whether the file has changed since. A file beside which nobody was writing is read without
-// locks, so that nothing is left beside it, and SQLite does not notice that a server starts to write to it.
+// still returns a function that says whether the file has changed since. A file beside which nobody
+// was writing is read without locks, so that nothing is left beside it, and SQLite does not notice
+// that a server starts to write to it.
 func (d *sqliteDatabase) still() (stays func() error, err error) {
 	if d.unlocked == "" {
 		return func() error { return nil }, nil

@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	os.Exit(pgtest.Main(m))
 }
 
-// writeUntilKilled counts attempts in pairs of buckets from several goroutines and prints the name of each pair that was
-// acknowledged.
+// writeUntilKilled counts attempts in pairs of buckets from several goroutines and prints the name
+// of each pair that was acknowledged.
 func writeUntilKilled(path string) {
 	s, err := New(path)
 	if err == nil {
@@ -86,7 +86,8 @@ func TestKilledWriterLosesNothingAcknowledgedAndLeavesNothingHalf(t *testing.T) 
 	}
 }
 
-// killAfter lets another process write until it has acknowledged n pairs, looks into its store meanwhile, and kills it.
+// killAfter lets another process write until it has acknowledged n pairs, looks into its store
+// meanwhile, and kills it.
 func killAfter(t *testing.T, path string, n int) (acknowledged []string) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0])
@@ -484,7 +485,8 @@ func TestFullDiskIsUnavailableAndPasses(t *testing.T) {
 			}
 			full++
 		}
-		// Whoever was told that it is written finds it, and nobody else does: then the new value is taken.
+		// Whoever was told that it is written finds it, and nobody else does: then the new value is
+		// taken.
 		got, err := s.SetMetaOnce(t.Context(), fmt.Sprint("name ", i), "later")
 		if err != nil {
 			t.Fatalf("after a full disk: %v", err)
@@ -591,8 +593,8 @@ func TestTwentyCyclesLeakNothing(t *testing.T) {
 	}
 }
 
-// fallsTo counts until there are no more than want, and at most five seconds: database/sql ends its goroutine, and with it the
-// last handle, a moment after Close.
+// fallsTo counts until there are no more than want, and at most five seconds: database/sql ends its
+// goroutine, and with it the last handle, a moment after Close.
 func fallsTo(want int, count func() int) int {
 	deadline := time.Now().Add(5 * time.Second)
 	for {

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// Store is one database. It may be shared by several configurations and used by many goroutines; nothing is read, created
-// or written before Open or OpenReadOnly.
+// Store is one database. It may be shared by several configurations and used by many goroutines;
+// nothing is read, created or written before Open or OpenReadOnly.
 type Store struct {
-	// Observe is told of each thing that the database was asked for: by which verb, how long it took, and the error when the store failed,
-	// not when a verb refused. It is called from many goroutines and must not change after Open. Default: nobody is told.
+	// Observe is told of each thing that the database was asked for: by which verb, how long it
+	// took, and the error when the store failed, not when a verb refused. It is called from many
+	// goroutines and must not change after Open. Default: nobody is told.
 	Observe func(verb string, took time.Duration, err error)
 
 	source source
@@ -33,7 +34,8 @@ type opened struct {
 type source interface {
 	// connections is how many statements run at once at most.
 	connections() int
-	// openForWriting marks the store as used until the database is closed, or with alone as used by nobody else (ErrInUse).
+	// openForWriting marks the store as used until the database is closed, or with alone as used by
+	// nobody else (ErrInUse).
 	openForWriting(ctx context.Context, alone bool) (database, error)
 	openForReading(ctx context.Context) (database, error)
 	// title is how people call it, without user and password.
@@ -53,7 +55,8 @@ type database interface {
 	load(ctx context.Context, verb func(tx) error) error
 	// apart runs queries on a connection that nothing else uses, and ends them with their context.
 	apart() querier
-	// clock is an expression for the time of the database server in milliseconds, 0 where there is none.
+	// clock is an expression for the time of the database server in milliseconds, 0 where there is
+	// none.
 	clock() string
 	// skipLocked ends a SELECT that passes over the rows which somebody else holds.
 	skipLocked() string
@@ -82,22 +85,25 @@ type rows interface {
 	Close() error
 }
 
-// tx is what a verb writes through. Inside it a statement does not end with the caller's context. A verb to which the database
-// answered with an error returns that error: on PostgreSQL the transaction is lost.
+// tx is what a verb writes through. Inside it a statement does not end with the caller's context. A
+// verb to which the database answered with an error returns that error: on PostgreSQL the
+// transaction is lost.
 type tx interface {
 	querier
 	// exec runs a statement and returns the number of rows it changed.
 	exec(text string, args ...any) (int64, error)
-	// each runs a statement once for each list of arguments, in order and in one round trip, and returns the numbers of rows.
+	// each runs a statement once for each list of arguments, in order and in one round trip, and
+	// returns the numbers of rows.
 	each(text string, lists ...[]any) ([]int64, error)
 	// script runs several statements without arguments.
 	script(text string) error
-	// wake makes the commit wake every node (Store.Wake). In writeOne it is called before the statement.
+	// wake makes the commit wake every node (Store.Wake). In writeOne it is called before the
+	// statement.
 	wake()
 }
 
-// New makes a store of a URL in any form which Canonical knows, and touches nothing but the certificate and password files which
-// a PostgreSQL URL or the environment names.
+// New makes a store of a URL in any form which Canonical knows, and touches nothing but the
+// certificate and password files which a PostgreSQL URL or the environment names.
 func New(rawURL string) (*Store, error) {
 	s := &Store{woken: make(chan struct{}, 1)}
 	if isPostgres(rawURL) {
@@ -117,7 +123,8 @@ func New(rawURL string) (*Store, error) {
 	return s, nil
 }
 
-// Files are the files of a SQLite database, whether they are there or not: the database, its log and the log's index. PostgreSQL has none.
+// Files are the files of a SQLite database, whether they are there or not: the database, its log
+// and the log's index. PostgreSQL has none.
 func (s *Store) Files() []string {
 	file, ok := s.source.(*sqliteFile)
 	if !ok {
@@ -130,11 +137,13 @@ func (s *Store) Files() []string {
 	return []string{path, path + "-wal", path + "-shm"}
 }
 
-// Open brings the schema up to date and makes the store ready for writing. Of SQLite it creates the file (0600) and its folder
-// (0700) where they are missing. On an open store it does nothing; on one opened for reading only it opens for writing. Several
-// calls at once, and several processes, do no harm: one migrates, the others wait for it. After an error the store is closed and
-// Open may be called again. A database that cannot be reached gives ErrUnavailable within `connect_timeout` for each host; a
-// schema which is too new and a database which holds something else are refused without ErrUnavailable, as waiting does not help.
+// Open brings the schema up to date and makes the store ready for writing. Of SQLite it creates the
+// file (0600) and its folder (0700) where they are missing. On an open store it does nothing; on
+// one opened for reading only it opens for writing. Several calls at once, and several processes,
+// do no harm: one migrates, the others wait for it. After an error the store is closed and Open may
+// be called again. A database that cannot be reached gives ErrUnavailable within `connect_timeout`
+// for each host; a schema which is too new and a database which holds something else are refused
+// without ErrUnavailable, as waiting does not help.
 func (s *Store) Open(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,9 +157,10 @@ func (s *Store) Open(ctx context.Context) error {
 // ErrInUse is wrapped by the error of OpenAlone about a store that somebody else has open.
 var ErrInUse = errors.New("it is in use; stop the server, all that use it")
 
-// OpenAlone is Open for whoever must be the only one, as the one that replaces everything: it is refused with ErrInUse while another
-// Store, of this process or any other, has the store open for writing, and keeps Open from succeeding until Close. Only verbs that
-// write can be used: on SQLite no second connection is let in, not even one of this Store. What is open already is closed first.
+// OpenAlone is Open for whoever must be the only one, as the one that replaces everything: it is
+// refused with ErrInUse while another Store, of this process or any other, has the store open for
+// writing, and keeps Open from succeeding until Close. Only verbs that write can be used: on SQLite
+// no second connection is let in, not even one of this Store. What is open already is closed first.
 func (s *Store) OpenAlone(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,17 +169,19 @@ func (s *Store) OpenAlone(ctx context.Context) error {
 
 func (s *Store) openForWriting(ctx context.Context, alone bool) error {
 	old := s.opened.Load()
-	// The reader's end must come first: within one process SQLite shares the log's index among all connections, and
-	// would hand the reader's read-only one to the writer.
+	// The reader's end must come first: within one process SQLite shares the log's index among all
+	// connections, and would hand the reader's read-only one to the writer.
 	s.opened.Store(nil)
 	old.end()
 	return s.keep(s.source.openForWriting(ctx, alone))
 }
 
-// OpenReadOnly opens what there is without writing or migrating: no file and no folder is created, changed or left behind, also
-// beside a running writer, and on PostgreSQL every transaction is read-only. A missing or empty database is an empty store; one of an
-// older release is refused with ErrOlderSchema. On an open store it does nothing. Verbs which write are refused until Open. It is
-// meant for looking once: what another process writes to a SQLite file later, or to a database that was empty, may not be seen.
+// OpenReadOnly opens what there is without writing or migrating: no file and no folder is created,
+// changed or left behind, also beside a running writer, and on PostgreSQL every transaction is
+// read-only. A missing or empty database is an empty store; one of an older release is refused with
+// ErrOlderSchema. On an open store it does nothing. Verbs which write are refused until Open. It is
+// meant for looking once: what another process writes to a SQLite file later, or to a database that
+// was empty, may not be seen.
 func (s *Store) OpenReadOnly(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,8 +203,9 @@ func (s *Store) keep(db database, err error) error {
 	return nil
 }
 
-// Close answers the transactions which have begun, refuses the others with ErrUnavailable, and ends all goroutines and
-// connections before it returns. On a store which is not open it does nothing. A closed store may be opened again.
+// Close answers the transactions which have begun, refuses the others with ErrUnavailable, and ends
+// all goroutines and connections before it returns. On a store which is not open it does nothing. A
+// closed store may be opened again.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,7 +222,8 @@ func (o *opened) end() error {
 	return o.close()
 }
 
-// Name is how people call the store: the path of a file, or postgres:// with hosts and database. No user and no password is in it.
+// Name is how people call the store: the path of a file, or postgres:// with hosts and database. No
+// user and no password is in it.
 func (s *Store) Name() string { return s.source.title() }
 
 // Shared reports whether several nodes can use the store at once, as PostgreSQL's can be.
@@ -221,8 +235,9 @@ func (s *Store) Shared() bool {
 // Connections is how many statements the store runs at once at most.
 func (s *Store) Connections() int { return s.source.connections() }
 
-// Ping asks whether the store can be read and, unless it is opened for reading only, whether it can be written: on SQLite it
-// takes the lock, on PostgreSQL it asks whether the server takes writes (a standby does not). It ends with ctx.
+// Ping asks whether the store can be read and, unless it is opened for reading only, whether it can
+// be written: on SQLite it takes the lock, on PostgreSQL it asks whether the server takes writes (a
+// standby does not). It ends with ctx.
 func (s *Store) Ping(ctx context.Context) error {
 	db, err := s.database()
 	if err != nil {
@@ -231,11 +246,13 @@ func (s *Store) Ping(ctx context.Context) error {
 	return db.ping(ctx)
 }
 
-// Wake returns the channel, the same one always, which gets a token after a node, this one included, has committed something
-// which every node should soon know. Tokens do not add up: one that nobody has taken stands for all that followed, so one
-// goroutine reads and then looks into the store itself. On SQLite only this process can give one. On PostgreSQL a token also
-// comes each time the connection that listens is made anew, as messages may have been missed; while it cannot be made none
-// comes, so that a poll must suffice without it. A store opened for reading only gives none.
+// Wake returns the channel, the same one always, which gets a token after a node, this one
+// included, has committed something which every node should soon know. Tokens do not add up: one
+// that nobody has taken stands for all that followed, so one goroutine reads and then looks into
+// the store itself. On SQLite only this process can give one. On PostgreSQL a token also comes each
+// time the connection that listens is made anew, as messages may have been missed; while it cannot
+// be made none comes, so that a poll must suffice without it. A store opened for reading only gives
+// none.
 func (s *Store) Wake() <-chan struct{} { return s.woken }
 
 func (s *Store) wake() {
@@ -267,10 +284,11 @@ func (o *opened) guarded() database {
 	return o.database
 }
 
-// write runs verb in a transaction of its own: what it did is durable when write returns nil, and undone otherwise. An error
-// of verb is returned as it is. When ctx ends before verb began, verb does not run; once begun it is waited for, within bounds.
-// verb may run several times, when the database undid it for the sake of another transaction (serialization, deadlock), so
-// that it sets its results anew each time. An ErrUnavailable may leave open whether the commit took place.
+// write runs verb in a transaction of its own: what it did is durable when write returns nil, and
+// undone otherwise. An error of verb is returned as it is. When ctx ends before verb began, verb
+// does not run; once begun it is waited for, within bounds. verb may run several times, when the
+// database undid it for the sake of another transaction (serialization, deadlock), so that it sets
+// its results anew each time. An ErrUnavailable may leave open whether the commit took place.
 func (s *Store) write(ctx context.Context, verb func(tx) error) error {
 	db, err := s.database()
 	if err != nil {
@@ -279,8 +297,9 @@ func (s *Store) write(ctx context.Context, verb func(tx) error) error {
 	return db.write(ctx, verb)
 }
 
-// writeOne is write for a verb which calls the database once (exec, query or each): on PostgreSQL one round trip, without BEGIN
-// and COMMIT. An error which verb returns after that call undoes nothing.
+// writeOne is write for a verb which calls the database once (exec, query or each): on PostgreSQL
+// one round trip, without BEGIN and COMMIT. An error which verb returns after that call undoes
+// nothing.
 func (s *Store) writeOne(ctx context.Context, verb func(tx) error) error {
 	db, err := s.database()
 	if err != nil {

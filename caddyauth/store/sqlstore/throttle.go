@@ -17,23 +17,27 @@ var _ identity.ThrottleStore = (*Store)(nil)
 // errFull undoes the counting of an attempt which one bucket had no room for.
 var errFull = errors.New("a bucket is full")
 
-// clockSlack is how far beyond a full bucket a stored time may lie before it is taken for the trace of a clock that was ahead
-// and came back: then it would shut the bucket until the clock arrives there again, and is dropped instead. It is the largest
-// leeway of a gate, since nodes whose clocks differ by more do not take each other's tokens.
+// clockSlack is how far beyond a full bucket a stored time may lie before it is taken for the trace
+// of a clock that was ahead and came back: then it would shut the bucket until the clock arrives
+// there again, and is dropped instead. It is the largest leeway of a gate, since nodes whose clocks
+// differ by more do not take each other's tokens.
 const clockSlack = session.MaxSkew
 
-// countAttempt is the generic cell rate algorithm (ITU-T I.371, virtual scheduling) in one statement. The row holds the time
-// at which the bucket is as good as new; an attempt moves it on by `every`, counted from now at least, and there is room as
-// long as it lies at most burst-1 attempts ahead. It changes no row when there is no room, but holds the row even so.
+// countAttempt is the generic cell rate algorithm (ITU-T I.371, virtual scheduling) in one
+// statement. The row holds the time at which the bucket is as good as new; an attempt moves it on
+// by `every`, counted from now at least, and there is room as long as it lies at most burst-1
+// attempts ahead. It changes no row when there is no room, but holds the row even so.
 //
-// $1 key, $2 now + every, $3 now, $4 the latest time with room, $5 every, $6 the latest time which makes sense.
+// $1 key, $2 now + every, $3 now, $4 the latest time with room, $5 every, $6 the latest time which
+// makes sense.
 const countAttempt = `INSERT INTO throttle (key, tat) VALUES ($1, $2)
 	ON CONFLICT (key) DO UPDATE
 	SET tat = CASE WHEN throttle.tat >= $3 AND throttle.tat <= $4 THEN throttle.tat + $5 ELSE excluded.tat END
 	WHERE throttle.tat <= $4 OR throttle.tat > $6`
 
-// TakeAttempts counts one attempt in every bucket if all of them have room, and in none otherwise; see
-// identity.ThrottleStore. A bucket with a burst under 1 or a pace under a millisecond is refused.
+// TakeAttempts counts one attempt in every bucket if all of them have room, and in none otherwise;
+// see identity.ThrottleStore. A bucket with a burst under 1 or a pace under a millisecond is
+// refused.
 func (s *Store) TakeAttempts(ctx context.Context, buckets []identity.Bucket, now time.Time) (time.Duration, error) {
 	for _, b := range buckets {
 		if b.Burst < 1 || b.Every < time.Millisecond {
@@ -55,7 +59,8 @@ func (s *Store) TakeAttempts(ctx context.Context, buckets []identity.Bucket, now
 	return wait, nil
 }
 
-// countIn counts one attempt in each bucket which has room, and returns how long the fullest of the others stays full.
+// countIn counts one attempt in each bucket which has room, and returns how long the fullest of the
+// others stays full.
 func countIn(ctx context.Context, t tx, buckets []identity.Bucket, now int64) (time.Duration, error) {
 	lists := make([][]any, len(buckets))
 	for i, b := range buckets {
@@ -81,7 +86,8 @@ func countIn(ctx context.Context, t tx, buckets []identity.Bucket, now int64) (t
 	return time.Duration(wait) * time.Millisecond, nil
 }
 
-// latestWithRoom is the latest theoretical arrival time at which b has room for one more attempt at now.
+// latestWithRoom is the latest theoretical arrival time at which b has room for one more attempt at
+// now.
 func latestWithRoom(b identity.Bucket, now int64) int64 {
 	return now + int64(b.Burst-1)*b.Every.Milliseconds()
 }
@@ -98,7 +104,8 @@ func (s *Store) ForgiveAttempts(ctx context.Context, keys []string) error {
 	})
 }
 
-// RememberPair makes KnownPair say yes to key before until. An earlier end never replaces a later one.
+// RememberPair makes KnownPair say yes to key before until. An earlier end never replaces a later
+// one.
 func (s *Store) RememberPair(ctx context.Context, key string, until time.Time) error {
 	return s.writeOne(ctx, func(t tx) error {
 		_, err := t.exec(`INSERT INTO throttle (key, tat) VALUES ($1, $2)
@@ -117,8 +124,8 @@ func (s *Store) KnownPair(ctx context.Context, key string, now time.Time) (bool,
 	return one(ctx, db, `SELECT tat FROM throttle WHERE key = $1 AND tat > $2`, []any{key, now.UnixMilli()}, &until)
 }
 
-// DeleteIdleAttempts deletes at most n rows which mean nothing any more at now, oldest first, and returns how many it deleted:
-// fewer than n when none is left.
+// DeleteIdleAttempts deletes at most n rows which mean nothing any more at now, oldest first, and
+// returns how many it deleted: fewer than n when none is left.
 func (s *Store) DeleteIdleAttempts(ctx context.Context, now time.Time, n int) (int, error) {
 	db, err := s.database()
 	if err != nil {

@@ -14,11 +14,13 @@ const forms = "write sqlite:///absolute/path.db, sqlite:relative/path.db, a file
 
 var urlScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
-// Canonical returns the one spelling of a store URL in which two spellings of the same database are equal: sqlite:///absolute/path.db
-// (symbolic links are not followed), or postgres:// with user, database, host, port and options in one order, defaults and what the
-// environment adds filled in. A fingerprint with a key of this process stands for the password in it, so that it is the name of a
-// database and no URL to connect with. It reads the working directory for relative paths, and the files which a PostgreSQL URL
-// names, and touches nothing else. An error names the scheme or an option at most, because a URL may hold a password.
+// Canonical returns the one spelling of a store URL in which two spellings of the same database are
+// equal: sqlite:///absolute/path.db (symbolic links are not followed), or postgres:// with user,
+// database, host, port and options in one order, defaults and what the environment adds filled in.
+// A fingerprint with a key of this process stands for the password in it, so that it is the name of
+// a database and no URL to connect with. It reads the working directory for relative paths, and the
+// files which a PostgreSQL URL names, and touches nothing else. An error names the scheme or an
+// option at most, because a URL may hold a password.
 func Canonical(rawURL string) (string, error) {
 	if isPostgres(rawURL) {
 		server, err := parsePostgres(rawURL)

@@ -119,8 +119,8 @@ func (s *Store) ListUsers(ctx context.Context, page identity.UserPage) ([]identi
 	return users, err
 }
 
-// ChangeUser stores whether the user is disabled, and the claims; see identity.UserStore. Access tokens with other claims than the new ones
-// are denied in the same transaction.
+// ChangeUser stores whether the user is disabled, and the claims; see identity.UserStore. Access
+// tokens with other claims than the new ones are denied in the same transaction.
 func (s *Store) ChangeUser(ctx context.Context, u identity.User, now time.Time) (*identity.User, error) {
 	return s.editUser(ctx, u.ID, u.Version, now, func(standing *identity.User) {
 		standing.Disabled, standing.Claims = u.Disabled, u.Claims
@@ -134,8 +134,8 @@ func (s *Store) SetPassword(ctx context.Context, id string, version int64, hash 
 	})
 }
 
-// RenewHash stores another hash of the same password if the user still has the old one and is not declared. Nothing that people see
-// changes, so the version stays.
+// RenewHash stores another hash of the same password if the user still has the old one and is not
+// declared. Nothing that people see changes, so the version stays.
 func (s *Store) RenewHash(ctx context.Context, id, old, renewed string) error {
 	return s.write(ctx, func(t tx) error {
 		_, err := t.exec(`UPDATE account SET password_hash = $1, hash_kind = $2 WHERE id = $3 AND password_hash = $4 AND declared = 0`,
@@ -144,8 +144,9 @@ func (s *Store) RenewHash(ctx context.Context, id, old, renewed string) error {
 	})
 }
 
-// HashKinds returns the kinds of hashes (identity.HashKind) that users have, each once, in order. It goes from one kind to the next in
-// the index, so it takes as long as there are kinds, not users.
+// HashKinds returns the kinds of hashes (identity.HashKind) that users have, each once, in order.
+// It goes from one kind to the next in the index, so it takes as long as there are kinds, not
+// users.
 func (s *Store) HashKinds(ctx context.Context) ([]string, error) {
 	db, err := s.database()
 	if err != nil {

@@ -211,7 +211,8 @@ func TestOnlyTheHashThatWasCheckedIsRenewed(t *testing.T) {
 	})
 }
 
-// Changed claims deny the access tokens from before and keep the sessions, but for one that an earlier order has ended and missed.
+// Changed claims deny the access tokens from before and keep the sessions, but for one that an
+// earlier order has ended and missed.
 func TestChangedClaimsDenyTokensAndKeepSessions(t *testing.T) {
 	claims := func(role string) map[string]any {
 		return map[string]any{"role": role, "n": json.Number("12345678901234567")}

@@ -11,8 +11,8 @@ import (
 // groupLimit bounds a commit, and with it how long its first transaction waits for the others.
 const groupLimit = 256
 
-// writer is the one goroutine which writes. Durable commits are slow (a disk flush) and SQLite takes one at a time, so
-// it puts every transaction that waits while one commit runs into the next.
+// writer is the one goroutine which writes. Durable commits are slow (a disk flush) and SQLite
+// takes one at a time, so it puts every transaction that waits while one commit runs into the next.
 type writer struct {
 	db    *sql.DB
 	jobs  chan *job // unbuffered: what was taken out is answered
@@ -54,7 +54,8 @@ func (w *writer) do(ctx context.Context, verb func(tx) error) error {
 	}
 }
 
-// close waits for the transactions which have begun and closes the connection. It may be called once.
+// close waits for the transactions which have begun and closes the connection. It may be called
+// once.
 func (w *writer) close() error {
 	close(w.quit)
 	<-w.done
@@ -75,8 +76,9 @@ func (w *writer) run() {
 	}
 }
 
-// gather takes the transactions that wait. The yield lets those go first which the last commit has just answered: without it
-// the next group would often be one transaction, and its flush would be paid for nobody else.
+// gather takes the transactions that wait. The yield lets those go first which the last commit has
+// just answered: without it the next group would often be one transaction, and its flush would be
+// paid for nobody else.
 func (w *writer) gather(first *job) {
 	w.group = append(w.group[:0], first)
 	if w.limit > 1 {
@@ -92,8 +94,8 @@ func (w *writer) gather(first *job) {
 	}
 }
 
-// commit runs the group. Verdicts are given only after the commit, refusals too: a refusal may rest on what another
-// transaction of the group wrote, and if the commit fails that never was.
+// commit runs the group. Verdicts are given only after the commit, refusals too: a refusal may rest
+// on what another transaction of the group wrote, and if the commit fails that never was.
 func (w *writer) commit() {
 	err := w.transact()
 	broken := err != nil
@@ -132,8 +134,8 @@ func (w *writer) transact() error {
 	return err
 }
 
-// attempt runs one job inside a savepoint, which undoes it alone. It returns an error when the whole transaction is lost, as
-// when SQLite rolled it back itself on a full disk.
+// attempt runs one job inside a savepoint, which undoes it alone. It returns an error when the
+// whole transaction is lost, as when SQLite rolled it back itself on a full disk.
 func (w *writer) attempt(j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return nil
@@ -152,7 +154,8 @@ func (w *writer) attempt(j *job) error {
 	return err
 }
 
-// lost is the reason for the loss of a transaction: what the verb met, if that was the database's doing.
+// lost is the reason for the loss of a transaction: what the verb met, if that was the database's
+// doing.
 func lost(met, then error) error {
 	if errors.Is(met, ErrUnavailable) {
 		return met
@@ -179,8 +182,9 @@ func (w *writer) disconnect() {
 	}
 }
 
-// sqliteTx is a transaction on the writer's connection, and keeps that connection's prepared statements. Statements run without the
-// caller's context: interrupting one would make SQLite roll back all transactions of the group.
+// sqliteTx is a transaction on the writer's connection, and keeps that connection's prepared
+// statements. Statements run without the caller's context: interrupting one would make SQLite roll
+// back all transactions of the group.
 type sqliteTx struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
@@ -251,7 +255,8 @@ func (t *sqliteTx) prepare(query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
-// discard closes the connection itself instead of handing it back to the pool. Errors mean that it is closed already.
+// discard closes the connection itself instead of handing it back to the pool. Errors mean that it
+// is closed already.
 func (t *sqliteTx) discard() {
 	for _, stmt := range t.prepared {
 		stmt.Close()

@@ -10,7 +10,8 @@ import (
 	"testing/synctest"
 )
 
-// commitTogether runs the verbs as one group on a writer without a goroutine, and returns their verdicts.
+// commitTogether runs the verbs as one group on a writer without a goroutine, and returns their
+// verdicts.
 func commitTogether(t *testing.T, s *Store, verbs ...func(tx) error) []error {
 	t.Helper()
 	db, err := s.source.(*sqliteFile).connect("mode", "rw", "_foreign_keys", "1")

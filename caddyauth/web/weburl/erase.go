@@ -48,7 +48,8 @@ func NewEraser(parameters []string, alone func(value string) bool) *Eraser {
 	return e
 }
 
-// escapes returns texts, and what they become when they are escaped, in lower case, the longest first.
+// escapes returns texts, and what they become when they are escaped, in lower case, the longest
+// first.
 func escapes(texts ...string) []string {
 	var all []string
 	for _, text := range texts {

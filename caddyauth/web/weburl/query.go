@@ -45,8 +45,9 @@ func dropParameters(query, separators string, drop func(name string) bool) (kept
 	return rest.String(), dropped
 }
 
-// DropParametersIn is DropNestedParameters for the query of a URL or path as it stands in a request: what
-// follows the first `?`. A request has no fragment, so a `#` is a sign like any other.
+// DropParametersIn is DropNestedParameters for the query of a URL or path as it stands in a
+// request: what follows the first `?`. A request has no fragment, so a `#` is a sign like any
+// other.
 func DropParametersIn(uri string, drop func(name string) bool) string {
 	before, query, found := strings.Cut(uri, "?")
 	if !found {

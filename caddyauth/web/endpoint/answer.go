@@ -1,0 +1,63 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// StatusClientGone is the status of an answer that no client receives, because it closed the
+// connection. In an access log it tells that from a fault of the server; other servers use the same
+// number.
+const StatusClientGone = 499
+
+// IsGone reports whether the client has closed the connection of the request with this context.
+func IsGone(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
+// RetryLater is how long a client should wait when the fault is the server's.
+const RetryLater = 5 * time.Second
+
+// Error is the body of every error (RFC 6749, section 5.2).
+type Error struct {
+	Code        string `json:"error"`
+	Description string `json:"error_description"`
+}
+
+// WriteError answers with an error as JSON.
+func WriteError(w http.ResponseWriter, status int, code, description string) {
+	WriteJSON(w, status, Error{code, description})
+}
+
+// WriteJSON answers with JSON. The answer is private, see [SetPrivate]. A nil body is no body.
+func WriteJSON(w http.ResponseWriter, status int, body any) {
+	SetPrivate(w.Header())
+	if body == nil {
+		w.WriteHeader(status)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // it fails only when the client has gone
+}
+
+// SetPrivate keeps an answer out of caches (RFC 6749, section 5.1), and out of pages of other
+// origins unless the operation allows those.
+func SetPrivate(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if h.Get("Cross-Origin-Resource-Policy") == "" {
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	}
+}
+
+// SetRetryAfter says when to try again: in whole seconds, rounded up. Zero says nothing.
+func SetRetryAfter(h http.Header, wait time.Duration) {
+	if wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
+}

@@ -1,0 +1,66 @@
+package endpoint
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+var testRoutes = Routes[string]{
+	{Method: http.MethodGet, Path: "/things", Handler: "list"},
+	{Method: http.MethodPost, Path: "/things", Handler: "add"},
+	{Method: http.MethodDelete, Path: "/things/{id}", Handler: "remove"},
+	{Method: http.MethodPost, Path: "/things/purge", Handler: "purge"},
+	{Method: http.MethodGet, Path: "/things/{id}/ttl", Handler: "ttl"},
+	{Method: http.MethodPost, Path: "/token", Handler: "token", AnyOrigin: true},
+}
+
+func TestMatch(t *testing.T) {
+	for _, c := range []struct {
+		method, path string
+		handler, id  string
+		status       int
+		allow        string
+	}{
+		{"GET", "/auth/things", "list", "", 0, ""},
+		{"HEAD", "/auth/things", "list", "", 0, ""},
+		{"POST", "/auth/things", "add", "", 0, ""},
+		{"PUT", "/auth/things", "", "", 405, "GET, HEAD, POST"},
+		{"OPTIONS", "/auth/things", "", "", 405, "GET, HEAD, POST"},
+		{"DELETE", "/auth/things/7", "remove", "7", 0, ""},
+		{"POST", "/auth/things/purge", "purge", "", 0, ""},
+		{"GET", "/auth/things/purge", "", "", 405, "DELETE, POST"},
+		{"GET", "/auth/things/7/ttl", "ttl", "7", 0, ""},
+		{"GET", "/auth/things//ttl", "", "", 404, ""},
+		{"GET", "/auth/things/7/8/ttl", "", "", 404, ""},
+		{"GET", "/auth/things/{id}/ttl", "ttl", "{id}", 0, ""},
+		{"DELETE", "/auth/things/", "", "", 404, ""},
+		{"GET", "/auth/things/", "", "", 404, ""},
+		{"GET", "/things", "", "", 404, ""},
+		{"GET", "/auth", "", "", 404, ""},
+		{"POST", "/auth/token", "token", "", 0, ""},
+		{"GET", "/auth/token", "", "", 405, "OPTIONS, POST"},
+		{"OPTIONS", "/auth/token", "", "", 204, ""},
+	} {
+		t.Run(c.method+c.path, func(t *testing.T) {
+			w, r := httptest.NewRecorder(), httptest.NewRequest(c.method, "https://h/", nil)
+			r.URL.Path = c.path
+			route, status := testRoutes.Match(w, r, "/auth")
+			if route.Handler != c.handler || status != c.status || r.PathValue("id") != c.id || w.Header().Get("Allow") != c.allow {
+				t.Errorf("%q, %d, id %q, %v", route.Handler, status, r.PathValue("id"), w.Header())
+			}
+			if handles := testRoutes.Handles("/auth", c.path); handles != (c.status != 404) {
+				t.Errorf("handles: %v", handles)
+			}
+			if shared := w.Header().Get("Access-Control-Allow-Origin") == "*"; shared != (c.path == "/auth/token") {
+				t.Errorf("%v", w.Header())
+			}
+		})
+	}
+}
+
+func TestHandlesAllocatesNothing(t *testing.T) {
+	if n := testing.AllocsPerRun(100, func() { testRoutes.Handles("", "/application/things/7/ttl") }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
