@@ -37,16 +37,63 @@ type onStarted struct{ app *App }
 
 // Handle is called by Caddy's event `started`. The load may still fail, unless there is nothing that would
 // go on instead.
-func (h onStarted) Handle(context.Context, caddy.Event) error {
-	inCharge.Lock()
-	defer inCharge.Unlock()
-	if inCharge.current != nil {
-		inCharge.next = h.app
+func (h onStarted) Handle(_ context.Context, e caddy.Event) error {
+	if e.Origin() != nil { // another module's event of that name
 		return nil
 	}
-	inCharge.current = h.app
-	h.app.begin()
+	inCharge.Lock()
+	defer inCharge.Unlock()
+	promote()
+	switch {
+	case inCharge.current != nil:
+		inCharge.next = h.app
+	case caddy.ActiveContext().Context != nil:
+		// What runs has no App that hears when it stops.
+		inCharge.next = h.app
+		go h.app.awaitCharge()
+	default:
+		inCharge.current = h.app
+		h.app.begin()
+	}
 	return nil
+}
+
+// promote puts the next App in charge if its load has succeeded and there was none before it. The caller
+// holds the lock.
+func promote() {
+	if inCharge.current == nil && inCharge.next != nil && inCharge.next.runs() {
+		inCharge.current, inCharge.next = inCharge.next, nil
+		inCharge.current.begin()
+	}
+}
+
+// runs reports whether Caddy runs the App's configuration.
+func (a *App) runs() bool {
+	app, err := caddy.ActiveContext().AppIfConfigured("auth")
+	return err == nil && app == any(a)
+}
+
+// chargePace is how often awaitCharge looks; requests wait meanwhile.
+const chargePace = 10 * time.Millisecond
+
+// awaitCharge waits until the App is in charge, or its configuration ends.
+func (a *App) awaitCharge() {
+	ticker := time.NewTicker(chargePace)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		inCharge.Lock()
+		promote()
+		waits := inCharge.next == a
+		inCharge.Unlock()
+		if !waits {
+			return
+		}
+	}
 }
 
 // onStopping hears when the configuration ends.
@@ -54,9 +101,16 @@ type onStopping struct{ app *App }
 
 // Handle is called by Caddy's event `stopping`, which comes before any app is stopped: a web server may wait
 // long for its last requests.
-func (h onStopping) Handle(context.Context, caddy.Event) error {
+func (h onStopping) Handle(_ context.Context, e caddy.Event) error {
+	if e.Origin() != nil { // another module's event of that name
+		return nil
+	}
 	inCharge.Lock()
 	defer inCharge.Unlock()
+	if inCharge.current == nil && inCharge.next == h.app { // it ran, and awaitCharge has not seen it
+		inCharge.current, inCharge.next = h.app, nil
+		h.app.begin()
+	}
 	if inCharge.current != h.app {
 		return nil
 	}
