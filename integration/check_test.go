@@ -44,6 +44,18 @@ func TestCheckFindings(t *testing.T) {
 			[]string{", gate localhost:%s: there is no project acne, so no token passes; add `project acne`, or correct the gate"}},
 		{"all is well", "jwt_auth web api {\n require role editor\n require paid true\n require tier gold silver\n require scope write\n require project default\n" +
 			" deny role guest\n forward sub X-Sub\n forward client_id X-Client\n forward_preset remote_user\n }", nil},
+		{"caches are told late", "header {\n Cache-Control public\n -Server\n }\n jwt_auth web",
+			[]string{", gate localhost:%s: `header` before it changes Cache-Control when the answer goes out, after the gateway has settled the answer"}},
+		{"caches are told late on some paths", "header /a* >cdn-cache-control max-age=60\n jwt_auth web", []string{"changes Cdn-Cache-Control"}},
+		{"a default for caches", "header ?Surrogate-Control max-age=60\n jwt_auth web", []string{"changes Surrogate-Control"}},
+		{"cookies are deleted late", "header -set-cookie\n jwt_auth web", []string{"changes Set-Cookie"}},
+		{"cookies are changed late", "header >Set-Cookie (.*) $1;Partitioned\n jwt_auth web", []string{"changes Set-Cookie"}},
+		{"much is deleted late", "header -Cache*\n jwt_auth web", []string{"changes Cache*"}},
+		{"caches are told late around a route", "header >X-Accel-Expires 60\n handle /a* {\n jwt_auth web\n }",
+			[]string{"changes X-Accel-Expires", "clients can forge identity headers there"}},
+		{"caches are kept away late", "header {\n Cache-Control \"no-cache, no-store\"\n Expires 0\n Pragma no-cache\n -Server\n }\n jwt_auth web", nil},
+		{"caches are told in time", "header Cache-Control public\n header ?Cache-Control public\n header -Server\n jwt_auth web", nil},
+		{"caches are told late behind the gate", "route {\n jwt_auth web\n header >Cache-Control public\n }", nil},
 		{"a project without users", "jwt_auth api {\n project acme\n require roles admin\n }", nil},
 		{"another issuer", "jwt_auth api {\n issuer https://idp.example\n require roles admin\n }", nil},
 	} {

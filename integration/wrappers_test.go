@@ -343,3 +343,44 @@ func TestNobodyReadsRenewedCookies(t *testing.T) {
 		})
 	}
 }
+
+// TestAnIncludedPageRenewsNothing: `httpInclude` of templates asks this server again with the browser's cookies, and drops the header
+// of the answer. A token that is used up there would be missed by the browser.
+func TestAnIncludedPageRenewsNothing(t *testing.T) {
+	g := newGateway(t)
+	g.extra["Reuse"], g.extra["Alice"] = "0s", aliceAs(alicePassword)
+	g.extra["Include"] = "`{{httpInclude \"/inner\"}}`"
+	g.load(sessionAuth, apiSite+`
+{{url "public"}} {
+	handle /inner {
+		jwt_auth web {
+			mode optional
+		}
+		respond "inner {http.auth.user.id}"
+	}
+	handle {
+		templates {
+			mime text/plain
+		}
+		respond {{.Include}}
+	}
+}
+`)
+	held := g.signIn(t, "alice", alicePassword)
+	for _, c := range []struct {
+		name, body string
+		cookies    cookies
+	}{
+		{"with the refresh token", "inner ", cookies{refresh: held.refresh}},
+		{"again", "inner ", cookies{refresh: held.refresh}},
+		{"with both tokens", "inner alice", held},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := g.visit(t, "public", c.cookies)
+			if a.status != http.StatusOK || a.body != c.body || len(cookiesIn(a)) > 0 {
+				t.Errorf("status %d, body %q, Set-Cookie %q", a.status, a.body, a.header.Values("Set-Cookie"))
+			}
+		})
+	}
+	g.renewed(t, held.refresh)
+}

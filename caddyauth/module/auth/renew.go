@@ -59,6 +59,11 @@ func (a *App) due(ctx context.Context, t *token.Token, now time.Time) bool {
 	return left < t.Expiry.Sub(t.IssuedAt)/3 && left < a.pace(ctx, t.Project, now).window
 }
 
+// includedHeader marks a request that `httpInclude` of templates makes to this server with the browser's cookies. The header of
+// its answer is dropped, and new cookies would be lost with it: the browser would come with a token that is used up. A client
+// that sends it keeps its own session from being renewed.
+const includedHeader = "Caddy-Templates-Include"
+
 // renewal is what renewSession found or did. The zero value says that there is no session to renew.
 type renewal struct {
 	living bool          // nothing was done, because the access token is good
@@ -73,6 +78,9 @@ func (j *JWTAuth) renewSession(w *response, r *http.Request) (renewal, error) {
 	a := j.app
 	refresh := gate.FindCookie(r, a.refreshCookieName())
 	if refresh == "" || len(r.Header["Authorization"]) > 0 || a.onDecision != nil { // `caddy auth explain` uses up no token
+		return renewal{}, nil
+	}
+	if len(r.Header[includedHeader]) > 0 {
 		return renewal{}, nil
 	}
 	if err := a.ready(r.Context()); err != nil {

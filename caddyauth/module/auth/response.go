@@ -291,14 +291,20 @@ func setsSession(line string) bool {
 // fields (RFC 9111) the targeted ones, whose names end in Cache-Control (RFC 9213), and those that CDNs and proxies obey instead.
 func keepFromCaches(h http.Header, control string) {
 	for name := range h {
-		switch {
-		case strings.HasSuffix(name, "Cache-Control"), strings.HasSuffix(name, "Surrogate-Control"), strings.HasSuffix(name, "Edge-Control"):
-			delete(h, name)
-		case name == "Expires", name == "Pragma", name == "Age", name == "X-Accel-Expires":
+		if speaksToCaches(name) {
 			delete(h, name)
 		}
 	}
 	h.Set("Cache-Control", control)
+}
+
+// speaksToCaches reports whether caches keep an answer by the field of this name.
+func speaksToCaches(name string) bool {
+	switch name {
+	case "Expires", "Pragma", "Age", "X-Accel-Expires":
+		return true
+	}
+	return strings.HasSuffix(name, "Cache-Control") || strings.HasSuffix(name, "Surrogate-Control") || strings.HasSuffix(name, "Edge-Control")
 }
 
 // sessionCookies are the names of the gateway's cookies; on https they carry the prefix (RFC 6265bis, section 4.1.3.2), which browsers

@@ -1,12 +1,14 @@
 package auth
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 	"go.uber.org/zap"
@@ -91,6 +93,7 @@ type position struct {
 	met       []guard            // gates and filters before it that requests meet, or may go past
 	within    []*rewrite.Rewrite // those that all requests have come through
 	root      string             // of files
+	late      string             // the field that `header` changes last; empty when none is that matters
 	where     string
 	depth     int
 }
@@ -174,6 +177,9 @@ func (s *surveyor) walk(routes caddyhttp.RouteList, at position) (position, bool
 		if after.rewritten != "" && !route.Terminal {
 			at.rewritten = after.rewritten
 		}
+		if after.late != "" && !route.Terminal {
+			at.late = after.late
+		}
 		if len(inner.steps) == len(alternatives.before.steps) && route.Group == "" {
 			at.steps, at.within, at.root = after.steps, after.within, after.root // all requests have come through
 		}
@@ -225,6 +231,9 @@ const most = 500
 func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position) (position, bool) {
 	switch h := handler.(type) {
 	case *JWTAuth:
+		if h.gate != nil && !h.reports() {
+			s.noteLate(h.describe(), at)
+		}
 		s.meet(h, at)
 		at.met = append(slices.Clip(at.met), guard{h, at.steps, s.site.set})
 		s.site.set.changes++
@@ -248,6 +257,10 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 		s.site.set.captures++
 		s.site.set.changes++
 		return after, false
+	case *AuthServer:
+		s.noteLate("auth_server", at)
+	case *headers.Handler:
+		at.late = cmp.Or(lateHeader(h), at.late)
 	case caddyhttp.VarsMiddleware:
 		at.root = rootOf(h, at.root)
 	case *caddyhttp.VarsMiddleware:
