@@ -1,4 +1,4 @@
-package caddyauth
+package auth
 
 import (
 	"net/http"
