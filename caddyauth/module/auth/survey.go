@@ -232,7 +232,7 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 	switch h := handler.(type) {
 	case *JWTAuth:
 		if h.gate != nil && !h.reports() {
-			s.noteLate(h.describe(), at)
+			s.noteLate(h.Describe(), at)
 		}
 		s.meet(h, at)
 		at.met = append(slices.Clip(at.met), guard{h, at.steps, s.site.set})
