@@ -4,4 +4,5 @@ import (
 	_ "github.com/caddyauth/gateway/caddyauth/module/adminapi"
 	_ "github.com/caddyauth/gateway/caddyauth/module/auth"
 	_ "github.com/caddyauth/gateway/caddyauth/module/command"
+	_ "github.com/caddyauth/gateway/caddyauth/module/connections"
 )

@@ -62,9 +62,9 @@ var caddyfileForms = map[string]string{
 }
 
 func TestSettingsAreDocumented(t *testing.T) {
-	s := readStructs(t, "module/auth/config.go", "module/auth/config_tenancy.go", "module/auth/authserver.go", "module/auth/jwtauth.go", "module/auth/connections.go")
+	s := readStructs(t, "module/auth/config.go", "module/auth/config_tenancy.go", "module/auth/authserver.go", "module/auth/jwtauth.go", "module/connections/connections.go")
 	words := literals(t, "module/auth/caddyfile.go", "module/auth/caddyfile_tenancy.go",
-		"module/auth/caddyfile_options.go", "module/auth/config.go", "module/auth/connections.go")
+		"module/auth/caddyfile_options.go", "module/auth/config.go", "module/connections/connections.go")
 	reference := documents.Read(t, "docs/caddyfile.md")
 	var b strings.Builder
 	for _, root := range []struct{ title, structure string }{

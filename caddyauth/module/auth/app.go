@@ -17,6 +17,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/connections"
 	"github.com/caddyauth/gateway/caddyauth/module/version"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
@@ -306,9 +307,16 @@ func (a *App) Start() error {
 	a.warnRewritten()
 	a.warnBeside()
 	a.warnOpenFiles()
-	a.warnDescriptors()
+	a.warnLowLimit()
 	a.warnSignIn()
 	return nil
+}
+
+// warnLowLimit warns of a limit of open files that clients can use up.
+func (a *App) warnLowLimit() {
+	if text, hint := connections.LowLimit(a.store.Connections()); text != "" {
+		a.logger.Warn(text, zap.String("hint", hint))
+	}
 }
 
 // logStart says which version has started.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/connections"
 	"github.com/caddyauth/gateway/caddyauth/module/version"
 )
 
@@ -104,7 +105,7 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 		return nil
 	}
 	for _, c := range []prometheus.Collector{decisionsTotal, loginsTotal, issuedTotal, buildInfo, storeSeconds, storeErrors, refreshAlerts,
-		connectionsRefused, keyAges{a}} {
+		connections.Refused, keyAges{a}} {
 		if err := registry.Register(c); err != nil {
 			if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); !twice {
 				return err

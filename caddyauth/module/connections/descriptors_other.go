@@ -1,6 +1,6 @@
 //go:build !unix
 
-package auth
+package connections
 
 // descriptorLimit is not known here.
 func descriptorLimit() uint64 { return 0 }

@@ -1,10 +1,11 @@
 //go:build unix
 
-package auth
+package connections
 
 import "syscall"
 
-// descriptorLimit is how many files this process may have open, 0 when it is not known. Go has raised it as far as it may.
+// descriptorLimit is how many files this process may have open, 0 if it is not known. Go has raised
+// it to the hard limit.
 func descriptorLimit() uint64 {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {

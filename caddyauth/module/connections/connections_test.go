@@ -1,4 +1,4 @@
-package auth
+package connections
 
 import (
 	"crypto/tls"
@@ -65,15 +65,15 @@ func TestConnectionsCaddyfile(t *testing.T) {
 	}
 }
 
-// TestConnectionsAreLimited: what is beyond the limit is answered with 503 in plain HTTP and not at all in TLS, and places are given
-// back once.
+// TestConnectionsAreLimited: what is beyond the limit is answered with 503 in plain HTTP and not at
+// all in TLS, and places are given back once.
 func TestConnectionsAreLimited(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var held atomic.Int64
-	l := &limitedListener{Listener: inner, most: 1, held: &held}
+	var open atomic.Int64
+	l := &limitedListener{Listener: inner, most: 1, open: &open}
 	defer l.Close()
 	accepted := make(chan net.Conn, 4)
 	go func() {
@@ -112,21 +112,22 @@ func TestConnectionsAreLimited(t *testing.T) {
 			}
 		})
 	}
-	if n := held.Load(); n != 1 || len(accepted) != 0 {
-		t.Errorf("%d held, %d accepted beyond the limit", n, len(accepted))
+	if n := open.Load(); n != 1 || len(accepted) != 0 {
+		t.Errorf("%d open, %d accepted beyond the limit", n, len(accepted))
 	}
 	_ = first.Close()
 	_ = first.Close()
-	if n := held.Load(); n != 0 {
-		t.Errorf("%d held after the only connection was closed twice", n)
+	if n := open.Load(); n != 0 {
+		t.Errorf("%d open after the only connection was closed twice", n)
 	}
 	dial()
-	if second := <-accepted; second.Close() != nil || held.Load() != 0 {
-		t.Errorf("%d held", held.Load())
+	if second := <-accepted; second.Close() != nil || open.Load() != 0 {
+		t.Errorf("%d open", open.Load())
 	}
 }
 
-// TestRefusingIsBounded: while as many refused clients are being answered as may be, others are hung up on without waiting.
+// TestRefusingIsBounded: while as many refused clients are being answered as may be, others are
+// hung up on without waiting.
 func TestRefusingIsBounded(t *testing.T) {
 	for range cap(refusing) {
 		refusing <- struct{}{}
@@ -143,13 +144,14 @@ func TestRefusingIsBounded(t *testing.T) {
 	}
 }
 
-// TestHijackedConnectionsAreCounted: a hijacked connection keeps its place until its new owner closes it.
+// TestHijackedConnectionsAreCounted: a hijacked connection keeps its place until its new owner
+// closes it.
 func TestHijackedConnectionsAreCounted(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var held atomic.Int64
+	var open atomic.Int64
 	hijacked := make(chan net.Conn, 1)
 	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -158,7 +160,7 @@ func TestHijackedConnectionsAreCounted(t *testing.T) {
 		}
 		hijacked <- conn
 	})}
-	go func() { _ = server.Serve(&limitedListener{Listener: inner, most: 1, held: &held}) }()
+	go func() { _ = server.Serve(&limitedListener{Listener: inner, most: 1, open: &open}) }()
 	client, err := net.Dial("tcp", inner.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -167,26 +169,26 @@ func TestHijackedConnectionsAreCounted(t *testing.T) {
 	fmt.Fprint(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	conn := <-hijacked
 	_ = server.Close()
-	if n := held.Load(); n != 1 {
-		t.Errorf("%d held while a hijacked connection is open", n)
+	if n := open.Load(); n != 1 {
+		t.Errorf("%d open while a hijacked connection is open", n)
 	}
 	_ = conn.Close()
-	if n := held.Load(); n != 0 {
-		t.Errorf("%d held after it was closed", n)
+	if n := open.Load(); n != 0 {
+		t.Errorf("%d open after it was closed", n)
 	}
 }
 
 // TestCountedConnectionsKeepTheirMethods: net/http and Caddy look for these.
 func TestCountedConnectionsKeepTheirMethods(t *testing.T) {
-	var held atomic.Int64
-	plain := counted(new(net.TCPConn), &held)
+	var open atomic.Int64
+	plain := counted(new(net.TCPConn), &open)
 	if _, ok := plain.(io.ReaderFrom); !ok {
 		t.Error("TCP: the kernel cannot copy")
 	}
 	if _, ok := plain.(interface{ CloseWrite() error }); !ok {
 		t.Error("TCP: cannot be half-closed")
 	}
-	if _, ok := counted(tls.Server(nil, nil), &held).(interface{ ConnectionState() tls.ConnectionState }); !ok {
+	if _, ok := counted(tls.Server(nil, nil), &open).(interface{ ConnectionState() tls.ConnectionState }); !ok {
 		t.Error("TLS: the state is hidden")
 	}
 	if _, ok := plain.(interface{ ConnectionState() tls.ConnectionState }); ok {
