@@ -213,7 +213,8 @@ func splitDefault(comment string) (text, fallback string) {
 	return m[1], m[2] + strings.ToLower(m[3])
 }
 
-// TestReasonsAreDocumented holds the table of reason codes against the codes and what a gate makes of them.
+// TestReasonsAreDocumented compares the table of reason codes with the codes and with what a gate makes of them. Each code also has
+// a section in docs/troubleshooting.md.
 func TestReasonsAreDocumented(t *testing.T) {
 	data := documents.Read(t, "docs/security.md")
 	documented := make(map[string]bool)
@@ -228,10 +229,14 @@ func TestReasonsAreDocumented(t *testing.T) {
 			t.Errorf("docs/security.md says %q, want %s and %s", row[0], want, code)
 		}
 	}
+	advice := documents.Read(t, "docs/troubleshooting.md")
 	known := reasons(t, "jose/token/reason.go", "guard/gate/reason.go")
 	for _, reason := range known {
 		if !slices.Contains(gate.Reasons, verify.Reason(reason)) {
 			t.Errorf("gate.Reasons lacks %s", reason)
+		}
+		if !strings.Contains(advice, "\n### "+reason+"\n\n") {
+			t.Errorf("docs/troubleshooting.md has no section %q", reason)
 		}
 	}
 	for _, reason := range known {
