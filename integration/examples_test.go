@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddyauth/gateway/integration/documents"
 )
 
 // examples are the folders of examples/, with the command that starts each and what it then answers.
@@ -95,17 +97,18 @@ type visit struct {
 // examplePorts finds the ports that the examples use. Caddy's own admin endpoint is among them.
 var examplePorts = regexp.MustCompile(`\b(80[89]\d|900\d|20(?:19|20))\b`)
 
-// TestExamples starts every example by the command that examples/README.md gives, with free ports in place of its own.
+// TestExamples starts every example by the command that examples/README.md and its own README.md give, with free ports in place
+// of its own.
 func TestExamples(t *testing.T) {
-	listed, err := os.ReadFile(filepath.Join("..", "examples", "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	listed := documents.Read(t, "examples/README.md")
 	for _, example := range examples {
 		t.Run(example.name, func(t *testing.T) {
 			shown := strings.Replace(strings.Join(example.command, " "), "CADDY", "go run ./cmd/caddy", 1)
-			if !strings.Contains(string(listed), "`"+shown+"`") {
+			if !strings.Contains(listed, "`"+shown+"`") {
 				t.Errorf("examples/README.md does not give the command `%s`", shown)
+			}
+			if own := documents.Read(t, "examples/"+example.name+"/README.md"); !strings.Contains(own, "\n```sh\n"+shown+"\n```\n") {
+				t.Errorf("its README.md does not give the command `%s`", shown)
 			}
 			for _, program := range example.programs {
 				if program != "initdb" || len(globbed(t, "/usr/lib/postgresql/*/bin/initdb")) == 0 {
