@@ -102,6 +102,7 @@ func (s *Server) Handles(path string) bool { return routes.Handles(s.Base.Path, 
 
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Pragma", "no-cache") // RFC 6749, section 5.1
 	switch route, status := routes.Match(w, r, s.Base.Path); status {
 	case 0:
 		s.serve(w, r, route.Handler)

@@ -44,11 +44,10 @@ func WriteJSON(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // it fails only when the client has gone
 }
 
-// SetPrivate keeps an answer out of caches (RFC 6749, section 5.1), and out of pages of other
+// SetPrivate keeps an answer out of caches (RFC 9111, section 5.2.2.5), and out of pages of other
 // origins unless the operation allows those.
 func SetPrivate(h http.Header) {
 	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if h.Get("Cross-Origin-Resource-Policy") == "" {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
