@@ -152,25 +152,27 @@ func TestFloorsAreNoticed(t *testing.T) {
 }
 
 func TestFloorsAllow(t *testing.T) {
-	for file, imports := range map[string]string{
-		"caddyauth/guard/gate/x.go":          modulePath + "/caddyauth/jose/token",
-		"caddyauth/guard/gate/x_test.go":     modulePath + "/caddyauth/jose/keyring", // a lower floor, to make tokens with
-		"caddyauth/guard/gate/y_test.go":     jwxPath + "/jws",
-		"caddyauth/jose/token/y_test.go":     modulePath + "/caddyauth/jose/token", // an external test of its own room
-		"caddyauth/serve/ui/x_test.go":       "testing/fstest",
-		"caddyauth/x_test.go":                "golang.org/x/mod/modfile",
-		"caddyauth/jose/keyring/x.go":        jwxPath + "/jws",
-		"caddyauth/jose/keyring/y.go":        "logic", // no part of log
-		"caddyauth/serve/ui/testdata/x.go":   "example.com/surprise",
-		"caddyauth/store/sqlstore/x.go":      "database/sql",
-		"caddyauth/domain/session/x_test.go": modulePath + "/caddyauth/store/sqlstore/pgtest",
-		"caddyauth/module/auth/x.go":         "go.uber.org/zap",
-		".hidden/x.go":                       "example.com/surprise",
-		"caddyauth/domain/identity/_tool.go": "example.com/surprise",
+	for _, c := range []struct{ file, imports string }{
+		{"caddyauth/guard/gate/x.go", modulePath + "/caddyauth/jose/token"},
+		{"caddyauth/guard/gate/x_test.go", modulePath + "/caddyauth/jose/keyring"}, // a lower floor, to make tokens with
+		{"caddyauth/guard/gate/y_test.go", jwxPath + "/jws"},
+		{"caddyauth/jose/token/y_test.go", modulePath + "/caddyauth/jose/token"}, // an external test of its own room
+		{"caddyauth/serve/ui/x_test.go", "testing/fstest"},
+		{"caddyauth/x_test.go", "golang.org/x/mod/modfile"},
+		{"caddyauth/jose/keyring/x.go", jwxPath + "/jws"},
+		{"caddyauth/jose/keyring/y.go", "logic"}, // no part of log
+		{"caddyauth/serve/ui/testdata/x.go", "example.com/surprise"},
+		{"caddyauth/store/sqlstore/x.go", "database/sql"},
+		{"caddyauth/domain/session/x_test.go", modulePath + "/caddyauth/store/sqlstore/pgtest"},
+		{"caddyauth/module/auth/x.go", "go.uber.org/zap"},
+		{".hidden/x.go", "example.com/surprise"},
+		{"caddyauth/domain/identity/_tool.go", "example.com/surprise"},
 	} {
-		if found, err := violations(fstest.MapFS{file: source(imports)}); err != nil || len(found) > 0 {
-			t.Errorf("%s importing %s: %q, %v", file, imports, found, err)
-		}
+		t.Run(c.file, func(t *testing.T) {
+			if found, err := violations(fstest.MapFS{c.file: source(c.imports)}); err != nil || len(found) > 0 {
+				t.Errorf("%s importing %s: %q, %v", c.file, c.imports, found, err)
+			}
+		})
 	}
 }
 

@@ -18,20 +18,25 @@ func TestClaimsThatNobodyMayHave(t *testing.T) {
 	for i := range 65 {
 		many[fmt.Sprint(i)] = 1
 	}
-	for want, claims := range map[string]map[string]any{
-		`claims: "project" is reserved`:         {"project": "acme"},
-		`claims: "SID" is reserved`:             {"SID": "x"},
-		`claims: "epoch" is reserved`:           {"epoch": 1},
-		"claims: a name is empty":               {"": 1},
-		"claims: a name of 129 bytes":           {strings.Repeat("n", 129): 1},
-		`claims: "Role" and "role" differ only`: {"role": 1, "Role": 2},
-		`claims: "x" is nested deeper than`:     {"x": deep},
-		"claims: 65 are above the limit of 64":  many,
-		"claims: 5012 bytes of JSON are above":  {"x": strings.Repeat("v", 5004)},
+	for _, c := range []struct {
+		want   string
+		claims map[string]any
+	}{
+		{`claims: "project" is reserved`, map[string]any{"project": "acme"}},
+		{`claims: "SID" is reserved`, map[string]any{"SID": "x"}},
+		{`claims: "epoch" is reserved`, map[string]any{"epoch": 1}},
+		{"claims: a name is empty", map[string]any{"": 1}},
+		{"claims: a name of 129 bytes", map[string]any{strings.Repeat("n", 129): 1}},
+		{`claims: "Role" and "role" differ only`, map[string]any{"role": 1, "Role": 2}},
+		{`claims: "x" is nested deeper than`, map[string]any{"x": deep}},
+		{"claims: 65 are above the limit of 64", many},
+		{"claims: 5012 bytes of JSON are above", map[string]any{"x": strings.Repeat("v", 5004)}},
 	} {
-		if err := CheckClaims(claims); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%v, want %s", err, want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			if err := CheckClaims(c.claims); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
 	}
 	if err := CheckClaims(map[string]any{"role": []any{"admin"}, "n": json.Number("1"), "o": map[string]any{"project": 1}}); err != nil {
 		t.Error(err)
@@ -39,18 +44,20 @@ func TestClaimsThatNobodyMayHave(t *testing.T) {
 }
 
 func TestNewPasswordsThatAreRefused(t *testing.T) {
-	for want, password := range map[string]string{
-		"password: 7 bytes are below the limit of 8":        "1234567",
-		"password: 0 bytes are below":                       "",
-		"password: 1025 bytes are above the limit of 1024":  strings.Repeat("a", 1025),
-		"password: it is not UTF-8 without NUL characters":  "12345678\x00",
-		"password: 6 bytes are below the limit of 8":        "e\u0301e\u0301e\u0301", // nine bytes as typed
-		"password: it is not UTF-8 without NUL characters ": "12345678\xff",
+	for _, c := range []struct{ want, password string }{
+		{"password: 7 bytes are below the limit of 8", "1234567"},
+		{"password: 0 bytes are below", ""},
+		{"password: 1025 bytes are above the limit of 1024", strings.Repeat("a", 1025)},
+		{"password: it is not UTF-8 without NUL characters", "12345678\x00"},
+		{"password: 6 bytes are below the limit of 8", "e\u0301e\u0301e\u0301"}, // nine bytes as typed
+		{"password: it is not UTF-8 without NUL characters ", "12345678\xff"},
 	} {
-		err := CheckPassword(password)
-		if !errors.Is(err, ErrBadPassword) || !strings.HasPrefix(err.Error(), strings.TrimSpace(want)) {
-			t.Errorf("%v, want %s", err, want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			err := CheckPassword(c.password)
+			if !errors.Is(err, ErrBadPassword) || !strings.HasPrefix(err.Error(), strings.TrimSpace(c.want)) {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
 	}
 }
 
@@ -67,10 +74,15 @@ func TestNewHashIsThatOfCaddyHashPassword(t *testing.T) {
 	if got, err := workOf(hash); err != nil || got != defaultWork() {
 		t.Errorf("%+v, %v; want %+v", got, err, defaultWork())
 	}
-	for password, fits := range map[string]bool{"cafe\u0301 au lait": true, "caf\u00e9 au lait": true, "cafe au lait": false} {
-		if ok, err := p.Check(t.Context(), &User{PasswordHash: hash}, password); err != nil || ok != fits {
-			t.Errorf("%q: %v, %v", password, ok, err)
-		}
+	for _, c := range []struct {
+		password string
+		fits     bool
+	}{{"cafe\u0301 au lait", true}, {"caf\u00e9 au lait", true}, {"cafe au lait", false}} {
+		t.Run(c.password, func(t *testing.T) {
+			if ok, err := p.Check(t.Context(), &User{PasswordHash: hash}, c.password); err != nil || ok != c.fits {
+				t.Errorf("%q: %v, %v", c.password, ok, err)
+			}
+		})
 	}
 	if p.Computed() != 5 {
 		t.Errorf("%d hashes were computed", p.Computed())

@@ -36,16 +36,18 @@ func check(t *testing.T, p *Passwords, u *User, password string) bool {
 
 func TestRightAndWrongPasswords(t *testing.T) {
 	p := newPasswords(argonHash(t, "decoy"))
-	for name, hash := range map[string]string{"argon2id": argonHash(t, "wonderland"), "bcrypt": bcryptHash(t, "wonderland")} {
-		u := &User{Name: "alice", PasswordHash: hash}
-		if !check(t, p, u, "wonderland") {
-			t.Errorf("%s: the right password is refused", name)
-		}
-		for _, wrong := range []string{"", "Wonderland", "wonderland ", " wonderland", "wonderland\x00", "wonderlan", hash} {
-			if check(t, p, u, wrong) {
-				t.Errorf("%s: %q is accepted", name, wrong)
+	for _, c := range []struct{ name, hash string }{{"argon2id", argonHash(t, "wonderland")}, {"bcrypt", bcryptHash(t, "wonderland")}} {
+		t.Run(c.name, func(t *testing.T) {
+			u := &User{Name: "alice", PasswordHash: c.hash}
+			if !check(t, p, u, "wonderland") {
+				t.Errorf("%s: the right password is refused", c.name)
 			}
-		}
+			for _, wrong := range []string{"", "Wonderland", "wonderland ", " wonderland", "wonderland\x00", "wonderlan", c.hash} {
+				if check(t, p, u, wrong) {
+					t.Errorf("%s: %q is accepted", c.name, wrong)
+				}
+			}
+		})
 	}
 }
 
@@ -60,14 +62,19 @@ func TestFullCostHashOfCaddyVerifies(t *testing.T) {
 func TestDecoyNeverLetsAnyoneIn(t *testing.T) {
 	decoy := argonHash(t, "decoy")
 	p := newPasswords(decoy)
-	for name, u := range map[string]*User{
-		"unknown":          nil,
-		"without password": {Name: "a"},
-		"disabled":         {Name: "a", PasswordHash: decoy, Disabled: true},
+	for _, c := range []struct {
+		name string
+		u    *User
+	}{
+		{"unknown", nil},
+		{"without password", &User{Name: "a"}},
+		{"disabled", &User{Name: "a", PasswordHash: decoy, Disabled: true}},
 	} {
-		if check(t, p, u, "decoy") {
-			t.Errorf("%s: let in", name)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if check(t, p, c.u, "decoy") {
+				t.Errorf("%s: let in", c.name)
+			}
+		})
 	}
 }
 

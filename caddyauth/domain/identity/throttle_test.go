@@ -88,19 +88,20 @@ func numbered(format string) func(int) string {
 }
 
 func TestThrottleLimitsPairAddressAndAccount(t *testing.T) {
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name        string
 		account, ip func(int) string
 		passed      int
 		wait        time.Duration
 	}{
-		"one account from one address":    {always("alice"), always("192.0.2.1"), 5, time.Minute},
-		"many accounts from one address":  {numbered("user%d"), always("192.0.2.1"), 50, 2 * time.Second},
-		"one account from many addresses": {always("alice"), numbered("192.0.2.%d"), 100, 10 * time.Second},
-		"one account from one /64":        {always("alice"), numbered("2001:db8::%x"), 5, time.Minute},
-		"unreadable addresses":            {always("alice"), numbered("garbage %d"), 5, time.Minute},
-		"many accounts and addresses":     {numbered("user%d"), numbered("192.0.2.%d"), 200, 0},
+		{"one account from one address", always("alice"), always("192.0.2.1"), 5, time.Minute},
+		{"many accounts from one address", numbered("user%d"), always("192.0.2.1"), 50, 2 * time.Second},
+		{"one account from many addresses", always("alice"), numbered("192.0.2.%d"), 100, 10 * time.Second},
+		{"one account from one /64", always("alice"), numbered("2001:db8::%x"), 5, time.Minute},
+		{"unreadable addresses", always("alice"), numbered("garbage %d"), 5, time.Minute},
+		{"many accounts and addresses", numbered("user%d"), numbered("192.0.2.%d"), 200, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			throttle, _ := newThrottle()
 			passed, wait := takeAll(t, throttle, 200, c.account, c.ip, throttleNoon)
 			if passed != c.passed || wait != c.wait {

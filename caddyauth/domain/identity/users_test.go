@@ -8,19 +8,21 @@ import (
 )
 
 func TestCanonicalNames(t *testing.T) {
-	for in, want := range map[string]string{
-		"alice":             "alice",
-		"ALICE":             "alice",
-		"Ａｌｉｃｅ":             "alice",
-		"a.lice@example.io": "a.lice@example.io",
-		"jose\u0301":        "jos\u00e9",
-		"JOS\u00c9":         "jos\u00e9",
-		"Ωmega":             "ωmega",
-		"名前":                "名前",
+	for _, c := range []struct{ in, want string }{
+		{"alice", "alice"},
+		{"ALICE", "alice"},
+		{"Ａｌｉｃｅ", "alice"},
+		{"a.lice@example.io", "a.lice@example.io"},
+		{"jose\u0301", "jos\u00e9"},
+		{"JOS\u00c9", "jos\u00e9"},
+		{"Ωmega", "ωmega"},
+		{"名前", "名前"},
 	} {
-		if got, err := CanonicalName(in); err != nil || got != want {
-			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
-		}
+		t.Run(c.in, func(t *testing.T) {
+			if got, err := CanonicalName(c.in); err != nil || got != c.want {
+				t.Errorf("%q: %q, %v; want %q", c.in, got, err, c.want)
+			}
+		})
 	}
 }
 
@@ -84,20 +86,25 @@ func TestDeclaredUsersAreFoundInTheirProjectBySpelling(t *testing.T) {
 }
 
 func TestDeclarationsThatAreRefused(t *testing.T) {
-	for want, users := range map[string][]User{
-		`user "ALICE": the name is taken by user "alice" of project "p"`: {{Name: "alice", Project: "p"}, {Name: "ALICE", Project: "p"}},
-		`user "a b": not a valid account name`:                           {{Name: "a b", Project: "p"}},
-		`user "": not a valid account name`:                              {{Project: "p"}},
-		`user "eve": password hash: neither`:                             {{Name: "eve", Project: "p", PasswordHash: "hunter2"}},
-		`user "mal": password hash: argon2id memory (m, KiB) is 9000000`: {{Name: "mal", Project: "p", PasswordHash: argonText("m=9000000,t=1,p=1")}},
+	for _, c := range []struct {
+		want  string
+		users []User
+	}{
+		{`user "ALICE": the name is taken by user "alice" of project "p"`, []User{{Name: "alice", Project: "p"}, {Name: "ALICE", Project: "p"}}},
+		{`user "a b": not a valid account name`, []User{{Name: "a b", Project: "p"}}},
+		{`user "": not a valid account name`, []User{{Project: "p"}}},
+		{`user "eve": password hash: neither`, []User{{Name: "eve", Project: "p", PasswordHash: "hunter2"}}},
+		{`user "mal": password hash: argon2id memory (m, KiB) is 9000000`, []User{{Name: "mal", Project: "p", PasswordHash: argonText("m=9000000,t=1,p=1")}}},
 	} {
-		_, err := NewDeclared(users)
-		if err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%v, want %s", err, want)
-		}
-		if err != nil && strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("the error shows what stood in the place of a hash: %v", err)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			_, err := NewDeclared(c.users)
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error shows what stood in the place of a hash: %v", err)
+			}
+		})
 	}
 }
 

@@ -8,55 +8,66 @@ import (
 
 func TestEffectiveLifetimes(t *testing.T) {
 	h := time.Hour
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name                    string
 		server, project, client Lifetimes
 		limits                  Limits
 		want                    Lifetimes
 	}{
-		"nobody says anything": {want: Lifetimes{15 * time.Minute, 30 * 24 * h, 365 * 24 * h}},
-		"client over project over server": {
+		{name: "nobody says anything", want: Lifetimes{15 * time.Minute, 30 * 24 * h, 365 * 24 * h}},
+		{
+			name:   "client over project over server",
 			server: Lifetimes{1 * h, 2 * h, 3 * h}, project: Lifetimes{4 * h, 5 * h, 6 * h}, client: Lifetimes{7 * h, 8 * h, 9 * h},
 			want: Lifetimes{7 * h, 8 * h, 9 * h},
 		},
-		"each field for itself": {
+		{
+			name:   "each field for itself",
 			server: Lifetimes{RefreshAbsolute: 48 * h}, project: Lifetimes{Refresh: 24 * h}, client: Lifetimes{Access: h},
 			want: Lifetimes{h, 24 * h, 48 * h},
 		},
-		"clamped to the limits": {
+		{
+			name:    "clamped to the limits",
 			project: Lifetimes{Access: time.Second, Refresh: time.Second, RefreshAbsolute: 100 * 365 * 24 * h},
 			want:    Lifetimes{time.Minute, time.Minute, 10 * 365 * 24 * h},
 		},
-		"clamped to a raised floor":       {project: Lifetimes{Access: 2 * time.Minute}, limits: Limits{MinAccess: 10 * time.Minute}, want: Lifetimes{10 * time.Minute, 30 * 24 * h, 365 * 24 * h}},
-		"clamped to a lowered ceiling":    {client: Lifetimes{Access: 2 * h}, limits: Limits{MaxAccess: h}, want: Lifetimes{h, 30 * 24 * h, 365 * 24 * h}},
-		"idle at most absolute":           {project: Lifetimes{RefreshAbsolute: h}, client: Lifetimes{Refresh: 5 * h}, want: Lifetimes{15 * time.Minute, h, h}},
-		"no refresh tokens":               {project: Lifetimes{Refresh: None, RefreshAbsolute: h}, want: Lifetimes{Access: 15 * time.Minute}},
-		"refresh tokens for one client":   {project: Lifetimes{Refresh: None}, client: Lifetimes{Refresh: h}, want: Lifetimes{15 * time.Minute, h, 365 * 24 * h}},
-		"a negative lifetime is no trick": {client: Lifetimes{Access: -h}, want: Lifetimes{time.Minute, 30 * 24 * h, 365 * 24 * h}},
+		{name: "clamped to a raised floor", project: Lifetimes{Access: 2 * time.Minute}, limits: Limits{MinAccess: 10 * time.Minute}, want: Lifetimes{10 * time.Minute, 30 * 24 * h, 365 * 24 * h}},
+		{name: "clamped to a lowered ceiling", client: Lifetimes{Access: 2 * h}, limits: Limits{MaxAccess: h}, want: Lifetimes{h, 30 * 24 * h, 365 * 24 * h}},
+		{name: "idle at most absolute", project: Lifetimes{RefreshAbsolute: h}, client: Lifetimes{Refresh: 5 * h}, want: Lifetimes{15 * time.Minute, h, h}},
+		{name: "no refresh tokens", project: Lifetimes{Refresh: None, RefreshAbsolute: h}, want: Lifetimes{Access: 15 * time.Minute}},
+		{name: "refresh tokens for one client", project: Lifetimes{Refresh: None}, client: Lifetimes{Refresh: h}, want: Lifetimes{15 * time.Minute, h, 365 * 24 * h}},
+		{name: "a negative lifetime is no trick", client: Lifetimes{Access: -h}, want: Lifetimes{time.Minute, 30 * 24 * h, 365 * 24 * h}},
 	} {
-		if got := Effective(c.server, c.project, c.client, c.limits); got != c.want {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if got := Effective(c.server, c.project, c.client, c.limits); got != c.want {
+				t.Errorf("%s: %v, want %v", c.name, got, c.want)
+			}
+		})
 	}
 }
 
 func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
-	for want, l := range map[string]Lifetimes{
-		"access_token: 59s is below the limit of 1m":               {Access: 59 * time.Second},
-		"access_token: 8760h1m is above the limit of 1y":           {Access: year + time.Minute},
-		"refresh_token: 2h is above refresh_absolute, which is 1h": {Refresh: 2 * time.Hour, RefreshAbsolute: time.Hour},
-		"refresh_token: 1s is below the limit of 1m":               {Refresh: time.Second},
-		"refresh_absolute: 30s is below the limit of 1m":           {RefreshAbsolute: 30 * time.Second},
-		"access_token: 1m0.5s is not a whole number of seconds":    {Access: time.Minute + time.Second/2},
-		"access_token: -1ns is below the limit of 1m":              {Access: -1},
-		"": {Access: time.Minute, Refresh: None},
-		"refresh_absolute: 87600h0m1s is above the limit of 10y":     {RefreshAbsolute: 10*year + time.Second},
-		"refresh_token: 20y is above the limit of 10y":               {Refresh: 20 * year},
-		"refresh_token: 1h0m0.001s is not a whole number of seconds": {Refresh: time.Hour + time.Millisecond},
+	for _, c := range []struct {
+		want string
+		l    Lifetimes
+	}{
+		{"access_token: 59s is below the limit of 1m", Lifetimes{Access: 59 * time.Second}},
+		{"access_token: 8760h1m is above the limit of 1y", Lifetimes{Access: year + time.Minute}},
+		{"refresh_token: 2h is above refresh_absolute, which is 1h", Lifetimes{Refresh: 2 * time.Hour, RefreshAbsolute: time.Hour}},
+		{"refresh_token: 1s is below the limit of 1m", Lifetimes{Refresh: time.Second}},
+		{"refresh_absolute: 30s is below the limit of 1m", Lifetimes{RefreshAbsolute: 30 * time.Second}},
+		{"access_token: 1m0.5s is not a whole number of seconds", Lifetimes{Access: time.Minute + time.Second/2}},
+		{"access_token: -1ns is below the limit of 1m", Lifetimes{Access: -1}},
+		{"", Lifetimes{Access: time.Minute, Refresh: None}},
+		{"refresh_absolute: 87600h0m1s is above the limit of 10y", Lifetimes{RefreshAbsolute: 10*year + time.Second}},
+		{"refresh_token: 20y is above the limit of 10y", Lifetimes{Refresh: 20 * year}},
+		{"refresh_token: 1h0m0.001s is not a whole number of seconds", Lifetimes{Refresh: time.Hour + time.Millisecond}},
 	} {
-		err := l.Check(Limits{})
-		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
-			t.Errorf("%v: %v, want %s", l, err, want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			err := c.l.Check(Limits{})
+			if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+				t.Errorf("%v: %v, want %s", c.l, err, c.want)
+			}
+		})
 	}
 }
 

@@ -22,35 +22,45 @@ func TestSlugs(t *testing.T) {
 }
 
 func TestProjectsThatAreRefused(t *testing.T) {
-	for want, p := range map[string]Project{
-		"slug: ":                        {Slug: "A"},
-		"name: 201 bytes":               {Slug: "a", Name: strings.Repeat("n", 201)},
-		"name: it holds a control":      {Slug: "a", Name: "a\nb"},
-		`audiences: "a b" is not`:       {Slug: "a", Audiences: []string{"a b"}},
-		`audiences: "web" is there`:     {Slug: "a", Audiences: []string{"web", "web"}},
-		"refresh_window: 25h is":        {Slug: "a", RefreshWindow: 25 * time.Hour},
-		"access_token_format: ":         {Slug: "a", TokenOptions: TokenOptions{AccessTokenFormat: "JWT"}},
-		"refresh_check: 500ms is below": {Slug: "a", RefreshCheck: time.Second / 2},
+	for _, c := range []struct {
+		want string
+		p    Project
+	}{
+		{"slug: ", Project{Slug: "A"}},
+		{"name: 201 bytes", Project{Slug: "a", Name: strings.Repeat("n", 201)}},
+		{"name: it holds a control", Project{Slug: "a", Name: "a\nb"}},
+		{`audiences: "a b" is not`, Project{Slug: "a", Audiences: []string{"a b"}}},
+		{`audiences: "web" is there`, Project{Slug: "a", Audiences: []string{"web", "web"}}},
+		{"refresh_window: 25h is", Project{Slug: "a", RefreshWindow: 25 * time.Hour}},
+		{"access_token_format: ", Project{Slug: "a", TokenOptions: TokenOptions{AccessTokenFormat: "JWT"}}},
+		{"refresh_check: 500ms is below", Project{Slug: "a", RefreshCheck: time.Second / 2}},
 	} {
-		if err := p.Check(); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%v, want %s", err, want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			if err := c.p.Check(); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
 	}
 }
 
 func TestClientsThatAreRefused(t *testing.T) {
-	for want, c := range map[string]Client{
-		"id: ":                            {ID: "a/b"},
-		`id: "."`:                         {ID: "."},
-		"access_token_format: ":           {ID: "a", TokenOptions: TokenOptions{AccessTokenFormat: "JWT"}},
-		"refresh_reuse_interval: 1m1s is": {ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: 61 * time.Second}},
-		"refresh_reuse_interval: -1s is":  {ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: -time.Second}},
-		"scopes: 101 words":               {ID: "a", Scopes: make([]string, 101)},
-		`audience: "" is not`:             {ID: "a", Audience: []string{""}},
+	for _, tc := range []struct {
+		want string
+		c    Client
+	}{
+		{"id: ", Client{ID: "a/b"}},
+		{`id: "."`, Client{ID: "."}},
+		{"access_token_format: ", Client{ID: "a", TokenOptions: TokenOptions{AccessTokenFormat: "JWT"}}},
+		{"refresh_reuse_interval: 1m1s is", Client{ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: 61 * time.Second}}},
+		{"refresh_reuse_interval: -1s is", Client{ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: -time.Second}}},
+		{"scopes: 101 words", Client{ID: "a", Scopes: make([]string, 101)}},
+		{`audience: "" is not`, Client{ID: "a", Audience: []string{""}}},
 	} {
-		if err := c.Check(); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%v, want %s", err, want)
-		}
+		t.Run(tc.want, func(t *testing.T) {
+			if err := tc.c.Check(); err == nil || !strings.HasPrefix(err.Error(), tc.want) {
+				t.Errorf("%v, want %s", err, tc.want)
+			}
+		})
 	}
 	longest := TokenOptions{AccessTokenFormat: Opaque, RefreshReuseInterval: time.Minute}
 	if err := (Client{ID: "https-client.example_1~", TokenOptions: longest}).Check(); err != nil {
@@ -87,19 +97,22 @@ func TestAPITokenIsGoodUntilItsEnd(t *testing.T) {
 }
 
 func TestAPITokensThatAreRefused(t *testing.T) {
-	for want, c := range map[string]struct {
+	for _, c := range []struct {
+		want      string
 		abilities []string
 		lifetime  time.Duration
 	}{
-		"abilities: there is none":   {nil, 0},
-		`abilities: "write" is`:      {[]string{"write"}, 0},
-		`abilities: "read" is there`: {[]string{"read", "read"}, 0},
-		"expires_in: 1s is below":    {[]string{"read"}, time.Second},
-		"expires_in: -1h is below":   {[]string{"read"}, -time.Hour},
+		{"abilities: there is none", nil, 0},
+		{`abilities: "write" is`, []string{"write"}, 0},
+		{`abilities: "read" is there`, []string{"read", "read"}, 0},
+		{"expires_in: 1s is below", []string{"read"}, time.Second},
+		{"expires_in: -1h is below", []string{"read"}, -time.Hour},
 	} {
-		if _, _, err := NewAPIToken("n", "", c.abilities, c.lifetime, noon); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%v, want %s", err, want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			if _, _, err := NewAPIToken("n", "", c.abilities, c.lifetime, noon); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
 	}
 }
 

@@ -253,10 +253,15 @@ func TestOrderEndsWhatWasAndNotWhatComes(t *testing.T) {
 		_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon)
 		refuses(t, err, Ended)
 		after := begin(t, s, opening())
-		for name, i := range map[string]Issued{"after it": after, "another project": other, "refreshed after it": refresh(t, s, after.RefreshToken, time.Minute)} {
-			if got := s.DenyList.Denied(familyOf(i.Grant)); got != "" {
-				t.Errorf("%v: %s is denied as %q", o.Kind, name, got)
-			}
+		for _, c := range []struct {
+			name string
+			i    Issued
+		}{{"after it", after}, {"another project", other}, {"refreshed after it", refresh(t, s, after.RefreshToken, time.Minute)}} {
+			t.Run(c.name, func(t *testing.T) {
+				if got := s.DenyList.Denied(familyOf(c.i.Grant)); got != "" {
+					t.Errorf("%v: %s is denied as %q", o.Kind, c.name, got)
+				}
+			})
 		}
 	}
 }
@@ -308,16 +313,21 @@ func TestOrderBehindTheBackOfMayIssue(t *testing.T) {
 
 func TestImpossibleLifetimesAreRefused(t *testing.T) {
 	s, _ := newService(t)
-	for word, change := range map[string]func(*Opening){
-		"refresh_token:":          func(o *Opening) { o.Idle = 0 },
-		"refresh_absolute:":       func(o *Opening) { o.Absolute = o.Idle - 1 },
-		"refresh_reuse_interval:": func(o *Opening) { o.Reuse = MaxReuse + 1 },
+	for _, c := range []struct {
+		word   string
+		change func(*Opening)
+	}{
+		{"refresh_token:", func(o *Opening) { o.Idle = 0 }},
+		{"refresh_absolute:", func(o *Opening) { o.Absolute = o.Idle - 1 }},
+		{"refresh_reuse_interval:", func(o *Opening) { o.Reuse = MaxReuse + 1 }},
 	} {
-		o := opening()
-		change(&o)
-		if _, err := s.Begin(t.Context(), o, noon); err == nil || !strings.Contains(err.Error(), word) {
-			t.Errorf("%s %v", word, err)
-		}
+		t.Run(c.word, func(t *testing.T) {
+			o := opening()
+			c.change(&o)
+			if _, err := s.Begin(t.Context(), o, noon); err == nil || !strings.Contains(err.Error(), c.word) {
+				t.Errorf("%s %v", c.word, err)
+			}
+		})
 	}
 }
 

@@ -66,17 +66,22 @@ func TestOnlyTheExactTokenVerifies(t *testing.T) {
 	otherSeed.Seed = []byte("seed of the famil")
 	nextGeneration.Generation++
 	otherID.SecretID = "k2"
-	for name, ok := range map[string]bool{
-		"another family's row":            tokens.Verify(r, otherFamily),
-		"another seed":                    tokens.Verify(r, otherSeed),
-		"another generation":              tokens.Verify(nextGeneration, someGrant()),
-		"an unknown secret":               tokens.Verify(otherID, someGrant()),
-		"another secret of the same name": Tokens{Secrets: []Secret{secret("k1", 2)}}.Verify(r, someGrant()),
-		"no secret":                       Tokens{}.Verify(r, someGrant()),
+	for _, c := range []struct {
+		name string
+		ok   bool
+	}{
+		{"another family's row", tokens.Verify(r, otherFamily)},
+		{"another seed", tokens.Verify(r, otherSeed)},
+		{"another generation", tokens.Verify(nextGeneration, someGrant())},
+		{"an unknown secret", tokens.Verify(otherID, someGrant())},
+		{"another secret of the same name", Tokens{Secrets: []Secret{secret("k1", 2)}}.Verify(r, someGrant())},
+		{"no secret", Tokens{}.Verify(r, someGrant())},
 	} {
-		if ok {
-			t.Errorf("verified with %s", name)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if c.ok {
+				t.Errorf("verified with %s", c.name)
+			}
+		})
 	}
 	for i := range text {
 		for _, c := range []byte("A0_.~") {
@@ -108,38 +113,40 @@ func TestSecretsRotate(t *testing.T) {
 func TestStrictSpelling(t *testing.T) {
 	good := Tokens{Secrets: []Secret{secret("k1", 1)}}.Make(someGrant(), 7)
 	head, mac, _ := strings.Cut(good, ".7.")
-	for name, text := range map[string]string{
-		"empty":                "",
-		"prefix alone":         "rt_",
-		"another prefix":       "RT_" + good[3:],
-		"no prefix":            good[3:],
-		"leading zero":         head + ".07." + mac,
-		"plus":                 head + ".+7." + mac,
-		"negative":             head + ".-7." + mac,
-		"hexadecimal":          head + ".0x7." + mac,
-		"no generation":        head + ".." + mac,
-		"huge generation":      head + ".9999999999999999." + mac,
-		"trailing newline":     good + "\n",
-		"newline in the mac":   good[:len(good)-1] + "\n",
-		"leading space":        " " + good,
-		"padding":              good + "=",
-		"one more part":        good + ".x",
-		"one part less":        head + "." + mac,
-		"short mac":            good[:len(good)-1],
-		"stray bits":           strays(good),
-		"standard alphabet":    head + ".7." + strings.Repeat("+", 43),
-		"empty family":         "rt_k1..7." + mac,
-		"long family":          "rt_k1." + strings.Repeat("F", 65) + ".7." + mac,
-		"family with a slash":  "rt_k1.FAM/ILY.7." + mac,
-		"empty secret id":      "rt_." + someGrant().ID + ".7." + mac,
-		"needless encoding":    "rt_~azE." + someGrant().ID + ".7." + mac,
-		"secret id with space": "rt_k 1." + someGrant().ID + ".7." + mac,
-		"long":                 "rt_" + strings.Repeat("k", 500) + "." + someGrant().ID + ".7." + mac,
-		"a megabyte of dots":   "rt_" + strings.Repeat(".", 1<<20),
+	for _, c := range []struct{ name, text string }{
+		{"empty", ""},
+		{"prefix alone", "rt_"},
+		{"another prefix", "RT_" + good[3:]},
+		{"no prefix", good[3:]},
+		{"leading zero", head + ".07." + mac},
+		{"plus", head + ".+7." + mac},
+		{"negative", head + ".-7." + mac},
+		{"hexadecimal", head + ".0x7." + mac},
+		{"no generation", head + ".." + mac},
+		{"huge generation", head + ".9999999999999999." + mac},
+		{"trailing newline", good + "\n"},
+		{"newline in the mac", good[:len(good)-1] + "\n"},
+		{"leading space", " " + good},
+		{"padding", good + "="},
+		{"one more part", good + ".x"},
+		{"one part less", head + "." + mac},
+		{"short mac", good[:len(good)-1]},
+		{"stray bits", strays(good)},
+		{"standard alphabet", head + ".7." + strings.Repeat("+", 43)},
+		{"empty family", "rt_k1..7." + mac},
+		{"long family", "rt_k1." + strings.Repeat("F", 65) + ".7." + mac},
+		{"family with a slash", "rt_k1.FAM/ILY.7." + mac},
+		{"empty secret id", "rt_." + someGrant().ID + ".7." + mac},
+		{"needless encoding", "rt_~azE." + someGrant().ID + ".7." + mac},
+		{"secret id with space", "rt_k 1." + someGrant().ID + ".7." + mac},
+		{"long", "rt_" + strings.Repeat("k", 500) + "." + someGrant().ID + ".7." + mac},
+		{"a megabyte of dots", "rt_" + strings.Repeat(".", 1<<20)},
 	} {
-		if _, ok := ReadToken(text); ok {
-			t.Errorf("%s was read", name)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if _, ok := ReadToken(c.text); ok {
+				t.Errorf("%s was read", c.name)
+			}
+		})
 	}
 }
 

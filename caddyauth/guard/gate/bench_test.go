@@ -23,11 +23,11 @@ func BenchmarkAdmit(b *testing.B) {
 	g := w.gate(b, func(g *Gate) { g.Verify = cache.Verify })
 	at := now.Add(time.Second)
 	template := httptest.NewRequest("GET", "https://app.example.com/x", nil)
-	for name, value := range map[string]string{
-		"Accept": "*/*", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64)", "Accept-Encoding": "gzip", "Accept-Language": "en", "X-Request-Id": "1",
-		"Cookie": "theme=dark; lang=en", "Referer": "https://app.example.com/",
+	for _, c := range []struct{ name, value string }{
+		{"Accept", "*/*"}, {"User-Agent", "Mozilla/5.0 (X11; Linux x86_64)"}, {"Accept-Encoding", "gzip"}, {"Accept-Language", "en"}, {"X-Request-Id", "1"},
+		{"Cookie", "theme=dark; lang=en"}, {"Referer", "https://app.example.com/"},
 	} {
-		template.Header.Set(name, value)
+		template.Header.Set(c.name, c.value)
 	}
 	run := func(name string, n int, serve func(r *http.Request) bool) {
 		lines := make([][]string, n)

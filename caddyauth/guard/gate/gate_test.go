@@ -116,24 +116,29 @@ func TestAdmittedRequestCarriesVerifiedClaimsAndNoCredential(t *testing.T) {
 	w := newWorkshop(t)
 	g := w.gate(t, nil)
 	raw := w.mint(t, nil)
-	for name, put := range map[string]func(*http.Request){"bearer": bearer(raw), "cookie": cookie(raw)} {
-		r := request(put)
-		admission, err := g.Admit(r, nil, now)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if admission.Token.Subject != "alice" {
-			t.Errorf("%s: subject %q", name, admission.Token.Subject)
-		}
-		want := http.Header{
-			"X-User-Id": {"alice"}, "X-User-Role": {"admin"}, "X-User-Email": {"alice@example.com"}, "X-User-Groups": {"staff,ops%2Cnight"},
-		}
-		if name == "cookie" {
-			want["Cookie"] = []string{"theme=dark; lang=en"}
-		}
-		if !maps.EqualFunc(r.Header, want, slices.Equal) {
-			t.Errorf("%s: the application sees %v, want %v", name, r.Header, want)
-		}
+	for _, c := range []struct {
+		name string
+		put  func(*http.Request)
+	}{{"bearer", bearer(raw)}, {"cookie", cookie(raw)}} {
+		t.Run(c.name, func(t *testing.T) {
+			r := request(c.put)
+			admission, err := g.Admit(r, nil, now)
+			if err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			if admission.Token.Subject != "alice" {
+				t.Errorf("%s: subject %q", c.name, admission.Token.Subject)
+			}
+			want := http.Header{
+				"X-User-Id": {"alice"}, "X-User-Role": {"admin"}, "X-User-Email": {"alice@example.com"}, "X-User-Groups": {"staff,ops%2Cnight"},
+			}
+			if c.name == "cookie" {
+				want["Cookie"] = []string{"theme=dark; lang=en"}
+			}
+			if !maps.EqualFunc(r.Header, want, slices.Equal) {
+				t.Errorf("%s: the application sees %v, want %v", c.name, r.Header, want)
+			}
+		})
 	}
 }
 
@@ -356,42 +361,48 @@ func TestRefusalsHaveTheirReasonAndLeaveNothingBehind(t *testing.T) {
 }
 
 func TestReasonsOfRefusalsNeverContradictTheirStatus(t *testing.T) {
-	for reason, want := range map[token.Reason]struct {
+	for _, want := range []struct {
+		reason token.Reason
 		status int
 		code   string
 	}{
-		NoCredential: {401, ""}, token.Expired: {401, "invalid_token"}, token.BadSignature: {401, "invalid_token"}, MultipleCredentials: {400, "invalid_request"},
-		InsufficientScope: {403, "insufficient_scope"}, ClaimDenied: {403, "access_denied"}, CrossOrigin: {403, "access_denied"},
-		token.KeysUnavailable: {503, "temporarily_unavailable"}, RevocationNotChecked: {503, "temporarily_unavailable"},
+		{NoCredential, 401, ""}, {token.Expired, 401, "invalid_token"}, {token.BadSignature, 401, "invalid_token"}, {MultipleCredentials, 400, "invalid_request"},
+		{InsufficientScope, 403, "insufficient_scope"}, {ClaimDenied, 403, "access_denied"}, {CrossOrigin, 403, "access_denied"},
+		{token.KeysUnavailable, 503, "temporarily_unavailable"}, {RevocationNotChecked, 503, "temporarily_unavailable"},
 	} {
-		if got := Status(reason); got != want.status {
-			t.Errorf("%s: status %d, want %d", reason, got, want.status)
-		}
-		if got := ErrorCode(reason); got != want.code {
-			t.Errorf("%s: error %q, want %q", reason, got, want.code)
-		}
+		t.Run(string(want.reason), func(t *testing.T) {
+			if got := Status(want.reason); got != want.status {
+				t.Errorf("%s: status %d, want %d", want.reason, got, want.status)
+			}
+			if got := ErrorCode(want.reason); got != want.code {
+				t.Errorf("%s: error %q, want %q", want.reason, got, want.code)
+			}
+		})
 	}
 }
 
 func TestPolicyHolds(t *testing.T) {
 	w := newWorkshop(t)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name  string
 		rules []Rule
 		mint  func(*token.Claims)
 	}{
-		"one of the values":   {rules: []Rule{{Claim: "role", Values: []string{"editor", "admin"}}}},
-		"element of a list":   {rules: []Rule{{Claim: "groups", Values: []string{"ops,night"}}}},
-		"all scopes":          {rules: []Rule{{Claim: "scope", Values: []string{"a", "b"}}}, mint: scopes("b", "c", "a")},
-		"nested":              {rules: []Rule{{Claim: "realm_access.roles", Values: []string{"dev"}}}, mint: extra("realm_access", map[string]any{"roles": []string{"dev"}})},
-		"number by digits":    {rules: []Rule{{Claim: "level", Values: []string{"9007199254740993"}}}, mint: extra("level", int64(9007199254740993))},
-		"boolean":             {rules: []Rule{{Claim: "email_verified", Values: []string{"true"}}}, mint: extra("email_verified", true)},
-		"present":             {rules: []Rule{{Claim: "role"}}},
-		"deny something else": {rules: []Rule{{Claim: "role", Values: []string{"guest"}, Deny: true}, {Claim: "missing", Deny: true}}},
+		{name: "one of the values", rules: []Rule{{Claim: "role", Values: []string{"editor", "admin"}}}},
+		{name: "element of a list", rules: []Rule{{Claim: "groups", Values: []string{"ops,night"}}}},
+		{name: "all scopes", rules: []Rule{{Claim: "scope", Values: []string{"a", "b"}}}, mint: scopes("b", "c", "a")},
+		{name: "nested", rules: []Rule{{Claim: "realm_access.roles", Values: []string{"dev"}}}, mint: extra("realm_access", map[string]any{"roles": []string{"dev"}})},
+		{name: "number by digits", rules: []Rule{{Claim: "level", Values: []string{"9007199254740993"}}}, mint: extra("level", int64(9007199254740993))},
+		{name: "boolean", rules: []Rule{{Claim: "email_verified", Values: []string{"true"}}}, mint: extra("email_verified", true)},
+		{name: "present", rules: []Rule{{Claim: "role"}}},
+		{name: "deny something else", rules: []Rule{{Claim: "role", Values: []string{"guest"}, Deny: true}, {Claim: "missing", Deny: true}}},
 	} {
-		g := w.gate(t, rules(c.rules...))
-		if _, err := g.Admit(request(bearer(w.mint(t, c.mint))), nil, now); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			g := w.gate(t, rules(c.rules...))
+			if _, err := g.Admit(request(bearer(w.mint(t, c.mint))), nil, now); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		})
 	}
 }
 
@@ -421,32 +432,40 @@ func TestOptionalGate(t *testing.T) {
 	w := newWorkshop(t)
 	g := w.gate(t, func(g *Gate) { g.Mode = Optional })
 	expired := w.mint(t, func(c *token.Claims) { c.IssuedAt, c.Expiry = now.Add(-time.Hour), now.Add(-time.Minute) })
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name  string
 		send  func(*http.Request)
 		stale bool
 		keeps string
 	}{
-		"nothing":        {send: nil},
-		"foreign scheme": {send: authorization("Basic YTpi"), keeps: "Basic YTpi"},
-		"expired cookie": {send: cookie(expired), stale: true},
+		{name: "nothing", send: nil},
+		{name: "foreign scheme", send: authorization("Basic YTpi"), keeps: "Basic YTpi"},
+		{name: "expired cookie", send: cookie(expired), stale: true},
 	} {
-		r := request(c.send)
-		admission, err := g.Admit(r, nil, now)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if admission.Token != nil || admission.Stale != c.stale {
-			t.Errorf("%s: admission %+v", name, admission)
-		}
-		if got := r.Header.Get("Authorization"); got != c.keeps {
-			t.Errorf("%s: the application sees Authorization %q, want %q", name, got, c.keeps)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			r := request(c.send)
+			admission, err := g.Admit(r, nil, now)
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+				return
+			}
+			if admission.Token != nil || admission.Stale != c.stale {
+				t.Errorf("%s: admission %+v", c.name, admission)
+			}
+			if got := r.Header.Get("Authorization"); got != c.keeps {
+				t.Errorf("%s: the application sees Authorization %q, want %q", c.name, got, c.keeps)
+			}
+		})
 	}
-	for name, send := range map[string]func(*http.Request){"expired bearer": bearer(expired), "garbage cookie": cookie("garbage")} {
-		if _, err := g.Admit(request(send), nil, now); err == nil {
-			t.Errorf("%s passes", name)
-		}
+	for _, c := range []struct {
+		name string
+		send func(*http.Request)
+	}{{"expired bearer", bearer(expired)}, {"garbage cookie", cookie("garbage")}} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := g.Admit(request(c.send), nil, now); err == nil {
+				t.Errorf("%s passes", c.name)
+			}
+		})
 	}
 }
 
@@ -491,36 +510,44 @@ func TestStackedGatesAddUp(t *testing.T) {
 func TestTheSecondGateDecidesForItself(t *testing.T) {
 	w := newWorkshop(t)
 	raw := w.mint(t, nil)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		second func(*Gate)
 		reason token.Reason
 	}{
-		"policy":   {rules(Rule{Claim: "role", Values: []string{"owner"}}), ClaimDenied},
-		"audience": {func(g *Gate) { g.Audiences = []string{"mcp"} }, token.WrongAudience},
-		"project":  {func(g *Gate) { g.Project = "acme" }, token.WrongProject},
-		"issuer":   {func(g *Gate) { g.Issuers = map[string][]string{foreignIssuer: nil} }, token.UnknownIssuer},
-		"source":   {func(g *Gate) { g.Sources = []Source{{Cookie, "other"}} }, NoCredential},
+		{"policy", rules(Rule{Claim: "role", Values: []string{"owner"}}), ClaimDenied},
+		{"audience", func(g *Gate) { g.Audiences = []string{"mcp"} }, token.WrongAudience},
+		{"project", func(g *Gate) { g.Project = "acme" }, token.WrongProject},
+		{"issuer", func(g *Gate) { g.Issuers = map[string][]string{foreignIssuer: nil} }, token.UnknownIssuer},
+		{"source", func(g *Gate) { g.Sources = []Source{{Cookie, "other"}} }, NoCredential},
 	} {
-		r := request(bearer(raw))
-		admission, err := w.gate(t, nil).Admit(r, nil, now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.gate(t, c.second).Admit(r, admission, now); ReasonOf(err) != c.reason {
-			t.Errorf("%s: %v, want %s", name, err, c.reason)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			r := request(bearer(raw))
+			admission, err := w.gate(t, nil).Admit(r, nil, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.gate(t, c.second).Admit(r, admission, now); ReasonOf(err) != c.reason {
+				t.Errorf("%s: %v, want %s", c.name, err, c.reason)
+			}
+		})
 	}
 }
 
 func TestAudiencesOfATrustedIssuerAreLimited(t *testing.T) {
 	w := newWorkshop(t)
 	g := w.gate(t, func(g *Gate) { g.Issuers[foreignIssuer] = []string{"api"} })
-	for audience, reason := range map[string]token.Reason{"api": "", "web": token.WrongAudience} {
-		raw := w.mint(t, func(c *token.Claims) { c.Issuer, c.Audience = foreignIssuer, []string{audience} })
-		_, err := g.Admit(request(bearer(raw)), nil, now)
-		if reason == "" && err != nil || reason != "" && ReasonOf(err) != reason {
-			t.Errorf("%s: %v, want %q", audience, err, reason)
-		}
+	for _, tc := range []struct {
+		audience string
+		reason   token.Reason
+	}{{"api", ""}, {"web", token.WrongAudience}} {
+		t.Run(tc.audience, func(t *testing.T) {
+			raw := w.mint(t, func(c *token.Claims) { c.Issuer, c.Audience = foreignIssuer, []string{tc.audience} })
+			_, err := g.Admit(request(bearer(raw)), nil, now)
+			if tc.reason == "" && err != nil || tc.reason != "" && ReasonOf(err) != tc.reason {
+				t.Errorf("%s: %v, want %q", tc.audience, err, tc.reason)
+			}
+		})
 	}
 }
 
@@ -658,47 +685,55 @@ func TestNoGateIsAddedAfterTheStart(t *testing.T) {
 }
 
 func TestOnlyNavigationsAreSentToTheLoginPage(t *testing.T) {
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name string
 		send func(*http.Request)
 		want bool
 	}{
-		"navigation": {func(r *http.Request) {
+		{"navigation", func(r *http.Request) {
 			r.Header.Set("Sec-Fetch-Mode", "navigate")
 			r.Header.Set("Sec-Fetch-Dest", "document")
 		}, true},
-		"frame": {func(r *http.Request) {
+		{"frame", func(r *http.Request) {
 			r.Header.Set("Sec-Fetch-Mode", "navigate")
 			r.Header.Set("Sec-Fetch-Dest", "iframe")
 		}, false},
-		"fetch":        {func(r *http.Request) { r.Header.Set("Sec-Fetch-Mode", "cors"); r.Header.Set("Accept", "text/html") }, false},
-		"old browser":  {func(r *http.Request) { r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8") }, true},
-		"curl":         {func(r *http.Request) { r.Header.Set("Accept", "*/*") }, false},
-		"refuses html": {func(r *http.Request) { r.Header.Set("Accept", "application/json, text/html; q=0") }, false},
-		"XMLHttpRequest": {func(r *http.Request) {
+		{"fetch", func(r *http.Request) { r.Header.Set("Sec-Fetch-Mode", "cors"); r.Header.Set("Accept", "text/html") }, false},
+		{"old browser", func(r *http.Request) { r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8") }, true},
+		{"curl", func(r *http.Request) { r.Header.Set("Accept", "*/*") }, false},
+		{"refuses html", func(r *http.Request) { r.Header.Set("Accept", "application/json, text/html; q=0") }, false},
+		{"XMLHttpRequest", func(r *http.Request) {
 			r.Header.Set("Accept", "text/html")
 			r.Header.Set("X-Requested-With", "XMLHttpRequest")
 		}, false},
-		"post":             {func(r *http.Request) { r.Method = "POST"; r.Header.Set("Accept", "text/html") }, false},
-		"websocket":        {func(r *http.Request) { r.Header.Set("Upgrade", "websocket"); r.Header.Set("Accept", "text/html") }, false},
-		"program's accept": {func(r *http.Request) { r.Header.Set("Accept", "application/json") }, false},
+		{"post", func(r *http.Request) { r.Method = "POST"; r.Header.Set("Accept", "text/html") }, false},
+		{"websocket", func(r *http.Request) { r.Header.Set("Upgrade", "websocket"); r.Header.Set("Accept", "text/html") }, false},
+		{"program's accept", func(r *http.Request) { r.Header.Set("Accept", "application/json") }, false},
 	} {
-		if got := IsNavigation(request(c.send)); got != c.want {
-			t.Errorf("%s: %t", name, got)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if got := IsNavigation(request(c.send)); got != c.want {
+				t.Errorf("%s: %t", c.name, got)
+			}
+		})
 	}
 }
 
 func TestChallenges(t *testing.T) {
 	g := &Gate{Rules: []Rule{{Claim: "scope", Values: []string{"read"}}, {Claim: "scope", Values: []string{"write", "read"}}}}
-	for reason, want := range map[token.Reason]string{
-		NoCredential:      `Bearer`,
-		token.Expired:     `Bearer error="invalid_token", error_description="expired"`,
-		InsufficientScope: `Bearer error="insufficient_scope", error_description="insufficient_scope", scope="read write"`,
-		ClaimDenied:       `Bearer error="access_denied", error_description="claim_denied"`,
+	for _, c := range []struct {
+		reason token.Reason
+		want   string
+	}{
+		{NoCredential, `Bearer`},
+		{token.Expired, `Bearer error="invalid_token", error_description="expired"`},
+		{InsufficientScope, `Bearer error="insufficient_scope", error_description="insufficient_scope", scope="read write"`},
+		{ClaimDenied, `Bearer error="access_denied", error_description="claim_denied"`},
 	} {
-		if got := g.Challenge(reason); got != want {
-			t.Errorf("%s: %s, want %s", reason, got, want)
-		}
+		t.Run(string(c.reason), func(t *testing.T) {
+			if got := g.Challenge(c.reason); got != c.want {
+				t.Errorf("%s: %s, want %s", c.reason, got, c.want)
+			}
+		})
 	}
 }
 

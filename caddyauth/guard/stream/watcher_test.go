@@ -205,20 +205,25 @@ func TestFramesAreFollowed(t *testing.T) {
 	long[1], long[2], long[3] = 126, 1, 300-256
 	huge[1], huge[7], huge[8], huge[9] = 127, 70_000>>16, 70_000>>8&0xff, 70_000&0xff
 	masked := append([]byte{0x81, 0x80 | 3, 1, 2, 3, 4}, "abc"...)
-	for name, frame := range map[string][]byte{
-		"empty": {0x81, 0}, "text": {0x81, 2, 'h', 'i'}, "long": long, "huge": huge, "masked": masked,
+	for _, c := range []struct {
+		name  string
+		frame []byte
+	}{
+		{"empty", []byte{0x81, 0}}, {"text", []byte{0x81, 2, 'h', 'i'}}, {"long", long}, {"huge", huge}, {"masked", masked},
 	} {
-		for _, step := range []int{1, 2, 3, 7, 1000, len(frame)} {
-			var f frames
-			for rest := append(append([]byte{}, frame...), frame...); len(rest) > 0; {
-				n := min(step, len(rest))
-				f.follow(rest[:n])
-				rest = rest[n:]
-				if written := 2*len(frame) - len(rest); f.between() != (written%len(frame) == 0) {
-					t.Fatalf("%s in steps of %d: after %d bytes %v", name, step, written, f.between())
+		t.Run(c.name, func(t *testing.T) {
+			for _, step := range []int{1, 2, 3, 7, 1000, len(c.frame)} {
+				var f frames
+				for rest := append(append([]byte{}, c.frame...), c.frame...); len(rest) > 0; {
+					n := min(step, len(rest))
+					f.follow(rest[:n])
+					rest = rest[n:]
+					if written := 2*len(c.frame) - len(rest); f.between() != (written%len(c.frame) == 0) {
+						t.Fatalf("%s in steps of %d: after %d bytes %v", c.name, step, written, f.between())
+					}
 				}
 			}
-		}
+		})
 	}
 	var f frames
 	if f.follow([]byte{0x88, 2, 3, 0xe8}); f.between() {

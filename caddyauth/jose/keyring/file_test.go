@@ -133,17 +133,19 @@ func TestKeyIDsComeFromTheFile(t *testing.T) {
 
 // RFC 8037 appendix A.3 and RFC 7638 section 3.1.
 func TestKeyWithoutIDGetsItsThumbprint(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
-		`{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB"}`: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+	for _, c := range []struct{ text, want string }{
+		{`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"},
+		{`{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB"}`, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"},
 	} {
-		keys, err := ParseFile("", []byte(text), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if keys[0].ID() != want {
-			t.Errorf("%s, want %s", keys[0].ID(), want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			keys, err := ParseFile("", []byte(c.text), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if keys[0].ID() != c.want {
+				t.Errorf("%s, want %s", keys[0].ID(), c.want)
+			}
+		})
 	}
 }
 
@@ -239,22 +241,24 @@ func TestKeyFilesThatAreRefused(t *testing.T) {
 
 // The keys of RFC 7520 section 3.
 func TestCookbookKeys(t *testing.T) {
-	for file, want := range map[string]string{
-		"jwk_3_1.ec_public_key.json":                 `crv "P-521" is not`,
-		"jwk_3_2.ec_private_key.json":                `crv "P-521" is not`,
-		"jwk_3_3.rsa_public_key.json":                "",
-		"jwk_3_4.rsa_private_key.json":               "",
-		"jwk_3_5.symmetric_key_mac_computation.json": "",
-		"jwk_3_6.symmetric_key_encryption.json":      `use is "enc"`,
+	for _, c := range []struct{ file, want string }{
+		{"jwk_3_1.ec_public_key.json", `crv "P-521" is not`},
+		{"jwk_3_2.ec_private_key.json", `crv "P-521" is not`},
+		{"jwk_3_3.rsa_public_key.json", ""},
+		{"jwk_3_4.rsa_private_key.json", ""},
+		{"jwk_3_5.symmetric_key_mac_computation.json", ""},
+		{"jwk_3_6.symmetric_key_encryption.json", `use is "enc"`},
 	} {
-		data, err := os.ReadFile("testdata/cookbook/" + file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = ParseFile("", data, "")
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", file, err, want)
-		}
+		t.Run(c.file, func(t *testing.T) {
+			data, err := os.ReadFile("testdata/cookbook/" + c.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = ParseFile("", data, "")
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %q", c.file, err, c.want)
+			}
+		})
 	}
 }
 

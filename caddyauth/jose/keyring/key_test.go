@@ -89,14 +89,19 @@ func TestSignatureOfAnotherLengthIsRefused(t *testing.T) {
 	for _, name := range Algorithms() {
 		k := mustGenerate(t, name)
 		sig := mustSign(t, k, testInput)
-		for what, altered := range map[string][]byte{
-			"empty": nil, "short": sig[1:], "cut": sig[:len(sig)-1],
-			"zero in front": append([]byte{0}, sig...), "zero behind": append(sig[:len(sig):len(sig)], 0),
-			"zeros": make([]byte, len(sig)),
+		for _, c := range []struct {
+			what    string
+			altered []byte
+		}{
+			{"empty", nil}, {"short", sig[1:]}, {"cut", sig[:len(sig)-1]},
+			{"zero in front", append([]byte{0}, sig...)}, {"zero behind", append(sig[:len(sig):len(sig)], 0)},
+			{"zeros", make([]byte, len(sig))},
 		} {
-			if err := k.Verify(testInput, altered); err != ErrBadSignature {
-				t.Errorf("%s, %s: %v", name, what, err)
-			}
+			t.Run(c.what, func(t *testing.T) {
+				if err := k.Verify(testInput, c.altered); err != ErrBadSignature {
+					t.Errorf("%s, %s: %v", name, c.what, err)
+				}
+			})
 		}
 	}
 }

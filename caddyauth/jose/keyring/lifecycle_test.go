@@ -200,11 +200,14 @@ func TestRetiredKeyVerifiesNothingWhileItStillStands(t *testing.T) {
 }
 
 func TestRevokedActiveKeyIsFollowedAtOnce(t *testing.T) {
-	for name, announced := range map[string]bool{"by the announced one": true, "by a new one": false} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		announced bool
+	}{{"by the announced one", true}, {"by a new one", false}} {
+		t.Run(c.name, func(t *testing.T) {
 			l := born(t)
 			first, next := l.set.Records[0].ID, ""
-			if announced {
+			if c.announced {
 				l.take(l.Rotate(l.set, l.now))
 				next = l.set.Records[1].ID
 			}
@@ -214,7 +217,7 @@ func TestRevokedActiveKeyIsFollowedAtOnce(t *testing.T) {
 			if ring.Key(first) != nil || strings.Contains(string(ring.JWKS()), first) {
 				t.Error("the revoked key is still there")
 			}
-			if announced && ring.Active().ID() != next {
+			if c.announced && ring.Active().ID() != next {
 				t.Errorf("%s signs, not the announced %s", ring.Active().ID(), next)
 			}
 			if rec := l.set.Records[0]; !rec.Since.Equal(l.now) || !rec.Until.IsZero() || rec.Longest != l.Access {

@@ -263,25 +263,30 @@ func TestReplacedKeyOfTheSameIDTakesOver(t *testing.T) {
 
 func TestLastGoodSetIsUsedForABoundedTime(t *testing.T) {
 	k := mustGenerate(t, "ES256")
-	for name, answer := range map[string]func(*http.Request) (*http.Response, error){
-		"down": down, "hanging": hang, "500": body(500, "", ""), "HTML": body(200, "<!doctype html>", ""),
-		"no set": body(200, "{}", ""),
+	for _, c := range []struct {
+		name   string
+		answer func(*http.Request) (*http.Response, error)
+	}{
+		{"down", down}, {"hanging", hang}, {"500", body(500, "", "")}, {"HTML", body(200, "<!doctype html>", "")},
+		{"no set", body(200, "{}", "")},
 	} {
-		inBubble(t, keySet(600, k), func(t *testing.T, r *Remote, f *fakeIssuer) {
-			wantKey(t, r, k)
-			f.serve(answer)
-			time.Sleep(23*time.Hour + 59*time.Minute)
-			if got, err := r.Key(t.Context(), k.id); err != nil || got == nil {
-				t.Fatalf("%s: %v within the time", name, err)
-			}
-			time.Sleep(2 * time.Minute)
-			wantError(t, r, k.id, ErrKeysUnavailable)
-			if r.Available() {
-				t.Errorf("%s: available", name)
-			}
-			f.serve(keySet(600, k))
-			time.Sleep(36 * time.Second)
-			wantKey(t, r, k)
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, keySet(600, k), func(t *testing.T, r *Remote, f *fakeIssuer) {
+				wantKey(t, r, k)
+				f.serve(c.answer)
+				time.Sleep(23*time.Hour + 59*time.Minute)
+				if got, err := r.Key(t.Context(), k.id); err != nil || got == nil {
+					t.Fatalf("%s: %v within the time", c.name, err)
+				}
+				time.Sleep(2 * time.Minute)
+				wantError(t, r, k.id, ErrKeysUnavailable)
+				if r.Available() {
+					t.Errorf("%s: available", c.name)
+				}
+				f.serve(keySet(600, k))
+				time.Sleep(36 * time.Second)
+				wantKey(t, r, k)
+			})
 		})
 	}
 }

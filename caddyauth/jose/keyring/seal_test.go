@@ -130,19 +130,21 @@ func TestLoneSecretIsReadAsBase64OrText(t *testing.T) {
 }
 
 func TestSecretRingsThatAreRefused(t *testing.T) {
-	for in, want := range map[string]string{
-		"":                            "secret: none given",
-		"CANARY":                      "secret: is 6 bytes, at least 32",
-		"{env.AUTH_SECRET}":           "a placeholder that was not resolved",
-		"k1:Q0FOQVJZ":                 `entry 1, kid "k1": is 6 bytes, at least 32`,
-		":" + strings.Repeat("Q", 44): "entry 1: key id is empty",
-		"k1:" + strings.Repeat("Q0FOQVJZ", 6) + ",k1:" + strings.Repeat("Q0FOQVJZ", 6): `kid "k1": the id is given to more than one key`,
-		"k1:" + strings.Repeat("Q0FOQVJZ", 6) + ",CANARY":                              "entry 2: has no kid",
+	for _, c := range []struct{ in, want string }{
+		{"", "secret: none given"},
+		{"CANARY", "secret: is 6 bytes, at least 32"},
+		{"{env.AUTH_SECRET}", "a placeholder that was not resolved"},
+		{"k1:Q0FOQVJZ", `entry 1, kid "k1": is 6 bytes, at least 32`},
+		{":" + strings.Repeat("Q", 44), "entry 1: key id is empty"},
+		{"k1:" + strings.Repeat("Q0FOQVJZ", 6) + ",k1:" + strings.Repeat("Q0FOQVJZ", 6), `kid "k1": the id is given to more than one key`},
+		{"k1:" + strings.Repeat("Q0FOQVJZ", 6) + ",CANARY", "entry 2: has no kid"},
 	} {
-		_, err := ParseSecretRing(in)
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "CANARY") || strings.Contains(err.Error(), "Q0FO") {
-			t.Errorf("%q: got %v, want %q", in, err, want)
-		}
+		t.Run(c.in, func(t *testing.T) {
+			_, err := ParseSecretRing(c.in)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "CANARY") || strings.Contains(err.Error(), "Q0FO") {
+				t.Errorf("%q: got %v, want %q", c.in, err, c.want)
+			}
+		})
 	}
 }
 

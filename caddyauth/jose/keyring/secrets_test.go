@@ -17,23 +17,25 @@ func secretOf(n int) []byte {
 
 func TestSecretsAreReadInEverySpelling(t *testing.T) {
 	a, b := secretOf(32), secretOf(64)
-	for name, s := range map[string]string{
-		"standard, padded":   "k1:" + base64.StdEncoding.EncodeToString(a) + ",k2:" + base64.StdEncoding.EncodeToString(b),
-		"standard, unpadded": "k1:" + base64.RawStdEncoding.EncodeToString(a) + ",k2:" + base64.RawStdEncoding.EncodeToString(b),
-		"URL, padded":        "k1:" + base64.URLEncoding.EncodeToString(a) + ",k2:" + base64.URLEncoding.EncodeToString(b),
-		"URL, unpadded":      "k1:" + base64.RawURLEncoding.EncodeToString(a) + ",k2:" + base64.RawURLEncoding.EncodeToString(b),
-		"each its own":       "k1:" + base64.StdEncoding.EncodeToString(a) + ",k2:" + base64.RawURLEncoding.EncodeToString(b),
-		"white space":        " k1:" + base64.StdEncoding.EncodeToString(a) + " ,\r\n\tk2:" + base64.StdEncoding.EncodeToString(b) + "\n",
+	for _, c := range []struct{ name, s string }{
+		{"standard, padded", "k1:" + base64.StdEncoding.EncodeToString(a) + ",k2:" + base64.StdEncoding.EncodeToString(b)},
+		{"standard, unpadded", "k1:" + base64.RawStdEncoding.EncodeToString(a) + ",k2:" + base64.RawStdEncoding.EncodeToString(b)},
+		{"URL, padded", "k1:" + base64.URLEncoding.EncodeToString(a) + ",k2:" + base64.URLEncoding.EncodeToString(b)},
+		{"URL, unpadded", "k1:" + base64.RawURLEncoding.EncodeToString(a) + ",k2:" + base64.RawURLEncoding.EncodeToString(b)},
+		{"each its own", "k1:" + base64.StdEncoding.EncodeToString(a) + ",k2:" + base64.RawURLEncoding.EncodeToString(b)},
+		{"white space", " k1:" + base64.StdEncoding.EncodeToString(a) + " ,\r\n\tk2:" + base64.StdEncoding.EncodeToString(b) + "\n"},
 	} {
-		keys, err := ParseSecrets(s, "")
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if len(keys) != 2 || keys[0].ID() != "k1" || string(keys[0].secret) != string(a) ||
-			keys[1].ID() != "k2" || string(keys[1].secret) != string(b) || keys[1].Algorithm() != "HS256" {
-			t.Errorf("%s: %v", name, keys)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			keys, err := ParseSecrets(c.s, "")
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+				return
+			}
+			if len(keys) != 2 || keys[0].ID() != "k1" || string(keys[0].secret) != string(a) ||
+				keys[1].ID() != "k2" || string(keys[1].secret) != string(b) || keys[1].Algorithm() != "HS256" {
+				t.Errorf("%s: %v", c.name, keys)
+			}
+		})
 	}
 }
 

@@ -46,26 +46,31 @@ func TestTokenFields(t *testing.T) {
 
 func TestClaimByPath(t *testing.T) {
 	tok := rich(t)
-	for path, want := range map[string]any{
-		"iss": ownName, "sub": "alice", "aud": []any{"web", "api"}, "exp": Number("1790000900"), "iat": Number("1790000000.25"),
-		"jti": "j1", "client_id": "c1", "project": "acme", "sid": "s1", "scope": "read write\tx",
-		"role": "x,admin", "big": Number("12345678901234567890123"), "tiny": Number("0.10"), "yes": true, "none": nil,
-		"realm_access.roles":               []any{"a", "b"},
-		"realm_access.deep.er":             "v",
-		"realm_access.deep":                map[string]any{"er": "v"},
-		"https://x.example/roles":          []any{"r"},
-		"https://x.example/app.tier.level": "gold",
-		"a.b":                              "flat",
-		"a.c":                              "only nested",
-		"quote":                            "say \"hi\"\n",
-		"":                                 "empty name",
-		"unicode":                          "Jürgen 😀",
-		"roles":                            []any{"user,admin", Number("7"), true, nil, map[string]any{"a": "b"}, []any{"nested"}},
+	for _, c := range []struct {
+		path string
+		want any
+	}{
+		{"iss", ownName}, {"sub", "alice"}, {"aud", []any{"web", "api"}}, {"exp", Number("1790000900")}, {"iat", Number("1790000000.25")},
+		{"jti", "j1"}, {"client_id", "c1"}, {"project", "acme"}, {"sid", "s1"}, {"scope", "read write\tx"},
+		{"role", "x,admin"}, {"big", Number("12345678901234567890123")}, {"tiny", Number("0.10")}, {"yes", true}, {"none", nil},
+		{"realm_access.roles", []any{"a", "b"}},
+		{"realm_access.deep.er", "v"},
+		{"realm_access.deep", map[string]any{"er": "v"}},
+		{"https://x.example/roles", []any{"r"}},
+		{"https://x.example/app.tier.level", "gold"},
+		{"a.b", "flat"},
+		{"a.c", "only nested"},
+		{"quote", "say \"hi\"\n"},
+		{"", "empty name"},
+		{"unicode", "Jürgen 😀"},
+		{"roles", []any{"user,admin", Number("7"), true, nil, map[string]any{"a": "b"}, []any{"nested"}}},
 	} {
-		got, ok := tok.Claim(path)
-		if !ok || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %#v, %v, want %#v", path, got, ok, want)
-		}
+		t.Run(c.path, func(t *testing.T) {
+			got, ok := tok.Claim(c.path)
+			if !ok || !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%s: %#v, %v, want %#v", c.path, got, ok, c.want)
+			}
+		})
 	}
 	for _, path := range []string{"nbf", "nothing", "Role", "roles.0", "roles.a", "role.x", "realm_access.", ".realm_access", "realm_access.none", "sub.x", ".", "a..b", "none.x"} {
 		if got, ok := tok.Claim(path); ok {
@@ -76,14 +81,19 @@ func TestClaimByPath(t *testing.T) {
 
 func TestStrings(t *testing.T) {
 	tok := rich(t)
-	for path, want := range map[string][]string{
-		"role": {"x,admin"}, "big": {"12345678901234567890123"}, "yes": {"true"}, "none": {},
-		"roles": {"user,admin", "7", "true"}, "realm_access": {}, "realm_access.roles": {"a", "b"}, "aud": {"web", "api"},
+	for _, c := range []struct {
+		path string
+		want []string
+	}{
+		{"role", []string{"x,admin"}}, {"big", []string{"12345678901234567890123"}}, {"yes", []string{"true"}}, {"none", []string{}},
+		{"roles", []string{"user,admin", "7", "true"}}, {"realm_access", []string{}}, {"realm_access.roles", []string{"a", "b"}}, {"aud", []string{"web", "api"}},
 	} {
-		v, _ := tok.Claim(path)
-		if got := Strings(v); !slices.Equal(got, want) {
-			t.Errorf("%s: %q, want %q", path, got, want)
-		}
+		t.Run(c.path, func(t *testing.T) {
+			v, _ := tok.Claim(c.path)
+			if got := Strings(v); !slices.Equal(got, c.want) {
+				t.Errorf("%s: %q, want %q", c.path, got, c.want)
+			}
+		})
 	}
 	if got := Strings(3); len(got) != 0 {
 		t.Errorf("%q for a type that no claim has", got)

@@ -97,43 +97,48 @@ func TestMintLeavesOutWhatIsEmpty(t *testing.T) {
 
 func TestMintRefuses(t *testing.T) {
 	key := newMaterial(t, "k", "HS256").key
-	for name, change := range map[string]func(*Claims){
-		"no issuer":           func(c *Claims) { c.Issuer = "" },
-		"no subject":          func(c *Claims) { c.Subject = "" },
-		"no audience":         func(c *Claims) { c.Audience = nil },
-		"empty audience":      func(c *Claims) { c.Audience = []string{"web", ""} },
-		"no expiry":           func(c *Claims) { c.Expiry = time.Time{} },
-		"no time of issue":    func(c *Claims) { c.IssuedAt = time.Time{} },
-		"expiry before issue": func(c *Claims) { c.Expiry = c.IssuedAt },
-		"over a year":         func(c *Claims) { c.Expiry = c.IssuedAt.Add(MaxLifetime + time.Second) },
-		"scope with a space":  func(c *Claims) { c.Scopes = []string{"a b"} },
-		"empty scope":         func(c *Claims) { c.Scopes = []string{""} },
-		"scope with a quote":  func(c *Claims) { c.Scopes = []string{`a"`} },
-		"reserved":            func(c *Claims) { c.Extra = map[string]any{"sub": "root"} },
-		"reserved by case":    func(c *Claims) { c.Extra = map[string]any{"Aud": "api"} },
-		"reserved by folding": func(c *Claims) { c.Extra = map[string]any{"\u017fub": "root"} },
-		"project":             func(c *Claims) { c.Extra = map[string]any{"PROJECT": "b"} },
-		"session":             func(c *Claims) { c.Extra = map[string]any{"sid": "b"} },
-		"of a protocol":       func(c *Claims) { c.Extra = map[string]any{"cnf": "b"} },
-		"no protocol's":       func(c *Claims) { c.Protocol = map[string]any{"role": "b"} },
-		"field as protocol's": func(c *Claims) { c.Protocol = map[string]any{"sub": "b"} },
-		"two of one name":     func(c *Claims) { c.Extra = map[string]any{"role": "a", "Role": "b"} },
-		"empty name":          func(c *Claims) { c.Extra = map[string]any{"": "a"} },
-		"bad UTF-8":           func(c *Claims) { c.Subject = "\xff" },
-		"bad UTF-8 in extra":  func(c *Claims) { c.Extra = map[string]any{"a": []any{"\xff"}} },
-		"bad UTF-8 in name":   func(c *Claims) { c.Extra = map[string]any{"\xff": 1} },
-		"not a number":        func(c *Claims) { c.Extra = map[string]any{"a": math.NaN()} },
-		"infinite":            func(c *Claims) { c.Extra = map[string]any{"a": math.Inf(1)} },
-		"number that is none": func(c *Claims) { c.Extra = map[string]any{"a": Number(`1,"sub":2`)} },
-		"a struct":            func(c *Claims) { c.Extra = map[string]any{"a": struct{}{}} },
-		"too deep":            func(c *Claims) { c.Extra = map[string]any{"a": nestedList(16)} },
-		"too large":           func(c *Claims) { c.Extra = map[string]any{"a": strings.Repeat("x", MaxSize)} },
+	for _, tc := range []struct {
+		name   string
+		change func(*Claims)
+	}{
+		{"no issuer", func(c *Claims) { c.Issuer = "" }},
+		{"no subject", func(c *Claims) { c.Subject = "" }},
+		{"no audience", func(c *Claims) { c.Audience = nil }},
+		{"empty audience", func(c *Claims) { c.Audience = []string{"web", ""} }},
+		{"no expiry", func(c *Claims) { c.Expiry = time.Time{} }},
+		{"no time of issue", func(c *Claims) { c.IssuedAt = time.Time{} }},
+		{"expiry before issue", func(c *Claims) { c.Expiry = c.IssuedAt }},
+		{"over a year", func(c *Claims) { c.Expiry = c.IssuedAt.Add(MaxLifetime + time.Second) }},
+		{"scope with a space", func(c *Claims) { c.Scopes = []string{"a b"} }},
+		{"empty scope", func(c *Claims) { c.Scopes = []string{""} }},
+		{"scope with a quote", func(c *Claims) { c.Scopes = []string{`a"`} }},
+		{"reserved", func(c *Claims) { c.Extra = map[string]any{"sub": "root"} }},
+		{"reserved by case", func(c *Claims) { c.Extra = map[string]any{"Aud": "api"} }},
+		{"reserved by folding", func(c *Claims) { c.Extra = map[string]any{"\u017fub": "root"} }},
+		{"project", func(c *Claims) { c.Extra = map[string]any{"PROJECT": "b"} }},
+		{"session", func(c *Claims) { c.Extra = map[string]any{"sid": "b"} }},
+		{"of a protocol", func(c *Claims) { c.Extra = map[string]any{"cnf": "b"} }},
+		{"no protocol's", func(c *Claims) { c.Protocol = map[string]any{"role": "b"} }},
+		{"field as protocol's", func(c *Claims) { c.Protocol = map[string]any{"sub": "b"} }},
+		{"two of one name", func(c *Claims) { c.Extra = map[string]any{"role": "a", "Role": "b"} }},
+		{"empty name", func(c *Claims) { c.Extra = map[string]any{"": "a"} }},
+		{"bad UTF-8", func(c *Claims) { c.Subject = "\xff" }},
+		{"bad UTF-8 in extra", func(c *Claims) { c.Extra = map[string]any{"a": []any{"\xff"}} }},
+		{"bad UTF-8 in name", func(c *Claims) { c.Extra = map[string]any{"\xff": 1} }},
+		{"not a number", func(c *Claims) { c.Extra = map[string]any{"a": math.NaN()} }},
+		{"infinite", func(c *Claims) { c.Extra = map[string]any{"a": math.Inf(1)} }},
+		{"number that is none", func(c *Claims) { c.Extra = map[string]any{"a": Number(`1,"sub":2`)} }},
+		{"a struct", func(c *Claims) { c.Extra = map[string]any{"a": struct{}{}} }},
+		{"too deep", func(c *Claims) { c.Extra = map[string]any{"a": nestedList(16)} }},
+		{"too large", func(c *Claims) { c.Extra = map[string]any{"a": strings.Repeat("x", MaxSize)} }},
 	} {
-		c := fullClaims()
-		change(&c)
-		if raw, err := Mint(key, "at+jwt", c); err == nil || raw != "" {
-			t.Errorf("%s is minted", name)
-		}
+		t.Run(tc.name, func(t *testing.T) {
+			c := fullClaims()
+			tc.change(&c)
+			if raw, err := Mint(key, "at+jwt", c); err == nil || raw != "" {
+				t.Errorf("%s is minted", tc.name)
+			}
+		})
 	}
 }
 

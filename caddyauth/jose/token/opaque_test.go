@@ -38,25 +38,35 @@ func TestEncodedClaimsAreReadBackWhole(t *testing.T) {
 	if got.Raw() != "at_reference" || !got.Own() || got.Type != OpaqueType || got.Key != nil {
 		t.Errorf("raw %q, own %v, type %q, key %v", got.Raw(), got.Own(), got.Type, got.Key)
 	}
-	for path, want := range map[string]any{"epoch": Number("7"), "big": Number("12345678901234567890"), "role": []any{"admin"}} {
-		if v, ok := got.Claim(path); !ok || !reflect.DeepEqual(v, want) {
-			t.Errorf("%s is %v, want %v", path, v, want)
-		}
+	for _, c := range []struct {
+		path string
+		want any
+	}{{"epoch", Number("7")}, {"big", Number("12345678901234567890")}, {"role", []any{"admin"}}} {
+		t.Run(c.path, func(t *testing.T) {
+			if v, ok := got.Claim(c.path); !ok || !reflect.DeepEqual(v, c.want) {
+				t.Errorf("%s is %v, want %v", c.path, v, c.want)
+			}
+		})
 	}
 }
 
 func TestEncodeClaimsRefusesWhatMintRefuses(t *testing.T) {
-	for name, change := range map[string]func(*Claims){
-		"no subject":       func(c *Claims) { c.Subject = "" },
-		"a reserved claim": func(c *Claims) { c.Extra = map[string]any{"Sid": "x"} },
-		"no JSON":          func(c *Claims) { c.Extra = map[string]any{"x": func() {}} },
-		"too large":        func(c *Claims) { c.Extra = map[string]any{"x": strings.Repeat("x", MaxSize)} },
+	for _, tc := range []struct {
+		name   string
+		change func(*Claims)
+	}{
+		{"no subject", func(c *Claims) { c.Subject = "" }},
+		{"a reserved claim", func(c *Claims) { c.Extra = map[string]any{"Sid": "x"} }},
+		{"no JSON", func(c *Claims) { c.Extra = map[string]any{"x": func() {}} }},
+		{"too large", func(c *Claims) { c.Extra = map[string]any{"x": strings.Repeat("x", MaxSize)} }},
 	} {
-		c := opaqueClaims()
-		change(&c)
-		if text, err := EncodeClaims(c); err == nil {
-			t.Errorf("%s: %s", name, text)
-		}
+		t.Run(tc.name, func(t *testing.T) {
+			c := opaqueClaims()
+			tc.change(&c)
+			if text, err := EncodeClaims(c); err == nil {
+				t.Errorf("%s: %s", tc.name, text)
+			}
+		})
 	}
 }
 

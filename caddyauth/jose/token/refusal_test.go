@@ -17,30 +17,32 @@ import (
 func TestVerifyAcceptsWhatItShould(t *testing.T) {
 	key := newMaterial(t, "k", "HS256").key
 	v := ownVerifier(t, key)
-	for name, raw := range map[string]string{
-		"plain":               sign(t, key, headerOf(key), goodClaims),
-		"white space":         sign(t, key, "{ \"alg\" : \"HS256\",\n\"kid\":\"k\",\t\"typ\":\"at+jwt\" } ", " "+goodClaims+"\n"),
-		"escaped names":       sign(t, key, `{"\u0061lg":"HS256","kid":"\u006b","typ":"at+jwt"}`, goodClaims),
-		"typ with prefix":     sign(t, key, `{"alg":"HS256","kid":"k","typ":"Application/AT+JWT"}`, goodClaims),
-		"ignored header":      sign(t, key, `{"alg":"HS256","kid":"k","typ":"at+jwt","jku":"https://evil.example/jwks","jwk":{"kty":"oct","k":"AA"},"x5u":"https://evil.example","x5c":["AA"],"x5t#S256":"AA"}`, goodClaims),
-		"other content type":  sign(t, key, `{"alg":"HS256","kid":"k","typ":"at+jwt","cty":"json"}`, goodClaims),
-		"aud list":            sign(t, key, headerOf(key), with("aud", `["web","api"]`)),
-		"fractional exp":      sign(t, key, headerOf(key), with("exp", "1790000900.5")),
-		"exp with exponent":   sign(t, key, headerOf(key), with("exp", "1.7900009e9")),
-		"iat absent":          sign(t, key, headerOf(key), with("iat", "")),
-		"empty scope":         sign(t, key, headerOf(key), with("scope", `""`)),
-		"deep but not nested": sign(t, key, headerOf(key), with("x", strings.Repeat("[", 15)+strings.Repeat("]", 15))),
-		"cnf that names none": sign(t, key, headerOf(key), with("cnf", "null")),
-		"mixed case name":     sign(t, key, headerOf(key), with("displayName", `"A"`)),
+	for _, c := range []struct{ name, raw string }{
+		{"plain", sign(t, key, headerOf(key), goodClaims)},
+		{"white space", sign(t, key, "{ \"alg\" : \"HS256\",\n\"kid\":\"k\",\t\"typ\":\"at+jwt\" } ", " "+goodClaims+"\n")},
+		{"escaped names", sign(t, key, `{"\u0061lg":"HS256","kid":"\u006b","typ":"at+jwt"}`, goodClaims)},
+		{"typ with prefix", sign(t, key, `{"alg":"HS256","kid":"k","typ":"Application/AT+JWT"}`, goodClaims)},
+		{"ignored header", sign(t, key, `{"alg":"HS256","kid":"k","typ":"at+jwt","jku":"https://evil.example/jwks","jwk":{"kty":"oct","k":"AA"},"x5u":"https://evil.example","x5c":["AA"],"x5t#S256":"AA"}`, goodClaims)},
+		{"other content type", sign(t, key, `{"alg":"HS256","kid":"k","typ":"at+jwt","cty":"json"}`, goodClaims)},
+		{"aud list", sign(t, key, headerOf(key), with("aud", `["web","api"]`))},
+		{"fractional exp", sign(t, key, headerOf(key), with("exp", "1790000900.5"))},
+		{"exp with exponent", sign(t, key, headerOf(key), with("exp", "1.7900009e9"))},
+		{"iat absent", sign(t, key, headerOf(key), with("iat", ""))},
+		{"empty scope", sign(t, key, headerOf(key), with("scope", `""`))},
+		{"deep but not nested", sign(t, key, headerOf(key), with("x", strings.Repeat("[", 15)+strings.Repeat("]", 15)))},
+		{"cnf that names none", sign(t, key, headerOf(key), with("cnf", "null"))},
+		{"mixed case name", sign(t, key, headerOf(key), with("displayName", `"A"`))},
 	} {
-		tok, err := v.Verify(t.Context(), raw)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if tok.Subject != "alice" || !tok.HasAudience("web") || tok.Raw() != raw || tok.Key != key || !tok.Own() {
-			t.Errorf("%s: got %+v", name, tok)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			tok, err := v.Verify(t.Context(), c.raw)
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+				return
+			}
+			if tok.Subject != "alice" || !tok.HasAudience("web") || tok.Raw() != c.raw || tok.Key != key || !tok.Own() {
+				t.Errorf("%s: got %+v", c.name, tok)
+			}
+		})
 	}
 }
 
@@ -290,23 +292,26 @@ func TestOneReasonBeforeAnother(t *testing.T) {
 	key := newMaterial(t, "k", "HS256").key
 	v := ownVerifier(t, key)
 	evil := []byte(strings.Repeat("e", 32))
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name string
 		raw  string
 		want Reason
 	}{
-		"expired and badly signed":          {forge(evil, headerOf(key), with("exp", "1000")), BadSignature},
-		"malformed claims and badly signed": {forge(evil, headerOf(key), `{"sub":7}`), BadSignature},
-		"no JSON and badly signed":          {forge(evil, headerOf(key), "foo"), BadSignature},
-		"unknown issuer and badly signed":   {forge(evil, headerOf(key), with("iss", `"x"`)), BadSignature},
-		"wrong type and badly signed":       {forge(evil, `{"alg":"HS256","kid":"k","typ":"JWT"}`, goodClaims), BadSignature},
-		"wrong type and no claims":          {sign(t, key, `{"alg":"HS256","kid":"k","typ":"JWT"}`, with("sub", "")), WrongType},
-		"unknown kid and unknown issuer":    {forge(evil, `{"alg":"HS256","kid":"z","typ":"at+jwt"}`, with("iss", `"x"`)), UnknownIssuer},
-		"unknown kid":                       {forge(evil, `{"alg":"HS256","kid":"z","typ":"at+jwt"}`, goodClaims), UnknownKey},
+		{"expired and badly signed", forge(evil, headerOf(key), with("exp", "1000")), BadSignature},
+		{"malformed claims and badly signed", forge(evil, headerOf(key), `{"sub":7}`), BadSignature},
+		{"no JSON and badly signed", forge(evil, headerOf(key), "foo"), BadSignature},
+		{"unknown issuer and badly signed", forge(evil, headerOf(key), with("iss", `"x"`)), BadSignature},
+		{"wrong type and badly signed", forge(evil, `{"alg":"HS256","kid":"k","typ":"JWT"}`, goodClaims), BadSignature},
+		{"wrong type and no claims", sign(t, key, `{"alg":"HS256","kid":"k","typ":"JWT"}`, with("sub", "")), WrongType},
+		{"unknown kid and unknown issuer", forge(evil, `{"alg":"HS256","kid":"z","typ":"at+jwt"}`, with("iss", `"x"`)), UnknownIssuer},
+		{"unknown kid", forge(evil, `{"alg":"HS256","kid":"z","typ":"at+jwt"}`, goodClaims), UnknownKey},
 	} {
-		_, err := v.Verify(t.Context(), c.raw)
-		if got := reasonOf(t, err); got != c.want {
-			t.Errorf("%s: %v, want %s", name, err, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			_, err := v.Verify(t.Context(), c.raw)
+			if got := reasonOf(t, err); got != c.want {
+				t.Errorf("%s: %v, want %s", c.name, err, c.want)
+			}
+		})
 	}
 }
 
@@ -387,18 +392,21 @@ func TestAlgorithmIsPinnedWithinAFamily(t *testing.T) {
 func TestRefusingIsCheap(t *testing.T) {
 	key := newMaterial(t, "k", "HS256").key
 	v := ownVerifier(t, key)
-	for name, c := range map[string]struct {
-		raw string
-		max float64
+	for _, c := range []struct {
+		name string
+		raw  string
+		max  float64
 	}{
-		"dots":  {strings.Repeat(".", 1<<20), 6},
-		"token": {"eyJ." + strings.Repeat("A", 1<<20) + ".AA", 6},
-		"deep":  {sign(t, key, headerOf(key), strings.Repeat(`{"a":`, 1000)), 60},
+		{"dots", strings.Repeat(".", 1<<20), 6},
+		{"token", "eyJ." + strings.Repeat("A", 1<<20) + ".AA", 6},
+		{"deep", sign(t, key, headerOf(key), strings.Repeat(`{"a":`, 1000)), 60},
 	} {
-		got := testing.AllocsPerRun(20, func() { _, _ = v.Verify(t.Context(), c.raw) })
-		if got > c.max {
-			t.Errorf("%s: %v allocations, want at most %v", name, got, c.max)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			got := testing.AllocsPerRun(20, func() { _, _ = v.Verify(t.Context(), c.raw) })
+			if got > c.max {
+				t.Errorf("%s: %v allocations, want at most %v", c.name, got, c.max)
+			}
+		})
 	}
 }
 
@@ -427,12 +435,17 @@ func TestVerifyEveryAlgorithm(t *testing.T) {
 }
 
 func TestRefusalText(t *testing.T) {
-	for want, r := range map[string]*Refusal{
-		"expired":              {Reason: Expired},
-		"expired: exp is over": {Reason: Expired, Detail: "exp is over"},
+	for _, c := range []struct {
+		want string
+		r    *Refusal
+	}{
+		{"expired", &Refusal{Reason: Expired}},
+		{"expired: exp is over", &Refusal{Reason: Expired, Detail: "exp is over"}},
 	} {
-		if got := fmt.Sprint(error(r)); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			if got := fmt.Sprint(error(c.r)); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
 	}
 }

@@ -32,38 +32,41 @@ func TestIssuerOfAToken(t *testing.T) {
 		Issuer{Name: "broken", Keys: func(context.Context, string) (*keyring.Key, error) { return nil, context.DeadlineExceeded }},
 		Issuer{Name: "empty", Keys: noKeys},
 	)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		key    *keyring.Key
 		claims string
 		want   Reason
 		issuer string
 	}{
-		"own":                              {ours, goodClaims, "accepted", ownName},
-		"foreign":                          {theirs, foreignClaims(""), "accepted", foreignName},
-		"one kid in both, ours":            {sharedOurs, goodClaims, "accepted", ownName},
-		"one kid in both, theirs":          {sharedTheirs, foreignClaims(""), "accepted", foreignName},
-		"one kid in both, theirs as ours":  {sharedTheirs, goodClaims, BadAlgorithm, ""},
-		"one kid in both, ours as theirs":  {sharedOurs, foreignClaims(""), UnknownKey, ""},
-		"two own issuers of one key":       {sister, goodClaims, "accepted", ownName},
-		"the other of them":                {sister, with("iss", `"old-name"`), "accepted", "old-name"},
-		"our key, their name":              {ours, foreignClaims(""), UnknownKey, ""},
-		"their key, our name":              {theirs, goodClaims, UnknownKey, ""},
-		"our key, nobody's name":           {ours, with("iss", `"nobody"`), UnknownIssuer, ""},
-		"their key, nobody's name":         {theirs, with("iss", `"nobody"`), UnknownIssuer, ""},
-		"issuer down":                      {theirs, with("iss", `"down"`), KeysUnavailable, ""},
-		"issuer broken":                    {theirs, with("iss", `"broken"`), KeysUnavailable, ""},
-		"issuer without keys":              {theirs, with("iss", `"empty"`), UnknownKey, ""},
-		"their key, no issuer":             {theirs, with("iss", ""), Malformed, ""},
-		"their key, a list as issuer":      {theirs, with("iss", `["`+foreignName+`"]`), Malformed, ""},
-		"their key, their name but folded": {theirs, `{"ISS":"` + foreignName + `"}`, Malformed, ""},
+		{"own", ours, goodClaims, "accepted", ownName},
+		{"foreign", theirs, foreignClaims(""), "accepted", foreignName},
+		{"one kid in both, ours", sharedOurs, goodClaims, "accepted", ownName},
+		{"one kid in both, theirs", sharedTheirs, foreignClaims(""), "accepted", foreignName},
+		{"one kid in both, theirs as ours", sharedTheirs, goodClaims, BadAlgorithm, ""},
+		{"one kid in both, ours as theirs", sharedOurs, foreignClaims(""), UnknownKey, ""},
+		{"two own issuers of one key", sister, goodClaims, "accepted", ownName},
+		{"the other of them", sister, with("iss", `"old-name"`), "accepted", "old-name"},
+		{"our key, their name", ours, foreignClaims(""), UnknownKey, ""},
+		{"their key, our name", theirs, goodClaims, UnknownKey, ""},
+		{"our key, nobody's name", ours, with("iss", `"nobody"`), UnknownIssuer, ""},
+		{"their key, nobody's name", theirs, with("iss", `"nobody"`), UnknownIssuer, ""},
+		{"issuer down", theirs, with("iss", `"down"`), KeysUnavailable, ""},
+		{"issuer broken", theirs, with("iss", `"broken"`), KeysUnavailable, ""},
+		{"issuer without keys", theirs, with("iss", `"empty"`), UnknownKey, ""},
+		{"their key, no issuer", theirs, with("iss", ""), Malformed, ""},
+		{"their key, a list as issuer", theirs, with("iss", `["`+foreignName+`"]`), Malformed, ""},
+		{"their key, their name but folded", theirs, `{"ISS":"` + foreignName + `"}`, Malformed, ""},
 	} {
-		tok, err := v.Verify(t.Context(), sign(t, c.key, headerOf(c.key), c.claims))
-		if got := reasonOf(t, err); got != c.want {
-			t.Errorf("%s: %v, want %s", name, err, c.want)
-		}
-		if err == nil && (tok.Issuer != c.issuer || tok.Own() != (c.issuer != foreignName)) {
-			t.Errorf("%s: issuer %s, own %v", name, tok.Issuer, tok.Own())
-		}
+		t.Run(c.name, func(t *testing.T) {
+			tok, err := v.Verify(t.Context(), sign(t, c.key, headerOf(c.key), c.claims))
+			if got := reasonOf(t, err); got != c.want {
+				t.Errorf("%s: %v, want %s", c.name, err, c.want)
+			}
+			if err == nil && (tok.Issuer != c.issuer || tok.Own() != (c.issuer != foreignName)) {
+				t.Errorf("%s: issuer %s, own %v", c.name, tok.Issuer, tok.Own())
+			}
+		})
 	}
 }
 
@@ -100,29 +103,32 @@ func TestForeignKeysAreAskedOnlyForTheirOwn(t *testing.T) {
 func TestForeignClaims(t *testing.T) {
 	key := newMaterial(t, "k", "ES256").key
 	v := newVerifier(t, Issuer{Name: foreignName, Keys: holding(key)})
-	for extra, want := range map[string]struct {
+	for _, want := range []struct {
+		extra  string
 		reason Reason
 		scopes []string
 	}{
-		``:                                      {"accepted", nil},
-		`,"scp":["a","b"]`:                      {"accepted", []string{"a", "b"}},
-		`,"scp":"a b"`:                          {"accepted", []string{"a", "b"}},
-		`,"scope":"a","scp":["b"]`:              {"accepted", []string{"a"}},
-		`,"scope":"","scp":["b"]`:               {"accepted", []string{}},
-		`,"scp":[]`:                             {"accepted", []string{}},
-		`,"scp":7`:                              {Malformed, nil},
-		`,"scp":["a",7]`:                        {Malformed, nil},
-		`,"scp":null`:                           {Malformed, nil},
-		`,"project":{"id":7},"displayName":"x"`: {"accepted", nil},
+		{``, "accepted", nil},
+		{`,"scp":["a","b"]`, "accepted", []string{"a", "b"}},
+		{`,"scp":"a b"`, "accepted", []string{"a", "b"}},
+		{`,"scope":"a","scp":["b"]`, "accepted", []string{"a"}},
+		{`,"scope":"","scp":["b"]`, "accepted", []string{}},
+		{`,"scp":[]`, "accepted", []string{}},
+		{`,"scp":7`, Malformed, nil},
+		{`,"scp":["a",7]`, Malformed, nil},
+		{`,"scp":null`, Malformed, nil},
+		{`,"project":{"id":7},"displayName":"x"`, "accepted", nil},
 	} {
-		tok, err := v.Verify(t.Context(), sign(t, key, headerOf(key), foreignClaims(extra)))
-		if got := reasonOf(t, err); got != want.reason {
-			t.Errorf("%s: %v, want %s", extra, err, want.reason)
-			continue
-		}
-		if err == nil && (!slices.Equal(tok.Scopes, want.scopes) || tok.Project != "") {
-			t.Errorf("%s: scopes %q, project %q", extra, tok.Scopes, tok.Project)
-		}
+		t.Run(want.extra, func(t *testing.T) {
+			tok, err := v.Verify(t.Context(), sign(t, key, headerOf(key), foreignClaims(want.extra)))
+			if got := reasonOf(t, err); got != want.reason {
+				t.Errorf("%s: %v, want %s", want.extra, err, want.reason)
+				return
+			}
+			if err == nil && (!slices.Equal(tok.Scopes, want.scopes) || tok.Project != "") {
+				t.Errorf("%s: scopes %q, project %q", want.extra, tok.Scopes, tok.Project)
+			}
+		})
 	}
 	ours := ownVerifier(t, key)
 	tok, err := ours.Verify(t.Context(), sign(t, key, headerOf(key), with("scp", `["admin"]`)))
@@ -169,18 +175,23 @@ func TestAlgorithmsOfAnIssuer(t *testing.T) {
 }
 
 func TestNewVerifierRefuses(t *testing.T) {
-	for name, issuers := range map[string][]Issuer{
-		"none":              nil,
-		"no name":           {{Keys: noKeys}},
-		"no keys":           {{Name: "a"}},
-		"one name twice":    {{Name: "a", Keys: noKeys}, {Name: "a", Keys: noKeys}},
-		"unknown algorithm": {{Name: "a", Keys: noKeys, Algorithms: []string{"none"}}},
-		"negative lifetime": {{Name: "a", Keys: noKeys, MaxLifetime: -1}},
-		"over a year":       {{Name: "a", Keys: noKeys, MaxLifetime: MaxLifetime + time.Second}},
+	for _, c := range []struct {
+		name    string
+		issuers []Issuer
+	}{
+		{"none", nil},
+		{"no name", []Issuer{{Keys: noKeys}}},
+		{"no keys", []Issuer{{Name: "a"}}},
+		{"one name twice", []Issuer{{Name: "a", Keys: noKeys}, {Name: "a", Keys: noKeys}}},
+		{"unknown algorithm", []Issuer{{Name: "a", Keys: noKeys, Algorithms: []string{"none"}}}},
+		{"negative lifetime", []Issuer{{Name: "a", Keys: noKeys, MaxLifetime: -1}}},
+		{"over a year", []Issuer{{Name: "a", Keys: noKeys, MaxLifetime: MaxLifetime + time.Second}}},
 	} {
-		if v, err := NewVerifier(issuers); err == nil || v != nil {
-			t.Errorf("%s is accepted", name)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if v, err := NewVerifier(c.issuers); err == nil || v != nil {
+				t.Errorf("%s is accepted", c.name)
+			}
+		})
 	}
 }
 

@@ -66,12 +66,17 @@ func TestEveryDurationHasYears(t *testing.T) {
 }
 
 func TestLengthsOfTimeAreSpelledAsInACaddyfile(t *testing.T) {
-	for want, d := range map[string]time.Duration{
-		"30d": 720 * time.Hour, "36h": 36 * time.Hour, "5m": 5 * time.Minute, "1m30s": 90 * time.Second, "59s": 59 * time.Second, "0s": 0,
-		"1h5m": 65 * time.Minute, "-1m": -time.Minute, "10m0.5s": 10*time.Minute + 500*time.Millisecond,
+	for _, c := range []struct {
+		want string
+		d    time.Duration
+	}{
+		{"30d", 720 * time.Hour}, {"36h", 36 * time.Hour}, {"5m", 5 * time.Minute}, {"1m30s", 90 * time.Second}, {"59s", 59 * time.Second}, {"0s", 0},
+		{"1h5m", 65 * time.Minute}, {"-1m", -time.Minute}, {"10m0.5s", 10*time.Minute + 500*time.Millisecond},
 	} {
-		if got := spell(d); got != want {
-			t.Errorf("%v: %s, want %s", d, got, want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			if got := spell(c.d); got != c.want {
+				t.Errorf("%v: %s, want %s", c.d, got, c.want)
+			}
+		})
 	}
 }

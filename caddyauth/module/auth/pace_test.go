@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -84,9 +85,14 @@ func TestTheStoreIsNotAskedBeforeTheLastThird(t *testing.T) {
 			t.Errorf("%v: due, or asked %v", left, a.paces.known)
 		}
 	}
-	for left, due := range map[time.Duration]bool{15 * time.Minute: false, 11 * time.Minute: false, 9 * time.Minute: true, -time.Minute: true} {
-		if at(left) != due {
-			t.Errorf("%v left: due %v, want %v", left, !due, due)
-		}
+	for _, c := range []struct {
+		left time.Duration
+		due  bool
+	}{{15 * time.Minute, false}, {11 * time.Minute, false}, {9 * time.Minute, true}, {-time.Minute, true}} {
+		t.Run(fmt.Sprint(c.left), func(t *testing.T) {
+			if at(c.left) != c.due {
+				t.Errorf("%v left: due %v, want %v", c.left, !c.due, c.due)
+			}
+		})
 	}
 }

@@ -20,12 +20,14 @@ func TestAnswersFirst(t *testing.T) {
 		answerFirst(repl, ours(name))
 		repl.Set("http.auth.user.id", "behind")
 		repl.Set("set", "by "+name)
-		for key, want := range map[string]string{
-			"http.auth.user.id": name, "http.auth.user.role": name, "mapped": "mapped", "kept": "before", "set": "by " + name,
+		for _, c := range []struct{ key, want string }{
+			{"http.auth.user.id", name}, {"http.auth.user.role", name}, {"mapped", "mapped"}, {"kept", "before"}, {"set", "by " + name},
 		} {
-			if got, ok := repl.GetString(key); !ok || got != want {
-				t.Errorf("%s: %q, want %q", key, got, want)
-			}
+			t.Run(c.key, func(t *testing.T) {
+				if got, ok := repl.GetString(c.key); !ok || got != c.want {
+					t.Errorf("%s: %q, want %q", c.key, got, c.want)
+				}
+			})
 		}
 	}
 	repl.Delete("set")

@@ -23,19 +23,24 @@ func TestApplicationsCannotSetTheGatewaysCookies(t *testing.T) {
 		"__Host-access_token2=fine", "__HOST-access_token=evil", "__host-Refresh_Token=evil", "=__hOST-ACCESS_TOKEN=evil", "__Host-__Host-access_token=fine",
 	}
 	want := []string{"theirs=1", "__Host-access_token2=fine", "__Host-__Host-access_token=fine"}
-	for name, send := range map[string]func(w http.ResponseWriter){
-		"header": func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) },
-		"body":   func(w http.ResponseWriter) { _, _ = w.Write([]byte("x")) },
-		"copy":   func(w http.ResponseWriter) { _, _ = w.(*response).ReadFrom(strings.NewReader("x")) },
-		"flush":  func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
+	for _, c := range []struct {
+		name string
+		send func(w http.ResponseWriter)
+	}{
+		{"header", func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) }},
+		{"body", func(w http.ResponseWriter) { _, _ = w.Write([]byte("x")) }},
+		{"copy", func(w http.ResponseWriter) { _, _ = w.(*response).ReadFrom(strings.NewReader("x")) }},
+		{"flush", func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }},
 	} {
-		recorder := httptest.NewRecorder()
-		w := guardResponse(recorder, nil)
-		w.Header()["Set-Cookie"] = slices.Clone(theirs)
-		send(w)
-		if got := recorder.Result().Header["Set-Cookie"]; !slices.Equal(got, want) {
-			t.Errorf("%s: the browser gets %q, want %q", name, got, want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			recorder := httptest.NewRecorder()
+			w := guardResponse(recorder, nil)
+			w.Header()["Set-Cookie"] = slices.Clone(theirs)
+			c.send(w)
+			if got := recorder.Result().Header["Set-Cookie"]; !slices.Equal(got, want) {
+				t.Errorf("%s: the browser gets %q, want %q", c.name, got, want)
+			}
+		})
 	}
 }
 
@@ -72,26 +77,31 @@ func TestOrdinaryAnswersAreNotStreams(t *testing.T) {
 	j := &JWTAuth{app: app, gate: &gate.Gate{}, streams: new(stream.Policy)}
 	admission := &gate.Admission{Token: &token.Token{Expiry: time.Now()}}
 	r := caddyRequest()
-	for name, next := range map[string]caddyhttp.HandlerFunc{
-		"nothing": func(http.ResponseWriter, *http.Request) error { return nil },
-		"a body":  func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("x")); return err },
-		"a length": func(w http.ResponseWriter, _ *http.Request) error {
+	for _, c := range []struct {
+		name string
+		next caddyhttp.HandlerFunc
+	}{
+		{"nothing", func(http.ResponseWriter, *http.Request) error { return nil }},
+		{"a body", func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("x")); return err }},
+		{"a length", func(w http.ResponseWriter, _ *http.Request) error {
 			w.Header()["Content-Length"] = []string{"1"}
 			w.WriteHeader(http.StatusOK)
 			return http.NewResponseController(w).Flush()
-		},
-		"no stream asked for": func(w http.ResponseWriter, got *http.Request) error {
+		}},
+		{"no stream asked for", func(w http.ResponseWriter, got *http.Request) error {
 			if got != r {
 				t.Error("the request was copied")
 			}
 			w.Header()["Content-Type"] = []string{"text/html"}
 			w.WriteHeader(http.StatusOK)
 			return nil
-		},
+		}},
 	} {
-		if err := j.serveNext(httptest.NewRecorder(), r, admission, next); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if err := j.serveNext(httptest.NewRecorder(), r, admission, c.next); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		})
 	}
 	w, quiet := httptest.NewRecorder(), caddyhttp.Handler(caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil }))
 	if n := testing.AllocsPerRun(1000, func() { _ = j.serveNext(w, r, admission, quiet) }); n >= 1 {

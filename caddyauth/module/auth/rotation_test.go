@@ -170,11 +170,14 @@ func TestOrderedRotationsAtOnceAreOne(t *testing.T) {
 }
 
 func TestRevokedKeyIsGoneOnAllNodes(t *testing.T) {
-	for name, announced := range map[string]bool{"announced successor": true, "no successor": false} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		announced bool
+	}{{"announced successor", true}, {"no successor", false}} {
+		t.Run(c.name, func(t *testing.T) {
 			nodes := keyNodes(t, 3)
 			now := dawn.Add(time.Hour)
-			if announced {
+			if c.announced {
 				if err := nodes[2].change(t.Context(), now, nodes[2].cycle.Rotate); err != nil {
 					t.Fatal(err)
 				}
@@ -190,7 +193,7 @@ func TestRevokedKeyIsGoneOnAllNodes(t *testing.T) {
 			agree(t, nodes[1:2], "active") // at once where it was ordered
 			tended(t, nodes, now)
 			ids := agree(t, nodes, "active")
-			if ids[0] == known[0].ID || announced && ids[0] != known[1].ID {
+			if ids[0] == known[0].ID || c.announced && ids[0] != known[1].ID {
 				t.Errorf("the keys %v became %q", known, ids)
 			}
 			if err := nodes[0].change(t.Context(), now, revoke); !errors.Is(err, keyring.ErrUnknownKey) {

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -9,32 +10,34 @@ import (
 )
 
 func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
-	for setting, allowed := range map[time.Duration]time.Duration{0: pollGrace, time.Minute: time.Minute + pollGrace} {
-		value := Duration(setting)
-		app, _ := provisioned(t, Settings{
-			Issuer: "https://auth.example.com", RevocationStaleness: &value,
-			Keys: &Keys{Texts: []SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}},
-		}, JWTAuth{Audiences: []string{"api"}})
-		now := time.Now()
-		app.away.Store(true) // as when the database is away: nobody waits
-		if err := app.revoked(new(token.Token), now); gate.ReasonOf(err) != gate.RevocationNotChecked {
-			t.Errorf("%s: before the list was read once: %v", setting, err)
-		}
-		app.away.Store(false)
-		early := make(chan error)
-		go func() { early <- app.revoked(new(token.Token), now) }() // a request that comes before Start
-		if err := app.startAlone(); err != nil {
-			t.Fatal(err)
-		}
-		if err := <-early; err != nil {
-			t.Errorf("%s: a request that waited for the start: %v", setting, err)
-		}
-		read := time.Now()
-		if err := app.revoked(new(token.Token), read.Add(allowed-time.Second)); err != nil {
-			t.Errorf("%s: a second before the end: %v", setting, err)
-		}
-		if err := app.revoked(new(token.Token), read.Add(allowed+time.Second)); gate.ReasonOf(err) != gate.RevocationNotChecked {
-			t.Errorf("%s: a second after the end: %v", setting, err)
-		}
+	for _, c := range []struct{ setting, allowed time.Duration }{{0, pollGrace}, {time.Minute, time.Minute + pollGrace}} {
+		t.Run(fmt.Sprint(c.setting), func(t *testing.T) {
+			value := Duration(c.setting)
+			app, _ := provisioned(t, Settings{
+				Issuer: "https://auth.example.com", RevocationStaleness: &value,
+				Keys: &Keys{Texts: []SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}},
+			}, JWTAuth{Audiences: []string{"api"}})
+			now := time.Now()
+			app.away.Store(true) // as when the database is away: nobody waits
+			if err := app.revoked(new(token.Token), now); gate.ReasonOf(err) != gate.RevocationNotChecked {
+				t.Errorf("%s: before the list was read once: %v", c.setting, err)
+			}
+			app.away.Store(false)
+			early := make(chan error)
+			go func() { early <- app.revoked(new(token.Token), now) }() // a request that comes before Start
+			if err := app.startAlone(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-early; err != nil {
+				t.Errorf("%s: a request that waited for the start: %v", c.setting, err)
+			}
+			read := time.Now()
+			if err := app.revoked(new(token.Token), read.Add(c.allowed-time.Second)); err != nil {
+				t.Errorf("%s: a second before the end: %v", c.setting, err)
+			}
+			if err := app.revoked(new(token.Token), read.Add(c.allowed+time.Second)); gate.ReasonOf(err) != gate.RevocationNotChecked {
+				t.Errorf("%s: a second after the end: %v", c.setting, err)
+			}
+		})
 	}
 }

@@ -53,14 +53,19 @@ func takeBack(printed []byte, hint, algorithm string) ([]*keyring.Key, error) {
 }
 
 func TestCommandKeygenRefuses(t *testing.T) {
-	for want, args := range map[string][2]string{
-		"--alg": {"ES257", ""}, `"a,b"`: {"HS256", "a,b"}, `"a:b"`: {"HS256", "a:b"}, `"a b"`: {"HS512", "a b"}, "--kid: ": {"ES256", "a\nb"},
+	for _, c := range []struct {
+		want string
+		args [2]string
+	}{
+		{"--alg", [2]string{"ES257", ""}}, {`"a,b"`, [2]string{"HS256", "a,b"}}, {`"a:b"`, [2]string{"HS256", "a:b"}}, {`"a b"`, [2]string{"HS512", "a b"}}, {"--kid: ", [2]string{"ES256", "a\nb"}},
 	} {
-		var out, hint bytes.Buffer
-		err := keygen(&out, &hint, args[0], args[1], time.Now())
-		if err == nil || !strings.Contains(err.Error(), want) || out.Len() > 0 || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%q: %v, printed %q", args, err, out.String())
-		}
+		t.Run(c.want, func(t *testing.T) {
+			var out, hint bytes.Buffer
+			err := keygen(&out, &hint, c.args[0], c.args[1], time.Now())
+			if err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q: %v, printed %q", c.args, err, out.String())
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -13,23 +14,27 @@ import (
 )
 
 func TestCommandPasswordComesFromStandardInput(t *testing.T) {
-	for text, want := range map[string]string{
-		"correct horse\n": "correct horse", "correct horse": "correct horse", "correct horse\r\n": "correct horse", " spaces count ": " spaces count ",
+	for _, c := range []struct{ text, want string }{
+		{"correct horse\n", "correct horse"}, {"correct horse", "correct horse"}, {"correct horse\r\n", "correct horse"}, {" spaces count ", " spaces count "},
 	} {
-		cmd := &cobra.Command{}
-		cmd.SetIn(strings.NewReader(text))
-		if got, err := readPassword(cmd); got != want || err != nil {
-			t.Errorf("%q: %q, %v", text, got, err)
-		}
+		t.Run(c.text, func(t *testing.T) {
+			cmd := &cobra.Command{}
+			cmd.SetIn(strings.NewReader(c.text))
+			if got, err := readPassword(cmd); got != c.want || err != nil {
+				t.Errorf("%q: %q, %v", c.text, got, err)
+			}
+		})
 	}
-	for text, want := range map[string]string{
-		"": "there is no password", "\n": "there is no password", "one\ntwo\n": "more than one line", strings.Repeat("x", 1<<20): "limit",
+	for _, c := range []struct{ text, want string }{
+		{"", "there is no password"}, {"\n", "there is no password"}, {"one\ntwo\n", "more than one line"}, {strings.Repeat("x", 1<<20), "limit"},
 	} {
-		cmd := &cobra.Command{}
-		cmd.SetIn(strings.NewReader(text))
-		if got, err := readPassword(cmd); got != "" || err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.20q: %q, %v", text, got, err)
-		}
+		t.Run(fmt.Sprintf("%.20q", c.text), func(t *testing.T) {
+			cmd := &cobra.Command{}
+			cmd.SetIn(strings.NewReader(c.text))
+			if got, err := readPassword(cmd); got != "" || err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%.20q: %q, %v", c.text, got, err)
+			}
+		})
 	}
 }
 
@@ -79,10 +84,15 @@ func TestCommandClaims(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]any{"role": []any{"editor", "reviewer"}, "note": "a=b", "empty": ""} {
-		if !reflect.DeepEqual(got[name], want) {
-			t.Errorf("%s: %v", name, got[name])
-		}
+	for _, c := range []struct {
+		name string
+		want any
+	}{{"role", []any{"editor", "reviewer"}}, {"note", "a=b"}, {"empty", ""}} {
+		t.Run(c.name, func(t *testing.T) {
+			if !reflect.DeepEqual(got[c.name], c.want) {
+				t.Errorf("%s: %v", c.name, got[c.name])
+			}
+		})
 	}
 	if text := shown(got["level"]) + shown(got["team"]); text != `3{"id":1}` {
 		t.Errorf("typed claims: %s", text)
@@ -96,15 +106,25 @@ func TestCommandClaims(t *testing.T) {
 
 func TestCommandTimes(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for text, want := range map[string]time.Time{"24h": now.Add(-24 * time.Hour), "1d": now.Add(-24 * time.Hour), "1y": now.AddDate(-1, 0, 0), "2026-02-28T00:00:00Z": now.Add(-36 * time.Hour)} {
-		if got, err := instant("since", text, now); !got.Equal(want) || err != nil {
-			t.Errorf("%s: %v, %v", text, got, err)
-		}
+	for _, c := range []struct {
+		text string
+		want time.Time
+	}{{"24h", now.Add(-24 * time.Hour)}, {"1d", now.Add(-24 * time.Hour)}, {"1y", now.AddDate(-1, 0, 0)}, {"2026-02-28T00:00:00Z", now.Add(-36 * time.Hour)}} {
+		t.Run(c.text, func(t *testing.T) {
+			if got, err := instant("since", c.text, now); !got.Equal(c.want) || err != nil {
+				t.Errorf("%s: %v, %v", c.text, got, err)
+			}
+		})
 	}
-	for text, want := range map[string]int64{"15m": 900, "1d": 86400, "1y": 31536000, "1y30d": 34128000, "0": 0} {
-		if got, err := wholeSeconds("access", text); err != nil || *got != want {
-			t.Errorf("%s: %v", text, err)
-		}
+	for _, c := range []struct {
+		text string
+		want int64
+	}{{"15m", 900}, {"1d", 86400}, {"1y", 31536000}, {"1y30d", 34128000}, {"0", 0}} {
+		t.Run(c.text, func(t *testing.T) {
+			if got, err := wholeSeconds("access", c.text); err != nil || *got != c.want {
+				t.Errorf("%s: %v", c.text, err)
+			}
+		})
 	}
 	if got, err := wholeSeconds("access", "default"); got != nil || err != nil {
 		t.Errorf("default: %v, %v", got, err)
@@ -136,15 +156,17 @@ func TestCommandTablesCannotConfuseATerminal(t *testing.T) {
 }
 
 func TestCommandSaysInOneLineWhyThereIsNoAnswer(t *testing.T) {
-	for text, want := range map[string]string{
-		`caddy responded with error: HTTP 404: {"error":"not_found","error_description":"there is no such client"}`: "there is no such client",
-		`caddy responded with error: HTTP 403: {"error":"host not allowed: x"}`:                                     "host not allowed: x",
-		"caddy responded with error: HTTP 404: 404 page not found\n":                                                "the Caddy at a:1 answers 404: 404 page not found, as if it was built without caddyauth",
-		`performing request: Get "http://a:1/auth/api/users": dial tcp 127.0.0.1:1: connect: connection refused`:    "no Caddy answers at the admin address a:1: dial tcp 127.0.0.1:1: connect: connection refused",
-		"invalid admin address x y: something":                                                                      "invalid admin address x y: something",
+	for _, c := range []struct{ text, want string }{
+		{`caddy responded with error: HTTP 404: {"error":"not_found","error_description":"there is no such client"}`, "there is no such client"},
+		{`caddy responded with error: HTTP 403: {"error":"host not allowed: x"}`, "host not allowed: x"},
+		{"caddy responded with error: HTTP 404: 404 page not found\n", "the Caddy at a:1 answers 404: 404 page not found, as if it was built without caddyauth"},
+		{`performing request: Get "http://a:1/auth/api/users": dial tcp 127.0.0.1:1: connect: connection refused`, "no Caddy answers at the admin address a:1: dial tcp 127.0.0.1:1: connect: connection refused"},
+		{"invalid admin address x y: something", "invalid admin address x y: something"},
 	} {
-		if got := refusedBy("a:1", errors.New(text)).Error(); got != want {
-			t.Errorf("got  %s\nwant %s", got, want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			if got := refusedBy("a:1", errors.New(c.text)).Error(); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
 	}
 }

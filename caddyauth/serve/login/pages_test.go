@@ -31,77 +31,87 @@ func TestTheLoginPageShowsTheForm(t *testing.T) {
 
 func TestALivingSessionNeverBounces(t *testing.T) {
 	h := newHouse(t)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		next   string
 		has    []string
 		hasNot []string
 	}{
-		"no target":      {"", []string{"as <strong>alice</strong>", `action="/auth/logout"`, "Sign out", `href="https://auth.example.com/"`}, []string{"cannot see"}},
-		"own path":       {"/reports?x=1", []string{`href="https://auth.example.com/reports?x=1"`, "Continue"}, []string{"cannot see"}},
-		"same host":      {"https://auth.example.com:8443/", []string{`href="https://auth.example.com:8443/"`, "Continue"}, []string{"cannot see"}},
-		"other host":     {"https://app.example.com/x", []string{"cannot see this sign-in", `href="https://app.example.com/x"`}, []string{"Continue", "auth_server"}},
-		"not listed":     {"https://evil.example/", []string{"as <strong>alice</strong>"}, []string{"evil"}},
-		"back to itself": {"/auth/login", []string{"as <strong>alice</strong>"}, []string{`href="https://auth.example.com/auth/login"`}},
+		{"no target", "", []string{"as <strong>alice</strong>", `action="/auth/logout"`, "Sign out", `href="https://auth.example.com/"`}, []string{"cannot see"}},
+		{"own path", "/reports?x=1", []string{`href="https://auth.example.com/reports?x=1"`, "Continue"}, []string{"cannot see"}},
+		{"same host", "https://auth.example.com:8443/", []string{`href="https://auth.example.com:8443/"`, "Continue"}, []string{"cannot see"}},
+		{"other host", "https://app.example.com/x", []string{"cannot see this sign-in", `href="https://app.example.com/x"`}, []string{"Continue", "auth_server"}},
+		{"not listed", "https://evil.example/", []string{"as <strong>alice</strong>"}, []string{"evil"}},
+		{"back to itself", "/auth/login", []string{"as <strong>alice</strong>"}, []string{`href="https://auth.example.com/auth/login"`}},
 	} {
-		w := h.do(request("GET", "/auth/login?next="+url.QueryEscape(c.next), "", "", "Cookie", cookieName+"=token.alice"))
-		if w.Code != http.StatusOK || w.Header().Get("Location") != "" || w.Header().Get("Refresh") != "" {
-			t.Errorf("%s: %d", name, w.Code)
-		}
-		for _, want := range c.has {
-			if !strings.Contains(w.Body.String(), want) {
-				t.Errorf("%s: no %s", name, want)
+		t.Run(c.name, func(t *testing.T) {
+			w := h.do(request("GET", "/auth/login?next="+url.QueryEscape(c.next), "", "", "Cookie", cookieName+"=token.alice"))
+			if w.Code != http.StatusOK || w.Header().Get("Location") != "" || w.Header().Get("Refresh") != "" {
+				t.Errorf("%s: %d", c.name, w.Code)
 			}
-		}
-		for _, bad := range c.hasNot {
-			if strings.Contains(w.Body.String(), bad) {
-				t.Errorf("%s: has %s", name, bad)
+			for _, want := range c.has {
+				if !strings.Contains(w.Body.String(), want) {
+					t.Errorf("%s: no %s", c.name, want)
+				}
 			}
-		}
+			for _, bad := range c.hasNot {
+				if strings.Contains(w.Body.String(), bad) {
+					t.Errorf("%s: has %s", c.name, bad)
+				}
+			}
+		})
 	}
 }
 
 func TestBadCookiesLeadToANewLogin(t *testing.T) {
 	h := newHouse(t)
-	for name, cookie := range map[string]string{
-		"garbage": cookieName + "=garbage", "empty": cookieName + "=", "quoted": cookieName + `="token.alice"; x`,
-		"twice":   cookieName + "=token.alice; " + cookieName + "=token.eve",
-		"endless": cookieName + "=token." + strings.Repeat("a", 5000), "another": "access_token=token.alice", "broken": ";;;=\x01",
+	for _, c := range []struct{ name, cookie string }{
+		{"garbage", cookieName + "=garbage"}, {"empty", cookieName + "="}, {"quoted", cookieName + `="token.alice"; x`},
+		{"twice", cookieName + "=token.alice; " + cookieName + "=token.eve"},
+		{"endless", cookieName + "=token." + strings.Repeat("a", 5000)}, {"another", "access_token=token.alice"}, {"broken", ";;;=\x01"},
 	} {
-		w := h.do(request("GET", "/auth/login", "", "", "Cookie", cookie))
-		if name != "quoted" && (w.Code != 200 || !strings.Contains(w.Body.String(), `id="password"`)) || w.Code >= 400 {
-			t.Errorf("%s: %d", name, w.Code)
-		}
-		if w := h.do(postForm(form("username", "alice", "password", password), "Cookie", cookie)); w.Code != http.StatusSeeOther {
-			t.Errorf("%s: signing in: %d", name, w.Code)
-		}
-		if w := h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Cookie", cookie)); w.Code != http.StatusSeeOther {
-			t.Errorf("%s: signing out: %d", name, w.Code)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			w := h.do(request("GET", "/auth/login", "", "", "Cookie", c.cookie))
+			if c.name != "quoted" && (w.Code != 200 || !strings.Contains(w.Body.String(), `id="password"`)) || w.Code >= 400 {
+				t.Errorf("%s: %d", c.name, w.Code)
+			}
+			if w := h.do(postForm(form("username", "alice", "password", password), "Cookie", c.cookie)); w.Code != http.StatusSeeOther {
+				t.Errorf("%s: signing in: %d", c.name, w.Code)
+			}
+			if w := h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Cookie", c.cookie)); w.Code != http.StatusSeeOther {
+				t.Errorf("%s: signing out: %d", c.name, w.Code)
+			}
+		})
 	}
 }
 
 func TestNothingReflectedRuns(t *testing.T) {
 	const evil = `"><script>alert(1)</script>`
 	h := newHouse(t)
-	for name, r := range map[string]*http.Request{
-		"name":          postForm(form("username", evil, "password", "x")),
-		"target":        postForm(form("username", "a", "password", "x", "next", "https://app.example.com/"+evil)),
-		"target, query": request("GET", "/auth/login?next="+url.QueryEscape("https://app.example.com/?"+evil), "", ""),
-		"target, frag":  request("GET", "/auth/login?next="+url.QueryEscape("/#"+evil), "", ""),
-		"any query":     request("GET", "/auth/login?"+url.QueryEscape(evil)+"="+url.QueryEscape(evil), "", ""),
-		"subject":       request("GET", "/auth/login", "", "", "Cookie", cookieName+"=token.<script>alert(1)</script>"),
-		"sign-out":      request("GET", "/auth/logout?next="+url.QueryEscape("/?"+evil), "", "", "Cookie", cookieName+"=token.<script>alert(1)</script>"),
-		"project":       request("GET", "/auth/api/"+url.PathEscape("<script>alert(1)<")+"/auth/login", "", ""),
-		"JSON":          postJSON(object("username", evil, "password", "x")),
-		"host":          request("GET", "/auth/login", "", "", "X-Forwarded-Host", evil),
+	for _, c := range []struct {
+		name string
+		r    *http.Request
+	}{
+		{"name", postForm(form("username", evil, "password", "x"))},
+		{"target", postForm(form("username", "a", "password", "x", "next", "https://app.example.com/"+evil))},
+		{"target, query", request("GET", "/auth/login?next="+url.QueryEscape("https://app.example.com/?"+evil), "", "")},
+		{"target, frag", request("GET", "/auth/login?next="+url.QueryEscape("/#"+evil), "", "")},
+		{"any query", request("GET", "/auth/login?"+url.QueryEscape(evil)+"="+url.QueryEscape(evil), "", "")},
+		{"subject", request("GET", "/auth/login", "", "", "Cookie", cookieName+"=token.<script>alert(1)</script>")},
+		{"sign-out", request("GET", "/auth/logout?next="+url.QueryEscape("/?"+evil), "", "", "Cookie", cookieName+"=token.<script>alert(1)</script>")},
+		{"project", request("GET", "/auth/api/"+url.PathEscape("<script>alert(1)<")+"/auth/login", "", "")},
+		{"JSON", postJSON(object("username", evil, "password", "x"))},
+		{"host", request("GET", "/auth/login", "", "", "X-Forwarded-Host", evil)},
 	} {
-		w := h.do(r)
-		if strings.Contains(w.Body.String(), "<script>alert") {
-			t.Errorf("%s: %s", name, w.Body)
-		}
-		if w.Header().Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s: sniffable", name)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			w := h.do(c.r)
+			if strings.Contains(w.Body.String(), "<script>alert") {
+				t.Errorf("%s: %s", c.name, w.Body)
+			}
+			if w.Header().Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%s: sniffable", c.name)
+			}
+		})
 	}
 }
 
@@ -146,25 +156,33 @@ func TestLogoutClearsWhatLoginSet(t *testing.T) {
 
 func TestProgramsSignOutToo(t *testing.T) {
 	h := newHouse(t)
-	for name, r := range map[string]*http.Request{
-		"nothing":  request("POST", "/auth/logout", "", ""),
-		"JSON":     request("POST", "/auth/logout", endpoint.JSONType, "{}"),
-		"accept":   request("POST", "/auth/logout", endpoint.FormType, "", "Accept", endpoint.JSONType),
-		"any type": request("POST", "/auth/logout", "", "", "Accept", "*/*"),
+	for _, c := range []struct {
+		name string
+		r    *http.Request
+	}{
+		{"nothing", request("POST", "/auth/logout", "", "")},
+		{"JSON", request("POST", "/auth/logout", endpoint.JSONType, "{}")},
+		{"accept", request("POST", "/auth/logout", endpoint.FormType, "", "Accept", endpoint.JSONType)},
+		{"any type", request("POST", "/auth/logout", "", "", "Accept", "*/*")},
 	} {
-		r.Header.Set("Cookie", cookieName+"=token.alice")
-		if w := h.do(r); w.Code != http.StatusNoContent || len(w.Result().Cookies()) != 1 || w.Header().Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: %d %v", name, w.Code, w.Header())
-		}
+		t.Run(c.name, func(t *testing.T) {
+			c.r.Header.Set("Cookie", cookieName+"=token.alice")
+			if w := h.do(c.r); w.Code != http.StatusNoContent || len(w.Result().Cookies()) != 1 || w.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("%s: %d %v", c.name, w.Code, w.Header())
+			}
+		})
 	}
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name              string
 		contentType, body string
 		status            int
-	}{"text": {"text/plain", "x", 415}, "twice": {endpoint.FormType, "next=/a&next=/b", 400}, "large": {endpoint.FormType, strings.Repeat("a", maxBody+1), 413}} {
-		h.events = nil
-		if w := h.do(request("POST", "/auth/logout", c.contentType, c.body)); w.Code != c.status || h.lastResult(t) == "success" {
-			t.Errorf("%s: %d", name, w.Code)
-		}
+	}{{"text", "text/plain", "x", 415}, {"twice", endpoint.FormType, "next=/a&next=/b", 400}, {"large", endpoint.FormType, strings.Repeat("a", maxBody+1), 413}} {
+		t.Run(c.name, func(t *testing.T) {
+			h.events = nil
+			if w := h.do(request("POST", "/auth/logout", c.contentType, c.body)); w.Code != c.status || h.lastResult(t) == "success" {
+				t.Errorf("%s: %d", c.name, w.Code)
+			}
+		})
 	}
 }
 
@@ -184,15 +202,17 @@ func TestEveryCopyInTheRequestIsRevoked(t *testing.T) {
 func TestALogoutTheStoreMissedIsNoSuccess(t *testing.T) {
 	h := newHouse(t)
 	h.Revoke = func(context.Context, string, string) error { return errors.New("database is down") }
-	for accept, want := range map[string]string{"text/html": "This browser is signed out.", endpoint.JSONType: "store_unavailable"} {
-		h.events = nil
-		w := h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Accept", accept, "Cookie", cookieName+"=token.alice"))
-		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), want) {
-			t.Errorf("%d %s", w.Code, w.Body)
-		}
-		if len(w.Result().Cookies()) != 1 || h.lastResult(t) != "store_unavailable" {
-			t.Error("this browser keeps the cookie")
-		}
+	for _, c := range []struct{ accept, want string }{{"text/html", "This browser is signed out."}, {endpoint.JSONType, "store_unavailable"}} {
+		t.Run(c.accept, func(t *testing.T) {
+			h.events = nil
+			w := h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Accept", c.accept, "Cookie", cookieName+"=token.alice"))
+			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), c.want) {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			if len(w.Result().Cookies()) != 1 || h.lastResult(t) != "store_unavailable" {
+				t.Error("this browser keeps the cookie")
+			}
+		})
 	}
 	h.Revoke = nil
 	if w := h.do(request("POST", "/auth/logout", "", "", "Cookie", cookieName+"=token.alice")); w.Code != http.StatusNoContent {

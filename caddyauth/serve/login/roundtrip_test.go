@@ -101,14 +101,19 @@ func TestHome(t *testing.T) {
 			t.Errorf("%q: to %s", next, w.Header().Get("Location"))
 		}
 	}
-	for name, r := range map[string]*http.Request{
-		"start":     request("GET", "/auth/", "", ""),
-		"signed in": request("GET", "/auth/", "", "", "Cookie", cookieName+"=token.alice"),
-		"refused":   request("POST", "/auth/login", endpoint.FormType, "a=1&a=2", "Accept", "text/html"),
+	for _, c := range []struct {
+		name string
+		r    *http.Request
+	}{
+		{"start", request("GET", "/auth/", "", "")},
+		{"signed in", request("GET", "/auth/", "", "", "Cookie", cookieName+"=token.alice")},
+		{"refused", request("POST", "/auth/login", endpoint.FormType, "a=1&a=2", "Accept", "text/html")},
 	} {
-		if w := h.do(r); !strings.Contains(w.Body.String(), `href="https://auth.example.com:8443/home"`) {
-			t.Errorf("%s: %d %s", name, w.Code, w.Body)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if w := h.do(c.r); !strings.Contains(w.Body.String(), `href="https://auth.example.com:8443/home"`) {
+				t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
+			}
+		})
 	}
 	for _, home := range []string{"https://evil.example/", "//evil.example", "/auth/login", "http://auth.example.com/", "javascript:alert(1)"} {
 		h.Home = home

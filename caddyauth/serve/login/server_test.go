@@ -244,17 +244,22 @@ func errorWord(t *testing.T, w *httptest.ResponseRecorder) string {
 
 func TestRoutesLieBelowTheBase(t *testing.T) {
 	h := newHouse(t)
-	for path, want := range map[string]bool{
-		"/auth/login": true, "/auth/logout": true, "/auth/api/default/auth/login": true, "/auth/api/x-1/auth/login": true,
-		"/login": false, "/auth": true, "/auth/": true, "/auth/login/": false, "/auth/Login": false, "/authlogin": false,
-		"/auth/api//auth/login": false, "/auth/api/a/b/auth/login": false, "/auth/api/auth/login": false, "/auth/healthz": false, "": false,
+	for _, c := range []struct {
+		path string
+		want bool
+	}{
+		{"/auth/login", true}, {"/auth/logout", true}, {"/auth/api/default/auth/login", true}, {"/auth/api/x-1/auth/login", true},
+		{"/login", false}, {"/auth", true}, {"/auth/", true}, {"/auth/login/", false}, {"/auth/Login", false}, {"/authlogin", false},
+		{"/auth/api//auth/login", false}, {"/auth/api/a/b/auth/login", false}, {"/auth/api/auth/login", false}, {"/auth/healthz", false}, {"", false},
 	} {
-		if got := h.Handles(path); got != want {
-			t.Errorf("%s: %v", path, got)
-		}
-		if strings.HasPrefix(path, "/") && !want && h.do(request("GET", path, "", "")).Code != http.StatusNotFound {
-			t.Errorf("%s is not handled but answered", path)
-		}
+		t.Run(c.path, func(t *testing.T) {
+			if got := h.Handles(c.path); got != c.want {
+				t.Errorf("%s: %v", c.path, got)
+			}
+			if strings.HasPrefix(c.path, "/") && !c.want && h.do(request("GET", c.path, "", "")).Code != http.StatusNotFound {
+				t.Errorf("%s is not handled but answered", c.path)
+			}
+		})
 	}
 	h.Base = mustURL("https://auth.example.com")
 	if !h.Handles("/login") || h.Handles("/auth/login") || h.Handles("/") {
@@ -264,15 +269,17 @@ func TestRoutesLieBelowTheBase(t *testing.T) {
 
 func TestOtherMethodsAreRefused(t *testing.T) {
 	h := newHouse(t)
-	for path, allow := range map[string]string{
-		"/auth/login": "GET, HEAD, POST", "/auth/logout": "GET, HEAD, POST", "/auth/api/default/auth/login": "POST",
+	for _, c := range []struct{ path, allow string }{
+		{"/auth/login", "GET, HEAD, POST"}, {"/auth/logout", "GET, HEAD, POST"}, {"/auth/api/default/auth/login", "POST"},
 	} {
-		for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get"} {
-			w := h.do(request(method, path, "", ""))
-			if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != allow {
-				t.Errorf("%s %s: %d, Allow %q", method, path, w.Code, w.Header().Get("Allow"))
+		t.Run(c.path, func(t *testing.T) {
+			for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get"} {
+				w := h.do(request(method, c.path, "", ""))
+				if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != c.allow {
+					t.Errorf("%s %s: %d, Allow %q", method, c.path, w.Code, w.Header().Get("Allow"))
+				}
 			}
-		}
+		})
 	}
 	if w := h.do(request("GET", "/auth/api/default/auth/login", "", "")); w.Code != http.StatusMethodNotAllowed || errorWord(t, w) != "method_not_allowed" {
 		t.Errorf("GET of the API: %d", w.Code)
@@ -286,21 +293,26 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 }
 
 func TestCheckNamesWhatIsMissing(t *testing.T) {
-	for want, spoil := range map[string]func(*Server){
-		"Base: not an":                func(s *Server) { s.Base = nil },
-		"trailing slash":              func(s *Server) { s.Base = mustURL("https://auth.example.com/") },
-		"an http or https":            func(s *Server) { s.Base = mustURL("ftp://auth.example.com") },
-		"required":                    func(s *Server) { s.Throttle = nil },
-		"CookieName":                  func(s *Server) { s.CookieName = "" },
-		"only when it is secure":      func(s *Server) { s.SecureCookie = false },
-		"https://APP is not":          func(s *Server) { s.ReturnTo = []string{"https://APP"} },
-		"https://app:443 is not":      func(s *Server) { s.ReturnTo = []string{"https://app:443"} },
-		"https://auth.example.com:44": func(s *Server) { s.Base = mustURL("https://auth.example.com:443") },
+	for _, c := range []struct {
+		want  string
+		spoil func(*Server)
+	}{
+		{"Base: not an", func(s *Server) { s.Base = nil }},
+		{"trailing slash", func(s *Server) { s.Base = mustURL("https://auth.example.com/") }},
+		{"an http or https", func(s *Server) { s.Base = mustURL("ftp://auth.example.com") }},
+		{"required", func(s *Server) { s.Throttle = nil }},
+		{"CookieName", func(s *Server) { s.CookieName = "" }},
+		{"only when it is secure", func(s *Server) { s.SecureCookie = false }},
+		{"https://APP is not", func(s *Server) { s.ReturnTo = []string{"https://APP"} }},
+		{"https://app:443 is not", func(s *Server) { s.ReturnTo = []string{"https://app:443"} }},
+		{"https://auth.example.com:44", func(s *Server) { s.Base = mustURL("https://auth.example.com:443") }},
 	} {
-		h := newHouse(t)
-		spoil(h.Server)
-		if err := h.Validate(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			h := newHouse(t)
+			c.spoil(h.Server)
+			if err := h.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
 	}
 }

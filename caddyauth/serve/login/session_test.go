@@ -3,6 +3,7 @@ package login
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -54,12 +55,12 @@ func (b *browser) do(method, path string, headers ...string) *httptest.ResponseR
 
 func decoded(t *testing.T, w *httptest.ResponseRecorder) (a sessionAnswer) {
 	t.Helper()
-	for header, want := range map[string]string{
-		"Content-Type": endpoint.JSONType, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-		"Cross-Origin-Resource-Policy": "same-origin",
+	for _, c := range []struct{ header, want string }{
+		{"Content-Type", endpoint.JSONType}, {"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"},
+		{"Cross-Origin-Resource-Policy", "same-origin"},
 	} {
-		if got := w.Header().Get(header); got != want {
-			t.Errorf("%s: %q, want %q", header, got, want)
+		if got := w.Header().Get(c.header); got != c.want {
+			t.Errorf("%s: %q, want %q", c.header, got, c.want)
 		}
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil || w.Code != http.StatusOK {
@@ -119,19 +120,24 @@ func TestTheSessionIsDescribed(t *testing.T) {
 }
 
 func TestASessionIsRenewedInsideTheWindowOnly(t *testing.T) {
-	for left, want := range map[time.Duration]int{
-		15 * time.Minute: 0, 5*time.Minute + time.Second: 0, 5 * time.Minute: 1, time.Second: 1, 0: 1, -time.Hour: 1,
+	for _, c := range []struct {
+		left time.Duration
+		want int
+	}{
+		{15 * time.Minute, 0}, {5*time.Minute + time.Second, 0}, {5 * time.Minute, 1}, {time.Second, 1}, {0, 1}, {-time.Hour, 1},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBrowser(t, left)
-			w := b.do("POST", "/auth/session/refresh")
-			a := decoded(t, w)
-			if b.renewed != want || !a.SignedIn || a.Subject != "alice" || a.ExpiresAt != b.expires.Unix() || a.ServerTime != time.Now().Unix() {
-				t.Errorf("%v before the end: renewed %d times, %+v", left, b.renewed, a)
-			}
-			if got := len(w.Header().Values("Set-Cookie")); got != want {
-				t.Errorf("%v before the end: %d cookies", left, got)
-			}
+		t.Run(fmt.Sprint(c.left), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBrowser(t, c.left)
+				w := b.do("POST", "/auth/session/refresh")
+				a := decoded(t, w)
+				if b.renewed != c.want || !a.SignedIn || a.Subject != "alice" || a.ExpiresAt != b.expires.Unix() || a.ServerTime != time.Now().Unix() {
+					t.Errorf("%v before the end: renewed %d times, %+v", c.left, b.renewed, a)
+				}
+				if got := len(w.Header().Values("Set-Cookie")); got != c.want {
+					t.Errorf("%v before the end: %d cookies", c.left, got)
+				}
+			})
 		})
 	}
 }
@@ -178,19 +184,24 @@ func TestOtherSitesRenewNothing(t *testing.T) {
 
 func TestTheSessionsRoutesLieBelowTheBase(t *testing.T) {
 	b := newBrowser(t, time.Hour)
-	for path, want := range map[string]bool{
-		"/auth/session": true, "/auth/session/refresh": true, "/auth/session.js": true, "/auth/session.mjs": true,
-		"/session": false, "/auth": false, "/auth/": false, "/auth/session/": false, "/auth/sessions": false,
-		"/auth/Session": false, "/authsession": false, "/auth/session/refresh/": false, "/auth/session.json": false, "": false,
+	for _, c := range []struct {
+		path string
+		want bool
+	}{
+		{"/auth/session", true}, {"/auth/session/refresh", true}, {"/auth/session.js", true}, {"/auth/session.mjs", true},
+		{"/session", false}, {"/auth", false}, {"/auth/", false}, {"/auth/session/", false}, {"/auth/sessions", false},
+		{"/auth/Session", false}, {"/authsession", false}, {"/auth/session/refresh/", false}, {"/auth/session.json", false}, {"", false},
 	} {
-		if got := b.Handles(path); got != want {
-			t.Errorf("%s: %v", path, got)
-		}
-		if strings.HasPrefix(path, "/") && !want {
-			if w := b.do("GET", path); w.Code != http.StatusNotFound || errorWord(t, w) != "not_found" {
-				t.Errorf("%s is not handled but answered: %d", path, w.Code)
+		t.Run(c.path, func(t *testing.T) {
+			if got := b.Handles(c.path); got != c.want {
+				t.Errorf("%s: %v", c.path, got)
 			}
-		}
+			if strings.HasPrefix(c.path, "/") && !c.want {
+				if w := b.do("GET", c.path); w.Code != http.StatusNotFound || errorWord(t, w) != "not_found" {
+					t.Errorf("%s is not handled but answered: %d", c.path, w.Code)
+				}
+			}
+		})
 	}
 	b.Base = mustURL("https://auth.example.com")
 	if !b.Handles("/session.js") || b.Handles("/auth/session.js") {
@@ -200,19 +211,21 @@ func TestTheSessionsRoutesLieBelowTheBase(t *testing.T) {
 
 func TestTheSessionsRoutesRefuseOtherMethods(t *testing.T) {
 	b := newBrowser(t, time.Minute)
-	for path, allow := range map[string]string{
-		"/auth/session": "GET, HEAD", "/auth/session/refresh": "POST", "/auth/session.js": "GET, HEAD", "/auth/session.mjs": "GET, HEAD",
+	for _, c := range []struct{ path, allow string }{
+		{"/auth/session", "GET, HEAD"}, {"/auth/session/refresh", "POST"}, {"/auth/session.js", "GET, HEAD"}, {"/auth/session.mjs", "GET, HEAD"},
 	} {
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get"} {
-			w := b.do(method, path)
-			allowed := strings.Contains(", "+allow+", ", ", "+method+", ")
-			if allowed && w.Code != http.StatusOK {
-				t.Errorf("%s %s: %d", method, path, w.Code)
+		t.Run(c.path, func(t *testing.T) {
+			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get"} {
+				w := b.do(method, c.path)
+				allowed := strings.Contains(", "+c.allow+", ", ", "+method+", ")
+				if allowed && w.Code != http.StatusOK {
+					t.Errorf("%s %s: %d", method, c.path, w.Code)
+				}
+				if !allowed && (w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != c.allow || errorWord(t, w) != "method_not_allowed") {
+					t.Errorf("%s %s: %d, Allow %q", method, c.path, w.Code, w.Header().Get("Allow"))
+				}
 			}
-			if !allowed && (w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != allow || errorWord(t, w) != "method_not_allowed") {
-				t.Errorf("%s %s: %d, Allow %q", method, path, w.Code, w.Header().Get("Allow"))
-			}
-		}
+		})
 	}
 	if b.renewed != 1 {
 		t.Errorf("renewed %d times", b.renewed)
@@ -221,27 +234,34 @@ func TestTheSessionsRoutesRefuseOtherMethods(t *testing.T) {
 
 func TestTheScriptIsServedBesideTheSession(t *testing.T) {
 	b := newBrowser(t, time.Hour)
-	for path, want := range map[string]string{"/auth/session.js": "document.currentScript", "/auth/session.mjs": "import.meta.url"} {
-		w := b.do("GET", path)
-		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) || w.Header().Get("Cache-Control") != "public, max-age=3600" {
-			t.Errorf("%s: %d, %v", path, w.Code, w.Header())
-		}
+	for _, c := range []struct{ path, want string }{{"/auth/session.js", "document.currentScript"}, {"/auth/session.mjs", "import.meta.url"}} {
+		t.Run(c.path, func(t *testing.T) {
+			w := b.do("GET", c.path)
+			if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), c.want) || w.Header().Get("Cache-Control") != "public, max-age=3600" {
+				t.Errorf("%s: %d, %v", c.path, w.Code, w.Header())
+			}
+		})
 	}
 }
 
 func TestCheckOfASessionNamesWhatIsMissing(t *testing.T) {
-	for want, spoil := range map[string]func(*Session){
-		"Base: ":                     func(s *Session) { s.Base = nil },
-		"trailing slash":             func(s *Session) { s.Base = mustURL("https://auth.example.com/") },
-		"Current and Renew are":      func(s *Session) { s.Renew = nil },
-		"are required":               func(s *Session) { s.Current = nil },
-		"Window is negative: -1s":    func(s *Session) { s.Window = -time.Second },
-		"Every is under a second: 1": func(s *Session) { s.Every = time.Millisecond },
+	for _, c := range []struct {
+		want  string
+		spoil func(*Session)
+	}{
+		{"Base: ", func(s *Session) { s.Base = nil }},
+		{"trailing slash", func(s *Session) { s.Base = mustURL("https://auth.example.com/") }},
+		{"Current and Renew are", func(s *Session) { s.Renew = nil }},
+		{"are required", func(s *Session) { s.Current = nil }},
+		{"Window is negative: -1s", func(s *Session) { s.Window = -time.Second }},
+		{"Every is under a second: 1", func(s *Session) { s.Every = time.Millisecond }},
 	} {
-		b := newBrowser(t, time.Hour)
-		spoil(b.Session)
-		if err := b.Validate(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			b := newBrowser(t, time.Hour)
+			c.spoil(b.Session)
+			if err := b.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
 	}
 }

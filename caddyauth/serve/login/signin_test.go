@@ -61,60 +61,65 @@ func TestJSONAtLoginAnswersWithTokenAndCookie(t *testing.T) {
 }
 
 func TestTheAPIAnswersWithATokenAndNoCookie(t *testing.T) {
-	for audience, want := range map[string]string{"": "api", "api": "api", "web": "web", "a2a": "a2a", "mcp": "mcp"} {
-		h := newHouse(t)
-		members := []string{"username", "alice", "password", password}
-		if audience != "" {
-			members = append(members, "audience", audience)
-		}
-		w := h.do(postAPI("acme", object(members...), "Accept", "text/html"))
-		var body struct {
-			AccessToken string `json:"access_token"`
-			TokenType   string `json:"token_type"`
-			ExpiresIn   int    `json:"expires_in"`
-		}
-		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != 200 || body.TokenType != "Bearer" || body.ExpiresIn != 900 || body.AccessToken == "" {
-			t.Errorf("%d %s", w.Code, w.Body)
-		}
-		if w.Header().Get("Set-Cookie") != "" {
-			t.Error("the API set a cookie")
-		}
-		if req := h.issued[0]; req.Audience != want || req.Project != "acme" || req.User.Project != "acme" || req.Kind != KindAPILogin {
-			t.Errorf("issued for %+v", req)
-		}
-		if e := h.events[0]; e.Kind != KindAPILogin || e.Project != "acme" || e.Audience != want || e.Account != "alice" {
-			t.Errorf("event %+v", e)
-		}
+	for _, c := range []struct{ audience, want string }{{"", "api"}, {"api", "api"}, {"web", "web"}, {"a2a", "a2a"}, {"mcp", "mcp"}} {
+		t.Run(c.audience, func(t *testing.T) {
+			h := newHouse(t)
+			members := []string{"username", "alice", "password", password}
+			if c.audience != "" {
+				members = append(members, "audience", c.audience)
+			}
+			w := h.do(postAPI("acme", object(members...), "Accept", "text/html"))
+			var body struct {
+				AccessToken string `json:"access_token"`
+				TokenType   string `json:"token_type"`
+				ExpiresIn   int    `json:"expires_in"`
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != 200 || body.TokenType != "Bearer" || body.ExpiresIn != 900 || body.AccessToken == "" {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			if w.Header().Get("Set-Cookie") != "" {
+				t.Error("the API set a cookie")
+			}
+			if req := h.issued[0]; req.Audience != c.want || req.Project != "acme" || req.User.Project != "acme" || req.Kind != KindAPILogin {
+				t.Errorf("issued for %+v", req)
+			}
+			if e := h.events[0]; e.Kind != KindAPILogin || e.Project != "acme" || e.Audience != c.want || e.Account != "alice" {
+				t.Errorf("event %+v", e)
+			}
+		})
 	}
 }
 
 func TestTheAPIRefuses(t *testing.T) {
 	h := newHouse(t)
 	good := object("username", "alice", "password", password)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name    string
 		request *http.Request
 		status  int
 		word    string
 	}{
-		"unknown project":  {postAPI("nowhere", good), 404, "unknown_project"},
-		"unknown audience": {postAPI("default", object("username", "alice", "password", password, "audience", "all")), 400, "invalid_request"},
-		"four audiences":   {postAPI("default", object("username", "alice", "password", password, "audience", "web api a2a mcp")), 400, "invalid_request"},
-		"list of them":     {postAPI("default", `{"username":"alice","password":"x","audience":["web","api"]}`), 400, "invalid_request"},
-		"empty audience":   {postAPI("default", object("username", "alice", "password", password, "audience", "")), 400, "invalid_request"},
-		"a form":           {request("POST", "/auth/api/default/auth/login", endpoint.FormType, form("username", "alice", "password", password)), 415, "unsupported_media_type"},
-		"text":             {request("POST", "/auth/api/default/auth/login", "text/plain", good), 415, "unsupported_media_type"},
-		"no type":          {request("POST", "/auth/api/default/auth/login", "", good), 415, "unsupported_media_type"},
-		"another site":     {postAPI("default", good, "Sec-Fetch-Site", "cross-site"), 403, "cross_origin"},
-		"a sibling":        {postAPI("default", good, "Sec-Fetch-Site", "same-site"), 403, "cross_origin"},
-		"an old browser":   {postAPI("default", good, "Origin", "https://evil.example"), 403, "cross_origin"},
-		"Origin null":      {postAPI("default", good, "Origin", "null"), 403, "cross_origin"},
-		"wrong password":   {postAPI("default", object("username", "alice", "password", "x")), 401, "bad_credentials"},
-		"other project":    {postAPI("acme", object("username", "disabled", "password", password)), 401, "bad_credentials"},
+		{"unknown project", postAPI("nowhere", good), 404, "unknown_project"},
+		{"unknown audience", postAPI("default", object("username", "alice", "password", password, "audience", "all")), 400, "invalid_request"},
+		{"four audiences", postAPI("default", object("username", "alice", "password", password, "audience", "web api a2a mcp")), 400, "invalid_request"},
+		{"list of them", postAPI("default", `{"username":"alice","password":"x","audience":["web","api"]}`), 400, "invalid_request"},
+		{"empty audience", postAPI("default", object("username", "alice", "password", password, "audience", "")), 400, "invalid_request"},
+		{"a form", request("POST", "/auth/api/default/auth/login", endpoint.FormType, form("username", "alice", "password", password)), 415, "unsupported_media_type"},
+		{"text", request("POST", "/auth/api/default/auth/login", "text/plain", good), 415, "unsupported_media_type"},
+		{"no type", request("POST", "/auth/api/default/auth/login", "", good), 415, "unsupported_media_type"},
+		{"another site", postAPI("default", good, "Sec-Fetch-Site", "cross-site"), 403, "cross_origin"},
+		{"a sibling", postAPI("default", good, "Sec-Fetch-Site", "same-site"), 403, "cross_origin"},
+		{"an old browser", postAPI("default", good, "Origin", "https://evil.example"), 403, "cross_origin"},
+		{"Origin null", postAPI("default", good, "Origin", "null"), 403, "cross_origin"},
+		{"wrong password", postAPI("default", object("username", "alice", "password", "x")), 401, "bad_credentials"},
+		{"other project", postAPI("acme", object("username", "disabled", "password", password)), 401, "bad_credentials"},
 	} {
-		w := h.do(c.request)
-		if w.Code != c.status || errorWord(t, w) != c.word || h.lastResult(t) != c.word {
-			t.Errorf("%s: %d %s", name, w.Code, w.Body)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			w := h.do(c.request)
+			if w.Code != c.status || errorWord(t, w) != c.word || h.lastResult(t) != c.word {
+				t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
+			}
+		})
 	}
 	if len(h.issued) != 0 {
 		t.Error("a token was issued")
@@ -127,46 +132,49 @@ func TestTheAPIRefuses(t *testing.T) {
 func TestMalformedBodiesAreRefused(t *testing.T) {
 	h := newHouse(t)
 	big := strings.Repeat("a", maxBody)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name              string
 		contentType, body string
 		status            int
 	}{
-		"no password":          {endpoint.FormType, form("username", "alice"), 400},
-		"no name":              {endpoint.FormType, form("password", "x"), 400},
-		"name twice":           {endpoint.FormType, form("username", "alice", "username", "bob", "password", "x"), 400},
-		"password twice":       {endpoint.FormType, form("username", "alice", "password", "x", "password", password), 400},
-		"next twice":           {endpoint.FormType, form("username", "alice", "password", password, "next", "/a", "next", "/b"), 400},
-		"unknown field twice":  {endpoint.FormType, form("username", "alice", "password", password, "z", "", "z", ""), 400},
-		"bad escape":           {endpoint.FormType, "username=alice&password=%zz", 400},
-		"semicolon":            {endpoint.FormType, "username=alice;password=x", 400},
-		"multipart":            {"multipart/form-data; boundary=x", "--x--", 415},
-		"text":                 {"text/plain", object("username", "alice", "password", password), 415},
-		"broken type":          {"application/json; charset", object("username", "alice", "password", password), 415},
-		"empty":                {endpoint.JSONType, "", 400},
-		"null":                 {endpoint.JSONType, "null", 400},
-		"array":                {endpoint.JSONType, `["alice","x"]`, 400},
-		"cut":                  {endpoint.JSONType, `{"username":"alice","password":"x"`, 400},
-		"trailing":             {endpoint.JSONType, object("username", "alice", "password", password) + "{}", 400},
-		"twice":                {endpoint.JSONType, `{"username":"alice","password":"x","password":"` + password + `"}`, 400},
-		"twice, escaped":       {endpoint.JSONType, `{"username":"alice","password":"x","p\u0061ssword":"` + password + `"}`, 400},
-		"unknown twice":        {endpoint.JSONType, `{"username":"alice","password":"` + password + `","z":1,"z":2}`, 400},
-		"other case only":      {endpoint.JSONType, `{"Username":"alice","Password":"` + password + `"}`, 400},
-		"number":               {endpoint.JSONType, `{"username":"alice","password":1}`, 400},
-		"null password":        {endpoint.JSONType, `{"username":"alice","password":null}`, 400},
-		"not UTF-8":            {endpoint.JSONType, "{\"username\":\"alice\",\"password\":\"\xff\"}", 400},
-		"byte order mark":      {endpoint.JSONType, "\ufeff" + object("username", "alice", "password", password), 400},
-		"large form":           {endpoint.FormType, form("username", "alice", "password", big), 413},
-		"large JSON":           {endpoint.JSONType, object("username", "alice", "password", big), 413},
-		"deep":                 {endpoint.JSONType, `{"z":` + strings.Repeat("[", 12000) + "}", 400},
-		"credentials in query": {endpoint.FormType, "", 400},
+		{"no password", endpoint.FormType, form("username", "alice"), 400},
+		{"no name", endpoint.FormType, form("password", "x"), 400},
+		{"name twice", endpoint.FormType, form("username", "alice", "username", "bob", "password", "x"), 400},
+		{"password twice", endpoint.FormType, form("username", "alice", "password", "x", "password", password), 400},
+		{"next twice", endpoint.FormType, form("username", "alice", "password", password, "next", "/a", "next", "/b"), 400},
+		{"unknown field twice", endpoint.FormType, form("username", "alice", "password", password, "z", "", "z", ""), 400},
+		{"bad escape", endpoint.FormType, "username=alice&password=%zz", 400},
+		{"semicolon", endpoint.FormType, "username=alice;password=x", 400},
+		{"multipart", "multipart/form-data; boundary=x", "--x--", 415},
+		{"text", "text/plain", object("username", "alice", "password", password), 415},
+		{"broken type", "application/json; charset", object("username", "alice", "password", password), 415},
+		{"empty", endpoint.JSONType, "", 400},
+		{"null", endpoint.JSONType, "null", 400},
+		{"array", endpoint.JSONType, `["alice","x"]`, 400},
+		{"cut", endpoint.JSONType, `{"username":"alice","password":"x"`, 400},
+		{"trailing", endpoint.JSONType, object("username", "alice", "password", password) + "{}", 400},
+		{"twice", endpoint.JSONType, `{"username":"alice","password":"x","password":"` + password + `"}`, 400},
+		{"twice, escaped", endpoint.JSONType, `{"username":"alice","password":"x","p\u0061ssword":"` + password + `"}`, 400},
+		{"unknown twice", endpoint.JSONType, `{"username":"alice","password":"` + password + `","z":1,"z":2}`, 400},
+		{"other case only", endpoint.JSONType, `{"Username":"alice","Password":"` + password + `"}`, 400},
+		{"number", endpoint.JSONType, `{"username":"alice","password":1}`, 400},
+		{"null password", endpoint.JSONType, `{"username":"alice","password":null}`, 400},
+		{"not UTF-8", endpoint.JSONType, "{\"username\":\"alice\",\"password\":\"\xff\"}", 400},
+		{"byte order mark", endpoint.JSONType, "\ufeff" + object("username", "alice", "password", password), 400},
+		{"large form", endpoint.FormType, form("username", "alice", "password", big), 413},
+		{"large JSON", endpoint.JSONType, object("username", "alice", "password", big), 413},
+		{"deep", endpoint.JSONType, `{"z":` + strings.Repeat("[", 12000) + "}", 400},
+		{"credentials in query", endpoint.FormType, "", 400},
 	} {
-		w := h.do(request("POST", "/auth/login?username=alice&password="+password, c.contentType, c.body, "Accept", endpoint.JSONType))
-		if w.Code != c.status {
-			t.Errorf("%s: %d %s", name, w.Code, w.Body)
-		}
-		if word := errorWord(t, w); word != h.lastResult(t) {
-			t.Errorf("%s: the event says something else than %s", name, word)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			w := h.do(request("POST", "/auth/login?username=alice&password="+password, c.contentType, c.body, "Accept", endpoint.JSONType))
+			if w.Code != c.status {
+				t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
+			}
+			if word := errorWord(t, w); word != h.lastResult(t) {
+				t.Errorf("%s: the event says something else than %s", c.name, word)
+			}
+		})
 	}
 	if len(h.issued) != 0 || h.throttle.taken != 0 || h.Passwords.Computed() != 0 {
 		t.Errorf("%d issued, %d counted, %d hashed", len(h.issued), h.throttle.taken, h.Passwords.Computed())
@@ -206,39 +214,44 @@ func TestAllFailuresLookAlikeAndCostTheSame(t *testing.T) {
 		body    string
 		headers string
 	}
-	for kind, ask := range map[string]func(c [2]string) *http.Request{
-		"page": func(c [2]string) *http.Request { return postForm(form("username", c[0], "password", c[1])) },
-		"JSON": func(c [2]string) *http.Request {
+	for _, tc := range []struct {
+		kind string
+		ask  func(c [2]string) *http.Request
+	}{
+		{"page", func(c [2]string) *http.Request { return postForm(form("username", c[0], "password", c[1])) }},
+		{"JSON", func(c [2]string) *http.Request {
 			return postForm(form("username", c[0], "password", c[1]), "Accept", endpoint.JSONType)
-		},
+		}},
 	} {
-		var first *look
-		for name, c := range failures() {
-			h := newHouse(t)
-			w := h.do(ask(c))
-			headers := maps.Clone(w.Header())
-			delete(headers, "Content-Length") // the name stands in the form again
-			got := look{w.Code, varying.ReplaceAllString(w.Body.String(), ""), varying.ReplaceAllString(fmt.Sprint(headers), "")}
-			if c[0] == "" {
-				got.body = strings.Replace(got.body, "aria-describedby=\"problem\" autofocus>", "aria-describedby=\"problem\">", 1)
-				got.body = strings.Replace(got.body, "required aria-describedby=\"problem\"><button", "required aria-describedby=\"problem\" autofocus><button", 1)
+		t.Run(tc.kind, func(t *testing.T) {
+			var first *look
+			for name, c := range failures() {
+				h := newHouse(t)
+				w := h.do(tc.ask(c))
+				headers := maps.Clone(w.Header())
+				delete(headers, "Content-Length") // the name stands in the form again
+				got := look{w.Code, varying.ReplaceAllString(w.Body.String(), ""), varying.ReplaceAllString(fmt.Sprint(headers), "")}
+				if c[0] == "" {
+					got.body = strings.Replace(got.body, "aria-describedby=\"problem\" autofocus>", "aria-describedby=\"problem\">", 1)
+					got.body = strings.Replace(got.body, "required aria-describedby=\"problem\"><button", "required aria-describedby=\"problem\" autofocus><button", 1)
+				}
+				if first == nil {
+					first = &got
+				}
+				if got != *first || got.status != http.StatusUnauthorized {
+					t.Errorf("%s, %s: %+v\nwant %+v", tc.kind, name, got, *first)
+				}
+				if h.Passwords.Computed() != 1 || h.throttle.taken != 1 {
+					t.Errorf("%s, %s: %d hashes, %d counted", tc.kind, name, h.Passwords.Computed(), h.throttle.taken)
+				}
+				if strings.Contains(w.Body.String(), "CANARY") || w.Header().Get("Set-Cookie") != "" {
+					t.Errorf("%s, %s: the answer gives something away", tc.kind, name)
+				}
+				if e := h.events[0]; e.Result != "bad_credentials" || e.Account != "" && h.nobody(c[0]) {
+					t.Errorf("%s, %s: event %+v", tc.kind, name, e)
+				}
 			}
-			if first == nil {
-				first = &got
-			}
-			if got != *first || got.status != http.StatusUnauthorized {
-				t.Errorf("%s, %s: %+v\nwant %+v", kind, name, got, *first)
-			}
-			if h.Passwords.Computed() != 1 || h.throttle.taken != 1 {
-				t.Errorf("%s, %s: %d hashes, %d counted", kind, name, h.Passwords.Computed(), h.throttle.taken)
-			}
-			if strings.Contains(w.Body.String(), "CANARY") || w.Header().Get("Set-Cookie") != "" {
-				t.Errorf("%s, %s: the answer gives something away", kind, name)
-			}
-			if e := h.events[0]; e.Result != "bad_credentials" || e.Account != "" && h.nobody(c[0]) {
-				t.Errorf("%s, %s: event %+v", kind, name, e)
-			}
-		}
+		})
 	}
 }
 
@@ -363,27 +376,32 @@ func TestTheClientAddressIsTheFaceToSay(t *testing.T) {
 
 func TestWithoutTheStoreNobodySignsIn(t *testing.T) {
 	down := errors.New("database is down")
-	for name, spoil := range map[string]func(*house){
-		"throttle":  func(h *house) { h.throttle.err = down },
-		"directory": func(h *house) { h.Users = directory{err: down} },
+	for _, c := range []struct {
+		name  string
+		spoil func(*house)
+	}{
+		{"throttle", func(h *house) { h.throttle.err = down }},
+		{"directory", func(h *house) { h.Users = directory{err: down} }},
 	} {
-		h := newHouse(t)
-		spoil(h)
-		for _, r := range []*http.Request{
-			postJSON(object("username", "alice", "password", password)), postForm(form("username", "alice", "password", password)),
-			postAPI("default", object("username", "alice", "password", password)),
-		} {
-			w := h.do(r)
-			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" || strings.Contains(w.Body.String(), "database") {
-				t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t)
+			c.spoil(h)
+			for _, r := range []*http.Request{
+				postJSON(object("username", "alice", "password", password)), postForm(form("username", "alice", "password", password)),
+				postAPI("default", object("username", "alice", "password", password)),
+			} {
+				w := h.do(r)
+				if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" || strings.Contains(w.Body.String(), "database") {
+					t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
+				}
+				if e := h.events[0]; !errors.Is(e.Err, down) || h.lastResult(t) != "store_unavailable" {
+					t.Errorf("%s: %+v", c.name, e)
+				}
 			}
-			if e := h.events[0]; !errors.Is(e.Err, down) || h.lastResult(t) != "store_unavailable" {
-				t.Errorf("%s: %+v", name, e)
+			if h.Passwords.Computed() != 0 || len(h.issued) != 0 {
+				t.Errorf("%s: work was done", c.name)
 			}
-		}
-		if h.Passwords.Computed() != 0 || len(h.issued) != 0 {
-			t.Errorf("%s: work was done", name)
-		}
+		})
 	}
 	h := newHouse(t)
 	h.FindProject = func(context.Context, string) (string, error) { return "", down }
@@ -464,17 +482,20 @@ func TestWhatFailsForAGoneClientIsNoError(t *testing.T) {
 		}, "issue_failed"},
 		{"throttle", func(h *house, leave func()) { h.throttle.err = down; leave() }, "store_unavailable"},
 	} {
-		for name, r := range map[string]func() *http.Request{
-			"form": func() *http.Request { return postForm(form("username", "alice", "password", password)) },
-			"API":  func() *http.Request { return postAPI("default", object("username", "alice", "password", password)) },
+		for _, tc := range []struct {
+			name string
+			r    func() *http.Request
+		}{
+			{"form", func() *http.Request { return postForm(form("username", "alice", "password", password)) }},
+			{"API", func() *http.Request { return postAPI("default", object("username", "alice", "password", password)) }},
 		} {
-			t.Run(c.name+"/"+name, func(t *testing.T) {
+			t.Run(c.name+"/"+tc.name, func(t *testing.T) {
 				for gone, want := range map[bool]string{true: "canceled", false: c.there} {
 					h := newHouse(t)
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					c.spoil(h, map[bool]func(){true: cancel, false: func() {}}[gone])
-					w := h.do(r().WithContext(ctx))
+					w := h.do(tc.r().WithContext(ctx))
 					if e := h.events[0]; e.Result != want || (e.Err == nil) != gone || (w.Code < 500) != gone {
 						t.Errorf("gone %v: %s, %v, status %d", gone, e.Result, e.Err, w.Code)
 					}
@@ -503,26 +524,31 @@ func TestASignOutGoesOnForAGoneClient(t *testing.T) {
 
 func TestRequestsFromOtherSitesAreRefused(t *testing.T) {
 	h := newHouse(t)
-	for name, headers := range map[string][]string{
-		"another site":     {"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"},
-		"a sibling":        {"Sec-Fetch-Site", "same-site", "Origin", "https://app.example.com"},
-		"a listed origin":  {"Sec-Fetch-Site", "cross-site", "Origin", "https://app.example.com"},
-		"an old browser":   {"Origin", "https://evil.example"},
-		"a sandboxed page": {"Origin", "null"},
+	for _, c := range []struct {
+		name    string
+		headers []string
+	}{
+		{"another site", []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"}},
+		{"a sibling", []string{"Sec-Fetch-Site", "same-site", "Origin", "https://app.example.com"}},
+		{"a listed origin", []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://app.example.com"}},
+		{"an old browser", []string{"Origin", "https://evil.example"}},
+		{"a sandboxed page", []string{"Origin", "null"}},
 	} {
-		for _, r := range []*http.Request{
-			postForm(form("username", "alice", "password", password), headers...),
-			postJSON(object("username", "alice", "password", password), headers...),
-			request("POST", "/auth/logout", endpoint.FormType, "", append(headers, "Cookie", cookieName+"=token.alice")...),
-		} {
-			w := h.do(r)
-			if w.Code != http.StatusForbidden || w.Header().Get("Set-Cookie") != "" || !strings.Contains(w.Body.String(), "another site") {
-				t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		t.Run(c.name, func(t *testing.T) {
+			for _, r := range []*http.Request{
+				postForm(form("username", "alice", "password", password), c.headers...),
+				postJSON(object("username", "alice", "password", password), c.headers...),
+				request("POST", "/auth/logout", endpoint.FormType, "", append(c.headers, "Cookie", cookieName+"=token.alice")...),
+			} {
+				w := h.do(r)
+				if w.Code != http.StatusForbidden || w.Header().Get("Set-Cookie") != "" || !strings.Contains(w.Body.String(), "another site") {
+					t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
+				}
+				if h.lastResult(t) != "cross_origin" {
+					t.Errorf("%s: not observed", c.name)
+				}
 			}
-			if h.lastResult(t) != "cross_origin" {
-				t.Errorf("%s: not observed", name)
-			}
-		}
+		})
 	}
 	if h.throttle.taken != 0 || len(h.issued)+len(h.revoked) != 0 {
 		t.Error("something happened")

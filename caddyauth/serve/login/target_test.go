@@ -16,31 +16,33 @@ func targetServer() *Server {
 
 func TestTargetsThatAreTaken(t *testing.T) {
 	s := targetServer()
-	for next, want := range map[string]string{
-		"/x?a=1&b=2#f":                             "https://auth.example.com/x?a=1&b=2#f",
-		"/":                                        "https://auth.example.com/",
-		"/auth/loginx":                             "https://auth.example.com/auth/loginx",
-		"/login":                                   "https://auth.example.com/login",
-		"/a//b":                                    "https://auth.example.com/a//b",
-		"/%E2%82%AC?q=%5C%0A#%5C":                  "https://auth.example.com/%E2%82%AC?q=%5C%0A#%5C",
-		"/x?next=https://evil.example/":            "https://auth.example.com/x?next=https://evil.example/",
-		"/x?a={b}|c^d'\"<>":                        "https://auth.example.com/x?a={b}|c^d'\"<>",
-		"https://app.example.com":                  "https://app.example.com",
-		"https://app.example.com/x?a=1&b=2#f":      "https://app.example.com/x?a=1&b=2#f",
-		"https://app.example.com?x":                "https://app.example.com?x",
-		"https://app.example.com#x":                "https://app.example.com#x",
-		"https://app.example.com:8443/y":           "https://app.example.com:8443/y",
-		"https://auth.example.com/x":               "https://auth.example.com/x",
-		"https://app.example.com/auth/login":       "https://app.example.com/auth/login",
-		"https://app.example.com/@evil.example/":   "https://app.example.com/@evil.example/",
-		"https://app.example.com/?u=//evil":        "https://app.example.com/?u=//evil",
-		"/" + strings.Repeat("a", maxTarget-1):     "https://auth.example.com/" + strings.Repeat("a", maxTarget-1),
-		"https://app.example.com/...":              "https://app.example.com/...",
-		"https://app.example.com/%252e%252e/%255C": "https://app.example.com/%252e%252e/%255C",
+	for _, c := range []struct{ next, want string }{
+		{"/x?a=1&b=2#f", "https://auth.example.com/x?a=1&b=2#f"},
+		{"/", "https://auth.example.com/"},
+		{"/auth/loginx", "https://auth.example.com/auth/loginx"},
+		{"/login", "https://auth.example.com/login"},
+		{"/a//b", "https://auth.example.com/a//b"},
+		{"/%E2%82%AC?q=%5C%0A#%5C", "https://auth.example.com/%E2%82%AC?q=%5C%0A#%5C"},
+		{"/x?next=https://evil.example/", "https://auth.example.com/x?next=https://evil.example/"},
+		{"/x?a={b}|c^d'\"<>", "https://auth.example.com/x?a={b}|c^d'\"<>"},
+		{"https://app.example.com", "https://app.example.com"},
+		{"https://app.example.com/x?a=1&b=2#f", "https://app.example.com/x?a=1&b=2#f"},
+		{"https://app.example.com?x", "https://app.example.com?x"},
+		{"https://app.example.com#x", "https://app.example.com#x"},
+		{"https://app.example.com:8443/y", "https://app.example.com:8443/y"},
+		{"https://auth.example.com/x", "https://auth.example.com/x"},
+		{"https://app.example.com/auth/login", "https://app.example.com/auth/login"},
+		{"https://app.example.com/@evil.example/", "https://app.example.com/@evil.example/"},
+		{"https://app.example.com/?u=//evil", "https://app.example.com/?u=//evil"},
+		{"/" + strings.Repeat("a", maxTarget-1), "https://auth.example.com/" + strings.Repeat("a", maxTarget-1)},
+		{"https://app.example.com/...", "https://app.example.com/..."},
+		{"https://app.example.com/%252e%252e/%255C", "https://app.example.com/%252e%252e/%255C"},
 	} {
-		if got, ok := s.target(next); !ok || got.url != want {
-			t.Errorf("%.80q: %q, %v", next, got.url, ok)
-		}
+		t.Run(c.next, func(t *testing.T) {
+			if got, ok := s.target(c.next); !ok || got.url != c.want {
+				t.Errorf("%.80q: %q, %v", c.next, got.url, ok)
+			}
+		})
 	}
 }
 
@@ -104,13 +106,18 @@ func TestTwoTargetsAreNone(t *testing.T) {
 
 func TestAPlainBaseMayLeadToPlainOrigins(t *testing.T) {
 	s := &Server{Base: mustURL("http://localhost:8081"), ReturnTo: []string{"http://localhost:8080"}}
-	for next, want := range map[string]bool{
-		"http://localhost:8080/page?a=1&b=2": true, "/x": true, "/login": false, "/logout": false, "http://localhost:8081/login?next=x": false,
-		"http://localhost:80801/": false, "http://localhost/": false, "https://localhost:8080/": false,
+	for _, c := range []struct {
+		next string
+		want bool
+	}{
+		{"http://localhost:8080/page?a=1&b=2", true}, {"/x", true}, {"/login", false}, {"/logout", false}, {"http://localhost:8081/login?next=x", false},
+		{"http://localhost:80801/", false}, {"http://localhost/", false}, {"https://localhost:8080/", false},
 	} {
-		if got, ok := s.target(next); ok != want || ok && s.unreachable(got) {
-			t.Errorf("%s: %+v, %v", next, got, ok)
-		}
+		t.Run(c.next, func(t *testing.T) {
+			if got, ok := s.target(c.next); ok != c.want || ok && s.unreachable(got) {
+				t.Errorf("%s: %+v, %v", c.next, got, ok)
+			}
+		})
 	}
 }
 

@@ -10,41 +10,45 @@ import (
 func TestBodiesThatAreRefused(t *testing.T) {
 	d := open(t)
 	token := d.token("", project.Admin)
-	for body, want := range map[string]string{
-		``:                                   "does not begin with a brace",
-		`[]`:                                 "does not begin with a brace",
-		`null`:                               "does not begin with a brace",
-		`{"slug":"a"`:                        "incomplete",
-		`{"slug":"a",}`:                      "syntax error",
-		`{"slug":"a"} {}`:                    "text after the object",
-		`{"slug":"a","slug":"b"}`:            "duplicate name",
-		`{"slug":"a","x":{"y":1,"y":2}}`:     "duplicate name",
-		`{"slug":"a","x":[{"y":1,"y":2}]}`:   "duplicate name",
-		`{"slug":"a","\u0073lug":"b"}`:       "duplicate name",
-		"{\"slug\":\"\xff\"}":                "not UTF-8",
-		"\ufeff{}":                           "does not begin with a brace",
-		strings.Repeat(`{"a":`, 20):          "nested deeper",
-		`{"a":` + strings.Repeat("[", 40000): "nested deeper",
-		`{"slug":tru}`:                       "syntax error",
+	for _, c := range []struct{ body, want string }{
+		{``, "does not begin with a brace"},
+		{`[]`, "does not begin with a brace"},
+		{`null`, "does not begin with a brace"},
+		{`{"slug":"a"`, "incomplete"},
+		{`{"slug":"a",}`, "syntax error"},
+		{`{"slug":"a"} {}`, "text after the object"},
+		{`{"slug":"a","slug":"b"}`, "duplicate name"},
+		{`{"slug":"a","x":{"y":1,"y":2}}`, "duplicate name"},
+		{`{"slug":"a","x":[{"y":1,"y":2}]}`, "duplicate name"},
+		{`{"slug":"a","\u0073lug":"b"}`, "duplicate name"},
+		{"{\"slug\":\"\xff\"}", "not UTF-8"},
+		{"\ufeff{}", "does not begin with a brace"},
+		{strings.Repeat(`{"a":`, 20), "nested deeper"},
+		{`{"a":` + strings.Repeat("[", 40000), "nested deeper"},
+		{`{"slug":tru}`, "syntax error"},
 	} {
-		a := d.call(token, "POST", "/api/projects", body, "Content-Type: application/json")
-		a.refused(400, "invalid_request", want)
+		t.Run(c.want, func(t *testing.T) {
+			a := d.call(token, "POST", "/api/projects", c.body, "Content-Type: application/json")
+			a.refused(400, "invalid_request", c.want)
+		})
 	}
-	for body, want := range map[string]string{
-		`{}`:                      "slug: it is required",
-		`{"slug":null}`:           "slug: it must be a string",
-		`{"Slug":"a"}`:            "slug: it is required",
-		`{"slug":"a","Name":"x"}`: `"Name": there is no such field`,
-		`{"slug":"a","name":1}`:   "name: it must be a string",
-		`{"slug":"a","revoke_all_on_logout":"yes"}`: "revoke_all_on_logout: it must be true, false or null",
-		`{"slug":"a","audiences":"web"}`:            "audiences: it must be a list of strings",
-		`{"slug":"a","audiences":[1]}`:              "audiences: it must be a list of strings",
-		`{"slug":"a","audiences":["x"]}`:            `audiences: "x" is none of ["web" "api" "a2a" "mcp"]`,
-		`{"slug":"A B"}`:                            `slug: "A B" is not 1 to 63`,
-		`{"slug":"a","id":"1"}`:                     `"id": there is no such field`,
-		`{"slug":"a","refresh_window":86401}`:       "refresh_window: 86401 is above the limit of 86400 seconds",
+	for _, c := range []struct{ body, want string }{
+		{`{}`, "slug: it is required"},
+		{`{"slug":null}`, "slug: it must be a string"},
+		{`{"Slug":"a"}`, "slug: it is required"},
+		{`{"slug":"a","Name":"x"}`, `"Name": there is no such field`},
+		{`{"slug":"a","name":1}`, "name: it must be a string"},
+		{`{"slug":"a","revoke_all_on_logout":"yes"}`, "revoke_all_on_logout: it must be true, false or null"},
+		{`{"slug":"a","audiences":"web"}`, "audiences: it must be a list of strings"},
+		{`{"slug":"a","audiences":[1]}`, "audiences: it must be a list of strings"},
+		{`{"slug":"a","audiences":["x"]}`, `audiences: "x" is none of ["web" "api" "a2a" "mcp"]`},
+		{`{"slug":"A B"}`, `slug: "A B" is not 1 to 63`},
+		{`{"slug":"a","id":"1"}`, `"id": there is no such field`},
+		{`{"slug":"a","refresh_window":86401}`, "refresh_window: 86401 is above the limit of 86400 seconds"},
 	} {
-		d.call(token, "POST", "/api/projects", body).refused(422, "invalid_value", want)
+		t.Run(c.want, func(t *testing.T) {
+			d.call(token, "POST", "/api/projects", c.body).refused(422, "invalid_value", c.want)
+		})
 	}
 	if len(d.projects) != 1 {
 		t.Errorf("%v", d.projects)
@@ -66,11 +70,13 @@ func TestLargeBodiesAndOtherTypesAreRefused(t *testing.T) {
 func TestQueriesThatAreRefused(t *testing.T) {
 	d := open(t)
 	token := d.token("", project.Admin)
-	for query, want := range map[string]string{
-		"limit=0": "limit", "limit=201": "limit", "limit=x": "limit", "limit=1&limit=2": "limit: it is there 2 times", "cursor=%21": "cursor",
-		"Limit=1": `"Limit": there is no such parameter`, "project=default": `"project": there is no such parameter`,
+	for _, c := range []struct{ query, want string }{
+		{"limit=0", "limit"}, {"limit=201", "limit"}, {"limit=x", "limit"}, {"limit=1&limit=2", "limit: it is there 2 times"}, {"cursor=%21", "cursor"},
+		{"Limit=1", `"Limit": there is no such parameter`}, {"project=default", `"project": there is no such parameter`},
 	} {
-		d.call(token, "GET", "/api/projects?"+query, "").refused(422, "invalid_value", want)
+		t.Run(c.query, func(t *testing.T) {
+			d.call(token, "GET", "/api/projects?"+c.query, "").refused(422, "invalid_value", c.want)
+		})
 	}
 	d.call(token, "GET", "/api/projects?%zz", "").refused(400, "invalid_request", "query")
 	d.call(token, "GET", "/api/audit?since=yesterday", "").refused(422, "invalid_value", "since")

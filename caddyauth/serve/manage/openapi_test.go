@@ -244,20 +244,22 @@ func textFaults(schema map[string]any, value, at string) (found []string) {
 
 // TestFaultsAreNoticed makes sure that the tests against the document can fail.
 func TestFaultsAreNoticed(t *testing.T) {
-	for name, body := range map[string]string{
-		"Error":      `{"error":"x"}`,
-		"Ttl":        `{"jwt_access_ttl":"900","jwt_refresh_ttl":null}`,
-		"Entry":      `{"surprise":1}`,
-		"NewProject": `{"slug":"A"}`,
-		"Ability":    `"write"`,
-		"TtlChange":  `{"jwt_access_ttl":31536001}`,
+	for _, c := range []struct{ name, body string }{
+		{"Error", `{"error":"x"}`},
+		{"Ttl", `{"jwt_access_ttl":"900","jwt_refresh_ttl":null}`},
+		{"Entry", `{"surprise":1}`},
+		{"NewProject", `{"slug":"A"}`},
+		{"Ability", `"write"`},
+		{"TtlChange", `{"jwt_access_ttl":31536001}`},
 	} {
-		var value any
-		if err := json.Unmarshal([]byte(body), &value); err != nil {
-			t.Fatal(err)
-		}
-		if len(faults(described().Components.Schemas[name], value, "$")) == 0 {
-			t.Errorf("%s: %s has no fault", name, body)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			var value any
+			if err := json.Unmarshal([]byte(c.body), &value); err != nil {
+				t.Fatal(err)
+			}
+			if len(faults(described().Components.Schemas[c.name], value, "$")) == 0 {
+				t.Errorf("%s: %s has no fault", c.name, c.body)
+			}
+		})
 	}
 }

@@ -171,11 +171,16 @@ func TestOperatorMints(t *testing.T) {
 	if m := o.mints[1]; m.Lifetime != defaultMint || !slices.Equal(m.Audience, []string{"api"}) {
 		t.Errorf("minted %+v", m)
 	}
-	for body, status := range map[string]int{
-		`{"user":"nobody"}`: 404, `{"user":"alice","project":"none"}`: 404, `{}`: 422, `{"user":"alice","audience":[]}`: 422,
-		`{"user":"alice","audience":["other"]}`: 422, `{"user":"alice","expires_in":59}`: 422, `{"user":"alice","expires_in":3601}`: 422,
+	for _, c := range []struct {
+		body   string
+		status int
+	}{
+		{`{"user":"nobody"}`, 404}, {`{"user":"alice","project":"none"}`, 404}, {`{}`, 422}, {`{"user":"alice","audience":[]}`, 422},
+		{`{"user":"alice","audience":["other"]}`, 422}, {`{"user":"alice","expires_in":59}`, 422}, {`{"user":"alice","expires_in":3601}`, 422},
 	} {
-		d.operate("POST", "/api/mint", body).is(status)
+		t.Run(c.body, func(t *testing.T) {
+			d.operate("POST", "/api/mint", c.body).is(c.status)
+		})
 	}
 	o.err = ErrMayNotIssue
 	d.operate("POST", "/api/mint", `{"user":"alice"}`).is(http.StatusConflict)
@@ -198,11 +203,16 @@ func TestOperatorMintsForClients(t *testing.T) {
 	if m := o.mints[1]; !slices.Equal(m.Audience, []string{"api"}) {
 		t.Errorf("minted %+v", m)
 	}
-	for body, status := range map[string]int{
-		`{"user":"carol","client":"none"}`: 404, `{"user":"alice","client":"reports"}`: 404, `{"user":"carol","project":"default","client":"reports"}`: 422,
-		`{"user":"carol","client":7}`: 422,
+	for _, c := range []struct {
+		body   string
+		status int
+	}{
+		{`{"user":"carol","client":"none"}`, 404}, {`{"user":"alice","client":"reports"}`, 404}, {`{"user":"carol","project":"default","client":"reports"}`, 422},
+		{`{"user":"carol","client":7}`, 422},
 	} {
-		d.operate("POST", "/api/mint", body).is(status)
+		t.Run(c.body, func(t *testing.T) {
+			d.operate("POST", "/api/mint", c.body).is(c.status)
+		})
 	}
 	if len(o.mints) != 2 {
 		t.Errorf("minted %+v", o.mints)
@@ -230,10 +240,15 @@ func TestOperatorKeepsKeys(t *testing.T) {
 // TestUsersAreFoundByName finds them however the name is written, and in one project only.
 func TestUsersAreFoundByName(t *testing.T) {
 	d := openFor(t, &orders{})
-	for query, want := range map[string]int{"name=ALICE": 1, "name=alice&project=default": 1, "name=bob": 0, "name=a%00b": 0} {
-		if items := d.call("", "GET", "/api/users?"+query, "").is(http.StatusOK)["items"].([]any); len(items) != want {
-			t.Errorf("%s: %d users", query, len(items))
-		}
+	for _, c := range []struct {
+		query string
+		want  int
+	}{{"name=ALICE", 1}, {"name=alice&project=default", 1}, {"name=bob", 0}, {"name=a%00b", 0}} {
+		t.Run(c.query, func(t *testing.T) {
+			if items := d.call("", "GET", "/api/users?"+c.query, "").is(http.StatusOK)["items"].([]any); len(items) != c.want {
+				t.Errorf("%s: %d users", c.query, len(items))
+			}
+		})
 	}
 }
 

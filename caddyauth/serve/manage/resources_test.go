@@ -93,9 +93,11 @@ func TestDefaultProjectIsNeitherPausedNorDeleted(t *testing.T) {
 func TestNamesThatAreTaken(t *testing.T) {
 	d := open(t)
 	admin := d.token("", project.Admin)
-	for path, body := range map[string]string{"/api/projects": `{"slug":"acme"}`, "/api/clients": `{"id":"c"}`, "/api/users": `{"name":"alice"}`} {
-		d.call(admin, "POST", path, body).is(201)
-		d.call(admin, "POST", path, strings.Replace(body, "alice", "ALICE", 1)).refused(409, "already_exists", "")
+	for _, c := range []struct{ path, body string }{{"/api/projects", `{"slug":"acme"}`}, {"/api/clients", `{"id":"c"}`}, {"/api/users", `{"name":"alice"}`}} {
+		t.Run(c.path, func(t *testing.T) {
+			d.call(admin, "POST", c.path, c.body).is(201)
+			d.call(admin, "POST", c.path, strings.Replace(c.body, "alice", "ALICE", 1)).refused(409, "already_exists", "")
+		})
 	}
 	for _, path := range []string{"/api/clients", "/api/users", "/api/tokens"} {
 		d.call(admin, "POST", path, `{"project":"none","name":"x","abilities":["read"]}`).refused(422, "invalid_value", `project: there is none of the slug or id "none"`)
@@ -141,18 +143,20 @@ func TestClientSecretIsShownOnceAndKeptAsAHash(t *testing.T) {
 func TestClientsThatAreRefused(t *testing.T) {
 	d := open(t)
 	admin := d.token("", project.Admin)
-	for body, want := range map[string]string{
-		`{"id":"a/b"}`:                     `id: "a/b" is not`,
-		`{"access_token_format":"paseto"}`: `access_token_format: "paseto" is neither`,
-		`{"refresh_reuse_interval":61}`:    "refresh_reuse_interval: 61 is above the limit of 60 seconds",
-		`{"scopes":["a b"]}`:               `scopes: "a b" is not a word`,
-		`{"audience":["billing"]}`:         `audience: "billing" is none of`,
-		`{"claims":{"project":"acme"}}`:    `claims: "project" is reserved`,
-		`{"claims":[]}`:                    "claims: it must be an object",
-		`{"client_secret":"mine"}`:         `"client_secret": there is no such field`,
-		`{"refresh_rotation":0}`:           "refresh_rotation: it must be true, false or null",
+	for _, c := range []struct{ body, want string }{
+		{`{"id":"a/b"}`, `id: "a/b" is not`},
+		{`{"access_token_format":"paseto"}`, `access_token_format: "paseto" is neither`},
+		{`{"refresh_reuse_interval":61}`, "refresh_reuse_interval: 61 is above the limit of 60 seconds"},
+		{`{"scopes":["a b"]}`, `scopes: "a b" is not a word`},
+		{`{"audience":["billing"]}`, `audience: "billing" is none of`},
+		{`{"claims":{"project":"acme"}}`, `claims: "project" is reserved`},
+		{`{"claims":[]}`, "claims: it must be an object"},
+		{`{"client_secret":"mine"}`, `"client_secret": there is no such field`},
+		{`{"refresh_rotation":0}`, "refresh_rotation: it must be true, false or null"},
 	} {
-		d.call(admin, "POST", "/api/clients", body).refused(422, "invalid_value", want)
+		t.Run(c.body, func(t *testing.T) {
+			d.call(admin, "POST", "/api/clients", c.body).refused(422, "invalid_value", c.want)
+		})
 	}
 }
 
@@ -189,13 +193,15 @@ func TestUserWithoutAPasswordHasNone(t *testing.T) {
 func TestUsersThatAreRefused(t *testing.T) {
 	d := open(t)
 	admin := d.token("", project.Admin)
-	for body, want := range map[string]string{
-		`{}`: "name: it is required", `{"name":"a b"}`: `name: "a b" is not a valid account name`,
-		`{"name":"a","claims":{"Sub":"root"}}`: `claims: "Sub" is reserved`, `{"name":"a","claims":{"r":1,"R":2}}`: "differ only by case",
-		`{"name":"a","disabled":"no"}`: "disabled: it must be true or false", `{"name":"a","password_hash":"$2a$"}`: `"password_hash": there is no such field`,
-		`{"name":"a","project":7}`: "project: it must be a string",
+	for _, c := range []struct{ body, want string }{
+		{`{}`, "name: it is required"}, {`{"name":"a b"}`, `name: "a b" is not a valid account name`},
+		{`{"name":"a","claims":{"Sub":"root"}}`, `claims: "Sub" is reserved`}, {`{"name":"a","claims":{"r":1,"R":2}}`, "differ only by case"},
+		{`{"name":"a","disabled":"no"}`, "disabled: it must be true or false"}, {`{"name":"a","password_hash":"$2a$"}`, `"password_hash": there is no such field`},
+		{`{"name":"a","project":7}`, "project: it must be a string"},
 	} {
-		d.call(admin, "POST", "/api/users", body).refused(422, "invalid_value", want)
+		t.Run(c.body, func(t *testing.T) {
+			d.call(admin, "POST", "/api/users", c.body).refused(422, "invalid_value", c.want)
+		})
 	}
 	id := d.call(admin, "POST", "/api/users", `{"name":"a"}`).is(201)["id"].(string)
 	d.call(admin, "PATCH", "/api/users/"+id, `{"name":"b"}`).refused(422, "invalid_value", `"name": there is no such field`)
@@ -260,12 +266,14 @@ func TestAPITokenIsShownOnceAndEndsWhenItIsRevoked(t *testing.T) {
 	if gone := d.call(admin, "GET", "/api/tokens/"+id, "").is(200); gone["revoked_at"] == nil {
 		t.Errorf("%v", gone)
 	}
-	for body, want := range map[string]string{
-		`{"abilities":["read"]}`: "name: it is required", `{"name":"x"}`: "abilities: there is none", `{"name":"x","abilities":["root"]}`: `abilities: "root" is unknown`,
-		`{"name":"x","abilities":["read"],"expires_in":59}`: "expires_in: 59 is below", `{"name":"x","abilities":["read"],"expires_in":315360001}`: "expires_in: 315360001 is above",
-		`{"name":"x","abilities":["read"],"project":1}`: "project: it must be a string", `{"name":"x","abilities":["read"],"project":""}`: "project: it is required",
+	for _, c := range []struct{ body, want string }{
+		{`{"abilities":["read"]}`, "name: it is required"}, {`{"name":"x"}`, "abilities: there is none"}, {`{"name":"x","abilities":["root"]}`, `abilities: "root" is unknown`},
+		{`{"name":"x","abilities":["read"],"expires_in":59}`, "expires_in: 59 is below"}, {`{"name":"x","abilities":["read"],"expires_in":315360001}`, "expires_in: 315360001 is above"},
+		{`{"name":"x","abilities":["read"],"project":1}`, "project: it must be a string"}, {`{"name":"x","abilities":["read"],"project":""}`, "project: it is required"},
 	} {
-		d.call(admin, "POST", "/api/tokens", body).refused(422, "invalid_value", want)
+		t.Run(c.body, func(t *testing.T) {
+			d.call(admin, "POST", "/api/tokens", c.body).refused(422, "invalid_value", c.want)
+		})
 	}
 }
 
@@ -278,23 +286,28 @@ func TestListsComeInPages(t *testing.T) {
 		d.call(admin, "POST", "/api/clients", fmt.Sprintf(`{"id":"c%d"}`, i)).is(201)
 		d.call(admin, "POST", "/api/tokens", `{"name":"t","abilities":["read"]}`).is(201)
 	}
-	for path, want := range map[string]int{"/api/projects": 8, "/api/users": 7, "/api/clients": 7, "/api/tokens": 8, "/api/audit": 28} {
-		seen, pages, cursor := map[string]bool{}, 0, ""
-		for {
-			page := d.call(admin, "GET", path+"?limit=3&cursor="+cursor, "").is(200)
-			pages++
-			for _, item := range page["items"].([]any) {
-				seen[item.(map[string]any)["id"].(string)] = true
+	for _, c := range []struct {
+		path string
+		want int
+	}{{"/api/projects", 8}, {"/api/users", 7}, {"/api/clients", 7}, {"/api/tokens", 8}, {"/api/audit", 28}} {
+		t.Run(c.path, func(t *testing.T) {
+			seen, pages, cursor := map[string]bool{}, 0, ""
+			for {
+				page := d.call(admin, "GET", c.path+"?limit=3&cursor="+cursor, "").is(200)
+				pages++
+				for _, item := range page["items"].([]any) {
+					seen[item.(map[string]any)["id"].(string)] = true
+				}
+				next, more := page["next_cursor"].(string)
+				if !more {
+					break
+				}
+				cursor = next
 			}
-			next, more := page["next_cursor"].(string)
-			if !more {
-				break
+			if len(seen) != c.want || pages != (c.want+2)/3 {
+				t.Errorf("%s: %d elements on %d pages, want %d", c.path, len(seen), pages, c.want)
 			}
-			cursor = next
-		}
-		if len(seen) != want || pages != (want+2)/3 {
-			t.Errorf("%s: %d elements on %d pages, want %d", path, len(seen), pages, want)
-		}
+		})
 	}
 	if empty := d.call(admin, "GET", "/api/users?project=p1", ""); empty.body != `{"items":[],"next_cursor":null}` {
 		t.Error(empty.body)
@@ -324,10 +337,15 @@ func TestAuditTrailSaysWhoDidWhatFromWhere(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	for query, want := range map[string]int{"action=user.create": 1, "result=success": 1, "target=" + id: 2, "project=default": 2, "until=" + start: 0, "actor=x": 0} {
-		if items := d.call(admin, "GET", "/api/audit?"+query, "").is(200)["items"].([]any); len(items) != want {
-			t.Errorf("%s: %d, want %d", query, len(items), want)
-		}
+	for _, c := range []struct {
+		query string
+		want  int
+	}{{"action=user.create", 1}, {"result=success", 1}, {"target=" + id, 2}, {"project=default", 2}, {"until=" + start, 0}, {"actor=x", 0}} {
+		t.Run(c.query, func(t *testing.T) {
+			if items := d.call(admin, "GET", "/api/audit?"+c.query, "").is(200)["items"].([]any); len(items) != c.want {
+				t.Errorf("%s: %d, want %d", c.query, len(items), c.want)
+			}
+		})
 	}
 	if len(d.events) != 12 {
 		t.Errorf("%d events of 12 calls", len(d.events))

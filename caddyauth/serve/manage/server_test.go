@@ -338,11 +338,13 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 	} {
 		d.call(bound, "GET", path, "").refused(404, "not_found", "there is no such")
 	}
-	for path, body := range map[string]string{
-		"/api/clients": `{"project":"default"}`, "/api/users": `{"project":"default","name":"bob"}`,
-		"/api/tokens": `{"name":"t","abilities":["admin"],"project":"default"}`,
+	for _, c := range []struct{ path, body string }{
+		{"/api/clients", `{"project":"default"}`}, {"/api/users", `{"project":"default","name":"bob"}`},
+		{"/api/tokens", `{"name":"t","abilities":["admin"],"project":"default"}`},
 	} {
-		d.call(bound, "POST", path, body).refused(422, "invalid_value", `project: there is none of the slug or id "default"`)
+		t.Run(c.path, func(t *testing.T) {
+			d.call(bound, "POST", c.path, c.body).refused(422, "invalid_value", `project: there is none of the slug or id "default"`)
+		})
 	}
 	d.call(bound, "POST", "/api/projects", `{"slug":"mine"}`).refused(403, "insufficient_ability", "one project")
 	d.call(bound, "DELETE", "/api/users/"+u["id"].(string), "").refused(404, "not_found", "there is no such user")
@@ -352,10 +354,15 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 	if got := d.call(bound, "POST", "/api/tokens", `{"name":"t","abilities":["admin"]}`).is(201); got["project"] != "acme" {
 		t.Errorf("a token for %v", got["project"])
 	}
-	for path, want := range map[string]int{"/api/projects": 1, "/api/users": 1, "/api/clients": 0, "/api/tokens": 1} {
-		if items := d.call(bound, "GET", path, "").is(200)["items"].([]any); path != "/api/tokens" && len(items) != want {
-			t.Errorf("%s: %v", path, items)
-		}
+	for _, c := range []struct {
+		path string
+		want int
+	}{{"/api/projects", 1}, {"/api/users", 1}, {"/api/clients", 0}, {"/api/tokens", 1}} {
+		t.Run(c.path, func(t *testing.T) {
+			if items := d.call(bound, "GET", c.path, "").is(200)["items"].([]any); c.path != "/api/tokens" && len(items) != c.want {
+				t.Errorf("%s: %v", c.path, items)
+			}
+		})
 	}
 }
 
@@ -484,17 +491,22 @@ func TestStoreThatCannotBeAskedIs503(t *testing.T) {
 }
 
 func TestServersThatCannotBe(t *testing.T) {
-	for want, spoil := range map[string]func(*Server){
-		"not an http or https URL": func(s *Server) { s.Base = &url.URL{Scheme: "ftp", Host: "h"} },
-		"trailing slash":           func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", Path: "/"} },
-		"are required":             func(s *Server) { s.Revoker = nil },
-		"access_token minimum":     func(s *Server) { s.Limits.MinAccess = time.Second },
-		"access_token: 1s":         func(s *Server) { s.Lifetimes.Access = time.Second },
+	for _, c := range []struct {
+		want  string
+		spoil func(*Server)
+	}{
+		{"not an http or https URL", func(s *Server) { s.Base = &url.URL{Scheme: "ftp", Host: "h"} }},
+		{"trailing slash", func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", Path: "/"} }},
+		{"are required", func(s *Server) { s.Revoker = nil }},
+		{"access_token minimum", func(s *Server) { s.Limits.MinAccess = time.Second }},
+		{"access_token: 1s", func(s *Server) { s.Lifetimes.Access = time.Second }},
 	} {
-		s := open(t).Server
-		spoil(s)
-		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %s", err, want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			s := open(t).Server
+			c.spoil(s)
+			if err := s.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
 	}
 }

@@ -46,20 +46,22 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 	d.Limits = project.Limits{MinAccess: 2 * time.Minute, MaxAccess: time.Hour}
 	d.Lifetimes = project.Lifetimes{RefreshAbsolute: 24 * time.Hour}
 	for _, path := range []string{"/api/projects/default/settings/jwt-ttl", "/api/clients/c/settings/token-ttl"} {
-		for value, want := range map[string]string{
-			"119":                   "jwt_access_ttl: 119 is below the limit of 120 seconds",
-			"59":                    "jwt_access_ttl: 59 is below the limit of 120 seconds",
-			"-1":                    "jwt_access_ttl: -1 is below the limit of 120 seconds",
-			"3601":                  "jwt_access_ttl: 3601 is above the limit of 3600 seconds",
-			"900.0":                 "jwt_access_ttl: it must be a whole number of seconds",
-			"9e2":                   "jwt_access_ttl: it must be a whole number of seconds",
-			"\"900\"":               "jwt_access_ttl: it must be a whole number of seconds",
-			"true":                  "jwt_access_ttl: it must be a whole number of seconds",
-			"[900]":                 "jwt_access_ttl: it must be a whole number of seconds",
-			"18446744073709552516":  "jwt_access_ttl: 18446744073709552516 is above",
-			"-18446744073709550716": "is below the limit of 120 seconds",
+		for _, c := range []struct{ value, want string }{
+			{"119", "jwt_access_ttl: 119 is below the limit of 120 seconds"},
+			{"59", "jwt_access_ttl: 59 is below the limit of 120 seconds"},
+			{"-1", "jwt_access_ttl: -1 is below the limit of 120 seconds"},
+			{"3601", "jwt_access_ttl: 3601 is above the limit of 3600 seconds"},
+			{"900.0", "jwt_access_ttl: it must be a whole number of seconds"},
+			{"9e2", "jwt_access_ttl: it must be a whole number of seconds"},
+			{"\"900\"", "jwt_access_ttl: it must be a whole number of seconds"},
+			{"true", "jwt_access_ttl: it must be a whole number of seconds"},
+			{"[900]", "jwt_access_ttl: it must be a whole number of seconds"},
+			{"18446744073709552516", "jwt_access_ttl: 18446744073709552516 is above"},
+			{"-18446744073709550716", "is below the limit of 120 seconds"},
 		} {
-			d.call(d.token("", project.Create), "PATCH", path, `{"jwt_access_ttl":`+value+`}`).refused(422, "invalid_value", want)
+			t.Run(c.value, func(t *testing.T) {
+				d.call(d.token("", project.Create), "PATCH", path, `{"jwt_access_ttl":`+c.value+`}`).refused(422, "invalid_value", c.want)
+			})
 		}
 		d.call(d.token("", project.Create), "PATCH", path, `{"jwt_refresh_ttl":86401}`).refused(422, "invalid_value", "jwt_refresh_ttl: 86401 is above the limit of 86400 seconds")
 		d.call(d.token("", project.Create), "PATCH", path, `{"jwt_refresh_ttl":59}`).refused(422, "invalid_value", "jwt_refresh_ttl: 59 is below the limit of 60 seconds")
@@ -96,9 +98,11 @@ func TestLifetimesOfWhatIsDeclaredChangeToo(t *testing.T) {
 	if p := d.projects["acme"]; p.Lifetimes != declared || p.Override != (project.Lifetimes{}) {
 		t.Errorf("%+v", p)
 	}
-	for path, method := range map[string]string{"/api/projects/acme": "PATCH", "/api/clients/c": "PATCH"} {
-		d.call(token, method, path, `{"name":"x"}`).refused(409, "declared", "Caddyfile")
-		d.call(token, "DELETE", path, "").refused(409, "declared", "Caddyfile")
+	for _, c := range []struct{ path, method string }{{"/api/projects/acme", "PATCH"}, {"/api/clients/c", "PATCH"}} {
+		t.Run(c.path, func(t *testing.T) {
+			d.call(token, c.method, c.path, `{"name":"x"}`).refused(409, "declared", "Caddyfile")
+			d.call(token, "DELETE", c.path, "").refused(409, "declared", "Caddyfile")
+		})
 	}
 	d.call(token, "POST", "/api/clients/c/secret", "").refused(409, "declared", "Caddyfile")
 }

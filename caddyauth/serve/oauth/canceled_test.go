@@ -22,18 +22,23 @@ func TestAClientThatWentAwayIsNoError(t *testing.T) {
 			cancel()
 		}
 		leaves := func(r *http.Request) { *r = *r.WithContext(ctx) }
-		for path, fields := range map[string][]string{
-			"/token":  {"grant_type", "refresh_token", "refresh_token", raw, "client_id", "spa"},
-			"/revoke": {"token", raw, "client_id", "spa"},
+		for _, c := range []struct {
+			path   string
+			fields []string
+		}{
+			{"/token", []string{"grant_type", "refresh_token", "refresh_token", raw, "client_id", "spa"}},
+			{"/revoke", []string{"token", raw, "client_id", "spa"}},
 		} {
-			w := h.post(path, leaves, fields...)
-			want, status := temporarilyUnavailable, http.StatusServiceUnavailable
-			if gone {
-				want, status = canceled, endpoint.StatusClientGone
-			}
-			if e := h.last(t); e.Result != want || (e.Err == nil) != gone || w.Code != status {
-				t.Errorf("%s, gone %v: %s, %v, status %d", path, gone, e.Result, e.Err, w.Code)
-			}
+			t.Run(c.path, func(t *testing.T) {
+				w := h.post(c.path, leaves, c.fields...)
+				want, status := temporarilyUnavailable, http.StatusServiceUnavailable
+				if gone {
+					want, status = canceled, endpoint.StatusClientGone
+				}
+				if e := h.last(t); e.Result != want || (e.Err == nil) != gone || w.Code != status {
+					t.Errorf("%s, gone %v: %s, %v, status %d", c.path, gone, e.Result, e.Err, w.Code)
+				}
+			})
 		}
 	}
 }

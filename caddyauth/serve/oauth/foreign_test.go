@@ -132,30 +132,35 @@ func TestForeignEndpointThatDoesNotAnswer(t *testing.T) {
 		answering("application/json", foreignAnswer)(w, r)
 	}))
 	defer other.Close()
-	for name, handler := range map[string]http.HandlerFunc{
-		"401": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) },
-		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"redirect": func(w http.ResponseWriter, r *http.Request) {
+	for _, c := range []struct {
+		name    string
+		handler http.HandlerFunc
+	}{
+		{"401", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }},
+		{"500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
-		},
-		"HTML":     answering("text/html", foreignAnswer),
-		"no type":  answering("", foreignAnswer),
-		"signed":   answering("application/token-introspection+jwt", foreignAnswer),
-		"hangs up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"endless": func(w http.ResponseWriter, r *http.Request) {
+		}},
+		{"HTML", answering("text/html", foreignAnswer)},
+		{"no type", answering("", foreignAnswer)},
+		{"signed", answering("application/token-introspection+jwt", foreignAnswer)},
+		{"hangs up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+		{"endless", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			for r.Context().Err() == nil {
 				if _, err := io.WriteString(w, strings.Repeat(" ", 4096)); err != nil {
 					return
 				}
 			}
-		},
+		}},
 	} {
-		f := introspectionServer(t, handler)
-		_, err := f.Verify(t.Context(), "token-CANARY")
-		if refusalReason(err) != token.KeysUnavailable || strings.Contains(fmt.Sprint(err), "CANARY") {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			f := introspectionServer(t, c.handler)
+			_, err := f.Verify(t.Context(), "token-CANARY")
+			if refusalReason(err) != token.KeysUnavailable || strings.Contains(fmt.Sprint(err), "CANARY") {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		})
 	}
 	if elsewhere.Load() != 0 {
 		t.Error("the credentials went elsewhere")
@@ -183,24 +188,34 @@ func TestForeignIsAskedOnlyAboutWhatCouldBeAToken(t *testing.T) {
 }
 
 func TestForeignCheckRefusesWhatIsNotSafe(t *testing.T) {
-	for endpoint, good := range map[string]bool{
-		"https://idp.example/introspect": true, "http://localhost:1/i": true, "http://127.0.0.1/i": true, "http://[::1]:8/i": true, "http://a.localhost/i": true,
-		"http://idp.example/i": false, "http://127.0.0.1.example/i": false, "ftp://localhost/i": false, "https://": false, "/i": false, "": false,
-		"https://user:pass-CANARY@idp.example/i": false, "https://idp.example/i#x": false, "http://10.0.0.1/i": false, "%": false,
+	for _, c := range []struct {
+		endpoint string
+		good     bool
+	}{
+		{"https://idp.example/introspect", true}, {"http://localhost:1/i", true}, {"http://127.0.0.1/i", true}, {"http://[::1]:8/i", true}, {"http://a.localhost/i", true},
+		{"http://idp.example/i", false}, {"http://127.0.0.1.example/i", false}, {"ftp://localhost/i", false}, {"https://", false}, {"/i", false}, {"", false},
+		{"https://user:pass-CANARY@idp.example/i", false}, {"https://idp.example/i#x", false}, {"http://10.0.0.1/i", false}, {"%", false},
 	} {
-		f := &Foreign{Issuer: token.Issuer{Name: "x"}, Endpoint: endpoint, ClientID: "id", ClientSecret: "secret"}
-		if err := f.Check(); (err == nil) != good || strings.Contains(fmt.Sprint(err), "CANARY") {
-			t.Errorf("%q: %v", endpoint, err)
-		}
+		t.Run(c.endpoint, func(t *testing.T) {
+			f := &Foreign{Issuer: token.Issuer{Name: "x"}, Endpoint: c.endpoint, ClientID: "id", ClientSecret: "secret"}
+			if err := f.Check(); (err == nil) != c.good || strings.Contains(fmt.Sprint(err), "CANARY") {
+				t.Errorf("%q: %v", c.endpoint, err)
+			}
+		})
 	}
-	for name, f := range map[string]*Foreign{
-		"issuer": {Endpoint: "https://h", ClientID: "id", ClientSecret: "s"},
-		"id":     {Issuer: token.Issuer{Name: "x"}, Endpoint: "https://h", ClientSecret: "s"},
-		"secret": {Issuer: token.Issuer{Name: "x"}, Endpoint: "https://h", ClientID: "id"},
+	for _, c := range []struct {
+		name string
+		f    *Foreign
+	}{
+		{"issuer", &Foreign{Endpoint: "https://h", ClientID: "id", ClientSecret: "s"}},
+		{"id", &Foreign{Issuer: token.Issuer{Name: "x"}, Endpoint: "https://h", ClientSecret: "s"}},
+		{"secret", &Foreign{Issuer: token.Issuer{Name: "x"}, Endpoint: "https://h", ClientID: "id"}},
 	} {
-		if f.Check() == nil {
-			t.Errorf("without %s it is taken", name)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if c.f.Check() == nil {
+				t.Errorf("without %s it is taken", c.name)
+			}
+		})
 	}
 }
 

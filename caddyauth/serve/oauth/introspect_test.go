@@ -70,17 +70,17 @@ func TestEverythingElseIsNotActive(t *testing.T) {
 		if w := h.post("/revoke", nil, "token", revoked, "client_id", "spa"); w.Code != 200 {
 			t.Fatal(w.Code)
 		}
-		for name, raw := range map[string]string{
-			"garbage": "x", "unknown opaque": opaquePrefix + strings.Repeat("A", opaqueText), "revoked": revoked,
-			"expired":  mint("at+jwt", func(c *token.Claims) { c.IssuedAt, c.Expiry = c.IssuedAt.Add(-time.Hour), c.IssuedAt }),
-			"future":   mint("at+jwt", func(c *token.Claims) { c.IssuedAt = c.IssuedAt.Add(time.Minute) }),
-			"ID token": mint("jwt", same), "another project": mint("at+jwt", func(c *token.Claims) { c.Project = "acme" }),
-			"no project": mint("at+jwt", func(c *token.Claims) { c.Project = "" }), "badly signed": good[:len(good)-8] + "AAAAAAAA",
-			"refresh token": h.begin(t, "reports").RefreshToken, "foreign": h.foreign(t),
+		for _, c := range []struct{ name, raw string }{
+			{"garbage", "x"}, {"unknown opaque", opaquePrefix + strings.Repeat("A", opaqueText)}, {"revoked", revoked},
+			{"expired", mint("at+jwt", func(c *token.Claims) { c.IssuedAt, c.Expiry = c.IssuedAt.Add(-time.Hour), c.IssuedAt })},
+			{"future", mint("at+jwt", func(c *token.Claims) { c.IssuedAt = c.IssuedAt.Add(time.Minute) })},
+			{"ID token", mint("jwt", same)}, {"another project", mint("at+jwt", func(c *token.Claims) { c.Project = "acme" })},
+			{"no project", mint("at+jwt", func(c *token.Claims) { c.Project = "" })}, {"badly signed", good[:len(good)-8] + "AAAAAAAA"},
+			{"refresh token", h.begin(t, "reports").RefreshToken}, {"foreign", h.foreign(t)},
 		} {
-			w := h.post("/introspect", asker, "token", raw)
+			w := h.post("/introspect", asker, "token", c.raw)
 			if w.Code != 200 || w.Body.String() != notActive || h.last(t).Result != inactive || h.last(t).Subject != "" {
-				t.Errorf("%s: %d %q, event %+v", name, w.Code, w.Body, h.last(t))
+				t.Errorf("%s: %d %q, event %+v", c.name, w.Code, w.Body, h.last(t))
 			}
 		}
 		// What is remembered is never good past its end.
@@ -127,47 +127,55 @@ func TestRevocationIsSeenAtOnceByIntrospection(t *testing.T) {
 func TestIntrospectionsThatAreRefused(t *testing.T) {
 	h := newHouse(t)
 	raw := h.access(t, "spa")
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		with   func(*http.Request)
 		fields []string
 		status int
 		code   string
 	}{
-		"nobody":                 {nil, []string{"token", raw}, 401, invalidClient},
-		"public":                 {nil, []string{"token", raw, "client_id", "spa"}, 401, invalidClient},
-		"public, in the header":  {basic("spa", ""), []string{"token", raw}, 401, invalidClient},
-		"the first party":        {nil, []string{"token", raw, "client_id", FirstParty}, 401, invalidClient},
-		"wrong secret":           {basic("reports", "wrong"), []string{"token", raw}, 401, invalidClient},
-		"paused":                 {basic("paused", secret), []string{"token", raw}, 401, invalidClient},
-		"by the token itself":    {func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+raw) }, []string{"token", raw}, 401, invalidClient},
-		"no token":               {basic("reports", secret), nil, 400, invalidRequest},
-		"two tokens":             {basic("reports", secret), []string{"token", raw, "token", raw}, 400, invalidRequest},
-		"the token in the query": {func(r *http.Request) { basic("reports", secret)(r); r.URL.RawQuery = "token=" + raw }, nil, 400, invalidRequest},
+		{"nobody", nil, []string{"token", raw}, 401, invalidClient},
+		{"public", nil, []string{"token", raw, "client_id", "spa"}, 401, invalidClient},
+		{"public, in the header", basic("spa", ""), []string{"token", raw}, 401, invalidClient},
+		{"the first party", nil, []string{"token", raw, "client_id", FirstParty}, 401, invalidClient},
+		{"wrong secret", basic("reports", "wrong"), []string{"token", raw}, 401, invalidClient},
+		{"paused", basic("paused", secret), []string{"token", raw}, 401, invalidClient},
+		{"by the token itself", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+raw) }, []string{"token", raw}, 401, invalidClient},
+		{"no token", basic("reports", secret), nil, 400, invalidRequest},
+		{"two tokens", basic("reports", secret), []string{"token", raw, "token", raw}, 400, invalidRequest},
+		{"the token in the query", func(r *http.Request) { basic("reports", secret)(r); r.URL.RawQuery = "token=" + raw }, nil, 400, invalidRequest},
 	} {
-		w := h.post("/introspect", c.with, c.fields...)
-		if code := problemIn(t, w); w.Code != c.status || code != c.code {
-			t.Errorf("%s: %d %s, want %d %s", name, w.Code, code, c.status, c.code)
-		}
-		if challenged := w.Header().Get("WWW-Authenticate") != ""; challenged != (c.with != nil && c.status == 401) {
-			t.Errorf("%s: challenge %q", name, w.Header().Get("WWW-Authenticate"))
-		}
+		t.Run(c.name, func(t *testing.T) {
+			w := h.post("/introspect", c.with, c.fields...)
+			if code := problemIn(t, w); w.Code != c.status || code != c.code {
+				t.Errorf("%s: %d %s, want %d %s", c.name, w.Code, code, c.status, c.code)
+			}
+			if challenged := w.Header().Get("WWW-Authenticate") != ""; challenged != (c.with != nil && c.status == 401) {
+				t.Errorf("%s: challenge %q", c.name, w.Header().Get("WWW-Authenticate"))
+			}
+		})
 	}
 }
 
 func TestIntrospectionThatCannotTellIs503(t *testing.T) {
 	down := errors.New("the disk is full")
-	for name, breaks := range map[string]func(*house){
-		"store":      func(h *house) { h.store.fail = down },
-		"keys":       func(h *house) { h.verifying = &token.Refusal{Reason: token.KeysUnavailable} },
-		"clients":    func(h *house) { h.findClient = down },
-		"revocation": func(h *house) { h.revocation = &token.Refusal{Reason: "revocation_unavailable"} },
+	for _, c := range []struct {
+		name   string
+		breaks func(*house)
+	}{
+		{"store", func(h *house) { h.store.fail = down }},
+		{"keys", func(h *house) { h.verifying = &token.Refusal{Reason: token.KeysUnavailable} }},
+		{"clients", func(h *house) { h.findClient = down }},
+		{"revocation", func(h *house) { h.revocation = &token.Refusal{Reason: "revocation_unavailable"} }},
 	} {
-		h := newHouse(t)
-		raw := h.access(t, "spa")
-		breaks(h)
-		w := h.post("/introspect", basic("reports", secret), "token", raw)
-		if code := problemIn(t, w); w.Code != 503 || code != temporarilyUnavailable || w.Header().Get("Retry-After") == "" {
-			t.Errorf("%s: %d %s", name, w.Code, code)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t)
+			raw := h.access(t, "spa")
+			c.breaks(h)
+			w := h.post("/introspect", basic("reports", secret), "token", raw)
+			if code := problemIn(t, w); w.Code != 503 || code != temporarilyUnavailable || w.Header().Get("Retry-After") == "" {
+				t.Errorf("%s: %d %s", c.name, w.Code, code)
+			}
+		})
 	}
 }

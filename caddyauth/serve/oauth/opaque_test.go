@@ -57,31 +57,38 @@ func TestOpaqueTokenSaysNothingAndIsStoredHashed(t *testing.T) {
 
 func TestOpaqueTokenIsNotIssuedWhenItCouldNotBeUsed(t *testing.T) {
 	down := errors.New("the disk is full")
-	for name, change := range map[string]func(*token.Claims, *memoryStore){
-		"no jti":         func(c *token.Claims, _ *memoryStore) { c.ID = "" },
-		"no subject":     func(c *token.Claims, _ *memoryStore) { c.Subject = "" },
-		"another issuer": func(c *token.Claims, _ *memoryStore) { c.Issuer = "https://other" },
-		"the store":      func(_ *token.Claims, s *memoryStore) { s.writing = down },
+	for _, tc := range []struct {
+		name   string
+		change func(*token.Claims, *memoryStore)
+	}{
+		{"no jti", func(c *token.Claims, _ *memoryStore) { c.ID = "" }},
+		{"no subject", func(c *token.Claims, _ *memoryStore) { c.Subject = "" }},
+		{"another issuer", func(c *token.Claims, _ *memoryStore) { c.Issuer = "https://other" }},
+		{"the store", func(_ *token.Claims, s *memoryStore) { s.writing = down }},
 	} {
-		o, store := newOpaque()
-		c := claimsFor("alice", time.Hour)
-		change(&c, store)
-		if raw, err := o.Issue(t.Context(), c); err == nil || raw != "" || len(store.opaque) != 0 {
-			t.Errorf("%s: %q, %v, %d stored", name, raw, err, len(store.opaque))
-		}
+		t.Run(tc.name, func(t *testing.T) {
+			o, store := newOpaque()
+			c := claimsFor("alice", time.Hour)
+			tc.change(&c, store)
+			if raw, err := o.Issue(t.Context(), c); err == nil || raw != "" || len(store.opaque) != 0 {
+				t.Errorf("%s: %q, %v, %d stored", tc.name, raw, err, len(store.opaque))
+			}
+		})
 	}
 }
 
 func TestOpaqueTokenHasOneSpelling(t *testing.T) {
 	o, store := newOpaque()
 	raw := mustIssue(t, o, claimsFor("alice", time.Hour))
-	for name, text := range map[string]string{
-		"empty": "", "prefix": "at_", "case": "AT_" + raw[3:], "padding": raw + "=", "longer": raw + "A", "shorter": raw[:66], "space": " " + raw[:66],
-		"line break": raw[:66] + "\n", "alphabet": raw[:66] + "+", "long": "at_" + strings.Repeat("A", 1<<20), "as long as they once were": raw[:46],
+	for _, c := range []struct{ name, text string }{
+		{"empty", ""}, {"prefix", "at_"}, {"case", "AT_" + raw[3:]}, {"padding", raw + "="}, {"longer", raw + "A"}, {"shorter", raw[:66]}, {"space", " " + raw[:66]},
+		{"line break", raw[:66] + "\n"}, {"alphabet", raw[:66] + "+"}, {"long", "at_" + strings.Repeat("A", 1<<20)}, {"as long as they once were", raw[:46]},
 	} {
-		if _, err := o.Verify(t.Context(), text); refusalReason(err) != token.Malformed {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := o.Verify(t.Context(), c.text); refusalReason(err) != token.Malformed {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		})
 	}
 	if store.asked() != 0 {
 		t.Errorf("the store was asked %d times", store.asked())
@@ -138,15 +145,16 @@ func TestOpaqueTokensOutliveTheirSecretForAsLongAsItIsKept(t *testing.T) {
 }
 
 func TestOpaqueTokenIsRememberedForAWhile(t *testing.T) {
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name                           string
 		cacheFor, lifetime, remembered time.Duration
 	}{
-		"by default":            {0, time.Hour, time.Minute},
-		"as configured":         {10 * time.Second, time.Hour, 10 * time.Second},
-		"never past its end":    {0, 20 * time.Second, 20 * time.Second},
-		"not when switched off": {-1, time.Hour, 0},
+		{"by default", 0, time.Hour, time.Minute},
+		{"as configured", 10 * time.Second, time.Hour, 10 * time.Second},
+		{"never past its end", 0, 20 * time.Second, 20 * time.Second},
+		{"not when switched off", -1, time.Hour, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o, store := newOpaque()
 				o.CacheFor = c.cacheFor
@@ -187,26 +195,31 @@ func TestUnknownOpaqueTokenIsRememberedShortly(t *testing.T) {
 }
 
 func TestRevocationOverrulesWhatIsRemembered(t *testing.T) {
-	for name, d := range map[string]session.Denial{
-		"token":  {Kind: session.TokenKind, Scope: ownIssuer, ID: "id-alice"},
-		"family": {Kind: session.FamilyKind, ID: "family"},
-		"user":   {Kind: session.UserKind, Scope: "default", ID: "alice", Epoch: 6},
-		"client": {Kind: session.ClientKind, Scope: "default", ID: "spa", Epoch: 6},
+	for _, c := range []struct {
+		name string
+		d    session.Denial
+	}{
+		{"token", session.Denial{Kind: session.TokenKind, Scope: ownIssuer, ID: "id-alice"}},
+		{"family", session.Denial{Kind: session.FamilyKind, ID: "family"}},
+		{"user", session.Denial{Kind: session.UserKind, Scope: "default", ID: "alice", Epoch: 6}},
+		{"client", session.Denial{Kind: session.ClientKind, Scope: "default", ID: "spa", Epoch: 6}},
 	} {
-		o, store := newOpaque()
-		raw := mustIssue(t, o, claimsFor("alice", time.Hour))
-		if _, err := o.Verify(t.Context(), raw); err != nil {
-			t.Fatal(err)
-		}
-		o.Denied.Add(d)
-		for range 3 {
-			if _, err := o.Verify(t.Context(), raw); refusalReason(err) != token.Revoked || store.asked() != 1 {
-				t.Errorf("%s: %v, asked %d times", name, err, store.asked())
+		t.Run(c.name, func(t *testing.T) {
+			o, store := newOpaque()
+			raw := mustIssue(t, o, claimsFor("alice", time.Hour))
+			if _, err := o.Verify(t.Context(), raw); err != nil {
+				t.Fatal(err)
 			}
-		}
-		if s := &o.answers.shards[keyOf(raw)[0]%answerShards]; len(s.good) != 0 {
-			t.Errorf("%s: it is still kept", name)
-		}
+			o.Denied.Add(c.d)
+			for range 3 {
+				if _, err := o.Verify(t.Context(), raw); refusalReason(err) != token.Revoked || store.asked() != 1 {
+					t.Errorf("%s: %v, asked %d times", c.name, err, store.asked())
+				}
+			}
+			if s := &o.answers.shards[keyOf(raw)[0]%answerShards]; len(s.good) != 0 {
+				t.Errorf("%s: it is still kept", c.name)
+			}
+		})
 	}
 }
 

@@ -76,24 +76,25 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		with   func(*http.Request)
 		fields []string
 		status int
 		code   string
 	}{
-		"nobody":                        {nil, []string{"token", refresh}, 401, invalidClient},
-		"wrong secret":                  {basic("reports", "wrong"), []string{"token", refresh}, 401, invalidClient},
-		"no token":                      {basic("reports", secret), nil, 400, invalidRequest},
-		"empty token":                   {basic("reports", secret), []string{"token", ""}, 400, invalidRequest},
-		"two tokens":                    {basic("reports", secret), []string{"token", refresh, "token", access}, 400, invalidRequest},
-		"another's refresh token":       {basic("other", "other-secret"), []string{"token", refresh}, 400, invalidGrant},
-		"another's access token":        {basic("other", "other-secret"), []string{"token", access}, 400, invalidGrant},
-		"another's opaque token":        {basic("other", "other-secret"), []string{"token", opaque}, 400, invalidGrant},
-		"by the first party":            {nil, []string{"token", access, "client_id", FirstParty}, 400, invalidGrant},
-		"an access token without a jti": {nil, []string{"token", nameless, "client_id", "spa"}, 400, unsupportedTokenType},
+		{"nobody", nil, []string{"token", refresh}, 401, invalidClient},
+		{"wrong secret", basic("reports", "wrong"), []string{"token", refresh}, 401, invalidClient},
+		{"no token", basic("reports", secret), nil, 400, invalidRequest},
+		{"empty token", basic("reports", secret), []string{"token", ""}, 400, invalidRequest},
+		{"two tokens", basic("reports", secret), []string{"token", refresh, "token", access}, 400, invalidRequest},
+		{"another's refresh token", basic("other", "other-secret"), []string{"token", refresh}, 400, invalidGrant},
+		{"another's access token", basic("other", "other-secret"), []string{"token", access}, 400, invalidGrant},
+		{"another's opaque token", basic("other", "other-secret"), []string{"token", opaque}, 400, invalidGrant},
+		{"by the first party", nil, []string{"token", access, "client_id", FirstParty}, 400, invalidGrant},
+		{"an access token without a jti", nil, []string{"token", nameless, "client_id", "spa"}, 400, unsupportedTokenType},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			w := h.post("/revoke", c.with, c.fields...)
 			if code := problemIn(t, w); w.Code != c.status || code != c.code || h.last(t).Result != c.code {
 				t.Errorf("%d %s, want %d %s", w.Code, code, c.status, c.code)
@@ -108,14 +109,16 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 
 func TestTokensThatMeanNothingAreRevokedAlready(t *testing.T) {
 	h := newHouse(t)
-	for name, raw := range map[string]string{
-		"text": "anything", "garbage": "a.b.c", "unknown opaque": opaquePrefix + strings.Repeat("A", opaqueText), "malformed opaque": "at_x",
-		"malformed refresh": "rt_x", "forged refresh": "rt_1.ABC.0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "huge": strings.Repeat("x", 10<<10),
-		"foreign": h.foreign(t),
+	for _, c := range []struct{ name, raw string }{
+		{"text", "anything"}, {"garbage", "a.b.c"}, {"unknown opaque", opaquePrefix + strings.Repeat("A", opaqueText)}, {"malformed opaque", "at_x"},
+		{"malformed refresh", "rt_x"}, {"forged refresh", "rt_1.ABC.0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, {"huge", strings.Repeat("x", 10<<10)},
+		{"foreign", h.foreign(t)},
 	} {
-		if w := h.post("/revoke", nil, "token", raw, "client_id", "spa"); w.Code != 200 || w.Body.Len() != 0 || h.last(t).Result != success {
-			t.Errorf("%s: %d %q", name, w.Code, w.Body)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if w := h.post("/revoke", nil, "token", c.raw, "client_id", "spa"); w.Code != 200 || w.Body.Len() != 0 || h.last(t).Result != success {
+				t.Errorf("%s: %d %q", c.name, w.Code, w.Body)
+			}
+		})
 	}
 	if h.Sessions.DenyList.Len() != 0 {
 		t.Error("something was revoked")
@@ -138,24 +141,25 @@ func (h *house) foreign(t *testing.T) string {
 // A revocation which is not durable is never told to be one.
 func TestRevocationThatFailsIsNoSuccess(t *testing.T) {
 	down := errors.New("the disk is full")
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		token  string
 		breaks func(*house)
 	}{
-		"refresh token, store":  {"refresh", func(h *house) { h.store.fail = down }},
-		"refresh token, writes": {"refresh", func(h *house) { h.store.writing = down }},
-		"access token, writes":  {"jwt", func(h *house) { h.store.writing = down }},
-		"opaque token, store":   {"opaque", func(h *house) { h.store.fail = down }},
-		"opaque token, writes":  {"opaque", func(h *house) { h.store.writing = down }},
-		"keys":                  {"jwt", func(h *house) { h.verifying = &token.Refusal{Reason: token.KeysUnavailable} }},
-		"verifying":             {"jwt", func(h *house) { h.verifying = down }},
-		"clients":               {"jwt", func(h *house) { h.findClient = down }},
+		{"refresh token, store", "refresh", func(h *house) { h.store.fail = down }},
+		{"refresh token, writes", "refresh", func(h *house) { h.store.writing = down }},
+		{"access token, writes", "jwt", func(h *house) { h.store.writing = down }},
+		{"opaque token, store", "opaque", func(h *house) { h.store.fail = down }},
+		{"opaque token, writes", "opaque", func(h *house) { h.store.writing = down }},
+		{"keys", "jwt", func(h *house) { h.verifying = &token.Refusal{Reason: token.KeysUnavailable} }},
+		{"verifying", "jwt", func(h *house) { h.verifying = down }},
+		{"clients", "jwt", func(h *house) { h.findClient = down }},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
 			raw := map[string]string{"refresh": h.begin(t, "spa").RefreshToken, "jwt": h.access(t, FirstParty), "opaque": h.access(t, "spa")}[c.token]
 			client := map[string]string{"refresh": "spa", "jwt": FirstParty, "opaque": "spa"}[c.token]
-			if name == "clients" {
+			if c.name == "clients" {
 				client = "reports"
 			}
 			c.breaks(h)

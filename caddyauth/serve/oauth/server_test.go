@@ -11,13 +11,18 @@ import (
 
 func TestServerHandlesItsOwnPathsAlone(t *testing.T) {
 	h := newHouse(t)
-	for path, want := range map[string]bool{
-		"/auth/token": true, "/auth/revoke": true, "/auth/introspect": true,
-		"/token": false, "/auth/token/": false, "/auth": false, "/auth/": false, "/auth/tokens": false, "/authtoken": false, "": false,
+	for _, c := range []struct {
+		path string
+		want bool
+	}{
+		{"/auth/token", true}, {"/auth/revoke", true}, {"/auth/introspect", true},
+		{"/token", false}, {"/auth/token/", false}, {"/auth", false}, {"/auth/", false}, {"/auth/tokens", false}, {"/authtoken", false}, {"", false},
 	} {
-		if h.Handles(path) != want {
-			t.Errorf("Handles(%q) is %v", path, !want)
-		}
+		t.Run(c.path, func(t *testing.T) {
+			if h.Handles(c.path) != c.want {
+				t.Errorf("Handles(%q) is %v", c.path, !c.want)
+			}
+		})
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "https://auth.example.com/auth/other", nil))
@@ -28,14 +33,16 @@ func TestServerHandlesItsOwnPathsAlone(t *testing.T) {
 
 func TestOnlyPostIsAnswered(t *testing.T) {
 	h := newHouse(t)
-	for path, allow := range map[string]string{"/token": "OPTIONS, POST", "/revoke": "OPTIONS, POST", "/introspect": "POST"} {
-		for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "TRACE", "BREW"} {
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest(method, "https://auth.example.com/auth"+path, nil))
-			if w.Code != 405 || w.Header().Get("Allow") != allow {
-				t.Errorf("%s %s: %d, Allow %q", method, path, w.Code, w.Header().Get("Allow"))
+	for _, c := range []struct{ path, allow string }{{"/token", "OPTIONS, POST"}, {"/revoke", "OPTIONS, POST"}, {"/introspect", "POST"}} {
+		t.Run(c.path, func(t *testing.T) {
+			for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "TRACE", "BREW"} {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequest(method, "https://auth.example.com/auth"+c.path, nil))
+				if w.Code != 405 || w.Header().Get("Allow") != c.allow {
+					t.Errorf("%s %s: %d, Allow %q", method, c.path, w.Code, w.Header().Get("Allow"))
+				}
 			}
-		}
+		})
 	}
 	if len(h.events) != 0 {
 		t.Errorf("events %v", h.events)
@@ -44,48 +51,58 @@ func TestOnlyPostIsAnswered(t *testing.T) {
 
 func TestPagesOfAnyOriginMayAskForAndRevokeTokens(t *testing.T) {
 	h := newHouse(t)
-	for path, want := range map[string]int{"/token": 204, "/revoke": 204, "/introspect": 405} {
-		r := httptest.NewRequest(http.MethodOptions, "https://auth.example.com/auth"+path, nil)
-		r.Header.Set("Origin", "https://app.example")
-		r.Header.Set("Access-Control-Request-Method", "POST")
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		if w.Code != want || (w.Header().Get("Access-Control-Allow-Origin") == "*") != (want == 204) {
-			t.Errorf("%s: %d, %v", path, w.Code, w.Header())
-		}
-		if want != 204 {
-			continue
-		}
-		allowed := strings.Split(w.Header().Get("Access-Control-Allow-Headers"), ", ")
-		for _, name := range []string{"Authorization", "Content-Type", "MCP-Protocol-Version", "DPoP"} {
-			if !slices.Contains(allowed, name) {
-				t.Errorf("%s: %s is not allowed by %q", path, name, allowed)
+	for _, c := range []struct {
+		path string
+		want int
+	}{{"/token", 204}, {"/revoke", 204}, {"/introspect", 405}} {
+		t.Run(c.path, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodOptions, "https://auth.example.com/auth"+c.path, nil)
+			r.Header.Set("Origin", "https://app.example")
+			r.Header.Set("Access-Control-Request-Method", "POST")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code != c.want || (w.Header().Get("Access-Control-Allow-Origin") == "*") != (c.want == 204) {
+				t.Errorf("%s: %d, %v", c.path, w.Code, w.Header())
 			}
-		}
-		if w.Header().Get("Access-Control-Allow-Credentials") != "" {
-			t.Errorf("%s: cookies are asked for", path)
-		}
+			if c.want != 204 {
+				return
+			}
+			allowed := strings.Split(w.Header().Get("Access-Control-Allow-Headers"), ", ")
+			for _, name := range []string{"Authorization", "Content-Type", "MCP-Protocol-Version", "DPoP"} {
+				if !slices.Contains(allowed, name) {
+					t.Errorf("%s: %s is not allowed by %q", c.path, name, allowed)
+				}
+			}
+			if w.Header().Get("Access-Control-Allow-Credentials") != "" {
+				t.Errorf("%s: cookies are asked for", c.path)
+			}
+		})
 	}
 }
 
 func TestCheckSaysWhatIsMissing(t *testing.T) {
-	for name, change := range map[string]func(*Server){
-		"base":            func(s *Server) { s.Base = nil },
-		"scheme":          func(s *Server) { s.Base = &url.URL{Scheme: "ftp", Host: "h"} },
-		"trailing slash":  func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", Path: "/"} },
-		"query":           func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", RawQuery: "x"} },
-		"sessions":        func(s *Server) { s.Sessions = nil },
-		"clients":         func(s *Server) { s.FindClient = nil },
-		"issuing":         func(s *Server) { s.Issue = nil },
-		"verifying":       func(s *Server) { s.Verify = nil },
-		"the deny list":   func(s *Server) { s.Revoked = nil },
-		"(nothing, good)": func(*Server) {},
+	for _, c := range []struct {
+		name   string
+		change func(*Server)
+	}{
+		{"base", func(s *Server) { s.Base = nil }},
+		{"scheme", func(s *Server) { s.Base = &url.URL{Scheme: "ftp", Host: "h"} }},
+		{"trailing slash", func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", Path: "/"} }},
+		{"query", func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", RawQuery: "x"} }},
+		{"sessions", func(s *Server) { s.Sessions = nil }},
+		{"clients", func(s *Server) { s.FindClient = nil }},
+		{"issuing", func(s *Server) { s.Issue = nil }},
+		{"verifying", func(s *Server) { s.Verify = nil }},
+		{"the deny list", func(s *Server) { s.Revoked = nil }},
+		{"(nothing, good)", func(*Server) {}},
 	} {
-		h := newHouse(t)
-		change(h.Server)
-		if err := h.Validate(); (err == nil) != strings.HasPrefix(name, "(") {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t)
+			c.change(h.Server)
+			if err := h.Validate(); (err == nil) != strings.HasPrefix(c.name, "(") {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		})
 	}
 }
 

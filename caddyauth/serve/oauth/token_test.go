@@ -52,11 +52,11 @@ func TestRefreshAnswersWithBothTokens(t *testing.T) {
 		if got.TokenType != "Bearer" || got.ExpiresIn != 900 || got.Scope != "read write" {
 			t.Errorf("%+v", got)
 		}
-		for name, want := range map[string]string{
-			"Content-Type": "application/json", "Cache-Control": "no-store", "Pragma": "no-cache", "Access-Control-Allow-Origin": "*",
+		for _, c := range []struct{ name, want string }{
+			{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}, {"Pragma", "no-cache"}, {"Access-Control-Allow-Origin", "*"},
 		} {
-			if w.Header().Get(name) != want {
-				t.Errorf("%s is %q, want %q", name, w.Header().Get(name), want)
+			if w.Header().Get(c.name) != c.want {
+				t.Errorf("%s is %q, want %q", c.name, w.Header().Get(c.name), c.want)
 			}
 		}
 		access, err := h.verify(t.Context(), got.AccessToken)
@@ -79,26 +79,27 @@ func TestRefreshAnswersWithBothTokens(t *testing.T) {
 }
 
 func TestClientsAuthenticate(t *testing.T) {
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		client string
 		with   func(*http.Request)
 		fields []string
 	}{
-		"in the header":                {"reports", basic("reports", secret), nil},
-		"in the header, id repeated":   {"reports", basic("reports", secret), []string{"client_id", "reports"}},
-		"in the body":                  {"reports", nil, []string{"client_id", "reports", "client_secret", secret}},
-		"public, by name":              {"spa", nil, []string{"client_id", "spa"}},
-		"public, empty secret":         {"spa", basic("spa", ""), nil},
-		"public, empty secret in body": {"spa", nil, []string{"client_id", "spa", "client_secret", ""}},
-		"first party, by name":         {FirstParty, nil, []string{"client_id", FirstParty}},
-		"first party, in the header":   {FirstParty, basic(FirstParty, ""), nil},
-		"scheme in another case":       {"spa", func(r *http.Request) { r.Header.Set("Authorization", "bAsIc  c3BhOg==") }, nil},
-		"parameters that mean nothing": {"spa", nil, []string{"client_id", "spa", "resource", "x", "unknown", "y"}},
-		"content type with a parameter": {"spa", func(r *http.Request) {
+		{"in the header", "reports", basic("reports", secret), nil},
+		{"in the header, id repeated", "reports", basic("reports", secret), []string{"client_id", "reports"}},
+		{"in the body", "reports", nil, []string{"client_id", "reports", "client_secret", secret}},
+		{"public, by name", "spa", nil, []string{"client_id", "spa"}},
+		{"public, empty secret", "spa", basic("spa", ""), nil},
+		{"public, empty secret in body", "spa", nil, []string{"client_id", "spa", "client_secret", ""}},
+		{"first party, by name", FirstParty, nil, []string{"client_id", FirstParty}},
+		{"first party, in the header", FirstParty, basic(FirstParty, ""), nil},
+		{"scheme in another case", "spa", func(r *http.Request) { r.Header.Set("Authorization", "bAsIc  c3BhOg==") }, nil},
+		{"parameters that mean nothing", "spa", nil, []string{"client_id", "spa", "resource", "x", "unknown", "y"}},
+		{"content type with a parameter", "spa", func(r *http.Request) {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 		}, []string{"client_id", "spa"}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
 			first := h.begin(t, c.client)
 			w := h.post("/token", c.with, append([]string{"grant_type", "refresh_token", "refresh_token", first.RefreshToken}, c.fields...)...)
@@ -118,58 +119,59 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 		return func(r *http.Request) { basic("reports", secret)(r); r.URL.RawQuery = query }
 	}
 	good := basic("reports", secret)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name      string
 		with      func(*http.Request)
 		fields    string // beside grant_type and refresh_token; "-grant_type" leaves that out
 		status    int
 		code      string
 		challenge bool
 	}{
-		"nobody":                         {nil, "", 401, invalidClient, false},
-		"unknown":                        {nil, "client_id=nobody", 401, invalidClient, false},
-		"unknown, header":                {basic("nobody", "x"), "", 401, invalidClient, true},
-		"id that cannot be":              {nil, "client_id=%00'--", 401, invalidClient, false},
-		"wrong secret":                   {nil, "client_id=reports client_secret=wrong", 401, invalidClient, false},
-		"wrong secret, header":           {basic("reports", "wrong"), "", 401, invalidClient, true},
-		"secret not encoded":             {func(r *http.Request) { r.SetBasicAuth("reports", secret) }, "", 401, invalidClient, true},
-		"confidential, no secret":        {nil, "client_id=reports", 401, invalidClient, false},
-		"confidential, empty secret":     {basic("reports", ""), "", 401, invalidClient, true},
-		"public, with a secret":          {nil, "client_id=spa client_secret=x", 401, invalidClient, false},
-		"first party, with a secret":     {basic(FirstParty, "x"), "", 401, invalidClient, true},
-		"paused":                         {basic("paused", secret), "", 401, invalidClient, true},
-		"bearer scheme":                  {header("Bearer x"), "client_id=spa", 401, invalidClient, true},
-		"no base64":                      {header("Basic ???"), "", 401, invalidClient, true},
-		"no colon":                       {header("Basic c3Bh"), "", 401, invalidClient, true},
-		"bad percent":                    {header("Basic JXp6Og=="), "", 401, invalidClient, true},
-		"header twice":                   {header("Basic c3BhOg==", "Basic c3BhOg=="), "", 400, invalidRequest, false},
-		"two methods":                    {good, "client_secret=x", 400, invalidRequest, false},
-		"two clients":                    {good, "client_id=spa", 400, invalidRequest, false},
-		"credentials in the query":       {target("client_id=reports&client_secret=x"), "", 400, invalidRequest, false},
-		"token in the query":             {target("refresh_token=x"), "", 400, invalidRequest, false},
-		"repeated parameter":             {good, "scope=read scope=read", 400, invalidRequest, false},
-		"repeated grant_type":            {good, "grant_type=refresh_token", 400, invalidRequest, false},
-		"repeated empty parameter":       {good, "resource= resource=", 400, invalidRequest, false},
-		"repeated refresh_token":         {good, "refresh_token=x", 400, invalidRequest, false},
-		"bad escape":                     {good, "x=%zz", 400, invalidRequest, false},
-		"semicolons":                     {good, "x=1;y=2", 400, invalidRequest, false},
-		"too large":                      {good, "x=" + strings.Repeat("x", maxBody), 400, invalidRequest, false},
-		"JSON":                           {func(r *http.Request) { good(r); r.Header.Set("Content-Type", "application/json") }, "", 400, invalidRequest, false},
-		"no content type":                {func(r *http.Request) { good(r); r.Header.Del("Content-Type") }, "", 400, invalidRequest, false},
-		"no grant type":                  {good, "-grant_type", 400, invalidRequest, false},
-		"no refresh token":               {good, "-refresh_token", 400, invalidRequest, false},
-		"password grant":                 {good, "-grant_type grant_type=password", 400, unsupportedGrantType, false},
-		"grant type in another case":     {good, "-grant_type grant_type=Refresh_Token", 400, unsupportedGrantType, false},
-		"wider scope":                    {good, "scope=read+admin", 400, invalidScope, false},
-		"scope in another case":          {good, "scope=READ", 400, invalidScope, false},
-		"two spaces":                     {good, "scope=read++write", 400, invalidScope, false},
-		"another client":                 {basic("other", "other-secret"), "", 400, invalidGrant, false},
-		"another client, wider scope":    {basic("other", "other-secret"), "scope=admin", 400, invalidGrant, false},
-		"another client, narrower scope": {basic("other", "other-secret"), "scope=read", 400, invalidGrant, false},
-		"another client's, public":       {nil, "client_id=spa", 400, invalidGrant, false},
-		"an access token":                {good, "-refresh_token refresh_token=at_x", 400, invalidGrant, false},
-		"a forged token":                 {good, "-refresh_token refresh_token=rt_1.ABC.0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 400, invalidGrant, false},
+		{"nobody", nil, "", 401, invalidClient, false},
+		{"unknown", nil, "client_id=nobody", 401, invalidClient, false},
+		{"unknown, header", basic("nobody", "x"), "", 401, invalidClient, true},
+		{"id that cannot be", nil, "client_id=%00'--", 401, invalidClient, false},
+		{"wrong secret", nil, "client_id=reports client_secret=wrong", 401, invalidClient, false},
+		{"wrong secret, header", basic("reports", "wrong"), "", 401, invalidClient, true},
+		{"secret not encoded", func(r *http.Request) { r.SetBasicAuth("reports", secret) }, "", 401, invalidClient, true},
+		{"confidential, no secret", nil, "client_id=reports", 401, invalidClient, false},
+		{"confidential, empty secret", basic("reports", ""), "", 401, invalidClient, true},
+		{"public, with a secret", nil, "client_id=spa client_secret=x", 401, invalidClient, false},
+		{"first party, with a secret", basic(FirstParty, "x"), "", 401, invalidClient, true},
+		{"paused", basic("paused", secret), "", 401, invalidClient, true},
+		{"bearer scheme", header("Bearer x"), "client_id=spa", 401, invalidClient, true},
+		{"no base64", header("Basic ???"), "", 401, invalidClient, true},
+		{"no colon", header("Basic c3Bh"), "", 401, invalidClient, true},
+		{"bad percent", header("Basic JXp6Og=="), "", 401, invalidClient, true},
+		{"header twice", header("Basic c3BhOg==", "Basic c3BhOg=="), "", 400, invalidRequest, false},
+		{"two methods", good, "client_secret=x", 400, invalidRequest, false},
+		{"two clients", good, "client_id=spa", 400, invalidRequest, false},
+		{"credentials in the query", target("client_id=reports&client_secret=x"), "", 400, invalidRequest, false},
+		{"token in the query", target("refresh_token=x"), "", 400, invalidRequest, false},
+		{"repeated parameter", good, "scope=read scope=read", 400, invalidRequest, false},
+		{"repeated grant_type", good, "grant_type=refresh_token", 400, invalidRequest, false},
+		{"repeated empty parameter", good, "resource= resource=", 400, invalidRequest, false},
+		{"repeated refresh_token", good, "refresh_token=x", 400, invalidRequest, false},
+		{"bad escape", good, "x=%zz", 400, invalidRequest, false},
+		{"semicolons", good, "x=1;y=2", 400, invalidRequest, false},
+		{"too large", good, "x=" + strings.Repeat("x", maxBody), 400, invalidRequest, false},
+		{"JSON", func(r *http.Request) { good(r); r.Header.Set("Content-Type", "application/json") }, "", 400, invalidRequest, false},
+		{"no content type", func(r *http.Request) { good(r); r.Header.Del("Content-Type") }, "", 400, invalidRequest, false},
+		{"no grant type", good, "-grant_type", 400, invalidRequest, false},
+		{"no refresh token", good, "-refresh_token", 400, invalidRequest, false},
+		{"password grant", good, "-grant_type grant_type=password", 400, unsupportedGrantType, false},
+		{"grant type in another case", good, "-grant_type grant_type=Refresh_Token", 400, unsupportedGrantType, false},
+		{"wider scope", good, "scope=read+admin", 400, invalidScope, false},
+		{"scope in another case", good, "scope=READ", 400, invalidScope, false},
+		{"two spaces", good, "scope=read++write", 400, invalidScope, false},
+		{"another client", basic("other", "other-secret"), "", 400, invalidGrant, false},
+		{"another client, wider scope", basic("other", "other-secret"), "scope=admin", 400, invalidGrant, false},
+		{"another client, narrower scope", basic("other", "other-secret"), "scope=read", 400, invalidGrant, false},
+		{"another client's, public", nil, "client_id=spa", 400, invalidGrant, false},
+		{"an access token", good, "-refresh_token refresh_token=at_x", 400, invalidGrant, false},
+		{"a forged token", good, "-refresh_token refresh_token=rt_1.ABC.0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 400, invalidGrant, false},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
 			first := h.begin(t, "reports", "read", "write")
 			w := h.postText("/token", c.with, tokenBody(first.RefreshToken, c.fields))
@@ -269,13 +271,16 @@ func TestRefusalsOfSessionsHaveOneAnswer(t *testing.T) {
 		g.Subject = "disabled"
 		h.store.grants[g.ID] = g
 		bodies := map[string]bool{}
-		for raw, want := range map[string]session.Verdict{
-			expired.RefreshToken: session.Expired, ended.RefreshToken: session.Ended, disabled.RefreshToken: session.NotAllowed,
-			"rt_x": session.Malformed, ended.RefreshToken[:len(ended.RefreshToken)-4] + "AAAA": session.BadMAC,
+		for _, c := range []struct {
+			raw  string
+			want session.Verdict
+		}{
+			{expired.RefreshToken, session.Expired}, {ended.RefreshToken, session.Ended}, {disabled.RefreshToken, session.NotAllowed},
+			{"rt_x", session.Malformed}, {ended.RefreshToken[:len(ended.RefreshToken)-4] + "AAAA", session.BadMAC},
 		} {
-			w := h.post("/token", nil, "grant_type", "refresh_token", "refresh_token", raw, "client_id", "spa")
-			if w.Code != 400 || problemIn(t, w) != invalidGrant || h.last(t).Verdict != want {
-				t.Errorf("%s: %d, %s", want, w.Code, h.last(t).Verdict)
+			w := h.post("/token", nil, "grant_type", "refresh_token", "refresh_token", c.raw, "client_id", "spa")
+			if w.Code != 400 || problemIn(t, w) != invalidGrant || h.last(t).Verdict != c.want {
+				t.Errorf("%s: %d, %s", c.want, w.Code, h.last(t).Verdict)
 			}
 			bodies[w.Body.String()] = true
 		}
@@ -287,17 +292,18 @@ func TestRefusalsOfSessionsHaveOneAnswer(t *testing.T) {
 
 func TestWhatCannotBeDoneNowIs503(t *testing.T) {
 	down := errors.New("the disk is full")
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		breaks func(*house)
 		scope  string
 	}{
-		"the store":                   {func(h *house) { h.store.fail = down }, ""},
-		"the store, asked for scopes": {func(h *house) { h.store.fail = down }, "read"},
-		"writing":                     {func(h *house) { h.store.writing = down }, ""},
-		"clients":                     {func(h *house) { h.findClient = down }, ""},
-		"issuing":                     {func(h *house) { h.issuing = down }, ""},
+		{"the store", func(h *house) { h.store.fail = down }, ""},
+		{"the store, asked for scopes", func(h *house) { h.store.fail = down }, "read"},
+		{"writing", func(h *house) { h.store.writing = down }, ""},
+		{"clients", func(h *house) { h.findClient = down }, ""},
+		{"issuing", func(h *house) { h.issuing = down }, ""},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
 			first := h.begin(t, "reports", "read")
 			c.breaks(h)

@@ -38,15 +38,17 @@ var nonceOf = regexp.MustCompile(`script-src 'nonce-([A-Z2-7]{26,})'`)
 func TestEveryPageCarriesTheSecurityHeaders(t *testing.T) {
 	for name, page := range allPages("text", "/auth/login") {
 		w := render(page)
-		for header, want := range map[string]string{
-			"Content-Type": "text/html; charset=utf-8", "X-Content-Type-Options": "nosniff",
-			"X-Frame-Options": map[bool]string{false: "DENY", true: "SAMEORIGIN"}[name == "framed"],
-			"Cache-Control":   "no-store", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin",
-			"Cross-Origin-Resource-Policy": "same-origin", "Content-Length": fmt.Sprint(w.Body.Len()),
+		for _, c := range []struct{ header, want string }{
+			{"Content-Type", "text/html; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"},
+			{"X-Frame-Options", map[bool]string{false: "DENY", true: "SAMEORIGIN"}[name == "framed"]},
+			{"Cache-Control", "no-store"}, {"Referrer-Policy", "no-referrer"}, {"Cross-Origin-Opener-Policy", "same-origin"},
+			{"Cross-Origin-Resource-Policy", "same-origin"}, {"Content-Length", fmt.Sprint(w.Body.Len())},
 		} {
-			if got := w.Header().Get(header); got != want {
-				t.Errorf("%s: %s is %q, want %q", name, header, got, want)
-			}
+			t.Run(c.header, func(t *testing.T) {
+				if got := w.Header().Get(c.header); got != c.want {
+					t.Errorf("%s: %s is %q, want %q", name, c.header, got, c.want)
+				}
+			})
 		}
 		if w.Code != 418 {
 			t.Errorf("%s: status %d", name, w.Code)

@@ -30,12 +30,14 @@ func TestTheSessionScriptIsCachedByItsContent(t *testing.T) {
 	tags := map[string]bool{}
 	for name, serve := range builds() {
 		w := fetched(serve, "GET")
-		for header, want := range map[string]string{
-			"Content-Type": "text/javascript; charset=utf-8", "X-Content-Type-Options": "nosniff", "Cache-Control": "public, max-age=3600",
+		for _, c := range []struct{ header, want string }{
+			{"Content-Type", "text/javascript; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"}, {"Cache-Control", "public, max-age=3600"},
 		} {
-			if got := w.Header().Get(header); got != want {
-				t.Errorf("%s: %s is %q, want %q", name, header, got, want)
-			}
+			t.Run(c.header, func(t *testing.T) {
+				if got := w.Header().Get(c.header); got != c.want {
+					t.Errorf("%s: %s is %q, want %q", name, c.header, got, c.want)
+				}
+			})
 		}
 		tag := w.Header().Get("ETag")
 		if !regexp.MustCompile(`^"[0-9a-f]{32}"$`).MatchString(tag) || tags[tag] {

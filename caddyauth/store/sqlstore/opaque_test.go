@@ -76,27 +76,30 @@ func TestOpaqueTokenIsDeniedAsTheDenyListSays(t *testing.T) {
 	young.Epoch = noon.Add(time.Hour).UnixMilli()
 	bare := session.Bearer{Issuer: "https://iss", Project: "default", Subject: "bob"}
 	bearers := map[string]session.Bearer{"alice": ofAlice, "young": young, "bare": bare}
-	for name, revoke := range map[string]func(*testing.T, *Store) error{
-		"the token":             revokeToken("https://iss", "id"),
-		"of another issuer":     revokeToken("https://other", "id"),
-		"another token":         revokeToken("https://iss", "other"),
-		"the family":            revokeGrant("family"),
-		"another family":        revokeGrant("another"),
-		"the user":              revokeAll(session.Order{Kind: session.UserKind, Project: "default", ID: "алиса"}),
-		"the user elsewhere":    revokeAll(session.Order{Kind: session.UserKind, Project: "acme", ID: "алиса"}),
-		"a client of that name": revokeAll(session.Order{Kind: session.ClientKind, Project: "default", ID: "алиса"}),
-		"the client":            revokeAll(session.Order{Kind: session.ClientKind, Project: "default", ID: "web"}),
-		"the project":           revokeAll(session.Order{Kind: session.ProjectKind, Project: "default"}),
-		"another project":       revokeAll(session.Order{Kind: session.ProjectKind, Project: "acme"}),
+	for _, c := range []struct {
+		name   string
+		revoke func(*testing.T, *Store) error
+	}{
+		{"the token", revokeToken("https://iss", "id")},
+		{"of another issuer", revokeToken("https://other", "id")},
+		{"another token", revokeToken("https://iss", "other")},
+		{"the family", revokeGrant("family")},
+		{"another family", revokeGrant("another")},
+		{"the user", revokeAll(session.Order{Kind: session.UserKind, Project: "default", ID: "алиса"})},
+		{"the user elsewhere", revokeAll(session.Order{Kind: session.UserKind, Project: "acme", ID: "алиса"})},
+		{"a client of that name", revokeAll(session.Order{Kind: session.ClientKind, Project: "default", ID: "алиса"})},
+		{"the client", revokeAll(session.Order{Kind: session.ClientKind, Project: "default", ID: "web"})},
+		{"the project", revokeAll(session.Order{Kind: session.ProjectKind, Project: "default"})},
+		{"another project", revokeAll(session.Order{Kind: session.ProjectKind, Project: "acme"})},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, open func() *Store) {
 				s := open()
 				mustAddGrants(t, s, ownedBy("family", "p", "u", "c"), ownedBy("another", "p", "u", "c"))
 				for hash, b := range bearers {
 					mustAddOpaque(t, s, reference(hash, b))
 				}
-				if err := revoke(t, s); err != nil {
+				if err := c.revoke(t, s); err != nil {
 					t.Fatal(err)
 				}
 				all, _, err := s.Denials(t.Context(), 0)

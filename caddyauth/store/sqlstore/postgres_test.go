@@ -70,14 +70,17 @@ func TestFiveNodesMigrateOnce(t *testing.T) {
 }
 
 func TestForeignPostgresDatabasesAreRefusedUntouched(t *testing.T) {
-	for name, c := range map[string]struct{ script, want string }{
-		"newer schema":      {`CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', '7000')`, "schema version 7000 and this release knows versions up to"},
-		"unreadable schema": {`CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', 'secret-x')`, "not a positive number"},
-		"other program's":   {`CREATE TABLE bookmarks (url TEXT)`, "belongs to something else"},
-		"other meta table":  {`CREATE TABLE meta (name TEXT, value TEXT)`, "belongs to something else"},
-		"other columns":     {`CREATE TABLE meta (id BIGINT)`, "SQLSTATE 42703"},
+	for _, c := range []struct {
+		name         string
+		script, want string
+	}{
+		{"newer schema", `CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', '7000')`, "schema version 7000 and this release knows versions up to"},
+		{"unreadable schema", `CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', 'secret-x')`, "not a positive number"},
+		{"other program's", `CREATE TABLE bookmarks (url TEXT)`, "belongs to something else"},
+		{"other meta table", `CREATE TABLE meta (name TEXT, value TEXT)`, "belongs to something else"},
+		{"other columns", `CREATE TABLE meta (id BIGINT)`, "SQLSTATE 42703"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			url := pgtest.Server(t).URL(t)
 			rawPostgres(t, url, c.script)
 			s := newStore(t, url)
@@ -211,8 +214,11 @@ func TestRefusedLoginAndMissingDatabaseAreToldWithoutThePassword(t *testing.T) {
 // and go on without opening the store again; what was acknowledged stands, and nothing stands by
 // half.
 func TestStoreOutlivesItsPostgresServer(t *testing.T) {
-	for name, end := range map[string]func(*pgtest.Postgres, pgtest.T){"stopped": (*pgtest.Postgres).Stop, "killed": (*pgtest.Postgres).Kill} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(*pgtest.Postgres, pgtest.T)
+	}{{"stopped", (*pgtest.Postgres).Stop}, {"killed", (*pgtest.Postgres).Kill}} {
+		t.Run(c.name, func(t *testing.T) {
 			server := pgtest.Server(t)
 			s := openAt(t, server.URL(t))
 			var mu sync.Mutex
@@ -246,7 +252,7 @@ func TestStoreOutlivesItsPostgresServer(t *testing.T) {
 				})
 			}
 			<-before
-			end(server, t)
+			c.end(server, t)
 			if err := s.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
 				t.Errorf("Ping = %v while the server is down", err)
 			}
@@ -377,25 +383,28 @@ func TestDeadlockIsRetried(t *testing.T) {
 func TestPostgresTransactionIsAllOrNothing(t *testing.T) {
 	s := openAt(t, pgtest.Server(t).URL(t))
 	refusal := errors.New("refused by the verb")
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name string
 		verb func(tx) error
 		want bool
 	}{
-		"kept":               {put("kept"), true},
-		"refused":            {func(x tx) error { return errors.Join(put("refused")(x), refusal) }, false},
-		"broken":             {func(x tx) error { return errors.Join(put("broken")(x), put("broken")(x)) }, false},
-		"broken and ignored": {func(x tx) error { put("broken and ignored")(x); put("broken and ignored")(x); return nil }, false},
+		{"kept", put("kept"), true},
+		{"refused", func(x tx) error { return errors.Join(put("refused")(x), refusal) }, false},
+		{"broken", func(x tx) error { return errors.Join(put("broken")(x), put("broken")(x)) }, false},
+		{"broken and ignored", func(x tx) error { put("broken and ignored")(x); put("broken and ignored")(x); return nil }, false},
 	} {
-		err := s.write(t.Context(), c.verb)
-		if got := stands(t, s, name); got != c.want || (err == nil) != c.want {
-			t.Errorf("%s stands: %v, verdict %v; want %v", name, got, err, c.want)
-		}
-		if name == "refused" && !errors.Is(err, refusal) {
-			t.Errorf("the verb's own error became %v", err)
-		}
-		if text := fmt.Sprint(err); errors.Is(err, ErrUnavailable) || strings.Contains(text, "meta") || strings.Contains(text, "canary") {
-			t.Errorf("a conflict is told as %q", text)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			err := s.write(t.Context(), c.verb)
+			if got := stands(t, s, c.name); got != c.want || (err == nil) != c.want {
+				t.Errorf("%s stands: %v, verdict %v; want %v", c.name, got, err, c.want)
+			}
+			if c.name == "refused" && !errors.Is(err, refusal) {
+				t.Errorf("the verb's own error became %v", err)
+			}
+			if text := fmt.Sprint(err); errors.Is(err, ErrUnavailable) || strings.Contains(text, "meta") || strings.Contains(text, "canary") {
+				t.Errorf("a conflict is told as %q", text)
+			}
+		})
 	}
 	err := s.writeOne(t.Context(), func(x tx) error { return errors.Join(put("one")(x), put("two")(x)) })
 	if !errors.Is(err, errSecondStatement) || stands(t, s, "two") {
@@ -440,12 +449,17 @@ func TestCommitWakesOtherNodes(t *testing.T) {
 	a, b := openAt(t, u), openAt(t, u)
 	wakes(t, a) // both listen
 	wakes(t, b)
-	for name, write := range map[string]func(*Store, context.Context, func(tx) error) error{"write": (*Store).write, "writeOne": (*Store).writeOne} {
-		if err := write(a, t.Context(), waking(put(name))); err != nil {
-			t.Fatal(err)
-		}
-		wakes(t, b)
-		wakes(t, a)
+	for _, c := range []struct {
+		name  string
+		write func(*Store, context.Context, func(tx) error) error
+	}{{"write", (*Store).write}, {"writeOne", (*Store).writeOne}} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.write(a, t.Context(), waking(put(c.name))); err != nil {
+				t.Fatal(err)
+			}
+			wakes(t, b)
+			wakes(t, a)
+		})
 	}
 	// What is undone wakes nobody: the next token comes with the next commit, and there is one.
 	a.write(t.Context(), waking(func(x tx) error { return errors.Join(put("undone")(x), errors.New("no")) }))

@@ -43,32 +43,34 @@ func TestCanonicalPostgresTellsPasswordsApartAndShowsNone(t *testing.T) {
 }
 
 func TestUnusablePostgresURLsAreRefusedWithoutThePassword(t *testing.T) {
-	for raw, want := range map[string]string{
-		"postgres:auth:hunter2@db/auth":                           "cannot be read",
-		"postgres://auth:hun/ter2@db/auth":                        "%2F",
-		"postgres://auth:12/hunter2@db/auth":                      "%40",
-		"postgres://auth:12?hunter2=x&y@db/auth":                  "%40",
-		"postgres://auth:12#hunter2@db/auth":                      "%23",
-		"postgres://auth:%hunter2@db/auth":                        "%25",
-		"postgres://auth:hunter2@db:x/auth":                       "cannot be read",
-		"postgres://auth:hunter2@db/auth?pool_max_con=3":          `unknown option "pool_max_con"`,
-		"postgres://auth:hunter2@db/auth?sslmode=no":              "sslmode",
-		"postgres://auth:hunter2@db/auth?pool_max_conns=0":        "pool_max_conns",
-		"postgres://auth:hunter2@db/auth?connect_timeout=soon":    "connect_timeout",
-		"postgres://auth:hunter2@db/auth?statement_timeout=1ms":   "from 100ms to 10m",
-		"postgres://auth:hunter2@db/auth?statement_timeout=never": "from 100ms to 10m",
-		"postgres://auth:hunter2@db/auth?port=1&port=2":           "twice",
-		"postgres://auth@db/auth?password=hunter2;x":              "semicolon",
-		"postgres://auth:hunter2@db/auth?sslrootcert=/missing":    "missing",
+	for _, c := range []struct{ raw, want string }{
+		{"postgres:auth:hunter2@db/auth", "cannot be read"},
+		{"postgres://auth:hun/ter2@db/auth", "%2F"},
+		{"postgres://auth:12/hunter2@db/auth", "%40"},
+		{"postgres://auth:12?hunter2=x&y@db/auth", "%40"},
+		{"postgres://auth:12#hunter2@db/auth", "%23"},
+		{"postgres://auth:%hunter2@db/auth", "%25"},
+		{"postgres://auth:hunter2@db:x/auth", "cannot be read"},
+		{"postgres://auth:hunter2@db/auth?pool_max_con=3", `unknown option "pool_max_con"`},
+		{"postgres://auth:hunter2@db/auth?sslmode=no", "sslmode"},
+		{"postgres://auth:hunter2@db/auth?pool_max_conns=0", "pool_max_conns"},
+		{"postgres://auth:hunter2@db/auth?connect_timeout=soon", "connect_timeout"},
+		{"postgres://auth:hunter2@db/auth?statement_timeout=1ms", "from 100ms to 10m"},
+		{"postgres://auth:hunter2@db/auth?statement_timeout=never", "from 100ms to 10m"},
+		{"postgres://auth:hunter2@db/auth?port=1&port=2", "twice"},
+		{"postgres://auth@db/auth?password=hunter2;x", "semicolon"},
+		{"postgres://auth:hunter2@db/auth?sslrootcert=/missing", "missing"},
 	} {
-		_, newErr := New(raw)
-		_, err := Canonical(raw)
-		if err == nil || newErr == nil || err.Error() != newErr.Error() || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v and %v; want %q", raw, err, newErr, want)
-		}
-		if err != nil && (strings.Contains(err.Error(), "hunter") || strings.Contains(err.Error(), "ter2") || !strings.HasPrefix(err.Error(), "store: ")) {
-			t.Errorf("%q: %v", raw, err)
-		}
+		t.Run(c.raw, func(t *testing.T) {
+			_, newErr := New(c.raw)
+			_, err := Canonical(c.raw)
+			if err == nil || newErr == nil || err.Error() != newErr.Error() || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%q: %v and %v; want %q", c.raw, err, newErr, c.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "hunter") || strings.Contains(err.Error(), "ter2") || !strings.HasPrefix(err.Error(), "store: ")) {
+				t.Errorf("%q: %v", c.raw, err)
+			}
+		})
 	}
 }
 

@@ -227,11 +227,16 @@ func TestClientComesBackWholeAndIsListedInItsProject(t *testing.T) {
 		must(t, err)
 		same(t, got, c)
 		must(t, s.AddClient(t.Context(), project.Client{ID: "other", Project: "default", Created: noon}))
-		for slug, want := range map[string]int{"": 2, "acme": 1, "default": 1, "none": 0} {
-			found, err := s.ListClients(t.Context(), slug, project.Page{Limit: 10})
-			if err != nil || len(found) != want {
-				t.Errorf("%q: %d clients, %v; want %d", slug, len(found), err, want)
-			}
+		for _, c := range []struct {
+			slug string
+			want int
+		}{{"", 2}, {"acme", 1}, {"default", 1}, {"none", 0}} {
+			t.Run(c.slug, func(t *testing.T) {
+				found, err := s.ListClients(t.Context(), c.slug, project.Page{Limit: 10})
+				if err != nil || len(found) != c.want {
+					t.Errorf("%q: %d clients, %v; want %d", c.slug, len(found), err, c.want)
+				}
+			})
 		}
 	})
 }
@@ -268,10 +273,12 @@ func TestAPITokenIsFoundByItsHashUntilItEnds(t *testing.T) {
 		must(t, err)
 		token.LastUsed = noon.Add(time.Second)
 		same(t, got, token)
-		for at, used := range map[time.Duration]time.Duration{30 * time.Second: time.Second, 2 * time.Minute: 2 * time.Minute} {
-			if got, err = s.UseAPIToken(t.Context(), token.Hash, noon.Add(at)); err != nil || got.LastUsed.Before(noon.Add(used)) {
-				t.Errorf("after %v: %v, %v", at, got.LastUsed, err)
-			}
+		for _, c := range []struct{ at, used time.Duration }{{30 * time.Second, time.Second}, {2 * time.Minute, 2 * time.Minute}} {
+			t.Run(fmt.Sprint(c.at), func(t *testing.T) {
+				if got, err = s.UseAPIToken(t.Context(), token.Hash, noon.Add(c.at)); err != nil || got.LastUsed.Before(noon.Add(c.used)) {
+					t.Errorf("after %v: %v, %v", c.at, got.LastUsed, err)
+				}
+			})
 		}
 		_, err = s.UseAPIToken(t.Context(), project.HashSecret(secret+"x"), noon)
 		fails(t, err, project.ErrNoAPIToken)
@@ -332,13 +339,18 @@ func TestAuditTrailIsFilteredPagedAndForgotten(t *testing.T) {
 				f.Before = found[len(found)-1].ID
 			}
 		}
-		for want, f := range map[string]project.EntryFilter{
-			"543210": {}, "531": {Actor: "actor 1"}, "30": {Project: "acme"}, "": {Action: "login"}, "4": {Target: "4"},
-			"32": {Since: noon.Add(2 * time.Minute), Until: noon.Add(4 * time.Minute), Result: "success"},
+		for _, c := range []struct {
+			want string
+			f    project.EntryFilter
+		}{
+			{"543210", project.EntryFilter{}}, {"531", project.EntryFilter{Actor: "actor 1"}}, {"30", project.EntryFilter{Project: "acme"}}, {"", project.EntryFilter{Action: "login"}}, {"4", project.EntryFilter{Target: "4"}},
+			{"32", project.EntryFilter{Since: noon.Add(2 * time.Minute), Until: noon.Add(4 * time.Minute), Result: "success"}},
 		} {
-			if got := targets(f); got != want {
-				t.Errorf("%+v: %s, want %s", f, got, want)
-			}
+			t.Run(c.want, func(t *testing.T) {
+				if got := targets(c.f); got != c.want {
+					t.Errorf("%+v: %s, want %s", c.f, got, c.want)
+				}
+			})
 		}
 		for i, want := range []int{2, 1, 0} {
 			if n, err := s.DeleteEntries(t.Context(), noon.Add(3*time.Minute), 2); err != nil || n != want {

@@ -453,15 +453,17 @@ func onWriter(t *testing.T, s *Store, statement string) {
 
 func TestDurabilitySettingsHold(t *testing.T) {
 	s := openAt(t, filepath.Join(t.TempDir(), "auth.db"))
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"} {
-		var got string
-		err := s.write(t.Context(), func(x tx) error {
-			_, err := one(t.Context(), x, "PRAGMA "+pragma, nil, &got)
-			return err
+	for _, c := range []struct{ pragma, want string }{{"journal_mode", "wal"}, {"synchronous", "2"}, {"foreign_keys", "1"}, {"busy_timeout", "5000"}} {
+		t.Run(c.pragma, func(t *testing.T) {
+			var got string
+			err := s.write(t.Context(), func(x tx) error {
+				_, err := one(t.Context(), x, "PRAGMA "+c.pragma, nil, &got)
+				return err
+			})
+			if err != nil || got != c.want {
+				t.Errorf("%s is %s, %v; want %s", c.pragma, got, err, c.want)
+			}
 		})
-		if err != nil || got != want {
-			t.Errorf("%s is %s, %v; want %s", pragma, got, err, want)
-		}
 	}
 }
 

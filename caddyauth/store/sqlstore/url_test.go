@@ -47,27 +47,29 @@ func TestCanonicalIsStable(t *testing.T) {
 }
 
 func TestUnusableURLsAreRefusedWithWords(t *testing.T) {
-	for raw, want := range map[string]string{
-		"":                                   "empty",
-		"sqlite:":                            "empty",
-		"sqlite://":                          "host",
-		"sqlite://auth.db":                   "host",
-		"sqlite:///data/auth.db?mode=memory": "neither options",
-		"sqlite:///data/auth.db#x":           "neither options",
-		"sqlite:///data/%zz":                 "percent escape",
-		"sqlite:///data/%00":                 "NUL",
-		"/data/":                             "folder",
-		":memory:":                           "in memory",
-		"sqlite::memory:":                    "in memory",
-		"mysql://auth:hunter2@db/auth":       `unknown scheme "mysql:"`,
+	for _, c := range []struct{ raw, want string }{
+		{"", "empty"},
+		{"sqlite:", "empty"},
+		{"sqlite://", "host"},
+		{"sqlite://auth.db", "host"},
+		{"sqlite:///data/auth.db?mode=memory", "neither options"},
+		{"sqlite:///data/auth.db#x", "neither options"},
+		{"sqlite:///data/%zz", "percent escape"},
+		{"sqlite:///data/%00", "NUL"},
+		{"/data/", "folder"},
+		{":memory:", "in memory"},
+		{"sqlite::memory:", "in memory"},
+		{"mysql://auth:hunter2@db/auth", `unknown scheme "mysql:"`},
 	} {
-		_, newErr := New(raw)
-		_, err := Canonical(raw)
-		if err == nil || newErr == nil || err.Error() != newErr.Error() || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v and %v; want %q", raw, err, newErr, want)
-		}
-		if err != nil && (strings.Contains(err.Error(), "hunter2") || !strings.HasPrefix(err.Error(), "store: ")) {
-			t.Errorf("%q: %v", raw, err)
-		}
+		t.Run(c.raw, func(t *testing.T) {
+			_, newErr := New(c.raw)
+			_, err := Canonical(c.raw)
+			if err == nil || newErr == nil || err.Error() != newErr.Error() || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%q: %v and %v; want %q", c.raw, err, newErr, c.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "hunter2") || !strings.HasPrefix(err.Error(), "store: ")) {
+				t.Errorf("%q: %v", c.raw, err)
+			}
+		})
 	}
 }

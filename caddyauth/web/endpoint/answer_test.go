@@ -13,16 +13,18 @@ func TestAnswersArePrivate(t *testing.T) {
 	if w.Code != 409 || w.Body.String() != `{"error":"taken","error_description":"the name is in use"}`+"\n" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	for name, want := range map[string]string{
-		"Content-Type":                 "application/json",
-		"Cache-Control":                "no-store",
-		"X-Content-Type-Options":       "nosniff",
-		"Cross-Origin-Resource-Policy": "same-origin",
-		"Access-Control-Allow-Origin":  "",
+	for _, c := range []struct{ name, want string }{
+		{"Content-Type", "application/json"},
+		{"Cache-Control", "no-store"},
+		{"X-Content-Type-Options", "nosniff"},
+		{"Cross-Origin-Resource-Policy", "same-origin"},
+		{"Access-Control-Allow-Origin", ""},
 	} {
-		if got := w.Header().Get(name); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if got := w.Header().Get(c.name); got != c.want {
+				t.Errorf("%s: %q, want %q", c.name, got, c.want)
+			}
+		})
 	}
 
 	w = httptest.NewRecorder()
