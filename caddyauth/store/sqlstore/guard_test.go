@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"path/filepath"
@@ -27,6 +28,7 @@ func TestWhatHangsIsNotWaitedForTwice(t *testing.T) {
 		{"a network that drops packets", hangingProxy, "did not answer in time"},
 		{"a lock on a table of PostgreSQL", lockedTable, ""},
 		{"the row all revocations go through", lockedCounter, ""},
+		{"a lock on the audit trail", lockedAudit, ""},
 		{"a lock on a file of SQLite", lockedFile, "another process"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -70,8 +72,10 @@ func TestWhatHangsIsNotWaitedForTwice(t *testing.T) {
 
 // touch is what every revocation does and, for the lock of the whole table, every renewal.
 func touch(x tx) error {
-	if _, err := x.exec(`UPDATE grants SET id = id WHERE id = $1`, "nothing"); err != nil {
-		return err
+	for _, table := range []string{"grants", "audit"} {
+		if _, err := x.exec(`UPDATE ` + table + ` SET id = id WHERE false`); err != nil {
+			return err
+		}
 	}
 	_, err := x.exec(`UPDATE counter SET value = value WHERE name = $1`, "denial")
 	return err
@@ -86,6 +90,28 @@ func hangingProxy(t *testing.T) (*Store, func(), func()) {
 
 func lockedTable(t *testing.T) (*Store, func(), func()) {
 	return lockedBy(t, `LOCK TABLE grants IN ACCESS EXCLUSIVE MODE`)
+}
+
+func lockedAudit(t *testing.T) (*Store, func(), func()) {
+	return lockedBy(t, `LOCK TABLE audit IN ACCESS EXCLUSIVE MODE`)
+}
+
+// TestALookMeetsTheLockOfEachTable: a lock on any table that is written to counts as a database that hangs.
+func TestALookMeetsTheLockOfEachTable(t *testing.T) {
+	for _, table := range []string{
+		"grants", "throttle", "opaque", "account", "denial", "audit", "project", "client", "key", "api_token",
+	} {
+		t.Run(table, func(t *testing.T) {
+			s, hang, resume := lockedBy(t, `LOCK TABLE `+table+` IN ACCESS EXCLUSIVE MODE`)
+			hang()
+			defer resume()
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			if err := s.opened.Load().guard.look(ctx); err == nil {
+				t.Error("the look met no lock")
+			}
+		})
+	}
 }
 
 func lockedCounter(t *testing.T) (*Store, func(), func()) {

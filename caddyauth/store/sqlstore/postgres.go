@@ -180,14 +180,19 @@ func (p *postgresDatabase) ping(ctx context.Context) error {
 	return nil
 }
 
-// lookText takes what signing in, refreshing and revoking take: the lock of each table they write
-// to, and the counter which every revocation goes through. It changes nothing.
+// lookText takes what calls take: the lock of each table they write to, and the counter which every
+// revocation goes through. It changes nothing.
 const lookText = `WITH
 	a AS (UPDATE grants SET id = id WHERE false),
 	b AS (UPDATE throttle SET key = key WHERE false),
 	c AS (UPDATE opaque SET hash = hash WHERE false),
 	d AS (UPDATE account SET id = id WHERE false),
 	e AS (UPDATE denial SET id = id WHERE false),
+	g AS (UPDATE audit SET id = id WHERE false),
+	h AS (UPDATE project SET id = id WHERE false),
+	i AS (UPDATE client SET id = id WHERE false),
+	j AS (UPDATE key SET id = id WHERE false),
+	k AS (UPDATE api_token SET id = id WHERE false),
 	f AS MATERIALIZED (SELECT name FROM counter WHERE name = 'denial' FOR UPDATE)
 	SELECT count(*) FROM f`
 

@@ -13,8 +13,18 @@ import (
 // tries again after a pause which doubles up to listenPause.
 const (
 	listenCheck = 30 * time.Second
-	listenPause = 10 * time.Second
+	listenPause = 5 * time.Second
+	listenFirst = 100 * time.Millisecond
 )
+
+// nextPause is how long to wait after one pause. Only who has listened begins anew: a connection on
+// which nothing can be heard would be made many times a second.
+func nextPause(pause time.Duration, listened bool) time.Duration {
+	if listened {
+		return listenFirst
+	}
+	return min(2*pause, listenPause)
+}
 
 // listen hears other nodes on a connection of its own until the returned function is called, which
 // waits for its end. The first connection is given; each marks the store as used.
@@ -23,19 +33,20 @@ func (s *postgresServer) listen(conn *pgx.Conn, alone bool) (unlisten func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		first := 100 * time.Millisecond
-		for pause := first; ctx.Err() == nil; pause = min(2*pause, listenPause) {
+		for pause := listenFirst; ctx.Err() == nil; {
 			if conn == nil {
 				conn, _ = s.markedConn(ctx, alone) // whoever uses the store meets the same error
 			}
-			if conn != nil {
-				s.hear(ctx, conn)
-				conn, pause = nil, first
+			listened := conn != nil && s.hear(ctx, conn)
+			conn = nil
+			if listened {
+				pause = listenFirst
 			}
 			select {
 			case <-ctx.Done():
 			case <-time.After(pause/2 + rand.N(pause)):
 			}
+			pause = nextPause(pause, listened)
 		}
 	}()
 	return func() { cancel(); <-done }
@@ -73,12 +84,12 @@ func (s *postgresServer) markedConn(ctx context.Context, alone bool) (*pgx.Conn,
 // errBeingReplaced keeps a server from reading what is about to be gone.
 var errBeingReplaced = fmt.Errorf("%w: an import is going on; start when it is done", ErrUnavailable)
 
-// hear passes on what it hears until the connection is lost. The reason is not kept: whoever uses
-// the store meets the same.
-func (s *postgresServer) hear(ctx context.Context, conn *pgx.Conn) {
+// hear passes on what it hears until the connection is lost, and reports whether it listened. The
+// reason is not kept: whoever uses the store meets the same.
+func (s *postgresServer) hear(ctx context.Context, conn *pgx.Conn) (listened bool) {
 	defer hangUp(conn)
 	if _, err := conn.Exec(ctx, "LISTEN "+wakeChannel); err != nil {
-		return
+		return false
 	}
 	for ctx.Err() == nil {
 		s.woken() // the first time because of what was missed, the others also at a check: a look too many does no harm
@@ -86,6 +97,7 @@ func (s *postgresServer) hear(ctx context.Context, conn *pgx.Conn) {
 			break
 		}
 	}
+	return true
 }
 
 // heard waits for a message, and reports whether the connection lives.
