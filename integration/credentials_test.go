@@ -94,6 +94,10 @@ func TestCredentialsOfOneGateReachNoApplication(t *testing.T) {
 		{name: "query", target: "/open?a=1&t=<alice>&b=2"},
 		{name: "query twice", target: "/open?t=<alice>&a=1&t=<alice-rs>"},
 		{name: "query in Referer", lines: lines("Referer: http://localhost/open?a=1&t=<alice>")},
+		{name: "query only within a parameter", target: "/open?next=%2Fx%3Ft%3D<alice>"},
+		{name: "query only within a parameter, twice escaped", target: "/open?next=%252Fx%253Fa%253D1%2526t%253D<alice>%2526b"},
+		{name: "query only within Referer", lines: lines("Referer: http://localhost/open?next=%2Fx%3Fa%3D1%26%74%3d<alice>%23f")},
+		{name: "query only within an unescaped parameter of Referer", lines: lines("Referer: http://localhost/o%3Ft%3D<alice>")},
 		{name: "session cookie", lines: lines("Cookie: a=1; refresh_token=<web>")},
 	} {
 		for _, site := range credentialSites[1:] {

@@ -278,7 +278,19 @@ func (c *Credentials) removeQuery(r *http.Request, removed *Concealed) (paramete
 		r.RequestURI = r.URL.RequestURI()
 	}
 	changeLines(r, func(line string) string { return weburl.DropParametersIn(line, c.NamesParameter) })
-	return append(dropped, nested...)
+	return append(append(dropped, nested...), c.escapedParameters(r)...)
+}
+
+// escapedParameters returns what stands only in URLs within parameters of the query, and of the
+// URLs that headers repeat.
+func (c *Credentials) escapedParameters(r *http.Request) []string {
+	found := weburl.EscapedParameters(r.URL.RawQuery, c.NamesParameter)
+	for _, lines := range r.Header {
+		for _, line := range lines {
+			found = append(found, weburl.EscapedParameters(line, c.NamesParameter)...)
+		}
+	}
+	return found
 }
 
 // EraseParameters removes the values of credential parameters from everything else that repeats

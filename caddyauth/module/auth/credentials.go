@@ -90,6 +90,7 @@ func (a *App) cleanOriginal(r *http.Request) {
 		return
 	}
 	query, dropped := weburl.DropNestedParameters(original.URL.RawQuery, a.credentials.NamesParameter)
+	dropped = append(dropped, weburl.EscapedParameters(original.URL.RawQuery, a.credentials.NamesParameter)...)
 	uri := weburl.DropParametersIn(original.RequestURI, a.credentials.NamesParameter)
 	if len(dropped) == 0 && uri == original.RequestURI {
 		return

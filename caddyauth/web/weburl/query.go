@@ -45,6 +45,20 @@ func dropParameters(query, separators string, drop func(name string) bool) (kept
 	return rest.String(), dropped
 }
 
+// EscapedParameters returns the parameters that drop names and that show only when a text is
+// unescaped, once or several times, as URLs in a parameter of another do.
+func EscapedParameters(text string, drop func(name string) bool) (found []string) {
+	for range levels {
+		if !strings.Contains(text, "%") {
+			break
+		}
+		text = unescape(text)
+		_, here := dropParameters(text, "&;?#", drop)
+		found = append(found, here...)
+	}
+	return found
+}
+
 // DropParametersIn is DropNestedParameters for the query of a URL or path as it stands in a
 // request: what follows the first `?`. A request has no fragment, so a `#` is a sign like any
 // other.
