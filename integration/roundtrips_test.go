@@ -121,7 +121,7 @@ func (r *roundTrips) addEve(t *testing.T) {
 	}
 	r.refresh = map[string]string{}
 	for _, client := range []string{"reports", "references"} {
-		begun, err := sessions.Begin(t.Context(), session.Opening{
+		begun, err := sessions.Begin(t.Context(), session.GrantRequest{
 			Project: "acme", Subject: "eve", ClientID: client, Kind: "api", Audience: []string{"api"}, Idle: time.Hour, Absolute: time.Hour,
 		}, time.Now())
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
@@ -45,8 +45,8 @@ func run(rawURL, issuer string, count int) (err error) {
 		return err
 	}
 	now := time.Now()
-	_, _, err = store.RevokeAll(ctx, session.Order{
-		Kind: session.UserKind, Project: "default", ID: "mallory", Reason: "bench", Until: now.Add(24 * time.Hour),
+	_, _, err = store.RevokeAll(ctx, revocation.Revocation{
+		Kind: revocation.UserKind, Project: "default", ID: "mallory", Reason: "bench", Until: now.Add(24 * time.Hour),
 	}, now)
 	return err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
 // Grant is the right of one client to get access tokens for one subject again and again: a browser
@@ -30,7 +32,7 @@ type Grant struct {
 	// Repeats counts how often the current refresh token was given out again inside the reuse
 	// interval.
 	Repeats int64
-	// Epoch is the server's epoch that was current before the owner was checked. Orders with a
+	// Epoch is the server's epoch that was current before the owner was checked. Revocations with a
 	// higher one end the grant.
 	Epoch int64
 
@@ -54,8 +56,8 @@ type Grant struct {
 	// Fixed means that the refresh token stays the same and is not used up (refresh_rotation off).
 	Fixed bool
 
-	// Revoked is when the grant was ended by an order or by reuse, RevokedFor the reason in a word
-	// or two.
+	// Revoked is when the grant was ended by a revocation or by reuse, RevokedFor the reason in a
+	// word or two.
 	Revoked    time.Time
 	RevokedFor string
 }
@@ -78,21 +80,7 @@ type Rotated struct {
 	// Epoch is the one current when the rotation was decided. The access token made now carries it.
 	Epoch int64
 	// Denial was written together with the verdict Reused; otherwise it is empty.
-	Denial Denial
-}
-
-// Order ends everything of a user, a client or a project: their grants, and by a new epoch every
-// access token that was made before. What is granted afterwards is good.
-type Order struct {
-	// Kind is UserKind, ClientKind or ProjectKind.
-	Kind    Kind
-	Project string
-	// ID is the subject or the client id, and empty for a project.
-	ID     string
-	Reason string
-	// Until is when the last access token expires that was made without a grant, so that no
-	// AccessUntil tells of it. Default: a year from now, the longest an access token may live.
-	Until time.Time
+	Denial revocation.Denial
 }
 
 // Filter chooses grants to list. An empty field chooses all.
@@ -112,16 +100,15 @@ type Filter struct {
 // ErrNoGrant is returned for a family that does not exist, or no longer.
 var ErrNoGrant = errors.New("no such grant")
 
-// ErrOvertaken is returned by AddGrant when an order against the owner, its client or its project
-// is newer than the epoch of the grant: whoever checked the owner did so before the order.
+// ErrOvertaken is returned by AddGrant when a revocation of the owner, its client or its project
+// is newer than the epoch of the grant: whoever checked the owner did so before the revocation.
 var ErrOvertaken = errors.New("the owner was revoked meanwhile")
 
-// Store is what sessions need of a store. Every method is one atomic and durable step: it is
+// Store keeps sessions and what ends them. Every method is one atomic and durable step: it is
 // committed when it returns nil, and undone otherwise. Times are kept in milliseconds. Of callers
 // that race, each gets a verdict, and none an error for having lost.
 type Store interface {
-	// Epoch returns the current epoch, 1 or more.
-	Epoch(ctx context.Context) (int64, error)
+	revocation.Store
 
 	// AddGrant stores a new grant. It returns ErrOvertaken when a denial of its user, client or
 	// project has an epoch over g.Epoch.
@@ -130,40 +117,23 @@ type Store interface {
 	// FindGrant returns the grant, revoked and expired ones too, or ErrNoGrant.
 	FindGrant(ctx context.Context, id string) (Grant, error)
 
-	// RotateGrant applies Grant.Use to the grant as it stands, and in the same step tells the
-	// epoch. A denial of its user, client or project with an epoch over the grant's counts as its
+	// RotateGrant applies Grant.Use to the grant as it stands, and reads the epoch in the same
+	// step. A denial of its user, client or project with an epoch over the grant's counts as its
 	// revocation. With the verdict Reused the family is revoked and denied; with every other
 	// refusal nothing changes.
 	RotateGrant(ctx context.Context, r Rotation, now time.Time) (Rotated, error)
 
 	// RevokeGrant ends a grant and returns its denial, which is for its access tokens and for
 	// streams, which live as long as the grant. The denial is written even when now is past its
-	// end, because the clock may be ahead and come back. A grant which does not exist or has been
+	// end, because the clock may be ahead and come back. A grant that does not exist or has been
 	// ended already is no error and gives an empty denial.
-	RevokeGrant(ctx context.Context, id, reason string, now time.Time) (Denial, error)
-
-	// RevokeAll takes the next epoch, writes the order's denial and ends the standing grants, and
-	// returns how many those were. A grant which is added at the same moment with an older epoch is
-	// ended as well, at its next use at the latest.
-	RevokeAll(ctx context.Context, o Order, now time.Time) (n int, d Denial, err error)
-
-	// RevokeToken denies one token by its issuer and id until it expires, like RevokeGrant whatever
-	// now says.
-	RevokeToken(ctx context.Context, issuer, id string, until, now time.Time) (Denial, error)
+	RevokeGrant(ctx context.Context, id, reason string, now time.Time) (revocation.Denial, error)
 
 	// ListGrants returns the chosen grants in the order of their IDs, without their seeds.
 	ListGrants(ctx context.Context, f Filter) ([]Grant, error)
 
-	// Denials returns what was denied after the cursor, oldest first, and the cursor to go on from;
-	// from zero on it is all that stands. No denial may be missed because it was committed late:
-	// the cursor of a call is never beyond one that a later call would still find. A store which
-	// was set back to an older state returns all again.
-	//
-	// It returns MostDenials at most, the first after the cursor; who gets so many asks again.
-	Denials(ctx context.Context, after Cursor) ([]Denial, Cursor, error)
-
-	// DeleteOver deletes at most n rows which mean nothing any more at now, and returns how many it
-	// deleted. Before it forgets the denial of an order it makes sure that no grant is left which
-	// the order should have ended.
+	// DeleteOver deletes at most n grants and denials that expired before now, and returns how many
+	// it deleted. Before it deletes the denial of a revocation it makes sure that no grant is left
+	// which the revocation should have ended.
 	DeleteOver(ctx context.Context, now time.Time, n int) (int, error)
 }

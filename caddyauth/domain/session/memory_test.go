@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
 // memory is a store without a database: the contract in its plainest form.
@@ -15,7 +17,7 @@ type memory struct {
 	mu      sync.Mutex
 	epoch   int64
 	grants  map[string]Grant
-	denials []Denial
+	denials []revocation.Denial
 	fail    error // what every method returns, when set
 }
 
@@ -37,9 +39,9 @@ func (m *memory) Epoch(context.Context) (epoch int64, err error) {
 }
 
 func (m *memory) overtaken(g Grant) bool {
-	var list DenyList
+	var list revocation.DenyList
 	list.Add(m.denials...)
-	return list.Denied(Bearer{Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch}) != ""
+	return list.Denied(revocation.Subject{Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch}) != ""
 }
 
 func (m *memory) AddGrant(_ context.Context, g Grant) error {
@@ -85,13 +87,13 @@ func (m *memory) RotateGrant(_ context.Context, r Rotation, now time.Time) (done
 	return done, err
 }
 
-func (m *memory) denyFamily(g Grant) Denial {
-	d := Denial{Kind: FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(Margin)}
+func (m *memory) denyFamily(g Grant) revocation.Denial {
+	d := revocation.Denial{Kind: revocation.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(revocation.Margin)}
 	m.denials = append(m.denials, d)
 	return d
 }
 
-func (m *memory) RevokeGrant(_ context.Context, id, reason string, now time.Time) (d Denial, err error) {
+func (m *memory) RevokeGrant(_ context.Context, id, reason string, now time.Time) (d revocation.Denial, err error) {
 	err = m.locked(func() error {
 		if g, ok := m.grants[id]; ok && g.Revoked.IsZero() {
 			g.Revoked, g.RevokedFor = now, reason
@@ -103,10 +105,10 @@ func (m *memory) RevokeGrant(_ context.Context, id, reason string, now time.Time
 	return d, err
 }
 
-func (m *memory) RevokeAll(_ context.Context, o Order, now time.Time) (n int, d Denial, err error) {
+func (m *memory) RevokeAll(_ context.Context, o revocation.Revocation, now time.Time) (n int, d revocation.Denial, err error) {
 	err = m.locked(func() error {
 		m.epoch++
-		d = Denial{Kind: o.Kind, Scope: o.Project, ID: o.ID, Epoch: m.epoch, Until: o.Until.Add(Margin)}
+		d = revocation.Denial{Kind: o.Kind, Scope: o.Project, ID: o.ID, Epoch: m.epoch, Until: o.Until.Add(revocation.Margin)}
 		m.denials = append(m.denials, d)
 		for id, g := range m.grants {
 			if g.Revoked.IsZero() && m.overtaken(g) {
@@ -120,9 +122,9 @@ func (m *memory) RevokeAll(_ context.Context, o Order, now time.Time) (n int, d 
 	return n, d, err
 }
 
-func (m *memory) RevokeToken(_ context.Context, issuer, id string, until, _ time.Time) (d Denial, err error) {
+func (m *memory) RevokeToken(_ context.Context, issuer, id string, until, _ time.Time) (d revocation.Denial, err error) {
 	err = m.locked(func() error {
-		d = Denial{Kind: TokenKind, Scope: issuer, ID: id, Until: until.Add(Margin)}
+		d = revocation.Denial{Kind: revocation.TokenKind, Scope: issuer, ID: id, Until: until.Add(revocation.Margin)}
 		m.denials = append(m.denials, d)
 		return nil
 	})
@@ -137,9 +139,9 @@ func (m *memory) ListGrants(context.Context, Filter) (all []Grant, err error) {
 	return all, err
 }
 
-func (m *memory) Denials(_ context.Context, after Cursor) (all []Denial, next Cursor, err error) {
+func (m *memory) Denials(_ context.Context, after revocation.Cursor) (all []revocation.Denial, next revocation.Cursor, err error) {
 	err = m.locked(func() error {
-		all, next = slices.Clone(m.denials[after:]), Cursor(len(m.denials))
+		all, next = slices.Clone(m.denials[after:]), revocation.Cursor(len(m.denials))
 		return nil
 	})
 	return all, next, err
@@ -161,19 +163,19 @@ func secret(id string, fill byte) Secret {
 func newService(*testing.T) (*Service, *memory) {
 	store := &memory{}
 	return &Service{
-		Store: store, Tokens: Tokens{Secrets: []Secret{secret("k1", 1)}}, DenyList: &DenyList{},
+		Store: store, Tokens: Tokens{Secrets: []Secret{secret("k1", 1)}}, DenyList: &revocation.DenyList{},
 		MayIssue: func(context.Context, Grant) (bool, error) { return true, nil },
 	}, store
 }
 
-func opening() Opening {
-	return Opening{
+func opening() GrantRequest {
+	return GrantRequest{
 		Project: "default", Subject: "alice", ClientID: "web", Kind: "browser", Audience: []string{"web"},
 		Idle: 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Reuse: 10 * time.Second,
 	}
 }
 
-func begin(t *testing.T, s *Service, o Opening) Issued {
+func begin(t *testing.T, s *Service, o GrantRequest) Issued {
 	t.Helper()
 	i, err := s.Begin(t.Context(), o, noon)
 	if err != nil {

@@ -3,14 +3,14 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
 // Revoke ends the grant of a refresh token (RFC 7009 section 2.1). Any genuine token of the family
-// does, an older one too. A token which means nothing here is no error, since nothing is left to
-// revoke. The only *Refusal is OtherClient: the token was not issued to clientID, and nothing
-// changed.
+// does, an older one too. A token that is not ours is no error, because nothing is left to revoke.
+// The only *Refusal is OtherClient: the token was not issued to clientID, and nothing changed.
 func (s *Service) Revoke(ctx context.Context, token, clientID, reason string, now time.Time) error {
 	_, g, err := s.read(ctx, token)
 	if _, refused := errors.AsType[*Refusal](err); refused {
@@ -28,23 +28,23 @@ func (s *Service) Revoke(ctx context.Context, token, clientID, reason string, no
 // RevokeFamily ends the grant and denies its access tokens. A grant that does not exist or has
 // ended is no error.
 func (s *Service) RevokeFamily(ctx context.Context, id, reason string, now time.Time) error {
-	d, err := s.Store.RevokeGrant(ctx, id, reason, whole(now))
+	d, err := s.Store.RevokeGrant(ctx, id, reason, truncateMillis(now))
 	if err == nil {
 		s.deny(d)
 	}
 	return err
 }
 
-// RevokeAll carries out an order and returns how many grants it ended.
-func (s *Service) RevokeAll(ctx context.Context, o Order, now time.Time) (int, error) {
-	if err := o.check(); err != nil {
+// RevokeAll carries out a revocation and returns how many grants it ended.
+func (s *Service) RevokeAll(ctx context.Context, r revocation.Revocation, now time.Time) (int, error) {
+	if err := r.Validate(); err != nil {
 		return 0, err
 	}
-	now = whole(now)
-	if o.Until.IsZero() {
-		o.Until = now.Add(LongestAccess)
+	now = truncateMillis(now)
+	if r.Until.IsZero() {
+		r.Until = now.Add(revocation.LongestAccess)
 	}
-	n, d, err := s.Store.RevokeAll(ctx, o, now)
+	n, d, err := s.Store.RevokeAll(ctx, r, now)
 	if err == nil {
 		s.deny(d)
 	}
@@ -56,25 +56,9 @@ func (s *Service) RevokeToken(ctx context.Context, issuer, id string, until, now
 	if id == "" {
 		return errors.New("a token without jti cannot be revoked by itself")
 	}
-	d, err := s.Store.RevokeToken(ctx, issuer, id, until, whole(now))
+	d, err := s.Store.RevokeToken(ctx, issuer, id, until, truncateMillis(now))
 	if err == nil {
 		s.deny(d)
 	}
 	return err
-}
-
-// LongestAccess is longer than any access token may live, for orders that do not say.
-const LongestAccess = 366 * 24 * time.Hour
-
-// check refuses an order which names nobody.
-func (o Order) check() error {
-	switch {
-	case o.Project == "":
-		return errors.New("order: no project is named")
-	case o.Kind == ProjectKind && o.ID == "":
-		return nil
-	case (o.Kind == UserKind || o.Kind == ClientKind) && o.ID != "":
-		return nil
-	}
-	return fmt.Errorf("order: a %q cannot be revoked so", o.Kind)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
 const (
@@ -19,43 +21,44 @@ const (
 	maxSeenText = 256 // bytes of Device and ClientIP
 )
 
-// Service begins, continues and ends grants. It keeps nothing itself and may be used by several
-// goroutines. `now` is always the caller's.
+// Service begins, continues and ends grants. It keeps no state and may be used by many goroutines.
+// `now` is always the caller's.
 //
-// How an order wins over what happens at the same moment: Begin and Refresh ask MayIssue before the
-// store commits, so the answer may be old by then. It does not matter. An order takes a new epoch,
-// writes its denial and ends the grants in one transaction. A rotation which commits after it finds
-// the grant ended and is refused; one which commits before it made a token with the older epoch,
-// which the order denies, and a refresh token whose grant is ended. A grant that begins carries the
-// epoch read before its owner was checked, and so do its tokens: an order in between refuses the
-// grant, or denies its tokens and ends it at its first use.
+// How a revocation wins over what happens at the same moment: Begin and Refresh ask MayIssue before
+// the store commits, so the answer may be out of date by then. That does no harm. A revocation
+// takes a new epoch, writes its denial and ends the grants in one transaction. A rotation that
+// commits after it finds the grant ended and is refused. One that commits before it made a token
+// with the older epoch, which the revocation denies, and a refresh token whose grant is ended. A
+// grant that begins carries the epoch read before its owner was checked, and so do its tokens: a
+// revocation in between refuses the grant, or denies its tokens and ends it at its first use.
 //
-// The seed and the MAC need one read of the row before the step that decides; nothing is decided by
-// what was read.
+// Checking the MAC needs the seed, so the row is read once before the step that decides. Nothing is
+// decided by what was read.
 type Service struct {
 	// Store keeps the grants. Required.
 	Store Store
 	// Tokens makes and verifies refresh tokens. Required.
 	Tokens Tokens
-	// DenyList learns at once what this node revokes. It may be nil.
-	DenyList *DenyList
+	// DenyList is told at once what this node revokes. Default: nothing is told.
+	DenyList *revocation.DenyList
 	// MayIssue is asked in every Begin and Refresh whether the owner may be issued to: user active,
 	// client and project active. Required: without it nothing is issued. An error is the store's,
 	// and nothing was changed.
 	MayIssue func(ctx context.Context, g Grant) (bool, error)
 	// AccessLifetime is how long an access token of the grant lives. Default: 15m.
 	AccessLifetime func(g Grant) time.Duration
-	// Stranger is asked before the store is asked for a family that has no mark of ours, as the
-	// token of one is most likely made up. It bounds how many such questions there are at once, and
-	// leave ends one; its error is the caller's. It may be nil.
+	// Stranger is called before the store is asked for a family without our mark, because such a
+	// token is most likely made up. It bounds how many such questions there are at once, and leave
+	// ends one. Its error is returned. Default: there is no bound.
 	Stranger func(ctx context.Context) (leave func(), err error)
-	// Alert is told of the verdicts that somebody should look at: Reused (a stolen token, or a
-	// client that repeats itself too late) and Future (the database lost commits). It may be nil.
+	// Alert is told of the verdicts that an operator should look at: Reused (a stolen token, or a
+	// client that repeats itself too late) and Future (the database lost commits). Default: nobody
+	// is told.
 	Alert func(ctx context.Context, v Verdict, g Grant)
 }
 
-// Opening is what a grant begins with.
-type Opening struct {
+// GrantRequest is what a grant begins with.
+type GrantRequest struct {
 	Project, Subject, ClientID, Kind string
 	Audience, Scopes                 []string
 	// Device and ClientIP are kept for listings, 256 bytes of each.
@@ -67,17 +70,17 @@ type Opening struct {
 	Reuse time.Duration
 	// Fixed keeps the refresh token the same (refresh_rotation off).
 	Fixed bool
-	// Epoch is what Service.Epoch said before the password or whatever proved the subject was
-	// checked, so that an order in between (a changed password) wins. Default: the epoch when Begin
-	// is called, which is enough for what MayIssue asks.
+	// Epoch is what Service.Epoch returned before the password (or another proof) was checked, so
+	// that a revocation in between (a changed password) wins. Default: the epoch when Begin is
+	// called, which is enough for what MayIssue asks.
 	Epoch int64
 }
 
-// Issued is what may be handed out after Begin and Refresh.
+// Issued is what may be issued after Begin and Refresh.
 type Issued struct {
 	// Grant is the family as it stands.
 	Grant Grant
-	// RefreshToken is the token to use next.
+	// RefreshToken is the next refresh token.
 	RefreshToken string
 	// Verdict is Advanced, Repeated or Kept; empty after Begin.
 	Verdict Verdict
@@ -87,7 +90,7 @@ type Issued struct {
 	Now, AccessUntil time.Time
 }
 
-// Refusal is the error for a refresh token or an owner that gets nothing: `invalid_grant`. Every
+// Refusal is the error for a refresh token or an owner that is refused: `invalid_grant`. Every
 // other error is the store's.
 type Refusal struct {
 	Verdict Verdict
@@ -103,11 +106,11 @@ func (s *Service) Epoch(ctx context.Context) (int64, error) { return s.Store.Epo
 
 // Begin stores a new grant and returns its first refresh token. The error is a *Refusal when the
 // owner may not be issued to.
-func (s *Service) Begin(ctx context.Context, o Opening, now time.Time) (Issued, error) {
-	if err := o.check(); err != nil {
+func (s *Service) Begin(ctx context.Context, o GrantRequest, now time.Time) (Issued, error) {
+	if err := o.Validate(); err != nil {
 		return Issued{}, err
 	}
-	now = whole(now)
+	now = truncateMillis(now)
 	g, err := s.grantOf(ctx, o, now)
 	if err != nil {
 		return Issued{}, err
@@ -122,11 +125,17 @@ func (s *Service) Begin(ctx context.Context, o Opening, now time.Time) (Issued, 
 	if err != nil {
 		return Issued{}, err
 	}
-	return Issued{Grant: g, RefreshToken: s.Tokens.Make(g, 0), Epoch: g.Epoch, Now: now, AccessUntil: g.AccessUntil}, nil
+	return Issued{
+		Grant:        g,
+		RefreshToken: s.Tokens.Make(g, 0),
+		Epoch:        g.Epoch,
+		Now:          now,
+		AccessUntil:  g.AccessUntil,
+	}, nil
 }
 
-// check refuses lifetimes which no configuration should have let through.
-func (o Opening) check() error {
+// Validate refuses lifetimes that no configuration should have let through.
+func (o GrantRequest) Validate() error {
 	switch {
 	case o.Idle < time.Millisecond:
 		return fmt.Errorf("refresh_token: %v is not a lifetime", o.Idle)
@@ -138,7 +147,7 @@ func (o Opening) check() error {
 	return nil
 }
 
-func (s *Service) grantOf(ctx context.Context, o Opening, now time.Time) (Grant, error) {
+func (s *Service) grantOf(ctx context.Context, o GrantRequest, now time.Time) (Grant, error) {
 	if o.Epoch == 0 {
 		epoch, err := s.Store.Epoch(ctx)
 		if err != nil {
@@ -147,11 +156,25 @@ func (s *Service) grantOf(ctx context.Context, o Opening, now time.Time) (Grant,
 		o.Epoch = epoch
 	}
 	g := Grant{
-		ID: s.Tokens.NewFamily(), Seed: make([]byte, seedBytes), Epoch: o.Epoch,
-		Project: o.Project, Subject: o.Subject, ClientID: o.ClientID, Audience: o.Audience, Scopes: o.Scopes,
-		Kind: o.Kind, Device: seen(o.Device), ClientIP: seen(o.ClientIP),
-		Created: now, Rotated: now, LastUsed: now, IdleEnds: now.Add(o.Idle), Ends: now.Add(o.Absolute),
-		Idle: o.Idle, Reuse: o.Reuse, Fixed: o.Fixed,
+		ID:       s.Tokens.NewFamily(),
+		Seed:     make([]byte, seedBytes),
+		Project:  o.Project,
+		Subject:  o.Subject,
+		ClientID: o.ClientID,
+		Audience: o.Audience,
+		Scopes:   o.Scopes,
+		Kind:     o.Kind,
+		Device:   clampText(o.Device),
+		ClientIP: clampText(o.ClientIP),
+		Epoch:    o.Epoch,
+		Created:  now,
+		Rotated:  now,
+		LastUsed: now,
+		IdleEnds: now.Add(o.Idle),
+		Ends:     now.Add(o.Absolute),
+		Idle:     o.Idle,
+		Reuse:    o.Reuse,
+		Fixed:    o.Fixed,
 	}
 	if _, err := rand.Read(g.Seed); err != nil {
 		return Grant{}, err
@@ -166,14 +189,14 @@ func (s *Service) Refresh(ctx context.Context, token, clientID string, now time.
 	return s.RefreshWith(ctx, token, clientID, now, func(Issued) error { return nil })
 }
 
-// RefreshWith is Refresh for whoever has to make an access token as well. It does so in ready,
-// before the refresh token is used up: an error of ready leaves that good for another attempt, as
-// whoever is told that something failed will make it. What ready is given has no RefreshToken and
-// no Verdict, and an Epoch that may be older than the current one, but for no order about the
-// owner. What it made may go to waste, when somebody else uses the token at the same moment, and it
-// is asked again when an order came in between.
+// RefreshWith is Refresh for callers that make an access token too. They make it in ready, before
+// the refresh token is used up: an error of ready leaves the refresh token valid for another
+// attempt. The argument of ready has no RefreshToken and no Verdict, and its Epoch may be older
+// than the current one, but not older than a revocation of the owner. The access token is discarded
+// when another request uses the refresh token at the same moment, and ready is called again when a
+// revocation came in between.
 func (s *Service) RefreshWith(ctx context.Context, token, clientID string, now time.Time, ready func(Issued) error) (Issued, error) {
-	now = whole(now)
+	now = truncateMillis(now)
 	r, g, err := s.read(ctx, token)
 	if err != nil {
 		return Issued{}, err
@@ -182,8 +205,14 @@ func (s *Service) RefreshWith(ctx context.Context, token, clientID string, now t
 		return Issued{}, err
 	}
 	until := now.Add(s.accessLifetime(g))
-	rotation := Rotation{ID: g.ID, Generation: r.Generation, ClientID: clientID, AccessUntil: until}
-	// The store decides. What it will refuse by all appearances is not worth a token.
+	rotation := Rotation{
+		ID:          g.ID,
+		Generation:  r.Generation,
+		ClientID:    clientID,
+		AccessUntil: until,
+	}
+
+	// The store decides. If it will most likely refuse, no access token is made.
 	_, likely := g.Use(rotation, now)
 	if likely.Honoured() {
 		if err := ready(Issued{Grant: g, Epoch: g.Epoch, Now: now, AccessUntil: until}); err != nil {
@@ -223,14 +252,14 @@ func (s *Service) rotate(ctx context.Context, r Rotation, now time.Time) (Issued
 	}, nil
 }
 
-// Find returns the grant of a refresh token, whether or not the token could still be used: whose
-// session it is. The error is a *Refusal unless it is the store's.
+// Find returns the grant of a refresh token, even if the token could not be used any more. The
+// error is a *Refusal unless it is the store's.
 func (s *Service) Find(ctx context.Context, token string) (Grant, error) {
 	_, g, err := s.read(ctx, token)
 	return g, err
 }
 
-// read makes sure that the token was made here.
+// read returns the grant of a refresh token that this server made.
 func (s *Service) read(ctx context.Context, token string) (Reference, Grant, error) {
 	r, ok := ReadToken(token)
 	if !ok {
@@ -260,7 +289,7 @@ func (s *Service) find(ctx context.Context, family string) (Grant, error) {
 	return s.Store.FindGrant(ctx, family)
 }
 
-// ask asks MayIssue.
+// ask refuses a grant whose owner may not be issued to.
 func (s *Service) ask(ctx context.Context, g Grant) error {
 	if s.MayIssue == nil {
 		return &Refusal{Verdict: NotAllowed, Grant: g}
@@ -285,22 +314,28 @@ func (s *Service) accessLifetime(g Grant) time.Duration {
 // denies reports whether an access token that was made of the grant as it was is known to be
 // denied.
 func (s *Service) denies(g Grant) bool {
-	made := Bearer{Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch}
+	made := revocation.Subject{
+		Family:   g.ID,
+		Project:  g.Project,
+		Subject:  g.Subject,
+		ClientID: g.ClientID,
+		Epoch:    g.Epoch,
+	}
 	return s.DenyList != nil && s.DenyList.Denied(made) != ""
 }
 
 // deny makes a revocation hold on this node before the caller is answered.
-func (s *Service) deny(d Denial) {
+func (s *Service) deny(d revocation.Denial) {
 	if s.DenyList != nil {
 		s.DenyList.Add(d)
 	}
 }
 
-// seen is what a client says of itself, cut to size and fit for a database.
-func seen(text string) string {
+// clampText shortens what a client says about itself, and makes it valid for a database.
+func clampText(text string) string {
 	text = text[:min(len(text), maxSeenText)]
 	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
 }
 
 // whole is a time as the store keeps it.
-func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+func truncateMillis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
 // refuses demands a refusal with this verdict.
@@ -28,8 +30,8 @@ func refresh(t *testing.T, s *Service, token string, at time.Duration) Issued {
 	return i
 }
 
-func familyOf(g Grant) Bearer {
-	return Bearer{Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch}
+func familyOf(g Grant) revocation.Subject {
+	return revocation.Subject{Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch}
 }
 
 func TestBeginAndRefresh(t *testing.T) {
@@ -65,7 +67,7 @@ func TestReuseKillsTheFamilyAndRaisesAnAlert(t *testing.T) {
 	second := refresh(t, s, first.RefreshToken, time.Minute)
 	_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon.Add(2*time.Minute))
 	refuses(t, err, Reused)
-	if got := s.DenyList.Denied(familyOf(first.Grant)); got != FamilyKind {
+	if got := s.DenyList.Denied(familyOf(first.Grant)); got != revocation.FamilyKind {
 		t.Errorf("this node denies the family as %q", got)
 	}
 	for _, token := range []string{first.RefreshToken, second.RefreshToken} {
@@ -195,7 +197,7 @@ func TestFailingStoreIsNoRefusal(t *testing.T) {
 	check("Begin", err)
 	check("Revoke", s.Revoke(t.Context(), first.RefreshToken, "web", "logout", noon))
 	check("RevokeFamily", s.RevokeFamily(t.Context(), first.Grant.ID, "logout", noon))
-	_, err = s.RevokeAll(t.Context(), Order{Kind: UserKind, Project: "default", ID: "alice"}, noon)
+	_, err = s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"}, noon)
 	check("RevokeAll", err)
 	check("RevokeToken", s.RevokeToken(t.Context(), "iss", "jti", noon, noon))
 	if s.DenyList.Len() != 0 {
@@ -227,17 +229,17 @@ func TestRevokeByAnyGenuineToken(t *testing.T) {
 		_, err := s.Refresh(t.Context(), tokens[2], "web", noon.Add(3*time.Minute))
 		refuses(t, err, Ended)
 		g, err := s.Find(t.Context(), tokens[1])
-		if err != nil || g.RevokedFor != "revoked" || s.DenyList.Denied(Bearer{Family: g.ID}) != FamilyKind {
+		if err != nil || g.RevokedFor != "revoked" || s.DenyList.Denied(revocation.Subject{Family: g.ID}) != revocation.FamilyKind {
 			t.Errorf("the family is %+v, %v", g, err)
 		}
 	}
 }
 
-func TestOrderEndsWhatWasAndNotWhatComes(t *testing.T) {
-	for _, o := range []Order{
-		{Kind: UserKind, Project: "default", ID: "alice"},
-		{Kind: ClientKind, Project: "default", ID: "web"},
-		{Kind: ProjectKind, Project: "default"},
+func TestRevocationEndsWhatWasAndNotWhatComes(t *testing.T) {
+	for _, o := range []revocation.Revocation{
+		{Kind: revocation.UserKind, Project: "default", ID: "alice"},
+		{Kind: revocation.ClientKind, Project: "default", ID: "web"},
+		{Kind: revocation.ProjectKind, Project: "default"},
 	} {
 		s, _ := newService(t)
 		first := begin(t, s, opening())
@@ -266,11 +268,11 @@ func TestOrderEndsWhatWasAndNotWhatComes(t *testing.T) {
 	}
 }
 
-func TestOrderThatNamesNobodyIsRefused(t *testing.T) {
+func TestRevocationThatNamesNobodyIsRefused(t *testing.T) {
 	s, store := newService(t)
-	for _, o := range []Order{
-		{}, {Kind: UserKind, ID: "alice"}, {Kind: UserKind, Project: "p"}, {Kind: ClientKind, Project: "p"},
-		{Kind: ProjectKind}, {Kind: ProjectKind, Project: "p", ID: "x"}, {Kind: FamilyKind, Project: "p", ID: "x"},
+	for _, o := range []revocation.Revocation{
+		{}, {Kind: revocation.UserKind, ID: "alice"}, {Kind: revocation.UserKind, Project: "p"}, {Kind: revocation.ClientKind, Project: "p"},
+		{Kind: revocation.ProjectKind}, {Kind: revocation.ProjectKind, Project: "p", ID: "x"}, {Kind: revocation.FamilyKind, Project: "p", ID: "x"},
 	} {
 		if _, err := s.RevokeAll(t.Context(), o, noon); err == nil {
 			t.Errorf("%+v was carried out", o)
@@ -281,15 +283,15 @@ func TestOrderThatNamesNobodyIsRefused(t *testing.T) {
 	}
 }
 
-// An order between the check of the password and the beginning of the session wins.
-func TestOrderWhileSigningIn(t *testing.T) {
+// A revocation between the check of the password and the beginning of the session wins.
+func TestRevocationWhileSigningIn(t *testing.T) {
 	s, _ := newService(t)
 	o := opening()
 	var err error
 	if o.Epoch, err = s.Epoch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.RevokeAll(t.Context(), Order{Kind: UserKind, Project: "default", ID: "alice"}, noon); err != nil {
+	if _, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"}, noon); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Begin(t.Context(), o, noon)
@@ -297,12 +299,12 @@ func TestOrderWhileSigningIn(t *testing.T) {
 	begin(t, s, opening())
 }
 
-// An order while MayIssue still says yes wins over the refresh and over the sign-in.
-func TestOrderBehindTheBackOfMayIssue(t *testing.T) {
+// A revocation while MayIssue still says yes wins over the refresh and over the sign-in.
+func TestRevocationBehindTheBackOfMayIssue(t *testing.T) {
 	s, _ := newService(t)
 	first := begin(t, s, opening())
 	s.MayIssue = func(ctx context.Context, _ Grant) (bool, error) {
-		_, err := s.RevokeAll(ctx, Order{Kind: UserKind, Project: "default", ID: "alice"}, noon)
+		_, err := s.RevokeAll(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"}, noon)
 		return true, err
 	}
 	_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon)
@@ -315,11 +317,11 @@ func TestImpossibleLifetimesAreRefused(t *testing.T) {
 	s, _ := newService(t)
 	for _, c := range []struct {
 		word   string
-		change func(*Opening)
+		change func(*GrantRequest)
 	}{
-		{"refresh_token:", func(o *Opening) { o.Idle = 0 }},
-		{"refresh_absolute:", func(o *Opening) { o.Absolute = o.Idle - 1 }},
-		{"refresh_reuse_interval:", func(o *Opening) { o.Reuse = MaxReuse + 1 }},
+		{"refresh_token:", func(o *GrantRequest) { o.Idle = 0 }},
+		{"refresh_absolute:", func(o *GrantRequest) { o.Absolute = o.Idle - 1 }},
+		{"refresh_reuse_interval:", func(o *GrantRequest) { o.Reuse = MaxReuse + 1 }},
 	} {
 		t.Run(c.word, func(t *testing.T) {
 			o := opening()
@@ -421,8 +423,9 @@ func TestWhatCannotBeIssuedLeavesTheTokenGood(t *testing.T) {
 	}
 }
 
-// TestAnOrderWhileATokenIsMade: the grant goes on with a higher epoch, and so does what goes out.
-func TestAnOrderWhileATokenIsMade(t *testing.T) {
+// TestARevocationWhileATokenIsMade: the grant goes on with a higher epoch, and so does what goes
+// out.
+func TestARevocationWhileATokenIsMade(t *testing.T) {
 	s, store := newService(t)
 	begun, err := s.Begin(t.Context(), opening(), noon)
 	if err != nil {

@@ -22,7 +22,7 @@ const (
 	Malformed   Verdict = "malformed"    // not spelled as a refresh token
 	BadMAC      Verdict = "bad_mac"      // not made here, or with a secret that is gone
 	Unknown     Verdict = "unknown"      // of no grant, or of one that was deleted after its end
-	Ended       Verdict = "revoked"      // of a grant that was ended by an order or by reuse
+	Ended       Verdict = "revoked"      // of a grant that was ended by a revocation or by reuse
 	OtherClient Verdict = "other_client" // presented by a client it was not issued to
 	Expired     Verdict = "expired"      // past the idle or the absolute end
 	NotAllowed  Verdict = "not_allowed"  // the owner may not be issued to at present

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
@@ -18,7 +19,7 @@ import (
 type fixture struct {
 	*Watcher
 	policy *Policy
-	denied session.DenyList
+	denied revocation.DenyList
 
 	mu       sync.Mutex
 	families map[string]session.Grant
@@ -37,7 +38,7 @@ func inTime(t *testing.T, test func(t *testing.T, f *fixture)) {
 		f.Watcher = &Watcher{
 			Context: ctx,
 			Denied: func(t *token.Token) bool {
-				return f.denied.Denied(session.Bearer{Issuer: t.Issuer, TokenID: t.ID, Subject: t.Subject}) != ""
+				return f.denied.Denied(revocation.Subject{Issuer: t.Issuer, TokenID: t.ID, Subject: t.Subject}) != ""
 			},
 			Changed: f.denied.Changed,
 			Stale: func(time.Time) time.Duration {
@@ -130,7 +131,7 @@ func TestStreamEndsWhenItIsRevoked(t *testing.T) {
 		second.cancel = func() { close(told) }
 		time.Sleep(time.Minute)
 		for _, id := range []string{"jti f", "jti "} {
-			f.denied.Add(session.Denial{Kind: session.TokenKind, ID: id, Until: time.Now().Add(time.Hour)})
+			f.denied.Add(revocation.Denial{Kind: revocation.TokenKind, ID: id, Until: time.Now().Add(time.Hour)})
 		}
 		f.endsAt(t, first, time.Minute+10*time.Millisecond, revoked)
 		<-told

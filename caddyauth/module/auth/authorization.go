@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -167,7 +168,7 @@ func (a *App) issueAccess(ctx context.Context, g session.Grant, scopes []string,
 
 // overtaken reports whether an order is known by which an access token with this epoch is denied.
 func (a *App) overtaken(g session.Grant, epoch int64) bool {
-	return a.store.denied.Denied(session.Bearer{
+	return a.store.denied.Denied(revocation.Subject{
 		Issuer: a.issuer, Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: epoch,
 	}) != ""
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
 // BenchmarkJWTAuthBesideDenials is the directive as it runs in a server: started, with 100 000 tokens revoked and one order to end all
@@ -23,7 +23,7 @@ func BenchmarkJWTAuthBesideDenials(b *testing.B) {
 func denyMany(app *App) {
 	until := time.Now().Add(24 * time.Hour)
 	for i := range 100_000 {
-		app.store.denied.Add(session.Denial{Kind: session.TokenKind, Scope: app.issuer, ID: "denied-" + strconv.Itoa(i), Until: until})
+		app.store.denied.Add(revocation.Denial{Kind: revocation.TokenKind, Scope: app.issuer, ID: "denied-" + strconv.Itoa(i), Until: until})
 	}
-	app.store.denied.Add(session.Denial{Kind: session.UserKind, Scope: "default", ID: "mallory", Epoch: time.Now().UnixMilli(), Until: until})
+	app.store.denied.Add(revocation.Denial{Kind: revocation.UserKind, Scope: "default", ID: "mallory", Epoch: time.Now().UnixMilli(), Until: until})
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage" // where Caddy writes must be a folder of the test
 
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -433,9 +434,9 @@ func (a *arena) revoke(turn int) {
 	target := a.aim(turn%4 == 1)
 	a.settle(calm)
 	grants, now, ctx := a.current.Load().app.grants, time.Now(), context.Background()
-	all := func(kind session.Kind, id string) func() error {
+	all := func(kind revocation.Kind, id string) func() error {
 		return func() error {
-			_, err := grants.RevokeAll(ctx, session.Order{Kind: kind, Project: defaultProject, ID: id, Reason: "test"}, now)
+			_, err := grants.RevokeAll(ctx, revocation.Revocation{Kind: kind, Project: defaultProject, ID: id, Reason: "test"}, now)
 			return err
 		}
 	}
@@ -450,10 +451,10 @@ func (a *arena) revoke(turn int) {
 			func() error { return grants.RevokeFamily(ctx, target.session, "test", now) })
 		maps.DeleteFunc(a.sessions, func(_, id string) bool { return id == target.session })
 	case 2:
-		a.order("person", func(p *pass) bool { return p.subject == target.subject }, all(session.UserKind, target.subject))
+		a.order("person", func(p *pass) bool { return p.subject == target.subject }, all(revocation.UserKind, target.subject))
 		maps.DeleteFunc(a.sessions, func(of, _ string) bool { return strings.HasPrefix(of, target.subject+" ") })
 	case 3:
-		a.order("client", func(p *pass) bool { return p.client == target.client }, all(session.ClientKind, target.client))
+		a.order("client", func(p *pass) bool { return p.client == target.client }, all(revocation.ClientKind, target.client))
 	}
 }
 
@@ -579,7 +580,7 @@ func (a *arena) open(p *pass, app *App, now time.Time) error {
 	}
 	of := fmt.Sprint(p.subject, " ", a.random.IntN(2))
 	if a.sessions[of] == "" {
-		begun, err := app.grants.Begin(context.Background(), session.Opening{Project: defaultProject, Subject: p.subject, ClientID: firstPartyClient,
+		begun, err := app.grants.Begin(context.Background(), session.GrantRequest{Project: defaultProject, Subject: p.subject, ClientID: firstPartyClient,
 			Kind: apiGrant, Audience: []string{"api"}, Idle: time.Hour, Absolute: day}, now)
 		if err != nil {
 			return fmt.Errorf("beginning a session: %w", err)

@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 )
 
@@ -67,7 +67,7 @@ func (a *App) past(ctx context.Context, now time.Time) (time.Time, error) {
 	return past, nil
 }
 
-// clocksDiffer is how far clocks may be apart without a word in the log: what is forgotten stands that much longer (session.Margin).
+// clocksDiffer is how far clocks may be apart without a word in the log: what is forgotten stands that much longer (revocation.Margin).
 const clocksDiffer = leeway.Clocks
 
 // deleteOver deletes until there is nothing left that was over at past.
@@ -89,7 +89,7 @@ func (a *App) deleteOver(past time.Time) error {
 
 // deleteOpaque keeps what has ended for as long as a gate may still tell that it has expired.
 func (a *App) deleteOpaque(ctx context.Context, past time.Time, n int) (int, error) {
-	return a.store.DeleteOpaque(ctx, past.Add(-session.Margin), n)
+	return a.store.DeleteOpaque(ctx, past.Add(-revocation.Margin), n)
 }
 
 // deleteEntries and deleteAPITokens delete what has been over for as long as the audit trail is kept: it tells of a token by its id.

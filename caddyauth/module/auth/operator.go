@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
@@ -38,7 +39,7 @@ func (o operator) EndSession(ctx context.Context, id, reason string) error {
 }
 
 // EndSessions implements manage.Operator.
-func (o operator) EndSessions(ctx context.Context, order session.Order) (int, error) {
+func (o operator) EndSessions(ctx context.Context, order revocation.Revocation) (int, error) {
 	return o.app.grants.RevokeAll(ctx, order, time.Now())
 }
 

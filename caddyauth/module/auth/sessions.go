@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -94,7 +95,7 @@ func (a *App) issue(ctx context.Context, req login.IssueRequest) (login.Issued, 
 	if lifetimes.Refresh == 0 {
 		return a.issueOnce(ctx, req, lifetimes.Access)
 	}
-	begun, err := a.grants.Begin(ctx, session.Opening{
+	begun, err := a.grants.Begin(ctx, session.GrantRequest{
 		Project: req.Project, Subject: req.User.Name, ClientID: firstPartyClient, Kind: kind, Audience: []string{req.Audience},
 		Device: req.Device, ClientIP: req.ClientIP, Idle: lifetimes.Refresh, Absolute: lifetimes.RefreshAbsolute,
 		Reuse: t.tokens.Reuse(reuse), Fixed: t.tokens.RefreshRotation == project.Off, Epoch: req.Epoch,
@@ -148,7 +149,7 @@ func (a *App) denied(t *token.Token) error {
 	if t.Stamp().Load() == version {
 		return nil
 	}
-	if kind := a.store.denied.Denied(bearerOf(t)); kind != "" {
+	if kind := a.store.denied.Denied(t.RevocationSubject()); kind != "" {
 		return &token.Refusal{Reason: token.Revoked, Detail: "revoked with its " + string(kind)}
 	}
 	t.Stamp().Store(version)
@@ -157,13 +158,6 @@ func (a *App) denied(t *token.Token) error {
 
 // pollGrace is how old the list may be while all is well: it is read every half second, and a reading may take a moment.
 const pollGrace = 2 * time.Second
-
-// bearerOf is a token's side of the deny list.
-func bearerOf(t *token.Token) session.Bearer {
-	return session.Bearer{
-		Issuer: t.Issuer, TokenID: t.ID, Family: t.Session, Project: t.Project, Subject: t.Subject, ClientID: t.ClientID, Epoch: t.Epoch, Foreign: !t.Own(),
-	}
-}
 
 // session returns the token of a living session cookie.
 func (a *App) session(ctx context.Context, raw string) (*token.Token, error) {
@@ -229,7 +223,7 @@ func (a *App) endAll(ctx context.Context, access, refresh string, now time.Time)
 		return false, nil
 	}
 	if err == nil {
-		_, err = a.grants.RevokeAll(ctx, session.Order{Kind: session.UserKind, Project: g.Project, ID: g.Subject, Reason: "logout"}, now)
+		_, err = a.grants.RevokeAll(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: g.Project, ID: g.Subject, Reason: "logout"}, now)
 	}
 	return err == nil, err
 }

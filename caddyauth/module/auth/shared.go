@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -30,9 +30,9 @@ var (
 type pooledStore struct {
 	*sqlstore.Store
 	key     string // in the pool
-	denied  session.DenyList
-	watch   session.Watch
-	steady  session.Steady
+	denied  revocation.DenyList
+	watch   revocation.Watch
+	steady  revocation.SteadyClock
 	late    lateness
 	streams stream.Watcher
 	live    liveSessions
@@ -120,7 +120,7 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 		}
 		first := make(chan struct{})
 		pooled.turns.Store(&first)
-		pooled.watch = session.Watch{Denials: s.Denials, List: &pooled.denied, Wake: s.Wake(), Observe: pooled.turned, Past: pooled.steady.Past}
+		pooled.watch = revocation.Watch{Denials: s.Denials, List: &pooled.denied, Wake: s.Wake(), Observe: pooled.turned, Past: pooled.steady.Past}
 		pooled.watchStreams()
 		return pooled, nil
 	})
@@ -134,7 +134,7 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 func (s *pooledStore) watchStreams() {
 	s.streams = stream.Watcher{
 		Context:   s.ctx,
-		Denied:    func(t *token.Token) bool { return s.denied.Denied(bearerOf(t)) != "" },
+		Denied:    func(t *token.Token) bool { return s.denied.Denied(t.RevocationSubject()) != "" },
 		Changed:   s.denied.Changed,
 		Stale:     s.watch.Stale,
 		FindGrant: s.FindGrant,

@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
@@ -29,7 +30,7 @@ const keyedIssuer = "https://auth.example.com"
 // watched is a watcher of streams in virtual time, over a store that is a map.
 type watched struct {
 	stream.Watcher
-	denied session.DenyList
+	denied revocation.DenyList
 	began  time.Time
 
 	mu       sync.Mutex
@@ -44,7 +45,7 @@ func inTime(t *testing.T, test func(t *testing.T, w *watched)) {
 		w := &watched{families: make(map[string]session.Grant), began: time.Now()}
 		w.Watcher = stream.Watcher{
 			Context:   ctx,
-			Denied:    func(t *token.Token) bool { return w.denied.Denied(bearerOf(t)) != "" },
+			Denied:    func(t *token.Token) bool { return w.denied.Denied(t.RevocationSubject()) != "" },
 			Changed:   w.denied.Changed,
 			Stale:     func(time.Time) time.Duration { return 0 },
 			FindGrant: w.find,
@@ -296,7 +297,7 @@ func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 				if c.away {
 					_, untrack := w.configuration(t)
 					g.untrack()
-					w.denied.Add(session.Denial{Kind: session.TokenKind, ID: "another", Until: time.Now().Add(time.Hour)}) // so that all are looked at
+					w.denied.Add(revocation.Denial{Kind: revocation.TokenKind, ID: "another", Until: time.Now().Add(time.Hour)}) // so that all are looked at
 					back = func() { w.Track(streamKeys{g.App}); untrack() }
 				}
 				time.Sleep(time.Until(g.set.Find(first.ID()).Until.Add(-c.early)))

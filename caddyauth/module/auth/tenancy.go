@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
@@ -199,20 +200,20 @@ type revoker struct{ app *App }
 
 // RevokeUser implements manage.Revoker.
 func (r revoker) RevokeUser(ctx context.Context, project, subject, reason string) error {
-	return r.order(ctx, session.Order{Kind: session.UserKind, Project: project, ID: subject, Reason: reason})
+	return r.order(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: project, ID: subject, Reason: reason})
 }
 
 // RevokeClient implements manage.Revoker.
 func (r revoker) RevokeClient(ctx context.Context, project, clientID, reason string) error {
-	return r.order(ctx, session.Order{Kind: session.ClientKind, Project: project, ID: clientID, Reason: reason})
+	return r.order(ctx, revocation.Revocation{Kind: revocation.ClientKind, Project: project, ID: clientID, Reason: reason})
 }
 
 // RevokeProject implements manage.Revoker.
 func (r revoker) RevokeProject(ctx context.Context, project, reason string) error {
-	return r.order(ctx, session.Order{Kind: session.ProjectKind, Project: project, Reason: reason})
+	return r.order(ctx, revocation.Revocation{Kind: revocation.ProjectKind, Project: project, Reason: reason})
 }
 
-func (r revoker) order(ctx context.Context, o session.Order) error {
+func (r revoker) order(ctx context.Context, o revocation.Revocation) error {
 	_, err := r.app.grants.RevokeAll(ctx, o, time.Now())
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -26,7 +27,7 @@ type Operator interface {
 	EndSession(ctx context.Context, id, reason string) error
 
 	// EndSessions carries out an order and returns how many sessions it ended.
-	EndSessions(ctx context.Context, o session.Order) (int, error)
+	EndSessions(ctx context.Context, o revocation.Revocation) (int, error)
 
 	// MintToken makes an access token without a session and returns it with its id (`jti`).
 	// ErrMayNotIssue.
@@ -224,26 +225,26 @@ func (c *call) revokeSessions() (reply, error) {
 	return reply{status: http.StatusOK, body: map[string]int{"sessions": n}}, nil
 }
 
-func (c *call) order(slug, user, client string) (session.Order, error) {
+func (c *call) order(slug, user, client string) (revocation.Revocation, error) {
 	switch {
 	case user != "" && client != "":
-		return session.Order{}, invalid("user, client: only one of them can be given")
+		return revocation.Revocation{}, invalid("user, client: only one of them can be given")
 	case client != "":
 		found, err := c.client(client)
-		return session.Order{Kind: session.ClientKind, Project: found.Project, ID: found.ID, Reason: "operator"}, err
+		return revocation.Revocation{Kind: revocation.ClientKind, Project: found.Project, ID: found.ID, Reason: "operator"}, err
 	case user == "" && slug == "":
-		return session.Order{}, invalid("project: it is required where neither user nor client is given")
+		return revocation.Revocation{}, invalid("project: it is required where neither user nor client is given")
 	}
 	p, err := c.project(cmp.Or(slug, project.Default))
 	if err != nil || user == "" {
-		return session.Order{Kind: session.ProjectKind, Project: p.Slug, Reason: "operator"}, err
+		return revocation.Revocation{Kind: revocation.ProjectKind, Project: p.Slug, Reason: "operator"}, err
 	}
 	u, err := c.userNamed(p.Slug, user)
 	if err != nil {
-		return session.Order{}, err
+		return revocation.Revocation{}, err
 	}
 	c.on(u.ID, u.Name, u.Project)
-	return session.Order{Kind: session.UserKind, Project: u.Project, ID: u.Name, Reason: "operator"}, nil
+	return revocation.Revocation{Kind: revocation.UserKind, Project: u.Project, ID: u.Name, Reason: "operator"}, nil
 }
 
 // The lifetimes of tokens that an operator has made for a test.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -37,7 +38,7 @@ func (o *orders) EndSession(_ context.Context, id, reason string) error {
 	return o.err
 }
 
-func (o *orders) EndSessions(_ context.Context, order session.Order) (int, error) {
+func (o *orders) EndSessions(_ context.Context, order revocation.Revocation) (int, error) {
 	o.done = append(o.done, strings.Join([]string{"all", string(order.Kind), order.Project, order.ID, order.Reason}, " "))
 	return 3, o.err
 }

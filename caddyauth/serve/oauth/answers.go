@@ -5,11 +5,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
@@ -53,7 +52,7 @@ func keyOf(raw string) answerKey {
 // answer is a token, or why there is none.
 type answer struct {
 	token  *token.Token
-	bearer session.Bearer
+	bearer revocation.Subject
 	err    error
 	until  time.Time
 }
@@ -66,7 +65,7 @@ type question struct {
 
 // memory is how long an answer is kept and what overrules it.
 type memory struct {
-	denied   *session.DenyList
+	denied   *revocation.DenyList
 	cacheFor time.Duration
 }
 
@@ -169,7 +168,7 @@ func (a *answers) askFirst(ctx context.Context, s *answerShard, key answerKey, q
 	t, err := ask(ctx)
 	switch {
 	case err == nil:
-		q.answer = answer{token: t, bearer: bearerOf(t)}
+		q.answer = answer{token: t, bearer: t.RevocationSubject()}
 	case isRefusal(err):
 		q.answer = answer{err: err}
 	default:
@@ -258,17 +257,4 @@ func remembered(setting time.Duration) time.Duration {
 		return DefaultCacheFor
 	}
 	return max(setting, 0)
-}
-
-// bearerOf is what the token says of itself, as far as it can be denied.
-func bearerOf(t *token.Token) session.Bearer {
-	b := session.Bearer{
-		Issuer: t.Issuer, TokenID: t.ID, Family: t.Session, Project: t.Project, Subject: t.Subject, ClientID: t.ClientID, Foreign: !t.Own(),
-	}
-	if n, ok := t.Claim("epoch"); ok {
-		if digits, ok := n.(token.Number); ok {
-			b.Epoch, _ = strconv.ParseInt(string(digits), 10, 64) // none is the oldest
-		}
-	}
-	return b
 }

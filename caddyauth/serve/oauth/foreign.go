@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/web/egress"
 )
@@ -40,7 +40,7 @@ type Foreign struct {
 
 	// Denied overrules what is remembered for single tokens (`jti`). Default: gates alone ask the
 	// deny list.
-	Denied *session.DenyList
+	Denied *revocation.DenyList
 
 	// CacheFor is how long a good answer is remembered, never past the token's end; a refusal, 5s
 	// at most. Negative: nothing is. Default: 60s.

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
@@ -251,7 +251,7 @@ func (s *script) RoundTrip(*http.Request) (*http.Response, error) {
 func TestForeignAnswersAreRememberedForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{}
-		f := &Foreign{Issuer: token.Issuer{Name: "https://idp.example"}, Endpoint: "https://h", ClientID: "id", ClientSecret: "s", Transport: s, Denied: &session.DenyList{}}
+		f := &Foreign{Issuer: token.Issuer{Name: "https://idp.example"}, Endpoint: "https://h", ClientID: "id", ClientSecret: "s", Transport: s, Denied: &revocation.DenyList{}}
 		expect := func(asked int, want token.Reason) {
 			t.Helper()
 			if _, err := f.Verify(t.Context(), "x"); refusalReason(err) != want || s.asked != asked {
@@ -282,7 +282,7 @@ func TestForeignAnswersAreRememberedForAWhile(t *testing.T) {
 		expect(6, "") // never past its end; the gate's clock does the rest
 		s.body = strings.Replace(s.body, `"exp":`, `"exp":1`, 1)
 		expect(7, "")
-		f.Denied.Add(session.Denial{Kind: session.TokenKind, Scope: "https://idp.example", ID: "id"})
+		f.Denied.Add(revocation.Denial{Kind: revocation.TokenKind, Scope: "https://idp.example", ID: "id"})
 		expect(7, token.Revoked)
 	})
 }

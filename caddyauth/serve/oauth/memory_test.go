@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -23,7 +24,7 @@ type memoryStore struct {
 	mu      sync.Mutex
 	grants  map[string]session.Grant
 	opaque  map[string]Reference
-	denials session.DenyList
+	denials revocation.DenyList
 	fail    error
 	writing error // of what writes alone
 	finds   int   // of opaque tokens
@@ -76,29 +77,29 @@ func (m *memoryStore) RotateGrant(_ context.Context, r session.Rotation, now tim
 		}
 		m.grants[r.ID] = done.Grant
 		if done.Verdict == session.Reused {
-			done.Denial = session.Denial{Kind: session.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(session.Margin)}
+			done.Denial = revocation.Denial{Kind: revocation.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(revocation.Margin)}
 		}
 		return nil
 	})
 	return done, err
 }
 
-func (m *memoryStore) RevokeGrant(_ context.Context, id, reason string, now time.Time) (d session.Denial, err error) {
+func (m *memoryStore) RevokeGrant(_ context.Context, id, reason string, now time.Time) (d revocation.Denial, err error) {
 	err = m.locked(m.writing, func() error {
 		g, ok := m.grants[id]
 		if ok && g.Revoked.IsZero() {
 			g.Revoked, g.RevokedFor = now, reason
 			m.grants[id] = g
-			d = session.Denial{Kind: session.FamilyKind, ID: id, Until: g.AccessUntil.Add(session.Margin)}
+			d = revocation.Denial{Kind: revocation.FamilyKind, ID: id, Until: g.AccessUntil.Add(revocation.Margin)}
 		}
 		return nil
 	})
 	return d, err
 }
 
-func (m *memoryStore) RevokeToken(_ context.Context, issuer, id string, until, _ time.Time) (d session.Denial, err error) {
+func (m *memoryStore) RevokeToken(_ context.Context, issuer, id string, until, _ time.Time) (d revocation.Denial, err error) {
 	err = m.locked(m.writing, func() error {
-		d = session.Denial{Kind: session.TokenKind, Scope: issuer, ID: id, Until: until.Add(session.Margin)}
+		d = revocation.Denial{Kind: revocation.TokenKind, Scope: issuer, ID: id, Until: until.Add(revocation.Margin)}
 		return nil
 	})
 	return d, err
@@ -115,7 +116,7 @@ func (m *memoryStore) FindOpaque(_ context.Context, hash string) (r Reference, d
 		if !ok {
 			return ErrNoOpaque
 		}
-		r, denied = found, m.denials.Denied(found.Bearer) != ""
+		r, denied = found, m.denials.Denied(found.Subject) != ""
 		return nil
 	})
 	return r, denied, err
@@ -174,7 +175,7 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	h := &house{key: key, verifier: verifier, store: &memoryStore{grants: map[string]session.Grant{}, opaque: map[string]Reference{}}}
-	h.opaque = &Opaque{Secrets: opaqueSecrets, Store: h.store, Issuer: token.Issuer{Name: ownIssuer}, Denied: &session.DenyList{}}
+	h.opaque = &Opaque{Secrets: opaqueSecrets, Store: h.store, Issuer: token.Issuer{Name: ownIssuer}, Denied: &revocation.DenyList{}}
 	h.Server = &Server{
 		Base: &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
 		Sessions: &session.Service{
@@ -224,7 +225,7 @@ func (h *house) verify(ctx context.Context, raw string) (*token.Token, error) {
 }
 
 func (h *house) revoked(t *token.Token) error {
-	if h.revocation == nil && h.Sessions.DenyList.Denied(bearerOf(t)) != "" {
+	if h.revocation == nil && h.Sessions.DenyList.Denied(t.RevocationSubject()) != "" {
 		return &token.Refusal{Reason: token.Revoked}
 	}
 	return h.revocation
@@ -233,13 +234,13 @@ func (h *house) revoked(t *token.Token) error {
 // begin returns the first refresh token of a grant.
 func (h *house) begin(t *testing.T, clientID string, scopes ...string) session.Issued {
 	t.Helper()
-	return h.open(t, session.Opening{
+	return h.open(t, session.GrantRequest{
 		Project: "default", Subject: "alice", ClientID: clientID, Kind: "api", Audience: []string{"api"}, Scopes: scopes,
 		Idle: time.Hour, Absolute: 24 * time.Hour,
 	})
 }
 
-func (h *house) open(t *testing.T, o session.Opening) session.Issued {
+func (h *house) open(t *testing.T, o session.GrantRequest) session.Issued {
 	t.Helper()
 	i, err := h.Sessions.Begin(t.Context(), o, time.Now())
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
@@ -44,8 +45,8 @@ type Reference struct {
 	// Expiry is the claim `exp`.
 	Expiry time.Time
 
-	// Bearer are the claims by which the token can be denied. Foreign is false.
-	Bearer session.Bearer
+	// Subject are the claims by which the token can be denied. Foreign is false.
+	Subject revocation.Subject
 }
 
 // OpaqueStore is what keeps opaque access tokens. Every verb is one atomic step; times are kept in
@@ -79,7 +80,7 @@ type Opaque struct {
 
 	// Denied overrules what is remembered, on this node at once. Default: gates alone ask the deny
 	// list.
-	Denied *session.DenyList
+	Denied *revocation.DenyList
 
 	// CacheFor is how long a token that was found is remembered, never past its end; one that was
 	// not found, 5s at most. Negative: nothing is. Default: 60s.
@@ -119,7 +120,7 @@ func (o *Opaque) Issue(ctx context.Context, c token.Claims) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = o.Store.AddOpaque(ctx, Reference{Hash: HashOpaque(raw), Claims: claims, Expiry: t.Expiry, Bearer: bearerOf(t)})
+	err = o.Store.AddOpaque(ctx, Reference{Hash: HashOpaque(raw), Claims: claims, Expiry: t.Expiry, Subject: t.RevocationSubject()})
 	if err != nil {
 		return "", err
 	}

@@ -10,13 +10,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
 func newOpaque() (*Opaque, *memoryStore) {
 	store := &memoryStore{opaque: map[string]Reference{}}
-	return &Opaque{Secrets: opaqueSecrets, Store: store, Issuer: token.Issuer{Name: ownIssuer}, Denied: &session.DenyList{}}, store
+	return &Opaque{Secrets: opaqueSecrets, Store: store, Issuer: token.Issuer{Name: ownIssuer}, Denied: &revocation.DenyList{}}, store
 }
 
 var opaqueSecrets = []session.Secret{{ID: "1", Key: []byte(strings.Repeat("o", 32))}}
@@ -45,8 +46,8 @@ func TestOpaqueTokenSaysNothingAndIsStoredHashed(t *testing.T) {
 		t.Errorf("%q and %q", raw, other)
 	}
 	r := store.opaque[HashOpaque(raw)]
-	want := session.Bearer{Issuer: ownIssuer, TokenID: "id-alice", Family: "family", Project: "default", Subject: "alice", ClientID: "spa", Epoch: 5}
-	if len(store.opaque) != 2 || r.Bearer != want || r.Expiry.IsZero() || strings.Contains(fmt.Sprintf("%+v %s", r, r.Claims), raw[3:]) {
+	want := revocation.Subject{Issuer: ownIssuer, TokenID: "id-alice", Family: "family", Project: "default", Subject: "alice", ClientID: "spa", Epoch: 5}
+	if len(store.opaque) != 2 || r.Subject != want || r.Expiry.IsZero() || strings.Contains(fmt.Sprintf("%+v %s", r, r.Claims), raw[3:]) {
 		t.Errorf("stored as %+v", r)
 	}
 	got, err := o.Verify(t.Context(), raw)
@@ -197,12 +198,12 @@ func TestUnknownOpaqueTokenIsRememberedShortly(t *testing.T) {
 func TestRevocationOverrulesWhatIsRemembered(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		d    session.Denial
+		d    revocation.Denial
 	}{
-		{"token", session.Denial{Kind: session.TokenKind, Scope: ownIssuer, ID: "id-alice"}},
-		{"family", session.Denial{Kind: session.FamilyKind, ID: "family"}},
-		{"user", session.Denial{Kind: session.UserKind, Scope: "default", ID: "alice", Epoch: 6}},
-		{"client", session.Denial{Kind: session.ClientKind, Scope: "default", ID: "spa", Epoch: 6}},
+		{"token", revocation.Denial{Kind: revocation.TokenKind, Scope: ownIssuer, ID: "id-alice"}},
+		{"family", revocation.Denial{Kind: revocation.FamilyKind, ID: "family"}},
+		{"user", revocation.Denial{Kind: revocation.UserKind, Scope: "default", ID: "alice", Epoch: 6}},
+		{"client", revocation.Denial{Kind: revocation.ClientKind, Scope: "default", ID: "spa", Epoch: 6}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o, store := newOpaque()
@@ -227,7 +228,7 @@ func TestRevocationOverrulesWhatIsRemembered(t *testing.T) {
 func TestStoreKnowsWhatIsDenied(t *testing.T) {
 	o, store := newOpaque()
 	raw := mustIssue(t, o, claimsFor("alice", time.Hour))
-	store.denials.Add(session.Denial{Kind: session.TokenKind, Scope: ownIssuer, ID: "id-alice"})
+	store.denials.Add(revocation.Denial{Kind: revocation.TokenKind, Scope: ownIssuer, ID: "id-alice"})
 	if _, err := o.Verify(t.Context(), raw); refusalReason(err) != token.Revoked {
 		t.Error(err)
 	}

@@ -259,7 +259,7 @@ func TestReuseEndsTheFamilyAndItsAccessTokens(t *testing.T) {
 func TestRefusalsOfSessionsHaveOneAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
-		o := session.Opening{Project: "default", Subject: "alice", ClientID: "spa", Audience: []string{"api"}, Idle: time.Hour, Absolute: time.Hour}
+		o := session.GrantRequest{Project: "default", Subject: "alice", ClientID: "spa", Audience: []string{"api"}, Idle: time.Hour, Absolute: time.Hour}
 		expired := h.open(t, o)
 		time.Sleep(time.Hour)
 		ended := h.open(t, o)

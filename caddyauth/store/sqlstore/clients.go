@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
 const clientColumns = `id, project, name, secret_hash, access_token_format, fixed_refresh, reuse_interval, audience, scopes, claims,
@@ -121,7 +121,7 @@ func (s *Store) ChangeClient(ctx context.Context, c project.Client, now time.Tim
 		if after, err = updateClient(t, c, now); err != nil || sameClaims(standing.Claims, after.Claims) {
 			return err
 		}
-		return renewTokens(ctx, t, session.ClientKind, after.Project, after.ID, now)
+		return renewTokens(ctx, t, revocation.ClientKind, after.Project, after.ID, now)
 	})
 	return after, err
 }

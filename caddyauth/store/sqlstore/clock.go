@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// KeepTime keeps a time for processes that come later. It is what session.Steady calls past, and
-// not always the clock.
+// KeepTime keeps a time for processes that come later. It is what revocation.SteadyClock calls
+// past, and not always the clock.
 func (s *Store) KeepTime(ctx context.Context, past time.Time) error {
 	return s.writeOne(ctx, func(t tx) error {
 		_, err := t.exec(`INSERT INTO counter (name, value) VALUES ('past', $1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -27,14 +28,14 @@ const putDenial = `INSERT INTO denial (kind, scope, id, epoch, until, number) VA
 
 // deny writes a denial; every denial comes through here. It is the last thing in a transaction,
 // because the counter of denials stays locked.
-func deny(ctx context.Context, t tx, d session.Denial, now time.Time) (session.Denial, error) {
+func deny(ctx context.Context, t tx, d revocation.Denial, now time.Time) (revocation.Denial, error) {
 	t.wake()
 	number, err := nextNumber(ctx, t, "denial", now)
 	if err == nil {
 		_, err = t.exec(putDenial, string(d.Kind), d.Scope, d.ID, d.Epoch, millis(d.Until), number)
 	}
 	if err != nil {
-		return session.Denial{}, err
+		return revocation.Denial{}, err
 	}
 	return d, nil
 }
@@ -42,7 +43,7 @@ func deny(ctx context.Context, t tx, d session.Denial, now time.Time) (session.D
 // renewTokens denies the access tokens that were made of a user or client before, because they say
 // what is true no more. The grants go on: their next use makes a token that says what is true now.
 // Only a grant that is being added at the same moment ends with its first use.
-func renewTokens(ctx context.Context, t tx, kind session.Kind, slug, id string, now time.Time) error {
+func renewTokens(ctx context.Context, t tx, kind revocation.Kind, slug, id string, now time.Time) error {
 	epoch, err := nextNumber(ctx, t, "epoch", now)
 	if err != nil {
 		return err
@@ -50,13 +51,13 @@ func renewTokens(ctx context.Context, t tx, kind session.Kind, slug, id string, 
 	if err := keepGrants(t, kind, slug, id, epoch); err != nil {
 		return err
 	}
-	_, err = deny(ctx, t, session.Denial{Kind: kind, Scope: slug, ID: id, Epoch: epoch, Until: now.Add(session.LongestAccess + session.Margin)}, now)
+	_, err = deny(ctx, t, revocation.Denial{Kind: kind, Scope: slug, ID: id, Epoch: epoch, Until: now.Add(revocation.LongestAccess + revocation.Margin)}, now)
 	return err
 }
 
 // keepGrants lets the grants of a user or client outlive the order with this epoch, but for those
 // that an earlier order has ended.
-func keepGrants(t tx, kind session.Kind, slug, id string, epoch int64) error {
+func keepGrants(t tx, kind revocation.Kind, slug, id string, epoch int64) error {
 	_, err := t.exec(`UPDATE grants SET epoch = $1 WHERE revoked = $2 AND `+owned[kind]+` AND NOT `+overtaken, epoch, 0, slug, id)
 	return err
 }
@@ -64,23 +65,23 @@ func keepGrants(t tx, kind session.Kind, slug, id string, epoch int64) error {
 // denyFamily denies the access tokens of a grant that was ended, and the streams which live as long
 // as the grant: those have no access token any more that would be good. It does so also when now is
 // past all of it, for a clock that is ahead may come back.
-func denyFamily(ctx context.Context, t tx, g session.Grant, now time.Time) (session.Denial, error) {
-	d := session.Denial{Kind: session.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(session.Margin)}
-	if ended := g.IdleEnds.Add(session.Margin); ended.After(d.Until) {
+func denyFamily(ctx context.Context, t tx, g session.Grant, now time.Time) (revocation.Denial, error) {
+	d := revocation.Denial{Kind: revocation.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(revocation.Margin)}
+	if ended := g.IdleEnds.Add(revocation.Margin); ended.After(d.Until) {
 		d.Until = ended
 	}
 	return deny(ctx, t, d, now)
 }
 
 // RevokeToken denies one token; see session.Store.
-func (s *Store) RevokeToken(ctx context.Context, issuer, id string, until, now time.Time) (session.Denial, error) {
-	d := session.Denial{Kind: session.TokenKind, Scope: issuer, ID: id, Until: until.Add(session.Margin)}
+func (s *Store) RevokeToken(ctx context.Context, issuer, id string, until, now time.Time) (revocation.Denial, error) {
+	d := revocation.Denial{Kind: revocation.TokenKind, Scope: issuer, ID: id, Until: until.Add(revocation.Margin)}
 	err := s.write(ctx, func(t tx) error {
 		_, err := deny(ctx, t, d, now)
 		return err
 	})
 	if err != nil {
-		return session.Denial{}, err
+		return revocation.Denial{}, err
 	}
 	return d, nil
 }
@@ -94,7 +95,7 @@ const denialsAfter = `SELECT counter.value, coalesce(denial.number, 0), coalesce
 
 // Denials returns what was denied after the cursor; see session.Store. It has a connection of its
 // own.
-func (s *Store) Denials(ctx context.Context, after session.Cursor) ([]session.Denial, session.Cursor, error) {
+func (s *Store) Denials(ctx context.Context, after revocation.Cursor) ([]revocation.Denial, revocation.Cursor, error) {
 	db, err := s.database()
 	if err != nil {
 		return nil, after, err
@@ -109,16 +110,16 @@ func (s *Store) Denials(ctx context.Context, after session.Cursor) ([]session.De
 	return denials, last, nil
 }
 
-func lookAfter(ctx context.Context, q querier, after session.Cursor) (denials []session.Denial, last, newest session.Cursor, err error) {
-	rows, err := q.query(ctx, denialsAfter, int64(after), session.MostDenials)
+func lookAfter(ctx context.Context, q querier, after revocation.Cursor) (denials []revocation.Denial, last, newest revocation.Cursor, err error) {
+	rows, err := q.query(ctx, denialsAfter, int64(after), revocation.MaxDenials)
 	if err != nil {
 		return nil, 0, 0, failure(err)
 	}
 	defer rows.Close()
 	last = after
 	for rows.Next() {
-		var d session.Denial
-		var number session.Cursor
+		var d revocation.Denial
+		var number revocation.Cursor
 		var kind string
 		var until int64
 		if err := rows.Scan(&newest, &number, &kind, &d.Scope, &d.ID, &d.Epoch, &until); err != nil {
@@ -127,7 +128,7 @@ func lookAfter(ctx context.Context, q querier, after session.Cursor) (denials []
 		if number == 0 { // there is nothing new
 			break
 		}
-		last, d.Kind, d.Until = number, session.Kind(kind), instant(until)
+		last, d.Kind, d.Until = number, revocation.Kind(kind), instant(until)
 		denials = append(denials, d)
 	}
 	return denials, last, newest, failure(rows.Err())
@@ -181,21 +182,21 @@ func deleteOver(t tx, now time.Time, n, orders int64) (int64, error) {
 }
 
 // ordersOver are the first n denials of orders which are to be deleted.
-func ordersOver(ctx context.Context, t tx, now time.Time, n int) ([]session.Denial, error) {
+func ordersOver(ctx context.Context, t tx, now time.Time, n int) ([]revocation.Denial, error) {
 	rows, err := t.query(ctx, `SELECT kind, scope, id, epoch FROM denial WHERE until <= $1 AND epoch > 0
 		ORDER BY until, number LIMIT $2`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, failure(err)
 	}
 	defer rows.Close()
-	var over []session.Denial
+	var over []revocation.Denial
 	for rows.Next() {
-		var d session.Denial
+		var d revocation.Denial
 		var kind string
 		if err := rows.Scan(&kind, &d.Scope, &d.ID, &d.Epoch); err != nil {
 			return nil, failure(err)
 		}
-		d.Kind = session.Kind(kind)
+		d.Kind = revocation.Kind(kind)
 		over = append(over, d)
 	}
 	return over, failure(rows.Err())
@@ -203,7 +204,7 @@ func ordersOver(ctx context.Context, t tx, now time.Time, n int) ([]session.Deni
 
 // fulfil ends the grants which an order missed: those that were being added while it was carried
 // out. Until now the denial kept them from being used.
-func fulfil(t tx, d session.Denial, now time.Time) error {
+func fulfil(t tx, d revocation.Denial, now time.Time) error {
 	_, err := t.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[d.Kind]+` AND epoch < $5`,
 		now.UnixMilli(), "revoked before it began", d.Scope, d.ID, d.Epoch)
 	return err

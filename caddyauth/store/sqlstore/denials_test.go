@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -34,10 +35,10 @@ func TestDenialsComeInOrderAndOnce(t *testing.T) {
 		if err != nil || len(none) != 0 {
 			t.Fatalf("denials of a new store: %v, %v", none, err)
 		}
-		var want []session.Denial
+		var want []revocation.Denial
 		for i := range 4 {
 			d, err := []*Store{s, other}[i%2].RevokeToken(t.Context(), "https://iss", fmt.Sprint("jti ", i), noon.Add(time.Hour), noon)
-			if err != nil || !d.Until.Equal(noon.Add(time.Hour+session.Margin)) {
+			if err != nil || !d.Until.Equal(noon.Add(time.Hour+revocation.Margin)) {
 				t.Fatalf("%+v, %v", d, err)
 			}
 			want = append(want, d)
@@ -75,7 +76,7 @@ func TestSecondDenialOfTheSameNeverShortensTheFirst(t *testing.T) {
 			}
 		}
 		got, _, err := s.Denials(t.Context(), 0)
-		if err != nil || len(got) != 1 || !got[0].Until.Equal(noon.Add(time.Hour+session.Margin)) {
+		if err != nil || len(got) != 1 || !got[0].Until.Equal(noon.Add(time.Hour+revocation.Margin)) {
 			t.Errorf("%+v, %v", got, err)
 		}
 	})
@@ -101,7 +102,7 @@ func TestPollMissesNothing(t *testing.T) {
 				}
 			})
 		}
-		var cursor session.Cursor
+		var cursor revocation.Cursor
 		for last := false; !last; {
 			last = left.Load() == 0
 			denials, next, err := nodes[2].Denials(t.Context(), cursor)
@@ -143,7 +144,7 @@ func revokeSomething(t *testing.T, s *Store, w, i int) {
 		}
 	}
 	if i%10 == 3 {
-		if _, _, err := s.RevokeAll(t.Context(), session.Order{Kind: session.UserKind, Project: "p", ID: fmt.Sprint("user ", w), Until: noon}, noon); err != nil {
+		if _, _, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: fmt.Sprint("user ", w), Until: noon}, noon); err != nil {
 			t.Error(err)
 		}
 	}
@@ -169,13 +170,13 @@ func TestStoreThatWasSetBackIsReadFromTheStart(t *testing.T) {
 func TestOrdersEndTheirGrants(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		for i, c := range []struct {
-			kind session.Kind
+			kind revocation.Kind
 			id   string
 			want string
 		}{
-			{session.UserKind, "alice", "a-web b-web"},
-			{session.ClientKind, "web", "a-web b-web c-web"},
-			{session.ProjectKind, "", "a-web b-web c-web d-cli"},
+			{revocation.UserKind, "alice", "a-web b-web"},
+			{revocation.ClientKind, "web", "a-web b-web c-web"},
+			{revocation.ProjectKind, "", "a-web b-web c-web d-cli"},
 		} {
 			s := open()
 			project := fmt.Sprint("project ", i)
@@ -192,8 +193,8 @@ func TestOrdersEndTheirGrants(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n, d, err := s.RevokeAll(t.Context(), session.Order{Kind: c.kind, Project: project, ID: c.id, Reason: "paused", Until: noon.Add(time.Hour)}, noon)
-			wanted := session.Denial{Kind: c.kind, Scope: project, ID: c.id, Epoch: d.Epoch, Until: noon.Add(3*time.Hour + session.Margin)}
+			n, d, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: c.kind, Project: project, ID: c.id, Reason: "paused", Until: noon.Add(time.Hour)}, noon)
+			wanted := revocation.Denial{Kind: c.kind, Scope: project, ID: c.id, Epoch: d.Epoch, Until: noon.Add(3*time.Hour + revocation.Margin)}
 			if err != nil || d != wanted || d.Epoch <= before {
 				t.Errorf("%s: denial %+v, %v; want %+v", c.kind, d, err, wanted)
 			}
@@ -215,7 +216,7 @@ func TestOrdersEndTheirGrants(t *testing.T) {
 				t.Errorf("the epoch is %d, %v; want %d", after, err, d.Epoch)
 			}
 		}
-		if _, _, err := open().RevokeAll(t.Context(), session.Order{Kind: session.FamilyKind, Project: "p", ID: "f"}, noon); err == nil {
+		if _, _, err := open().RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.FamilyKind, Project: "p", ID: "f"}, noon); err == nil {
 			t.Error("a family was revoked by epoch")
 		}
 	})
@@ -227,7 +228,7 @@ func TestEpochsGrowWithEachOrderAndFollowTheClock(t *testing.T) {
 		var mu sync.Mutex
 		epochs := map[int64]bool{}
 		atOnce(40, func(i int) {
-			_, d, err := nodes[i%2].RevokeAll(t.Context(), session.Order{Kind: session.UserKind, Project: "p", ID: fmt.Sprint(i % 3), Until: noon}, noon)
+			_, d, err := nodes[i%2].RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: fmt.Sprint(i % 3), Until: noon}, noon)
 			if err != nil {
 				t.Error(err)
 			}
@@ -243,7 +244,7 @@ func TestEpochsGrowWithEachOrderAndFollowTheClock(t *testing.T) {
 				t.Errorf("epoch %d is not in the 40 milliseconds after noon", epoch)
 			}
 		}
-		_, d, err := nodes[0].RevokeAll(t.Context(), session.Order{Kind: session.UserKind, Project: "p", ID: "x", Until: noon}, noon.Add(-time.Hour))
+		_, d, err := nodes[0].RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: "x", Until: noon}, noon.Add(-time.Hour))
 		if err != nil || d.Epoch != noon.UnixMilli()+40 {
 			t.Errorf("with a clock that was set back: %d, %v; want %d", d.Epoch, err, noon.UnixMilli()+40)
 		}
@@ -253,8 +254,8 @@ func TestEpochsGrowWithEachOrderAndFollowTheClock(t *testing.T) {
 func TestGrantIsNotAddedAfterAnOrderItsOwnerWasCheckedBefore(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
-		for _, o := range []session.Order{
-			{Kind: session.UserKind, Project: "p1", ID: "alice"}, {Kind: session.ClientKind, Project: "p2", ID: "web"}, {Kind: session.ProjectKind, Project: "p3"},
+		for _, o := range []revocation.Revocation{
+			{Kind: revocation.UserKind, Project: "p1", ID: "alice"}, {Kind: revocation.ClientKind, Project: "p2", ID: "web"}, {Kind: revocation.ProjectKind, Project: "p3"},
 		} {
 			known, err := s.Epoch(t.Context())
 			if err != nil {
@@ -284,7 +285,7 @@ func TestGrantIsNotAddedAfterAnOrderItsOwnerWasCheckedBefore(t *testing.T) {
 func TestGrantThatEscapedAnOrderIsUselessAndEnded(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
-		_, d, err := s.RevokeAll(t.Context(), session.Order{Kind: session.UserKind, Project: "p", ID: "alice", Until: noon}, noon)
+		_, d, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: "alice", Until: noon}, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -309,7 +310,7 @@ func TestGrantThatEscapedAnOrderIsUselessAndEnded(t *testing.T) {
 		}
 		use("escaped", session.Ended)
 		use("innocent", session.Advanced)
-		if n, err := s.DeleteOver(t.Context(), noon.Add(session.Margin), 100); err != nil || n != 1 {
+		if n, err := s.DeleteOver(t.Context(), noon.Add(revocation.Margin), 100); err != nil || n != 1 {
 			t.Fatalf("deleted %d, %v; want the denial", n, err)
 		}
 		g, err := s.FindGrant(t.Context(), "escaped")
@@ -330,12 +331,12 @@ func TestWhatIsOverIsDeletedInBatches(t *testing.T) {
 			long := ownedBy(fmt.Sprint("access lives ", i), "p", "bob", "web")
 			long.IdleEnds, long.AccessUntil = noon, noon.Add(time.Millisecond)
 			mustAddGrants(t, s, g, long, ownedBy(fmt.Sprint("live ", i), "p", "bob", "web"))
-			for _, d := range []time.Duration{-session.Margin, time.Hour} {
+			for _, d := range []time.Duration{-revocation.Margin, time.Hour} {
 				if _, err := s.RevokeToken(t.Context(), "iss", fmt.Sprint(i, d), noon.Add(d), noon.Add(-time.Hour)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if _, _, err := s.RevokeAll(t.Context(), session.Order{Kind: session.UserKind, Project: "q", ID: fmt.Sprint(i), Until: noon.Add(-session.Margin)}, noon); err != nil {
+			if _, _, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "q", ID: fmt.Sprint(i), Until: noon.Add(-revocation.Margin)}, noon); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -372,9 +373,9 @@ func TestSessionsUnderMixedLoad(t *testing.T) {
 				var err error
 				switch user := fmt.Sprint("user ", i%3); g % 6 {
 				case 0:
-					_, err = node.RevokeAll(t.Context(), session.Order{Kind: session.UserKind, Project: "default", ID: user}, noon)
+					_, err = node.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: user}, noon)
 				case 1:
-					_, err = node.RevokeAll(t.Context(), session.Order{Kind: session.ProjectKind, Project: "default"}, noon)
+					_, err = node.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.ProjectKind, Project: "default"}, noon)
 				case 2:
 					_, err = node.Store.DeleteOver(t.Context(), noon.Add(time.Hour), 50)
 				default:

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 )
@@ -67,7 +68,7 @@ func fill(t *testing.T, s *Store) (live, ended session.Issued) {
 	must(t, service.RevokeFamily(ctx, ended.Grant.ID, "signed out", noon))
 	_, err = s.RevokeToken(ctx, "https://iss", "gone", noon.Add(time.Hour), noon)
 	must(t, err)
-	_, err = service.RevokeAll(ctx, session.Order{Kind: session.UserKind, Project: "default", ID: "carol"}, noon)
+	_, err = service.RevokeAll(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "carol"}, noon)
 	must(t, err)
 	return live, ended
 }
@@ -145,7 +146,7 @@ func checkMoved(t *testing.T, s *Store, live, ended session.Issued) {
 	must(t, err)
 
 	// At the same moment, numbers are the next ones.
-	_, d, err := s.RevokeAll(t.Context(), session.Order{Kind: session.UserKind, Project: "default", ID: "dora"}, noon)
+	_, d, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "dora"}, noon)
 	must(t, err)
 	if d.Epoch != epoch+1 {
 		t.Errorf("the next epoch is %d, after %d", d.Epoch, epoch)
@@ -260,7 +261,7 @@ func TestImportReplaces(t *testing.T) {
 		old := begun(t, sessionsOn(s), openingFor("mallory", 0))
 		_, err := s.SetMetaOnce(t.Context(), "secret_fingerprint", "another")
 		must(t, err)
-		_, d, err := s.RevokeAll(t.Context(), session.Order{Kind: session.UserKind, Project: "default", ID: "erin"}, later)
+		_, d, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "erin"}, later)
 		must(t, err)
 		_, cursor, err := s.Denials(t.Context(), 0)
 		must(t, err)

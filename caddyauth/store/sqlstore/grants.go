@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -175,10 +176,10 @@ func refuseRotation(ctx context.Context, t tx, r session.Rotation, now time.Time
 }
 
 // RevokeGrant ends a grant; see session.Store.
-func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Time) (session.Denial, error) {
-	var d session.Denial
+func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Time) (revocation.Denial, error) {
+	var d revocation.Denial
 	err := s.write(ctx, func(t tx) error {
-		d = session.Denial{}
+		d = revocation.Denial{}
 		var row grantRow
 		changed, err := one(ctx, t, `UPDATE grants SET `+revoke+` WHERE id = $3 AND revoked = 0 RETURNING `+grantColumns,
 			[]any{now.UnixMilli(), reason, id}, row.into()...)
@@ -192,7 +193,7 @@ func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Tim
 		return err
 	})
 	if err != nil {
-		return session.Denial{}, err
+		return revocation.Denial{}, err
 	}
 	return d, nil
 }
@@ -201,20 +202,20 @@ func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Tim
 const revoke = `revoked = $1, revoked_for = $2, idle_ends = CASE WHEN idle_ends < $1 THEN idle_ends ELSE $1 END`
 
 // owned is which grants an order is about. $3 project, $4 id.
-var owned = map[session.Kind]string{
-	session.UserKind:    `project = $3 AND subject = $4`,
-	session.ClientKind:  `project = $3 AND client = $4`,
-	session.ProjectKind: `project = $3 AND $4 = ''`,
+var owned = map[revocation.Kind]string{
+	revocation.UserKind:    `project = $3 AND subject = $4`,
+	revocation.ClientKind:  `project = $3 AND client = $4`,
+	revocation.ProjectKind: `project = $3 AND $4 = ''`,
 }
 
 // RevokeAll carries out an order; see session.Store.
-func (s *Store) RevokeAll(ctx context.Context, o session.Order, now time.Time) (n int, d session.Denial, err error) {
+func (s *Store) RevokeAll(ctx context.Context, o revocation.Revocation, now time.Time) (n int, d revocation.Denial, err error) {
 	which, known := owned[o.Kind]
 	if !known {
-		return 0, session.Denial{}, fmt.Errorf("order: a %q cannot be revoked so", o.Kind)
+		return 0, revocation.Denial{}, fmt.Errorf("order: a %q cannot be revoked so", o.Kind)
 	}
 	err = s.write(ctx, func(t tx) (err error) {
-		d = session.Denial{Kind: o.Kind, Scope: o.Project, ID: o.ID, Until: o.Until}
+		d = revocation.Denial{Kind: o.Kind, Scope: o.Project, ID: o.ID, Until: o.Until}
 		if d.Epoch, err = nextNumber(ctx, t, "epoch", now); err != nil {
 			return err
 		}
@@ -232,12 +233,12 @@ func (s *Store) RevokeAll(ctx context.Context, o session.Order, now time.Time) (
 		if last := instant(until); last.After(d.Until) {
 			d.Until = last
 		}
-		d.Until = d.Until.Add(session.Margin)
+		d.Until = d.Until.Add(revocation.Margin)
 		d, err = deny(ctx, t, d, now)
 		return err
 	})
 	if err != nil {
-		return 0, session.Denial{}, err
+		return 0, revocation.Denial{}, err
 	}
 	return n, d, nil
 }

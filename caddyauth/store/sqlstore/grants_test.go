@@ -20,6 +20,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
@@ -29,19 +30,19 @@ func sessionsOn(s session.Store) *session.Service {
 	return &session.Service{
 		Store:    s,
 		Tokens:   session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte("0123456789abcdef0123456789abcdef")}}},
-		DenyList: &session.DenyList{},
+		DenyList: &revocation.DenyList{},
 		MayIssue: func(context.Context, session.Grant) (bool, error) { return true, nil },
 	}
 }
 
-func openingFor(subject string, reuse time.Duration) session.Opening {
-	return session.Opening{
+func openingFor(subject string, reuse time.Duration) session.GrantRequest {
+	return session.GrantRequest{
 		Project: "default", Subject: subject, ClientID: "web", Kind: "browser", Audience: []string{"web"},
 		Idle: 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Reuse: reuse,
 	}
 }
 
-func begun(t testing.TB, s *session.Service, o session.Opening) session.Issued {
+func begun(t testing.TB, s *session.Service, o session.GrantRequest) session.Issued {
 	t.Helper()
 	i, err := s.Begin(t.Context(), o, noon)
 	if err != nil {
@@ -137,7 +138,7 @@ func followOne(t *testing.T, s *Store, g *session.Grant, r session.Rotation, now
 	if err != nil || !reflect.DeepEqual(standing, want) || !reflect.DeepEqual(done.Grant, want) {
 		t.Fatalf("%s (%s): stands as %+v\nand was told as %+v, %v\nwant %+v", name, verdict, standing, done.Grant, err, want)
 	}
-	if (done.Denial.Kind == session.FamilyKind && done.Denial.ID == g.ID) != (verdict == session.Reused) {
+	if (done.Denial.Kind == revocation.FamilyKind && done.Denial.ID == g.ID) != (verdict == session.Reused) {
 		t.Fatalf("%s (%s): denial %+v", name, verdict, done.Denial)
 	}
 	*g = want
@@ -210,7 +211,7 @@ func TestTwoHundredUsesAtOnceWithoutAnInterval(t *testing.T) {
 			refusedAs(t, err, session.Ended)
 		}
 		denials, _, err := nodes[1].Store.Denials(t.Context(), 0)
-		if err != nil || len(denials) != 1 || denials[0].ID != first.Grant.ID || denials[0].Until.Before(noon.Add(16*time.Minute+session.Margin)) {
+		if err != nil || len(denials) != 1 || denials[0].ID != first.Grant.ID || denials[0].Until.Before(noon.Add(16*time.Minute+revocation.Margin)) {
 			t.Errorf("denials %+v, %v", denials, err)
 		}
 	})
@@ -250,13 +251,13 @@ func TestRevokingAGrantTwice(t *testing.T) {
 		if err := s.AddGrant(t.Context(), g); err != nil {
 			t.Fatal(err)
 		}
-		want := session.Denial{Kind: session.FamilyKind, ID: "f", Until: g.AccessUntil.Add(session.Margin)}
-		for i, wanted := range []session.Denial{want, {}} {
+		want := revocation.Denial{Kind: revocation.FamilyKind, ID: "f", Until: g.AccessUntil.Add(revocation.Margin)}
+		for i, wanted := range []revocation.Denial{want, {}} {
 			if d, err := s.RevokeGrant(t.Context(), "f", fmt.Sprint("order ", i), noon.Add(time.Minute)); err != nil || d != wanted {
 				t.Errorf("time %d: %+v, %v; want %+v", i, d, err, wanted)
 			}
 		}
-		if d, err := s.RevokeGrant(t.Context(), "absent", "logout", noon); err != nil || d != (session.Denial{}) {
+		if d, err := s.RevokeGrant(t.Context(), "absent", "logout", noon); err != nil || d != (revocation.Denial{}) {
 			t.Errorf("an absent grant: %+v, %v", d, err)
 		}
 		got, err := s.FindGrant(t.Context(), "f")
@@ -264,7 +265,7 @@ func TestRevokingAGrantTwice(t *testing.T) {
 			t.Errorf("stands as %+v, %v", got, err)
 		}
 		denials, _, err := s.Denials(t.Context(), 0)
-		if err != nil || !slices.Equal(denials, []session.Denial{want}) {
+		if err != nil || !slices.Equal(denials, []revocation.Denial{want}) {
 			t.Errorf("denials %+v, %v", denials, err)
 		}
 		for _, id := range []string{"quiet", "long over"} {
@@ -273,11 +274,11 @@ func TestRevokingAGrantTwice(t *testing.T) {
 			}
 		}
 		later := want.Until.Add(time.Minute)
-		streams := session.Denial{Kind: session.FamilyKind, ID: "quiet", Until: later.Add(session.Margin)}
+		streams := revocation.Denial{Kind: revocation.FamilyKind, ID: "quiet", Until: later.Add(revocation.Margin)}
 		if d, err := s.RevokeGrant(t.Context(), "quiet", "logout", later); err != nil || d != streams {
 			t.Errorf("a family without a living access token, which may have streams: %+v, %v; want %+v", d, err, streams)
 		}
-		over := session.Denial{Kind: session.FamilyKind, ID: "long over", Until: g.IdleEnds.Add(session.Margin)}
+		over := revocation.Denial{Kind: revocation.FamilyKind, ID: "long over", Until: g.IdleEnds.Add(revocation.Margin)}
 		if d, err := s.RevokeGrant(t.Context(), "long over", "logout", over.Until.Add(time.Hour)); err != nil || d != over {
 			t.Errorf("a family that has ended by itself, by a clock that may be ahead: %+v, %v; want %+v", d, err, over)
 		}
@@ -304,7 +305,7 @@ func TestOrderWinsOverRefreshesAndSignIns(t *testing.T) {
 				node := nodes[i%2]
 				switch {
 				case i == 12:
-					o := session.Order{Kind: session.UserKind, Project: "default", ID: subject, Reason: "disabled"}
+					o := revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: subject, Reason: "disabled"}
 					if _, err := node.RevokeAll(t.Context(), o, noon); err != nil {
 						t.Error(err)
 					}
@@ -335,7 +336,7 @@ func TestOrderWinsOverRefreshesAndSignIns(t *testing.T) {
 // checkAllDenied demands that no access token and no refresh token of these outlived the order.
 func checkAllDenied(t *testing.T, node *session.Service, issued []session.Issued) {
 	t.Helper()
-	var list session.DenyList
+	var list revocation.DenyList
 	denials, _, err := node.Store.Denials(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -343,7 +344,7 @@ func checkAllDenied(t *testing.T, node *session.Service, issued []session.Issued
 	list.Add(denials...)
 	for _, i := range issued {
 		g := i.Grant
-		if list.Denied(session.Bearer{Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: i.Epoch}) == "" {
+		if list.Denied(revocation.Subject{Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: i.Epoch}) == "" {
 			t.Errorf("an access token of epoch %d is not denied by %+v", i.Epoch, denials[len(denials)-1])
 		}
 		_, err := node.Refresh(t.Context(), i.RefreshToken, "web", noon)
@@ -410,7 +411,7 @@ func TestClosedStoreHasNoSessions(t *testing.T) {
 			"RotateGrant": func() error { _, err := s.RotateGrant(ctx, session.Rotation{ID: "f"}, noon); return err },
 			"RevokeGrant": func() error { _, err := s.RevokeGrant(ctx, "f", "", noon); return err },
 			"RevokeAll": func() error {
-				_, _, err := s.RevokeAll(ctx, session.Order{Kind: session.UserKind, Project: "p", ID: "u"}, noon)
+				_, _, err := s.RevokeAll(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: "u"}, noon)
 				return err
 			},
 			"RevokeToken": func() error { _, err := s.RevokeToken(ctx, "iss", "jti", noon, noon); return err },

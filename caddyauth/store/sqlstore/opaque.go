@@ -11,8 +11,8 @@ var _ oauth.OpaqueStore = (*Store)(nil)
 
 const opaqueColumns = `hash, claims, expires, issuer, id, family, project, subject, client, epoch`
 
-// deniedOpaque is true of a row of opaque against which a denial stands: session.DenyList.Denied as
-// a condition.
+// deniedOpaque is true of a row of opaque against which a denial stands: revocation.DenyList.Denied
+// as a condition.
 const deniedOpaque = `EXISTS (SELECT 1 FROM denial WHERE
 	denial.kind = 'token' AND denial.scope = opaque.issuer AND denial.id = opaque.id AND opaque.id <> ''
 	OR denial.kind = 'family' AND denial.scope = '' AND denial.id = opaque.family AND opaque.family <> ''
@@ -24,8 +24,8 @@ const deniedOpaque = `EXISTS (SELECT 1 FROM denial WHERE
 func (s *Store) AddOpaque(ctx context.Context, r oauth.Reference) error {
 	return s.writeOne(ctx, func(t tx) error {
 		_, err := t.exec(`INSERT INTO opaque (`+opaqueColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-			r.Hash, string(r.Claims), millis(r.Expiry), r.Bearer.Issuer, r.Bearer.TokenID, r.Bearer.Family,
-			r.Bearer.Project, r.Bearer.Subject, r.Bearer.ClientID, r.Bearer.Epoch)
+			r.Hash, string(r.Claims), millis(r.Expiry), r.Subject.Issuer, r.Subject.TokenID, r.Subject.Family,
+			r.Subject.Project, r.Subject.Subject, r.Subject.ClientID, r.Subject.Epoch)
 		return err
 	})
 }
@@ -40,8 +40,8 @@ func (s *Store) FindOpaque(ctx context.Context, hash string) (oauth.Reference, b
 	var claims string
 	var expires, denied int64
 	found, err := one(ctx, db, `SELECT `+opaqueColumns+`, CASE WHEN `+deniedOpaque+` THEN 1 ELSE 0 END FROM opaque WHERE hash = $1`,
-		[]any{hash}, &r.Hash, &claims, &expires, &r.Bearer.Issuer, &r.Bearer.TokenID, &r.Bearer.Family, &r.Bearer.Project,
-		&r.Bearer.Subject, &r.Bearer.ClientID, &r.Bearer.Epoch, &denied)
+		[]any{hash}, &r.Hash, &claims, &expires, &r.Subject.Issuer, &r.Subject.TokenID, &r.Subject.Family, &r.Subject.Project,
+		&r.Subject.Subject, &r.Subject.ClientID, &r.Subject.Epoch, &denied)
 	if err == nil && !found {
 		err = oauth.ErrNoOpaque
 	}

@@ -8,17 +8,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 )
 
-func reference(hash string, b session.Bearer) oauth.Reference {
-	return oauth.Reference{Hash: hash, Claims: []byte(`{"sub":"алиса","x":"\u0000'"}`), Expiry: noon.Add(15 * time.Minute), Bearer: b}
+func reference(hash string, b revocation.Subject) oauth.Reference {
+	return oauth.Reference{Hash: hash, Claims: []byte(`{"sub":"алиса","x":"\u0000'"}`), Expiry: noon.Add(15 * time.Minute), Subject: b}
 }
 
 // ofAlice is what a token of the first epoch says of itself.
-var ofAlice = session.Bearer{
+var ofAlice = revocation.Subject{
 	Issuer: "https://iss", TokenID: "id", Family: "family", Project: "default", Subject: "алиса", ClientID: "web", Epoch: 1,
 }
 
@@ -53,7 +54,7 @@ func TestOpaqueTokenComesBackWhole(t *testing.T) {
 
 // The condition in SQL against the rule in Go, for each kind of denial and what is next to it.
 func TestOpaqueTokenIsDeniedAsTheDenyListSays(t *testing.T) {
-	revokeAll := func(o session.Order) func(*testing.T, *Store) error {
+	revokeAll := func(o revocation.Revocation) func(*testing.T, *Store) error {
 		return func(t *testing.T, s *Store) error {
 			o.Until = noon.Add(time.Hour)
 			_, _, err := s.RevokeAll(t.Context(), o, noon)
@@ -74,8 +75,8 @@ func TestOpaqueTokenIsDeniedAsTheDenyListSays(t *testing.T) {
 	}
 	young := ofAlice
 	young.Epoch = noon.Add(time.Hour).UnixMilli()
-	bare := session.Bearer{Issuer: "https://iss", Project: "default", Subject: "bob"}
-	bearers := map[string]session.Bearer{"alice": ofAlice, "young": young, "bare": bare}
+	bare := revocation.Subject{Issuer: "https://iss", Project: "default", Subject: "bob"}
+	bearers := map[string]revocation.Subject{"alice": ofAlice, "young": young, "bare": bare}
 	for _, c := range []struct {
 		name   string
 		revoke func(*testing.T, *Store) error
@@ -85,12 +86,12 @@ func TestOpaqueTokenIsDeniedAsTheDenyListSays(t *testing.T) {
 		{"another token", revokeToken("https://iss", "other")},
 		{"the family", revokeGrant("family")},
 		{"another family", revokeGrant("another")},
-		{"the user", revokeAll(session.Order{Kind: session.UserKind, Project: "default", ID: "алиса"})},
-		{"the user elsewhere", revokeAll(session.Order{Kind: session.UserKind, Project: "acme", ID: "алиса"})},
-		{"a client of that name", revokeAll(session.Order{Kind: session.ClientKind, Project: "default", ID: "алиса"})},
-		{"the client", revokeAll(session.Order{Kind: session.ClientKind, Project: "default", ID: "web"})},
-		{"the project", revokeAll(session.Order{Kind: session.ProjectKind, Project: "default"})},
-		{"another project", revokeAll(session.Order{Kind: session.ProjectKind, Project: "acme"})},
+		{"the user", revokeAll(revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "алиса"})},
+		{"the user elsewhere", revokeAll(revocation.Revocation{Kind: revocation.UserKind, Project: "acme", ID: "алиса"})},
+		{"a client of that name", revokeAll(revocation.Revocation{Kind: revocation.ClientKind, Project: "default", ID: "алиса"})},
+		{"the client", revokeAll(revocation.Revocation{Kind: revocation.ClientKind, Project: "default", ID: "web"})},
+		{"the project", revokeAll(revocation.Revocation{Kind: revocation.ProjectKind, Project: "default"})},
+		{"another project", revokeAll(revocation.Revocation{Kind: revocation.ProjectKind, Project: "acme"})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, open func() *Store) {
@@ -106,7 +107,7 @@ func TestOpaqueTokenIsDeniedAsTheDenyListSays(t *testing.T) {
 				if err != nil || len(all) != 1 {
 					t.Fatalf("denials %+v, %v; want one", all, err)
 				}
-				var list session.DenyList
+				var list revocation.DenyList
 				list.Add(all...)
 				for hash, b := range bearers {
 					_, denied, err := s.FindOpaque(t.Context(), hash)

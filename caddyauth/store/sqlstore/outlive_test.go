@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -18,7 +19,7 @@ import (
 func TestDenialsOutliveWhatTheyDeny(t *testing.T) {
 	ahead := noon.Add(leeway.Clocks) // the clock of the node that issues
 	longest := ahead.Add(token.MaxLifetime)
-	loose := session.Bearer{ // of no session
+	loose := revocation.Subject{ // of no session
 		Issuer:   "https://iss",
 		TokenID:  "jti",
 		Project:  "default",
@@ -27,22 +28,22 @@ func TestDenialsOutliveWhatTheyDeny(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		revoke func(t *testing.T, r revoking) (session.Bearer, time.Time)
+		revoke func(t *testing.T, r revoking) (revocation.Subject, time.Time)
 	}{
-		{"a session that was just renewed", func(t *testing.T, r revoking) (session.Bearer, time.Time) {
+		{"a session that was just renewed", func(t *testing.T, r revoking) (revocation.Subject, time.Time) {
 			first := begun(t, r.sessions, openingFor("alice", 0))
 			renewed := refreshed(t, r.sessions, first.RefreshToken, ahead)
 			must(t, r.sessions.RevokeFamily(t.Context(), first.Grant.ID, "logout", noon))
 			return of(renewed), renewed.AccessUntil
 		}},
-		{"a session whose renewal was repeated", func(t *testing.T, r revoking) (session.Bearer, time.Time) {
+		{"a session whose renewal was repeated", func(t *testing.T, r revoking) (revocation.Subject, time.Time) {
 			first := begun(t, r.sessions, openingFor("alice", time.Minute))
 			refreshed(t, r.sessions, first.RefreshToken, noon.Add(time.Second))
 			repeated := refreshed(t, r.sessions, first.RefreshToken, noon.Add(30*time.Second))
 			must(t, r.sessions.RevokeFamily(t.Context(), first.Grant.ID, "logout", noon))
 			return of(repeated), repeated.AccessUntil
 		}},
-		{"a session that ended by reuse", func(t *testing.T, r revoking) (session.Bearer, time.Time) {
+		{"a session that ended by reuse", func(t *testing.T, r revoking) (revocation.Subject, time.Time) {
 			first := begun(t, r.sessions, openingFor("alice", 0))
 			renewed := refreshed(t, r.sessions, first.RefreshToken, ahead)
 			if _, err := r.sessions.Refresh(t.Context(), first.RefreshToken, "web", noon.Add(time.Hour)); err == nil {
@@ -50,29 +51,29 @@ func TestDenialsOutliveWhatTheyDeny(t *testing.T) {
 			}
 			return of(renewed), renewed.AccessUntil
 		}},
-		{"a token", func(t *testing.T, r revoking) (session.Bearer, time.Time) {
+		{"a token", func(t *testing.T, r revoking) (revocation.Subject, time.Time) {
 			must(t, r.sessions.RevokeToken(t.Context(), loose.Issuer, loose.TokenID, longest, noon))
 			return loose, longest
 		}},
-		{"a user", func(t *testing.T, r revoking) (session.Bearer, time.Time) {
-			o := session.Order{Kind: session.UserKind, Project: "default", ID: "alice", Reason: "x"}
+		{"a user", func(t *testing.T, r revoking) (revocation.Subject, time.Time) {
+			o := revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice", Reason: "x"}
 			_, err := r.sessions.RevokeAll(t.Context(), o, noon)
 			must(t, err)
 			return loose, longest
 		}},
-		{"a client", func(t *testing.T, r revoking) (session.Bearer, time.Time) {
-			o := session.Order{Kind: session.ClientKind, Project: "default", ID: "web", Reason: "x"}
+		{"a client", func(t *testing.T, r revoking) (revocation.Subject, time.Time) {
+			o := revocation.Revocation{Kind: revocation.ClientKind, Project: "default", ID: "web", Reason: "x"}
 			_, err := r.sessions.RevokeAll(t.Context(), o, noon)
 			must(t, err)
 			return loose, longest
 		}},
-		{"a project", func(t *testing.T, r revoking) (session.Bearer, time.Time) {
-			o := session.Order{Kind: session.ProjectKind, Project: "default", Reason: "x"}
+		{"a project", func(t *testing.T, r revoking) (revocation.Subject, time.Time) {
+			o := revocation.Revocation{Kind: revocation.ProjectKind, Project: "default", Reason: "x"}
 			_, err := r.sessions.RevokeAll(t.Context(), o, noon)
 			must(t, err)
 			return loose, longest
 		}},
-		{"the claims of a user", func(t *testing.T, r revoking) (session.Bearer, time.Time) {
+		{"the claims of a user", func(t *testing.T, r revoking) (revocation.Subject, time.Time) {
 			u := identity.User{ID: "u", Project: "default", Name: "alice", Created: noon}
 			u.Claims = map[string]any{"role": "admin"}
 			must(t, r.store.AddUser(t.Context(), u))
@@ -99,7 +100,7 @@ func TestDenialsOutliveWhatTheyDeny(t *testing.T) {
 
 // checkDenied lets the node whose clock is ahead forget what is over at now, in memory and in the
 // store.
-func checkDenied(t *testing.T, s *Store, bearer session.Bearer, now time.Time) {
+func checkDenied(t *testing.T, s *Store, bearer revocation.Subject, now time.Time) {
 	t.Helper()
 	list := readDenials(t, s)
 	if list.Expire(now); list.Denied(bearer) == "" {
@@ -110,7 +111,7 @@ func checkDenied(t *testing.T, s *Store, bearer session.Bearer, now time.Time) {
 	if readDenials(t, s).Denied(bearer) == "" {
 		t.Error("the store has forgotten the denial while the token may be admitted")
 	}
-	_, err = s.DeleteOver(t.Context(), now.Add(2*session.LongestAccess), 100)
+	_, err = s.DeleteOver(t.Context(), now.Add(2*revocation.LongestAccess), 100)
 	must(t, err)
 	if readDenials(t, s).Denied(bearer) != "" {
 		t.Error("the store never forgets")
@@ -118,11 +119,11 @@ func checkDenied(t *testing.T, s *Store, bearer session.Bearer, now time.Time) {
 }
 
 // readDenials is the list of a node that starts.
-func readDenials(t *testing.T, s *Store) *session.DenyList {
+func readDenials(t *testing.T, s *Store) *revocation.DenyList {
 	t.Helper()
 	stored, _, err := s.Denials(t.Context(), 0)
 	must(t, err)
-	list := new(session.DenyList)
+	list := new(revocation.DenyList)
 	list.Add(stored...)
 	return list
 }
@@ -141,8 +142,8 @@ func refreshed(t *testing.T, sessions *session.Service, refresh string, now time
 }
 
 // of is the access token that was issued with a refresh token.
-func of(i session.Issued) session.Bearer {
-	return session.Bearer{
+func of(i session.Issued) revocation.Subject {
+	return revocation.Subject{
 		Family:   i.Grant.ID,
 		Project:  i.Grant.Project,
 		Subject:  i.Grant.Subject,

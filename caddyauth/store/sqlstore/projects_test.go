@@ -12,7 +12,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
 // started opens a store into which an empty configuration was taken, so that the default project
@@ -438,7 +438,7 @@ func TestWhatIsDeclaredNoMoreCanDoNothing(t *testing.T) {
 		must(t, err)
 		denials, _, err := s.Denials(t.Context(), 0)
 		must(t, err)
-		for i, kind := range []session.Kind{session.ProjectKind, session.ClientKind, session.UserKind} {
+		for i, kind := range []revocation.Kind{revocation.ProjectKind, revocation.ClientKind, revocation.UserKind} {
 			if len(denials) != 3 || denials[i].Kind != kind || denials[i].Epoch < 2 || denials[i].Until.Before(noon.AddDate(1, 0, 0)) {
 				t.Fatalf("the order against a %s is not among %+v", kind, denials)
 			}

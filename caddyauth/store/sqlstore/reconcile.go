@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
 // Declaration is what a configuration declares. Of projects and clients, ID of projects, Active,
@@ -37,8 +37,8 @@ const (
 
 // Ended is something whose sessions and tokens a new configuration ended.
 type Ended struct {
-	// Kind is session.ProjectKind, session.ClientKind or session.UserKind.
-	Kind session.Kind
+	// Kind is revocation.ProjectKind, revocation.ClientKind or revocation.UserKind.
+	Kind revocation.Kind
 
 	// Project is the slug; ID is the client's id or the user's name, empty for a project.
 	Project, ID string
@@ -122,14 +122,14 @@ type reconciler struct {
 	revocation project.RevocationOptions // the server's
 }
 
-func (r *reconciler) end(kind session.Kind, slug, id, reason string) {
+func (r *reconciler) end(kind revocation.Kind, slug, id, reason string) {
 	r.ended = append(r.ended, Ended{Kind: kind, Project: slug, ID: id, Reason: reason})
 }
 
 // revoke carries out an order against everything that was ended: first all grants, then all
 // denials, as the order of the locks demands (grants.go).
 func (r *reconciler) revoke() error {
-	denials := make([]session.Denial, len(r.ended))
+	denials := make([]revocation.Denial, len(r.ended))
 	for i, e := range r.ended {
 		epoch, err := nextNumber(r.ctx, r.tx, "epoch", r.now)
 		if err != nil {
@@ -143,7 +143,7 @@ func (r *reconciler) revoke() error {
 		if err != nil {
 			return err
 		}
-		denials[i] = session.Denial{Kind: e.Kind, Scope: e.Project, ID: e.ID, Epoch: epoch, Until: r.now.Add(session.LongestAccess + session.Margin)}
+		denials[i] = revocation.Denial{Kind: e.Kind, Scope: e.Project, ID: e.ID, Epoch: epoch, Until: r.now.Add(revocation.LongestAccess + revocation.Margin)}
 	}
 	for _, d := range denials {
 		if _, err := deny(r.ctx, r.tx, d, r.now); err != nil {
@@ -197,7 +197,7 @@ func (r *reconciler) project(p project.Project) error {
 	}
 	takenOver := !standing.Declared && p.Slug != project.Default
 	if takenOver {
-		r.end(session.ProjectKind, p.Slug, "", TakenOver)
+		r.end(revocation.ProjectKind, p.Slug, "", TakenOver)
 	}
 	if _, err := updateProject(r.tx, p, r.now); err != nil {
 		return err
@@ -228,7 +228,7 @@ func (r *reconciler) forgetProject(p project.Project) error {
 		p = project.Project{ID: p.ID, Slug: p.Slug, Active: true, Override: p.Override, Version: p.Version, Created: p.Created}
 	} else {
 		p.Active = false
-		r.end(session.ProjectKind, p.Slug, "", Undeclared)
+		r.end(revocation.ProjectKind, p.Slug, "", Undeclared)
 	}
 	if _, err := updateProject(r.tx, p, r.now); err != nil {
 		return err
@@ -264,7 +264,7 @@ func (r *reconciler) clients(declared []project.Client) error {
 			continue
 		}
 		c.Declared, c.Active, c.Lifetimes = false, false, project.Lifetimes{}
-		r.end(session.ClientKind, c.Project, c.ID, Undeclared)
+		r.end(revocation.ClientKind, c.Project, c.ID, Undeclared)
 		if _, err := updateClient(r.tx, c, r.now); err != nil {
 			return err
 		}
@@ -280,7 +280,7 @@ func (r *reconciler) clients(declared []project.Client) error {
 func (r *reconciler) client(c project.Client) error {
 	standing, err := findClient(r.ctx, r.tx, c.ID)
 	if err == nil && standing.Project != c.Project {
-		r.end(session.ClientKind, standing.Project, c.ID, Undeclared)
+		r.end(revocation.ClientKind, standing.Project, c.ID, Undeclared)
 		if _, err := r.tx.exec(`DELETE FROM client WHERE id = $1`, c.ID); err != nil {
 			return err
 		}
@@ -301,9 +301,9 @@ func (r *reconciler) client(c project.Client) error {
 	}
 	switch {
 	case !standing.Declared:
-		r.end(session.ClientKind, c.Project, c.ID, TakenOver)
+		r.end(revocation.ClientKind, c.Project, c.ID, TakenOver)
 	case !sameClaims(standing.Claims, c.Claims):
-		r.end(session.ClientKind, c.Project, c.ID, ClaimsChanged)
+		r.end(revocation.ClientKind, c.Project, c.ID, ClaimsChanged)
 	}
 	if _, err := updateClient(r.tx, c, r.now); err != nil {
 		return err
@@ -333,7 +333,7 @@ func (r *reconciler) users(declared []identity.User) error {
 			continue
 		}
 		u.Declared, u.Admin, u.Disabled = false, false, true
-		r.end(session.UserKind, u.Project, u.Name, Undeclared)
+		r.end(revocation.UserKind, u.Project, u.Name, Undeclared)
 		if _, err := updateUser(r.tx, *u, r.now); err != nil {
 			return err
 		}
@@ -354,7 +354,7 @@ func (r *reconciler) user(u identity.User) (id string, err error) {
 			u.PasswordChanged = r.now
 		}
 		if u.Admin {
-			r.end(session.UserKind, u.Project, u.Name, AdminGranted) // a user of that name may have been removed
+			r.end(revocation.UserKind, u.Project, u.Name, AdminGranted) // a user of that name may have been removed
 		}
 		return u.ID, errors.Join(insertUser(r.tx, u), r.note("user.declare", u.ID, u.Name, u.Project, "added"))
 	}
@@ -383,11 +383,11 @@ func (r *reconciler) user(u identity.User) (id string, err error) {
 // spelling is another subject.
 func (r *reconciler) endUser(before, after identity.User) error {
 	if before.Name != after.Name {
-		r.end(session.UserKind, before.Project, before.Name, Undeclared)
+		r.end(revocation.UserKind, before.Project, before.Name, Undeclared)
 	}
 	reason, err := r.endOf(before, after)
 	if reason != "" {
-		r.end(session.UserKind, after.Project, after.Name, reason)
+		r.end(revocation.UserKind, after.Project, after.Name, reason)
 	}
 	return err
 }

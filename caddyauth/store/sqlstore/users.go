@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
 var _ identity.UserStore = (*Store)(nil)
@@ -184,7 +184,7 @@ func (s *Store) editUser(ctx context.Context, id string, version int64, now time
 		if after, err = updateUser(t, *standing, now); err != nil || sameClaims(before.Claims, after.Claims) {
 			return err
 		}
-		return renewTokens(ctx, t, session.UserKind, after.Project, after.Name, now)
+		return renewTokens(ctx, t, revocation.UserKind, after.Project, after.Name, now)
 	})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -219,28 +220,28 @@ func TestChangedClaimsDenyTokensAndKeepSessions(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		kind   session.Kind
+		kind   revocation.Kind
 		id     string
 		change func(t *testing.T, s *Store, role string)
 	}{
-		{"user", session.UserKind, "Alice", func(t *testing.T, s *Store, role string) {
+		{"user", revocation.UserKind, "Alice", func(t *testing.T, s *Store, role string) {
 			u, err := s.FindUser(t.Context(), "default", "alice")
 			must(t, err)
 			u.Claims = claims(role)
 			_, err = s.ChangeUser(t.Context(), *u, noon)
 			must(t, err)
 		}},
-		{"client", session.ClientKind, "reports", func(t *testing.T, s *Store, role string) {
+		{"client", revocation.ClientKind, "reports", func(t *testing.T, s *Store, role string) {
 			client, err := s.FindClient(t.Context(), "reports")
 			must(t, err)
 			client.Claims = claims(role)
 			_, err = s.ChangeClient(t.Context(), client, noon)
 			must(t, err)
 		}},
-		{"declared user", session.UserKind, "dora", func(t *testing.T, s *Store, role string) {
+		{"declared user", revocation.UserKind, "dora", func(t *testing.T, s *Store, role string) {
 			reconcile(t, s, Declaration{Users: []identity.User{{Name: "dora", Claims: claims(role)}}, Clients: []project.Client{{ID: "kept"}}})
 		}},
-		{"declared client", session.ClientKind, "kept", func(t *testing.T, s *Store, role string) {
+		{"declared client", revocation.ClientKind, "kept", func(t *testing.T, s *Store, role string) {
 			reconcile(t, s, Declaration{Users: []identity.User{{Name: "dora"}}, Clients: []project.Client{{ID: "kept", Claims: claims(role)}}})
 		}},
 	} {
@@ -252,14 +253,14 @@ func TestChangedClaimsDenyTokensAndKeepSessions(t *testing.T) {
 				must(t, s.AddClient(t.Context(), reports("default")))
 				owned := func(id string, epoch int64) session.Grant {
 					g := ownedBy(id, "default", "somebody", "web")
-					if g.Epoch = epoch; c.kind == session.UserKind {
+					if g.Epoch = epoch; c.kind == revocation.UserKind {
 						g.Subject = c.id
 					} else {
 						g.ClientID = c.id
 					}
 					return g
 				}
-				_, order, err := s.RevokeAll(t.Context(), session.Order{Kind: c.kind, Project: "default", ID: c.id}, noon)
+				_, order, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: c.kind, Project: "default", ID: c.id}, noon)
 				must(t, err)
 				row, err := writeGrant(owned("escaped", order.Epoch-1)) // it was being added while the order was carried out
 				must(t, err)

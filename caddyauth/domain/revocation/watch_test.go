@@ -1,4 +1,4 @@
-package session
+package revocation
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func revokeTokenElsewhere(t *testing.T, store *memory, id string) {
 }
 
 func (w *Watch) denies(id string) bool {
-	return w.List.Denied(Bearer{Issuer: "iss", TokenID: id}) == TokenKind
+	return w.List.Denied(Subject{Issuer: "iss", TokenID: id}) == TokenKind
 }
 
 func TestWatchLoadsAtStartAndPolls(t *testing.T) {
@@ -199,12 +199,12 @@ func TestALongListIsReadInParts(t *testing.T) {
 	var after []Cursor
 	w := &Watch{List: &DenyList{}, Denials: func(_ context.Context, c Cursor) ([]Denial, Cursor, error) {
 		after = append(after, c)
-		if c == 2*MostDenials {
+		if c == 2*MaxDenials {
 			return nil, c, errors.New("away")
 		}
-		return make([]Denial, MostDenials), c + MostDenials, nil
+		return make([]Denial, MaxDenials), c + MaxDenials, nil
 	}}
-	if err := w.Poll(t.Context()); err == nil || w.Stale(time.Now()) != math.MaxInt64 || !slices.Equal(after, []Cursor{0, MostDenials, 2 * MostDenials}) {
+	if err := w.Poll(t.Context()); err == nil || w.Stale(time.Now()) != math.MaxInt64 || !slices.Equal(after, []Cursor{0, MaxDenials, 2 * MaxDenials}) {
 		t.Errorf("%v: asked after %v, and the list is %v old", err, after, w.Stale(time.Now()))
 	}
 }

@@ -1,4 +1,4 @@
-package session
+package revocation
 
 import (
 	"time"
@@ -20,7 +20,7 @@ const (
 // Margin is how much longer than the last token it denies a denial stands.
 const Margin = leeway.Margin
 
-// Denial says that tokens are no longer good although they have not expired.
+// Denial says that tokens are no longer valid although they have not expired.
 type Denial struct {
 	Kind Kind
 	// Scope is the issuer of a token, and the project of a user, client or project. It is empty for
@@ -29,15 +29,26 @@ type Denial struct {
 	// ID is the family, the id of the token (`jti`), the subject or the client id. It is empty for
 	// a project.
 	ID string
-	// Epoch is that of an order: tokens with a lower one are denied. It is 0 for families and
+	// Epoch is that of a [Revocation]: tokens with a lower one are denied. It is 0 for families and
 	// tokens.
 	Epoch int64
-	// Until is when the denial may be forgotten.
+	// Until is when the denial may be deleted.
 	Until time.Time
 }
 
-// MostDenials is how many denials one look at the store returns at most.
-const MostDenials = 5000
+// MaxDenials is how many denials Store.Denials returns at most.
+const MaxDenials = 5000
 
 // Cursor is a place in the sequence of denials. Zero is before the first.
 type Cursor int64
+
+// Subject is what a verified token says about itself, as far as it can be denied by it.
+type Subject struct {
+	Issuer, TokenID, Family    string
+	Project, Subject, ClientID string
+	// Epoch is the token's claim. A token without it has 0 and is denied by every revocation.
+	Epoch int64
+	// Foreign says that another server issued the token: its family, subject and so on mean
+	// something else there, and it can only be denied by its id.
+	Foreign bool
+}

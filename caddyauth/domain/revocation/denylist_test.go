@@ -1,4 +1,4 @@
-package session
+package revocation
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 
 func TestDeniedKinds(t *testing.T) {
 	var l DenyList
-	if got := l.Denied(Bearer{Family: "f"}); got != "" {
+	if got := l.Denied(Subject{Family: "f"}); got != "" {
 		t.Errorf("the empty list denies %q", got)
 	}
 	l.Add(
@@ -26,30 +26,30 @@ func TestDeniedKinds(t *testing.T) {
 		Denial{Kind: "planet", ID: "f2", Until: noon},
 	)
 	for _, c := range []struct {
-		b    Bearer
+		b    Subject
 		want Kind
 	}{
-		{Bearer{Family: "f1", Epoch: 99}, FamilyKind},
-		{Bearer{Family: "f2", Epoch: 99}, ""},
-		{Bearer{Issuer: "https://a", TokenID: "t1", Epoch: 99}, TokenKind},
-		{Bearer{Issuer: "https://b", TokenID: "t1", Epoch: 99}, ""},
-		{Bearer{Issuer: "https://a", TokenID: "t2", Epoch: 99}, ""},
-		{Bearer{Issuer: "t1", TokenID: "https://a", Epoch: 99}, ""},
-		{Bearer{Issuer: "https://", TokenID: "at1", Epoch: 99}, ""},
-		{Bearer{TokenID: "https://at1", Epoch: 99}, ""},
-		{Bearer{TokenID: "f1", Epoch: 99}, ""},
-		{Bearer{Project: "p", Subject: "u1", Epoch: 4}, UserKind},
-		{Bearer{Project: "p", Subject: "u1"}, UserKind},
-		{Bearer{Project: "p", Subject: "u1", Epoch: 5}, ""},
-		{Bearer{Project: "o", Subject: "u1", Epoch: 4}, ""},
-		{Bearer{Project: "p", Subject: "c1", Epoch: 4}, ""},
-		{Bearer{Project: "p", ClientID: "c1", Subject: "u1", Epoch: 6}, ClientKind},
-		{Bearer{Project: "p", ClientID: "c1", Epoch: 7}, ""},
-		{Bearer{Project: "q", Subject: "x", Epoch: 8}, ProjectKind},
-		{Bearer{Project: "q", Subject: "x", Epoch: 9}, ""},
-		{Bearer{Foreign: true, Family: "f1", Project: "q", Subject: "u1"}, ""},
-		{Bearer{Foreign: true, Issuer: "https://a", TokenID: "t1"}, TokenKind},
-		{Bearer{}, ""},
+		{Subject{Family: "f1", Epoch: 99}, FamilyKind},
+		{Subject{Family: "f2", Epoch: 99}, ""},
+		{Subject{Issuer: "https://a", TokenID: "t1", Epoch: 99}, TokenKind},
+		{Subject{Issuer: "https://b", TokenID: "t1", Epoch: 99}, ""},
+		{Subject{Issuer: "https://a", TokenID: "t2", Epoch: 99}, ""},
+		{Subject{Issuer: "t1", TokenID: "https://a", Epoch: 99}, ""},
+		{Subject{Issuer: "https://", TokenID: "at1", Epoch: 99}, ""},
+		{Subject{TokenID: "https://at1", Epoch: 99}, ""},
+		{Subject{TokenID: "f1", Epoch: 99}, ""},
+		{Subject{Project: "p", Subject: "u1", Epoch: 4}, UserKind},
+		{Subject{Project: "p", Subject: "u1"}, UserKind},
+		{Subject{Project: "p", Subject: "u1", Epoch: 5}, ""},
+		{Subject{Project: "o", Subject: "u1", Epoch: 4}, ""},
+		{Subject{Project: "p", Subject: "c1", Epoch: 4}, ""},
+		{Subject{Project: "p", ClientID: "c1", Subject: "u1", Epoch: 6}, ClientKind},
+		{Subject{Project: "p", ClientID: "c1", Epoch: 7}, ""},
+		{Subject{Project: "q", Subject: "x", Epoch: 8}, ProjectKind},
+		{Subject{Project: "q", Subject: "x", Epoch: 9}, ""},
+		{Subject{Foreign: true, Family: "f1", Project: "q", Subject: "u1"}, ""},
+		{Subject{Foreign: true, Issuer: "https://a", TokenID: "t1"}, TokenKind},
+		{Subject{}, ""},
 	} {
 		if got := l.Denied(c.b); got != c.want {
 			t.Errorf("%+v is denied as %q, want %q", c.b, got, c.want)
@@ -65,11 +65,11 @@ func TestLaterEndAndHigherEpochStand(t *testing.T) {
 	l.Add(Denial{Kind: UserKind, Scope: "p", ID: "u", Epoch: 9, Until: noon.Add(time.Minute)})
 	l.Add(Denial{Kind: UserKind, Scope: "p", ID: "u", Epoch: 5, Until: noon.Add(time.Hour)})
 	l.Expire(noon.Add(30 * time.Minute))
-	if got := l.Denied(Bearer{Project: "p", Subject: "u", Epoch: 8}); got != UserKind || l.Len() != 1 {
+	if got := l.Denied(Subject{Project: "p", Subject: "u", Epoch: 8}); got != UserKind || l.Len() != 1 {
 		t.Errorf("denied as %q, %d denials", got, l.Len())
 	}
 	l.Expire(noon.Add(time.Hour))
-	if got := l.Denied(Bearer{Project: "p", Subject: "u", Epoch: 8}); got != "" || l.Len() != 0 {
+	if got := l.Denied(Subject{Project: "p", Subject: "u", Epoch: 8}); got != "" || l.Len() != 0 {
 		t.Errorf("after its end denied as %q, %d denials", got, l.Len())
 	}
 }
@@ -78,7 +78,7 @@ func TestEndsFarAway(t *testing.T) {
 	var l DenyList
 	l.Add(Denial{Kind: FamilyKind, ID: "never", Until: time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)}, Denial{Kind: FamilyKind, ID: "at once"})
 	l.Expire(noon)
-	if l.Denied(Bearer{Family: "never"}) != FamilyKind || l.Denied(Bearer{Family: "at once"}) != "" {
+	if l.Denied(Subject{Family: "never"}) != FamilyKind || l.Denied(Subject{Family: "at once"}) != "" {
 		t.Error("what ends in the year 9999 is over, or what ended in the year 1 is not")
 	}
 }
@@ -116,25 +116,25 @@ func TestListAgainstAMap(t *testing.T) {
 	}
 	for id := range 30_000 {
 		_, want := model[fmt.Sprint(id)]
-		if got := l.Denied(Bearer{Family: fmt.Sprint(id)}) == FamilyKind; got != want {
+		if got := l.Denied(Subject{Family: fmt.Sprint(id)}) == FamilyKind; got != want {
 			t.Fatalf("%d is denied: %v, want %v", id, got, want)
 		}
 	}
 }
 
-// bearerOf is a token that falls under the denial.
-func bearerOf(d Denial) Bearer {
+// subjectOf is a token that falls under the denial.
+func subjectOf(d Denial) Subject {
 	switch d.Kind {
 	case TokenKind:
-		return Bearer{Issuer: d.Scope, TokenID: d.ID}
+		return Subject{Issuer: d.Scope, TokenID: d.ID}
 	case FamilyKind:
-		return Bearer{Family: d.ID}
+		return Subject{Family: d.ID}
 	case UserKind:
-		return Bearer{Project: d.Scope, Subject: d.ID, Epoch: d.Epoch - 1}
+		return Subject{Project: d.Scope, Subject: d.ID, Epoch: d.Epoch - 1}
 	case ClientKind:
-		return Bearer{Project: d.Scope, ClientID: d.ID, Epoch: d.Epoch - 1}
+		return Subject{Project: d.Scope, ClientID: d.ID, Epoch: d.Epoch - 1}
 	default:
-		return Bearer{Project: d.Scope, Epoch: d.Epoch - 1}
+		return Subject{Project: d.Scope, Epoch: d.Epoch - 1}
 	}
 }
 
@@ -169,11 +169,11 @@ func TestExpireKeepsTheRest(t *testing.T) {
 				want = d.Kind
 				left++
 			}
-			if got := l.Denied(bearerOf(d)); got != want {
+			if got := l.Denied(subjectOf(d)); got != want {
 				t.Errorf("at %v %+v is denied as %q", now, d, got)
 			}
 			if d.Epoch > 0 {
-				b := bearerOf(d)
+				b := subjectOf(d)
 				b.Epoch++
 				if got := l.Denied(b); got != "" {
 					t.Errorf("at %v %+v denies a newer token", now, d)
@@ -199,7 +199,7 @@ func TestKindsThatAreNotThereAreNotLookedFor(t *testing.T) {
 		l.Add(all...)
 		l.table.Load().counts[missing].Store(0) // as if there were none
 		for _, d := range all {
-			if got, want := l.Denied(bearerOf(d)) != "", d.Kind != kind; got != want {
+			if got, want := l.Denied(subjectOf(d)) != "", d.Kind != kind; got != want {
 				t.Fatalf("without a %s, %+v is denied: %v", kind, d, got)
 			}
 		}
@@ -221,12 +221,12 @@ func TestBothHalvesOfAFingerprintCount(t *testing.T) {
 	var l DenyList
 	l.Add(Denial{Kind: FamilyKind, ID: "other", Until: noon})
 	table := l.table.Load()
-	table.insert(table.first(familyMark, "", "f"), table.keys[1].hash("", "other"), 0, ending(noon))
-	if got := l.Denied(Bearer{Family: "f"}); got != "" {
+	table.insert(table.first(familyMark, "", "f"), table.keys[1].hash("", "other"), 0, roundUp(noon))
+	if got := l.Denied(Subject{Family: "f"}); got != "" {
 		t.Errorf("denied as %q for half a fingerprint", got)
 	}
 	l.Add(Denial{Kind: FamilyKind, ID: "f", Until: noon})
-	if got := l.Denied(Bearer{Family: "f"}); got != FamilyKind || l.Len() != 3 {
+	if got := l.Denied(Subject{Family: "f"}); got != FamilyKind || l.Len() != 3 {
 		t.Errorf("denied as %q, %d denials", got, l.Len())
 	}
 }
@@ -285,7 +285,7 @@ func TestVersionChangesWithWhatIsAdded(t *testing.T) {
 
 // remembered is a token of which somebody remembers at which version it was clear.
 type remembered struct {
-	bearer Bearer
+	bearer Subject
 	stamp  atomic.Uint64
 	denied atomic.Bool // Add has returned
 }
@@ -329,7 +329,7 @@ func TestRememberedVersionsMissNothing(t *testing.T) {
 		})
 	}
 	for round := range 100 {
-		r := &remembered{bearer: Bearer{Family: fmt.Sprint("f", round), Project: "p", Subject: fmt.Sprint("u", round), Epoch: int64(round)}}
+		r := &remembered{bearer: Subject{Family: fmt.Sprint("f", round), Project: "p", Subject: fmt.Sprint("u", round), Epoch: int64(round)}}
 		batch := make([]Denial, 100)
 		for i := range batch {
 			batch[i] = Denial{Kind: FamilyKind, ID: fmt.Sprint(round, i), Until: noon.Add(time.Hour)}
@@ -384,11 +384,11 @@ func TestReadingWhileChanging(t *testing.T) {
 					return
 				default:
 				}
-				if l.Denied(Bearer{Family: "stays"}) != FamilyKind || l.Denied(Bearer{Project: "p", Subject: "stays"}) != UserKind {
+				if l.Denied(Subject{Family: "stays"}) != FamilyKind || l.Denied(Subject{Project: "p", Subject: "stays"}) != UserKind {
 					t.Error("a standing denial was not found")
 					return
 				}
-				if l.Denied(Bearer{Family: "never", Epoch: 3}) != "" {
+				if l.Denied(Subject{Family: "never", Epoch: 3}) != "" {
 					t.Error("denied what was not")
 					return
 				}
@@ -423,7 +423,7 @@ const (
 // check asks the list, and judges where nothing was under way.
 func (s *standing) check(l *DenyList, family string) error {
 	before := s.Load()
-	got := l.Denied(Bearer{Family: family})
+	got := l.Denied(Subject{Family: family})
 	switch step := before % steps; {
 	case s.Load() != before || step == coming || step == going:
 	case step == stands && got != FamilyKind:
@@ -434,11 +434,11 @@ func (s *standing) check(l *DenyList, family string) error {
 	return nil
 }
 
-// order is what the test knows of the orders against a user.
-type order struct{ begun, stands atomic.Int64 }
+// revocation is what the test knows of the revocations against a user.
+type revocation struct{ begun, stands atomic.Int64 }
 
-func (o *order) check(l *DenyList, user string) error {
-	b := Bearer{Project: "p", Subject: user, Epoch: o.stands.Load() - 1}
+func (o *revocation) check(l *DenyList, user string) error {
+	b := Subject{Project: "p", Subject: user, Epoch: o.stands.Load() - 1}
 	if b.Epoch >= 0 && l.Denied(b) != UserKind {
 		return fmt.Errorf("a token of %s with epoch %d was not denied", user, b.Epoch)
 	}
@@ -454,7 +454,7 @@ type changing struct {
 	l      DenyList
 	lasts  [5000]standing // added by one goroutine
 	passes [200]standing  // added and taken out again by another
-	users  [10]order      // raised by a third
+	users  [10]revocation // raised by a third
 	adding atomic.Int64   // which of lasts it is the turn of
 }
 
@@ -505,7 +505,7 @@ func (c *changing) check(i int) error {
 	if err := c.passes[pass].check(&c.l, fmt.Sprint("passes", pass)); err != nil {
 		return err
 	}
-	if got := c.l.Denied(Bearer{Family: fmt.Sprint("never", i), Project: "q", Subject: fmt.Sprint(user)}); got != "" {
+	if got := c.l.Denied(Subject{Family: fmt.Sprint("never", i), Project: "q", Subject: fmt.Sprint(user)}); got != "" {
 		return fmt.Errorf("what was never added is denied as %q", got)
 	}
 	return c.users[user].check(&c.l, fmt.Sprint(user))
@@ -560,12 +560,12 @@ func fullList() *DenyList {
 	return l
 }
 
-// innocents are tokens which are not denied; old ones were made before the last order, so that
+// innocents are tokens which are not denied; old ones were made before the last revocation, so that
 // owners are looked up, too.
-func innocents(epoch int64) []Bearer {
-	all := make([]Bearer, 1024)
+func innocents(epoch int64) []Subject {
+	all := make([]Subject, 1024)
 	for i := range all {
-		all[i] = Bearer{
+		all[i] = Subject{
 			Issuer: "https://auth.example.com", TokenID: fmt.Sprintf("TOKENTOKENTOKENTOK%08d", i), Family: fmt.Sprintf("INNOCENTINNOCENTIN%08d", i),
 			Project: "default", Subject: fmt.Sprint("user", i), ClientID: "web", Epoch: epoch,
 		}
@@ -576,15 +576,15 @@ func innocents(epoch int64) []Bearer {
 func BenchmarkDenied(b *testing.B) {
 	l := fullList()
 	fresh, old := innocents(1_772_366_400_000), innocents(1_772_366_399_999)
-	denied := make([]Bearer, 1024)
+	denied := make([]Subject, 1024)
 	for i := range denied {
-		denied[i] = Bearer{Issuer: "https://auth.example.com", TokenID: fmt.Sprint(i), Family: fmt.Sprintf("FAMILYFAMILYFAMILY%08d", i*97)}
+		denied[i] = Subject{Issuer: "https://auth.example.com", TokenID: fmt.Sprint(i), Family: fmt.Sprintf("FAMILYFAMILYFAMILY%08d", i*97)}
 	}
 	for _, c := range []struct {
 		name   string
-		tokens []Bearer
+		tokens []Subject
 		want   Kind
-	}{{"innocent", fresh, ""}, {"older than an order", old, ""}, {"denied", denied, FamilyKind}} {
+	}{{"innocent", fresh, ""}, {"older than a revocation", old, ""}, {"denied", denied, FamilyKind}} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
@@ -605,7 +605,7 @@ func BenchmarkDenied(b *testing.B) {
 	})
 }
 
-func readParallel(b *testing.B, l *DenyList, tokens []Bearer) {
+func readParallel(b *testing.B, l *DenyList, tokens []Subject) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
@@ -663,7 +663,7 @@ func BenchmarkDeniedAtRandom(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				if l.Denied(Bearer{Family: c.ids[i%manyDenials]}) != c.want {
+				if l.Denied(Subject{Family: c.ids[i%manyDenials]}) != c.want {
 					b.Fatal("wrong")
 				}
 			}

@@ -1,4 +1,4 @@
-package session
+package revocation
 
 import (
 	"cmp"
@@ -19,22 +19,22 @@ const (
 	fewMissed   = 3                      // looks in a row, after which the next may take longer
 )
 
-// Watch keeps a deny list up to date with the store, so that what one node revokes holds on all of
-// them within a second.
+// Watch keeps a deny list up to date with the store, so that what one node revokes holds on all
+// nodes within a second.
 type Watch struct {
-	// Denials is the store's method of that name. Required.
+	// Denials is the method of Store. Required.
 	Denials func(ctx context.Context, after Cursor) ([]Denial, Cursor, error)
 	// List is kept up to date. Required.
 	List *DenyList
 	// Every is how often the store is asked. Default: 500ms.
 	Every time.Duration
-	// Wake makes it ask at once; nothing depends on it. It should hold one message, so that many
-	// make one question.
+	// Wake makes the Watch ask at once. Nothing depends on it. It should hold one message, so that
+	// many cause one question. Default: nothing wakes it.
 	Wake <-chan struct{}
-	// Observe is told how each question went. It may be nil.
+	// Observe is told how each question went. Default: nothing is told.
 	Observe func(err error)
-	// Past says what is surely past at now, and may be forgotten. Default: whatever the clock says
-	// is.
+	// Past returns a time that is surely past at now; denials that expired before it are removed.
+	// Default: now itself.
 	Past func(now time.Time) time.Time
 
 	mu     sync.Mutex // one question at a time
@@ -44,8 +44,8 @@ type Watch struct {
 	fresh  atomic.Pointer[time.Time]
 }
 
-// Run asks at once and then again and again until ctx ends: as often as Every says, counted from
-// one question to the next, so that one which was not answered in time is asked again at once.
+// Run asks at once and then repeatedly until ctx ends. The interval is counted from one question to
+// the next, so a question that was not answered in time is asked again at once.
 func (w *Watch) Run(ctx context.Context) {
 	wake := w.Wake
 	timer := time.NewTimer(0)
@@ -72,10 +72,10 @@ func (w *Watch) Run(ctx context.Context) {
 	}
 }
 
-// Poll asks once: the first time for all that is denied, for 5 seconds at most, later for what is
-// new, for half a second. What was missed several times in a row may take longer, for a link may be
-// slow and the answer long. Run does it; a start-up that wants to begin with a full list does it
-// before.
+// Poll asks once: the first time for all denials, for at most 5 seconds, later for new ones, for
+// half a second. After several questions in a row that were not answered it waits longer, because a
+// link may be slow and the answer long. Run calls it; a start-up that wants to begin with a
+// complete list calls it before.
 func (w *Watch) Poll(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -87,14 +87,14 @@ func (w *Watch) Poll(ctx context.Context) error {
 			return err
 		}
 		w.missed = 0
-		if n < MostDenials {
+		if n < MaxDenials {
 			w.read(asked)
 			return nil
 		}
 	}
 }
 
-// look takes in what is next.
+// look reads the next denials.
 func (w *Watch) look(ctx context.Context) (int, error) {
 	limit := lookTimeout << max(0, min(w.missed-fewMissed, 4))
 	if w.fresh.Load() == nil {
@@ -111,7 +111,8 @@ func (w *Watch) look(ctx context.Context) (int, error) {
 	return len(denials), nil
 }
 
-// read notes that nothing is missing that was there when it was asked, and forgets what is over.
+// read notes that the list has everything that was denied when the question was asked, and removes
+// what expired.
 func (w *Watch) read(asked time.Time) {
 	w.fresh.Store(&asked)
 	if asked.Sub(w.swept) >= sweepEvery {
@@ -128,8 +129,7 @@ func (w *Watch) past(now time.Time) time.Time {
 }
 
 // Stale returns for how long the list may have missed something at now: the time since the last
-// question that was answered was asked. Before the first answer it is the longest duration there
-// is.
+// answered question was asked. Before the first answer it is the longest duration.
 func (w *Watch) Stale(now time.Time) time.Duration {
 	fresh := w.fresh.Load()
 	if fresh == nil {

@@ -1,4 +1,4 @@
-package session
+package revocation
 
 import (
 	"testing"
@@ -36,7 +36,7 @@ func TestAJumpOfTheClockIsNotBelievedAtOnce(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			right, elapsed := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), time.Duration(0)
-			s := Steady{Elapsed: func() time.Duration { return elapsed }}
+			s := SteadyClock{Elapsed: func() time.Duration { return elapsed }}
 			if c.gap != 0 {
 				s.Resume(right.Add(-c.gap), right)
 			}
