@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -75,5 +76,48 @@ func TestReadmeCaddyfileIsValid(t *testing.T) {
 	}
 	if err := caddy.Validate(&config); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReadmeQuickStart runs the commands of the README's quick start against Caddyfile.example, and looks for the lines that the
+// README shows as their output, in order.
+func TestReadmeQuickStart(t *testing.T) {
+	requireProgram(t, "curl")
+	bash := requireProgram(t, "bash")
+	_, section, _ := strings.Cut(documents.Read(t, "README.md"), "\n```sh\nlogin() {")
+	script, _, found := strings.Cut(section, "\n```\n")
+	if !found {
+		t.Fatal("README.md shows no quick start")
+	}
+	g := newGateway(t)
+	g.loadExample(t)
+	commands := strings.NewReplacer("localhost:8080", g.host("app"), "localhost:8081", g.host("auth")).Replace("login() {" + script)
+	output, err := exec.CommandContext(t.Context(), bash, "-c", commands).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// Whatever is printed besides (other headers, the date) is skipped.
+	printed := strings.Split(string(output), "\n")
+	shown := 0
+	for line := range strings.Lines(script) {
+		want, isOutput := strings.CutPrefix(strings.TrimSpace(line), "# ")
+		if !isOutput || strings.HasSuffix(want, ".") {
+			continue
+		}
+		shown++
+		for len(printed) > 0 && strings.TrimSpace(printed[0]) != want {
+			printed = printed[1:]
+		}
+		if len(printed) == 0 {
+			t.Fatalf("the commands do not print %q, or not in this order:\n%s", want, output)
+		}
+		printed = printed[1:]
+	}
+	if shown < 10 {
+		t.Errorf("only %d lines of output were found", shown)
+	}
+	if strings.Count(string(output), "X-User-Id: alice") != 2 || strings.Contains(string(output), "eve") {
+		t.Errorf("forged headers change the answer:\n%s", output)
 	}
 }
