@@ -5,9 +5,12 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
+	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -17,10 +20,10 @@ import (
 func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, admission *gate.Admission, mayLogin bool) error {
 	reason := gate.ReasonOf(refusal)
 	status := gate.Status(reason)
-	keepFromCaches(w.Header(), "no-store")
+	browser.KeepFromCaches(w.Header(), "no-store")
 	if mayLogin && status == http.StatusUnauthorized && gate.IsNavigation(r) {
-		if !j.isLoginPage(r) {
-			http.Redirect(w, r, j.loginURL(r), http.StatusSeeOther)
+		if sent := asSent(r); !j.signIn.IsPage(sent) {
+			http.Redirect(w, r, j.signIn.URL(sent), http.StatusSeeOther)
 			return nil
 		}
 		j.warnCircle(r)
@@ -34,15 +37,32 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 	if hasErrorRoutes(r) {
 		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 		repl.Set("http.auth.error", string(reason))
-		stateOf(varsOf(r)).refused = true
+		browser.Refused(varsOf(r))
 		return caddyhttp.Error(status, &token.Refusal{Reason: reason}) // an error route may print it for the client
 	}
 	if gate.WantsPage(r) {
-		ui.Render(w, status, j.refusalPage(r, reason, admission))
+		ui.Render(w, status, j.signIn.Refusal(asSent(r), reason, admission))
 		return nil
 	}
 	endpoint.WriteError(w, status, bodyError(reason), string(reason))
 	return nil
+}
+
+// sentBack tells the operator of people who are signed in and sent to sign in again; the gate has a line of its own.
+func (a *App) sentBack(r *http.Request, b login.SentBack) {
+	detail := "the gate there does not see or does not accept the session; its line `request refused` says why"
+	if b.Unreachable {
+		detail = "the session cookie belongs to " + a.base.Hostname() + " alone"
+	}
+	a.audit.sampled.Warn("a person who is signed in was sent to sign in again",
+		zap.String("user_id", b.Subject), zap.String("host", b.Host), zap.String("detail", detail),
+		zap.String("client_ip", clientIP(r)))
+}
+
+// warnCircle tells the operator that the login page lies behind a gate.
+func (j *JWTAuth) warnCircle(r *http.Request) {
+	j.app.audit.sampled.Warn("the login page cannot be reached: no `auth_server` answers it, or a gate stands before it",
+		zap.String("gate", j.label()), zap.String("host", r.Host), zap.String("path", r.URL.Path))
 }
 
 // bodyError is the error word of a JSON body, which unlike the challenge always has one.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -67,8 +68,8 @@ type App struct {
 	foreign   []*oauth.Foreign
 	verifier  *token.Verifier
 	cache     *token.Cache // in front of verifier; nil when it is off
-	renewals  renewals
-	paces     paces
+	sessions  *browser.Sessions
+	pages     *browser.Server
 	staleness time.Duration // revocation_staleness
 
 	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
@@ -133,8 +134,8 @@ func (a *App) provisionIssuer(r resolver) (err error) {
 	if a.home, err = r.text("home", a.Home); err != nil {
 		return err
 	}
-	a.credentials.RefreshCookie, a.credentials.Issued = a.refreshCookieName(), a.isIssued
-	return a.credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieName()})
+	a.credentials.RefreshCookie, a.credentials.Issued = a.cookieNames().Refresh, a.isIssued
+	return a.credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access})
 }
 
 func (a *App) provisionKeys(r resolver) error {
@@ -198,6 +199,7 @@ func (a *App) provisionStore(r resolver) error {
 	a.passwords.Kinds = store.HashKinds
 	a.grants = &session.Service{Store: a.store, DenyList: &a.store.denied, Stranger: a.store.strangers.enter, MayIssue: a.mayIssue, AccessLifetime: a.accessLifetime, Alert: a.alert}
 	a.login = a.loginServer()
+	a.sessions, a.pages = a.browserSessions(), a.serverPages()
 	if err := a.homeIsTarget(); err != nil {
 		return err
 	}

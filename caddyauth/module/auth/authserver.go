@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
@@ -88,7 +89,7 @@ func (a *App) loginServer() *login.Server {
 		Base: a.base, ReturnTo: a.returnTo, CleanTarget: a.cleanTarget, Home: a.home, Project: defaultProject, FindProject: a.findProject,
 		Audiences: a.words, Users: a.store, Passwords: a.passwords, Throttle: a.throttle, Issue: a.issue, Verify: a.signedIn, Epoch: a.epoch,
 		Renew: a.renewHash, Revoke: a.endSession, Owner: a.sessionOwner, ClientIP: clientIP, Observe: a.observe, SentBack: a.sentBack,
-		CookieName: a.cookieName(), RefreshCookieName: a.refreshCookieName(), SecureCookie: a.secureCookie(),
+		CookieName: a.cookieNames().Access, RefreshCookieName: a.cookieNames().Refresh, SecureCookie: a.secureCookie(),
 	}
 }
 
@@ -147,8 +148,8 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 		}
 		vars := varsOf(r)
 		s.app.reveal(r, vars, nil) // a strip in front of the routes conceals the session from applications, not from its owner
-		answer := ownResponse(w, vars)
-		defer answer.finish(w, false)
+		answer := browser.Own(w, vars)
+		defer answer.Finish(w, false)
 		e.ServeHTTP(answer, r)
 		return nil
 	}
@@ -164,7 +165,7 @@ func (s *AuthServer) starting(w http.ResponseWriter, r *http.Request) {
 	endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
 	ui.Render(w, http.StatusServiceUnavailable, ui.Message{
 		Site: s.app.base.Host, Title: "Not available right now", Text: "Signing in and out is not possible just now. Please try again in a few seconds.",
-		Code: "starting", Links: []ui.Link{{Text: "Try again", URL: samePage(r)}},
+		Code: "starting", Links: []ui.Link{{Text: "Try again", URL: browser.SamePage(asSent(r))}},
 	})
 }
 
@@ -224,25 +225,10 @@ func unavailable(w http.ResponseWriter, reason string) {
 	endpoint.WriteError(w, http.StatusServiceUnavailable, "temporarily_unavailable", reason)
 }
 
-// cookieName is the session cookie's name: with the prefix wherever the public URL is https, plain on http loopback.
-func (a *App) cookieName() string {
-	if a.secureCookie() {
-		return hostPrefix + sessionCookies[0]
-	}
-	return sessionCookies[0]
-}
+// cookieNames are those of the session's cookies: plain on http loopback, and with a prefix wherever the public URL is https.
+func (a *App) cookieNames() browser.Names { return browser.NamesFor(a.secureCookie()) }
 
 func (a *App) secureCookie() bool { return a.base == nil || a.base.Scheme == "https" }
-
-func (a *App) refreshCookieName() string {
-	if a.secureCookie() {
-		return hostPrefix + sessionCookies[1]
-	}
-	return sessionCookies[1]
-}
-
-// cookies returns the session's cookies, or with the zero value those that clear them.
-func (a *App) cookies(issued login.Issued) []*http.Cookie { return a.login.Cookies(issued) }
 
 // Interface guards
 var (

@@ -682,7 +682,7 @@ func (q question) expiry(r *round, p *pass, start, stop time.Time) (over, crossi
 func (a *arena) ask(r *round, gates []*JWTAuth, q question, p *pass) verdict {
 	request := caddyRequest()
 	if q.cookie {
-		request.Header["Cookie"] = []string{"theme=dark; " + r.app.cookieName() + "=" + p.raw}
+		request.Header["Cookie"] = []string{"theme=dark; " + r.app.cookieNames().Access + "=" + p.raw}
 	} else {
 		request.Header["Authorization"] = []string{"Bearer " + p.raw}
 	}

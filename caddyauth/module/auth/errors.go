@@ -8,6 +8,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 )
 
 // ErrorFilter stands before the error routes (`handle_errors`) of every server that has a gate or an `auth_server`, without being
@@ -64,12 +66,12 @@ func (e *errorRoutes) guard(errors *caddyhttp.HTTPErrorConfig) {
 
 // ServeHTTP passes every request on.
 func (f *ErrorFilter) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !pending(varsOf(r)) && !f.concerns(r) {
+	if !browser.Pending(varsOf(r)) && !f.concerns(r) {
 		return next.ServeHTTP(w, r)
 	}
 	f.app.filter(r)
-	if answer := errorResponse(w, varsOf(r), f.app.browsers); answer != nil {
-		defer answer.finish(w, false)
+	if answer := browser.ForErrors(w, varsOf(r), f.app.browsers); answer != nil {
+		defer answer.Finish(w, false)
 		w = answer
 	}
 	return next.ServeHTTP(w, r)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -11,10 +12,12 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
@@ -66,13 +69,13 @@ type JWTAuth struct {
 	// Let paths with segments that begin like `(S(` pass where paths decide, although ASP.NET takes these out. Default: false.
 	PathSessions bool `json:"path_sessions,omitempty"`
 
-	app       *App
-	gate      *gate.Gate // nil with mode off
-	loginPage string
-	named     string // see label
-	count     decisionCounter
-	renews    bool // the session cookie is a credential here
-	place     place
+	app    *App
+	gate   *gate.Gate // nil with mode off
+	signIn browser.SignIn
+	named  string // see label
+	count  decisionCounter
+	renews bool // the session cookie is a credential here
+	place  place
 
 	streams *stream.Policy // nil when it does not end them
 }
@@ -123,6 +126,7 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	if err := j.check(); err != nil {
 		return err
 	}
+	j.signIn.Server = app.pages
 	j.place.paths = j.pathForms()
 	if j.Mode != "report_only" {
 		app.guardErrors(ctx)
@@ -135,7 +139,7 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 		return WithMissing(err, j)
 	}
 	j.streams = j.streamPolicy()
-	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieName()}) && !j.reports()
+	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieNames().Access}) && !j.reports()
 	app.browsers = app.browsers || j.renews || slices.Contains(j.Audiences, "web")
 	app.gates = append(app.gates, j)
 	if j.Name != "" {
@@ -181,7 +185,7 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 	a := j.app
 	g := &gate.Gate{
 		Audiences: j.Audiences, Project: j.Project, Leeway: leeway.Default, Preflight: j.Preflight, Upgrades: j.Upgrades,
-		Session: gate.Source{Kind: gate.Cookie, Name: a.cookieName()}, VerifySession: a.verify,
+		Session: gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access}, VerifySession: a.verify,
 		Credentials: &a.credentials, Owned: &a.owned, Revoked: a.revoked,
 	}
 	if g.Project == "" {
@@ -267,12 +271,12 @@ func (j *JWTAuth) buildSources(g *gate.Gate, _ resolver) error {
 	if len(j.From) == 0 {
 		g.Sources = []gate.Source{{Kind: gate.Bearer}}
 		if slices.Contains(j.Audiences, "web") {
-			g.Sources = append(g.Sources, gate.Source{Kind: gate.Cookie, Name: j.app.cookieName()})
+			g.Sources = append(g.Sources, gate.Source{Kind: gate.Cookie, Name: j.app.cookieNames().Access})
 		}
 		return nil
 	}
 	for _, f := range j.From {
-		source, err := f.source(j.app.cookieName())
+		source, err := f.source(j.app.cookieNames().Access)
 		if err != nil {
 			return err
 		}
@@ -319,9 +323,9 @@ func (j *JWTAuth) buildBrowser(g *gate.Gate, r resolver) error {
 		if err != nil {
 			return err
 		}
-		j.loginPage = u.String()
+		j.signIn.Page = u.String()
 	case j.app.base != nil:
-		j.loginPage = j.app.base.JoinPath("login").String()
+		j.signIn.Page = j.app.base.JoinPath("login").String()
 	}
 	return nil
 }
@@ -340,15 +344,15 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	prior, _ := vars[admissionVar].(*gate.Admission)
 	if j.app.browsers && !j.reports() {
-		outer, guarded := w, guardResponse(w, vars)
-		defer func() { guarded.finish(outer, err != nil && j.app.answersErrors(r)) }()
+		outer, guarded := w, browser.Guard(w, vars)
+		defer func() { guarded.Finish(outer, err != nil && j.app.answersErrors(r)) }()
 		w = guarded
 	}
 	if j.gate == nil {
 		return j.serveFiltered(w, r, next)
 	}
 	revealed := j.app.reveal(r, vars, j.gate)
-	asksForPage := j.loginPage != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
+	asksForPage := j.signIn.Page != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
 	admission, err := j.admit(w, r, vars, prior)
 	j.app.decided(Decision{Gate: j, Err: err, Admission: admission})
 	j.settleCredentials(r, vars, admission, revealed, err)
@@ -405,7 +409,7 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 	if !j.renews || prior != nil {
 		return j.gate.Admit(r, prior, time.Now())
 	}
-	renewed, err := j.renewSession(w.(*response), r)
+	renewal, err := j.renew(w.(*browser.Response), r)
 	if err != nil {
 		j.gate.Refuse(r, prior)
 		return nil, err
@@ -415,10 +419,10 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 	if err == nil || gate.ReasonOf(err) != token.Revoked {
 		return admission, err
 	}
-	// A change of claims ends access tokens and keeps sessions. One that came since renewSession
-	// looked is found here, and the person gets what they would have got a moment later.
+	// A change of claims ends access tokens and keeps sessions. One that came since renew looked is
+	// found here, and the person gets the token that a later request would have got.
 	r.Header["Cookie"] = cookies
-	again, renewErr := j.renewAgain(w.(*response), r, renewed)
+	again, renewErr := j.app.sessions.RenewAgain(w.(*browser.Response), r, j.gate, renewal)
 	if !again {
 		j.gate.Refuse(r, prior)
 		if renewErr != nil {
@@ -427,6 +431,14 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 		return admission, err
 	}
 	return j.gate.Admit(r, prior, time.Now())
+}
+
+// renew renews the session of a browser, if it is due. `caddy auth explain` uses up no token.
+func (j *JWTAuth) renew(w *browser.Response, r *http.Request) (browser.Renewal, error) {
+	if j.app.onDecision != nil {
+		return browser.Renewal{}, nil
+	}
+	return j.app.sessions.Renew(w, r, j.gate)
 }
 
 // setUserVars leaves the admission for later gates, and the user for placeholders and access logs.
@@ -441,7 +453,7 @@ func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[s
 		notePassedUpgrade(r, vars)
 	}
 	if admission.Stale {
-		j.app.clearStale(guardResponse(w, vars))
+		j.app.sessions.ClearStale(browser.Guard(w, vars))
 	}
 	user := caddy.ReplacerFunc(noUser)
 	if admission.Token != nil {
@@ -477,6 +489,32 @@ func userPlaceholders(t *token.Token) any {
 		value, _ := gate.HeaderValue(claim)
 		return value, true
 	})
+}
+
+// serverPages is what gates know of the server's own pages.
+func (a *App) serverPages() *browser.Server {
+	return &browser.Server{
+		Base:         a.base,
+		ListedOrigin: a.listedOrigin,
+		LeadsTo:      a.login.LeadsTo,
+		CleanTarget:  a.cleanTarget,
+		SentQuery:    login.SentQuery,
+		Home:         a.login.HomeLink,
+		HomeIsSet:    a.home != "",
+	}
+}
+
+// asSent is a request with its URL as it came, before the site rewrote it.
+func asSent(r *http.Request) browser.Request {
+	return browser.Request{Request: r, Original: originalURL(r)}
+}
+
+// originalURL is the request's URL as it came, before the site rewrote it.
+func originalURL(r *http.Request) *url.URL {
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		return original.URL
+	}
+	return r.URL
 }
 
 // listedOrigin returns the listed origin that the request's host names; empty when none does.

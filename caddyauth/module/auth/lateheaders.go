@@ -7,6 +7,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+
+	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 )
 
 // lateHeader returns the field that a handler before a gate changes after the gate has settled the
@@ -55,7 +57,7 @@ func concernsCookies(name string) bool {
 		case "Expires", "Pragma", "Age": // Cache-Control counts more, RFC 9111, section 5.3
 			return false
 		}
-		return speaksToCaches(name)
+		return browser.SpeaksToCaches(name)
 	}
 	part := strings.ToLower(strings.Trim(name, "*"))
 	return slices.ContainsFunc([]string{"set-cookie", "cache-control"}, func(ours string) bool {

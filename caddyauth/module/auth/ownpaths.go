@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -32,9 +33,9 @@ func (s *AuthServer) passOn(w http.ResponseWriter, r *http.Request, next caddyht
 		vars := varsOf(r)
 		hideUpgrade(r, vars)
 		gate.StripUpgrade(r)
-		guarded := guardResponse(w, vars)
+		guarded := browser.Guard(w, vars)
 		err := next.ServeHTTP(guarded, r)
-		guarded.finish(w, err != nil && s.app.answersErrors(r))
+		guarded.Finish(w, err != nil && s.app.answersErrors(r))
 		return err
 	}
 	s.notFound(w, r, route)

@@ -97,7 +97,7 @@ type webGate struct {
 func (g webGate) findings() (found []finding) {
 	own := g.app.issuer
 	_, acceptsOwn := g.gate.Issuers[own]
-	cookie := gate.Source{Kind: gate.Cookie, Name: g.app.cookieName()}
+	cookie := gate.Source{Kind: gate.Cookie, Name: g.app.cookieNames().Access}
 	for _, c := range []struct {
 		wrong      bool
 		text, hint string
@@ -129,7 +129,7 @@ func (g webGate) findHosts() (found []finding) {
 			Severity: severe,
 			Where:    g.where,
 			Text: fmt.Sprintf("browsers of host %s are sent to %s and come back without a session:"+
-				" the session cookie belongs to %s alone", host, g.loginPage, at),
+				" the session cookie belongs to %s alone", host, g.signIn.Page, at),
 			Hint: fmt.Sprintf("serve the gate on %s, let `issuer` or `public_url` name %s, or add `login off`", at, host),
 		}
 		if caddyhttp.MatchHost([]string{host}).Match(requestFor(g.app.base, "/")) {
@@ -163,7 +163,7 @@ func (s *signInSurvey) gates() (found []webGate) {
 				}
 				s.servers = append(s.servers, where)
 			case *JWTAuth:
-				if h.gate != nil && !h.reports() && h.loginPage == own {
+				if h.gate != nil && !h.reports() && h.signIn.Page == own {
 					found = append(found, webGate{JWTAuth: h, where: "server " + name + ", " + h.Describe(), hosts: hosts})
 				}
 			}

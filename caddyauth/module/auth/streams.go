@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -45,7 +46,7 @@ func (j *JWTAuth) streamPolicy() *stream.Policy {
 	}
 	return &stream.Policy{
 		Watcher:   &j.app.store.streams,
-		Session:   gate.Source{Kind: gate.Cookie, Name: j.app.cookieName()},
+		Session:   gate.Source{Kind: gate.Cookie, Name: j.app.cookieNames().Access},
 		Leeway:    j.gate.Leeway,
 		Grace:     grace,
 		Staleness: j.app.staleness,
@@ -66,13 +67,8 @@ func (j *JWTAuth) serveNext(w http.ResponseWriter, r *http.Request, admission *g
 	if j.streams == nil || admission == nil || admission.Token == nil {
 		return next.ServeHTTP(w, r)
 	}
-	watched, ok := w.(*response)
-	if !ok || watched.stream.Watched() { // where gates stack, each ends what it admitted
-		watched = newResponse(w)
-		defer watched.retire()
-	}
-	r = watched.stream.Watch(j.streams, r, admission)
-	defer watched.leaveStream()
+	watched, r := browser.Watch(w, r, j.streams, admission)
+	defer watched.Unwatch()
 	return next.ServeHTTP(watched, r)
 }
 
