@@ -18,10 +18,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
-	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
@@ -266,7 +265,7 @@ func (g *opaqueGateway) expiresReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	issued := time.Now().Add(-10 * time.Minute)
-	o := &oauth.Opaque{Secrets: g.opaqueSecrets(t), Store: store, Issuer: token.Issuer{Name: g.url("auth"), Own: true}}
+	o := &opaque.Tokens{Secrets: g.opaqueSecrets(t), Store: store, Issuer: token.Issuer{Name: g.url("auth"), Own: true}}
 	raw, err := o.Issue(t.Context(), token.Claims{
 		Issuer: g.url("auth"), Subject: "alice", Audience: []string{"api"}, IssuedAt: issued, Expiry: issued.Add(8 * time.Minute), ID: "expired",
 		ClientID: "reports", Project: "default", Protocol: map[string]any{"epoch": epoch},
@@ -280,7 +279,7 @@ func (g *opaqueGateway) expiresReference(t *testing.T) {
 }
 
 // opaqueSecrets are those of the server, whose secret is in its data directory.
-func (g *opaqueGateway) opaqueSecrets(t *testing.T) (secrets []session.Secret) {
+func (g *opaqueGateway) opaqueSecrets(t *testing.T) (secrets []keyring.Subkey) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(g.dir, "data", "caddy", "auth", "secret.key"))
 	if err != nil || len(files) != 1 {
@@ -294,8 +293,8 @@ func (g *opaqueGateway) opaqueSecrets(t *testing.T) (secrets []session.Secret) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range ring.Derive(oauth.OpaqueLabel) {
-		secrets = append(secrets, session.Secret(key))
+	for _, key := range ring.Derive(opaque.Label) {
+		secrets = append(secrets, keyring.Subkey(key))
 	}
 	return secrets
 }

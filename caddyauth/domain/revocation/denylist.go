@@ -60,7 +60,13 @@ const (
 	markBits = 7
 )
 
-var marked = [...]Kind{tokenMark: TokenKind, familyMark: FamilyKind, userMark: UserKind, clientMark: ClientKind, projectMark: ProjectKind}
+var marked = [...]Kind{
+	tokenMark:   TokenKind,
+	familyMark:  FamilyKind,
+	userMark:    UserKind,
+	clientMark:  ClientKind,
+	projectMark: ProjectKind,
+}
 
 // denyKey makes one half of the fingerprints. A list keeps its keys for its whole life, because its
 // denials cannot be hashed again.

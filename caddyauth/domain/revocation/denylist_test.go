@@ -76,7 +76,10 @@ func TestLaterEndAndHigherEpochStand(t *testing.T) {
 
 func TestEndsFarAway(t *testing.T) {
 	var l DenyList
-	l.Add(Denial{Kind: FamilyKind, ID: "never", Until: time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)}, Denial{Kind: FamilyKind, ID: "at once"})
+	l.Add(
+		Denial{Kind: FamilyKind, ID: "never", Until: time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)},
+		Denial{Kind: FamilyKind, ID: "at once"},
+	)
 	l.Expire(noon)
 	if l.Denied(Subject{Family: "never"}) != FamilyKind || l.Denied(Subject{Family: "at once"}) != "" {
 		t.Error("what ends in the year 9999 is over, or what ended in the year 1 is not")
@@ -277,7 +280,11 @@ func TestVersionChangesWithWhatIsAdded(t *testing.T) {
 		}
 		seen[other.Version()] = true
 	})
-	changes("a second addition", true, func() { l.Add(Denial{}, Denial{Kind: UserKind, ID: "u", Epoch: 1, Until: noon}) })
+	changes(
+		"a second addition",
+		true,
+		func() { l.Add(Denial{}, Denial{Kind: UserKind, ID: "u", Epoch: 1, Until: noon}) },
+	)
 	changes("a higher epoch", true, func() { l.Add(Denial{Kind: UserKind, ID: "u", Epoch: 2, Until: noon}) })
 	changes("expiry", false, func() { l.Expire(noon) })
 	changes("an addition after expiry", true, func() { l.Add(Denial{Kind: FamilyKind, ID: "g", Until: noon}) })
@@ -329,14 +336,27 @@ func TestRememberedVersionsMissNothing(t *testing.T) {
 		})
 	}
 	for round := range 100 {
-		r := &remembered{bearer: Subject{Family: fmt.Sprint("f", round), Project: "p", Subject: fmt.Sprint("u", round), Epoch: int64(round)}}
+		r := &remembered{
+			bearer: Subject{
+				Family:  fmt.Sprint("f", round),
+				Project: "p",
+				Subject: fmt.Sprint("u", round),
+				Epoch:   int64(round),
+			},
+		}
 		batch := make([]Denial, 100)
 		for i := range batch {
 			batch[i] = Denial{Kind: FamilyKind, ID: fmt.Sprint(round, i), Until: noon.Add(time.Hour)}
 		}
 		last := Denial{Kind: FamilyKind, ID: r.bearer.Family, Until: noon.Add(time.Hour)}
 		if round%2 == 1 {
-			last = Denial{Kind: UserKind, Scope: "p", ID: r.bearer.Subject, Epoch: int64(round + 1), Until: noon.Add(time.Hour)}
+			last = Denial{
+				Kind:  UserKind,
+				Scope: "p",
+				ID:    r.bearer.Subject,
+				Epoch: int64(round + 1),
+				Until: noon.Add(time.Hour),
+			}
 		}
 		current.Store(r)
 		for r.stamp.Load() != l.Version() { // a reader has asked
@@ -384,7 +404,8 @@ func TestReadingWhileChanging(t *testing.T) {
 					return
 				default:
 				}
-				if l.Denied(Subject{Family: "stays"}) != FamilyKind || l.Denied(Subject{Project: "p", Subject: "stays"}) != UserKind {
+				if l.Denied(Subject{Family: "stays"}) != FamilyKind ||
+					l.Denied(Subject{Project: "p", Subject: "stays"}) != UserKind {
 					t.Error("a standing denial was not found")
 					return
 				}
@@ -397,7 +418,10 @@ func TestReadingWhileChanging(t *testing.T) {
 	}
 	for round := range 20 {
 		for i := range 300 {
-			l.Add(Denial{Kind: FamilyKind, ID: fmt.Sprint(round, i), Until: noon.Add(time.Minute)}, Denial{Kind: FamilyKind, ID: "stays", Until: noon})
+			l.Add(
+				Denial{Kind: FamilyKind, ID: fmt.Sprint(round, i), Until: noon.Add(time.Minute)},
+				Denial{Kind: FamilyKind, ID: "stays", Until: noon},
+			)
 		}
 		l.Expire(noon.Add(time.Minute))
 	}
@@ -489,7 +513,9 @@ func (c *changing) raise() {
 	for epoch := int64(1); epoch <= 300; epoch++ {
 		for i := range c.users {
 			c.users[i].begun.Store(epoch)
-			c.l.Add(Denial{Kind: UserKind, Scope: "p", ID: fmt.Sprint(i), Epoch: epoch, Until: noon.Add(24 * time.Hour)})
+			c.l.Add(
+				Denial{Kind: UserKind, Scope: "p", ID: fmt.Sprint(i), Epoch: epoch, Until: noon.Add(24 * time.Hour)},
+			)
 			c.users[i].stands.Store(epoch)
 		}
 	}
@@ -578,7 +604,11 @@ func BenchmarkDenied(b *testing.B) {
 	fresh, old := innocents(1_772_366_400_000), innocents(1_772_366_399_999)
 	denied := make([]Subject, 1024)
 	for i := range denied {
-		denied[i] = Subject{Issuer: "https://auth.example.com", TokenID: fmt.Sprint(i), Family: fmt.Sprintf("FAMILYFAMILYFAMILY%08d", i*97)}
+		denied[i] = Subject{
+			Issuer:  "https://auth.example.com",
+			TokenID: fmt.Sprint(i),
+			Family:  fmt.Sprintf("FAMILYFAMILYFAMILY%08d", i*97),
+		}
 	}
 	for _, c := range []struct {
 		name   string

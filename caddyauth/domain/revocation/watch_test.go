@@ -204,7 +204,8 @@ func TestALongListIsReadInParts(t *testing.T) {
 		}
 		return make([]Denial, MaxDenials), c + MaxDenials, nil
 	}}
-	if err := w.Poll(t.Context()); err == nil || w.Stale(time.Now()) != math.MaxInt64 || !slices.Equal(after, []Cursor{0, MaxDenials, 2 * MaxDenials}) {
+	if err := w.Poll(t.Context()); err == nil || w.Stale(time.Now()) != math.MaxInt64 ||
+		!slices.Equal(after, []Cursor{0, MaxDenials, 2 * MaxDenials}) {
 		t.Errorf("%v: asked after %v, and the list is %v old", err, after, w.Stale(time.Now()))
 	}
 }

@@ -41,7 +41,9 @@ func (m *memory) Epoch(context.Context) (epoch int64, err error) {
 func (m *memory) overtaken(g Grant) bool {
 	var list revocation.DenyList
 	list.Add(m.denials...)
-	return list.Denied(revocation.Subject{Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch}) != ""
+	return list.Denied(
+		revocation.Subject{Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch},
+	) != ""
 }
 
 func (m *memory) AddGrant(_ context.Context, g Grant) error {
@@ -105,10 +107,20 @@ func (m *memory) RevokeGrant(_ context.Context, id, reason string, now time.Time
 	return d, err
 }
 
-func (m *memory) RevokeAll(_ context.Context, o revocation.Revocation, now time.Time) (n int, d revocation.Denial, err error) {
+func (m *memory) RevokeAll(
+	_ context.Context,
+	o revocation.Revocation,
+	now time.Time,
+) (n int, d revocation.Denial, err error) {
 	err = m.locked(func() error {
 		m.epoch++
-		d = revocation.Denial{Kind: o.Kind, Scope: o.Project, ID: o.ID, Epoch: m.epoch, Until: o.Until.Add(revocation.Margin)}
+		d = revocation.Denial{
+			Kind:  o.Kind,
+			Scope: o.Project,
+			ID:    o.ID,
+			Epoch: m.epoch,
+			Until: o.Until.Add(revocation.Margin),
+		}
 		m.denials = append(m.denials, d)
 		for id, g := range m.grants {
 			if g.Revoked.IsZero() && m.overtaken(g) {
@@ -122,7 +134,11 @@ func (m *memory) RevokeAll(_ context.Context, o revocation.Revocation, now time.
 	return n, d, err
 }
 
-func (m *memory) RevokeToken(_ context.Context, issuer, id string, until, _ time.Time) (d revocation.Denial, err error) {
+func (m *memory) RevokeToken(
+	_ context.Context,
+	issuer, id string,
+	until, _ time.Time,
+) (d revocation.Denial, err error) {
 	err = m.locked(func() error {
 		d = revocation.Denial{Kind: revocation.TokenKind, Scope: issuer, ID: id, Until: until.Add(revocation.Margin)}
 		m.denials = append(m.denials, d)
@@ -139,7 +155,10 @@ func (m *memory) ListGrants(context.Context, Filter) (all []Grant, err error) {
 	return all, err
 }
 
-func (m *memory) Denials(_ context.Context, after revocation.Cursor) (all []revocation.Denial, next revocation.Cursor, err error) {
+func (m *memory) Denials(
+	_ context.Context,
+	after revocation.Cursor,
+) (all []revocation.Denial, next revocation.Cursor, err error) {
 	err = m.locked(func() error {
 		all, next = slices.Clone(m.denials[after:]), revocation.Cursor(len(m.denials))
 		return nil

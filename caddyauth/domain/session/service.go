@@ -195,7 +195,12 @@ func (s *Service) Refresh(ctx context.Context, token, clientID string, now time.
 // than the current one, but not older than a revocation of the owner. The access token is discarded
 // when another request uses the refresh token at the same moment, and ready is called again when a
 // revocation came in between.
-func (s *Service) RefreshWith(ctx context.Context, token, clientID string, now time.Time, ready func(Issued) error) (Issued, error) {
+func (s *Service) RefreshWith(
+	ctx context.Context,
+	token, clientID string,
+	now time.Time,
+	ready func(Issued) error,
+) (Issued, error) {
 	now = truncateMillis(now)
 	r, g, err := s.read(ctx, token)
 	if err != nil {

@@ -31,13 +31,20 @@ func refresh(t *testing.T, s *Service, token string, at time.Duration) Issued {
 }
 
 func familyOf(g Grant) revocation.Subject {
-	return revocation.Subject{Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: g.Epoch}
+	return revocation.Subject{
+		Family:   g.ID,
+		Project:  g.Project,
+		Subject:  g.Subject,
+		ClientID: g.ClientID,
+		Epoch:    g.Epoch,
+	}
 }
 
 func TestBeginAndRefresh(t *testing.T) {
 	s, _ := newService(t)
 	first := begin(t, s, opening())
-	if first.Epoch != 1 || !first.AccessUntil.Equal(noon.Add(DefaultAccess)) || first.Verdict != "" || first.Grant.Subject != "alice" {
+	if first.Epoch != 1 || !first.AccessUntil.Equal(noon.Add(DefaultAccess)) || first.Verdict != "" ||
+		first.Grant.Subject != "alice" {
 		t.Errorf("Begin gave %+v", first)
 	}
 	second := refresh(t, s, first.RefreshToken, time.Minute)
@@ -46,7 +53,8 @@ func TestBeginAndRefresh(t *testing.T) {
 	if second.Verdict != Advanced || again.Verdict != Repeated || third.Verdict != Advanced {
 		t.Errorf("verdicts %s, %s, %s", second.Verdict, again.Verdict, third.Verdict)
 	}
-	if again.RefreshToken != second.RefreshToken || second.RefreshToken == first.RefreshToken || third.RefreshToken == second.RefreshToken {
+	if again.RefreshToken != second.RefreshToken || second.RefreshToken == first.RefreshToken ||
+		third.RefreshToken == second.RefreshToken {
 		t.Error("the successors are not what they should be")
 	}
 	if !again.Grant.IdleEnds.Equal(second.Grant.IdleEnds) || !again.AccessUntil.After(second.AccessUntil) {
@@ -197,7 +205,11 @@ func TestFailingStoreIsNoRefusal(t *testing.T) {
 	check("Begin", err)
 	check("Revoke", s.Revoke(t.Context(), first.RefreshToken, "web", "logout", noon))
 	check("RevokeFamily", s.RevokeFamily(t.Context(), first.Grant.ID, "logout", noon))
-	_, err = s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"}, noon)
+	_, err = s.RevokeAll(
+		t.Context(),
+		revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"},
+		noon,
+	)
 	check("RevokeAll", err)
 	check("RevokeToken", s.RevokeToken(t.Context(), "iss", "jti", noon, noon))
 	if s.DenyList.Len() != 0 {
@@ -229,7 +241,8 @@ func TestRevokeByAnyGenuineToken(t *testing.T) {
 		_, err := s.Refresh(t.Context(), tokens[2], "web", noon.Add(3*time.Minute))
 		refuses(t, err, Ended)
 		g, err := s.Find(t.Context(), tokens[1])
-		if err != nil || g.RevokedFor != "revoked" || s.DenyList.Denied(revocation.Subject{Family: g.ID}) != revocation.FamilyKind {
+		if err != nil || g.RevokedFor != "revoked" ||
+			s.DenyList.Denied(revocation.Subject{Family: g.ID}) != revocation.FamilyKind {
 			t.Errorf("the family is %+v, %v", g, err)
 		}
 	}
@@ -304,7 +317,11 @@ func TestRevocationBehindTheBackOfMayIssue(t *testing.T) {
 	s, _ := newService(t)
 	first := begin(t, s, opening())
 	s.MayIssue = func(ctx context.Context, _ Grant) (bool, error) {
-		_, err := s.RevokeAll(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"}, noon)
+		_, err := s.RevokeAll(
+			ctx,
+			revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"},
+			noon,
+		)
 		return true, err
 	}
 	_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon)
@@ -412,12 +429,25 @@ func TestWhatCannotBeIssuedLeavesTheTokenGood(t *testing.T) {
 		}
 	}
 	var made []Issued
-	got, err := s.RefreshWith(t.Context(), begun.RefreshToken, "web", noon, func(i Issued) error { made = append(made, i); return nil })
-	if err != nil || got.Verdict != Advanced || len(made) != 1 || made[0].Epoch != begun.Epoch || !made[0].AccessUntil.Equal(got.AccessUntil) {
+	got, err := s.RefreshWith(
+		t.Context(),
+		begun.RefreshToken,
+		"web",
+		noon,
+		func(i Issued) error { made = append(made, i); return nil },
+	)
+	if err != nil || got.Verdict != Advanced || len(made) != 1 || made[0].Epoch != begun.Epoch ||
+		!made[0].AccessUntil.Equal(got.AccessUntil) {
 		t.Errorf("%+v, %v; made %+v", got, err, made)
 	}
 	// A token that is used up is not worth making another for.
-	_, err = s.RefreshWith(t.Context(), begun.RefreshToken, "web", noon, func(Issued) error { t.Error("an access token was made for a thief"); return nil })
+	_, err = s.RefreshWith(
+		t.Context(),
+		begun.RefreshToken,
+		"web",
+		noon,
+		func(Issued) error { t.Error("an access token was made for a thief"); return nil },
+	)
 	if r, ok := errors.AsType[*Refusal](err); !ok || r.Verdict != Reused {
 		t.Errorf("%v", err)
 	}
@@ -443,7 +473,8 @@ func TestARevocationWhileATokenIsMade(t *testing.T) {
 		}
 		return nil
 	})
-	if want := []int64{begun.Epoch, begun.Epoch + 10}; err != nil || !slices.Equal(epochs, want) || got.Epoch != want[1] {
+	if want := []int64{begun.Epoch, begun.Epoch + 10}; err != nil || !slices.Equal(epochs, want) ||
+		got.Epoch != want[1] {
 		t.Errorf("made with the epochs %v, want %v; %+v, %v", epochs, want, got, err)
 	}
 }

@@ -104,7 +104,8 @@ func (s Secret) mark(random string) string {
 func (t Tokens) Make(g Grant, generation int64) string {
 	s := t.Secrets[0]
 	mac := s.mac(g, generation)
-	return tokenPrefix + writeID(s.ID) + "." + g.ID + "." + strconv.FormatInt(generation, 10) + "." + base64URL.EncodeToString(mac[:])
+	text := tokenPrefix + writeID(s.ID) + "." + g.ID + "." + strconv.FormatInt(generation, 10) + "."
+	return text + base64URL.EncodeToString(mac[:])
 }
 
 // Verify reports whether the token that was read belongs to the grant and was made with one of the

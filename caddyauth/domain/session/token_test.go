@@ -12,8 +12,17 @@ func someGrant() Grant {
 
 // TestFamiliesAreMarked: whoever makes up a family, or changes one, makes one without a mark.
 func TestFamiliesAreMarked(t *testing.T) {
-	tokens := Tokens{Secrets: []Secret{{ID: "2", Key: []byte("the second key of these tests")}, {ID: "1", Key: []byte("the first key of these tests")}}}
-	old, other := Tokens{Secrets: tokens.Secrets[1:]}, Tokens{Secrets: []Secret{{ID: "1", Key: []byte("the key of somebody else")}}}
+	tokens := Tokens{
+		Secrets: []Secret{
+			{ID: "2", Key: []byte("the second key of these tests")},
+			{ID: "1", Key: []byte("the first key of these tests")},
+		},
+	}
+	old, other := Tokens{
+		Secrets: tokens.Secrets[1:],
+	}, Tokens{
+		Secrets: []Secret{{ID: "1", Key: []byte("the key of somebody else")}},
+	}
 	family := tokens.NewFamily()
 	if !isFamily(family) || family == tokens.NewFamily() {
 		t.Errorf("%q", family)
@@ -168,7 +177,8 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	mac := text[strings.LastIndexByte(text, '.')+1:]
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
 		for _, v := range []any{s, &s, tokens, &tokens, r, &r, struct{ T Tokens }{tokens}} {
-			if out := fmt.Sprintf(verb, v); strings.Contains(out, "canary") || strings.Contains(out, mac) || strings.Contains(out, "63616e617279") {
+			if out := fmt.Sprintf(verb, v); strings.Contains(out, "canary") || strings.Contains(out, mac) ||
+				strings.Contains(out, "63616e617279") {
 				t.Errorf("%s of %T prints %q", verb, v, out)
 			}
 		}
@@ -186,7 +196,13 @@ func FuzzReadToken(f *testing.F) {
 		if !ok {
 			return
 		}
-		written := tokenPrefix + writeID(r.SecretID) + "." + r.Family + "." + fmt.Sprint(r.Generation) + "." + base64URL.EncodeToString(r.mac[:])
+		written := tokenPrefix + writeID(
+			r.SecretID,
+		) + "." + r.Family + "." + fmt.Sprint(
+			r.Generation,
+		) + "." + base64URL.EncodeToString(
+			r.mac[:],
+		)
 		if written != text {
 			t.Errorf("%q was read as %q", text, written)
 		}

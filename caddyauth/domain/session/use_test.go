@@ -51,7 +51,10 @@ func TestUse(t *testing.T) {
 		{"fixed, from the future", with(func(g *Grant) { g.Fixed = true }), 5, time.Minute, "web", Future},
 	} {
 		before := c.g
-		after, got := c.g.Use(Rotation{Generation: c.generation, ClientID: c.client, AccessUntil: noon.Add(c.at + 5*time.Minute)}, noon.Add(c.at))
+		after, got := c.g.Use(
+			Rotation{Generation: c.generation, ClientID: c.client, AccessUntil: noon.Add(c.at + 5*time.Minute)},
+			noon.Add(c.at),
+		)
 		if got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
@@ -73,19 +76,24 @@ func checkEffect(t *testing.T, name string, before, after Grant, v Verdict, now 
 			bad = "moved on"
 		}
 	case Repeated:
-		if after.Generation != before.Generation || !after.IdleEnds.Equal(before.IdleEnds) || !after.Rotated.Equal(before.Rotated) {
+		if after.Generation != before.Generation || !after.IdleEnds.Equal(before.IdleEnds) ||
+			!after.Rotated.Equal(before.Rotated) {
 			bad = "repeating changed more than it may"
 		}
 	case Reused:
-		if !after.Revoked.Equal(now) || after.Generation != before.Generation || !after.AccessUntil.Equal(before.AccessUntil) {
+		if !after.Revoked.Equal(now) || after.Generation != before.Generation ||
+			!after.AccessUntil.Equal(before.AccessUntil) {
 			bad = "did not end the family"
 		}
 	default:
-		if after.Generation != before.Generation || !after.IdleEnds.Equal(before.IdleEnds) || !after.Revoked.Equal(before.Revoked) || !after.AccessUntil.Equal(before.AccessUntil) {
+		if after.Generation != before.Generation || !after.IdleEnds.Equal(before.IdleEnds) ||
+			!after.Revoked.Equal(before.Revoked) ||
+			!after.AccessUntil.Equal(before.AccessUntil) {
 			bad = "a refusal changed something"
 		}
 	}
-	if (v == Advanced || v == Kept) && (after.IdleEnds.After(after.Ends) || !after.LastUsed.Equal(now) || after.IdleEnds.Before(before.IdleEnds) && !now.Before(before.LastUsed)) {
+	if (v == Advanced || v == Kept) &&
+		(after.IdleEnds.After(after.Ends) || !after.LastUsed.Equal(now) || after.IdleEnds.Before(before.IdleEnds) && !now.Before(before.LastUsed)) {
 		bad = "the idle end is wrong"
 	}
 	if v.Honoured() && after.AccessUntil.Before(before.AccessUntil) {
@@ -133,13 +141,24 @@ func TestUseAgainstItsHistory(t *testing.T) {
 		h := history{end: g.IdleEnds}
 		now := noon
 		for step := range 40 {
-			now = now.Add([]time.Duration{0, time.Millisecond, time.Second, 9 * time.Second, 10 * time.Second, time.Minute, 20 * time.Minute}[random.IntN(7)])
+			now = now.Add(
+				[]time.Duration{0, time.Millisecond, time.Second, 9 * time.Second, 10 * time.Second, time.Minute, 20 * time.Minute}[random.IntN(7)],
+			)
 			generation := max(0, g.Generation+[]int64{0, 0, 0, 0, -1, -1, -2, 1}[random.IntN(8)])
 			want := h.want(generation, g.Fixed, g.Reuse, now)
 			before := g
 			var got Verdict
 			if g, got = g.Use(Rotation{Generation: generation, ClientID: "web", AccessUntil: now.Add(5 * time.Minute)}, now); got != want {
-				t.Fatalf("seed %d, step %d: generation %d of %+v at %v: %s, want %s", seed, step, generation, before, now, got, want)
+				t.Fatalf(
+					"seed %d, step %d: generation %d of %+v at %v: %s, want %s",
+					seed,
+					step,
+					generation,
+					before,
+					now,
+					got,
+					want,
+				)
 			}
 			checkEffect(t, "random", before, g, got, now)
 			switch got {

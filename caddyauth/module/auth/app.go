@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
@@ -21,7 +22,6 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/connections"
 	"github.com/caddyauth/gateway/caddyauth/module/version"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
-	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
@@ -64,8 +64,8 @@ type App struct {
 	rotation  *rotation        // of generated keys; set before the ring is
 	grants    *session.Service // ready once started
 	login     *login.Server
-	opaque    *oauth.Opaque
-	foreign   []*oauth.Foreign
+	opaque    *opaque.Tokens
+	foreign   []*opaque.IntrospectionClient
 	verifier  *token.Verifier
 	cache     *token.Cache // in front of verifier; nil when it is off
 	sessions  *browser.Sessions

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -38,7 +39,7 @@ func (a *App) provisionOpaque(r resolver) error {
 	if remember == 0 {
 		remember = -1 // the rooms' word for none
 	}
-	a.opaque = &oauth.Opaque{
+	a.opaque = &opaque.Tokens{
 		Store: a.store, Issuer: token.Issuer{Name: a.issuer, Own: true, MaxLifetime: a.ownMaxLifetime()}, Denied: &a.store.denied, CacheFor: remember,
 	}
 	for i := range a.Trust {
@@ -58,14 +59,11 @@ func (a *App) provisionOpaque(r resolver) error {
 
 // openOpaque gives the opaque tokens what makes them.
 func (a *App) openOpaque(secret *keyring.SecretRing) {
-	a.opaque.Secrets = nil
-	for _, key := range secret.Derive(oauth.OpaqueLabel) {
-		a.opaque.Secrets = append(a.opaque.Secrets, session.Secret(key))
-	}
+	a.opaque.Secrets = secret.Derive(opaque.Label)
 }
 
 // foreign returns the introspection endpoint of a trusted issuer; nil when it has none.
-func (t *Trust) foreign(r resolver) (*oauth.Foreign, error) {
+func (t *Trust) foreign(r resolver) (*opaque.IntrospectionClient, error) {
 	if t.Introspection == nil {
 		return nil, nil
 	}
@@ -85,10 +83,10 @@ func (t *Trust) foreign(r resolver) (*oauth.Foreign, error) {
 	if err != nil {
 		return nil, err
 	}
-	foreign := &oauth.Foreign{
+	foreign := &opaque.IntrospectionClient{
 		Issuer: token.Issuer{Name: name, MaxLifetime: t.durations()[0].effective()}, Endpoint: endpoint, ClientID: id, ClientSecret: secret,
 	}
-	if err := foreign.Check(); err != nil {
+	if err := foreign.Validate(); err != nil {
 		return nil, fmt.Errorf("trust %s: %w", name, err)
 	}
 	return foreign, nil
@@ -102,7 +100,7 @@ func (a *App) readBy(jwt func(context.Context, string) (*token.Token, error)) {
 // verifierFor is the reader of a gate: what is neither a JWT nor a reference of ours goes to the introspection endpoints of the issuers that
 // the gate accepts. No other issuer is told of it.
 func (a *App) verifierFor(g *gate.Gate) func(context.Context, string) (*token.Token, error) {
-	var accepted []*oauth.Foreign
+	var accepted []*opaque.IntrospectionClient
 	for _, foreign := range a.foreign {
 		if _, ok := g.Issuers[foreign.Issuer.Name]; ok {
 			accepted = append(accepted, foreign)
@@ -112,7 +110,7 @@ func (a *App) verifierFor(g *gate.Gate) func(context.Context, string) (*token.To
 		return a.verify
 	}
 	return func(ctx context.Context, raw string) (*token.Token, error) {
-		if oauth.IsOpaque(raw) || strings.Count(raw, ".") == 2 {
+		if opaque.IsOwn(raw) || strings.Count(raw, ".") == 2 {
 			return a.verify(ctx, raw)
 		}
 		return askForeign(ctx, accepted, raw)
@@ -120,7 +118,7 @@ func (a *App) verifierFor(g *gate.Gate) func(context.Context, string) (*token.To
 }
 
 // askForeign asks issuers that have an endpoint. That one does not know a token says little while another cannot be asked.
-func askForeign(ctx context.Context, issuers []*oauth.Foreign, raw string) (*token.Token, error) {
+func askForeign(ctx context.Context, issuers []*opaque.IntrospectionClient, raw string) (*token.Token, error) {
 	var refusal error
 	for _, foreign := range issuers {
 		t, err := foreign.Verify(ctx, raw)
@@ -137,7 +135,7 @@ func askForeign(ctx context.Context, issuers []*oauth.Foreign, raw string) (*tok
 // readsOwn makes the reader of JWTs, of whatever issuer, and of our own references.
 func (a *App) readsOwn(jwt func(context.Context, string) (*token.Token, error)) func(context.Context, string) (*token.Token, error) {
 	return func(ctx context.Context, raw string) (*token.Token, error) {
-		if !oauth.IsOpaque(raw) {
+		if !opaque.IsOwn(raw) {
 			return jwt(ctx, raw)
 		}
 		if err := a.ready(ctx); err != nil { // the secret comes with the store

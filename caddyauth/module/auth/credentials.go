@@ -9,8 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
-	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
@@ -44,10 +44,10 @@ func (a *App) concealForLater(r *http.Request, vars map[string]any) {
 // auth_server passes on: API and refresh tokens and client secrets. A gate behind it still says
 // what is wrong with them.
 func (a *App) concealServerSecrets(r *http.Request) {
-	if !slices.ContainsFunc(r.Header["Authorization"], oauth.MayHoldSecret) {
+	if !slices.ContainsFunc(r.Header["Authorization"], opaque.MayHoldSecret) {
 		return // as nearly always, and cheaper to say than word by word
 	}
-	if concealed := gate.ConcealAuthorization(r, oauth.IsServerSecret); concealed != nil {
+	if concealed := gate.ConcealAuthorization(r, opaque.IsServerSecret); concealed != nil {
 		before, _ := varsOf(r)[concealedVar].(*gate.Concealed)
 		caddyhttp.SetVar(r.Context(), concealedVar, before.Join(concealed))
 	}
@@ -121,4 +121,6 @@ func (a *App) cleanTarget(target string) string {
 }
 
 // isIssued recognises what this server, or one that it trusts, has issued.
-func (a *App) isIssued(word string) bool { return oauth.IsIssued(word) || a.verifier.NamesIssuer(word) }
+func (a *App) isIssued(word string) bool {
+	return opaque.IsIssued(word) || a.verifier.NamesIssuer(word)
+}

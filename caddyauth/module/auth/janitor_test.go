@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
-	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 )
 
 // TestJanitorWaitsForAClockThatJumped: whatever the clock says, nothing goes before as much time has passed, or the clock has gone on
@@ -86,7 +86,7 @@ func fill(t *testing.T, a *App, now time.Time) {
 			ID: "family", Seed: []byte("s"), Project: "default", Subject: "u", ClientID: "web", Created: now, Rotated: now, LastUsed: now,
 			IdleEnds: until, Ends: until, AccessUntil: until, Idle: time.Hour,
 		}),
-		a.store.AddOpaque(t.Context(), oauth.Reference{Hash: "h", Claims: []byte("{}"), Expiry: until}),
+		a.store.AddOpaque(t.Context(), opaque.Reference{Hash: "h", Claims: []byte("{}"), Expiry: until}),
 		a.store.AddEntry(t.Context(), project.Entry{At: now, Actor: "command", Action: "test"}),
 		a.store.AddAPIToken(t.Context(), token),
 	} {

@@ -3,9 +3,9 @@ package auth
 import (
 	"testing"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
-	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 )
 
 // TestLoopbackIsTheSameEverywhere: whatever takes http on this machine alone, takes it under the
@@ -19,7 +19,7 @@ func TestLoopbackIsTheSameEverywhere(t *testing.T) {
 		{"return_to", func(url string) error { _, err := parseOrigin("return_to", url); return err }},
 		{"jwks", func(url string) error { return (&keyring.Remote{Issuer: "idp", JWKSURL: url}).Validate() }},
 		{"introspection", func(url string) error {
-			return (&oauth.Foreign{Issuer: token.Issuer{Name: "idp"}, Endpoint: url, ClientID: "a", ClientSecret: "b"}).Check()
+			return (&opaque.IntrospectionClient{Issuer: token.Issuer{Name: "idp"}, Endpoint: url, ClientID: "a", ClientSecret: "b"}).Validate()
 		}},
 	}
 	for _, c := range []struct {

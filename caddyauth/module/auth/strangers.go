@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
-	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
@@ -43,11 +43,11 @@ func (p places) enter(ctx context.Context) (leave func(), err error) {
 
 func (p places) leave() { <-p }
 
-// FindOpaque implements oauth.OpaqueStore, within bounds.
-func (s *pooledStore) FindOpaque(ctx context.Context, hash string) (oauth.Reference, bool, error) {
+// FindOpaque implements opaque.Store, within bounds.
+func (s *pooledStore) FindOpaque(ctx context.Context, hash string) (opaque.Reference, bool, error) {
 	leave, err := s.references.enter(ctx)
 	if err != nil {
-		return oauth.Reference{}, false, err
+		return opaque.Reference{}, false, err
 	}
 	defer leave()
 	return s.Store.FindOpaque(ctx, hash)

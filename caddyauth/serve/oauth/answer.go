@@ -53,7 +53,12 @@ func refuse(code, text string) error {
 // unknownClient is one answer for a client that does not exist, does not know its secret, or is
 // paused. MCP clients register anew when they see it.
 func unknownClient(header bool) error {
-	return &problem{status: http.StatusUnauthorized, code: invalidClient, text: "The client is unknown or did not authenticate.", challenge: header}
+	return &problem{
+		status:    http.StatusUnauthorized,
+		code:      invalidClient,
+		text:      "The client is unknown or did not authenticate.",
+		challenge: header,
+	}
 }
 
 // unavailable is what cannot be decided or done at present.

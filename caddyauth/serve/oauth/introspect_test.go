@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
@@ -21,7 +22,8 @@ func TestIntrospectionDescribesAnActiveToken(t *testing.T) {
 		for _, client := range []string{"reports", "spa"} { // a JWT and an opaque token
 			raw := h.access(t, client, "read", "write")
 			w := h.post("/introspect", basic("other", "other-secret"), "token", raw, "token_type_hint", "access_token")
-			if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Cache-Control") != "no-store" ||
+			if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" ||
+				w.Header().Get("Cache-Control") != "no-store" ||
 				w.Header().Get("Access-Control-Allow-Origin") != "" {
 				t.Errorf("%s: %d %v", client, w.Code, w.Header())
 			}
@@ -38,7 +40,8 @@ func TestIntrospectionDescribesAnActiveToken(t *testing.T) {
 			if !reflect.DeepEqual(got, want) || id == "" {
 				t.Errorf("%s: %v\nwant %v", client, got, want)
 			}
-			if e := h.last(t); e.Kind != KindIntrospect || e.Result != success || e.ClientID != "other" || e.Subject != "alice" {
+			if e := h.last(t); e.Kind != KindIntrospect || e.Result != success || e.ClientID != "other" ||
+				e.Subject != "alice" {
 				t.Errorf("event %+v", e)
 			}
 		}
@@ -71,7 +74,7 @@ func TestEverythingElseIsNotActive(t *testing.T) {
 			t.Fatal(w.Code)
 		}
 		for _, c := range []struct{ name, raw string }{
-			{"garbage", "x"}, {"unknown opaque", opaquePrefix + strings.Repeat("A", opaqueText)}, {"revoked", revoked},
+			{"garbage", "x"}, {"unknown opaque", opaque.Prefix + strings.Repeat("A", 64)}, {"revoked", revoked},
 			{"expired", mint("at+jwt", func(c *token.Claims) { c.IssuedAt, c.Expiry = c.IssuedAt.Add(-time.Hour), c.IssuedAt })},
 			{"future", mint("at+jwt", func(c *token.Claims) { c.IssuedAt = c.IssuedAt.Add(time.Minute) })},
 			{"ID token", mint("jwt", same)}, {"another project", mint("at+jwt", func(c *token.Claims) { c.Project = "acme" })},
@@ -79,7 +82,8 @@ func TestEverythingElseIsNotActive(t *testing.T) {
 			{"refresh token", h.begin(t, "reports").RefreshToken}, {"foreign", h.foreign(t)},
 		} {
 			w := h.post("/introspect", asker, "token", c.raw)
-			if w.Code != 200 || w.Body.String() != notActive || h.last(t).Result != inactive || h.last(t).Subject != "" {
+			if w.Code != 200 || w.Body.String() != notActive || h.last(t).Result != inactive ||
+				h.last(t).Subject != "" {
 				t.Errorf("%s: %d %q, event %+v", c.name, w.Code, w.Body, h.last(t))
 			}
 		}
@@ -173,7 +177,8 @@ func TestIntrospectionThatCannotTellIs503(t *testing.T) {
 			raw := h.access(t, "spa")
 			c.breaks(h)
 			w := h.post("/introspect", basic("reports", secret), "token", raw)
-			if code := problemIn(t, w); w.Code != 503 || code != temporarilyUnavailable || w.Header().Get("Retry-After") == "" {
+			if code := problemIn(t, w); w.Code != 503 || code != temporarilyUnavailable ||
+				w.Header().Get("Retry-After") == "" {
 				t.Errorf("%s: %d %s", c.name, w.Code, code)
 			}
 		})

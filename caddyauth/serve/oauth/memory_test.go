@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -17,13 +18,14 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// memory is a store without a database: what these tests need of session.Store and OpaqueStore.
+// memoryStore is a store without a database: what these tests need of session.Store and
+// opaque.Store.
 type memoryStore struct {
 	session.Store // the rest is not called
 
 	mu      sync.Mutex
 	grants  map[string]session.Grant
-	opaque  map[string]Reference
+	opaque  map[string]opaque.Reference
 	denials revocation.DenyList
 	fail    error
 	writing error // of what writes alone
@@ -63,7 +65,11 @@ func (m *memoryStore) FindGrant(_ context.Context, id string) (g session.Grant, 
 	return g, err
 }
 
-func (m *memoryStore) RotateGrant(_ context.Context, r session.Rotation, now time.Time) (done session.Rotated, err error) {
+func (m *memoryStore) RotateGrant(
+	_ context.Context,
+	r session.Rotation,
+	now time.Time,
+) (done session.Rotated, err error) {
 	err = m.locked(m.writing, func() error {
 		g, ok := m.grants[r.ID]
 		if !ok {
@@ -77,14 +83,22 @@ func (m *memoryStore) RotateGrant(_ context.Context, r session.Rotation, now tim
 		}
 		m.grants[r.ID] = done.Grant
 		if done.Verdict == session.Reused {
-			done.Denial = revocation.Denial{Kind: revocation.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(revocation.Margin)}
+			done.Denial = revocation.Denial{
+				Kind:  revocation.FamilyKind,
+				ID:    g.ID,
+				Until: g.AccessUntil.Add(revocation.Margin),
+			}
 		}
 		return nil
 	})
 	return done, err
 }
 
-func (m *memoryStore) RevokeGrant(_ context.Context, id, reason string, now time.Time) (d revocation.Denial, err error) {
+func (m *memoryStore) RevokeGrant(
+	_ context.Context,
+	id, reason string,
+	now time.Time,
+) (d revocation.Denial, err error) {
 	err = m.locked(m.writing, func() error {
 		g, ok := m.grants[id]
 		if ok && g.Revoked.IsZero() {
@@ -97,7 +111,11 @@ func (m *memoryStore) RevokeGrant(_ context.Context, id, reason string, now time
 	return d, err
 }
 
-func (m *memoryStore) RevokeToken(_ context.Context, issuer, id string, until, _ time.Time) (d revocation.Denial, err error) {
+func (m *memoryStore) RevokeToken(
+	_ context.Context,
+	issuer, id string,
+	until, _ time.Time,
+) (d revocation.Denial, err error) {
 	err = m.locked(m.writing, func() error {
 		d = revocation.Denial{Kind: revocation.TokenKind, Scope: issuer, ID: id, Until: until.Add(revocation.Margin)}
 		return nil
@@ -105,16 +123,16 @@ func (m *memoryStore) RevokeToken(_ context.Context, issuer, id string, until, _
 	return d, err
 }
 
-func (m *memoryStore) AddOpaque(_ context.Context, r Reference) error {
+func (m *memoryStore) AddOpaque(_ context.Context, r opaque.Reference) error {
 	return m.locked(m.writing, func() error { m.opaque[r.Hash] = r; return nil })
 }
 
-func (m *memoryStore) FindOpaque(_ context.Context, hash string) (r Reference, denied bool, err error) {
+func (m *memoryStore) FindOpaque(_ context.Context, hash string) (r opaque.Reference, denied bool, err error) {
 	err = m.locked(nil, func() error {
 		m.finds++
 		found, ok := m.opaque[hash]
 		if !ok {
-			return ErrNoOpaque
+			return opaque.ErrNotFound
 		}
 		r, denied = found, m.denials.Denied(found.Subject) != ""
 		return nil
@@ -147,7 +165,7 @@ var clients = map[string]project.Client{
 type house struct {
 	*Server
 	store    *memoryStore
-	opaque   *Opaque
+	opaque   *opaque.Tokens
 	verifier *token.Verifier
 	key      *keyring.Key
 	events   []Event
@@ -174,8 +192,17 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{key: key, verifier: verifier, store: &memoryStore{grants: map[string]session.Grant{}, opaque: map[string]Reference{}}}
-	h.opaque = &Opaque{Secrets: opaqueSecrets, Store: h.store, Issuer: token.Issuer{Name: ownIssuer}, Denied: &revocation.DenyList{}}
+	h := &house{
+		key:      key,
+		verifier: verifier,
+		store:    &memoryStore{grants: map[string]session.Grant{}, opaque: map[string]opaque.Reference{}},
+	}
+	h.opaque = &opaque.Tokens{
+		Secrets: []keyring.Subkey{{ID: "1", Key: []byte(strings.Repeat("o", 32))}},
+		Store:   h.store,
+		Issuer:  token.Issuer{Name: ownIssuer},
+		Denied:  &revocation.DenyList{},
+	}
 	h.Server = &Server{
 		Base: &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
 		Sessions: &session.Service{
@@ -200,7 +227,13 @@ func newHouse(t *testing.T) *house {
 }
 
 // issue makes opaque tokens for the client spa and JWTs for the others.
-func (h *house) issue(ctx context.Context, g session.Grant, scopes []string, epoch int64, _, until time.Time) (string, error) {
+func (h *house) issue(
+	ctx context.Context,
+	g session.Grant,
+	scopes []string,
+	epoch int64,
+	_, until time.Time,
+) (string, error) {
 	if h.issuing != nil {
 		return "", h.issuing
 	}
@@ -218,7 +251,7 @@ func (h *house) verify(ctx context.Context, raw string) (*token.Token, error) {
 	if h.verifying != nil {
 		return nil, h.verifying
 	}
-	if IsOpaque(raw) {
+	if opaque.IsOwn(raw) {
 		return h.opaque.Verify(ctx, raw)
 	}
 	return h.verifier.Verify(ctx, raw)

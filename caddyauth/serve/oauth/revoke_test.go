@@ -8,16 +8,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
 func TestRevokingARefreshTokenEndsTheGrant(t *testing.T) {
 	h := newHouse(t)
 	first := h.begin(t, "reports")
-	second := grantedIn(t, h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", first.RefreshToken))
+	second := grantedIn(
+		t,
+		h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", first.RefreshToken),
+	)
 	for range 2 { // the second time there is nothing left to do
-		w := h.post("/revoke", basic("reports", secret), "token", second.RefreshToken, "token_type_hint", "refresh_token")
-		if w.Code != 200 || w.Body.Len() != 0 || w.Header().Get("Cache-Control") != "no-store" || h.last(t).Result != success {
+		w := h.post(
+			"/revoke",
+			basic("reports", secret),
+			"token",
+			second.RefreshToken,
+			"token_type_hint",
+			"refresh_token",
+		)
+		if w.Code != 200 || w.Body.Len() != 0 || w.Header().Get("Cache-Control") != "no-store" ||
+			h.last(t).Result != success {
 			t.Fatalf("%d %q, event %+v", w.Code, w.Body, h.last(t))
 		}
 	}
@@ -38,12 +50,16 @@ func TestRevokingAnAccessTokenEndsItAlone(t *testing.T) {
 		t.Run(c.client, func(t *testing.T) {
 			h := newHouse(t)
 			first := h.begin(t, c.client)
-			got := grantedIn(t, h.post("/token", c.with, "grant_type", "refresh_token", "refresh_token", first.RefreshToken))
+			got := grantedIn(
+				t,
+				h.post("/token", c.with, "grant_type", "refresh_token", "refresh_token", first.RefreshToken),
+			)
 			before, err := h.verify(t.Context(), got.AccessToken) // remembered now
 			if err != nil || h.revoked(before) != nil {
 				t.Fatal(err)
 			}
-			if w := h.post("/revoke", c.with, "token", got.AccessToken, "token_type_hint", "refresh_token"); w.Code != 200 || w.Body.Len() != 0 {
+			if w := h.post("/revoke", c.with, "token", got.AccessToken, "token_type_hint", "refresh_token"); w.Code != 200 ||
+				w.Body.Len() != 0 {
 				t.Fatalf("%d %q", w.Code, w.Body)
 			}
 			if h.revoked(before) == nil {
@@ -52,7 +68,8 @@ func TestRevokingAnAccessTokenEndsItAlone(t *testing.T) {
 			if e := h.last(t); e.Kind != KindRevoke || e.Subject != "alice" || e.Result != success {
 				t.Errorf("event %+v", e)
 			}
-			if _, err := h.verify(t.Context(), got.AccessToken); IsOpaque(got.AccessToken) && refusalReason(err) != token.Revoked {
+			if _, err := h.verify(t.Context(), got.AccessToken); opaque.IsOwn(got.AccessToken) &&
+				refusalReason(err) != token.Revoked {
 				t.Errorf("the opaque token was still remembered: %v", err)
 			}
 			grantedIn(t, h.post("/token", c.with, "grant_type", "refresh_token", "refresh_token", got.RefreshToken))
@@ -110,12 +127,13 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 func TestTokensThatMeanNothingAreRevokedAlready(t *testing.T) {
 	h := newHouse(t)
 	for _, c := range []struct{ name, raw string }{
-		{"text", "anything"}, {"garbage", "a.b.c"}, {"unknown opaque", opaquePrefix + strings.Repeat("A", opaqueText)}, {"malformed opaque", "at_x"},
+		{"text", "anything"}, {"garbage", "a.b.c"}, {"unknown opaque", opaque.Prefix + strings.Repeat("A", 64)}, {"malformed opaque", "at_x"},
 		{"malformed refresh", "rt_x"}, {"forged refresh", "rt_1.ABC.0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, {"huge", strings.Repeat("x", 10<<10)},
 		{"foreign", h.foreign(t)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if w := h.post("/revoke", nil, "token", c.raw, "client_id", "spa"); w.Code != 200 || w.Body.Len() != 0 || h.last(t).Result != success {
+			if w := h.post("/revoke", nil, "token", c.raw, "client_id", "spa"); w.Code != 200 || w.Body.Len() != 0 ||
+				h.last(t).Result != success {
 				t.Errorf("%s: %d %q", c.name, w.Code, w.Body)
 			}
 		})
@@ -131,7 +149,11 @@ func (h *house) foreign(t *testing.T) string {
 	inner := h.Verify
 	h.Verify = func(ctx context.Context, raw string) (*token.Token, error) {
 		if raw == "foreign" {
-			return token.FromClaims(token.Issuer{Name: "https://idp"}, raw, []byte(`{"sub":"alice","aud":"api","exp":32503680000,"client_id":"spa"}`))
+			return token.FromClaims(
+				token.Issuer{Name: "https://idp"},
+				raw,
+				[]byte(`{"sub":"alice","aud":"api","exp":32503680000,"client_id":"spa"}`),
+			)
 		}
 		return inner(ctx, raw)
 	}
@@ -164,7 +186,9 @@ func TestRevocationThatFailsIsNoSuccess(t *testing.T) {
 			}
 			c.breaks(h)
 			w := h.post("/revoke", nil, "token", raw, "client_id", client)
-			if code := problemIn(t, w); w.Code != 503 || code != temporarilyUnavailable || w.Header().Get("Retry-After") == "" || h.last(t).Err == nil {
+			if code := problemIn(t, w); w.Code != 503 || code != temporarilyUnavailable ||
+				w.Header().Get("Retry-After") == "" ||
+				h.last(t).Err == nil {
 				t.Errorf("%d %s, event %+v", w.Code, code, h.last(t))
 			}
 		})

@@ -47,7 +47,14 @@ func TestRefreshAnswersWithBothTokens(t *testing.T) {
 		h := newHouse(t)
 		first := h.begin(t, "reports", "read", "write")
 		time.Sleep(time.Minute)
-		w := h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", first.RefreshToken)
+		w := h.post(
+			"/token",
+			basic("reports", secret),
+			"grant_type",
+			"refresh_token",
+			"refresh_token",
+			first.RefreshToken,
+		)
 		got := grantedIn(t, w)
 		if got.TokenType != "Bearer" || got.ExpiresIn != 900 || got.Scope != "read write" {
 			t.Errorf("%+v", got)
@@ -63,15 +70,29 @@ func TestRefreshAnswersWithBothTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if epoch, _ := access.Claim("epoch"); access.Session != first.Grant.ID || !access.Expiry.Equal(time.Now().Add(15*time.Minute)) || epoch == nil {
+		if epoch, _ := access.Claim("epoch"); access.Session != first.Grant.ID ||
+			!access.Expiry.Equal(time.Now().Add(15*time.Minute)) ||
+			epoch == nil {
 			t.Errorf("the access token is %+v, epoch %v", access, epoch)
 		}
 		e := h.last(t)
 		if e.Kind != KindToken || e.Result != success || e.Verdict != session.Advanced || e.ClientID != "reports" || e.Project != "default" ||
-			e.Subject != "alice" || e.ClientIP != "192.0.2.7" || e.Request == nil || e.Err != nil {
+			e.Subject != "alice" || e.ClientIP != "192.0.2.7" ||
+			e.Request == nil ||
+			e.Err != nil {
 			t.Errorf("event %+v", e)
 		}
-		again := grantedIn(t, h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", got.RefreshToken))
+		again := grantedIn(
+			t,
+			h.post(
+				"/token",
+				basic("reports", secret),
+				"grant_type",
+				"refresh_token",
+				"refresh_token",
+				got.RefreshToken,
+			),
+		)
 		if again.RefreshToken == got.RefreshToken || again.RefreshToken == first.RefreshToken {
 			t.Error("the refresh token was not replaced")
 		}
@@ -102,7 +123,10 @@ func TestClientsAuthenticate(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
 			first := h.begin(t, c.client)
-			w := h.post("/token", c.with, append([]string{"grant_type", "refresh_token", "refresh_token", first.RefreshToken}, c.fields...)...)
+			w := h.post(
+				"/token",
+				c.with,
+				append([]string{"grant_type", "refresh_token", "refresh_token", first.RefreshToken}, c.fields...)...)
 			if got := grantedIn(t, w); got.AccessToken == "" || strings.Contains(w.Body.String(), `"scope"`) {
 				t.Errorf("%s", w.Body)
 			}
@@ -188,7 +212,9 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 			if e := h.last(t); len(h.events) != 1 || e.Result != c.code {
 				t.Errorf("events %+v", h.events)
 			}
-			if g, err := h.store.FindGrant(t.Context(), first.Grant.ID); err != nil || g.Generation != 0 || !g.Revoked.IsZero() || h.store.uses != 0 {
+			if g, err := h.store.FindGrant(t.Context(), first.Grant.ID); err != nil || g.Generation != 0 ||
+				!g.Revoked.IsZero() ||
+				h.store.uses != 0 {
 				t.Errorf("the grant was touched: %+v, %v", g, err)
 			}
 			if got := grantedIn(t, h.post("/token", good, "grant_type", "refresh_token", "refresh_token", first.RefreshToken)); got.AccessToken == "" {
@@ -227,12 +253,27 @@ func (h *house) postText(path string, with func(*http.Request), body string) *ht
 func TestScopeIsNarrowedForOneAccessToken(t *testing.T) {
 	h := newHouse(t)
 	first := h.begin(t, "reports", "read", "write", "list")
-	got := grantedIn(t, h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", first.RefreshToken, "scope", "list read list"))
+	got := grantedIn(
+		t,
+		h.post(
+			"/token",
+			basic("reports", secret),
+			"grant_type",
+			"refresh_token",
+			"refresh_token",
+			first.RefreshToken,
+			"scope",
+			"list read list",
+		),
+	)
 	access, err := h.verify(t.Context(), got.AccessToken)
 	if err != nil || got.Scope != "list read" || !slices.Equal(access.Scopes, []string{"list", "read"}) {
 		t.Errorf("answer %q, token %q, %v", got.Scope, access.Scopes, err)
 	}
-	all := grantedIn(t, h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", got.RefreshToken))
+	all := grantedIn(
+		t,
+		h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", got.RefreshToken),
+	)
 	if all.Scope != "read write list" {
 		t.Errorf("afterwards the grant has %q", all.Scope)
 	}
@@ -245,10 +286,13 @@ func TestReuseEndsTheFamilyAndItsAccessTokens(t *testing.T) {
 		return h.post("/token", nil, "grant_type", "refresh_token", "refresh_token", raw, "client_id", "spa")
 	}
 	second := grantedIn(t, refresh(first.RefreshToken))
-	if w := refresh(first.RefreshToken); w.Code != 400 || problemIn(t, w) != invalidGrant || h.last(t).Verdict != session.Reused || h.last(t).Subject != "alice" {
+	if w := refresh(first.RefreshToken); w.Code != 400 || problemIn(t, w) != invalidGrant ||
+		h.last(t).Verdict != session.Reused ||
+		h.last(t).Subject != "alice" {
 		t.Errorf("reuse: %d, event %+v", w.Code, h.last(t))
 	}
-	if w := refresh(second.RefreshToken); w.Code != 400 || problemIn(t, w) != invalidGrant || h.last(t).Verdict != session.Ended {
+	if w := refresh(second.RefreshToken); w.Code != 400 || problemIn(t, w) != invalidGrant ||
+		h.last(t).Verdict != session.Ended {
 		t.Errorf("the successor: %d, event %+v", w.Code, h.last(t))
 	}
 	if _, err := h.verify(t.Context(), second.AccessToken); err == nil {
@@ -259,7 +303,14 @@ func TestReuseEndsTheFamilyAndItsAccessTokens(t *testing.T) {
 func TestRefusalsOfSessionsHaveOneAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
-		o := session.GrantRequest{Project: "default", Subject: "alice", ClientID: "spa", Audience: []string{"api"}, Idle: time.Hour, Absolute: time.Hour}
+		o := session.GrantRequest{
+			Project:  "default",
+			Subject:  "alice",
+			ClientID: "spa",
+			Audience: []string{"api"},
+			Idle:     time.Hour,
+			Absolute: time.Hour,
+		}
 		expired := h.open(t, o)
 		time.Sleep(time.Hour)
 		ended := h.open(t, o)
@@ -307,8 +358,18 @@ func TestWhatCannotBeDoneNowIs503(t *testing.T) {
 			h := newHouse(t)
 			first := h.begin(t, "reports", "read")
 			c.breaks(h)
-			w := h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", first.RefreshToken, "scope", c.scope)
-			if code := problemIn(t, w); w.Code != 503 || code != temporarilyUnavailable || w.Header().Get("Retry-After") != "5" {
+			w := h.post(
+				"/token",
+				basic("reports", secret),
+				"grant_type",
+				"refresh_token",
+				"refresh_token",
+				first.RefreshToken,
+				"scope",
+				c.scope,
+			)
+			if code := problemIn(t, w); w.Code != 503 || code != temporarilyUnavailable ||
+				w.Header().Get("Retry-After") != "5" {
 				t.Errorf("%d %s, Retry-After %q", w.Code, code, w.Header().Get("Retry-After"))
 			}
 			if e := h.last(t); !errors.Is(e.Err, down) || strings.Contains(w.Body.String(), "disk") {
@@ -317,7 +378,17 @@ func TestWhatCannotBeDoneNowIs503(t *testing.T) {
 			// A 503 is an answer: whoever got one comes again with the same token, and must not be
 			// taken for its thief.
 			h.store.fail, h.store.writing, h.findClient, h.issuing = nil, nil, nil, nil
-			grantedIn(t, h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", first.RefreshToken))
+			grantedIn(
+				t,
+				h.post(
+					"/token",
+					basic("reports", secret),
+					"grant_type",
+					"refresh_token",
+					"refresh_token",
+					first.RefreshToken,
+				),
+			)
 		})
 	}
 }

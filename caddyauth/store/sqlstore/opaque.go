@@ -4,10 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 )
 
-var _ oauth.OpaqueStore = (*Store)(nil)
+var _ opaque.Store = (*Store)(nil)
 
 const opaqueColumns = `hash, claims, expires, issuer, id, family, project, subject, client, epoch`
 
@@ -20,8 +20,8 @@ const deniedOpaque = `EXISTS (SELECT 1 FROM denial WHERE
 	OR denial.kind = 'client' AND denial.scope = opaque.project AND denial.id = opaque.client AND denial.epoch > opaque.epoch
 	OR denial.kind = 'project' AND denial.scope = opaque.project AND denial.id = '' AND denial.epoch > opaque.epoch)`
 
-// AddOpaque stores a new opaque token; see oauth.OpaqueStore.
-func (s *Store) AddOpaque(ctx context.Context, r oauth.Reference) error {
+// AddOpaque stores a new opaque token; see opaque.Store.
+func (s *Store) AddOpaque(ctx context.Context, r opaque.Reference) error {
 	return s.writeOne(ctx, func(t tx) error {
 		_, err := t.exec(`INSERT INTO opaque (`+opaqueColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 			r.Hash, string(r.Claims), millis(r.Expiry), r.Subject.Issuer, r.Subject.TokenID, r.Subject.Family,
@@ -30,29 +30,29 @@ func (s *Store) AddOpaque(ctx context.Context, r oauth.Reference) error {
 	})
 }
 
-// FindOpaque returns the opaque token of that hash; see oauth.OpaqueStore.
-func (s *Store) FindOpaque(ctx context.Context, hash string) (oauth.Reference, bool, error) {
+// FindOpaque returns the opaque token of that hash; see opaque.Store.
+func (s *Store) FindOpaque(ctx context.Context, hash string) (opaque.Reference, bool, error) {
 	db, err := s.database()
 	if err != nil {
-		return oauth.Reference{}, false, err
+		return opaque.Reference{}, false, err
 	}
-	var r oauth.Reference
+	var r opaque.Reference
 	var claims string
 	var expires, denied int64
 	found, err := one(ctx, db, `SELECT `+opaqueColumns+`, CASE WHEN `+deniedOpaque+` THEN 1 ELSE 0 END FROM opaque WHERE hash = $1`,
 		[]any{hash}, &r.Hash, &claims, &expires, &r.Subject.Issuer, &r.Subject.TokenID, &r.Subject.Family, &r.Subject.Project,
 		&r.Subject.Subject, &r.Subject.ClientID, &r.Subject.Epoch, &denied)
 	if err == nil && !found {
-		err = oauth.ErrNoOpaque
+		err = opaque.ErrNotFound
 	}
 	if err != nil {
-		return oauth.Reference{}, false, err
+		return opaque.Reference{}, false, err
 	}
 	r.Claims, r.Expiry = []byte(claims), instant(expires)
 	return r, denied != 0, nil
 }
 
-// DeleteOpaque deletes at most n opaque tokens that expired before a time; see oauth.OpaqueStore.
+// DeleteOpaque deletes at most n opaque tokens that expired before a time; see opaque.Store.
 func (s *Store) DeleteOpaque(ctx context.Context, before time.Time, n int) (int, error) {
 	db, err := s.database()
 	if err != nil {

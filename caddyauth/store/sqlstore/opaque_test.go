@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
-	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 )
 
-func reference(hash string, b revocation.Subject) oauth.Reference {
-	return oauth.Reference{Hash: hash, Claims: []byte(`{"sub":"алиса","x":"\u0000'"}`), Expiry: noon.Add(15 * time.Minute), Subject: b}
+func reference(hash string, b revocation.Subject) opaque.Reference {
+	return opaque.Reference{Hash: hash, Claims: []byte(`{"sub":"алиса","x":"\u0000'"}`), Expiry: noon.Add(15 * time.Minute), Subject: b}
 }
 
 // ofAlice is what a token of the first epoch says of itself.
@@ -23,7 +23,7 @@ var ofAlice = revocation.Subject{
 	Issuer: "https://iss", TokenID: "id", Family: "family", Project: "default", Subject: "алиса", ClientID: "web", Epoch: 1,
 }
 
-func mustAddOpaque(t *testing.T, s *Store, all ...oauth.Reference) {
+func mustAddOpaque(t *testing.T, s *Store, all ...opaque.Reference) {
 	t.Helper()
 	for _, r := range all {
 		if err := s.AddOpaque(t.Context(), r); err != nil {
@@ -35,15 +35,15 @@ func mustAddOpaque(t *testing.T, s *Store, all ...oauth.Reference) {
 func TestOpaqueTokenComesBackWhole(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s, other := open(), open()
-		full, bare := reference("full", ofAlice), oauth.Reference{Hash: "bare", Claims: []byte("{}")}
+		full, bare := reference("full", ofAlice), opaque.Reference{Hash: "bare", Claims: []byte("{}")}
 		mustAddOpaque(t, s, full, bare)
-		for _, want := range []oauth.Reference{full, bare} {
+		for _, want := range []opaque.Reference{full, bare} {
 			got, denied, err := other.FindOpaque(t.Context(), want.Hash)
 			if err != nil || denied || !reflect.DeepEqual(got, want) {
 				t.Errorf("came back as %+v, %v, %v\nwant %+v", got, denied, err, want)
 			}
 		}
-		if _, _, err := s.FindOpaque(t.Context(), "absent"); !errors.Is(err, oauth.ErrNoOpaque) {
+		if _, _, err := s.FindOpaque(t.Context(), "absent"); !errors.Is(err, opaque.ErrNotFound) {
 			t.Errorf("an absent token: %v", err)
 		}
 		if err := s.AddOpaque(t.Context(), full); err == nil {
@@ -161,9 +161,9 @@ func TestOpaqueTokenIsGoodOnAnotherNodeUntilRevoked(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s, other := open(), open()
 		issuer := token.Issuer{Name: "https://iss"}
-		secrets := []session.Secret{{ID: "1", Key: []byte("the key of these opaque tokens..")}}
-		here := &oauth.Opaque{Secrets: secrets, Store: s, Issuer: issuer, CacheFor: -1}
-		there := &oauth.Opaque{Secrets: secrets, Store: other, Issuer: issuer, CacheFor: -1}
+		secrets := []keyring.Subkey{{ID: "1", Key: []byte("the key of these opaque tokens..")}}
+		here := &opaque.Tokens{Secrets: secrets, Store: s, Issuer: issuer, CacheFor: -1}
+		there := &opaque.Tokens{Secrets: secrets, Store: other, Issuer: issuer, CacheFor: -1}
 		now := time.Now()
 		raw, err := here.Issue(t.Context(), token.Claims{
 			Issuer: "https://iss", Subject: "alice", Audience: []string{"api"}, IssuedAt: now, Expiry: now.Add(time.Hour), ID: "id", Project: "default",

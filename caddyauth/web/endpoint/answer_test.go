@@ -30,7 +30,8 @@ func TestAnswersArePrivate(t *testing.T) {
 	w = httptest.NewRecorder()
 	allowAnyOrigin(w.Header())
 	WriteJSON(w, http.StatusNoContent, nil)
-	if w.Header().Get("Cross-Origin-Resource-Policy") != "cross-origin" || w.Header().Get("Content-Type") != "" || w.Body.Len() > 0 {
+	if w.Header().Get("Cross-Origin-Resource-Policy") != "cross-origin" || w.Header().Get("Content-Type") != "" ||
+		w.Body.Len() > 0 {
 		t.Errorf("%v %s", w.Header(), w.Body)
 	}
 }

@@ -82,7 +82,12 @@ func ParseForm(body []byte) (map[string]string, error) {
 const maxDepth = 16
 
 // ReadObject reads one JSON object, see [ParseObject]. JSONType is always among the media types.
-func ReadObject(w http.ResponseWriter, r *http.Request, limit int64, types ...string) (map[string]json.RawMessage, error) {
+func ReadObject(
+	w http.ResponseWriter,
+	r *http.Request,
+	limit int64,
+	types ...string,
+) (map[string]json.RawMessage, error) {
 	body, err := ReadBody(w, r, limit, append(types, JSONType)...)
 	if err != nil {
 		return nil, err

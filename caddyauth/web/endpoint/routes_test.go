@@ -46,7 +46,8 @@ func TestMatch(t *testing.T) {
 			w, r := httptest.NewRecorder(), httptest.NewRequest(c.method, "https://h/", nil)
 			r.URL.Path = c.path
 			route, status := testRoutes.Match(w, r, "/auth")
-			if route.Handler != c.handler || status != c.status || r.PathValue("id") != c.id || w.Header().Get("Allow") != c.allow {
+			if route.Handler != c.handler || status != c.status || r.PathValue("id") != c.id ||
+				w.Header().Get("Allow") != c.allow {
 				t.Errorf("%q, %d, id %q, %v", route.Handler, status, r.PathValue("id"), w.Header())
 			}
 			if handles := testRoutes.Handles("/auth", c.path); handles != (c.status != 404) {
