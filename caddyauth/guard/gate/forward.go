@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -51,27 +52,12 @@ var Presets = map[string][]Mapping{
 // newAdmission works out the headers of a token's claims. A claim that is absent, or that cannot be
 // written into one header line unchanged, leaves none.
 func (g *Gate) newAdmission(t *token.Token, via *Source) *Admission {
-	p := &Admission{Token: t, via: via, headers: g.names}
-	if more := len(g.names) - len(p.ends); more > 0 {
-		p.moreEnds = make([]uint32, more)
-	}
-	var values strings.Builder
+	p := &Admission{Token: t, via: via, headers: g.names, values: make([]string, len(g.names))}
 	for i, name := range g.claims {
 		claim, _ := t.Claim(name)
-		value, _ := HeaderValue(claim)
-		values.WriteString(value)
-		*p.end(i) = uint32(values.Len())
+		p.values[i], _ = HeaderValue(claim)
 	}
-	p.values = values.String()
 	return p
-}
-
-// end is where the value of the gate's i-th name ends.
-func (p *Admission) end(i int) *uint32 {
-	if i < len(p.ends) {
-		return &p.ends[i]
-	}
-	return &p.moreEnds[i-len(p.ends)]
 }
 
 // setHeaders sets the headers. Each request gets lines of its own: later handlers may change them
@@ -80,15 +66,11 @@ func (g *Gate) setHeaders(r *http.Request, p *Admission) {
 	if p.Token == nil {
 		return // nobody is known, so there is nothing to say
 	}
-	lines := make([]string, len(g.names))
-	from := uint32(0)
+	lines := slices.Clone(p.values)
 	for i, name := range g.names {
-		to := *p.end(i)
-		if from < to {
-			lines[i] = p.values[from:to]
+		if lines[i] != "" {
 			r.Header[name] = lines[i : i+1 : i+1]
 		}
-		from = to
 	}
 }
 

@@ -178,11 +178,9 @@ type Admission struct {
 	// client.
 	Stale bool
 
-	via      *Source
-	headers  []string // canonical names of the headers set so far
-	values   string   // what the last gate sets under its names, one behind the other; nothing where the claim is absent
-	ends     [4]uint32
-	moreEnds []uint32 // where ends has no room
+	via     *Source
+	headers []string // canonical names of the headers set so far
+	values  []string // what the last gate sets under its names; empty where the claim is absent
 
 	concealed *Concealed
 }
