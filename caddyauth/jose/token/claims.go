@@ -4,7 +4,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unique"
 )
 
 // claim says which of the claims with a field of their own a member is.
@@ -181,7 +180,11 @@ func (c claim) fieldless() bool { return c == claimOther || c == claimForeignSco
 
 // ownText says that each token has a text of its own for it, where it is one.
 func (c claim) ownText() bool {
-	return c == claimSubject || c == claimID || c == claimSession || c == claimScope || c == claimForeignScope
+	switch c {
+	case claimSubject, claimAudience, claimID, claimClient, claimProject, claimSession, claimScope, claimForeignScope:
+		return true
+	}
+	return false
 }
 
 func (t *Token) take(m *member, text *strings.Builder) (err error) {
@@ -189,7 +192,7 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 	case claimSubject:
 		t.Subject, err = takeString(m, text)
 	case claimAudience:
-		err = t.takeAudience(m)
+		err = t.takeAudience(m, text)
 	case claimExpiry:
 		t.Expiry, err = takeDate(m)
 	case claimNotBefore:
@@ -199,9 +202,9 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 	case claimID:
 		t.ID, err = takeString(m, text)
 	case claimClient:
-		t.ClientID, err = takeShared(m)
+		t.ClientID, err = takeString(m, text)
 	case claimProject:
-		t.Project, err = takeShared(m)
+		t.Project, err = takeString(m, text)
 	case claimSession:
 		t.Session, err = takeString(m, text)
 	case claimScope:
@@ -287,14 +290,6 @@ func takeOther(m *member, text *strings.Builder) any {
 	return m.any()
 }
 
-// takeShared reads a claim of which few different values are about: all tokens that have one share its text.
-func takeShared(m *member) (string, error) {
-	if m.kind != '"' || len(m.value) == len(`""`) {
-		return "", refuse(Malformed, "claim "+string(m.name)+" is not a non-empty string")
-	}
-	return unique.Make(string(unquote(m.value))).Value(), nil
-}
-
 // refuseBound refuses a token that is bound to a key or certificate of its holder (RFC 7800): whoever presents it must prove to have that,
 // and nothing here checks a proof. Null binds it to nothing.
 func refuseBound(m *member) error {
@@ -316,14 +311,14 @@ func takeEpoch(m *member) (epoch int64, err error) {
 }
 
 // takeAudience reads `aud`: one string or a list of them (RFC 7519, section 4.1.3).
-func (t *Token) takeAudience(m *member) (err error) {
+func (t *Token) takeAudience(m *member, text *strings.Builder) (err error) {
 	if list, ok := m.nested.([]any); ok {
 		if t.Audience, ok = nonEmptyStrings(list); !ok {
 			return refuse(Malformed, "claim aud is not a string or a list of strings")
 		}
 		return nil
 	}
-	if t.oneAudience[0], err = takeShared(m); err == nil {
+	if t.oneAudience[0], err = takeString(m, text); err == nil {
 		t.Audience = t.oneAudience[:]
 	}
 	return err

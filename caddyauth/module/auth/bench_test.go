@@ -150,7 +150,7 @@ var exampleHeaders = []struct {
 
 // BenchmarkTokenMemory reports how many bytes of live heap a token takes that has passed the gate once, beside the length of its text.
 func BenchmarkTokenMemory(b *testing.B) {
-	for _, filler := range []int{0, 400} {
+	for _, filler := range []int{0, 210, 400} {
 		b.Run(strconv.Itoa(filler), func(b *testing.B) {
 			settings, gate := benchGate()
 			app, guard := provisioned(b, settings, gate)
