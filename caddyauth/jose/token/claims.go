@@ -1,7 +1,6 @@
 package token
 
 import (
-	"math"
 	"strconv"
 	"strings"
 )
@@ -28,23 +27,14 @@ const (
 	claimMeaningless // one of ours in a token of another issuer
 )
 
-// announced are the names of the claims that tokens keep beside them, numbered from 1. Nil means all.
-type announced map[string]uint16
+// announced are the names of the claims that tokens keep. Nil means all.
+type announced map[string]bool
 
-// maxAnnounced bounds the numbers. Claims beyond are read late.
-const maxAnnounced = math.MaxUint16
-
-func (a announced) add(name string) {
-	if _, known := a[name]; !known && len(a) < maxAnnounced {
-		a[name] = uint16(len(a) + 1)
-	}
-}
-
-func (a announced) has(name string) bool { return a == nil || a[name] != 0 }
+func (a announced) has(name string) bool { return a == nil || a[name] }
 
 // builds says which nested values are built: those that stay, and the lists that have a field.
 func (a announced) builds(name []byte) bool {
-	return a == nil || a[string(name)] != 0 || string(name) == "aud" || string(name) == "scp"
+	return a == nil || a[string(name)] || string(name) == "aud" || string(name) == "scp"
 }
 
 func claimOf(name []byte, own bool) claim {
@@ -125,8 +115,8 @@ func (s *scratch) issuer(payload []byte, kept announced) ([]byte, error) {
 	return nil, refuse(Malformed, "claim iss is missing")
 }
 
-// newToken makes t the token of the scanned claims. All text of it that is no nested value is one allocation: raw, and what the claims
-// say behind it.
+// newToken makes t the token of the scanned claims. All its text outside nested values is one
+// allocation: raw, followed by the texts of the claims.
 func (s *scratch) newToken(t *Token, raw string) error {
 	var text strings.Builder
 	size, others := s.measure(t.issuer)
@@ -146,25 +136,20 @@ func (s *scratch) newToken(t *Token, raw string) error {
 			foreignScope = m
 		}
 	}
-	t.said = text.String()[len(raw):]
 	if foreignScope != nil && t.Scopes == nil {
 		return t.completeScope(foreignScope, &text)
 	}
 	return t.complete()
 }
 
-// measure marks each member with its claim, and returns how many bytes of text they need and how many become others.
+// measure marks each member with its claim, and returns how many bytes of text the members need and
+// how many are kept as others.
 func (s *scratch) measure(iss *issuer) (size, others int) {
-	texts := 0
 	for i := range s.members {
 		m := &s.members[i]
-		m.claim, m.number = claimOf(m.name, iss.own), 0
+		m.claim = claimOf(m.name, iss.own)
 		m.keep = m.claim.fieldless() && iss.kept.has(string(m.name))
-		switch {
-		case m.keep && m.kind == '"' && iss.kept != nil && texts < len(Token{}.texts):
-			m.number = iss.kept[string(m.name)]
-			texts++
-		case m.keep:
+		if m.keep {
 			others++
 			size += len(m.name)
 		}
@@ -214,24 +199,10 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 	case claimConfirmation:
 		err = refuseBound(m)
 	}
-	switch {
-	case m.number != 0:
-		t.keepText(m, text)
-	case m.keep:
+	if m.keep {
 		t.others = append(t.others, other{keep(text, m.name), takeOther(m, text)})
 	}
 	return err
-}
-
-// keepText keeps a text as the place where it stands behind the token's own text.
-func (t *Token) keepText(m *member, text *strings.Builder) {
-	free := 0
-	for t.texts[free].claim != 0 {
-		free++
-	}
-	from := text.Len() - len(t.raw)
-	text.Write(unquote(m.value))
-	t.texts[free] = place{claim: m.number, from: uint16(from), to: uint16(text.Len() - len(t.raw))}
 }
 
 // complete refuses what lacks a claim.

@@ -33,8 +33,7 @@ type member struct {
 	value  []byte        // JSON text of a scalar
 	nested any           // an object or list, built if it was wanted
 	claim  claim
-	keep   bool   // beside the token
-	number uint16 // as a text with this number, 0: as other
+	keep   bool // as one of the token's others
 }
 
 // What makes a text no acceptable JSON object. None of them says anything of what the text holds.

@@ -48,18 +48,8 @@ type Token struct {
 
 	oneAudience [1]string // what Audience has when it has one
 
-	// The claims without a field that somebody is going to ask for: texts as places in said, which the garbage collector need not look at,
-	// and the rest.
-	said   string
-	texts  [6]place
-	others []other
+	others []other // the announced claims without a field
 	late   late
-}
-
-// place is where a claim stands in a text.
-type place struct {
-	claim    uint16 // its number among those announced; 0: the place is free
-	from, to uint16
 }
 
 // other is a claim that has no field in Token.
@@ -98,9 +88,6 @@ func (t *Token) Claim(path string) (any, bool) {
 func (t *Token) other(name string) (any, bool) {
 	if !t.Own() && isOurs(name) {
 		return nil, false
-	}
-	if text, ok := t.keptText(name); ok {
-		return text, true
 	}
 	for i := range t.others {
 		if t.others[i].name == name {
@@ -180,17 +167,10 @@ func (t *Token) Text(name string) (text string, ok bool) {
 	if text = t.textField(name); text != "" {
 		return text, true
 	}
-	return t.keptText(name)
-}
-
-func (t *Token) keptText(name string) (string, bool) {
-	number := t.issuer.number(name)
-	if number == 0 {
-		return "", false
-	}
-	for _, p := range t.texts {
-		if p.claim == number {
-			return t.said[p.from:p.to], true
+	for i := range t.others {
+		if t.others[i].name == name {
+			text, ok = t.others[i].value.(string)
+			return text, ok
 		}
 	}
 	return "", false

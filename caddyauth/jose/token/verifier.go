@@ -42,14 +42,6 @@ type issuer struct {
 	kept        announced
 }
 
-// number is that of an announced claim; 0 for any other.
-func (i *issuer) number(name string) uint16 {
-	if i == nil {
-		return 0
-	}
-	return i.kept[name]
-}
-
 // keeps says that a token which does not have the claim beside it does not have it at all.
 func (i *issuer) keeps(name string) bool { return i == nil || i.kept.has(name) }
 
@@ -91,9 +83,9 @@ func NewVerifier(issuers []Issuer) (*Verifier, error) {
 // are verified.
 func (v *Verifier) Keep(paths ...string) {
 	for _, path := range paths {
-		v.kept.add(path)
+		v.kept[path] = true
 		for i := strings.LastIndexByte(path, '.'); i >= 0; i = strings.LastIndexByte(path[:i], '.') {
-			v.kept.add(path[:i])
+			v.kept[path[:i]] = true
 		}
 	}
 }
