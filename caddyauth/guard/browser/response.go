@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
@@ -23,8 +22,7 @@ type Response struct {
 	guards bool           // it looks after cookies
 	own    bool           // the gateway itself answers, and sets its cookies
 
-	retires bool          // it was made for the stream alone
-	stream  stream.Answer // ends an answer that goes on; zero unless a gate watches it
+	stream stream.Answer // ends an answer that goes on; zero unless a gate watches it
 }
 
 // answerState is what all responses of a request share: another handler's writer, as that of
@@ -69,45 +67,11 @@ func stateOf(vars map[string]any) *answerState {
 	return s
 }
 
-// newResponse puts a response in front of w. They are made some at a time, so that hardly a request
-// pays for one, and none is used twice: a handler that holds on to one must not write into another
-// request's answer.
-func newResponse(w http.ResponseWriter) *Response {
-	batch := responses.Get().(*responseBatch)
-	made := &batch.made[batch.next]
-	if batch.next++; batch.next < len(batch.made) {
-		responses.Put(batch)
-	}
-	made.ResponseWriter = w
-	return made
-}
-
-type responseBatch struct {
-	next int
-	made [16]Response
-}
-
-var responses = sync.Pool{New: func() any { return new(responseBatch) }}
-
-// retire lets go of what the request held, as others of the batch may live on.
-func (w *Response) retire() {
-	w.ResponseWriter, w.vars, w.shared = retired{}, nil, nil
-	w.stream.Forget()
-}
-
-// retired is what a handler finds that writes after it has returned.
-type retired struct{}
-
-func (retired) Header() http.Header       { return make(http.Header) }
-func (retired) Write([]byte) (int, error) { return 0, http.ErrHandlerTimeout }
-func (retired) WriteHeader(int)           {}
-
 // Guard puts a response in front of w that looks after cookies, unless w is one.
 func Guard(w http.ResponseWriter, vars map[string]any) *Response {
 	guarded, ok := w.(*Response)
 	if !ok {
-		guarded = newResponse(w)
-		guarded.vars = vars
+		guarded = &Response{ResponseWriter: w, vars: vars}
 	}
 	guarded.guards = true
 	return guarded
@@ -115,9 +79,7 @@ func Guard(w http.ResponseWriter, vars map[string]any) *Response {
 
 // Own lets the gateway's own routes set its cookies, whatever stands in front of them.
 func Own(w http.ResponseWriter, vars map[string]any) *Response {
-	answer := newResponse(w)
-	answer.vars, answer.guards, answer.own = vars, true, true
-	return answer
+	return &Response{ResponseWriter: w, vars: vars, guards: true, own: true}
 }
 
 // ForErrors is for error routes: what answers in place of a refusal may be kept by no cache, and
@@ -127,9 +89,7 @@ func ForErrors(w http.ResponseWriter, vars map[string]any, guards bool) *Respons
 	if !guards && (s == nil || !s.refused) {
 		return nil
 	}
-	answer := newResponse(w)
-	answer.vars, answer.shared, answer.guards = vars, stateOf(vars), guards
-	return answer
+	return &Response{ResponseWriter: w, vars: vars, shared: stateOf(vars), guards: guards}
 }
 
 // Finish is called when the handlers have returned, also those that wrote nothing; outer is what
@@ -140,7 +100,6 @@ func (w *Response) Finish(outer http.ResponseWriter, filtered bool) {
 		return // whoever has put it there finishes it
 	}
 	w.settle(!filtered)
-	w.retire()
 }
 
 // Pending reports whether cookies wait for an answer.
@@ -214,13 +173,12 @@ func (w *Response) Push(target string, opts *http.PushOptions) error {
 }
 
 // Watch holds an answer that goes on to the policy of the gate that admitted r. It returns the
-// writer and the request for the handlers; done must be called when they have returned. Where gates
+// writer and the request for the handlers; Unwatch must be called when they have returned. Where gates
 // stack, each watches what it admitted.
 func Watch(w http.ResponseWriter, r *http.Request, p *stream.Policy, a *gate.Admission) (watched *Response, _ *http.Request) {
 	watched, ok := w.(*Response)
 	if !ok || watched.stream.Watched() {
-		watched = newResponse(w)
-		watched.retires = true
+		watched = &Response{ResponseWriter: w}
 	}
 	return watched, watched.stream.Watch(p, r, a)
 }
@@ -228,9 +186,6 @@ func Watch(w http.ResponseWriter, r *http.Request, p *stream.Policy, a *gate.Adm
 // Unwatch is called when the handlers have returned.
 func (w *Response) Unwatch() {
 	w.stream.Leave(w.ResponseWriter)
-	if w.retires {
-		w.retire()
-	}
 }
 
 func (w *Response) settle(final bool) {

@@ -62,18 +62,3 @@ func TestTheGatewaysCookiesGoOutWithTheFinalAnswerAndAreNotCached(t *testing.T) 
 		t.Errorf("Cache-Control %q", got)
 	}
 }
-
-func TestAResponseIsUsedOnce(t *testing.T) {
-	first, second := httptest.NewRecorder(), httptest.NewRecorder()
-	kept := newResponse(first)
-	kept.retire()
-	for range 40 {
-		if again := newResponse(second); again == kept {
-			t.Fatal("it was used twice")
-		}
-	}
-	kept.WriteHeader(http.StatusTeapot)
-	if _, err := kept.Write([]byte("x")); err == nil || kept.Header() == nil || first.Body.Len()+second.Body.Len() > 0 {
-		t.Errorf("after the end it was written: %v", err)
-	}
-}

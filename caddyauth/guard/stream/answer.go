@@ -43,9 +43,6 @@ func (a *Answer) Watch(p *Policy, r *http.Request, admission *gate.Admission) *h
 	return r
 }
 
-// Forget drops what the answer holds of the request.
-func (a *Answer) Forget() { a.policy, a.admission, a.cancel = nil, nil, nil }
-
 // asksForStream reports whether a request itself says that the answer will go on.
 func asksForStream(r *http.Request, upgrade []string) bool {
 	if len(upgrade) > 0 || r.Method == http.MethodConnect {
