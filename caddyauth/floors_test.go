@@ -42,7 +42,7 @@ var rooms = []room{
 		words(caddyPath, "github.com/spf13/cobra github.com/spf13/pflag github.com/mileusna/useragent golang.org/x/term")},
 	{10, "module/explain",
 		words("module/adminapi module/auth guard/gate domain/identity jose/token jose/keyring domain/project",
-			"module/finding module/terminal jose/leeway"),
+			"module/finding module/survey module/terminal jose/leeway"),
 		words(caddyPath, "github.com/spf13/cobra")},
 	{9, "module/adminapi", words("module/auth serve/manage domain/project web/endpoint"), words(caddyPath)},
 	{8, "module/auth",
@@ -51,9 +51,10 @@ var rooms = []room{
 			"guard/browser guard/gate guard/stream",
 			"domain/identity domain/opaque domain/project domain/revocation domain/session",
 			"jose/keyring jose/leeway jose/token",
-			"module/connections module/finding module/version",
+			"module/connections module/finding module/request module/survey module/version",
 			"web/endpoint web/weburl"),
 		words(caddyPath, "go.uber.org/zap github.com/prometheus/client_golang")},
+	{7, "module/survey", words("guard/browser guard/gate module/finding module/request"), words(caddyPath)},
 	{6, "store/sqlstore",
 		words("domain/identity domain/opaque domain/session jose/keyring domain/project domain/revocation"),
 		words("modernc.org/sqlite github.com/jackc/pgx/v5")},
@@ -76,6 +77,7 @@ var rooms = []room{
 	{1, "serve/ui", nil, nil},
 	{1, "web/egress", words("web/weburl"), nil},
 	{0, "module/connections", nil, words(caddyPath, "github.com/prometheus/client_golang")},
+	{0, "module/request", nil, words(caddyPath)},
 	{0, "module/finding", nil, nil},
 	{0, "module/version", nil, words(caddyPath)},
 	{0, "module/terminal", nil, nil},
@@ -131,7 +133,7 @@ func TestFloors(t *testing.T) {
 // TestFloorsAreNoticed makes sure that TestFloors can fail.
 func TestFloorsAreNoticed(t *testing.T) {
 	for _, c := range []struct{ file, imports, want string }{
-		{"caddyauth/guard/gate/x.go", caddyPath, "caddyauth/guard/gate/x.go imports " + caddyPath + ", which only integration, module/command, module/explain, module/adminapi, module/auth, module/connections, module/version may"},
+		{"caddyauth/guard/gate/x.go", caddyPath, "caddyauth/guard/gate/x.go imports " + caddyPath + ", which only integration, module/command, module/explain, module/adminapi, module/auth, module/survey, module/connections, module/request, module/version may"},
 		{"caddyauth/jose/token/x.go", "go.uber.org/zap/zapcore", "which only module/auth may"},
 		{"caddyauth/serve/login/x.go", "github.com/spf13/cobra", "which only module/command, module/explain may"},
 		{"caddyauth/guard/gate/x.go", "github.com/prometheus/client_golang/prometheus", "which only module/auth, module/connections may"},

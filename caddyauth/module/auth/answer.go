@@ -10,6 +10,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -37,7 +38,7 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 	if hasErrorRoutes(r) {
 		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 		repl.Set("http.auth.error", string(reason))
-		browser.Refused(varsOf(r))
+		browser.Refused(request.Vars(r))
 		return caddyhttp.Error(status, &token.Refusal{Reason: reason}) // an error route may print it for the client
 	}
 	if gate.WantsPage(r) {
@@ -56,7 +57,7 @@ func (a *App) sentBack(r *http.Request, b login.SentBack) {
 	}
 	a.audit.sampled.Warn("a person who is signed in was sent to sign in again",
 		zap.String("user_id", b.Subject), zap.String("host", b.Host), zap.String("detail", detail),
-		zap.String("client_ip", clientIP(r)))
+		zap.String("client_ip", request.ClientIP(r)))
 }
 
 // warnCircle tells the operator that the login page lies behind a gate.

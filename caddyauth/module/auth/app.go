@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/connections"
+	"github.com/caddyauth/gateway/caddyauth/module/survey"
 	"github.com/caddyauth/gateway/caddyauth/module/version"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
@@ -72,17 +72,12 @@ type App struct {
 	pages     *browser.Server
 	staleness time.Duration // revocation_staleness
 
-	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
-	browsers   bool                  // browsers sign in or are let in; set while handlers are provisioned
-	errorsOf   errorRoutes           // those that have a filter; set while handlers are provisioned
-	filtered   filteredServers       // those all of whose error routes have a filter; set with the places of gates
-	gates      []*JWTAuth            // in the order in which Caddy made them
+	secretRing *keyring.SecretRing // from `secret`; nil means the key file in the data directory
+	browsers   bool                // browsers sign in or are let in; set while handlers are provisioned
+	gates      *survey.Survey
 	accepts    map[string]acceptance // what gates may accept, by issuer
 	onDecision func(Decision)        // set by `caddy auth explain` alone
 	release    []func() error        // undoes what Provision took
-
-	placed    sync.Once // the survey that tells gates where they stand
-	rewritten []finding // by the survey: gates whose matchers see rewritten paths
 }
 
 // acceptance is what gates may accept of one issuer.
@@ -103,6 +98,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.audit = newAuditor(a.logger)
 	a.started = make(chan struct{})
+	a.gates = &survey.Survey{HTTP: a.httpApp}
 	r := resolver{caddy.NewReplacer()}
 	for _, step := range []func(resolver) error{a.provisionIssuer, a.provisionKeys, a.provisionUsers, a.provisionTenancy, a.provisionStore, a.provisionOpaque, a.provisionTrust} {
 		if err := step(r); err != nil {
@@ -292,6 +288,7 @@ func configuredApp(ctx caddy.Context, directive string) (*App, error) {
 func (a *App) Start() error {
 	a.owned.Freeze()
 	a.credentials.Freeze()
+	a.gates.Freeze()
 	err := a.open()
 	if err != nil && (!a.store.Shared() || !errors.Is(err, sqlstore.ErrUnavailable) || a.store.followed()) {
 		return err
@@ -304,10 +301,7 @@ func (a *App) Start() error {
 	a.startRemotes()
 	go a.sweep()
 	a.logStart()
-	a.warnReporting()
-	a.warnUnguarded()
-	a.warnRewritten()
-	a.warnBeside()
+	a.warnRoutes()
 	a.warnOpenFiles()
 	a.warnLowLimit()
 	a.warnSignIn()

@@ -7,13 +7,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
@@ -44,7 +44,7 @@ func (j *JWTAuth) refused(r *http.Request, admission *gate.Admission, err error)
 	}
 	fields := []zap.Field{
 		zap.String("reason", string(reason)), zap.String("detail", detailOf(err)), zap.String("gate", j.label()), zap.Int("status", gate.Status(reason)),
-		zap.String("client_ip", clientIP(r)), zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path),
+		zap.String("client_ip", request.ClientIP(r)), zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path),
 	}
 	if admission != nil && admission.Token != nil {
 		fields = append(fields, zap.String("user_id", admission.Token.Subject))
@@ -108,10 +108,4 @@ func (a *App) record(ctx context.Context, e login.Event) {
 	if err != nil {
 		a.logger.Warn("a line of the audit trail could not be written", zap.String("kind", e.Kind), zap.Error(err))
 	}
-}
-
-// clientIP is the address Caddy takes for the client's, with `trusted_proxies` in mind.
-func clientIP(r *http.Request) string {
-	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	return ip
 }

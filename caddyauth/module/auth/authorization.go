@@ -18,6 +18,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 )
 
@@ -26,7 +27,7 @@ func (a *App) authorizationServer() *oauth.Server {
 	return &oauth.Server{
 		Base: a.base, Sessions: a.grants, FindClient: a.store.FindClient, Issue: a.issueAccess, Verify: a.verify,
 		Revoked:  func(t *token.Token) error { return a.revoked(t, time.Now()) },
-		ClientIP: clientIP, Observe: a.observeOAuth,
+		ClientIP: request.ClientIP, Observe: a.observeOAuth,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -54,7 +55,7 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("auth_server: none of the configured keys can sign; add a private key or a secret to `keys`")
 	}
 	s.app.browsers = true // they sign in here, whatever the gates take
-	s.app.guardErrors(ctx)
+	s.app.gates.GuardErrors(ctx)
 	s.mount = s.app.base.Path
 	manage, err := resolver{caddy.NewReplacer()}.text("manage", s.Manage)
 	if err != nil {
@@ -88,7 +89,7 @@ func (a *App) loginServer() *login.Server {
 	return &login.Server{
 		Base: a.base, ReturnTo: a.returnTo, CleanTarget: a.cleanTarget, Home: a.home, Project: defaultProject, FindProject: a.findProject,
 		Audiences: a.words, Users: a.store, Passwords: a.passwords, Throttle: a.throttle, Issue: a.issue, Verify: a.signedIn, Epoch: a.epoch,
-		Renew: a.renewHash, Revoke: a.endSession, Owner: a.sessionOwner, ClientIP: clientIP, Observe: a.observe, SentBack: a.sentBack,
+		Renew: a.renewHash, Revoke: a.endSession, Owner: a.sessionOwner, ClientIP: request.ClientIP, Observe: a.observe, SentBack: a.sentBack,
 		CookieName: a.cookieNames().Access, RefreshCookieName: a.cookieNames().Refresh, SecureCookie: a.secureCookie(),
 	}
 }
@@ -146,7 +147,7 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 			s.starting(w, r)
 			return nil
 		}
-		vars := varsOf(r)
+		vars := request.Vars(r)
 		s.app.reveal(r, vars, nil) // a strip in front of the routes conceals the session from applications, not from its owner
 		answer := browser.Own(w, vars)
 		defer answer.Finish(w, false)

@@ -13,11 +13,12 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// provisioned provisions a configuration of this app and one gate, without starting it.
+// provisioned provisions a configuration of this app and one site with a gate and a proxy, without starting it.
 func provisioned(tb testing.TB, app Settings, gate JWTAuth) (*App, *JWTAuth) {
 	tb.Helper()
 	tb.Setenv("XDG_DATA_HOME", tb.TempDir())
@@ -37,6 +38,10 @@ func provisioned(tb testing.TB, app Settings, gate JWTAuth) (*App, *JWTAuth) {
 	tb.Cleanup(func() { _ = a.Cleanup() })
 	if err := gate.Provision(ctx); err != nil {
 		tb.Fatal(err)
+	}
+	route := caddyhttp.Route{Handlers: []caddyhttp.MiddlewareHandler{&gate, new(reverseproxy.Handler)}}
+	a.gates.HTTP = func() *caddyhttp.App {
+		return &caddyhttp.App{Servers: map[string]*caddyhttp.Server{"site": {Routes: caddyhttp.RouteList{route}}}}
 	}
 	return a, &gate
 }
@@ -60,9 +65,10 @@ func BenchmarkJWTAuth(b *testing.B) {
 }
 
 func benchArms(b *testing.B, app *App, guard *JWTAuth) {
-	found := place{untouched: true, alone: true} // by the survey, in a site that has nothing but a gate and a proxy
-	found.paths.Undecided = true
-	guard.settle(&found)
+	app.gates.Find()
+	if !guard.place.Alone() {
+		b.Fatal("the survey did not find the gate")
+	}
 	for _, n := range []int{1, 10_000} {
 		lines := bearers(b, app, n, "")
 		name := map[bool]string{true: "hot", false: strconv.Itoa(n)}[n == 1]

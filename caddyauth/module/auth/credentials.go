@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
@@ -48,7 +49,7 @@ func (a *App) concealServerSecrets(r *http.Request) {
 		return // as nearly always, and cheaper to say than word by word
 	}
 	if concealed := gate.ConcealAuthorization(r, opaque.IsServerSecret); concealed != nil {
-		before, _ := varsOf(r)[concealedVar].(*gate.Concealed)
+		before, _ := request.Vars(r)[concealedVar].(*gate.Concealed)
 		caddyhttp.SetVar(r.Context(), concealedVar, before.Join(concealed))
 	}
 }
@@ -68,8 +69,8 @@ func (j *JWTAuth) settleCredentials(
 		return
 	case err != nil:
 		revealed.Settle(r, j.gate, nil)
-		if vars[admissionVar] != nil || !j.place.alone {
-			answerFirst(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer), noUser)
+		if vars[admissionVar] != nil || !j.place.Alone() {
+			request.AnswerFirst(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer), noUser)
 		}
 		delete(vars, admissionVar)
 		delete(vars, concealedVar)

@@ -282,16 +282,24 @@ func forwards(claims ...string) []Forward {
 	return list
 }
 
-// config is a whole configuration of Caddy: the app, and a server with one route for each gate.
-func (a *arena) config() []byte {
-	no := false
+// server has one route for each gate.
+func (a *arena) server(address string) *caddyhttp.Server {
 	server := &caddyhttp.Server{
-		Listen: []string{"127.0.0.1:0"}, Protocols: []string{"h1"}, AutoHTTPS: &caddyhttp.AutoHTTPSConfig{Disabled: true},
+		Listen:    []string{address},
+		Protocols: []string{"h1"},
+		AutoHTTPS: &caddyhttp.AutoHTTPSConfig{Disabled: true},
 	}
 	for _, g := range a.guards() {
 		handler := caddyconfig.JSONModuleObject(g, "handler", "jwt_auth", nil)
 		server.Routes = append(server.Routes, caddyhttp.Route{HandlersRaw: []json.RawMessage{handler}})
 	}
+	return server
+}
+
+// config is a whole configuration of Caddy: the app, a server with the gates, and one with their twins.
+func (a *arena) config() []byte {
+	no := false
+	servers := map[string]*caddyhttp.Server{"gates": a.server("127.0.0.1:0"), "twins": a.server("127.0.0.2:0")}
 	return caddyconfig.JSON(caddy.Config{
 		Admin:      &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &no}},
 		StorageRaw: caddyconfig.JSON(map[string]string{"module": "file_system", "root": filepath.Join(a.dir, "storage")}, nil),
@@ -300,7 +308,7 @@ func (a *arena) config() []byte {
 		}},
 		AppsRaw: caddy.ModuleMap{
 			"auth": caddyconfig.JSON(a.settings(), nil),
-			"http": caddyconfig.JSON(caddyhttp.App{Servers: map[string]*caddyhttp.Server{"gates": server}}, nil),
+			"http": caddyconfig.JSON(caddyhttp.App{Servers: servers}, nil),
 			"tls":  json.RawMessage(`{"disable_storage_clean":true}`),
 		},
 	}, nil)
@@ -324,7 +332,7 @@ func (a *arena) load() error {
 	for _, route := range server.(*caddyhttp.App).Servers["gates"].Routes {
 		r.gates = append(r.gates, route.Handlers[0].(*JWTAuth))
 	}
-	if r.twins, err = a.twins(ctx, r.app); err != nil {
+	if r.twins, err = a.twins(server.(*caddyhttp.App), r.app); err != nil {
 		return err
 	}
 	if err := r.remembers(); err != nil {
@@ -335,17 +343,14 @@ func (a *arena) load() error {
 }
 
 // twins are the same gates again, with a verifier of their own that nothing stands in front of.
-func (a *arena) twins(ctx caddy.Context, app *App) ([]*JWTAuth, error) {
+func (a *arena) twins(server *caddyhttp.App, app *App) ([]*JWTAuth, error) {
 	fresh, err := token.NewVerifier([]token.Issuer{{Name: app.issuer, Own: true, Keys: app.ownKey, MaxLifetime: app.ownMaxLifetime()}})
 	if err != nil {
 		return nil, err
 	}
 	var twins []*JWTAuth
-	for _, g := range a.guards() {
-		twin := &g
-		if err := twin.Provision(ctx); err != nil {
-			return nil, err
-		}
+	for _, route := range server.Servers["twins"].Routes {
+		twin := route.Handlers[0].(*JWTAuth)
 		twin.gate.Verify = func(ctx context.Context, raw string) (*token.Token, error) {
 			a.asked.Add(1)
 			return fresh.Verify(ctx, raw)

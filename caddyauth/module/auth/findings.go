@@ -1,7 +1,11 @@
 package auth
 
 import (
+	"slices"
+
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	remark "github.com/caddyauth/gateway/caddyauth/module/finding"
 )
@@ -12,29 +16,31 @@ type finding = remark.Finding
 const (
 	severe = remark.Error
 	warned = remark.Warning
-	noted  = remark.Note
 )
+
+// httpApp returns Caddy's HTTP app; nil when the configuration has none.
+func (a *App) httpApp() *caddyhttp.App {
+	app, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return nil
+	}
+	return app.(*caddyhttp.App)
+}
 
 // Findings lists what is wrong with the place of gates in the routes, with the way to the login
 // page, and with private files. A start logs the same. It writes nothing, and one finding may be in
 // the list more than once.
 func (a *App) Findings(ctx caddy.Context) []finding {
-	var found []finding
-	for _, find := range []func(*App, caddy.Context) []finding{
-		(*App).findUnguarded,
-		(*App).findRewritten,
-		(*App).findBeside,
-		(*App).findOpenFiles,
-		(*App).findSignIn,
-	} {
-		found = append(found, find(a, ctx)...)
-	}
-	return found
+	found := a.findUnguarded()
+	found = append(found, a.gates.Rewritten()...)
+	found = append(found, a.gates.Beside()...)
+	found = append(found, a.findOpenFiles(ctx)...)
+	return append(found, a.findSignIn(ctx)...)
 }
 
 // findUnguarded lists routes that reach an application without a gate.
-func (a *App) findUnguarded(caddy.Context) (found []finding) {
-	for _, route := range a.unguarded() {
+func (a *App) findUnguarded() (found []finding) {
+	for _, route := range a.gates.Unguarded() {
 		found = append(found, finding{
 			Severity: warned,
 			Where:    route,
@@ -42,4 +48,29 @@ func (a *App) findUnguarded(caddy.Context) (found []finding) {
 		})
 	}
 	return found
+}
+
+// warnRoutes logs what is wrong with the place of gates in the routes.
+func (a *App) warnRoutes() {
+	a.gates.Find()
+	for _, g := range a.gates.Guards() {
+		if g.ReportsOnly() {
+			a.logger.Warn("a gate only reports: it refuses nothing and removes nothing; use it for roll-outs, never to protect",
+				zap.String("gate", g.(*JWTAuth).label()))
+		}
+	}
+	for _, route := range a.gates.Unguarded() {
+		a.logger.Warn("a route to an upstream is behind neither a gate nor `jwt_auth off`: clients can forge identity headers on it",
+			zap.String("route", route))
+	}
+	for _, f := range slices.Concat(a.gates.Rewritten(), a.gates.Beside()) {
+		level := a.logger.Warn
+		switch f.Severity {
+		case remark.Note:
+			continue
+		case severe:
+			level = a.logger.Error
+		}
+		level(f.Text, zap.String("route", f.Where), zap.String("hint", f.Hint))
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +16,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
+	"github.com/caddyauth/gateway/caddyauth/module/survey"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
@@ -75,7 +76,7 @@ type JWTAuth struct {
 	named  string // see label
 	count  decisionCounter
 	renews bool // the session cookie is a credential here
-	place  place
+	place  survey.Place
 
 	streams *stream.Policy // nil when it does not end them
 }
@@ -127,9 +128,9 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 		return err
 	}
 	j.signIn.Server = app.pages
-	j.place.paths = j.pathForms()
+	j.place = survey.Place{Guard: j, Paths: j.pathForms(), Named: j.Name != ""}
 	if j.Mode != "report_only" {
-		app.guardErrors(ctx)
+		app.gates.GuardErrors(ctx)
 	}
 	if j.Mode == modeOff {
 		j.count = countDecisions(modeOff, "")
@@ -141,11 +142,10 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	j.streams = j.streamPolicy()
 	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieNames().Access}) && !j.reports()
 	app.browsers = app.browsers || j.renews || slices.Contains(j.Audiences, "web")
-	app.gates = append(app.gates, j)
 	if j.Name != "" {
-		j.countAs(j.Name)
+		j.SetLabel(j.Name)
 	}
-	return nil
+	return app.gates.Add(j)
 }
 
 // reports says that the gate decides and touches nothing.
@@ -335,9 +335,9 @@ const admissionVar = "caddyauth.admission"
 
 // ServeHTTP lets the request pass, or answers it.
 func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
-	j.app.findPlaces()
-	vars := varsOf(r)
-	if missed := j.missed(r, vars); missed != nil {
+	j.app.gates.Find()
+	vars := request.Vars(r)
+	if missed := j.place.Missed(r, vars); missed != nil {
 		return missed.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 			return j.ServeHTTP(w, r, next)
 		}))
@@ -345,7 +345,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	prior, _ := vars[admissionVar].(*gate.Admission)
 	if j.app.browsers && !j.reports() {
 		outer, guarded := w, browser.Guard(w, vars)
-		defer func() { guarded.Finish(outer, err != nil && j.app.answersErrors(r)) }()
+		defer func() { guarded.Finish(outer, err != nil && j.app.gates.AnswersErrors(r)) }()
 		w = guarded
 	}
 	if j.gate == nil {
@@ -371,16 +371,10 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return j.serveNext(w, r, admission, next)
 }
 
-// varsOf returns the variables that Caddy keeps with a request; nil where there are none.
-func varsOf(r *http.Request) map[string]any {
-	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	return vars
-}
-
 // serveFiltered removes what a client may have forged, and credentials, and asks for nothing.
 func (j *JWTAuth) serveFiltered(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	j.app.filter(r)
-	if err := j.checkTarget(r); err != nil {
+	if err := j.place.CheckTarget(r); err != nil {
 		j.app.decided(Decision{Gate: j, Err: err})
 		j.refused(r, nil, err)
 		return j.answer(w, r, err, nil, false)
@@ -390,16 +384,55 @@ func (j *JWTAuth) serveFiltered(w http.ResponseWriter, r *http.Request, next cad
 
 // filter removes from a request what only the gateway may set, what credentials it brings, and upgrades. What gates have asserted stays.
 func (a *App) filter(r *http.Request) {
-	vars := varsOf(r)
+	vars := request.Vars(r)
 	prior, _ := vars[admissionVar].(*gate.Admission)
 	hideUpgrade(r, vars)
 	a.owned.Strip(r, prior, passedUpgrade(vars)...)
 	a.concealForLater(r, vars)
 }
 
+// pathForms are the spellings of a path that the settings let through.
+func (j *JWTAuth) pathForms() gate.PathForms {
+	return gate.PathForms{
+		Parameters:     j.PathParameters,
+		LeadingSlashes: j.PathLeadingSlashes,
+		TrailingDots:   j.PathTrailingDots,
+		Sessions:       j.PathSessions,
+	}
+}
+
+// Filter implements survey.Guard.
+func (j *JWTAuth) Filter(r *http.Request) {
+	prior, _ := request.Vars(r)[admissionVar].(*gate.Admission)
+	j.app.owned.Strip(r, prior)
+	j.app.credentials.Conceal(r)
+	if j.gate != nil {
+		j.gate.RemoveCredential(r)
+	}
+}
+
+// Place implements survey.Guard.
+func (j *JWTAuth) Place() *survey.Place { return &j.place }
+
+// SetLabel gives the gate its label, and the counters that go with it.
+func (j *JWTAuth) SetLabel(label string) {
+	j.named, j.count = label, countDecisions(label, strings.Join(j.Audiences, "+"))
+}
+
+// label is what the gate is called in logs and metrics, once the survey has found its place.
+func (j *JWTAuth) label() string {
+	switch {
+	case j.gate == nil:
+		return modeOff
+	case j.named != "":
+		return j.named
+	}
+	return strings.Join(j.Audiences, "+")
+}
+
 // admit asks the gate.
 func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]any, prior *gate.Admission) (*gate.Admission, error) {
-	if err := j.checkOriginal(r); err != nil {
+	if err := j.place.CheckOriginal(r); err != nil {
 		j.gate.Refuse(r, prior)
 		return nil, err
 	}
@@ -460,8 +493,8 @@ func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[s
 		user = admission.Token.Memo(&userKey, userPlaceholders).(caddy.ReplacerFunc)
 	}
 	switch repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); {
-	case !j.place.alone, prior != nil && prior.Token == nil: // an earlier gate has said that there is none
-		answerFirst(repl, user)
+	case !j.place.Alone(), prior != nil && prior.Token == nil: // an earlier gate has said that there is none
+		request.AnswerFirst(repl, user)
 	default:
 		repl.Map(user)
 	}
@@ -506,15 +539,7 @@ func (a *App) serverPages() *browser.Server {
 
 // asSent is a request with its URL as it came, before the site rewrote it.
 func asSent(r *http.Request) browser.Request {
-	return browser.Request{Request: r, Original: originalURL(r)}
-}
-
-// originalURL is the request's URL as it came, before the site rewrote it.
-func originalURL(r *http.Request) *url.URL {
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		return original.URL
-	}
-	return r.URL
+	return browser.Request{Request: r, Original: request.OriginalURL(r)}
 }
 
 // listedOrigin returns the listed origin that the request's host names; empty when none does.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -30,12 +31,12 @@ func (s *AuthServer) passOn(w http.ResponseWriter, r *http.Request, next caddyht
 	route, ours := s.ownRoute(r.URL.Path)
 	if !ours {
 		s.app.concealServerSecrets(r)
-		vars := varsOf(r)
+		vars := request.Vars(r)
 		hideUpgrade(r, vars)
 		gate.StripUpgrade(r)
 		guarded := browser.Guard(w, vars)
 		err := next.ServeHTTP(guarded, r)
-		guarded.Finish(w, err != nil && s.app.answersErrors(r))
+		guarded.Finish(w, err != nil && s.app.gates.AnswersErrors(r))
 		return err
 	}
 	s.notFound(w, r, route)

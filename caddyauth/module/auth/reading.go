@@ -109,7 +109,7 @@ func (j *JWTAuth) Gate() *gate.Gate { return j.gate }
 
 // Label returns what the gate is called in logs and metrics.
 func (j *JWTAuth) Label() string {
-	j.app.findPlaces() // which gives the labels
+	j.app.gates.Find() // which gives the labels
 	return j.label()
 }
 

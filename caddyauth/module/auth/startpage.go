@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 )
 
@@ -22,7 +23,7 @@ func (s *AuthServer) start(w http.ResponseWriter, r *http.Request, next caddyhtt
 		s.starting(w, r)
 		return nil
 	}
-	s.app.reveal(r, varsOf(r), nil)
+	s.app.reveal(r, request.Vars(r), nil)
 	s.app.login.GetStart(w, r)
 	return nil
 }
@@ -57,7 +58,7 @@ func (w *noticer) Unwrap() http.ResponseWriter {
 // stripped reports whether the path of the mount was taken away before the request came here, as `handle_path` does:
 // no route could be found then, and the answer would be blank.
 func (s *AuthServer) stripped(r *http.Request) bool {
-	path := originalURL(r).Path
+	path := request.OriginalURL(r).Path
 	return s.mount != "" && strings.HasPrefix(path, s.mount+"/") && strings.HasSuffix(path, r.URL.Path) && path != r.URL.Path
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
 )
@@ -129,7 +130,7 @@ func (a *App) manageServer() *manage.Server {
 		Base: a.base, Projects: freshStore{a.store}, Users: freshStore{a.store}, Tokens: a.store, Audit: a.store, Passwords: a.passwords, Revoker: revoker{a},
 		TokenOptions: options, Revocation: a.serverRevocation(),
 		Lifetimes: lifetimes, Limits: a.Settings.Limits.domain(), Audiences: a.words, Session: a.administrator, Privileged: a.isAdministrator, CheckUser: a.checkCookie,
-		ClientIP: clientIP, Observe: a.observeManage,
+		ClientIP: request.ClientIP, Observe: a.observeManage,
 	}
 }
 

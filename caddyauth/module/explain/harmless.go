@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddyauth/gateway/caddyauth/module/auth"
+	"github.com/caddyauth/gateway/caddyauth/module/survey"
 )
 
 // keptHandlers run as they are: they look at the request and the response and reach nothing else.
@@ -91,10 +91,10 @@ func emptyAnswer(name string, handler map[string]any) map[string]any {
 	if name == "reverse_proxy" {
 		name += dials(handler)
 		if transport, _ := handler["transport"].(map[string]any); transport["protocol"] == "fastcgi" {
-			name += auth.StandInFastCGI
+			name += survey.StandInFastCGI
 		}
 	}
-	return map[string]any{"handler": "static_response", "status_code": 200, "headers": map[string]any{auth.StandInHeader: []any{name}}}
+	return map[string]any{"handler": "static_response", "status_code": 200, "headers": map[string]any{survey.StandInHeader: []any{name}}}
 }
 
 func dials(handler map[string]any) string {

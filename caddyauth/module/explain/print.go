@@ -12,6 +12,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
+	"github.com/caddyauth/gateway/caddyauth/module/survey"
 	"github.com/caddyauth/gateway/caddyauth/module/terminal"
 )
 
@@ -153,7 +154,7 @@ func (e *explanation) credential(via gate.Source) string {
 }
 
 func answered(answer *recording) explainedAnswer {
-	if by := answer.header.Get(auth.StandInHeader); by != "" {
+	if by := answer.header.Get(survey.StandInHeader); by != "" {
 		return explainedAnswer{By: by}
 	}
 	// A handler that writes nothing answers 200.

@@ -1,4 +1,4 @@
-package auth
+package survey
 
 import (
 	"net/http"
@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/fileserver"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
+
+	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
 
 // later is a rewrite behind a gate or filter, with the gates before it that the request may have gone past.
@@ -27,13 +29,13 @@ const mostForms = 32
 
 // ahead returns a gate of the site that has not judged the request and that would have, had it come as a later rewrite is going to make it:
 // the application gets that form. Each rewrite may apply to what earlier ones have made.
-func (j *JWTAuth) ahead(r *http.Request, done *ran) *JWTAuth {
+func (p *Place) ahead(r *http.Request, done *ran) Guard {
 	var forms []*http.Request
 	replay := newReplay(r)
-	queries := slices.ContainsFunc(j.place.later, func(l later) bool { return l.queries })
+	queries := slices.ContainsFunc(p.later, func(l later) bool { return l.queries })
 	unsure := false // not all forms are known
-	for i := range j.place.later {
-		l := &j.place.later[i]
+	for i := range p.later {
+		l := &p.later[i]
 		if forms == nil {
 			forms = []*http.Request{replay.prepare(r.Method, r.URL)}
 		}
@@ -65,7 +67,7 @@ func (j *JWTAuth) ahead(r *http.Request, done *ran) *JWTAuth {
 }
 
 // anyGate returns a gate that has not judged the request, whatever its matcher says.
-func (l *later) anyGate(done *ran) *JWTAuth {
+func (l *later) anyGate(done *ran) Guard {
 	for _, g := range l.guards {
 		if !slices.Contains(done.gates, g.gate) {
 			return g.gate
@@ -295,7 +297,7 @@ func (s *site) apart(b rewriteBehind) bool {
 }
 
 // lookAhead tells gates and filters which rewrites come behind them.
-func (s *site) lookAhead(verdicts map[*JWTAuth]*place) {
+func (s *site) lookAhead(verdicts map[Guard]*Place) {
 	var apart []*rewrite.Rewrite
 	for _, b := range s.behind {
 		// Invoked routes bring the same rewrite to several places, and all of them count.
@@ -304,7 +306,7 @@ func (s *site) lookAhead(verdicts map[*JWTAuth]*place) {
 			apart = append(apart, b.rewrite)
 		}
 	}
-	ahead := make(map[*JWTAuth][]later)
+	ahead := make(map[Guard][]later)
 	for _, b := range s.behind {
 		l := b.later(apart)
 		sure, unknown := false, false
@@ -312,7 +314,7 @@ func (s *site) lookAhead(verdicts map[*JWTAuth]*place) {
 			l := l.behind(m, b)
 			unknown = unknown || l.unknown
 			ahead[m.gate] = append(ahead[m.gate], l)
-			sure = sure || !m.gate.reports() && len(tail(m.steps, b.steps)) == 0
+			sure = sure || !m.gate.ReportsOnly() && len(tail(m.steps, b.steps)) == 0
 		}
 		if len(l.guards) > 0 {
 			s.findings = append(s.findings, b.finding(l.guards[0].gate, sure, unknown))
@@ -332,7 +334,7 @@ func (b rewriteBehind) later(apart []*rewrite.Rewrite) later {
 	l := later{rewrite: b.rewrite, queries: usesQuery(b.rewrite), fields: usesQuery(b.rewrite)}
 	for _, m := range b.met {
 		below := tail(m.steps, b.steps)
-		if m.gate.gate == nil || len(below) == 0 || b.harmless || b.leaves(m, apart) {
+		if m.gate.Gate() == nil || len(below) == 0 || b.harmless || b.leaves(m, apart) {
 			continue
 		}
 		l.guards = append(l.guards, guard{gate: m.gate, steps: below, set: m.set})
@@ -348,7 +350,7 @@ func (l later) behind(m guard, b rewriteBehind) later {
 	l.queries = l.queries || asksQuery(l.steps)
 	l.fields = l.fields || asksFields(l.steps)
 	set := b.set.since(m.set)
-	set.forwarded = m.gate.forwardedHeaders()
+	set.forwarded = forwardedHeaders(m.gate)
 	l.unknown = b.endless || !b.harmless && !set.knowsRewrite(b.rewrite) || !set.knowsSteps(l.steps) ||
 		slices.ContainsFunc(l.guards, func(g guard) bool { return !set.knowsSteps(g.steps) })
 	if l.unknown {
@@ -365,21 +367,21 @@ func (b rewriteBehind) leaves(gate guard, apart []*rewrite.Rewrite) bool {
 	})
 }
 
-func (b rewriteBehind) finding(gate *JWTAuth, sure, unknown bool) finding {
-	f := finding{
-		Severity: noted,
+func (b rewriteBehind) finding(gate Guard, sure, unknown bool) finding.Finding {
+	f := finding.Finding{
+		Severity: finding.Note,
 		Where:    b.where + ", " + gate.Describe(),
 		Text:     b.name + " runs behind the gate and changes what the application gets; the gate is asked as well where its matcher takes that",
 		Hint:     "let the gate guard the whole site when what is public is refused",
 	}
 	if unknown {
-		f.Severity = warned
+		f.Severity = finding.Warning
 		f.Text = b.name + " runs behind the gate, and what it makes of requests cannot be worked out beforehand, " +
 			"so every gate of the site is asked"
 		f.Hint = "set variables, `map` values and request headers before the gate, or let the gate guard the whole site"
 	}
 	if !sure {
-		f.Severity = severe
+		f.Severity = finding.Error
 		f.Text = b.name + " runs behind the gate, and requests that go past the gate meet no filter before it: it may lead to what the gate guards"
 		f.Hint = "put `jwt_auth off` before it, or give the gate a matcher instead of the route around it"
 	}

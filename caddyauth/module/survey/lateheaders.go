@@ -1,4 +1,4 @@
-package auth
+package survey
 
 import (
 	"net/http"
@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
+
+	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
 
 // lateHeader returns the field that a handler before a gate changes after the gate has settled the
@@ -87,8 +89,8 @@ func (s *surveyor) noteLate(what string, at position) {
 	if at.late == "" {
 		return
 	}
-	s.site.findings = append(s.site.findings, finding{
-		Severity: warned,
+	s.site.findings = append(s.site.findings, finding.Finding{
+		Severity: finding.Warning,
 		Where:    at.where + ", " + what,
 		Text: "`header` before it changes " + at.late + " when the answer goes out, after the gateway has " +
 			"settled the answer: a cache may keep a session or a refusal, or a session gets lost",

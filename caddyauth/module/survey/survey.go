@@ -1,4 +1,4 @@
-package auth
+package survey
 
 import (
 	"cmp"
@@ -11,54 +11,49 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
-	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
 
-// findPlaces tells each gate and filter where it stands in the routes of the configuration, once. Caddy starts its apps in any order, so
-// the first request may be the one that asks.
-func (a *App) findPlaces() { a.placed.Do(a.survey) }
+// Find tells each gate and header filter where it stands in the routes of the configuration, once.
+// Caddy starts its apps in any order, so the first request may be the one that asks.
+func (s *Survey) Find() { s.once.Do(s.find) }
 
-func (a *App) survey() {
-	app, err := a.ctx.AppIfConfigured("http")
-	if err != nil {
-		a.nameGates(nil)
-		return
-	}
-	a.nameGates(app.(*caddyhttp.App).Servers)
-	verdicts := make(map[*JWTAuth]*place)
-	for name, server := range app.(*caddyhttp.App).Servers {
-		a.noteFiltered(server)
+func (s *Survey) find() {
+	servers := s.servers()
+	s.nameGates(servers)
+	verdicts := make(map[Guard]*Place)
+	for name, server := range servers {
+		s.noteFiltered(server)
 		sites := surveyServer(name, server)
 		if server.Errors != nil {
 			sites = append(sites, surveyErrors(server, sites))
 		}
-		for _, s := range sites {
-			s.judge(verdicts)
-			a.rewritten = append(a.rewritten, s.findings...)
+		for _, site := range sites {
+			site.judge(verdicts)
+			s.findings = append(s.findings, site.findings...)
 		}
 	}
-	for j, p := range verdicts {
-		j.settle(p)
+	for g, p := range verdicts {
+		g.Place().settle(p)
 	}
 }
 
-// settle takes over what the survey found.
-func (j *JWTAuth) settle(p *place) {
-	j.place.untouched, j.place.alone, j.place.guards, j.place.later = p.untouched, p.alone, p.guards, p.later
-	j.place.paths.Undecided = p.paths.Undecided
-	if j.gate != nil {
-		j.gate.Paths = j.place.paths
-	}
+// Rewritten says which gates have matchers that see a path which clients did not ask for, or not
+// the one that the application gets.
+func (s *Survey) Rewritten() []finding.Finding {
+	s.Find()
+	return s.findings
 }
 
 // site is what a survey learns of the routes that belong together: in a Caddyfile, those of a site block.
 type site struct {
-	gates    []*JWTAuth // and filters
+	gates    []Guard // and filters
 	guards   []guard
 	byPath   bool // paths decide on a gate, on an answer, or on the application that gets the request
 	rewrites bool
 	users    bool // something besides gates may say who the user is
-	findings []finding
+	findings []finding.Finding
 	behind   []rewriteBehind
 	ends     []end
 	derived  derived
@@ -66,17 +61,17 @@ type site struct {
 }
 
 // judge adds what the site means for its gates. One that several sites invoke is as strict as the strictest of them demands.
-func (s *site) judge(verdicts map[*JWTAuth]*place) {
+func (s *site) judge(verdicts map[Guard]*Place) {
 	for _, j := range s.gates {
 		p := verdicts[j]
 		if p == nil {
-			p = &place{untouched: true, alone: true}
-			p.paths.Undecided = true
+			p = &Place{untouched: true, alone: true}
+			p.Paths.Undecided = true
 			verdicts[j] = p
 		}
 		p.untouched = p.untouched && !s.rewrites
 		p.alone = p.alone && !s.users
-		p.paths.Undecided = p.paths.Undecided && !s.byPath
+		p.Paths.Undecided = p.Paths.Undecided && !s.byPath
 		if s.rewrites {
 			p.guards = append(p.guards, s.guards...)
 		}
@@ -230,8 +225,8 @@ const most = 500
 
 func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position) (position, bool) {
 	switch h := handler.(type) {
-	case *JWTAuth:
-		if h.gate != nil && !h.reports() {
+	case Guard:
+		if h.Gate() != nil && !h.ReportsOnly() {
 			s.noteLate(h.Describe(), at)
 		}
 		s.meet(h, at)
@@ -257,14 +252,15 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 		s.site.set.captures++
 		s.site.set.changes++
 		return after, false
-	case *AuthServer:
-		s.noteLate("auth_server", at)
 	case *headers.Handler:
 		at.late = cmp.Or(lateHeader(h), at.late)
 	case caddyhttp.VarsMiddleware:
 		at.root = rootOf(h, at.root)
 	case *caddyhttp.VarsMiddleware:
 		at.root = rootOf(*h, at.root)
+	}
+	if moduleID(handler) == serverID {
+		s.noteLate("auth_server", at)
 	}
 	s.site.derived.passed(handler, at)
 	kind := kindOf(handler)
@@ -290,10 +286,10 @@ func (s *surveyor) walkInner(routes caddyhttp.RouteList, at position) (position,
 }
 
 // meet notes a gate or filter.
-func (s *surveyor) meet(j *JWTAuth, at position) {
+func (s *surveyor) meet(j Guard, at position) {
 	s.site.gates = append(s.site.gates, j)
 	s.site.byPath = s.site.byPath || at.byPath
-	if j.gate == nil || len(at.steps) == 0 {
+	if j.Gate() == nil || len(at.steps) == 0 {
 		return
 	}
 	steps := at.steps
@@ -302,8 +298,8 @@ func (s *surveyor) meet(j *JWTAuth, at position) {
 	}
 	s.site.guards = append(s.site.guards, guard{j, steps, s.site.set})
 	if at.misled != "" {
-		s.site.findings = append(s.site.findings, finding{
-			Severity: warned,
+		s.site.findings = append(s.site.findings, finding.Finding{
+			Severity: finding.Warning,
 			Where:    at.where + ", " + j.Describe(),
 			Text:     at.misled + " runs before the gate, whose matcher sees the path that it makes; the gate also holds where the path before would have matched",
 			Hint: "guard the whole site, or let the gate come first, with `order jwt_auth before rewrite` or in a `route` block: " +
@@ -409,24 +405,3 @@ func moduleID(value any) caddy.ModuleID {
 
 // ofStatus is what `handle_errors` makes of status codes.
 var ofStatus = regexp.MustCompile(`^({http\.error\.status_code}|[0-9 ,<>=&|\[\]]|\bin\b)*$`)
-
-// warnRewritten says which gates have matchers that see a path which clients did not ask for, or not the one that the application gets.
-func (a *App) warnRewritten() {
-	a.findPlaces()
-	for _, f := range a.rewritten {
-		if f.Severity == noted {
-			continue
-		}
-		level := a.logger.Warn
-		if f.Severity == severe {
-			level = a.logger.Error
-		}
-		level(f.Text, zap.String("route", f.Where), zap.String("hint", f.Hint))
-	}
-}
-
-// findRewritten lists the same for `check`.
-func (a *App) findRewritten(caddy.Context) []finding {
-	a.findPlaces()
-	return a.rewritten
-}

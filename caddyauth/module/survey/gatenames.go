@@ -1,4 +1,4 @@
-package auth
+package survey
 
 import (
 	"fmt"
@@ -8,7 +8,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 )
 
 // maxGateName bounds the name that a gate without one gets, in bytes.
@@ -16,8 +15,8 @@ const maxGateName = 120
 
 // nameGates gives each gate its label for logs and metrics: the configured name, or one of its site and path, with a number where others
 // have the same. Servers are visited by name, so that a reload gives the same labels.
-func (a *App) nameGates(servers map[string]*caddyhttp.Server) {
-	n := naming{taken: make(map[string]int)}
+func (s *Survey) nameGates(servers map[string]*caddyhttp.Server) {
+	n := naming{taken: make(map[string]int), named: make(map[Guard]bool)}
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
 		server := servers[name]
 		at := spot{port: listenPort(server)}
@@ -29,13 +28,16 @@ func (a *App) nameGates(servers map[string]*caddyhttp.Server) {
 			n.walkRoute(*server.NamedRoutes[route], spot{host: "&" + route})
 		}
 	}
-	for _, j := range a.gates {
-		n.name(j, strings.Join(j.Audiences, "+")) // below a handler that is not known here
+	for _, g := range s.guards {
+		n.name(g, strings.Join(g.Gate().Audiences, "+")) // below a handler that is not known here
 	}
 }
 
 // naming counts the labels that are taken.
-type naming struct{ taken map[string]int }
+type naming struct {
+	taken map[string]int
+	named map[Guard]bool
+}
 
 // spot is where a walk is: the host and path that the innermost matchers name.
 type spot struct{ port, host, path string }
@@ -73,8 +75,8 @@ func (n naming) walkRoute(route caddyhttp.Route, at spot) {
 	at = at.below(route)
 	for _, handler := range route.Handlers {
 		switch h := handler.(type) {
-		case *JWTAuth:
-			if h.gate != nil {
+		case Guard:
+			if h.Gate() != nil {
 				n.name(h, at.String())
 			}
 		case *caddyhttp.Subroute:
@@ -109,43 +111,17 @@ func first(list []string, otherwise string) string {
 	return list[0]
 }
 
-// name gives a gate that has no name the label of its place.
-func (n naming) name(j *JWTAuth, place string) {
-	if j.named != "" {
+// name gives a gate the label of its place, unless it has one.
+func (n naming) name(g Guard, place string) {
+	if n.named[g] || g.Place().Named {
 		return
 	}
+	n.named[g] = true
 	place = place[:min(len(place), maxGateName)]
 	n.taken[place]++
 	if n.taken[place] == 1 {
-		j.countAs(place)
+		g.SetLabel(place)
 		return
 	}
-	j.countAs(fmt.Sprintf("%s#%d", place, n.taken[place]))
-}
-
-// countAs gives the gate its label, and the counters that go with it.
-func (j *JWTAuth) countAs(label string) {
-	j.named, j.count = label, countDecisions(label, strings.Join(j.Audiences, "+"))
-}
-
-// label is what the gate is called in logs and metrics, once the app has found its place.
-func (j *JWTAuth) label() string {
-	switch {
-	case j.gate == nil:
-		return modeOff
-	case j.named != "":
-		return j.named
-	}
-	return strings.Join(j.Audiences, "+")
-}
-
-// warnReporting names the gates that only report.
-func (a *App) warnReporting() {
-	a.findPlaces()
-	for _, j := range a.gates {
-		if j.reports() {
-			a.logger.Warn("a gate only reports: it refuses nothing and removes nothing; use it for roll-outs, never to protect",
-				zap.String("gate", j.label()))
-		}
-	}
+	g.SetLabel(fmt.Sprintf("%s#%d", place, n.taken[place]))
 }

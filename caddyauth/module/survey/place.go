@@ -1,4 +1,4 @@
-package auth
+package survey
 
 import (
 	"maps"
@@ -12,21 +12,42 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+
+	"github.com/caddyauth/gateway/caddyauth/module/request"
 )
 
-// place is what a gate or filter knows about where it stands in the configuration's routes. The zero value is that of one which was not
-// found there: paths decide, and something may have rewritten the request.
-type place struct {
-	paths     gate.PathForms
+// Place is what a gate or header filter knows about where it stands in the configuration's routes.
+// One that the survey did not find is strict: paths decide, and something may have rewritten the
+// request.
+type Place struct {
+	// Guard is the one that stands here.
+	Guard Guard
+	// Paths are the spellings of a path that it lets through.
+	Paths gate.PathForms
+	// Named says that it has a name of its own.
+	Named bool
+
 	untouched bool    // nothing in the site rewrites requests
 	alone     bool    // nothing else in the site says who the user is
 	guards    []guard // the gates of the site that only some requests meet; none where nothing rewrites requests
 	later     []later // rewrites behind it
 }
 
+// Alone reports whether nothing else in the site says who the user is.
+func (p *Place) Alone() bool { return p.alone }
+
+// settle takes over what the survey found.
+func (p *Place) settle(found *Place) {
+	p.untouched, p.alone, p.guards, p.later = found.untouched, found.alone, found.guards, found.later
+	p.Paths.Undecided = found.Paths.Undecided
+	if g := p.Guard.Gate(); g != nil {
+		g.Paths = p.Paths
+	}
+}
+
 // guard is a gate with the conditions under which routes lead to it.
 type guard struct {
-	gate  *JWTAuth
+	gate  Guard
 	steps []step
 	set   setters // before it
 }
@@ -39,36 +60,26 @@ type step struct {
 	mount  bool // the path has led here by that prefix, and so all requests lose it
 }
 
-// pathForms are the spellings of a path that the settings let through.
-func (j *JWTAuth) pathForms() gate.PathForms {
-	return gate.PathForms{
-		Parameters:     j.PathParameters,
-		LeadingSlashes: j.PathLeadingSlashes,
-		TrailingDots:   j.PathTrailingDots,
-		Sessions:       j.PathSessions,
-	}
-}
-
-// checkTarget judges what a filter passes on, and what the client asked for before something rewrote it.
-func (j *JWTAuth) checkTarget(r *http.Request) error {
-	if err := gate.CheckTarget(r, r.URL, j.place.paths); err != nil {
+// CheckTarget judges what a filter passes on, and what the client asked for before something rewrote it.
+func (p *Place) CheckTarget(r *http.Request) error {
+	if err := gate.CheckTarget(r, r.URL, p.Paths); err != nil {
 		return err
 	}
-	return j.checkOriginal(r)
+	return p.CheckOriginal(r)
 }
 
-// checkOriginal judges the URL that the client asked for where it is another one by now: php_fastcgi tells the application both. The
+// CheckOriginal judges the URL that the client asked for where it is another one by now: php_fastcgi tells the application both. The
 // gate judges the one of now itself.
-func (j *JWTAuth) checkOriginal(r *http.Request) error {
-	if _, original := j.rewritten(r); original != nil {
-		return gate.CheckTarget(r, original, j.place.paths)
+func (p *Place) CheckOriginal(r *http.Request) error {
+	if _, original := p.rewritten(r); original != nil {
+		return gate.CheckTarget(r, original, p.Paths)
 	}
 	return nil
 }
 
 // rewritten returns method and URL as the client sent them when something has changed one of them since; no URL otherwise.
-func (j *JWTAuth) rewritten(r *http.Request) (method string, u *url.URL) {
-	if j.place.untouched {
+func (p *Place) rewritten(r *http.Request) (method string, u *url.URL) {
+	if p.untouched {
 		return "", nil
 	}
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
@@ -86,19 +97,19 @@ func sameTarget(a, b *url.URL) bool {
 const ranVar = "caddyauth.gates"
 
 // ran are gates of one request.
-type ran struct{ gates []*JWTAuth }
+type ran struct{ gates []Guard }
 
 // String says nothing: a placeholder may print every variable of a request.
 func (*ran) String() string { return "gates" }
 
-// missed returns the next gate that routes would have led the request to if nothing had rewritten it, and that has not judged it yet.
+// Missed returns the next gate that routes would have led the request to if nothing had rewritten it, and that has not judged it yet.
 // `try_files` and `rewrite` run before gates, and a matcher sees the path that they make; the application may go by the one before.
-func (j *JWTAuth) missed(r *http.Request, vars map[string]any) *JWTAuth {
-	if len(j.place.guards) == 0 && len(j.place.later) == 0 || j.reports() || vars == nil {
+func (p *Place) Missed(r *http.Request, vars map[string]any) Guard {
+	if len(p.guards) == 0 && len(p.later) == 0 || p.Guard.ReportsOnly() || vars == nil {
 		return nil
 	}
-	method, original := j.rewritten(r)
-	if original == nil && len(j.place.later) == 0 {
+	method, original := p.rewritten(r)
+	if original == nil && len(p.later) == 0 {
 		return nil
 	}
 	done, _ := vars[ranVar].(*ran)
@@ -106,15 +117,15 @@ func (j *JWTAuth) missed(r *http.Request, vars map[string]any) *JWTAuth {
 		done = new(ran)
 		vars[ranVar] = done
 	}
-	if !slices.Contains(done.gates, j) {
-		done.gates = append(done.gates, j)
+	if !slices.Contains(done.gates, p.Guard) {
+		done.gates = append(done.gates, p.Guard)
 	}
-	next := j.before(r, method, original, done)
-	if next == nil && len(j.place.later) > 0 {
-		next = j.ahead(r, done)
+	next := p.before(r, method, original, done)
+	if next == nil && len(p.later) > 0 {
+		next = p.ahead(r, done)
 	}
-	if next == nil && slices.ContainsFunc(j.place.later, func(l later) bool { return l.fields }) {
-		next = j.ahead(j.filtered(r, vars), done)
+	if next == nil && slices.ContainsFunc(p.later, func(l later) bool { return l.fields }) {
+		next = p.ahead(p.filtered(r), done)
 	}
 	if next != nil {
 		done.gates = append(done.gates, next)
@@ -123,13 +134,13 @@ func (j *JWTAuth) missed(r *http.Request, vars map[string]any) *JWTAuth {
 }
 
 // before returns a gate that the request as the client sent it would have met.
-func (j *JWTAuth) before(r *http.Request, method string, original *url.URL, done *ran) *JWTAuth {
+func (p *Place) before(r *http.Request, method string, original *url.URL, done *ran) Guard {
 	if original == nil {
 		return nil
 	}
 	var sent *http.Request
 	replay := newReplay(r)
-	for _, g := range j.place.guards {
+	for _, g := range p.guards {
 		if slices.Contains(done.gates, g.gate) {
 			continue
 		}
@@ -143,17 +154,12 @@ func (j *JWTAuth) before(r *http.Request, method string, original *url.URL, done
 	return nil
 }
 
-// filtered is what a request will be behind the gate or filter, without credentials and what clients have forged.
-func (j *JWTAuth) filtered(r *http.Request, vars map[string]any) *http.Request {
+// filtered is what a request will be behind the guard, without credentials and forged headers.
+func (p *Place) filtered(r *http.Request) *http.Request {
 	again := *r
 	target := *r.URL
 	again.URL, again.Header, again.Body, again.Trailer = &target, r.Header.Clone(), nil, nil
-	prior, _ := vars[admissionVar].(*gate.Admission)
-	j.app.owned.Strip(&again, prior)
-	j.app.credentials.Conceal(&again)
-	if j.gate != nil {
-		j.gate.RemoveCredential(&again)
-	}
+	p.Guard.Filter(&again)
 	return &again
 }
 
@@ -179,12 +185,12 @@ func (p *replay) prepare(method string, u *url.URL) *http.Request {
 	repl := caddy.NewReplacer()
 	repl.Map(p.ofRequest)
 	prepared := caddyhttp.PrepareRequest(&again, repl, nil, server)
-	maps.Copy(varsOf(prepared), varsOf(p.r))
+	maps.Copy(request.Vars(prepared), request.Vars(p.r))
 	if p.set == nil {
 		return prepared
 	}
 	if !p.ready {
-		answerFirst(p.set, p.ofForm)
+		request.AnswerFirst(p.set, p.ofForm)
 		p.ready = true
 	}
 	own := caddy.NewEmptyReplacer()

@@ -1,4 +1,4 @@
-package auth
+package survey
 
 const (
 	// StandInHeader is the response header of a static response that stands in for another handler:

@@ -1,4 +1,4 @@
-package auth
+package survey
 
 import (
 	"fmt"
@@ -7,25 +7,12 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"go.uber.org/zap"
 )
 
-// warnUnguarded says which routes reach an application without passing a gate or a strip, in sites that have gates.
-func (a *App) warnUnguarded() {
-	for _, route := range a.unguarded() {
-		a.logger.Warn("a route to an upstream is behind neither a gate nor `jwt_auth off`: clients can forge identity headers on it",
-			zap.String("route", route))
-	}
-}
-
-// unguarded describes the routes to upstreams which no gate and no strip covers, in sites that have gates.
-func (a *App) unguarded() []string {
-	app, err := a.ctx.AppIfConfigured("http")
-	if err != nil {
-		return nil
-	}
-	var found []string
-	for name, server := range app.(*caddyhttp.App).Servers {
+// Unguarded describes the routes to upstreams which no gate and no header filter covers, in sites
+// that have gates.
+func (s *Survey) Unguarded() (found []string) {
+	for name, server := range s.servers() {
 		found = append(found, unguardedSites(name, server)...)
 	}
 	slices.Sort(found)
@@ -48,7 +35,7 @@ func sitesOf(server *caddyhttp.Server) (sites []caddyhttp.RouteList) {
 // unguardedSites looks at each site with gates on its own. A request may fail before it meets a gate, so the site's error routes start
 // uncovered where no filter stands before them.
 func unguardedSites(name string, server *caddyhttp.Server) (found []string) {
-	s := survey{named: server.NamedRoutes}
+	s := walker{named: server.NamedRoutes}
 	where := "server " + name
 	var gated []string
 	for _, site := range sitesOf(server) {
@@ -78,21 +65,21 @@ func unguardedSites(name string, server *caddyhttp.Server) (found []string) {
 type proxied struct {
 	handler *reverseproxy.Handler
 	where   string
-	covered bool // all requests have passed a gate or a strip
+	covered bool // all requests have passed a gate or a header filter
 }
 
 func (p proxied) String() string { return p.where + ": " + upstreamsOf(p.handler) }
 
-// survey walks routes in the order in which requests meet them.
-type survey struct {
+// walker walks routes in the order in which requests meet them.
+type walker struct {
 	named    map[string]*caddyhttp.Route
 	proxied  []proxied
 	invoking []string // names of routes on the way, which may invoke themselves
 	invoked  int
 }
 
-// walk reports whether a request that leaves routes at their end has surely passed a gate or a strip.
-func (s *survey) walk(routes caddyhttp.RouteList, covered bool, where string) bool {
+// walk reports whether a request that leaves routes at their end has surely passed a gate or a header filter.
+func (s *walker) walk(routes caddyhttp.RouteList, covered bool, where string) bool {
 	for _, route := range routes {
 		after := s.walkRoute(route, covered, where+describe(route))
 		if len(route.MatcherSets) == 0 && route.Group == "" {
@@ -102,13 +89,11 @@ func (s *survey) walk(routes caddyhttp.RouteList, covered bool, where string) bo
 	return covered
 }
 
-func (s *survey) walkRoute(route caddyhttp.Route, covered bool, where string) bool {
+func (s *walker) walkRoute(route caddyhttp.Route, covered bool, where string) bool {
 	for _, handler := range route.Handlers {
 		switch h := handler.(type) {
-		case *JWTAuth:
-			covered = covered || h.Mode != "report_only"
-		case *ErrorFilter:
-			covered = true
+		case Guard:
+			covered = covered || !h.ReportsOnly()
 		case *caddyhttp.Subroute:
 			inner := s.walk(h.Routes, covered, where)
 			if h.Errors != nil {
@@ -124,26 +109,28 @@ func (s *survey) walkRoute(route caddyhttp.Route, covered bool, where string) bo
 			}
 		case *reverseproxy.Handler:
 			s.proxied = append(s.proxied, proxied{h, where, covered})
+		default:
+			covered = covered || moduleID(handler) == errorFilterID
 		}
 	}
 	return covered
 }
 
-func (s *survey) hasGate(routes caddyhttp.RouteList) bool {
+func (s *walker) hasGate(routes caddyhttp.RouteList) bool {
 	return s.has(routes, func(handler caddyhttp.MiddlewareHandler) bool {
-		j, ok := handler.(*JWTAuth)
-		return ok && j.gate != nil
+		g, ok := handler.(Guard)
+		return ok && g.Gate() != nil
 	})
 }
 
 // has reports whether routes lead to a handler of some kind.
-func (s *survey) has(routes caddyhttp.RouteList, is func(caddyhttp.MiddlewareHandler) bool) bool {
+func (s *walker) has(routes caddyhttp.RouteList, is func(caddyhttp.MiddlewareHandler) bool) bool {
 	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool {
 		return slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool { return s.leads(handler, is) })
 	})
 }
 
-func (s *survey) leads(handler caddyhttp.MiddlewareHandler, is func(caddyhttp.MiddlewareHandler) bool) bool {
+func (s *walker) leads(handler caddyhttp.MiddlewareHandler, is func(caddyhttp.MiddlewareHandler) bool) bool {
 	switch h := handler.(type) {
 	case *caddyhttp.Subroute:
 		return s.has(h.Routes, is)

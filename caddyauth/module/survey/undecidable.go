@@ -1,4 +1,4 @@
-package auth
+package survey
 
 import (
 	"encoding/json"
@@ -49,7 +49,7 @@ func (c *setters) note(handler caddyhttp.MiddlewareHandler) {
 		h, ok = &value, true
 	}
 	proxy, _ := handler.(*reverseproxy.Handler)
-	_, ours := handler.(*ErrorFilter)
+	ours := moduleID(handler) == errorFilterID
 	id := moduleID(handler)
 	switch {
 	case ours:
@@ -95,11 +95,11 @@ func (c setters) since(before setters) between {
 }
 
 // forwardedHeaders are those that the gate sets, whose values only the token tells.
-func (j *JWTAuth) forwardedHeaders() (names []string) {
-	if j.gate == nil {
+func forwardedHeaders(g Guard) (names []string) {
+	if g.Gate() == nil {
 		return nil
 	}
-	for _, m := range j.gate.Forward {
+	for _, m := range g.Gate().Forward {
 		names = append(names, strings.ToLower(m.Header))
 	}
 	return names

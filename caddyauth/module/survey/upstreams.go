@@ -1,4 +1,4 @@
-package auth
+package survey
 
 import (
 	"maps"
@@ -11,25 +11,16 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
 
-// warnBeside says which sites without a gate lead to an application that a gate guards in another one.
-func (a *App) warnBeside() {
-	for _, f := range a.findBeside(a.ctx) {
-		a.logger.Warn(f.Text, zap.String("route", f.Where), zap.String("hint", f.Hint))
-	}
-}
-
-// findBeside lists the same for `check`. `jwt_auth off` in such a site says that it is meant.
-func (a *App) findBeside(ctx caddy.Context) (found []finding) {
-	app, err := ctx.AppIfConfigured("http")
-	if err != nil {
-		return nil
-	}
+// Beside lists the sites without a gate that lead to an application which a gate guards in another
+// one. `jwt_auth off` in such a site says that it is meant.
+func (s *Survey) Beside() (found []finding.Finding) {
 	guarded := make(map[string]string) // by address, the first place where a gate guards it
 	var open []proxied
-	servers := app.(*caddyhttp.App).Servers
+	servers := s.servers()
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
 		for _, p := range proxiedBeside(name, servers[name], guarded) {
 			if !p.covered {
@@ -40,21 +31,21 @@ func (a *App) findBeside(ctx caddy.Context) (found []finding) {
 	for _, p := range open {
 		addresses := addressesOf(p.handler)
 		if i := slices.IndexFunc(addresses, func(address string) bool { return guarded[address] != "" }); i >= 0 {
-			found = append(found, finding{
-				Severity: warned,
+			found = append(found, finding.Finding{
+				Severity: finding.Warning,
 				Where:    p.String(),
 				Text:     "no gate covers it, and the same upstream is guarded elsewhere: " + guarded[addresses[i]],
 				Hint:     "guard this site as well, or say with `jwt_auth off` that it is meant",
 			})
 		}
 	}
-	slices.SortFunc(found, func(x, y finding) int { return strings.Compare(x.Where, y.Where) })
+	slices.SortFunc(found, func(x, y finding.Finding) int { return strings.Compare(x.Where, y.Where) })
 	return found
 }
 
 // proxiedBeside returns where sites without gates lead to applications, and notes in guarded what sites with gates lead to.
 func proxiedBeside(name string, server *caddyhttp.Server, guarded map[string]string) []proxied {
-	open := survey{named: server.NamedRoutes}
+	open := walker{named: server.NamedRoutes}
 	where := "server " + name
 	var gated []string
 	for _, site := range sitesOf(server) {
@@ -62,7 +53,7 @@ func proxiedBeside(name string, server *caddyhttp.Server, guarded map[string]str
 			open.walk(site, false, where)
 			continue
 		}
-		behind := survey{named: server.NamedRoutes}
+		behind := walker{named: server.NamedRoutes}
 		behind.walk(site, false, where)
 		for _, route := range site {
 			gated = append(gated, describe(route))

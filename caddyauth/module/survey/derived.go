@@ -1,4 +1,4 @@
-package auth
+package survey
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func (d *derived) passed(handler caddyhttp.MiddlewareHandler, at position) {
 	if value, plain := handler.(headers.Handler); plain {
 		h, ok = &value, true
 	}
-	_, ours := handler.(*ErrorFilter)
+	ours := moduleID(handler) == errorFilterID
 	switch {
 	case ours:
 	case ok:

@@ -1,4 +1,4 @@
-package auth
+package request
 
 import (
 	"strings"
@@ -14,10 +14,10 @@ func TestAnswersFirst(t *testing.T) {
 	repl.Set("http.auth.user.id", "before")
 	repl.Set("kept", "before")
 	ours := func(name string) caddy.ReplacerFunc {
-		return func(key string) (any, bool) { return name, strings.HasPrefix(key, userPrefix) }
+		return func(key string) (any, bool) { return name, strings.HasPrefix(key, "http.auth.user.") }
 	}
 	for _, name := range []string{"alice", "bob"} {
-		answerFirst(repl, ours(name))
+		AnswerFirst(repl, ours(name))
 		repl.Set("http.auth.user.id", "behind")
 		repl.Set("set", "by "+name)
 		for _, c := range []struct{ key, want string }{
