@@ -35,7 +35,8 @@ func TestCommandsAreDocumented(t *testing.T) {
 		if c.Short == "" || c.Example == "" {
 			t.Errorf("%s has no short text or no example", c.CommandPath())
 		}
-		fmt.Fprintf(&b, "| [`%s`](#%s) | %s |\n", c.CommandPath(), documents.Anchor(c.CommandPath()), cell(escaped(c.Short)))
+		fmt.Fprintf(&b, "| [`%s`](#%s) | %s |\n", c.CommandPath(), documents.Anchor(c.CommandPath()),
+			cell(escaped(c.Short)))
 	}
 	b.WriteString("\n## Flags of several commands\n" + flagTable(shared))
 	for _, c := range commands {
@@ -56,7 +57,8 @@ func leaves(c *cobra.Command) []*cobra.Command {
 	return all
 }
 
-// sharedFlags returns the flags that at least ten commands have with the same meaning. They are described once.
+// sharedFlags returns the flags that at least ten commands have with the same meaning. They are
+// described once.
 func sharedFlags(commands []*cobra.Command) []*pflag.Flag {
 	uses := make(map[string]int)
 	var shared []*pflag.Flag
@@ -125,7 +127,8 @@ func flagTable(flags []*pflag.Flag) string {
 		if m := inDefault.FindStringSubmatch(usage); m != nil {
 			usage, fallback = strings.TrimSuffix(usage, m[0]), m[1]
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.TrimSpace(name+" "+value), cell(escaped(usage)), cell(escaped(fallback)))
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.TrimSpace(name+" "+value), cell(escaped(usage)),
+			cell(escaped(fallback)))
 	}
 	return b.String()
 }

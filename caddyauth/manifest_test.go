@@ -61,7 +61,8 @@ func TestManifestIsComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.License != "Apache-2.0" || !strings.Contains(string(license), "Apache License\n                           Version 2.0") {
+	if m.License != "Apache-2.0" ||
+		!strings.Contains(string(license), "Apache License\n                           Version 2.0") {
 		t.Errorf("the manifest says %q, which LICENSE is not", m.License)
 	}
 }
@@ -88,7 +89,8 @@ func TestManifestAgreesWithGoMod(t *testing.T) {
 	}
 }
 
-// TestManifestNamesTheModules compares with Caddy's registry, in which this package has registered what it has.
+// TestManifestNamesTheModules compares with Caddy's registry, in which this package has registered
+// what it has.
 func TestManifestNamesTheModules(t *testing.T) {
 	var registered []string
 	for _, id := range caddy.Modules() {
@@ -96,7 +98,8 @@ func TestManifestNamesTheModules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if module := reflect.Indirect(reflect.ValueOf(info.New())); strings.HasPrefix(module.Type().PkgPath(), modulePath) {
+		if module := reflect.Indirect(reflect.ValueOf(info.New())); strings.HasPrefix(module.Type().PkgPath(),
+			modulePath) {
 			registered = append(registered, id)
 		}
 	}
@@ -116,7 +119,8 @@ func TestManifestNamesTheDirectives(t *testing.T) {
 	}
 }
 
-// registrations lists what the module packages give to httpcaddyfile's functions, which keep it to themselves.
+// registrations lists what the module packages give to httpcaddyfile's functions, which keep it to
+// themselves.
 func registrations(t *testing.T, functions ...string) []string {
 	files, err := filepath.Glob("module/*/*.go")
 	if err != nil {
@@ -147,8 +151,9 @@ func registrations(t *testing.T, functions ...string) []string {
 	return names
 }
 
-// TestDirectivesHaveAnOrder adapts a Caddyfile without an `order` line in which everything stands the wrong way round: the server's
-// own routes must come before the gate, and the gate before whatever answers.
+// TestDirectivesHaveAnOrder adapts a Caddyfile without an `order` line in which everything stands
+// the wrong way round: the server's own routes must come before the gate, and the gate before
+// whatever answers.
 func TestDirectivesHaveAnOrder(t *testing.T) {
 	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(`{
 	auth {

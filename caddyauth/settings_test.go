@@ -17,8 +17,8 @@ import (
 	"github.com/caddyauth/gateway/integration/documents"
 )
 
-// caddyfileForms says how a setting is written in a Caddyfile where that is not its JSON name. A form with an argument is whole;
-// another one is a word in the block of the setting that holds it.
+// caddyfileForms says how a setting is written in a Caddyfile where that is not its JSON name. A
+// form with an argument is whole; another one is a word in the block of the setting that holds it.
 var caddyfileForms = map[string]string{
 	"Keys.Secrets":      "keys <kid:base64,...>",
 	"Keys.Texts":        "secret_text",
@@ -62,16 +62,18 @@ var caddyfileForms = map[string]string{
 }
 
 func TestSettingsAreDocumented(t *testing.T) {
-	s := readStructs(t, "module/auth/config.go", "module/auth/config_tenancy.go", "module/auth/authserver.go", "module/auth/jwtauth.go", "module/connections/connections.go")
+	s := readStructs(t, "module/auth/config.go", "module/auth/config_tenancy.go", "module/auth/authserver.go",
+		"module/auth/jwtauth.go", "module/connections/connections.go")
 	words := literals(t, "module/auth/caddyfile.go", "module/auth/caddyfile_tenancy.go",
 		"module/auth/caddyfile_options.go", "module/auth/config.go", "module/connections/connections.go")
 	reference := documents.Read(t, "docs/caddyfile.md")
 	var b strings.Builder
 	for _, root := range []struct{ title, structure string }{
-		{"Global option `auth`", "Settings"}, {"Directive `auth_server`", "AuthServer"}, {"Directive `jwt_auth`", "JWTAuth"},
-		{"Listener wrapper `auth_connections`", "Connections"},
+		{"Global option `auth`", "Settings"}, {"Directive `auth_server`", "AuthServer"},
+		{"Directive `jwt_auth`", "JWTAuth"}, {"Listener wrapper `auth_connections`", "Connections"},
 	} {
-		fmt.Fprintf(&b, "## %s\n\n| Caddyfile | JSON | what it says | default |\n| --- | --- | --- | --- |\n", root.title)
+		fmt.Fprintf(&b, "## %s\n\n| Caddyfile | JSON | what it says | default |\n| --- | --- | --- | --- |\n",
+			root.title)
 		for _, row := range s.rows(t, root.structure, "", "") {
 			row.check(t, words, reference)
 			fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", row.caddyfile, row.json, cell(row.text), cell(row.fallback))
@@ -90,15 +92,16 @@ type setting struct {
 	text, fallback        string
 }
 
-// check refuses a setting that says neither its default nor that it is required, whose words the Caddyfile parser does not know, or
-// that docs/caddyfile.md does not explain.
+// check refuses a setting that says neither its default nor that it is required, whose words the
+// Caddyfile parser does not know, or that docs/caddyfile.md does not explain.
 func (s setting) check(t *testing.T, words map[string]bool, reference string) {
 	if s.fallback == "" {
 		t.Errorf("%s: its comment ends neither in `Default: X.` nor in `Required.`", s.name)
 	}
 	for word := range strings.FieldsSeq(regexp.MustCompile(`<[^>]*>|[{}\[\]]`).ReplaceAllString(s.caddyfile, "")) {
 		if !words[word] {
-			t.Errorf("%s: the Caddyfile parser does not know the word %q; write its form into caddyfileForms", s.name, word)
+			t.Errorf("%s: the Caddyfile parser does not know the word %q; write its form into caddyfileForms", s.name,
+				word)
 		}
 		if !strings.Contains(reference, "`"+word) && !strings.Contains(reference, "\n### "+word) {
 			t.Errorf("%s: docs/caddyfile.md does not explain `%s`", s.name, word)
@@ -118,7 +121,8 @@ func readStructs(t *testing.T, files ...string) structs {
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			if spec, ok := n.(*ast.TypeSpec); ok {
-				if structure, ok := spec.Type.(*ast.StructType); ok && slices.ContainsFunc(structure.Fields.List, hasJSON) {
+				if structure, ok := spec.Type.(*ast.StructType); ok &&
+					slices.ContainsFunc(structure.Fields.List, hasJSON) {
 					found[spec.Name.Name] = structure
 				}
 			}
@@ -218,7 +222,8 @@ func splitDefault(comment string) (text, fallback string) {
 func TestReasonsAreDocumented(t *testing.T) {
 	data := documents.Read(t, "docs/security.md")
 	documented := make(map[string]bool)
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([0-9]+) \\| ([a-z_-]+) \\|").FindAllStringSubmatch(data, -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([0-9]+) \\| ([a-z_-]+) \\|").
+		FindAllStringSubmatch(data, -1) {
 		reason := verify.Reason(row[1])
 		documented[row[1]] = true
 		code := gate.ErrorCode(reason)

@@ -38,7 +38,11 @@ func TestClaimsThatNobodyMayHave(t *testing.T) {
 			}
 		})
 	}
-	if err := CheckClaims(map[string]any{"role": []any{"admin"}, "n": json.Number("1"), "o": map[string]any{"project": 1}}); err != nil {
+	if err := CheckClaims(map[string]any{
+		"role": []any{"admin"},
+		"n":    json.Number("1"),
+		"o":    map[string]any{"project": 1},
+	}); err != nil {
 		t.Error(err)
 	}
 }

@@ -119,7 +119,8 @@ func FuzzCheckHash(f *testing.F) {
 			t.Errorf("decoy of %q: %+v, %v", hash, again, err)
 		}
 		kind := HashKind(hash)
-		if of, err := kindWork(kind); err != nil || of.bcryptCost != w.bcryptCost || compareClass(of.argon, w.argon) != 0 {
+		if of, err := kindWork(kind); err != nil || of.bcryptCost != w.bcryptCost ||
+			compareClass(of.argon, w.argon) != 0 {
 			t.Errorf("kind %q of %q: %+v, %v", kind, hash, of, err)
 		}
 	})

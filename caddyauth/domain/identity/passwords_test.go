@@ -36,13 +36,17 @@ func check(t *testing.T, p *Passwords, u *User, password string) bool {
 
 func TestRightAndWrongPasswords(t *testing.T) {
 	p := newPasswords(argonHash(t, "decoy"))
-	for _, c := range []struct{ name, hash string }{{"argon2id", argonHash(t, "wonderland")}, {"bcrypt", bcryptHash(t, "wonderland")}} {
+	for _, c := range []struct{ name, hash string }{
+		{"argon2id", argonHash(t, "wonderland")}, {"bcrypt", bcryptHash(t, "wonderland")},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			u := &User{Name: "alice", PasswordHash: c.hash}
 			if !check(t, p, u, "wonderland") {
 				t.Errorf("%s: the right password is refused", c.name)
 			}
-			for _, wrong := range []string{"", "Wonderland", "wonderland ", " wonderland", "wonderland\x00", "wonderlan", c.hash} {
+			for _, wrong := range []string{
+				"", "Wonderland", "wonderland ", " wonderland", "wonderland\x00", "wonderlan", c.hash,
+			} {
 				if check(t, p, u, wrong) {
 					t.Errorf("%s: %q is accepted", c.name, wrong)
 				}
@@ -116,18 +120,31 @@ func TestEveryRefusalTakesTheSameWork(t *testing.T) {
 		{"bcrypt alone", []string{crypt(10)}, spent{1 << 10, map[string]uint32{}}},
 		{"argon2id alone", []string{defaultHash}, spent{0, map[string]uint32{"m=47104,p=1": 1}}},
 		{"bcrypt of different costs", []string{crypt(14), crypt(4), crypt(10)}, spent{1 << 14, map[string]uint32{}}},
-		{"argon2id of different passes", []string{argonText("m=65536,t=4,p=1"), argonText("m=65536,t=1,p=1")}, spent{0, map[string]uint32{"m=65536,p=1": 4}}},
-		{"everything", []string{crypt(14), defaultHash, crypt(12), argonText("m=65536,t=3,p=4"), argonText("m=47104,t=2,p=1")},
-			spent{1 << 14, map[string]uint32{"m=47104,p=1": 2, "m=65536,p=4": 3}}},
+		{
+			"argon2id of different passes", []string{argonText("m=65536,t=4,p=1"), argonText("m=65536,t=1,p=1")},
+			spent{0, map[string]uint32{"m=65536,p=1": 4}},
+		},
+		{
+			"everything",
+			[]string{crypt(14), defaultHash, crypt(12), argonText("m=65536,t=3,p=4"), argonText("m=47104,t=2,p=1")},
+			spent{1 << 14, map[string]uint32{"m=47104,p=1": 2, "m=65536,p=4": 3}},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			users := map[string]*User{"nobody": nil, "without a password": {}, "broken hash": {PasswordHash: "$2a$31$broken"}}
+			users := map[string]*User{
+				"nobody":             nil,
+				"without a password": {},
+				"broken hash":        {PasswordHash: "$2a$31$broken"},
+			}
 			for _, hash := range c.hashes {
 				users[HashKind(hash)] = &User{PasswordHash: hash}
 				users["disabled "+HashKind(hash)] = &User{PasswordHash: hash, Disabled: true}
 			}
 			for name, user := range users {
-				for _, password := range []string{"wrong", "right", "", "right\x00", strings.Repeat("a", 1<<20), strings.Repeat("a", 73), "right\xff"} {
+				for _, password := range []string{
+					"wrong", "right", "", "right\x00", strings.Repeat("a", 1<<20), strings.Repeat("a", 73),
+					"right\xff",
+				} {
 					if password == "right" && user != nil && !user.Disabled && HashKind(user.PasswordHash) != "" {
 						continue // what is let in may be told by its time
 					}
@@ -221,7 +238,8 @@ func TestHashesAreRenewedToTheKindOfNewOnes(t *testing.T) {
 			if err != nil || (hash != "") != c.renewed {
 				t.Fatalf("%q, %v", hash, err)
 			}
-			if c.renewed && (HashKind(hash) != HashKind(defaultHash) || !check(t, p, &User{PasswordHash: hash}, "short")) {
+			if c.renewed &&
+				(HashKind(hash) != HashKind(defaultHash) || !check(t, p, &User{PasswordHash: hash}, "short")) {
 				t.Error("the new hash is not one of the same password and of the kind of new ones")
 			}
 		})
@@ -285,7 +303,15 @@ func TestLanesTakePlaces(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
 			p, most := blocked(c.places, release)
-			p.learn(work{argon: argon2id.Params{Memory: 64, Iterations: 1, Parallelism: uint8(c.lanes), SaltLength: 16, KeyLength: 32}})
+			p.learn(work{
+				argon: argon2id.Params{
+					Memory:      64,
+					Iterations:  1,
+					Parallelism: uint8(c.lanes),
+					SaltLength:  16,
+					KeyLength:   32,
+				},
+			})
 			var wg sync.WaitGroup
 			for range 8 {
 				wg.Go(func() { _, _ = p.Check(t.Context(), nil, "x") })

@@ -90,11 +90,17 @@ func TestDeclarationsThatAreRefused(t *testing.T) {
 		want  string
 		users []User
 	}{
-		{`user "ALICE": the name is taken by user "alice" of project "p"`, []User{{Name: "alice", Project: "p"}, {Name: "ALICE", Project: "p"}}},
+		{
+			`user "ALICE": the name is taken by user "alice" of project "p"`,
+			[]User{{Name: "alice", Project: "p"}, {Name: "ALICE", Project: "p"}},
+		},
 		{`user "a b": not a valid account name`, []User{{Name: "a b", Project: "p"}}},
 		{`user "": not a valid account name`, []User{{Project: "p"}}},
 		{`user "eve": password hash: neither`, []User{{Name: "eve", Project: "p", PasswordHash: "hunter2"}}},
-		{`user "mal": password hash: argon2id memory (m, KiB) is 9000000`, []User{{Name: "mal", Project: "p", PasswordHash: argonText("m=9000000,t=1,p=1")}}},
+		{
+			`user "mal": password hash: argon2id memory (m, KiB) is 9000000`,
+			[]User{{Name: "mal", Project: "p", PasswordHash: argonText("m=9000000,t=1,p=1")}},
+		},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			_, err := NewDeclared(c.users)
@@ -110,7 +116,8 @@ func TestDeclarationsThatAreRefused(t *testing.T) {
 
 func TestDeclaredKindsAreThoseOfTheUsers(t *testing.T) {
 	d, err := NewDeclared([]User{
-		{Name: "a", PasswordHash: bcryptHash(t, "x")}, {Name: "b"}, {Name: "c", PasswordHash: argonHash(t, "x")}, {Name: "d", PasswordHash: bcryptHash(t, "y")},
+		{Name: "a", PasswordHash: bcryptHash(t, "x")}, {Name: "b"}, {Name: "c", PasswordHash: argonHash(t, "x")},
+		{Name: "d", PasswordHash: bcryptHash(t, "y")},
 	})
 	if err != nil {
 		t.Fatal(err)

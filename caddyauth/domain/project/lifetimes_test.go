@@ -16,26 +16,58 @@ func TestEffectiveLifetimes(t *testing.T) {
 	}{
 		{name: "nobody says anything", want: Lifetimes{15 * time.Minute, 30 * 24 * h, 365 * 24 * h}},
 		{
-			name:   "client over project over server",
-			server: Lifetimes{1 * h, 2 * h, 3 * h}, project: Lifetimes{4 * h, 5 * h, 6 * h}, client: Lifetimes{7 * h, 8 * h, 9 * h},
-			want: Lifetimes{7 * h, 8 * h, 9 * h},
+			name:    "client over project over server",
+			server:  Lifetimes{1 * h, 2 * h, 3 * h},
+			project: Lifetimes{4 * h, 5 * h, 6 * h},
+			client:  Lifetimes{7 * h, 8 * h, 9 * h},
+			want:    Lifetimes{7 * h, 8 * h, 9 * h},
 		},
 		{
-			name:   "each field for itself",
-			server: Lifetimes{RefreshAbsolute: 48 * h}, project: Lifetimes{Refresh: 24 * h}, client: Lifetimes{Access: h},
-			want: Lifetimes{h, 24 * h, 48 * h},
+			name:    "each field for itself",
+			server:  Lifetimes{RefreshAbsolute: 48 * h},
+			project: Lifetimes{Refresh: 24 * h},
+			client:  Lifetimes{Access: h},
+			want:    Lifetimes{h, 24 * h, 48 * h},
 		},
 		{
 			name:    "clamped to the limits",
 			project: Lifetimes{Access: time.Second, Refresh: time.Second, RefreshAbsolute: 100 * 365 * 24 * h},
 			want:    Lifetimes{time.Minute, time.Minute, 10 * 365 * 24 * h},
 		},
-		{name: "clamped to a raised floor", project: Lifetimes{Access: 2 * time.Minute}, limits: Limits{MinAccess: 10 * time.Minute}, want: Lifetimes{10 * time.Minute, 30 * 24 * h, 365 * 24 * h}},
-		{name: "clamped to a lowered ceiling", client: Lifetimes{Access: 2 * h}, limits: Limits{MaxAccess: h}, want: Lifetimes{h, 30 * 24 * h, 365 * 24 * h}},
-		{name: "idle at most absolute", project: Lifetimes{RefreshAbsolute: h}, client: Lifetimes{Refresh: 5 * h}, want: Lifetimes{15 * time.Minute, h, h}},
-		{name: "no refresh tokens", project: Lifetimes{Refresh: None, RefreshAbsolute: h}, want: Lifetimes{Access: 15 * time.Minute}},
-		{name: "refresh tokens for one client", project: Lifetimes{Refresh: None}, client: Lifetimes{Refresh: h}, want: Lifetimes{15 * time.Minute, h, 365 * 24 * h}},
-		{name: "a negative lifetime is no trick", client: Lifetimes{Access: -h}, want: Lifetimes{time.Minute, 30 * 24 * h, 365 * 24 * h}},
+		{
+			name:    "clamped to a raised floor",
+			project: Lifetimes{Access: 2 * time.Minute},
+			limits:  Limits{MinAccess: 10 * time.Minute},
+			want:    Lifetimes{10 * time.Minute, 30 * 24 * h, 365 * 24 * h},
+		},
+		{
+			name:   "clamped to a lowered ceiling",
+			client: Lifetimes{Access: 2 * h},
+			limits: Limits{MaxAccess: h},
+			want:   Lifetimes{h, 30 * 24 * h, 365 * 24 * h},
+		},
+		{
+			name:    "idle at most absolute",
+			project: Lifetimes{RefreshAbsolute: h},
+			client:  Lifetimes{Refresh: 5 * h},
+			want:    Lifetimes{15 * time.Minute, h, h},
+		},
+		{
+			name:    "no refresh tokens",
+			project: Lifetimes{Refresh: None, RefreshAbsolute: h},
+			want:    Lifetimes{Access: 15 * time.Minute},
+		},
+		{
+			name:    "refresh tokens for one client",
+			project: Lifetimes{Refresh: None},
+			client:  Lifetimes{Refresh: h},
+			want:    Lifetimes{15 * time.Minute, h, 365 * 24 * h},
+		},
+		{
+			name:   "a negative lifetime is no trick",
+			client: Lifetimes{Access: -h},
+			want:   Lifetimes{time.Minute, 30 * 24 * h, 365 * 24 * h},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := Effective(c.server, c.project, c.client, c.limits); got != c.want {
@@ -52,7 +84,10 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 	}{
 		{"access_token: 59s is below the limit of 1m", Lifetimes{Access: 59 * time.Second}},
 		{"access_token: 8760h1m is above the limit of 1y", Lifetimes{Access: year + time.Minute}},
-		{"refresh_token: 2h is above refresh_absolute, which is 1h", Lifetimes{Refresh: 2 * time.Hour, RefreshAbsolute: time.Hour}},
+		{
+			"refresh_token: 2h is above refresh_absolute, which is 1h",
+			Lifetimes{Refresh: 2 * time.Hour, RefreshAbsolute: time.Hour},
+		},
 		{"refresh_token: 1s is below the limit of 1m", Lifetimes{Refresh: time.Second}},
 		{"refresh_absolute: 30s is below the limit of 1m", Lifetimes{RefreshAbsolute: 30 * time.Second}},
 		{"access_token: 1m0.5s is not a whole number of seconds", Lifetimes{Access: time.Minute + time.Second/2}},
@@ -60,7 +95,10 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 		{"", Lifetimes{Access: time.Minute, Refresh: None}},
 		{"refresh_absolute: 87600h0m1s is above the limit of 10y", Lifetimes{RefreshAbsolute: 10*year + time.Second}},
 		{"refresh_token: 20y is above the limit of 10y", Lifetimes{Refresh: 20 * year}},
-		{"refresh_token: 1h0m0.001s is not a whole number of seconds", Lifetimes{Refresh: time.Hour + time.Millisecond}},
+		{
+			"refresh_token: 1h0m0.001s is not a whole number of seconds",
+			Lifetimes{Refresh: time.Hour + time.Millisecond},
+		},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			err := c.l.Check(Limits{})
@@ -74,13 +112,16 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 func TestLimitsAreNeverWiderThanTheWidest(t *testing.T) {
 	for _, l := range []Limits{
 		{MinAccess: time.Second}, {MaxAccess: 2 * year}, {MinAccess: time.Hour, MaxAccess: time.Minute * 30},
-		{MinRefresh: time.Second}, {MaxRefresh: 11 * year}, {MinRefresh: 2 * time.Hour, MaxRefresh: time.Hour}, {MinAccess: -time.Hour},
+		{MinRefresh: time.Second}, {MaxRefresh: 11 * year}, {MinRefresh: 2 * time.Hour, MaxRefresh: time.Hour},
+		{MinAccess: -time.Hour},
 	} {
 		if err := l.Check(); err == nil {
 			t.Errorf("%+v was taken", l)
 		}
 	}
-	for _, l := range []Limits{{}, {MinAccess: 5 * time.Minute, MaxAccess: time.Hour, MinRefresh: time.Hour, MaxRefresh: year}} {
+	for _, l := range []Limits{
+		{}, {MinAccess: 5 * time.Minute, MaxAccess: time.Hour, MinRefresh: time.Hour, MaxRefresh: year},
+	} {
 		if err := l.Check(); err != nil {
 			t.Errorf("%+v: %v", l, err)
 		}
@@ -109,7 +150,8 @@ func TestPresets(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Preset("lax"); err == nil || !strings.Contains(err.Error(), "high_security, standard, convenient, api_only") {
+	if _, err := Preset("lax"); err == nil ||
+		!strings.Contains(err.Error(), "high_security, standard, convenient, api_only") {
 		t.Error(err)
 	}
 	preset, _ := Preset("high_security")

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestTokenOptionsOverEachOther: each option of the client counts over the project's, that over the server's, and each by itself.
+// TestTokenOptionsOverEachOther: each option of the client counts over the project's, that over the
+// server's, and each by itself.
 func TestTokenOptionsOverEachOther(t *testing.T) {
 	server := TokenOptions{AccessTokenFormat: Opaque, RefreshRotation: Off, RefreshReuseInterval: 30 * time.Second}
 	for _, c := range []struct {
@@ -17,7 +18,11 @@ func TestTokenOptionsOverEachOther(t *testing.T) {
 		{
 			name:    "project over server",
 			project: TokenOptions{RefreshRotation: On},
-			want:    TokenOptions{AccessTokenFormat: Opaque, RefreshRotation: On, RefreshReuseInterval: 30 * time.Second},
+			want: TokenOptions{
+				AccessTokenFormat:    Opaque,
+				RefreshRotation:      On,
+				RefreshReuseInterval: 30 * time.Second,
+			},
 		},
 		{
 			name:    "client over project",
@@ -61,7 +66,12 @@ func TestRevocationOptionsOverEachOther(t *testing.T) {
 	}{
 		{name: "the defaults", onChange: true},
 		{name: "server", server: RevocationOptions{Off, On}, onLogout: true},
-		{name: "project over server", server: RevocationOptions{Off, On}, project: RevocationOptions{On, Off}, onChange: true},
+		{
+			name:     "project over server",
+			server:   RevocationOptions{Off, On},
+			project:  RevocationOptions{On, Off},
+			onChange: true,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := c.project.Over(c.server)

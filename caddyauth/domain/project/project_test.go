@@ -14,7 +14,9 @@ func TestSlugs(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, slug := range []string{"", "-a", "a-", "Acme", "a_b", "a.b", "a/b", "a b", "ä", strings.Repeat("a", 64), NewID(), "a\n"} {
+	for _, slug := range []string{
+		"", "-a", "a-", "Acme", "a_b", "a.b", "a/b", "a b", "ä", strings.Repeat("a", 64), NewID(), "a\n",
+	} {
 		if CheckSlug(slug) == nil {
 			t.Errorf("%q was taken", slug)
 		}
@@ -51,8 +53,14 @@ func TestClientsThatAreRefused(t *testing.T) {
 		{"id: ", Client{ID: "a/b"}},
 		{`id: "."`, Client{ID: "."}},
 		{"access_token_format: ", Client{ID: "a", TokenOptions: TokenOptions{AccessTokenFormat: "JWT"}}},
-		{"refresh_reuse_interval: 1m1s is", Client{ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: 61 * time.Second}}},
-		{"refresh_reuse_interval: -1s is", Client{ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: -time.Second}}},
+		{
+			"refresh_reuse_interval: 1m1s is",
+			Client{ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: 61 * time.Second}},
+		},
+		{
+			"refresh_reuse_interval: -1s is",
+			Client{ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: -time.Second}},
+		},
 		{"scopes: 101 words", Client{ID: "a", Scopes: make([]string, 101)}},
 		{`audience: "" is not`, Client{ID: "a", Audience: []string{""}}},
 	} {
@@ -109,7 +117,8 @@ func TestAPITokensThatAreRefused(t *testing.T) {
 		{"expires_in: -1h is below", []string{"read"}, -time.Hour},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			if _, _, err := NewAPIToken("n", "", c.abilities, c.lifetime, noon); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			if _, _, err := NewAPIToken("n", "", c.abilities, c.lifetime, noon); err == nil ||
+				!strings.HasPrefix(err.Error(), c.want) {
 				t.Errorf("%v, want %s", err, c.want)
 			}
 		})

@@ -7,8 +7,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
-// A refresh token is good once. Whoever uses it a second time ends the session, because two hands have it; only within the
-// reuse interval it is taken for a lost answer.
+// A refresh token is good once. Whoever uses it a second time ends the session, because two hands
+// have it; only within the reuse interval it is taken for a lost answer.
 func ExampleGrant_Use() {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	grant := session.Grant{

@@ -48,7 +48,9 @@ func TestFamiliesAreMarked(t *testing.T) {
 }
 
 func TestTokenIsReadBack(t *testing.T) {
-	for _, id := range []string{"1", "2026-key_A", "with.dot", "with space;", "", "~tilde", "ключ", strings.Repeat("x", 255)} {
+	for _, id := range []string{
+		"1", "2026-key_A", "with.dot", "with space;", "", "~tilde", "ключ", strings.Repeat("x", 255),
+	} {
 		tokens := Tokens{Secrets: []Secret{secret(id, 7)}}
 		for _, generation := range []int64{0, 1, 9, 10, 123456789} {
 			text := tokens.Make(someGrant(), generation)

@@ -36,7 +36,10 @@ func TestUse(t *testing.T) {
 		{"one before, rotated by a clock that was ahead", rotated, 3, -5*time.Minute - 1, "web", Reused},
 		{"two before, inside", rotated, 2, time.Second, "web", Reused},
 		{"one before, no interval", with(func(g *Grant) { g.Reuse = 0 }), 3, 0, "web", Reused},
-		{"one before, no interval, a clock behind", with(func(g *Grant) { g.Reuse = 0 }), 3, -time.Minute, "web", Reused},
+		{
+			"one before, no interval, a clock behind", with(func(g *Grant) { g.Reuse = 0 }), 3, -time.Minute, "web",
+			Reused,
+		},
 		{"from the future", rotated, 5, time.Second, "web", Future},
 		{"other client, current", rotated, 4, time.Second, "api", OtherClient},
 		{"other client, used up", rotated, 1, time.Second, "api", OtherClient},
@@ -93,7 +96,8 @@ func checkEffect(t *testing.T, name string, before, after Grant, v Verdict, now 
 		}
 	}
 	if (v == Advanced || v == Kept) &&
-		(after.IdleEnds.After(after.Ends) || !after.LastUsed.Equal(now) || after.IdleEnds.Before(before.IdleEnds) && !now.Before(before.LastUsed)) {
+		(after.IdleEnds.After(after.Ends) || !after.LastUsed.Equal(now) ||
+			after.IdleEnds.Before(before.IdleEnds) && !now.Before(before.LastUsed)) {
 		bad = "the idle end is wrong"
 	}
 	if v.Honoured() && after.AccessUntil.Before(before.AccessUntil) {
@@ -142,13 +146,16 @@ func TestUseAgainstItsHistory(t *testing.T) {
 		now := noon
 		for step := range 40 {
 			now = now.Add(
-				[]time.Duration{0, time.Millisecond, time.Second, 9 * time.Second, 10 * time.Second, time.Minute, 20 * time.Minute}[random.IntN(7)],
+				[]time.Duration{
+					0, time.Millisecond, time.Second, 9 * time.Second, 10 * time.Second, time.Minute, 20 * time.Minute,
+				}[random.IntN(7)],
 			)
 			generation := max(0, g.Generation+[]int64{0, 0, 0, 0, -1, -1, -2, 1}[random.IntN(8)])
 			want := h.want(generation, g.Fixed, g.Reuse, now)
 			before := g
 			var got Verdict
-			if g, got = g.Use(Rotation{Generation: generation, ClientID: "web", AccessUntil: now.Add(5 * time.Minute)}, now); got != want {
+			if g, got = g.Use(Rotation{Generation: generation, ClientID: "web", AccessUntil: now.Add(5 * time.Minute)},
+				now); got != want {
 				t.Fatalf(
 					"seed %d, step %d: generation %d of %+v at %v: %s, want %s",
 					seed,

@@ -10,8 +10,10 @@ import (
 
 func TestApplicationsCannotSetTheGatewaysCookies(t *testing.T) {
 	theirs := []string{
-		"__Host-access_token=evil; Path=/; Secure", "theirs=1", " __Host-access_token = evil", "=__Host-access_token=evil", "__Host-access_token", "access_token=fine",
-		"__Host-access_token2=fine", "__HOST-access_token=evil", "__host-Refresh_Token=evil", "=__hOST-ACCESS_TOKEN=evil", "__Host-__Host-access_token=fine",
+		"__Host-access_token=evil; Path=/; Secure", "theirs=1", " __Host-access_token = evil",
+		"=__Host-access_token=evil", "__Host-access_token", "access_token=fine", "__Host-access_token2=fine",
+		"__HOST-access_token=evil", "__host-Refresh_Token=evil", "=__hOST-ACCESS_TOKEN=evil",
+		"__Host-__Host-access_token=fine",
 	}
 	want := []string{"theirs=1", "__Host-access_token2=fine", "__Host-__Host-access_token=fine"}
 	for _, c := range []struct {

@@ -32,7 +32,8 @@ func TestAnonymousRequestsPassManyHeaders(t *testing.T) {
 				g := w.gate(t, func(g *Gate) {
 					g.Mode, g.Preflight, g.Forward = c.mode, true, nil
 					for i := range headers {
-						g.Forward = append(g.Forward, Mapping{Claim: "claim" + strconv.Itoa(i), Header: "X-Claim-" + strconv.Itoa(i)})
+						g.Forward = append(g.Forward,
+							Mapping{Claim: "claim" + strconv.Itoa(i), Header: "X-Claim-" + strconv.Itoa(i)})
 					}
 				})
 				admission, err := g.Admit(request(c.send), nil, now)

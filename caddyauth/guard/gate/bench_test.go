@@ -24,8 +24,9 @@ func BenchmarkAdmit(b *testing.B) {
 	at := now.Add(time.Second)
 	template := httptest.NewRequest("GET", "https://app.example.com/x", nil)
 	for _, c := range []struct{ name, value string }{
-		{"Accept", "*/*"}, {"User-Agent", "Mozilla/5.0 (X11; Linux x86_64)"}, {"Accept-Encoding", "gzip"}, {"Accept-Language", "en"}, {"X-Request-Id", "1"},
-		{"Cookie", "theme=dark; lang=en"}, {"Referer", "https://app.example.com/"},
+		{"Accept", "*/*"}, {"User-Agent", "Mozilla/5.0 (X11; Linux x86_64)"}, {"Accept-Encoding", "gzip"},
+		{"Accept-Language", "en"}, {"X-Request-Id", "1"}, {"Cookie", "theme=dark; lang=en"},
+		{"Referer", "https://app.example.com/"},
 	} {
 		template.Header.Set(c.name, c.value)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// A gate decides whether a request may pass, and changes what it carries: forged headers and the credential leave, the headers
-// of the verified claims come in.
+// A gate decides whether a request may pass, and changes what it carries: forged headers and the
+// credential leave, the headers of the verified claims come in.
 func ExampleGate() {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	issuer := token.Issuer{Name: "https://auth.example.com", Own: true}

@@ -51,7 +51,14 @@ func TestCheckForm(t *testing.T) {
 // section 8.3.1).
 func TestCheckFormOfLaterProtocols(t *testing.T) {
 	connect := func(major int, proto string, header http.Header) *http.Request {
-		return &http.Request{Method: http.MethodConnect, ProtoMajor: major, Proto: proto, Host: "h", Header: header, URL: &url.URL{Path: "/ws"}}
+		return &http.Request{
+			Method:     http.MethodConnect,
+			ProtoMajor: major,
+			Proto:      proto,
+			Host:       "h",
+			Header:     header,
+			URL:        &url.URL{Path: "/ws"},
+		}
 	}
 	for _, c := range []struct {
 		name string
@@ -59,14 +66,27 @@ func TestCheckFormOfLaterProtocols(t *testing.T) {
 		ok   bool
 	}{
 		{"h2 path", &http.Request{Method: "GET", ProtoMajor: 2, Host: "h", URL: &url.URL{Path: "/x"}}, true},
-		{"h2 absolute", &http.Request{Method: "GET", ProtoMajor: 2, Host: "h", URL: &url.URL{Scheme: "http", Host: "h", Path: "/x"}}, false},
+		{
+			"h2 absolute",
+			&http.Request{
+				Method:     "GET",
+				ProtoMajor: 2,
+				Host:       "h",
+				URL:        &url.URL{Scheme: "http", Host: "h", Path: "/x"},
+			},
+			false,
+		},
 		{"h2 CONNECT", &http.Request{Method: "CONNECT", ProtoMajor: 2, Host: "h:1", URL: &url.URL{Host: "h:1"}}, false},
 		{"h2 CONNECT with a path", connect(2, "HTTP/2.0", nil), false},
 		{"h2 extended CONNECT", connect(2, "HTTP/2.0", http.Header{":protocol": {"websocket"}}), true},
 		{"h3 CONNECT with a path", connect(3, "HTTP/3.0", nil), false},
 		{"h3 extended CONNECT", connect(3, "websocket", nil), true},
 		{"h1 CONNECT that names a protocol", connect(1, "HTTP/1.1", http.Header{":protocol": {"websocket"}}), false},
-		{"a host that was changed since", &http.Request{Method: "GET", ProtoMajor: 1, Host: "h", URL: &url.URL{Scheme: "http", Host: "o", Path: "/"}}, false},
+		{
+			"a host that was changed since",
+			&http.Request{Method: "GET", ProtoMajor: 1, Host: "h", URL: &url.URL{Scheme: "http", Host: "o", Path: "/"}},
+			false,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) { checkRefusal(t, CheckForm(c.r, c.r.URL), c.ok) })
 	}
@@ -148,7 +168,9 @@ func TestCheckTargetPaths(t *testing.T) {
 // TestDotSegmentsNeverPass: no option opens what every client would have resolved.
 func TestDotSegmentsNeverPass(t *testing.T) {
 	all := PathForms{Undecided: true, Parameters: true, LeadingSlashes: true, TrailingDots: true, Sessions: true}
-	for _, path := range []string{"/public/../admin", "/admin/.", "/public/..;v=1/admin", `/public/..\admin`, `/\admin`} {
+	for _, path := range []string{
+		"/public/../admin", "/admin/.", "/public/..;v=1/admin", `/public/..\admin`, `/\admin`,
+	} {
 		t.Run(path, func(t *testing.T) {
 			checkRefusal(t, CheckTarget(&http.Request{Method: "GET"}, &url.URL{Path: path}, all), false)
 		})

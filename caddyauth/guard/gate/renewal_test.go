@@ -43,7 +43,10 @@ func TestRenewable(t *testing.T) {
 		{"a bearer, from another site", change(method("POST"), elsewhere, bearer(good)), false, ""},
 		{"another scheme", change(header("Authorization", "Basic YTpi")), false, ""},
 		{"two sessions", change(header("Cookie", cookieName+"=a; "+cookieName+"=b")), false, ""},
-		{"a preflight", change(method("OPTIONS"), elsewhere, header("Access-Control-Request-Method", "POST")), false, ""},
+		{
+			"a preflight", change(method("OPTIONS"), elsewhere, header("Access-Control-Request-Method", "POST")),
+			false, "",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := w.gate(t, func(g *Gate) { g.Preflight, g.Origins = true, []string{"https://admin.example.com"} })

@@ -13,9 +13,9 @@ func TestUpgradesThatCarryHTTPCannotBeNamed(t *testing.T) {
 		fine     bool
 	}{
 		{"tcp", true}, {"SPDY/3.1", true}, {"tus-resumable", true}, {"IRC/6.9", true}, {"connect-udp", true},
-		{"h2c", false}, {"H2C", false}, {"h2", false}, {"h2c-14", false}, {"h2c/1", false}, {"HTTP/2.0", false}, {"http", false}, {"TLS/1.2", false},
-		{"tls", false}, {"h3", false}, {"websocket", false}, {"", false}, {"tcp,h2c", false}, {"tcp h2c", false}, {"tcp/", false}, {"/1", false}, {"tcp/1/2", false},
-		{"t\u212a", false},
+		{"h2c", false}, {"H2C", false}, {"h2", false}, {"h2c-14", false}, {"h2c/1", false}, {"HTTP/2.0", false},
+		{"http", false}, {"TLS/1.2", false}, {"tls", false}, {"h3", false}, {"websocket", false}, {"", false},
+		{"tcp,h2c", false}, {"tcp h2c", false}, {"tcp/", false}, {"/1", false}, {"tcp/1/2", false}, {"t\u212a", false},
 	} {
 		if err := CheckUpgrade(c.protocol); (err == nil) != c.fine {
 			t.Errorf("%q: %v", c.protocol, err)
@@ -31,10 +31,16 @@ func TestUpgradeInRawKeys(t *testing.T) {
 		name       string
 		send, want http.Header
 	}{
-		{"lower case", http.Header{"upgrade": {"h2c"}, "connection": {"upgrade"}, "http2-settings": {"x"}}, http.Header{}},
+		{
+			"lower case", http.Header{"upgrade": {"h2c"}, "connection": {"upgrade"}, "http2-settings": {"x"}},
+			http.Header{},
+		},
 		{"beside a WebSocket", http.Header{"Upgrade": {"websocket"}, "upgrade": {"h2c"}, "Connection": {"Upgrade"}},
 			http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}}},
-		{"folded settings", http.Header{"Http2_settings": {"x"}, "Connection": {"close, HTTP2+Settings"}}, http.Header{"Connection": {"close"}}},
+		{
+			"folded settings", http.Header{"Http2_settings": {"x"}, "Connection": {"close, HTTP2+Settings"}},
+			http.Header{"Connection": {"close"}},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := request(func(r *http.Request) { maps.Copy(r.Header, c.send) })

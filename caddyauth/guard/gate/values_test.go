@@ -53,7 +53,10 @@ func TestRefusalsSayWhatTheTokenHas(t *testing.T) {
 		{"audience", func(g *Gate) { g.Audiences = []string{"api"} }, nil, `the token is for ["web"], not for api`},
 		{"resource", func(g *Gate) { g.Resource = "https://r.example" }, nil,
 			`the token is for ["web"], not for https://r.example`},
-		{"project", func(g *Gate) { g.Project = "acme" }, nil, `this gate belongs to project acme, the token to "default"`},
+		{
+			"project", func(g *Gate) { g.Project = "acme" }, nil,
+			`this gate belongs to project acme, the token to "default"`,
+		},
 		{"issuer", nil, func(c *token.Claims) { c.Issuer = foreignIssuer },
 			`this gate does not accept tokens of "https://idp.example.com"`},
 	} {

@@ -101,7 +101,8 @@ func rawSign(tb testing.TB, k *Key, input []byte) []byte {
 		return mac.Sum(nil)
 	case *rsa.PrivateKey:
 		if k.alg.name[0] == 'P' {
-			sig, err = rsa.SignPSS(rand.Reader, private, k.alg.hash, rawHash(k, input), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+			sig, err = rsa.SignPSS(rand.Reader, private, k.alg.hash, rawHash(k, input),
+				&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 		} else {
 			sig, err = rsa.SignPKCS1v15(nil, private, k.alg.hash, rawHash(k, input))
 		}

@@ -76,7 +76,10 @@ func TestAnswersThatAreRefused(t *testing.T) {
 		{"big header", write(nil, "X-Big", strings.Repeat("x", 100<<10)), "exceeded"},
 		{"redirect to a file", redirect("file:///etc/passwd"), "has no host"},
 		{"redirect to a link-local address", redirect("http://169.254.169.254/latest"), "is not https"},
-		{"redirect to a link-local address with TLS", redirect("https://169.254.169.254/latest"), "address 169.254.169.254:443 is not allowed"},
+		{
+			"redirect to a link-local address with TLS", redirect("https://169.254.169.254/latest"),
+			"address 169.254.169.254:443 is not allowed",
+		},
 		{"redirect to a private address", redirect("https://10.0.0.1/"), "address 10.0.0.1:443 is not allowed"},
 		{"redirect to a mapped private address", redirect("https://[::ffff:10.0.0.1]/"), "is not allowed"},
 		{"redirect to http", redirect("http://example.com/"), "is not https"},
@@ -111,7 +114,8 @@ func TestRedirectOnLoopbackIsFollowedFromLoopback(t *testing.T) {
 		_, _ = w.Write(marshalJWKS([]*Key{k}))
 	}))
 	defer other.Close()
-	r := serveIssuer(t, func(w http.ResponseWriter, req *http.Request) { http.Redirect(w, req, other.URL, http.StatusFound) })
+	r := serveIssuer(t,
+		func(w http.ResponseWriter, req *http.Request) { http.Redirect(w, req, other.URL, http.StatusFound) })
 	set, err := r.fetch(t.Context())
 	if err != nil || len(set.keys) != 1 {
 		t.Error(err)

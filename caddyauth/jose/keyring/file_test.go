@@ -67,7 +67,8 @@ func privateJWK(k *Key) string {
 }
 
 func TestKeyFilesOfEveryForm(t *testing.T) {
-	rs, es, es384, ed := mustGenerate(t, "RS256"), mustGenerate(t, "ES256"), mustGenerate(t, "ES384"), mustGenerate(t, "EdDSA")
+	rs, es, es384, ed := mustGenerate(t, "RS256"), mustGenerate(t, "ES256"), mustGenerate(t, "ES384"), mustGenerate(t,
+		"EdDSA")
 	rsaKey, ecKey := rs.private.(*rsa.PrivateKey), es.private.(*ecdsa.PrivateKey)
 	sec1, sec1Err := x509.MarshalECPrivateKey(ecKey)
 	ecText := pemOf(t, "EC PRIVATE KEY", sec1, sec1Err)
@@ -86,7 +87,10 @@ func TestKeyFilesOfEveryForm(t *testing.T) {
 		{"SEC 1 behind its parameters", pemOf(t, "EC PARAMETERS", []byte{6, 0}, nil) + ecText, "", "ES256", es, true},
 		{"text around", "Bag Attributes\n\n" + ecText + "\ntrailing words\n", "", "ES256", es, true},
 		{"PKIX", pkix(t, &ecKey.PublicKey), "", "ES256", es, false},
-		{"PKCS #1 public", pemOf(t, "RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&rsaKey.PublicKey), nil), "RS384", "RS384", rs, false},
+		{
+			"PKCS #1 public", pemOf(t, "RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&rsaKey.PublicKey), nil), "RS384",
+			"RS384", rs, false,
+		},
 		{"certificate, expired", certificate(t, ecKey), "", "ES256", es, false},
 		{"certificate, then key", certificate(t, ecKey) + ecText, "", "ES256", es, true},
 		{"key, then public key", ecText + pkix(t, &ecKey.PublicKey), "", "ES256", es, true},
@@ -102,7 +106,8 @@ func TestKeyFilesOfEveryForm(t *testing.T) {
 				t.Fatal(err)
 			}
 			k := keys[0]
-			if len(keys) != 1 || k.ID() != "k1" || k.Algorithm() != c.wantAlg || k.CanSign() != c.signs || !samePublic(k.public, c.want.public) {
+			if len(keys) != 1 || k.ID() != "k1" || k.Algorithm() != c.wantAlg || k.CanSign() != c.signs ||
+				!samePublic(k.public, c.want.public) {
 				t.Fatalf("%v", keys)
 			}
 			if !c.signs {
@@ -134,8 +139,14 @@ func TestKeyIDsComeFromTheFile(t *testing.T) {
 // RFC 8037 appendix A.3 and RFC 7638 section 3.1.
 func TestKeyWithoutIDGetsItsThumbprint(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"},
-		{`{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB"}`, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"},
+		{
+			`{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
+			"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+		},
+		{
+			`{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB"}`,
+			"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+		},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			keys, err := ParseFile("", []byte(c.text), "")
@@ -175,9 +186,19 @@ func TestKeyFilesThatAreRefused(t *testing.T) {
 		{"huge", "", strings.Repeat("x", maxFileSize+1), "", "at most 1048576"},
 		{"neither", "k1", canary, "", `key "k1": holds neither PEM nor JSON`},
 		{"damaged PEM", "k1", strings.Replace(pkcs8(t, ec), "END", "EDN", 1), "", "a PEM block is damaged"},
-		{"damaged PEM before a good one", "", strings.Replace(pkcs8(t, ec), "-----END PRIVATE KEY-----", "", 1) + pkix(t, es.public), "", "a PEM block is damaged"},
-		{"unreadable DER", "k1", pemOf(t, "PRIVATE KEY", []byte("CANARYCANARY"), nil), "", "PRIVATE KEY cannot be read"},
-		{"another block", "k1", pemOf(t, "CERTIFICATE REQUEST", []byte("x"), nil), "", `type "CERTIFICATE REQUEST" is not a key`},
+		{
+			"damaged PEM before a good one", "",
+			strings.Replace(pkcs8(t, ec), "-----END PRIVATE KEY-----", "", 1) + pkix(t, es.public), "",
+			"a PEM block is damaged",
+		},
+		{
+			"unreadable DER", "k1", pemOf(t, "PRIVATE KEY", []byte("CANARYCANARY"), nil), "",
+			"PRIVATE KEY cannot be read",
+		},
+		{
+			"another block", "k1", pemOf(t, "CERTIFICATE REQUEST", []byte("x"), nil), "",
+			`type "CERTIFICATE REQUEST" is not a key`,
+		},
 		{"encrypted", "k1", pemOf(t, "ENCRYPTED PRIVATE KEY", []byte("CANARY"), nil), "", "the key is encrypted"},
 		{"two keys", "k1", pkcs8(t, ec) + pkcs8(t, other.private), "", "belong to different keys"},
 		{"RSA 1024", "k1", pkcs8(t, short), "", "RSA key is 1024 bits, at least 2048"},
@@ -190,17 +211,30 @@ func TestKeyFilesThatAreRefused(t *testing.T) {
 		{"bad id", "k\n1", pkcs8(t, ec), "", "control character"},
 		{"broken JSON", "", `{"kty":"oct","k":"` + canary, "", "not valid JSON"},
 		{"data behind", "", privateJWK(es) + "{}", "", "data behind the JSON object"},
-		{"member twice", "", `{"kty":"oct","kid":"a","k":"` + canary + `","k":"` + canary + `"}`, "", `member "k" stands twice`},
+		{
+			"member twice", "", `{"kty":"oct","kid":"a","k":"` + canary + `","k":"` + canary + `"}`, "",
+			`member "k" stands twice`,
+		},
 		{"case variant is no member", "", `{"KTY":"oct","kid":"a","k":"` + canary + `"}`, "", `kty "" is not one of`},
 		{"no keys", "", `{"keys":[]}`, "", "the key set is empty"},
 		{"keys is no list", "", `{"keys":{}}`, "", "no list named keys"},
 		{"null key", "", `{"keys":[null]}`, "", "not a JSON object"},
 		{"id for several", "k1", `{"keys":[` + privateJWK(es) + "," + privateJWK(ed) + `]}`, "", "leave the id out"},
-		{"repeated kid", "", `{"keys":[` + privateJWK(es) + "," + privateJWK(es) + `]}`, "", "is given to more than one key"},
-		{"secret beside a key pair", "", `{"keys":[` + privateJWK(es) + `,{"kty":"oct","kid":"a","k":"` + canary + `"}]}`, "", "mixes secrets and key pairs"},
+		{
+			"repeated kid", "", `{"keys":[` + privateJWK(es) + "," + privateJWK(es) + `]}`, "",
+			"is given to more than one key",
+		},
+		{
+			"secret beside a key pair", "",
+			`{"keys":[` + privateJWK(es) + `,{"kty":"oct","kid":"a","k":"` + canary + `"}]}`, "",
+			"mixes secrets and key pairs",
+		},
 		{"secret without kid", "", `{"kty":"oct","k":"` + canary + `"}`, "", "a secret needs a kid"},
 		{"short secret", "", `{"kty":"oct","kid":"a","k":"` + canary[:20] + `"}`, "", `kid "a": secret is 15 bytes`},
-		{"secret with a pair's algorithm", "", `{"kty":"oct","kid":"a","alg":"ES256","k":"` + canary + `"}`, "", "ES256 does not fit a secret"},
+		{
+			"secret with a pair's algorithm", "", `{"kty":"oct","kid":"a","alg":"ES256","k":"` + canary + `"}`, "",
+			"ES256 does not fit a secret",
+		},
 		{"padded secret", "", `{"kty":"oct","kid":"a","k":"` + canary + `=="}`, "", `"k" is not base64url`},
 		{"kid is a number", "", public(`"kid":1`), "", `"kid" is not a string`},
 		{"alg is null", "", public(`"alg":null`), "", `"alg" is not a string`},
@@ -208,19 +242,48 @@ func TestKeyFilesThatAreRefused(t *testing.T) {
 		{"key_ops", "", public(`"kid":"a","key_ops":["deriveKey"]`), "", "neither verify nor sign"},
 		{"key_ops is a word", "", public(`"key_ops":"sign"`), "", "key_ops is not a list"},
 		{"alg of another curve", "", public(`"kid":"a","alg":"ES384"`), "", "ES384 does not fit"},
-		{"alg that was not asked for", "", public(`"kid":"a","alg":"ES256"`), "EdDSA", `alg is "ES256", but "EdDSA" was asked for`},
+		{
+			"alg that was not asked for", "", public(`"kid":"a","alg":"ES256"`), "EdDSA",
+			`alg is "ES256", but "EdDSA" was asked for`,
+		},
 		{"alg of encryption", "", public(`"kid":"a","alg":"ECDH-ES"`), "", `unknown algorithm "ECDH-ES"`},
 		{"unknown kty", "", `{"kty":"AKP","kid":"a"}`, "", `kty "AKP" is not one of`},
 		{"unknown curve", "", `{"kty":"EC","crv":"secp256k1","kid":"a"}`, "", `crv "secp256k1" is not`},
 		{"missing coordinate", "", `{"kty":"EC","crv":"P-256","kid":"a","x":"AA"}`, "", `"y" is missing`},
-		{"short coordinate", "", `{"kty":"EC","crv":"P-256","kid":"a","x":"AA","y":"AA"}`, "", "coordinates are 1 and 1 bytes, P-256 has 32"},
-		{"point off the curve", "", fmt.Sprintf(`{"kty":"EC","crv":"P-256","kid":"a","x":"%[1]s","y":"%[1]s"}`, canary[:43-1]+"Q"), "", "point is not on curve"},
-		{"another key's private part", "", public(`"kid":"a","d":"` + base64.RawURLEncoding.EncodeToString(otherD) + `"`), "", "does not belong to the public one"},
-		{"X25519 as JWK", "", `{"kty":"OKP","crv":"X25519","kid":"a","x":"` + canary + `"}`, "", `crv "X25519" is not Ed25519`},
-		{"Ed25519 of a wrong length", "", `{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + canary + `"}`, "", "ed25519 key is 48 bytes"},
-		{"RSA exponent of 9 bytes", "", `{"kty":"RSA","kid":"a","n":"` + canary + `","e":"AQAAAAAAAAAB"}`, "", "RSA exponent is over"},
-		{"RSA modulus of 2 kB", "", `{"kty":"RSA","kid":"a","n":"` + strings.Repeat("A", 4096) + `","e":"AQAB"}`, "", `"n" is 3072 bytes, at most`},
-		{"RSA without primes", "", strings.Replace(privateJWK(mustGenerate(t, "RS256")), `"p":`, `"r":`, 1), "", `"p" is missing`},
+		{
+			"short coordinate", "", `{"kty":"EC","crv":"P-256","kid":"a","x":"AA","y":"AA"}`, "",
+			"coordinates are 1 and 1 bytes, P-256 has 32",
+		},
+		{
+			"point off the curve", "",
+			fmt.Sprintf(`{"kty":"EC","crv":"P-256","kid":"a","x":"%[1]s","y":"%[1]s"}`, canary[:43-1]+"Q"), "",
+			"point is not on curve",
+		},
+		{
+			"another key's private part", "",
+			public(`"kid":"a","d":"` + base64.RawURLEncoding.EncodeToString(otherD) + `"`), "",
+			"does not belong to the public one",
+		},
+		{
+			"X25519 as JWK", "", `{"kty":"OKP","crv":"X25519","kid":"a","x":"` + canary + `"}`, "",
+			`crv "X25519" is not Ed25519`,
+		},
+		{
+			"Ed25519 of a wrong length", "", `{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + canary + `"}`, "",
+			"ed25519 key is 48 bytes",
+		},
+		{
+			"RSA exponent of 9 bytes", "", `{"kty":"RSA","kid":"a","n":"` + canary + `","e":"AQAAAAAAAAAB"}`, "",
+			"RSA exponent is over",
+		},
+		{
+			"RSA modulus of 2 kB", "", `{"kty":"RSA","kid":"a","n":"` + strings.Repeat("A", 4096) + `","e":"AQAB"}`,
+			"", `"n" is 3072 bytes, at most`,
+		},
+		{
+			"RSA without primes", "", strings.Replace(privateJWK(mustGenerate(t, "RS256")), `"p":`, `"r":`, 1), "",
+			`"p" is missing`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			keys, err := ParseFile(c.kid, []byte(c.text), c.alg)

@@ -9,8 +9,8 @@ func FuzzParseSecrets(f *testing.F) {
 	good := strings.Repeat("QUJD", 11)
 	for _, s := range []string{
 		"", ",", ":", "k1:" + good, "k1:" + good + ", k2:" + good, "k1:" + good + ",k1:" + good, " \nk1:" + good + "\n",
-		"k1:" + good[:43] + "=", "k1:" + strings.Repeat("-_", 22), "k1:" + strings.Repeat("+/", 22), "{env.X}", "k1:{env.X}", good + ":k1",
-		"\xff:" + good, "k\x00:" + good, strings.Repeat("k", 300) + ":" + good,
+		"k1:" + good[:43] + "=", "k1:" + strings.Repeat("-_", 22), "k1:" + strings.Repeat("+/", 22), "{env.X}",
+		"k1:{env.X}", good + ":k1", "\xff:" + good, "k\x00:" + good, strings.Repeat("k", 300) + ":" + good,
 	} {
 		f.Add(s, "")
 		f.Add(s, "HS512")
@@ -85,9 +85,10 @@ func FuzzParseFile(f *testing.F) {
 		}
 	}
 	for _, s := range []string{
-		"", "{", "{}", "[]", `{"keys":null}`, `{"keys":[{}]}`, `{"kty":"RSA","n":"AQ","e":"AQ"}`, `{"kty":"EC","crv":"P-256","x":"","y":""}`,
-		`{"kty":"OKP","crv":"Ed25519","x":"AA"}`, "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", "\ufeff{}",
-		strings.Repeat(`{"a":`, 20_000), `{"keys":` + strings.Repeat("[", 20_000),
+		"", "{", "{}", "[]", `{"keys":null}`, `{"keys":[{}]}`, `{"kty":"RSA","n":"AQ","e":"AQ"}`,
+		`{"kty":"EC","crv":"P-256","x":"","y":""}`, `{"kty":"OKP","crv":"Ed25519","x":"AA"}`,
+		"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", "\ufeff{}", strings.Repeat(`{"a":`, 20_000),
+		`{"keys":` + strings.Repeat("[", 20_000),
 	} {
 		f.Add("", []byte(s), "")
 		f.Add("k1", []byte(s), "RS256")

@@ -159,7 +159,10 @@ func TestWeakKeysAreRefused(t *testing.T) {
 		key       any
 	}{
 		{"RS256", "RSA key is 1024 bits, at least 2048", &short.PublicKey},
-		{"RS256", "RSA key is 9001 bits, at most 8192", &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 9000, 1), E: 65537}},
+		{
+			"RS256", "RSA key is 9001 bits, at most 8192",
+			&rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 9000, 1), E: 65537},
+		},
 		{"RS256", "RSA modulus is not an odd", &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047), E: 65537}},
 		{"RS256", "RSA exponent 1 ", &rsa.PublicKey{N: odd, E: 1}},
 		{"RS256", "RSA exponent 4 ", &rsa.PublicKey{N: odd, E: 4}},
@@ -201,8 +204,10 @@ func TestNothingPrintsASecret(t *testing.T) {
 func assertHolds(t *testing.T, text string, secret []byte, want bool) {
 	t.Helper()
 	decimal := strings.Trim(fmt.Sprint(secret), "[]")
-	for _, form := range []string{string(secret), hex.EncodeToString(secret), strings.ToUpper(hex.EncodeToString(secret)),
-		base64.RawStdEncoding.EncodeToString(secret), base64.RawURLEncoding.EncodeToString(secret), decimal} {
+	for _, form := range []string{
+		string(secret), hex.EncodeToString(secret), strings.ToUpper(hex.EncodeToString(secret)),
+		base64.RawStdEncoding.EncodeToString(secret), base64.RawURLEncoding.EncodeToString(secret), decimal,
+	} {
 		if strings.Contains(text, form) != want {
 			t.Errorf("%q in %q: not %v", form, text, want)
 		}
@@ -243,7 +248,8 @@ func TestGenerateNamesKeysByDay(t *testing.T) {
 	if a.Algorithm() != "ES256" || !strings.HasPrefix(a.ID(), "20260228-") || a.ID() == b.ID() {
 		t.Errorf("%v and %v", a, b)
 	}
-	if want := time.Date(2026, 2, 28, 23, 30, 0, 0, time.UTC); !a.Created().Equal(want) || a.Created().Location() != time.UTC {
+	if want := time.Date(2026, 2, 28, 23, 30, 0, 0, time.UTC); !a.Created().Equal(want) ||
+		a.Created().Location() != time.UTC {
 		t.Errorf("created %v", a.Created())
 	}
 	if _, err := Generate("ES512", now); err == nil || !strings.Contains(err.Error(), `unknown algorithm "ES512"`) {

@@ -25,7 +25,11 @@ func born(t *testing.T) *life {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &life{T: t, now: dawn, Lifecycle: Lifecycle{Secret: secret, Every: 30 * day, Announce: time.Hour, Access: 15 * time.Minute}}
+	l := &life{
+		T:         t,
+		now:       dawn,
+		Lifecycle: Lifecycle{Secret: secret, Every: 30 * day, Announce: time.Hour, Access: 15 * time.Minute},
+	}
 	first, err := l.First(l.now)
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +110,8 @@ func TestKeyIsAnnouncedActiveRetiringAndGone(t *testing.T) {
 
 	l.pass(time.Millisecond)
 	l.is("retiring active")
-	if ring := l.ring(); ring.Active().ID() != second || ring.Key(first) == nil || !strings.Contains(string(ring.JWKS()), first) {
+	if ring := l.ring(); ring.Active().ID() != second || ring.Key(first) == nil ||
+		!strings.Contains(string(ring.JWKS()), first) {
 		t.Fatalf("%s signs, the other verifies: %v", ring.Active().ID(), ring.Key(first) != nil)
 	}
 	l.pass(15*time.Minute + RetireMargin - time.Millisecond)

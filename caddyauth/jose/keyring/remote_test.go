@@ -64,7 +64,8 @@ func hang(req *http.Request) (*http.Response, error) {
 }
 
 // inBubble runs a test of a Remote in virtual time. Run ends with the test.
-func inBubble(t *testing.T, answer func(*http.Request) (*http.Response, error), test func(t *testing.T, r *Remote, f *fakeIssuer)) {
+func inBubble(t *testing.T, answer func(*http.Request) (*http.Response, error),
+	test func(t *testing.T, r *Remote, f *fakeIssuer)) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeIssuer{answer: answer}
 		r := &Remote{Issuer: "idp", JWKSURL: "https://idp.example.com/jwks.json", Transport: f}
@@ -327,8 +328,10 @@ func TestPublishedKeysThatAreIgnored(t *testing.T) {
 	es, twin, other := mustGenerate(t, "ES256"), mustGenerate(t, "ES256"), mustGenerate(t, "EdDSA")
 	twin.id = es.id
 	jwkOf := func(k *Key, members string) string {
-		j, _ := decodeJSONObject([]byte(strings.TrimSuffix(strings.TrimPrefix(string(marshalJWKS([]*Key{k})), `{"keys":[`), "]}")))
-		text := `{"kid":` + string(j["kid"]) + `,"kty":` + string(j["kty"]) + `,"crv":` + string(j["crv"]) + `,"x":` + string(j["x"])
+		j, _ := decodeJSONObject([]byte(strings.TrimSuffix(strings.TrimPrefix(string(marshalJWKS([]*Key{k})),
+			`{"keys":[`), "]}")))
+		text := `{"kid":` + string(j["kid"]) + `,"kty":` + string(j["kty"]) + `,"crv":` + string(j["crv"]) + `,"x":` +
+			string(j["x"])
 		if j.has("y") {
 			text += `,"y":` + string(j["y"])
 		}
@@ -340,7 +343,10 @@ func TestPublishedKeysThatAreIgnored(t *testing.T) {
 		{"for encryption", jwkOf(es, `,"use":"enc"`), `use is "enc"`},
 		{"key_ops", jwkOf(es, `,"key_ops":["encrypt"]`), "neither verify nor sign"},
 		{"unknown type", `{"kty":"AKP","kid":"a"}`, `kty "AKP"`},
-		{"secret", `{"kty":"oct","kid":"a","k":"` + strings.Repeat("Q0FOQVJZ", 6) + `"}`, "published with its secret part"},
+		{
+			"secret", `{"kty":"oct","kid":"a","k":"` + strings.Repeat("Q0FOQVJZ", 6) + `"}`,
+			"published with its secret part",
+		},
 		{"secret without bytes", `{"kty":"oct","kid":"a"}`, `"k" is missing`},
 		{"private key", privateJWK(es), "published with its secret part"},
 		{"no kid", strings.Replace(jwkOf(es, ""), `"kid"`, `"id"`, 1), "key id is empty"},
@@ -348,9 +354,16 @@ func TestPublishedKeysThatAreIgnored(t *testing.T) {
 		{"alg none", jwkOf(es, `,"alg":"none"`), `alg "none" is not one of the allowed`},
 		{"alg HS256", jwkOf(es, `,"alg":"HS256"`), `alg "HS256" is not one of the allowed`},
 		{"alg of another kind", jwkOf(es, `,"alg":"EdDSA"`), "EdDSA does not fit"},
-		{"kind without an allowed algorithm", strings.TrimSuffix(string(marshalJWKS([]*Key{mustGenerate(t, "RS256")}))[len(`{"keys":[`):], "]}"), `alg "RS256" is not one`},
+		{
+			"kind without an allowed algorithm",
+			strings.TrimSuffix(string(marshalJWKS([]*Key{mustGenerate(t, "RS256")}))[len(`{"keys":[`):], "]}"),
+			`alg "RS256" is not one`,
+		},
 		{"no object", `"x"`, "not a JSON object"},
-		{"different keys of one id", jwkOf(es, "") + "," + jwkOf(twin, ""), "is given to different keys, none of them is used"},
+		{
+			"different keys of one id", jwkOf(es, "") + "," + jwkOf(twin, ""),
+			"is given to different keys, none of them is used",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set, err := decodeKeySet([]byte(`{"keys":[` + c.set + "," + good + `]}`))
@@ -412,8 +425,14 @@ func TestRemotesThatAreRefused(t *testing.T) {
 		{&Remote{Issuer: "idp", JWKSURL: "http://127.0.0.1.example.com/jwks"}, "is not https"},
 		{&Remote{Issuer: "idp", JWKSURL: "file:///etc/passwd"}, "has no host"},
 		{&Remote{Issuer: "idp", JWKSURL: "file://localhost/etc/passwd"}, "is not https"},
-		{&Remote{Issuer: "idp", JWKSURL: "https://idp.example.com", Algorithms: []string{"HS256"}}, "needs a shared secret"},
-		{&Remote{Issuer: "idp", JWKSURL: "https://idp.example.com", Algorithms: []string{"none"}}, `unknown algorithm "none"`},
+		{
+			&Remote{Issuer: "idp", JWKSURL: "https://idp.example.com", Algorithms: []string{"HS256"}},
+			"needs a shared secret",
+		},
+		{
+			&Remote{Issuer: "idp", JWKSURL: "https://idp.example.com", Algorithms: []string{"none"}},
+			`unknown algorithm "none"`,
+		},
 		{&Remote{Issuer: "idp", JWKSURL: "https://idp.example.com", StaleFor: -1}, "is negative"},
 	} {
 		err := c.r.Validate()
@@ -421,7 +440,10 @@ func TestRemotesThatAreRefused(t *testing.T) {
 			t.Errorf("%q %q: got %v, want %q", c.r.Issuer, c.r.JWKSURL, err, c.want)
 		}
 	}
-	for _, address := range []string{"https://idp.example.com/x?y=1", "http://localhost:80/x", "http://[::1]/x", "http://127.0.0.9:1/", "https://10.0.0.5/jwks"} {
+	for _, address := range []string{
+		"https://idp.example.com/x?y=1", "http://localhost:80/x", "http://[::1]/x", "http://127.0.0.9:1/",
+		"https://10.0.0.5/jwks",
+	} {
 		if err := (&Remote{Issuer: "idp", JWKSURL: address}).Validate(); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -467,11 +489,15 @@ func TestDiscoveryAsksOpenIDFirst(t *testing.T) {
 		},
 		{
 			"RFC 8414", map[string]string{"/.well-known/oauth-authorization-server/tenant": doc},
-			[]string{"/tenant/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/tenant", "/k"}, "",
+			[]string{
+				"/tenant/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/tenant", "/k",
+			},
+			"",
 		},
 		{"neither", nil, nil, "answered 404"},
 		{
-			"another issuer", map[string]string{"/tenant/.well-known/openid-configuration": strings.Replace(doc, issuer, issuer+"/", 1)},
+			"another issuer",
+			map[string]string{"/tenant/.well-known/openid-configuration": strings.Replace(doc, issuer, issuer+"/", 1)},
 			nil, `the document is of issuer "https://idp.example.com/tenant/"`,
 		},
 		{
@@ -479,11 +505,18 @@ func TestDiscoveryAsksOpenIDFirst(t *testing.T) {
 			nil, "jwks_uri: \"\" has no host",
 		},
 		{
-			"jwks_uri on this machine", map[string]string{"/tenant/.well-known/openid-configuration": strings.Replace(doc, "https://keys.example.net", "http://localhost:8080", 1)},
+			"jwks_uri on this machine",
+			map[string]string{
+				"/tenant/.well-known/openid-configuration": strings.Replace(doc, "https://keys.example.net",
+					"http://localhost:8080", 1),
+			},
 			nil, "leads to this machine",
 		},
 		{
-			"jwks_uri without TLS", map[string]string{"/tenant/.well-known/openid-configuration": strings.Replace(doc, "https://keys", "http://keys", 1)},
+			"jwks_uri without TLS",
+			map[string]string{
+				"/tenant/.well-known/openid-configuration": strings.Replace(doc, "https://keys", "http://keys", 1),
+			},
 			nil, "is not https",
 		},
 	} {

@@ -104,7 +104,10 @@ func TestRecordsThatDoNotOpen(t *testing.T) {
 		{"cut", ring, altered(func(r *Record) { r.Sealed = r.Sealed[:5] }), "", true},
 		{"version", ring, altered(func(r *Record) { r.Sealed[0] = 9 }), "unknown form", false},
 		{"no bytes", ring, altered(func(r *Record) { r.Sealed = nil }), "unknown form", false},
-		{"length past the end", ring, altered(func(r *Record) { r.Sealed = []byte{1, 200, 'x'} }), "unknown form", false},
+		{
+			"length past the end", ring, altered(func(r *Record) { r.Sealed = []byte{1, 200, 'x'} }), "unknown form",
+			false,
+		},
 	} {
 		_, err := c.ring.Open(c.rec)
 		if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, ErrWrongSecret) != c.wrong {
@@ -136,12 +139,16 @@ func TestSecretRingsThatAreRefused(t *testing.T) {
 		{"{env.AUTH_SECRET}", "a placeholder that was not resolved"},
 		{"k1:Q0FOQVJZ", `entry 1, kid "k1": is 6 bytes, at least 32`},
 		{":" + strings.Repeat("Q", 44), "entry 1: key id is empty"},
-		{"k1:" + strings.Repeat("Q0FOQVJZ", 6) + ",k1:" + strings.Repeat("Q0FOQVJZ", 6), `kid "k1": the id is given to more than one key`},
+		{
+			"k1:" + strings.Repeat("Q0FOQVJZ", 6) + ",k1:" + strings.Repeat("Q0FOQVJZ", 6),
+			`kid "k1": the id is given to more than one key`,
+		},
 		{"k1:" + strings.Repeat("Q0FOQVJZ", 6) + ",CANARY", "entry 2: has no kid"},
 	} {
 		t.Run(c.in, func(t *testing.T) {
 			_, err := ParseSecretRing(c.in)
-			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "CANARY") || strings.Contains(err.Error(), "Q0FO") {
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "CANARY") ||
+				strings.Contains(err.Error(), "Q0FO") {
 				t.Errorf("%q: got %v, want %q", c.in, err, c.want)
 			}
 		})
@@ -158,7 +165,8 @@ func TestDerivedKeysDependOnSecretAndLabel(t *testing.T) {
 	if bytes.Equal(key, a.Derive("cookies")[0].Key) || bytes.Equal(key, b.Derive("refresh")[0].Key) {
 		t.Error("the same for another label or secret")
 	}
-	if a.Fingerprint() == b.Fingerprint() || !a.Matches(a.Fingerprint()) || a.Matches(b.Fingerprint()) || a.Matches("") {
+	if a.Fingerprint() == b.Fingerprint() || !a.Matches(a.Fingerprint()) || a.Matches(b.Fingerprint()) ||
+		a.Matches("") {
 		t.Error("fingerprints")
 	}
 }

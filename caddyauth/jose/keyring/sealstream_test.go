@@ -110,11 +110,15 @@ func TestSealedStreamsOfOtherForm(t *testing.T) {
 		{"empty", "", "not sealed by this version"},
 		{"a later form", string(sealedBy(t, &agefile.Stanza{Type: "caddyauth/2", Args: []string{"x"}})),
 			`it has the form "caddyauth/2"`},
-		{"another program's", string(sealedBy(t, &agefile.Stanza{Type: "X25519", Args: []string{"x"}})), "for somebody else"},
+		{
+			"another program's", string(sealedBy(t, &agefile.Stanza{Type: "X25519", Args: []string{"x"}})),
+			"for somebody else",
+		},
 		{"no argument", string(sealedBy(t, &agefile.Stanza{Type: "caddyauth/1"})), "not sealed by this version"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := opened(ring, []byte(c.file)); !errors.Is(err, ErrSealedForm) || !strings.Contains(err.Error(), c.want) {
+			if _, err := opened(ring, []byte(c.file)); !errors.Is(err, ErrSealedForm) ||
+				!strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %q", err, c.want)
 			}
 		})

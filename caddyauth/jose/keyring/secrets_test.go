@@ -18,12 +18,27 @@ func secretOf(n int) []byte {
 func TestSecretsAreReadInEverySpelling(t *testing.T) {
 	a, b := secretOf(32), secretOf(64)
 	for _, c := range []struct{ name, s string }{
-		{"standard, padded", "k1:" + base64.StdEncoding.EncodeToString(a) + ",k2:" + base64.StdEncoding.EncodeToString(b)},
-		{"standard, unpadded", "k1:" + base64.RawStdEncoding.EncodeToString(a) + ",k2:" + base64.RawStdEncoding.EncodeToString(b)},
+		{
+			"standard, padded",
+			"k1:" + base64.StdEncoding.EncodeToString(a) + ",k2:" + base64.StdEncoding.EncodeToString(b),
+		},
+		{
+			"standard, unpadded",
+			"k1:" + base64.RawStdEncoding.EncodeToString(a) + ",k2:" + base64.RawStdEncoding.EncodeToString(b),
+		},
 		{"URL, padded", "k1:" + base64.URLEncoding.EncodeToString(a) + ",k2:" + base64.URLEncoding.EncodeToString(b)},
-		{"URL, unpadded", "k1:" + base64.RawURLEncoding.EncodeToString(a) + ",k2:" + base64.RawURLEncoding.EncodeToString(b)},
-		{"each its own", "k1:" + base64.StdEncoding.EncodeToString(a) + ",k2:" + base64.RawURLEncoding.EncodeToString(b)},
-		{"white space", " k1:" + base64.StdEncoding.EncodeToString(a) + " ,\r\n\tk2:" + base64.StdEncoding.EncodeToString(b) + "\n"},
+		{
+			"URL, unpadded",
+			"k1:" + base64.RawURLEncoding.EncodeToString(a) + ",k2:" + base64.RawURLEncoding.EncodeToString(b),
+		},
+		{
+			"each its own",
+			"k1:" + base64.StdEncoding.EncodeToString(a) + ",k2:" + base64.RawURLEncoding.EncodeToString(b),
+		},
+		{
+			"white space",
+			" k1:" + base64.StdEncoding.EncodeToString(a) + " ,\r\n\tk2:" + base64.StdEncoding.EncodeToString(b) + "\n",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			keys, err := ParseSecrets(c.s, "")
@@ -51,14 +66,20 @@ func TestSecretsThatAreRefused(t *testing.T) {
 		{"kid with space", "a b:" + canary, "", "entry 1: the kid holds white space"},
 		{"kid with control character", "a\x01b:" + canary, "", "control character"},
 		{"kid not UTF-8", "a\xff:" + canary, "", "not valid UTF-8"},
-		{"repeated kid", "k1:" + canary + ",k2:" + canary + ",k1:" + canary, "", `entry 3, kid "k1": the id is given to more than one key`},
+		{
+			"repeated kid", "k1:" + canary + ",k2:" + canary + ",k1:" + canary, "",
+			`entry 3, kid "k1": the id is given to more than one key`,
+		},
 		{"empty secret", "k1:", "", `entry 1, kid "k1": the secret is empty`},
 		{"not base64", good + ",k2:" + canary[:43] + "!", "", `entry 2, kid "k2": the secret is not base64`},
 		{"both alphabets", "k2:" + canary + "+-AA", "", `kid "k2": the secret is not base64`},
 		{"wrong padding", "k2:" + canary + "=", "", `kid "k2": the secret is not base64`},
 		{"stray bits", "k2:" + canary + "QR", "", `kid "k2": the secret is not base64`},
 		{"white space inside", "k2:" + canary[:10] + " " + canary[10:], "", `kid "k2": the secret holds white space`},
-		{"lines without commas", "k1:" + canary + "\nk2:" + canary, "", `kid "k1": the secret holds white space; entries are separated by commas`},
+		{
+			"lines without commas", "k1:" + canary + "\nk2:" + canary, "",
+			`kid "k1": the secret holds white space; entries are separated by commas`,
+		},
 		{"second colon", "k1:" + canary + ":" + canary, "", `kid "k1": the secret is not base64`},
 		{"short", "k2:" + canary[:40], "", `entry 1, kid "k2": secret is 30 bytes, HS256 needs at least 32`},
 		{"short for HS384", "k2:" + canary, "HS384", `secret is 36 bytes, HS384 needs at least 48`},

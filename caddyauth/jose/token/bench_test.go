@@ -73,7 +73,8 @@ func rawVerify(m material, algorithm string, input, signature []byte) bool {
 	switch public := m.private.Public().(type) {
 	case *rsa.PublicKey:
 		if algorithm == "PS256" {
-			return rsa.VerifyPSS(public, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+			return rsa.VerifyPSS(public, crypto.SHA256, digest[:], signature,
+				&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 		}
 		return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature) == nil
 	case *ecdsa.PublicKey:
@@ -85,8 +86,8 @@ func rawVerify(m material, algorithm string, input, signature []byte) bool {
 	return false
 }
 
-// BenchmarkRawDecode is the other part of the floor: one decoding of the same claims from JSON by the standard library,
-// into a struct that fits them and into a map.
+// BenchmarkRawDecode is the other part of the floor: one decoding of the same claims from JSON by
+// the standard library, into a struct that fits them and into a map.
 func BenchmarkRawDecode(b *testing.B) {
 	c := fullClaims()
 	payload, err := c.appendTo(nil)

@@ -12,8 +12,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 )
 
-// shardedMap is the plainest cache there could be instead of otter: maps behind read-write locks, and any entry leaves when a map is full.
-// It knows no weight and no popularity, and keeps what has expired until something else needs the room.
+// shardedMap is the plainest cache there could be instead of otter: maps behind read-write locks,
+// and any entry leaves when a map is full. It knows no weight and no popularity, and keeps what has
+// expired until something else needs the room.
 type shardedMap struct {
 	seed   maphash.Seed
 	size   int // of each shard
@@ -56,7 +57,8 @@ func (m *shardedMap) put(raw string, t *Token) {
 	shard.entries[raw] = t
 }
 
-// shardedLRU forgets what was not asked for the longest instead; for that each hit moves its entry, under a lock of its own.
+// shardedLRU forgets what was not asked for the longest instead; for that each hit moves its entry,
+// under a lock of its own.
 type shardedLRU struct {
 	seed   maphash.Seed
 	size   int // of each shard
@@ -150,8 +152,8 @@ func benchText(b *testing.B) (raw string, expiry time.Time) {
 	return raw, time.Now().Add(time.Hour)
 }
 
-// BenchmarkCacheChoice holds otter against the two: what a hit costs when one token is asked for, and when ten thousand are, from one
-// goroutine and from all.
+// BenchmarkCacheChoice holds otter against the two: what a hit costs when one token is asked for,
+// and when ten thousand are, from one goroutine and from all.
 func BenchmarkCacheChoice(b *testing.B) {
 	raw, expiry := benchText(b)
 	for _, arm := range cacheArms {
@@ -184,9 +186,10 @@ func BenchmarkCacheChoice(b *testing.B) {
 	}
 }
 
-// BenchmarkCacheFlood is how much is forgotten of those who come again while programs bring a new token each time: there is room for 2000
-// tokens, every second request brings one that is never seen again, and 800 or 1500 people take turns with the others. missed/op is the
-// share of the people's requests that would be verified anew.
+// BenchmarkCacheFlood is how much is forgotten of those who come again while programs bring a new
+// token each time: there is room for 2000 tokens, every second request brings one that is never
+// seen again, and 800 or 1500 people take turns with the others. missed/op is the share of the
+// people's requests that would be verified anew.
 func BenchmarkCacheFlood(b *testing.B) {
 	raw, expiry := benchText(b)
 	for _, arm := range cacheArms {

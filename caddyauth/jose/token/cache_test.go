@@ -61,9 +61,19 @@ func mintFor(t testing.TB, key *keyring.Key, id string) string {
 	t.Helper()
 	now := time.Now()
 	raw, err := Mint(key, "at+jwt", Claims{
-		Issuer: "https://auth.example.com", Subject: "alice", Audience: []string{"api"}, IssuedAt: now, Expiry: now.Add(15 * time.Minute), ID: id,
+		Issuer:   "https://auth.example.com",
+		Subject:  "alice",
+		Audience: []string{"api"},
+		IssuedAt: now,
+		Expiry:   now.Add(15 * time.Minute),
+		ID:       id,
 		ClientID: "reports", Project: "default", Scopes: []string{"read", "write"},
-		Extra: map[string]any{"role": "admin", "email": "alice@example.com", "name": "Alice Example", "groups": []string{"staff", "ops"}},
+		Extra: map[string]any{
+			"role":   "admin",
+			"email":  "alice@example.com",
+			"name":   "Alice Example",
+			"groups": []string{"staff", "ops"},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -225,14 +235,16 @@ func TestExpireForgetsWhatNoGateLetsPass(t *testing.T) {
 	}
 }
 
-// TestCachedAndFreshVerificationAgree hammers one cache from 64 goroutines while keys come and go, and holds every answer against a fresh
-// verification: with the ring unchanged around both, they must say the same.
+// TestCachedAndFreshVerificationAgree hammers one cache from 64 goroutines while keys come and go,
+// and holds every answer against a fresh verification: with the ring unchanged around both, they
+// must say the same.
 func TestCachedAndFreshVerificationAgree(t *testing.T) {
 	c, v, s := newCached(t, "HS256", 200)
 	keys := make([]*keyring.Key, 6)
 	var raws []string
 	for i := range keys {
-		key, err := keyring.ParseSecretText(fmt.Sprint("k", i), fmt.Sprintf("secret number %d, long enough for HMAC", i), "HS256")
+		key, err := keyring.ParseSecretText(fmt.Sprint("k", i),
+			fmt.Sprintf("secret number %d, long enough for HMAC", i), "HS256")
 		if err != nil {
 			t.Fatal(err)
 		}

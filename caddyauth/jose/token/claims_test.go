@@ -10,11 +10,15 @@ import (
 	"time"
 )
 
-const richClaims = `{"iss":"https://auth.example.com","sub":"ali\u0063e","aud":["web","api"],"exp":1790000900,"iat":1790000000.25,` +
+const richClaims = `{"iss":"https://auth.example.com","sub":"ali\u0063e","aud":["web","api"],"exp":1790000900,` +
+	`"iat":1790000000.25,` +
 	`"jti":"j1","client_id":"c1","project":"acme","sid":"s1","scope":"read  write\tx","role":"x,admin",` +
-	`"roles":["user,admin",7,true,null,{"a":"b"},["nested"]],"big":12345678901234567890123,"tiny":0.10,"yes":true,"none":null,` +
-	`"realm_access":{"roles":["a","b"],"deep":{"er":"v"}},"https://x.example/roles":["r"],"https://x.example/app":{"tier.level":"gold"},` +
-	`"a.b":"flat","a":{"b":"nested","c":"only nested"},"quote":"say \"hi\"\n","":"empty name","unicode":"J\u00fcrgen 😀"}`
+	`"roles":["user,admin",7,true,null,{"a":"b"},["nested"]],"big":12345678901234567890123,"tiny":0.10,"yes":true,` +
+	`"none":null,` +
+	`"realm_access":{"roles":["a","b"],"deep":{"er":"v"}},"https://x.example/roles":["r"],` +
+	`"https://x.example/app":{"tier.level":"gold"},` +
+	`"a.b":"flat","a":{"b":"nested","c":"only nested"},"quote":"say \"hi\"\n","":"empty name",` +
+	`"unicode":"J\u00fcrgen 😀"}`
 
 func rich(t *testing.T) *Token {
 	t.Helper()
@@ -28,7 +32,10 @@ func rich(t *testing.T) *Token {
 
 func TestTokenFields(t *testing.T) {
 	tok := rich(t)
-	got := []string{tok.Issuer, tok.Subject, tok.ID, tok.ClientID, tok.Project, tok.Session, tok.Key.ID(), tok.Key.Algorithm(), tok.Type}
+	got := []string{
+		tok.Issuer, tok.Subject, tok.ID, tok.ClientID, tok.Project, tok.Session, tok.Key.ID(), tok.Key.Algorithm(),
+		tok.Type,
+	}
 	want := []string{ownName, "alice", "j1", "c1", "acme", "s1", "k", "HS256", "at+jwt"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
@@ -36,7 +43,8 @@ func TestTokenFields(t *testing.T) {
 	if !slices.Equal(tok.Audience, []string{"web", "api"}) || !slices.Equal(tok.Scopes, []string{"read", "write\tx"}) {
 		t.Errorf("aud %q, scope %q", tok.Audience, tok.Scopes)
 	}
-	if !tok.IssuedAt.Equal(instant.Add(250*time.Millisecond)) || !tok.Expiry.Equal(instant.Add(15*time.Minute)) || !tok.NotBefore.IsZero() {
+	if !tok.IssuedAt.Equal(instant.Add(250*time.Millisecond)) || !tok.Expiry.Equal(instant.Add(15*time.Minute)) ||
+		!tok.NotBefore.IsZero() {
 		t.Errorf("iat %v, exp %v, nbf %v", tok.IssuedAt, tok.Expiry, tok.NotBefore)
 	}
 	if !tok.HasAudience("x", "api") || tok.HasAudience("we", "WEB", "") || tok.HasAudience() {
@@ -50,19 +58,13 @@ func TestClaimByPath(t *testing.T) {
 		path string
 		want any
 	}{
-		{"iss", ownName}, {"sub", "alice"}, {"aud", []any{"web", "api"}}, {"exp", Number("1790000900")}, {"iat", Number("1790000000.25")},
-		{"jti", "j1"}, {"client_id", "c1"}, {"project", "acme"}, {"sid", "s1"}, {"scope", "read write\tx"},
-		{"role", "x,admin"}, {"big", Number("12345678901234567890123")}, {"tiny", Number("0.10")}, {"yes", true}, {"none", nil},
-		{"realm_access.roles", []any{"a", "b"}},
-		{"realm_access.deep.er", "v"},
-		{"realm_access.deep", map[string]any{"er": "v"}},
-		{"https://x.example/roles", []any{"r"}},
-		{"https://x.example/app.tier.level", "gold"},
-		{"a.b", "flat"},
-		{"a.c", "only nested"},
-		{"quote", "say \"hi\"\n"},
-		{"", "empty name"},
-		{"unicode", "Jürgen 😀"},
+		{"iss", ownName}, {"sub", "alice"}, {"aud", []any{"web", "api"}}, {"exp", Number("1790000900")},
+		{"iat", Number("1790000000.25")}, {"jti", "j1"}, {"client_id", "c1"}, {"project", "acme"}, {"sid", "s1"},
+		{"scope", "read write\tx"}, {"role", "x,admin"}, {"big", Number("12345678901234567890123")},
+		{"tiny", Number("0.10")}, {"yes", true}, {"none", nil}, {"realm_access.roles", []any{"a", "b"}},
+		{"realm_access.deep.er", "v"}, {"realm_access.deep", map[string]any{"er": "v"}},
+		{"https://x.example/roles", []any{"r"}}, {"https://x.example/app.tier.level", "gold"}, {"a.b", "flat"},
+		{"a.c", "only nested"}, {"quote", "say \"hi\"\n"}, {"", "empty name"}, {"unicode", "Jürgen 😀"},
 		{"roles", []any{"user,admin", Number("7"), true, nil, map[string]any{"a": "b"}, []any{"nested"}}},
 	} {
 		t.Run(c.path, func(t *testing.T) {
@@ -72,7 +74,10 @@ func TestClaimByPath(t *testing.T) {
 			}
 		})
 	}
-	for _, path := range []string{"nbf", "nothing", "Role", "roles.0", "roles.a", "role.x", "realm_access.", ".realm_access", "realm_access.none", "sub.x", ".", "a..b", "none.x"} {
+	for _, path := range []string{
+		"nbf", "nothing", "Role", "roles.0", "roles.a", "role.x", "realm_access.", ".realm_access",
+		"realm_access.none", "sub.x", ".", "a..b", "none.x",
+	} {
 		if got, ok := tok.Claim(path); ok {
 			t.Errorf("%s: %#v", path, got)
 		}
@@ -85,8 +90,9 @@ func TestStrings(t *testing.T) {
 		path string
 		want []string
 	}{
-		{"role", []string{"x,admin"}}, {"big", []string{"12345678901234567890123"}}, {"yes", []string{"true"}}, {"none", []string{}},
-		{"roles", []string{"user,admin", "7", "true"}}, {"realm_access", []string{}}, {"realm_access.roles", []string{"a", "b"}}, {"aud", []string{"web", "api"}},
+		{"role", []string{"x,admin"}}, {"big", []string{"12345678901234567890123"}}, {"yes", []string{"true"}},
+		{"none", []string{}}, {"roles", []string{"user,admin", "7", "true"}}, {"realm_access", []string{}},
+		{"realm_access.roles", []string{"a", "b"}}, {"aud", []string{"web", "api"}},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			v, _ := tok.Claim(c.path)
@@ -156,15 +162,18 @@ func TestInspect(t *testing.T) {
 	if claims["sub"] != Number("7") || claims["big"] != Number("12345678901234567890") {
 		t.Errorf("claims %v", claims)
 	}
-	for _, bad := range []string{"", "a.b", raw + "=", sign(t, key, `{}`, `{"a":1,"a":2}`), sign(t, key, `{"x":1}{}`, `{}`)} {
+	for _, bad := range []string{
+		"", "a.b", raw + "=", sign(t, key, `{}`, `{"a":1,"a":2}`), sign(t, key, `{"x":1}{}`, `{}`),
+	} {
 		if _, _, err := Inspect(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}
 }
 
-// TestTokenIsLean: ten thousand tokens of twelve claims and 700 bytes each have to fit into 15 MiB, cache included,
-// which leaves 1,572 bytes for each. What a token takes beyond its text is the same for any algorithm.
+// TestTokenIsLean: ten thousand tokens of twelve claims and 700 bytes each have to fit into 15 MiB,
+// cache included, which leaves 1,572 bytes for each. What a token takes beyond its text is the same
+// for any algorithm.
 func TestTokenIsLean(t *testing.T) {
 	const count, limit = 2000, 700
 	key := newMaterial(t, "key-2026-09", "ES256").key

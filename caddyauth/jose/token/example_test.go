@@ -10,8 +10,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// A verifier answers whether a token is what its issuer signed. Times, audience and policy are the caller's questions, because
-// their answers change between two requests with the same token.
+// A verifier answers whether a token is what its issuer signed. Times, audience and policy are the
+// caller's questions, because their answers change between two requests with the same token.
 func ExampleVerifier() {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	key, err := keyring.Generate("ES256", now)

@@ -14,7 +14,8 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwt"
 )
 
-// FuzzVerify: nothing panics, and what is accepted is what jwx finds signed by our key too, saying the same.
+// FuzzVerify: nothing panics, and what is accepted is what jwx finds signed by our key too, saying
+// the same.
 func FuzzVerify(f *testing.F) {
 	key := newMaterial(f, "k", "HS256").key
 	v := ownVerifier(f, key)
@@ -24,9 +25,10 @@ func FuzzVerify(f *testing.F) {
 	}
 	head, rest, _ := strings.Cut(minted, ".")
 	for _, seed := range []string{
-		minted, minted + ".", head + ".." + rest, minted + "=", minted[:len(minted)-1], strings.Replace(minted, ".", "\n.", 1),
-		"", ".", "..", "...", "rt_a.b.c", strings.Repeat(".", MaxSize), "e30.e30.e30", "eyJhbGciOiJub25lIn0.e30.AA",
-		sign(f, key, headerOf(key), richClaims), sign(f, key, headerOf(key), with("aud", "[]")),
+		minted, minted + ".", head + ".." + rest, minted + "=", minted[:len(minted)-1],
+		strings.Replace(minted, ".", "\n.", 1), "", ".", "..", "...", "rt_a.b.c", strings.Repeat(".", MaxSize),
+		"e30.e30.e30", "eyJhbGciOiJub25lIn0.e30.AA", sign(f, key, headerOf(key), richClaims),
+		sign(f, key, headerOf(key), with("aud", "[]")),
 	} {
 		f.Add(seed)
 	}
@@ -42,14 +44,16 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzHeader signs any header. What is accepted says, to a second reader, that it is of our key and algorithm.
+// FuzzHeader signs any header. What is accepted says, to a second reader, that it is of our key and
+// algorithm.
 func FuzzHeader(f *testing.F) {
 	key := newMaterial(f, "k", "HS256").key
 	v := ownVerifier(f, key)
 	for _, seed := range []string{
-		headerOf(key), `{"alg":"none"}`, `{"alg":"HS256","Alg":"none","kid":"k","typ":"at+jwt"}`, `{}`, `[]`, "", "\ufeff{}", `{"crit":[]}`,
-		`{"alg":"HS256","kid":"k","typ":"application/AT+jwt","x":[[[1]]]}`, `{"\u0061lg":"HS256","kid":"k","typ":"at+jwt"}`,
-		`{"alg":"HS256","kid":"k","typ":"at+jwt"}{}`, `{"alg":"HS256","kid":"k","kid":"k"}`, "{\"kid\":\"\xff\"}",
+		headerOf(key), `{"alg":"none"}`, `{"alg":"HS256","Alg":"none","kid":"k","typ":"at+jwt"}`, `{}`, `[]`, "",
+		"\ufeff{}", `{"crit":[]}`, `{"alg":"HS256","kid":"k","typ":"application/AT+jwt","x":[[[1]]]}`,
+		`{"\u0061lg":"HS256","kid":"k","typ":"at+jwt"}`, `{"alg":"HS256","kid":"k","typ":"at+jwt"}{}`,
+		`{"alg":"HS256","kid":"k","kid":"k"}`, "{\"kid\":\"\xff\"}",
 	} {
 		f.Add(seed)
 	}
@@ -69,7 +73,8 @@ func FuzzHeader(f *testing.F) {
 			t.Fatalf("%q: %v", header, err)
 		}
 		typ, _ := seen["typ"].(string)
-		if seen["alg"] != "HS256" || seen["kid"] != "k" || !strings.EqualFold(strings.TrimPrefix(strings.ToLower(typ), "application/"), "at+jwt") {
+		if seen["alg"] != "HS256" || seen["kid"] != "k" ||
+			!strings.EqualFold(strings.TrimPrefix(strings.ToLower(typ), "application/"), "at+jwt") {
 			t.Errorf("%q is accepted", header)
 		}
 		for _, name := range []string{"crit", "b64", "enc", "zip"} {
@@ -80,14 +85,16 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// FuzzClaims signs any payload. What is accepted means the same to encoding/json, claim by claim, and to jwx.
+// FuzzClaims signs any payload. What is accepted means the same to encoding/json, claim by claim,
+// and to jwx.
 func FuzzClaims(f *testing.F) {
 	key := newMaterial(f, "k", "HS256").key
 	v := ownVerifier(f, key)
 	for _, seed := range []string{
-		goodClaims, richClaims, foreignClaims(""), with("exp", "1e300"), with("exp", "1.79e9"), with("aud", `["a","b"]`), with("Aud", `"x"`),
-		with("scope", `"a  b"`), with("x", nest(15)), with("x", nest(16)), with("x", `{"a":{"a":1}}`), with("\u017fub", `"x"`), "", "{}", "null",
-		with("nbf", "1790000000.999999999"), with("x", `"\ud83d\ude00"`), with("x", `"\ud83d"`), goodClaims + " ",
+		goodClaims, richClaims, foreignClaims(""), with("exp", "1e300"), with("exp", "1.79e9"),
+		with("aud", `["a","b"]`), with("Aud", `"x"`), with("scope", `"a  b"`), with("x", nest(15)), with("x", nest(16)),
+		with("x", `{"a":{"a":1}}`), with("\u017fub", `"x"`), "", "{}", "null", with("nbf", "1790000000.999999999"),
+		with("x", `"\ud83d\ude00"`), with("x", `"\ud83d"`), goodClaims + " ",
 	} {
 		f.Add(seed)
 	}
@@ -107,8 +114,8 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
-// sameAsJWX reads an accepted token again with jwx. Where jwx cannot read the claims (it knows no exponents in dates),
-// its verdict on the signature is all there is to compare.
+// sameAsJWX reads an accepted token again with jwx. Where jwx cannot read the claims (it knows no
+// exponents in dates), its verdict on the signature is all there is to compare.
 func sameAsJWX(t *testing.T, tok *Token, raw string) {
 	t.Helper()
 	if tok.Raw() != raw {
@@ -122,7 +129,8 @@ func sameAsJWX(t *testing.T, tok *Token, raw string) {
 	if err != nil {
 		return
 	}
-	if second.Issuer() != tok.Issuer || second.Subject() != tok.Subject || second.JwtID() != tok.ID || !slices.Equal(second.Audience(), tok.Audience) {
+	if second.Issuer() != tok.Issuer || second.Subject() != tok.Subject || second.JwtID() != tok.ID ||
+		!slices.Equal(second.Audience(), tok.Audience) {
 		t.Errorf("%+v\nis not\n%+v", tok, second)
 	}
 	if d := second.Expiration().Sub(tok.Expiry).Abs(); d > time.Second {

@@ -125,7 +125,8 @@ func headerOf(key *keyring.Key) string {
 // with replaces a member of good claims; an empty value drops it.
 func with(name, value string) string {
 	members := [][2]string{
-		{"iss", `"` + ownName + `"`}, {"sub", `"alice"`}, {"aud", `"web"`}, {"exp", "1790000900"}, {"iat", "1790000000"},
+		{"iss", `"` + ownName + `"`}, {"sub", `"alice"`}, {"aud", `"web"`}, {"exp", "1790000900"},
+		{"iat", "1790000000"},
 	}
 	var parts []string
 	found := false
@@ -165,7 +166,8 @@ func publicOf(t testing.TB, m material) *keyring.Key {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := keyring.ParseFile(m.key.ID(), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), m.key.Algorithm())
+	keys, err := keyring.ParseFile(m.key.ID(), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}),
+		m.key.Algorithm())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,19 +8,28 @@ import (
 	"testing"
 )
 
-// TestClaimsAreTheSameWhetherKeptOrRead asks every claim of one token that keeps all, one that keeps some, and one that keeps none.
+// TestClaimsAreTheSameWhetherKeptOrRead asks every claim of one token that keeps all, one that
+// keeps some, and one that keeps none.
 func TestClaimsAreTheSameWhetherKeptOrRead(t *testing.T) {
 	key := newMaterial(t, "k", "HS256").key
-	raw := sign(t, key, headerOf(key), strings.Replace(richClaims, "{", `{"epoch":7,"scp":["z"],"p.q":{"c":{"d":[1,"x",{"y":null}]}},`, 1))
+	raw := sign(t, key, headerOf(key),
+		strings.Replace(richClaims, "{", `{"epoch":7,"scp":["z"],"p.q":{"c":{"d":[1,"x",{"y":null}]}},`, 1))
 	_, all, err := Inspect(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths := []string{"absent", "absent.too", "a.c", "p.q.c", "p.q.c.d", "p.q.c.e", "realm_access.roles", "realm_access.deep.er", "https://x.example/app.tier.level"}
+	paths := []string{
+		"absent", "absent.too", "a.c", "p.q.c", "p.q.c.d", "p.q.c.e", "realm_access.roles", "realm_access.deep.er",
+		"https://x.example/app.tier.level",
+	}
 	for name := range all {
 		paths = append(paths, name)
 	}
-	verifiers := map[string]*Verifier{"none": ownVerifier(t, key), "some": ownVerifier(t, key), "all": ownVerifier(t, key)}
+	verifiers := map[string]*Verifier{
+		"none": ownVerifier(t, key),
+		"some": ownVerifier(t, key),
+		"all":  ownVerifier(t, key),
+	}
 	verifiers["some"].Keep("p.q.c.d", "role", "absent")
 	verifiers["all"].Keep(paths...)
 	want, err := verifiers["all"].Verify(t.Context(), raw)

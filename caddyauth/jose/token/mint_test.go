@@ -36,13 +36,18 @@ func TestMintWritesClaimsInAFixedOrder(t *testing.T) {
 	c.IssuedAt = c.IssuedAt.Add(900 * time.Millisecond)
 	c.Protocol = map[string]any{"nonce": "n", "cnf": map[string]any{"jkt": "x"}}
 	c.Extra = map[string]any{
-		"z": nil, "a": true, "big": Number("12345678901234567890"), "num": json.Number("1.50"), "i": -7, "u": uint64(math.MaxUint64),
-		"f": 0.25, "huge": 1e300, "text": "<\"é\n\u2028>", "list": []any{"x", 1, []string{"y"}, map[string]any{"b": 1, "a": 2}}, "words": []string{},
+		"z": nil, "a": true, "big": Number("12345678901234567890"), "num": json.Number("1.50"), "i": -7,
+		"u": uint64(math.MaxUint64),
+		"f": 0.25, "huge": 1e300, "text": "<\"é\n\u2028>",
+		"list": []any{"x", 1, []string{"y"}, map[string]any{"b": 1, "a": 2}}, "words": []string{},
 	}
-	const want = `{"iss":"https://auth.example.com","sub":"alice","aud":["web","https://mcp.example.com/"],"exp":1790000900,"iat":1790000000,` +
-		`"jti":"01JX4Q9Z7K3M5N6P7R8S9T0V1W","client_id":"web","project":"default","sid":"5f0c1b7e2a9d4c38","scope":"openid profile reports:read",` +
+	const want = `{"iss":"https://auth.example.com","sub":"alice","aud":["web","https://mcp.example.com/"],` +
+		`"exp":1790000900,"iat":1790000000,` +
+		`"jti":"01JX4Q9Z7K3M5N6P7R8S9T0V1W","client_id":"web","project":"default","sid":"5f0c1b7e2a9d4c38",` +
+		`"scope":"openid profile reports:read",` +
 		`"cnf":{"jkt":"x"},"nonce":"n",` +
-		`"a":true,"big":12345678901234567890,"f":0.25,"huge":1e+300,"i":-7,"list":["x",1,["y"],{"a":2,"b":1}],"num":1.50,` +
+		`"a":true,"big":12345678901234567890,"f":0.25,"huge":1e+300,"i":-7,"list":["x",1,["y"],{"a":2,"b":1}],` +
+		`"num":1.50,` +
 		"\"text\":\"<\\\"é\\n\u2028>\",\"u\":18446744073709551615,\"words\":[],\"z\":null}"
 	for range 10 {
 		raw, err := Mint(key, "at+jwt", c)
@@ -82,7 +87,8 @@ func TestMintedTokensVerify(t *testing.T) {
 
 func TestMintLeavesOutWhatIsEmpty(t *testing.T) {
 	key := newMaterial(t, "k", "HS256").key
-	raw, err := Mint(key, "", Claims{Issuer: "i", Subject: "s", Audience: []string{"a"}, Expiry: instant.Add(time.Minute), IssuedAt: instant})
+	raw, err := Mint(key, "",
+		Claims{Issuer: "i", Subject: "s", Audience: []string{"a"}, Expiry: instant.Add(time.Minute), IssuedAt: instant})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,11 +169,13 @@ func TestDeepestMintedClaimVerifies(t *testing.T) {
 	}
 }
 
-// TestMintedBytesAreThoseOfAPlainWriter: whatever was minted or refused before, by whichever key and type.
+// TestMintedBytesAreThoseOfAPlainWriter: whatever was minted or refused before, by whichever key
+// and type.
 func TestMintedBytesAreThoseOfAPlainWriter(t *testing.T) {
 	keys := []*keyring.Key{
-		newMaterial(t, "k", "HS256").key, newMaterial(t, "k", "HS512").key, newMaterial(t, "a \"key\"\u00e9", "HS256").key,
-		newMaterial(t, "k", "RS256").key, newMaterial(t, "k", "EdDSA").key,
+		newMaterial(t, "k", "HS256").key, newMaterial(t, "k", "HS512").key,
+		newMaterial(t, "a \"key\"\u00e9", "HS256").key, newMaterial(t, "k", "RS256").key,
+		newMaterial(t, "k", "EdDSA").key,
 	}
 	claims := []Claims{fullClaims(), fullClaims(), fullClaims()}
 	claims[1].ClientID, claims[1].Scopes, claims[1].Extra = "a\"b\u00e9", nil, nil
@@ -220,8 +228,8 @@ func plainToken(t *testing.T, key *keyring.Key, typ string, c Claims) string {
 		audience = c.Audience[0]
 	}
 	payload := []any{
-		"iss", c.Issuer, "sub", c.Subject, "aud", audience, "exp", c.Expiry.Unix(), "iat", c.IssuedAt.Unix(), "jti", c.ID,
-		"client_id", c.ClientID, "project", c.Project, "sid", c.Session,
+		"iss", c.Issuer, "sub", c.Subject, "aud", audience, "exp", c.Expiry.Unix(), "iat", c.IssuedAt.Unix(), "jti",
+		c.ID, "client_id", c.ClientID, "project", c.Project, "sid", c.Session,
 	}
 	if len(c.Scopes) > 0 {
 		payload = append(payload, "scope", strings.Join(c.Scopes, " "))
@@ -274,9 +282,10 @@ func TestMintNeedsAKeyThatSigns(t *testing.T) {
 
 func TestReserved(t *testing.T) {
 	for _, name := range []string{
-		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "project", "sid", "scope", "scp", "Sub", "AUD", "\u017fub",
-		"auth_time", "nonce", "acr", "amr", "azp", "at_hash", "c_hash", "s_hash", "_claim_names", "_claim_sources", "act", "may_act", "cnf",
-		"htm", "htu", "ath", "events", "toe", "txn", "sub_id", "authorization_details", "token_use", "epoch", "Epoch",
+		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "project", "sid", "scope", "scp", "Sub", "AUD",
+		"\u017fub", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "c_hash", "s_hash", "_claim_names",
+		"_claim_sources", "act", "may_act", "cnf", "htm", "htu", "ath", "events", "toe", "txn", "sub_id",
+		"authorization_details", "token_use", "epoch", "Epoch",
 	} {
 		if !Reserved(name) {
 			t.Errorf("%q is not reserved", name)

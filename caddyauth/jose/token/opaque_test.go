@@ -14,9 +14,14 @@ var vouching = Issuer{Name: "https://auth.example.com", Own: true}
 func opaqueClaims() Claims {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return Claims{
-		Issuer: vouching.Name, Subject: "алиса", Audience: []string{"web", "api"}, IssuedAt: now, Expiry: now.Add(15 * time.Minute),
-		ID: "id-1", ClientID: "reports", Project: "acme", Session: "family", Scopes: []string{"read", "write"},
-		Extra: map[string]any{"role": []string{"admin"}, "big": Number("12345678901234567890")}, Protocol: map[string]any{"epoch": int64(7)},
+		Issuer:   vouching.Name,
+		Subject:  "алиса",
+		Audience: []string{"web", "api"},
+		IssuedAt: now,
+		Expiry:   now.Add(15 * time.Minute),
+		ID:       "id-1", ClientID: "reports", Project: "acme", Session: "family", Scopes: []string{"read", "write"},
+		Extra:    map[string]any{"role": []string{"admin"}, "big": Number("12345678901234567890")},
+		Protocol: map[string]any{"epoch": int64(7)},
 	}
 }
 
@@ -30,8 +35,10 @@ func TestEncodedClaimsAreReadBackWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Issuer != c.Issuer || got.Subject != c.Subject || !slices.Equal(got.Audience, c.Audience) || got.ID != c.ID ||
-		got.ClientID != c.ClientID || got.Project != c.Project || got.Session != c.Session || !slices.Equal(got.Scopes, c.Scopes) ||
+	if got.Issuer != c.Issuer || got.Subject != c.Subject || !slices.Equal(got.Audience, c.Audience) ||
+		got.ID != c.ID ||
+		got.ClientID != c.ClientID || got.Project != c.Project || got.Session != c.Session ||
+		!slices.Equal(got.Scopes, c.Scopes) ||
 		!got.IssuedAt.Equal(c.IssuedAt) || !got.Expiry.Equal(c.Expiry) {
 		t.Errorf("came back as %+v", got)
 	}
@@ -113,7 +120,9 @@ func TestVouchedClaimsAreReadStrictly(t *testing.T) {
 
 func TestForeignVouchedClaimsNameNoProject(t *testing.T) {
 	foreign := Issuer{Name: "https://idp.example.com", MaxLifetime: time.Hour}
-	got, err := FromClaims(foreign, "x", []byte(`{"sub":"alice","aud":"api","iat":1772366400,"exp":1772373600,"project":"acme","sid":"s","epoch":7,"scp":["a","b"]}`))
+	got, err := FromClaims(foreign, "x",
+		[]byte(`{"sub":"alice","aud":"api","iat":1772366400,"exp":1772373600,"project":"acme","sid":"s","epoch":7,`+
+			`"scp":["a","b"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}

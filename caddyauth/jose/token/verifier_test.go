@@ -29,7 +29,10 @@ func TestIssuerOfAToken(t *testing.T) {
 		Issuer{Name: ownName, Own: true, Keys: holding(ours, sharedOurs, sister)},
 		Issuer{Name: "old-name", Own: true, Keys: holding(sister)},
 		Issuer{Name: "down", Keys: down},
-		Issuer{Name: "broken", Keys: func(context.Context, string) (*keyring.Key, error) { return nil, context.DeadlineExceeded }},
+		Issuer{
+			Name: "broken",
+			Keys: func(context.Context, string) (*keyring.Key, error) { return nil, context.DeadlineExceeded },
+		},
 		Issuer{Name: "empty", Keys: noKeys},
 	)
 	for _, c := range []struct {
@@ -70,7 +73,8 @@ func TestIssuerOfAToken(t *testing.T) {
 	}
 }
 
-// TestForeignKeysAreAskedOnlyForTheirOwn: a flood of other tokens causes no fetch, and no wait for an issuer that is down.
+// TestForeignKeysAreAskedOnlyForTheirOwn: a flood of other tokens causes no fetch, and no wait for
+// an issuer that is down.
 func TestForeignKeysAreAskedOnlyForTheirOwn(t *testing.T) {
 	ours, stray := newMaterial(t, "ours", "HS256").key, newMaterial(t, "stray", "ES256").key
 	asked := 0
@@ -197,7 +201,9 @@ func TestNewVerifierRefuses(t *testing.T) {
 
 func TestVerifierKeepsItsSettings(t *testing.T) {
 	key := newMaterial(t, "k", "HS256").key
-	issuers := []Issuer{{Name: ownName, Own: true, Keys: holding(key), Types: []string{"at+jwt"}, Algorithms: []string{"HS256"}}}
+	issuers := []Issuer{
+		{Name: ownName, Own: true, Keys: holding(key), Types: []string{"at+jwt"}, Algorithms: []string{"HS256"}},
+	}
 	v := newVerifier(t, issuers...)
 	issuers[0].Types[0], issuers[0].Algorithms[0] = "x", "x"
 	if _, err := v.Verify(t.Context(), sign(t, key, headerOf(key), goodClaims)); err != nil {
@@ -209,15 +215,19 @@ func TestVerifyPassesTheContextOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	key := newMaterial(t, "k", "HS256").key
-	v := newVerifier(t, Issuer{Name: ownName, Keys: func(ctx context.Context, _ string) (*keyring.Key, error) { return nil, ctx.Err() }})
+	v := newVerifier(t,
+		Issuer{
+			Name: ownName,
+			Keys: func(ctx context.Context, _ string) (*keyring.Key, error) { return nil, ctx.Err() },
+		})
 	_, err := v.Verify(ctx, sign(t, key, headerOf(key), goodClaims))
 	if r, ok := errors.AsType[*Refusal](err); !ok || r.Reason != KeysUnavailable {
 		t.Error(err)
 	}
 }
 
-// TestKnownHeadersDecideNothing: a header seen with a good signature does not help a token with a bad one, or one whose
-// key is gone.
+// TestKnownHeadersDecideNothing: a header seen with a good signature does not help a token with a
+// bad one, or one whose key is gone.
 func TestKnownHeadersDecideNothing(t *testing.T) {
 	key := newMaterial(t, "k", "HS256").key
 	gone := false
@@ -236,7 +246,8 @@ func TestKnownHeadersDecideNothing(t *testing.T) {
 	if _, known := v.headers.find([]byte(headerOf(key))); !known {
 		t.Error("the header is not known")
 	}
-	if _, err := v.Verify(t.Context(), forge([]byte("x"), headerOf(key), goodClaims)); reasonOf(t, err) != BadSignature {
+	if _, err := v.Verify(t.Context(), forge([]byte("x"), headerOf(key), goodClaims)); reasonOf(t, err) !=
+		BadSignature {
 		t.Error(err)
 	}
 	other := `{"alg":"HS256","kid":"k","typ":"JWT"}`

@@ -48,12 +48,21 @@ func provisioned(tb testing.TB, app Settings, gate JWTAuth) (*App, *JWTAuth) {
 
 // benchGate is the gate of the benchmarks.
 func benchGate() (Settings, JWTAuth) {
-	return Settings{Issuer: "https://auth.example.com", Keys: &Keys{Texts: []SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}}},
-		JWTAuth{Audiences: []string{"api"}, Forward: []Forward{{"sub", "X-User-Id"}, {"role", "X-User-Role"}, {"email", "X-User-Email"}, {"name", "X-User-Name"}}}
+	return Settings{
+			Issuer: "https://auth.example.com",
+			Keys:   &Keys{Texts: []SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}},
+		},
+		JWTAuth{
+			Audiences: []string{"api"},
+			Forward: []Forward{
+				{"sub", "X-User-Id"}, {"role", "X-User-Role"}, {"email", "X-User-Email"}, {"name", "X-User-Name"},
+			},
+		}
 }
 
-// BenchmarkJWTAuth measures the whole directive inside Caddy's own request context: `floor` is a handler that passes the same requests on;
-// the difference is what a gate costs. This one also takes browsers' sessions.
+// BenchmarkJWTAuth measures the whole directive inside Caddy's own request context: `floor` is a
+// handler that passes the same requests on; the difference is what a gate costs. This one also
+// takes browsers' sessions.
 func BenchmarkJWTAuth(b *testing.B) {
 	settings, gate := benchGate()
 	gate.Audiences = []string{"web", "api"}
@@ -77,8 +86,8 @@ func benchArms(b *testing.B, app *App, guard *JWTAuth) {
 	}
 }
 
-// serveInTurn sends requests with the Authorization lines in turn; the first time round is not measured. Each request has a copy of its
-// line, as a server reads it.
+// serveInTurn sends requests with the Authorization lines in turn; the first time round is not
+// measured. Each request has a copy of its line, as a server reads it.
 func serveInTurn(b *testing.B, handler caddyhttp.MiddlewareHandler, lines []string) {
 	serve := serveAll(b, handler, lines)
 	b.ReportAllocs()
@@ -120,8 +129,21 @@ func bearers(tb testing.TB, app *App, n int, filler string) []string {
 	now := time.Now()
 	for i := range lines {
 		raw, err := token.Mint(app.ring.Load().Active(), "at+jwt", token.Claims{
-			Issuer: app.issuer, Subject: "alice", Audience: []string{"api"}, IssuedAt: now, Expiry: now.Add(time.Hour), ID: strconv.Itoa(i), Project: "default",
-			Extra: map[string]any{"role": "admin", "email": "alice@example.com", "name": "Alice Example", "locale": "en", "groups": []string{"staff", "ops"}, "filler": filler},
+			Issuer:   app.issuer,
+			Subject:  "alice",
+			Audience: []string{"api"},
+			IssuedAt: now,
+			Expiry:   now.Add(time.Hour),
+			ID:       strconv.Itoa(i),
+			Project:  "default",
+			Extra: map[string]any{
+				"role":   "admin",
+				"email":  "alice@example.com",
+				"name":   "Alice Example",
+				"locale": "en",
+				"groups": []string{"staff", "ops"},
+				"filler": filler,
+			},
 		})
 		if err != nil {
 			tb.Fatal(err)
@@ -133,7 +155,16 @@ func bearers(tb testing.TB, app *App, n int, filler string) []string {
 
 // caddyRequest is a browser's request with the context that Caddy's server gives it.
 func caddyRequest() *http.Request {
-	r := &http.Request{Method: "GET", Host: "app.example.com", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody, URL: exampleURL, Header: make(http.Header, 12)}
+	r := &http.Request{
+		Method:     "GET",
+		Host:       "app.example.com",
+		Proto:      "HTTP/1.1",
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+		Body:       http.NoBody,
+		URL:        exampleURL,
+		Header:     make(http.Header, 12),
+	}
 	for _, h := range exampleHeaders {
 		r.Header[h.name] = h.value
 	}
@@ -150,11 +181,13 @@ var exampleHeaders = []struct {
 	name  string
 	value []string
 }{
-	{"Accept", []string{"*/*"}}, {"User-Agent", []string{"Mozilla/5.0 (X11; Linux x86_64)"}}, {"Accept-Encoding", []string{"gzip"}},
-	{"Accept-Language", []string{"en"}}, {"X-Request-Id", []string{"1"}}, {"Cookie", []string{"theme=dark; lang=en"}}, {"Referer", []string{"https://app.example.com/"}},
+	{"Accept", []string{"*/*"}}, {"User-Agent", []string{"Mozilla/5.0 (X11; Linux x86_64)"}},
+	{"Accept-Encoding", []string{"gzip"}}, {"Accept-Language", []string{"en"}}, {"X-Request-Id", []string{"1"}},
+	{"Cookie", []string{"theme=dark; lang=en"}}, {"Referer", []string{"https://app.example.com/"}},
 }
 
-// BenchmarkTokenMemory reports how many bytes of live heap a token takes that has passed the gate once, beside the length of its text.
+// BenchmarkTokenMemory reports how many bytes of live heap a token takes that has passed the gate
+// once, beside the length of its text.
 func BenchmarkTokenMemory(b *testing.B) {
 	for _, filler := range []int{0, 210, 400} {
 		b.Run(strconv.Itoa(filler), func(b *testing.B) {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestJSONTenancyIsRefused: what the Caddyfile parser refuses is refused of a JSON configuration, too.
+// TestJSONTenancyIsRefused: what the Caddyfile parser refuses is refused of a JSON configuration,
+// too.
 func TestJSONTenancyIsRefused(t *testing.T) {
 	hour := Duration(time.Hour)
 	for _, c := range []struct {
@@ -17,12 +18,27 @@ func TestJSONTenancyIsRefused(t *testing.T) {
 		{`project "acme": preset: "lax" is unknown`, Settings{Projects: []Project{{Slug: "acme", Preset: "lax"}}}},
 		{`project "acme": it is there twice`, Settings{Projects: []Project{{Slug: "acme"}, {Slug: "acme"}}}},
 		{`project "Acme": slug: `, Settings{Projects: []Project{{Slug: "Acme"}}}},
-		{`access_token minimum: 1h is above the maximum`, Settings{Limits: Limits{MinAccessToken: hour, MaxAccessToken: hour / 2}}},
-		{`access_token: 1h is above the limit of 30m`, Settings{Lifetimes: Lifetimes{AccessToken: hour}, Limits: Limits{MaxAccessToken: hour / 2}}},
-		{`refresh_token: 2h is above refresh_absolute`, Settings{Lifetimes: Lifetimes{RefreshToken: 2 * hour, RefreshAbsolute: hour}}},
-		{`client "c": claims: "aud" is reserved`, Settings{Clients: []Client{{ID: "c", Claims: map[string]any{"aud": "x"}}}}},
+		{
+			`access_token minimum: 1h is above the maximum`,
+			Settings{Limits: Limits{MinAccessToken: hour, MaxAccessToken: hour / 2}},
+		},
+		{
+			`access_token: 1h is above the limit of 30m`,
+			Settings{Lifetimes: Lifetimes{AccessToken: hour}, Limits: Limits{MaxAccessToken: hour / 2}},
+		},
+		{
+			`refresh_token: 2h is above refresh_absolute`,
+			Settings{Lifetimes: Lifetimes{RefreshToken: 2 * hour, RefreshAbsolute: hour}},
+		},
+		{
+			`client "c": claims: "aud" is reserved`,
+			Settings{Clients: []Client{{ID: "c", Claims: map[string]any{"aud": "x"}}}},
+		},
 		{`client "c": refresh_rotation: "maybe"`, Settings{Clients: []Client{{ID: "c", RefreshRotation: "maybe"}}}},
-		{`client "c": refresh_reuse_interval: 1h is`, Settings{Clients: []Client{{ID: "c", RefreshReuseInterval: &hour}}}},
+		{
+			`client "c": refresh_reuse_interval: 1h is`,
+			Settings{Clients: []Client{{ID: "c", RefreshReuseInterval: &hour}}},
+		},
 		{`client "caddyauth": the name belongs`, Settings{Clients: []Client{{ID: firstPartyClient}}}},
 	} {
 		t.Run(c.want, func(t *testing.T) {

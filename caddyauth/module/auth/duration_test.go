@@ -10,16 +10,19 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// TestDurationsOfJSONHaveYears: a setting of a JSON configuration takes what the Caddyfile takes, and nanoseconds.
+// TestDurationsOfJSONHaveYears: a setting of a JSON configuration takes what the Caddyfile takes,
+// and nanoseconds.
 func TestDurationsOfJSONHaveYears(t *testing.T) {
 	for _, c := range []struct {
 		text string
 		want time.Duration
 	}{
-		{`"1y"`, 365 * 24 * time.Hour}, {`"1y30d"`, 395 * 24 * time.Hour}, {`"90s"`, 90 * time.Second}, {`90000000000`, 90 * time.Second}, {`null`, 0},
+		{`"1y"`, 365 * 24 * time.Hour}, {`"1y30d"`, 395 * 24 * time.Hour}, {`"90s"`, 90 * time.Second},
+		{`90000000000`, 90 * time.Second}, {`null`, 0},
 	} {
 		var s Settings
-		if err := json.Unmarshal([]byte(`{"max_lifetime":`+c.text+`}`), &s); err != nil || time.Duration(s.MaxLifetime) != c.want {
+		if err := json.Unmarshal([]byte(`{"max_lifetime":`+c.text+`}`), &s); err != nil ||
+			time.Duration(s.MaxLifetime) != c.want {
 			t.Errorf("%s: %v, %v", c.text, time.Duration(s.MaxLifetime), err)
 		}
 	}
@@ -70,8 +73,9 @@ func TestLengthsOfTimeAreSpelledAsInACaddyfile(t *testing.T) {
 		want string
 		d    time.Duration
 	}{
-		{"30d", 720 * time.Hour}, {"36h", 36 * time.Hour}, {"5m", 5 * time.Minute}, {"1m30s", 90 * time.Second}, {"59s", 59 * time.Second}, {"0s", 0},
-		{"1h5m", 65 * time.Minute}, {"-1m", -time.Minute}, {"10m0.5s", 10*time.Minute + 500*time.Millisecond},
+		{"30d", 720 * time.Hour}, {"36h", 36 * time.Hour}, {"5m", 5 * time.Minute}, {"1m30s", 90 * time.Second},
+		{"59s", 59 * time.Second}, {"0s", 0}, {"1h5m", 65 * time.Minute}, {"-1m", -time.Minute},
+		{"10m0.5s", 10*time.Minute + 500*time.Millisecond},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			if got := spell(c.d); got != c.want {

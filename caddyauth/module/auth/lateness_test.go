@@ -18,7 +18,8 @@ func TestALateListIsToldOnce(t *testing.T) {
 		age time.Duration
 		err error
 	}{
-		{0, nil}, {500 * time.Millisecond, away}, {0, nil}, {time.Second, away}, {2 * time.Second, away}, {9 * time.Second, away}, {0, nil}, {0, nil}, {time.Second, away},
+		{0, nil}, {500 * time.Millisecond, away}, {0, nil}, {time.Second, away}, {2 * time.Second, away},
+		{9 * time.Second, away}, {0, nil}, {0, nil}, {time.Second, away},
 	} {
 		l.note(step.age, step.err)
 	}

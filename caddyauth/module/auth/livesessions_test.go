@@ -25,7 +25,8 @@ func (c *slowCounter) CountGrants(ctx context.Context, now time.Time) (map[strin
 	}
 }
 
-// TestLiveSessionsAreCountedNowAndThen: however often metrics are asked for, and the slower the store the rarer.
+// TestLiveSessionsAreCountedNowAndThen: however often metrics are asked for, and the slower the
+// store the rarer.
 func TestLiveSessionsAreCountedNowAndThen(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -9,14 +9,16 @@ import (
 	"github.com/caddyauth/gateway/integration/documents"
 )
 
-// TestOwnPrefixesCoverEndpoints compares the list of the server's prefixes with docs/reference/endpoints.md: every
-// documented path is below a prefix, and every prefix has a documented path.
+// TestOwnPrefixesCoverEndpoints compares the list of the server's prefixes with
+// docs/reference/endpoints.md: every documented path is below a prefix, and every prefix has a
+// documented path.
 func TestOwnPrefixesCoverEndpoints(t *testing.T) {
 	var paths []string
 	for line := range strings.Lines(documents.Read(t, "docs/reference/endpoints.md")) {
 		if cell, isRow := strings.CutPrefix(line, "| `"); isRow {
 			cell, _, _ = strings.Cut(cell, " | ")
-			paths = append(paths, regexp.MustCompile(`/[\w./-]+`).FindAllString(strings.ReplaceAll(cell, "{projectId}", "default"), -1)...)
+			paths = append(paths,
+				regexp.MustCompile(`/[\w./-]+`).FindAllString(strings.ReplaceAll(cell, "{projectId}", "default"), -1)...)
 		}
 	}
 	if len(paths) < 15 {

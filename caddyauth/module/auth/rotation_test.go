@@ -31,7 +31,8 @@ type keyNode struct {
 	ring  atomic.Pointer[keyring.Ring]
 }
 
-// keyNodes are nodes with one secret on one database. A node's keys are a month active and an hour announced.
+// keyNodes are nodes with one secret on one database. A node's keys are a month active and an hour
+// announced.
 func keyNodes(t *testing.T, n int) []*keyNode {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "auth.db")
@@ -135,7 +136,8 @@ func TestThreeNodesRotateOnce(t *testing.T) {
 	}
 }
 
-// While a rotation goes on, each node accepts what any other signs, whichever has seen how much of it.
+// While a rotation goes on, each node accepts what any other signs, whichever has seen how much of
+// it.
 func TestEveryNodeKnowsTheKeyThatAnotherSignsWith(t *testing.T) {
 	nodes := keyNodes(t, 3)
 	now := dawn.Add(30*day - time.Hour)
@@ -162,7 +164,8 @@ func TestEveryNodeKnowsTheKeyThatAnotherSignsWith(t *testing.T) {
 func TestOrderedRotationsAtOnceAreOne(t *testing.T) {
 	nodes := keyNodes(t, 3)
 	many := slices.Repeat(nodes, 10)
-	together(t, many, func(node *keyNode) error { return node.change(t.Context(), dawn.Add(time.Hour), node.cycle.Rotate) })
+	together(t, many,
+		func(node *keyNode) error { return node.change(t.Context(), dawn.Add(time.Hour), node.cycle.Rotate) })
 	tended(t, nodes, dawn.Add(time.Hour))
 	agree(t, nodes, "active announced")
 	tended(t, nodes, dawn.Add(2*time.Hour))
@@ -203,7 +206,8 @@ func TestRevokedKeyIsGoneOnAllNodes(t *testing.T) {
 	}
 }
 
-// A lifetime that is longer than all before is in the store before the first token of that lifetime is signed, whatever node rotates then.
+// A lifetime that is longer than all before is in the store before the first token of that lifetime
+// is signed, whatever node rotates then.
 func TestKeyVerifiesForAsLongAsTheLongestTokenThatWasAskedFor(t *testing.T) {
 	nodes := keyNodes(t, 3)
 	now := dawn.Add(time.Hour)
@@ -317,8 +321,9 @@ func minted(t *testing.T, a *App) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := token.Mint(key, "at+jwt", token.Claims{Issuer: a.issuer, Subject: "alice", Audience: []string{"api"}, IssuedAt: now,
-		Expiry: now.Add(15 * time.Minute), ID: "id", ClientID: "c", Project: "default"})
+	raw, err := token.Mint(key, "at+jwt",
+		token.Claims{Issuer: a.issuer, Subject: "alice", Audience: []string{"api"}, IssuedAt: now,
+			Expiry: now.Add(15 * time.Minute), ID: "id", ClientID: "c", Project: "default"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,8 +339,10 @@ func TestRevokedKeysTokensAreRefusedFromTheCacheToo(t *testing.T) {
 		}
 	}
 	keys, err := a.rotateKeys(t.Context())
-	slices.SortFunc(keys, func(a, b keyInfo) int { return strings.Compare(a.State, b.State) }) // made within one second, perhaps
-	if err != nil || len(keys) != 2 || keys[0].State != "active" || keys[1].State != "announced" || keys[1].Until.Sub(keys[1].Since) != time.Hour {
+	// made within one second, perhaps
+	slices.SortFunc(keys, func(a, b keyInfo) int { return strings.Compare(a.State, b.State) })
+	if err != nil || len(keys) != 2 || keys[0].State != "active" || keys[1].State != "announced" ||
+		keys[1].Until.Sub(keys[1].Since) != time.Hour {
 		t.Fatalf("rotated: %+v, %v", keys, err)
 	}
 	if _, err := a.verify(t.Context(), raw); err != nil {
@@ -420,9 +427,15 @@ func TestLoopEndsWithItsConfiguration(t *testing.T) {
 
 func TestConfiguredKeysAreNotRotated(t *testing.T) {
 	a, _ := provisioned(t, Settings{Issuer: "https://auth.example.com",
-		Keys: &Keys{Texts: []SecretText{{ID: "k", Secret: strings.Repeat("s", 32)}, {ID: "l", Secret: strings.Repeat("t", 32)}}}}, JWTAuth{Audiences: []string{"api"}})
+		Keys: &Keys{
+			Texts: []SecretText{{ID: "k", Secret: strings.Repeat("s", 32)}, {ID: "l", Secret: strings.Repeat("t", 32)}},
+		}}, JWTAuth{
+		Audiences: []string{"api"},
+	})
 	keys, err := a.listKeys(t.Context())
-	if want := []keyInfo{{ID: "k", Algorithm: "HS256", State: "active"}, {ID: "l", Algorithm: "HS256", State: "verifying"}}; err != nil || !slices.Equal(keys, want) {
+	if want := []keyInfo{
+		{ID: "k", Algorithm: "HS256", State: "active"}, {ID: "l", Algorithm: "HS256", State: "verifying"},
+	}; err != nil || !slices.Equal(keys, want) {
 		t.Errorf("listed: %+v, %v", keys, err)
 	}
 	_, rotated := a.rotateKeys(t.Context())
@@ -450,7 +463,8 @@ func TestKeySetIsKeptNoLongerThanHalfOfTheAnnouncement(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.announce), func(t *testing.T) {
 			if c.keys.announce() != c.announce || c.keys.jwksMaxAge() != c.expires {
-				t.Errorf("announced for %v, kept for %v; want %v and %v", c.keys.announce(), c.keys.jwksMaxAge(), c.announce, c.expires)
+				t.Errorf("announced for %v, kept for %v; want %v and %v", c.keys.announce(), c.keys.jwksMaxAge(),
+					c.announce, c.expires)
 			}
 		})
 	}

@@ -17,8 +17,10 @@ func TestALostSecretIsNotReplacedByAnother(t *testing.T) {
 	if err := os.Remove(secretFile()); err != nil {
 		t.Fatal(err)
 	}
-	second, _ := provisioned(t, settings, JWTAuth{Audiences: []string{"api"}}) // in a data directory of its own, which has no secret
-	if err := second.Start(); err == nil || !strings.Contains(err.Error(), "not the secret the store was created with") {
+	// in a data directory of its own, which has no secret
+	second, _ := provisioned(t, settings, JWTAuth{Audiences: []string{"api"}})
+	if err := second.Start(); err == nil ||
+		!strings.Contains(err.Error(), "not the secret the store was created with") {
 		t.Fatalf("a store opened without its secret: %v", err)
 	}
 	if _, err := os.Stat(secretFile()); !errors.Is(err, os.ErrNotExist) {

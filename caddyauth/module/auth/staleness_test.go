@@ -10,7 +10,9 @@ import (
 )
 
 func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
-	for _, c := range []struct{ setting, allowed time.Duration }{{0, pollGrace}, {time.Minute, time.Minute + pollGrace}} {
+	for _, c := range []struct{ setting, allowed time.Duration }{
+		{0, pollGrace}, {time.Minute, time.Minute + pollGrace},
+	} {
 		t.Run(fmt.Sprint(c.setting), func(t *testing.T) {
 			value := Duration(c.setting)
 			app, _ := provisioned(t, Settings{
@@ -35,7 +37,8 @@ func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
 			if err := app.revoked(new(token.Token), read.Add(c.allowed-time.Second)); err != nil {
 				t.Errorf("%s: a second before the end: %v", c.setting, err)
 			}
-			if err := app.revoked(new(token.Token), read.Add(c.allowed+time.Second)); gate.ReasonOf(err) != gate.RevocationNotChecked {
+			if err := app.revoked(new(token.Token), read.Add(c.allowed+
+				time.Second)); gate.ReasonOf(err) != gate.RevocationNotChecked {
 				t.Errorf("%s: a second after the end: %v", c.setting, err)
 			}
 		})

@@ -31,7 +31,8 @@ func TestCommandKeygenIsTakenBack(t *testing.T) {
 			if ring.Active().ID() != "key-2026" || ring.Active().Algorithm() != algorithm {
 				t.Errorf("the ring signs with %s as %s", ring.Active().ID(), ring.Active().Algorithm())
 			}
-			if strings.Contains(hint.String(), "PRIVATE") || strings.Contains(hint.String(), ":") && strings.HasPrefix(algorithm, "HS") {
+			if strings.Contains(hint.String(), "PRIVATE") ||
+				strings.Contains(hint.String(), ":") && strings.HasPrefix(algorithm, "HS") {
 				t.Errorf("the hint holds the key: %s", hint.String())
 			}
 		})
@@ -57,12 +58,14 @@ func TestCommandKeygenRefuses(t *testing.T) {
 		want string
 		args [2]string
 	}{
-		{"--alg", [2]string{"ES257", ""}}, {`"a,b"`, [2]string{"HS256", "a,b"}}, {`"a:b"`, [2]string{"HS256", "a:b"}}, {`"a b"`, [2]string{"HS512", "a b"}}, {"--kid: ", [2]string{"ES256", "a\nb"}},
+		{"--alg", [2]string{"ES257", ""}}, {`"a,b"`, [2]string{"HS256", "a,b"}}, {`"a:b"`, [2]string{"HS256", "a:b"}},
+		{`"a b"`, [2]string{"HS512", "a b"}}, {"--kid: ", [2]string{"ES256", "a\nb"}},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			var out, hint bytes.Buffer
 			err := keygen(&out, &hint, c.args[0], c.args[1], time.Now())
-			if err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 || strings.Contains(err.Error(), "\n") {
+			if err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("%q: %v, printed %q", c.args, err, out.String())
 			}
 		})
@@ -73,7 +76,8 @@ func TestCommandKeygenRefuses(t *testing.T) {
 // used.
 func TestCommandKeygenMakesItsOwnID(t *testing.T) {
 	var first, second, hint bytes.Buffer
-	if err := errors.Join(keygen(&first, &hint, "HS256", "", time.Now()), keygen(&second, &hint, "HS256", "", time.Now())); err != nil {
+	if err := errors.Join(keygen(&first, &hint, "HS256", "", time.Now()),
+		keygen(&second, &hint, "HS256", "", time.Now())); err != nil {
 		t.Fatal(err)
 	}
 	one, _, _ := strings.Cut(first.String(), ":")

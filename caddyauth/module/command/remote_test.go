@@ -15,7 +15,8 @@ import (
 
 func TestCommandPasswordComesFromStandardInput(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"correct horse\n", "correct horse"}, {"correct horse", "correct horse"}, {"correct horse\r\n", "correct horse"}, {" spaces count ", " spaces count "},
+		{"correct horse\n", "correct horse"}, {"correct horse", "correct horse"},
+		{"correct horse\r\n", "correct horse"}, {" spaces count ", " spaces count "},
 	} {
 		t.Run(c.text, func(t *testing.T) {
 			cmd := &cobra.Command{}
@@ -26,7 +27,8 @@ func TestCommandPasswordComesFromStandardInput(t *testing.T) {
 		})
 	}
 	for _, c := range []struct{ text, want string }{
-		{"", "there is no password"}, {"\n", "there is no password"}, {"one\ntwo\n", "more than one line"}, {strings.Repeat("x", 1<<20), "limit"},
+		{"", "there is no password"}, {"\n", "there is no password"}, {"one\ntwo\n", "more than one line"},
+		{strings.Repeat("x", 1<<20), "limit"},
 	} {
 		t.Run(fmt.Sprintf("%.20q", c.text), func(t *testing.T) {
 			cmd := &cobra.Command{}
@@ -73,7 +75,8 @@ func TestCommandPasswordIsPromptedForTwice(t *testing.T) {
 			c.typed = c.typed[1:]
 			return []byte(next), nil
 		})
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || strings.Contains(shown.String(), "horse") {
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) ||
+			strings.Contains(shown.String(), "horse") {
 			t.Errorf("%q, %v, shown %q", got, err, shown.String())
 		}
 	}
@@ -109,7 +112,10 @@ func TestCommandTimes(t *testing.T) {
 	for _, c := range []struct {
 		text string
 		want time.Time
-	}{{"24h", now.Add(-24 * time.Hour)}, {"1d", now.Add(-24 * time.Hour)}, {"1y", now.AddDate(-1, 0, 0)}, {"2026-02-28T00:00:00Z", now.Add(-36 * time.Hour)}} {
+	}{
+		{"24h", now.Add(-24 * time.Hour)}, {"1d", now.Add(-24 * time.Hour)}, {"1y", now.AddDate(-1, 0, 0)},
+		{"2026-02-28T00:00:00Z", now.Add(-36 * time.Hour)},
+	} {
 		t.Run(c.text, func(t *testing.T) {
 			if got, err := instant("since", c.text, now); !got.Equal(c.want) || err != nil {
 				t.Errorf("%s: %v, %v", c.text, got, err)
@@ -141,26 +147,38 @@ func TestCommandTimes(t *testing.T) {
 // TestCommandTablesCannotConfuseATerminal: a device is whatever a stranger's program says.
 func TestCommandTablesCannotConfuseATerminal(t *testing.T) {
 	var out strings.Builder
-	items := `{"id":"a","device":"\u001b[31m\nb","n":12345678901234567890,"at":"2026-03-01T12:00:00.123Z","none":null,"list":["a","b"],"yes":true}`
+	items := `{"id":"a","device":"\u001b[31m\nb","n":12345678901234567890,"at":"2026-03-01T12:00:00.123Z",` +
+		`"none":null,"list":["a","b"],"yes":true}`
 	err := printTable(&out, []json.RawMessage{json.RawMessage(items)}, []column{
-		{"ID", "id"}, {"DEVICE", "device"}, {"N", "n"}, {"AT", "at"}, {"NONE", "none"}, {"MISSING", "missing"}, {"LIST", "list"}, {"YES", "yes"},
+		{"ID", "id"}, {"DEVICE", "device"}, {"N", "n"}, {"AT", "at"}, {"NONE", "none"}, {"MISSING", "missing"},
+		{"LIST", "list"}, {"YES", "yes"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := "ID  DEVICE           N                     AT                    NONE  MISSING  LIST  YES\n" +
 		`a   "\x1b[31m\nb"    12345678901234567890  2026-03-01T12:00:00Z  -     -        a,b   yes` + "\n"
-	if got := out.String(); strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") || strings.Count(got, "\n") != 2 {
+	if got := out.String(); strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") ||
+		strings.Count(got, "\n") != 2 {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
 
 func TestCommandSaysInOneLineWhyThereIsNoAnswer(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{`caddy responded with error: HTTP 404: {"error":"not_found","error_description":"there is no such client"}`, "there is no such client"},
+		{
+			`caddy responded with error: HTTP 404: {"error":"not_found","error_description":"there is no such client"}`,
+			"there is no such client",
+		},
 		{`caddy responded with error: HTTP 403: {"error":"host not allowed: x"}`, "host not allowed: x"},
-		{"caddy responded with error: HTTP 404: 404 page not found\n", "the Caddy at a:1 answers 404: 404 page not found, as if it was built without caddyauth"},
-		{`performing request: Get "http://a:1/auth/api/users": dial tcp 127.0.0.1:1: connect: connection refused`, "no Caddy answers at the admin address a:1: dial tcp 127.0.0.1:1: connect: connection refused"},
+		{
+			"caddy responded with error: HTTP 404: 404 page not found\n",
+			"the Caddy at a:1 answers 404: 404 page not found, as if it was built without caddyauth",
+		},
+		{
+			`performing request: Get "http://a:1/auth/api/users": dial tcp 127.0.0.1:1: connect: connection refused`,
+			"no Caddy answers at the admin address a:1: dial tcp 127.0.0.1:1: connect: connection refused",
+		},
 		{"invalid admin address x y: something", "invalid admin address x y: something"},
 	} {
 		t.Run(c.want, func(t *testing.T) {

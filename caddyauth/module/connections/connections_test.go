@@ -100,7 +100,10 @@ func TestConnectionsAreLimited(t *testing.T) {
 	first := <-accepted
 	for _, c := range []struct{ name, send, want string }{
 		{"plain HTTP", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", refusalAnswer},
-		{"a long request", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n" + strings.Repeat("a", 40000), refusalAnswer},
+		{
+			"a long request",
+			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n" + strings.Repeat("a", 40000), refusalAnswer,
+		},
 		{"TLS", "\x16\x03\x01\x00\x05hello", ""},
 		{"silence", "", ""},
 	} {

@@ -9,7 +9,12 @@ import (
 
 // TestFindingsAsText: one line each, and `ok` only without an error.
 func TestFindingsAsText(t *testing.T) {
-	warning := finding.Finding{Severity: finding.Warning, Where: "server srv0", Text: "it is open", Hint: "add `jwt_auth`"}
+	warning := finding.Finding{
+		Severity: finding.Warning,
+		Where:    "server srv0",
+		Text:     "it is open",
+		Hint:     "add `jwt_auth`",
+	}
 	for _, c := range []struct {
 		name  string
 		found []finding.Finding

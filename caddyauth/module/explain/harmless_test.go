@@ -13,9 +13,16 @@ func TestCommandHarmlessLeavesNothingThatReachesOut(t *testing.T) {
 	route := func(handlers ...any) map[string]any { return map[string]any{"handle": handlers} }
 	doc := Document{"apps": map[string]any{"http": map[string]any{"servers": map[string]any{"s": map[string]any{
 		"trusted_proxies": map[string]any{"source": "cloud"},
-		"routes":          []any{route(map[string]any{"handler": "subroute", "routes": []any{route(proxy(), map[string]any{"handler": "odd"})}})},
-		"errors":          map[string]any{"routes": []any{route(proxy())}},
-		"named_routes":    map[string]any{"n": route(map[string]any{"handler": "file_server"}, map[string]any{"handler": "templates"})},
+		"routes": []any{
+			route(map[string]any{
+				"handler": "subroute",
+				"routes":  []any{route(proxy(), map[string]any{"handler": "odd"})},
+			}),
+		},
+		"errors": map[string]any{"routes": []any{route(proxy())}},
+		"named_routes": map[string]any{
+			"n": route(map[string]any{"handler": "file_server"}, map[string]any{"handler": "templates"}),
+		},
 	}}}}}
 	unknown := doc.harmless()
 	text := quoted(map[string]any(doc))

@@ -21,7 +21,8 @@ func TestAnswersFirst(t *testing.T) {
 		repl.Set("http.auth.user.id", "behind")
 		repl.Set("set", "by "+name)
 		for _, c := range []struct{ key, want string }{
-			{"http.auth.user.id", name}, {"http.auth.user.role", name}, {"mapped", "mapped"}, {"kept", "before"}, {"set", "by " + name},
+			{"http.auth.user.id", name}, {"http.auth.user.role", name}, {"mapped", "mapped"}, {"kept", "before"},
+			{"set", "by " + name},
 		} {
 			t.Run(c.key, func(t *testing.T) {
 				if got, ok := repl.GetString(c.key); !ok || got != c.want {

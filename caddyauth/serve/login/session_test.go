@@ -83,7 +83,8 @@ func TestSessionsMayEachHaveTheirPace(t *testing.T) {
 			renewed int
 		}{{5 * time.Minute, 0}, {20 * time.Minute, 1}} {
 			window = c.window
-			if a := decoded(t, b.do("POST", "/auth/session/refresh")); b.renewed != c.renewed || a.RefreshWindow != int64(c.window/time.Second) {
+			if a := decoded(t, b.do("POST", "/auth/session/refresh")); b.renewed != c.renewed ||
+				a.RefreshWindow != int64(c.window/time.Second) {
 				t.Errorf("%v: renewed %d times, %+v", c.window, b.renewed, a)
 			}
 		}
@@ -103,7 +104,8 @@ func TestTheSessionIsDescribed(t *testing.T) {
 		b.expires = time.Time{}
 		b.Window, b.Every = time.Minute, 5*time.Second
 		w = b.do("GET", "/auth/session")
-		want = `{"signed_in":false,"refresh_window":60,"check_every":5,"server_time":` + strconv.FormatInt(now, 10) + "}\n"
+		want = `{"signed_in":false,"refresh_window":60,"check_every":5,"server_time":` + strconv.FormatInt(now, 10) +
+			"}\n"
 		if decoded(t, w); w.Body.String() != want {
 			t.Errorf("%s, want %s", w.Body, want)
 		}
@@ -124,14 +126,16 @@ func TestASessionIsRenewedInsideTheWindowOnly(t *testing.T) {
 		left time.Duration
 		want int
 	}{
-		{15 * time.Minute, 0}, {5*time.Minute + time.Second, 0}, {5 * time.Minute, 1}, {time.Second, 1}, {0, 1}, {-time.Hour, 1},
+		{15 * time.Minute, 0}, {5*time.Minute + time.Second, 0}, {5 * time.Minute, 1}, {time.Second, 1}, {0, 1},
+		{-time.Hour, 1},
 	} {
 		t.Run(fmt.Sprint(c.left), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBrowser(t, c.left)
 				w := b.do("POST", "/auth/session/refresh")
 				a := decoded(t, w)
-				if b.renewed != c.want || !a.SignedIn || a.Subject != "alice" || a.ExpiresAt != b.expires.Unix() || a.ServerTime != time.Now().Unix() {
+				if b.renewed != c.want || !a.SignedIn || a.Subject != "alice" || a.ExpiresAt != b.expires.Unix() ||
+					a.ServerTime != time.Now().Unix() {
 					t.Errorf("%v before the end: renewed %d times, %+v", c.left, b.renewed, a)
 				}
 				if got := len(w.Header().Values("Set-Cookie")); got != c.want {
@@ -145,12 +149,14 @@ func TestASessionIsRenewedInsideTheWindowOnly(t *testing.T) {
 func TestASessionThatCannotBeRenewed(t *testing.T) {
 	b := newBrowser(t, time.Minute)
 	b.err = errors.Join(errors.New("wrapped"), ErrSessionOver)
-	if w := b.do("POST", "/auth/session/refresh"); w.Code != http.StatusUnauthorized || errorWord(t, w) != "session_over" {
+	if w := b.do("POST", "/auth/session/refresh"); w.Code != http.StatusUnauthorized ||
+		errorWord(t, w) != "session_over" {
 		t.Errorf("over: %d %s", w.Code, w.Body)
 	}
 	b.err = errors.New("database CANARY is away")
 	w := b.do("POST", "/auth/session/refresh")
-	if w.Code != http.StatusServiceUnavailable || errorWord(t, w) != "store_unavailable" || w.Header().Get("Retry-After") != "5" {
+	if w.Code != http.StatusServiceUnavailable || errorWord(t, w) != "store_unavailable" ||
+		w.Header().Get("Retry-After") != "5" {
 		t.Errorf("store away: %d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
 	}
 	if strings.Contains(w.Body.String(), "CANARY") {
@@ -164,7 +170,8 @@ func TestOtherSitesRenewNothing(t *testing.T) {
 		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"},
 		{"Origin", "https://evil.example.com"}, {"Origin", "null"}, {"Origin", "https://app.auth.example.com"},
 	} {
-		if w := b.do("POST", "/auth/session/refresh", headers...); w.Code != http.StatusForbidden || errorWord(t, w) != "cross_origin" {
+		if w := b.do("POST", "/auth/session/refresh", headers...); w.Code != http.StatusForbidden ||
+			errorWord(t, w) != "cross_origin" {
 			t.Errorf("%v: %d", headers, w.Code)
 		}
 	}
@@ -188,9 +195,10 @@ func TestTheSessionsRoutesLieBelowTheBase(t *testing.T) {
 		path string
 		want bool
 	}{
-		{"/auth/session", true}, {"/auth/session/refresh", true}, {"/auth/session.js", true}, {"/auth/session.mjs", true},
-		{"/session", false}, {"/auth", false}, {"/auth/", false}, {"/auth/session/", false}, {"/auth/sessions", false},
-		{"/auth/Session", false}, {"/authsession", false}, {"/auth/session/refresh/", false}, {"/auth/session.json", false}, {"", false},
+		{"/auth/session", true}, {"/auth/session/refresh", true}, {"/auth/session.js", true},
+		{"/auth/session.mjs", true}, {"/session", false}, {"/auth", false}, {"/auth/", false},
+		{"/auth/session/", false}, {"/auth/sessions", false}, {"/auth/Session", false}, {"/authsession", false},
+		{"/auth/session/refresh/", false}, {"/auth/session.json", false}, {"", false},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			if got := b.Handles(c.path); got != c.want {
@@ -212,16 +220,21 @@ func TestTheSessionsRoutesLieBelowTheBase(t *testing.T) {
 func TestTheSessionsRoutesRefuseOtherMethods(t *testing.T) {
 	b := newBrowser(t, time.Minute)
 	for _, c := range []struct{ path, allow string }{
-		{"/auth/session", "GET, HEAD"}, {"/auth/session/refresh", "POST"}, {"/auth/session.js", "GET, HEAD"}, {"/auth/session.mjs", "GET, HEAD"},
+		{"/auth/session", "GET, HEAD"}, {"/auth/session/refresh", "POST"}, {"/auth/session.js", "GET, HEAD"},
+		{"/auth/session.mjs", "GET, HEAD"},
 	} {
 		t.Run(c.path, func(t *testing.T) {
-			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get"} {
+			for _, method := range []string{
+				"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get",
+			} {
 				w := b.do(method, c.path)
 				allowed := strings.Contains(", "+c.allow+", ", ", "+method+", ")
 				if allowed && w.Code != http.StatusOK {
 					t.Errorf("%s %s: %d", method, c.path, w.Code)
 				}
-				if !allowed && (w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != c.allow || errorWord(t, w) != "method_not_allowed") {
+				if !allowed &&
+					(w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != c.allow ||
+						errorWord(t, w) != "method_not_allowed") {
 					t.Errorf("%s %s: %d, Allow %q", method, c.path, w.Code, w.Header().Get("Allow"))
 				}
 			}
@@ -234,10 +247,13 @@ func TestTheSessionsRoutesRefuseOtherMethods(t *testing.T) {
 
 func TestTheScriptIsServedBesideTheSession(t *testing.T) {
 	b := newBrowser(t, time.Hour)
-	for _, c := range []struct{ path, want string }{{"/auth/session.js", "document.currentScript"}, {"/auth/session.mjs", "import.meta.url"}} {
+	for _, c := range []struct{ path, want string }{
+		{"/auth/session.js", "document.currentScript"}, {"/auth/session.mjs", "import.meta.url"},
+	} {
 		t.Run(c.path, func(t *testing.T) {
 			w := b.do("GET", c.path)
-			if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), c.want) || w.Header().Get("Cache-Control") != "public, max-age=3600" {
+			if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), c.want) ||
+				w.Header().Get("Cache-Control") != "public, max-age=3600" {
 				t.Errorf("%s: %d, %v", c.path, w.Code, w.Header())
 			}
 		})

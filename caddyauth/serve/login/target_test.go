@@ -11,7 +11,10 @@ import (
 )
 
 func targetServer() *Server {
-	return &Server{Base: mustURL("https://auth.example.com/auth"), ReturnTo: []string{"https://app.example.com", "http://plain.example.com", "https://app.example.com:8443"}}
+	return &Server{
+		Base:     mustURL("https://auth.example.com/auth"),
+		ReturnTo: []string{"https://app.example.com", "http://plain.example.com", "https://app.example.com:8443"},
+	}
 }
 
 func TestTargetsThatAreTaken(t *testing.T) {
@@ -47,23 +50,30 @@ func TestTargetsThatAreTaken(t *testing.T) {
 }
 
 var refusedTargets = []string{
-	"", " ", "x", "?x", "#x", "evil.example", "evil.example/", ":", "::", "https", "https:", "https:/", "https://", "https:///",
-	"//evil", "///evil", "////evil", "//evil/x", "//app.example.com/", "/\\evil", "\\\\evil", "\\/evil", "/\\/evil", "/%5Cevil", "/%5cevil", "/x/%5C..",
-	"/%2Fevil", "/%2f%2fevil", "/\tevil", "/\t/evil", "\t//evil", "/\n/evil", "/\r\nSet-Cookie: a=b", "/x\r\nLocation: //evil", "/%0d%0aX:y", "/%00", "/x\x00",
-	"/\x7f", "/ä", "/x y", " /x", "/x ", "/%zz",
-	"https:evil", "https:/evil", "https:evil.example/", "https:app.example.com", "https:/app.example.com", "https:///app.example.com/", "https:\\\\app.example.com",
-	"https://evil.example", "https://evil.example/", "https://app.example.com.evil.example/", "https://app.example.comevil/", "https://evilapp.example.com/",
-	"https://app.example.com@evil.example/", "https://app.example.com:x@evil.example/", "https://user@app.example.com/", "https://user:pw@app.example.com/", "https://@app.example.com/",
-	"https://app.example.com\\.evil.example/", "https://app.example.com\\@evil.example/", "https://app.example.com%2eevil.example/", "https://app.example.com%00.evil.example/",
-	"https://app.example.com:/", "https://app.example.com:443/", "https://app.example.com:444/", "https://app.example.com:84430/", "https://app.example.com./", "https://APP.example.com/", "HTTPS://app.example.com/",
-	"https://[::1]/", "https://app.example.com;evil/", "https://app.example.com,evil/", "https://app.example.com&evil/",
+	"", " ", "x", "?x", "#x", "evil.example", "evil.example/", ":", "::", "https", "https:", "https:/", "https://",
+	"https:///", "//evil", "///evil", "////evil", "//evil/x", "//app.example.com/", "/\\evil", "\\\\evil", "\\/evil",
+	"/\\/evil", "/%5Cevil", "/%5cevil", "/x/%5C..", "/%2Fevil", "/%2f%2fevil", "/\tevil", "/\t/evil", "\t//evil",
+	"/\n/evil", "/\r\nSet-Cookie: a=b", "/x\r\nLocation: //evil", "/%0d%0aX:y", "/%00", "/x\x00", "/\x7f", "/ä", "/x y",
+	" /x", "/x ", "/%zz", "https:evil", "https:/evil", "https:evil.example/", "https:app.example.com",
+	"https:/app.example.com", "https:///app.example.com/", "https:\\\\app.example.com", "https://evil.example",
+	"https://evil.example/", "https://app.example.com.evil.example/", "https://app.example.comevil/",
+	"https://evilapp.example.com/", "https://app.example.com@evil.example/", "https://app.example.com:x@evil.example/",
+	"https://user@app.example.com/", "https://user:pw@app.example.com/", "https://@app.example.com/",
+	"https://app.example.com\\.evil.example/", "https://app.example.com\\@evil.example/",
+	"https://app.example.com%2eevil.example/", "https://app.example.com%00.evil.example/", "https://app.example.com:/",
+	"https://app.example.com:443/", "https://app.example.com:444/", "https://app.example.com:84430/",
+	"https://app.example.com./", "https://APP.example.com/", "HTTPS://app.example.com/", "https://[::1]/",
+	"https://app.example.com;evil/", "https://app.example.com,evil/", "https://app.example.com&evil/",
 	"http://app.example.com/", "http://auth.example.com/", "http://plain.example.com/", "http://plain.example.com",
-	"https://app.example.com//evil/x", "https://app.example.com/%2Fevil", "https://app.example.com/\\evil", "https://app.example.com/%5Cevil",
-	"https://app.example.com/../x", "https://app.example.com/a/%2e%2e/b", "/..//evil", "/./x", "/a/..", "/%2e/x", "/.%2E//evil",
-	"javascript:alert(1)", "javascript://app.example.com/%0aalert(1)", "javascript://https://app.example.com/", "JavaScript:x", "data:text/html,x", "data:,", "vbscript:x",
-	"blob:https://app.example.com/x", "file:///etc/passwd", "ftp://app.example.com/", "ws://app.example.com/", "view-source:https://app.example.com/", "mailto:a@b",
-	"/auth/login", "/auth/login?next=/x", "/auth/login#x", "/auth/login/", "/auth/login/x", "/auth/LOGIN", "/auth/%6Cogin", "/auth/logout", "/Auth/Logout?x",
-	"https://auth.example.com/auth/login", "https://auth.example.com/auth/login?next=https://app.example.com/", "https://auth.example.com/auth/logout",
+	"https://app.example.com//evil/x", "https://app.example.com/%2Fevil", "https://app.example.com/\\evil",
+	"https://app.example.com/%5Cevil", "https://app.example.com/../x", "https://app.example.com/a/%2e%2e/b",
+	"/..//evil", "/./x", "/a/..", "/%2e/x", "/.%2E//evil", "javascript:alert(1)",
+	"javascript://app.example.com/%0aalert(1)", "javascript://https://app.example.com/", "JavaScript:x",
+	"data:text/html,x", "data:,", "vbscript:x", "blob:https://app.example.com/x", "file:///etc/passwd",
+	"ftp://app.example.com/", "ws://app.example.com/", "view-source:https://app.example.com/", "mailto:a@b",
+	"/auth/login", "/auth/login?next=/x", "/auth/login#x", "/auth/login/", "/auth/login/x", "/auth/LOGIN",
+	"/auth/%6Cogin", "/auth/logout", "/Auth/Logout?x", "https://auth.example.com/auth/login",
+	"https://auth.example.com/auth/login?next=https://app.example.com/", "https://auth.example.com/auth/logout",
 	"/" + strings.Repeat("a", maxTarget), "https://app.example.com/" + strings.Repeat("a", 4096),
 }
 
@@ -96,7 +106,10 @@ func TestRefusedTargetsEndOnTheSafePage(t *testing.T) {
 
 func TestTwoTargetsAreNone(t *testing.T) {
 	h := newHouse(t)
-	for _, query := range []string{"next=%2Fa&next=%2Fb", "next=%2Fa&next=%2Fa", "next=%2Fa;next=%2Fb", "next=%2Fa&%6eext=%2Fb", "next=%zz", "next"} {
+	for _, query := range []string{
+		"next=%2Fa&next=%2Fb", "next=%2Fa&next=%2Fa", "next=%2Fa;next=%2Fb", "next=%2Fa&%6eext=%2Fb", "next=%zz",
+		"next",
+	} {
 		w := h.do(request("GET", "/auth/login?"+query, "", ""))
 		if w.Code != http.StatusOK || strings.Contains(w.Body.String(), `name="next"`) {
 			t.Errorf("%s: %d", query, w.Code)
@@ -110,8 +123,9 @@ func TestAPlainBaseMayLeadToPlainOrigins(t *testing.T) {
 		next string
 		want bool
 	}{
-		{"http://localhost:8080/page?a=1&b=2", true}, {"/x", true}, {"/login", false}, {"/logout", false}, {"http://localhost:8081/login?next=x", false},
-		{"http://localhost:80801/", false}, {"http://localhost/", false}, {"https://localhost:8080/", false},
+		{"http://localhost:8080/page?a=1&b=2", true}, {"/x", true}, {"/login", false}, {"/logout", false},
+		{"http://localhost:8081/login?next=x", false}, {"http://localhost:80801/", false}, {"http://localhost/", false},
+		{"https://localhost:8080/", false},
 	} {
 		t.Run(c.next, func(t *testing.T) {
 			if got, ok := s.target(c.next); ok != c.want || ok && s.unreachable(got) {
@@ -121,11 +135,14 @@ func TestAPlainBaseMayLeadToPlainOrigins(t *testing.T) {
 	}
 }
 
-// browserOrigin reads an address as browsers do (WHATWG URL, for http and https), roughly and without
-// trust in net/url: line ends and tabs vanish, outer spaces too, a backslash is a slash, any number of
-// slashes introduces the host, and everything up to the last @ before the path is a user.
+// browserOrigin reads an address as browsers do (WHATWG URL, for http and https), roughly and
+// without trust in net/url: line ends and tabs vanish, outer spaces too, a backslash is a slash,
+// any number of slashes introduces the host, and everything up to the last @ before the path is a
+// user.
 func browserOrigin(address, base string) string {
-	address = strings.Trim(address, "\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\v\f\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f ")
+	address = strings.Trim(address,
+		"\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n"+
+			"\v\f\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f ")
 	address = strings.NewReplacer("\t", "", "\n", "", "\r", "", "\\", "/").Replace(address)
 	scheme, rest, found := strings.Cut(address, ":")
 	if !found || strings.ContainsAny(scheme, "/?#") {
@@ -149,7 +166,9 @@ func FuzzTargetHasAListedOriginForEveryReader(f *testing.F) {
 	for _, next := range refusedTargets {
 		f.Add(next)
 	}
-	for _, next := range []string{"/x?a=1&b=2#f", "https://app.example.com/x?a=1&b=2#f", "https://app.example.com:8443", "/@evil", "/:evil"} {
+	for _, next := range []string{
+		"/x?a=1&b=2#f", "https://app.example.com/x?a=1&b=2#f", "https://app.example.com:8443", "/@evil", "/:evil",
+	} {
 		f.Add(next)
 	}
 	s := targetServer()
@@ -164,7 +183,8 @@ func FuzzTargetHasAListedOriginForEveryReader(f *testing.F) {
 			t.Errorf("%q: net/url reads %v, %v", next, u, err)
 		}
 		for _, address := range []string{got.url, next} {
-			if origin := browserOrigin(address, "https://auth.example.com"); !slices.Contains(allowed, origin) || origin != got.origin {
+			if origin := browserOrigin(address, "https://auth.example.com"); !slices.Contains(allowed, origin) ||
+				origin != got.origin {
 				t.Errorf("%q: a browser goes to %s", address, origin)
 			}
 		}

@@ -60,8 +60,11 @@ func TestLargeBodiesAndOtherTypesAreRefused(t *testing.T) {
 	token := d.token("", project.Admin)
 	large := `{"slug":"` + strings.Repeat("a", 64<<10) + `"}`
 	d.call(token, "POST", "/api/projects", large).refused(413, "too_large", "65536")
-	for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/json; charset", "text/json"} {
-		d.call(token, "POST", "/api/projects", `{"slug":"a"}`, "Content-Type: "+contentType).refused(415, "unsupported_media_type", "application/json")
+	for _, contentType := range []string{
+		"", "text/plain", "application/x-www-form-urlencoded", "application/json; charset", "text/json",
+	} {
+		d.call(token, "POST", "/api/projects", `{"slug":"a"}`, "Content-Type: "+contentType).
+			refused(415, "unsupported_media_type", "application/json")
 	}
 	d.call(token, "POST", "/api/projects", `{"slug":"a"}`, "Content-Type: application/json; charset=utf-8").is(201)
 	d.call(token, "PATCH", "/api/projects/a", `{"name":"A"}`, "Content-Type: application/merge-patch+json").is(200)
@@ -71,8 +74,10 @@ func TestQueriesThatAreRefused(t *testing.T) {
 	d := open(t)
 	token := d.token("", project.Admin)
 	for _, c := range []struct{ query, want string }{
-		{"limit=0", "limit"}, {"limit=201", "limit"}, {"limit=x", "limit"}, {"limit=1&limit=2", "limit: it is there 2 times"}, {"cursor=%21", "cursor"},
-		{"Limit=1", `"Limit": there is no such parameter`}, {"project=default", `"project": there is no such parameter`},
+		{"limit=0", "limit"}, {"limit=201", "limit"}, {"limit=x", "limit"},
+		{"limit=1&limit=2", "limit: it is there 2 times"}, {"cursor=%21", "cursor"},
+		{"Limit=1", `"Limit": there is no such parameter`},
+		{"project=default", `"project": there is no such parameter`},
 	} {
 		t.Run(c.query, func(t *testing.T) {
 			d.call(token, "GET", "/api/projects?"+c.query, "").refused(422, "invalid_value", c.want)

@@ -30,8 +30,10 @@ type memory struct {
 
 func newMemory() *memory {
 	return &memory{
-		projects: map[string]project.Project{"default": {ID: project.NewID(), Slug: "default", Active: true, Version: 1, Created: time.Now()}},
-		clients:  map[string]project.Client{}, users: map[string]identity.User{}, tokens: map[string]project.APIToken{},
+		projects: map[string]project.Project{
+			"default": {ID: project.NewID(), Slug: "default", Active: true, Version: 1, Created: time.Now()},
+		},
+		clients: map[string]project.Client{}, users: map[string]identity.User{}, tokens: map[string]project.APIToken{},
 	}
 }
 
@@ -225,11 +227,14 @@ func (m *memory) ListUsers(_ context.Context, page identity.UserPage) ([]identit
 }
 
 func (m *memory) ChangeUser(_ context.Context, u identity.User, now time.Time) (*identity.User, error) {
-	return m.editUser(u.ID, u.Version, now, func(standing *identity.User) { standing.Disabled, standing.Claims = u.Disabled, u.Claims })
+	return m.editUser(u.ID, u.Version, now,
+		func(standing *identity.User) { standing.Disabled, standing.Claims = u.Disabled, u.Claims })
 }
 
-func (m *memory) SetPassword(_ context.Context, id string, version int64, hash string, now time.Time) (*identity.User, error) {
-	return m.editUser(id, version, now, func(standing *identity.User) { standing.PasswordHash, standing.PasswordChanged = hash, now })
+func (m *memory) SetPassword(_ context.Context, id string, version int64, hash string,
+	now time.Time) (*identity.User, error) {
+	return m.editUser(id, version, now,
+		func(standing *identity.User) { standing.PasswordHash, standing.PasswordChanged = hash, now })
 }
 
 func (m *memory) editUser(id string, version int64, now time.Time, edit func(*identity.User)) (*identity.User, error) {
@@ -325,8 +330,10 @@ func (m *memory) ListEntries(_ context.Context, f project.EntryFilter) ([]projec
 	defer unlock()
 	var found []project.Entry
 	for _, e := range m.entries {
-		if (f.Project == "" || f.Project == e.Project) && (f.Action == "" || f.Action == e.Action) && (f.Actor == "" || f.Actor == e.Actor) &&
-			(f.Target == "" || f.Target == e.Target) && (f.Result == "" || f.Result == e.Result) && (f.Before == "" || e.ID < f.Before) &&
+		if (f.Project == "" || f.Project == e.Project) && (f.Action == "" || f.Action == e.Action) &&
+			(f.Actor == "" || f.Actor == e.Actor) &&
+			(f.Target == "" || f.Target == e.Target) && (f.Result == "" || f.Result == e.Result) &&
+			(f.Before == "" || e.ID < f.Before) &&
 			!e.At.Before(f.Since) && (f.Until.IsZero() || e.At.Before(f.Until)) {
 			found = append(found, e)
 		}

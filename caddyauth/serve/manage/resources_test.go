@@ -26,7 +26,8 @@ func TestPausedAndDeletedThingsEndTheirSessions(t *testing.T) {
 	admin := d.token("", project.Admin)
 	d.call(admin, "POST", "/api/projects", `{"slug":"acme"}`).is(201)
 	d.call(admin, "POST", "/api/clients", `{"id":"c","project":"acme"}`).is(201)
-	user := "/api/users/" + d.call(admin, "POST", "/api/users", `{"name":"Alice","project":"acme","password":"correct horse"}`).is(201)["id"].(string)
+	user := "/api/users/" +
+		d.call(admin, "POST", "/api/users", `{"name":"Alice","project":"acme","password":"correct horse"}`).is(201)["id"].(string)
 	d.call(admin, "PATCH", user, `{"claims":{"a":1}}`).is(200)
 	d.call(admin, "PATCH", "/api/clients/c", `{"name":"C"}`).is(200)
 	d.call(admin, "PATCH", "/api/projects/acme", `{"active":true}`).is(200)
@@ -93,14 +94,18 @@ func TestDefaultProjectIsNeitherPausedNorDeleted(t *testing.T) {
 func TestNamesThatAreTaken(t *testing.T) {
 	d := open(t)
 	admin := d.token("", project.Admin)
-	for _, c := range []struct{ path, body string }{{"/api/projects", `{"slug":"acme"}`}, {"/api/clients", `{"id":"c"}`}, {"/api/users", `{"name":"alice"}`}} {
+	for _, c := range []struct{ path, body string }{
+		{"/api/projects", `{"slug":"acme"}`}, {"/api/clients", `{"id":"c"}`}, {"/api/users", `{"name":"alice"}`},
+	} {
 		t.Run(c.path, func(t *testing.T) {
 			d.call(admin, "POST", c.path, c.body).is(201)
-			d.call(admin, "POST", c.path, strings.Replace(c.body, "alice", "ALICE", 1)).refused(409, "already_exists", "")
+			d.call(admin, "POST", c.path, strings.Replace(c.body, "alice", "ALICE", 1)).
+				refused(409, "already_exists", "")
 		})
 	}
 	for _, path := range []string{"/api/clients", "/api/users", "/api/tokens"} {
-		d.call(admin, "POST", path, `{"project":"none","name":"x","abilities":["read"]}`).refused(422, "invalid_value", `project: there is none of the slug or id "none"`)
+		d.call(admin, "POST", path, `{"project":"none","name":"x","abilities":["read"]}`).
+			refused(422, "invalid_value", `project: there is none of the slug or id "none"`)
 	}
 }
 
@@ -108,7 +113,8 @@ func TestProjectShowsItsEffectiveLifetimes(t *testing.T) {
 	d := open(t)
 	admin := d.token("", project.Admin)
 	a := d.call(admin, "GET", "/api/projects/default", "")
-	if !strings.Contains(a.body, `"lifetimes":{"access_ttl":900,"refresh_ttl":2592000,"refresh_absolute_ttl":31536000}`) {
+	if !strings.Contains(a.body,
+		`"lifetimes":{"access_ttl":900,"refresh_ttl":2592000,"refresh_absolute_ttl":31536000}`) {
 		t.Error(a.body)
 	}
 	d.Lifetimes.Refresh = project.None
@@ -134,7 +140,8 @@ func TestClientSecretIsShownOnceAndKeptAsAHash(t *testing.T) {
 	d.call(admin, "GET", "/api/clients/c", "")
 	d.call(admin, "PATCH", "/api/clients/c", `{"name":"x"}`)
 	d.call(admin, "GET", "/api/clients", "")
-	if public := d.call(admin, "POST", "/api/clients", `{"id":"p","public":true}`).is(201); public["public"] != true || public["client_secret"] != nil {
+	if public := d.call(admin, "POST", "/api/clients", `{"id":"p","public":true}`).is(201); public["public"] != true ||
+		public["client_secret"] != nil {
 		t.Errorf("%v", public)
 	}
 	d.call(admin, "POST", "/api/clients/p/secret", "").refused(409, "public_client", "")
@@ -166,7 +173,8 @@ func TestPasswordsAreHashedAndNeverShown(t *testing.T) {
 	d.secrets = []string{"cafe\u0301 CANARY", "short", "argon2id"}
 	id := d.call(admin, "POST", "/api/users", `{"name":"alice","password":"cafe\u0301 CANARY"}`).is(201)["id"].(string)
 	u := d.users[id]
-	if ok, err := d.Passwords.Check(t.Context(), &u, "caf\u00e9 CANARY"); !ok || err != nil || identity.CheckHash(u.PasswordHash) != nil {
+	if ok, err := d.Passwords.Check(t.Context(), &u, "caf\u00e9 CANARY"); !ok || err != nil ||
+		identity.CheckHash(u.PasswordHash) != nil {
 		t.Errorf("%+v, %v", u, err)
 	}
 	d.call(admin, "GET", "/api/users/"+id, "")
@@ -195,8 +203,10 @@ func TestUsersThatAreRefused(t *testing.T) {
 	admin := d.token("", project.Admin)
 	for _, c := range []struct{ body, want string }{
 		{`{}`, "name: it is required"}, {`{"name":"a b"}`, `name: "a b" is not a valid account name`},
-		{`{"name":"a","claims":{"Sub":"root"}}`, `claims: "Sub" is reserved`}, {`{"name":"a","claims":{"r":1,"R":2}}`, "differ only by case"},
-		{`{"name":"a","disabled":"no"}`, "disabled: it must be true or false"}, {`{"name":"a","password_hash":"$2a$"}`, `"password_hash": there is no such field`},
+		{`{"name":"a","claims":{"Sub":"root"}}`, `claims: "Sub" is reserved`},
+		{`{"name":"a","claims":{"r":1,"R":2}}`, "differ only by case"},
+		{`{"name":"a","disabled":"no"}`, "disabled: it must be true or false"},
+		{`{"name":"a","password_hash":"$2a$"}`, `"password_hash": there is no such field`},
 		{`{"name":"a","project":7}`, "project: it must be a string"},
 	} {
 		t.Run(c.body, func(t *testing.T) {
@@ -204,12 +214,14 @@ func TestUsersThatAreRefused(t *testing.T) {
 		})
 	}
 	id := d.call(admin, "POST", "/api/users", `{"name":"a"}`).is(201)["id"].(string)
-	d.call(admin, "PATCH", "/api/users/"+id, `{"name":"b"}`).refused(422, "invalid_value", `"name": there is no such field`)
+	d.call(admin, "PATCH", "/api/users/"+id, `{"name":"b"}`).
+		refused(422, "invalid_value", `"name": there is no such field`)
 }
 
 func TestBigNumbersInClaimsKeepTheirDigits(t *testing.T) {
 	d := open(t)
-	a := d.call(d.token("", project.Create), "POST", "/api/users", `{"name":"alice","claims":{"n":12345678901234567890}}`)
+	a := d.call(d.token("", project.Create), "POST", "/api/users",
+		`{"name":"alice","claims":{"n":12345678901234567890}}`)
 	if a.is(201); !strings.Contains(a.body, `"n":12345678901234567890`) {
 		t.Error(a.body)
 	}
@@ -219,9 +231,17 @@ func TestDeclaredUserIsReadOnly(t *testing.T) {
 	d := open(t)
 	admin := d.token("", project.Admin)
 	id := project.NewID()
-	d.users[id] = identity.User{ID: id, Project: "default", Name: "alice", Declared: true, Version: 1, Created: time.Now()}
+	d.users[id] = identity.User{
+		ID:       id,
+		Project:  "default",
+		Name:     "alice",
+		Declared: true,
+		Version:  1,
+		Created:  time.Now(),
+	}
 	d.call(admin, "PATCH", "/api/users/"+id, `{"disabled":true}`).refused(409, "declared", "Caddyfile")
-	d.call(admin, "PUT", "/api/users/"+id+"/password", `{"password":"correct horse"}`).refused(409, "declared", "Caddyfile")
+	d.call(admin, "PUT", "/api/users/"+id+"/password", `{"password":"correct horse"}`).
+		refused(409, "declared", "Caddyfile")
 	d.call(admin, "DELETE", "/api/users/"+id, "").refused(409, "declared", "Caddyfile")
 	d.ended()
 }
@@ -231,7 +251,9 @@ func TestNobodyMakesThemselvesAnAdministrator(t *testing.T) {
 	admin := d.token("", project.Admin)
 	root := d.call(admin, "POST", "/api/users", `{"name":"root","claims":{"role":"admin"},"disabled":true}`).is(201)["id"].(string)
 	plain := d.call(admin, "POST", "/api/users", `{"name":"alice"}`).is(201)["id"].(string)
-	for _, token := range []string{d.token("", project.Create, project.Update, project.Delete), d.token("default", project.Admin)} {
+	for _, token := range []string{
+		d.token("", project.Create, project.Update, project.Delete), d.token("default", project.Admin),
+	} {
 		for _, c := range []struct{ method, path, body string }{
 			{"POST", "/api/users", `{"name":"eve","claims":{"role":"admin"}}`},
 			{"POST", "/api/users", `{"name":"eve","claims":{"role":"admin"},"disabled":true}`},
@@ -258,7 +280,8 @@ func TestAPITokenIsShownOnceAndEndsWhenItIsRevoked(t *testing.T) {
 	d.secrets = append(d.secrets, secret)
 	d.call(secret, "GET", "/api/projects", "").is(200)
 	d.call(secret, "GET", "/api/tokens", "").refused(403, "insufficient_ability", "admin")
-	if used := d.call(admin, "GET", "/api/tokens/"+id, "").is(200); used["last_used_at"] == nil || used["revoked_at"] != nil {
+	if used := d.call(admin, "GET", "/api/tokens/"+id, "").is(200); used["last_used_at"] == nil ||
+		used["revoked_at"] != nil {
 		t.Errorf("%v", used)
 	}
 	d.call(admin, "DELETE", "/api/tokens/"+id, "").is(204)
@@ -267,9 +290,12 @@ func TestAPITokenIsShownOnceAndEndsWhenItIsRevoked(t *testing.T) {
 		t.Errorf("%v", gone)
 	}
 	for _, c := range []struct{ body, want string }{
-		{`{"abilities":["read"]}`, "name: it is required"}, {`{"name":"x"}`, "abilities: there is none"}, {`{"name":"x","abilities":["root"]}`, `abilities: "root" is unknown`},
-		{`{"name":"x","abilities":["read"],"expires_in":59}`, "expires_in: 59 is below"}, {`{"name":"x","abilities":["read"],"expires_in":315360001}`, "expires_in: 315360001 is above"},
-		{`{"name":"x","abilities":["read"],"project":1}`, "project: it must be a string"}, {`{"name":"x","abilities":["read"],"project":""}`, "project: it is required"},
+		{`{"abilities":["read"]}`, "name: it is required"}, {`{"name":"x"}`, "abilities: there is none"},
+		{`{"name":"x","abilities":["root"]}`, `abilities: "root" is unknown`},
+		{`{"name":"x","abilities":["read"],"expires_in":59}`, "expires_in: 59 is below"},
+		{`{"name":"x","abilities":["read"],"expires_in":315360001}`, "expires_in: 315360001 is above"},
+		{`{"name":"x","abilities":["read"],"project":1}`, "project: it must be a string"},
+		{`{"name":"x","abilities":["read"],"project":""}`, "project: it is required"},
 	} {
 		t.Run(c.body, func(t *testing.T) {
 			d.call(admin, "POST", "/api/tokens", c.body).refused(422, "invalid_value", c.want)
@@ -333,14 +359,20 @@ func TestAuditTrailSaysWhoDidWhatFromWhere(t *testing.T) {
 		got = append(got, fmt.Sprint(e["action"], " ", e["target_name"], " ", e["result"], " ", e["detail"]))
 	}
 	slices.Sort(got)
-	want := []string{"user.create Alice success name password", "user.delete  insufficient_ability ", "user.update Alice invalid_value "}
+	want := []string{
+		"user.create Alice success name password", "user.delete  insufficient_ability ",
+		"user.update Alice invalid_value ",
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	for _, c := range []struct {
 		query string
 		want  int
-	}{{"action=user.create", 1}, {"result=success", 1}, {"target=" + id, 2}, {"project=default", 2}, {"until=" + start, 0}, {"actor=x", 0}} {
+	}{
+		{"action=user.create", 1}, {"result=success", 1}, {"target=" + id, 2}, {"project=default", 2},
+		{"until=" + start, 0}, {"actor=x", 0},
+	} {
 		t.Run(c.query, func(t *testing.T) {
 			if items := d.call(admin, "GET", "/api/audit?"+c.query, "").is(200)["items"].([]any); len(items) != c.want {
 				t.Errorf("%s: %d, want %d", c.query, len(items), c.want)

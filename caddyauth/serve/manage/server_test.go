@@ -37,7 +37,13 @@ func open(t *testing.T) *desk {
 	passwords := identity.NewPasswords(nil)
 	d := &desk{T: t, memory: newMemory(), exercised: map[string]bool{}}
 	d.Server = &Server{
-		Base: base, Projects: d.memory, Users: d.memory, Tokens: d.memory, Audit: d.memory, Passwords: passwords, Revoker: d.memory,
+		Base:       base,
+		Projects:   d.memory,
+		Users:      d.memory,
+		Tokens:     d.memory,
+		Audit:      d.memory,
+		Passwords:  passwords,
+		Revoker:    d.memory,
 		Privileged: func(u *identity.User) bool { return u.Claims["role"] == "admin" && !u.Disabled },
 		Session:    signedIn,
 		Observe:    func(_ context.Context, e Event) { d.events = append(d.events, e) },
@@ -155,7 +161,9 @@ func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
 	admin := d.token("", project.Admin)
 	d.call("", "GET", "/api/openapi.json", "").is(200)
 
-	p := d.call(admin, "POST", "/api/projects", `{"slug":"acme","name":"Acme","audiences":["web","api"],"revoke_all_on_logout":true,"refresh_window":60}`).is(201)
+	p := d.call(admin, "POST", "/api/projects",
+		`{"slug":"acme","name":"Acme","audiences":["web","api"],"revoke_all_on_logout":true,"refresh_window":60}`).
+		is(201)
 	path := "/api/projects/" + p["id"].(string)
 	d.call(admin, "GET", "/api/projects", "").is(200)
 	d.call(admin, "GET", path, "").is(200)
@@ -163,11 +171,16 @@ func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
 	d.call(admin, "PATCH", path+"/settings/jwt-ttl", `{"jwt_access_ttl":300,"jwt_refresh_ttl":86400}`).is(200)
 	d.call(admin, "GET", path+"/settings/jwt-ttl", "").is(200)
 
-	c := d.call(admin, "POST", "/api/clients", `{"id":"reports","project":"acme","scopes":["read"],"audience":["api"],"claims":{"tier":"gold"},"refresh_reuse_interval":10}`).is(201)
+	c := d.call(admin, "POST", "/api/clients",
+		`{"id":"reports","project":"acme","scopes":["read"],"audience":["api"],"claims":{"tier":"gold"},`+
+			`"refresh_reuse_interval":10}`).
+		is(201)
 	d.secrets = append(d.secrets, c["client_secret"].(string))
 	d.call(admin, "GET", "/api/clients", "").is(200)
 	d.call(admin, "GET", "/api/clients/reports", "").is(200)
-	d.call(admin, "PATCH", "/api/clients/reports", `{"access_token_format":"opaque","refresh_rotation":false,"claims":null}`).is(200)
+	d.call(admin, "PATCH", "/api/clients/reports",
+		`{"access_token_format":"opaque","refresh_rotation":false,"claims":null}`).
+		is(200)
 	d.call(admin, "PATCH", "/api/clients/reports/settings/token-ttl", `{"jwt_access_ttl":120}`).is(200)
 	d.call(admin, "GET", "/api/clients/reports/settings/token-ttl", "").is(200)
 	again := d.call(admin, "POST", "/api/clients/reports/secret", "").is(200)
@@ -175,7 +188,9 @@ func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
 		t.Error("the secret is the same")
 	}
 
-	u := d.call(admin, "POST", "/api/users", `{"project":"acme","name":"alice","password":"correct horse","claims":{"role":"admin"}}`).is(201)
+	u := d.call(admin, "POST", "/api/users",
+		`{"project":"acme","name":"alice","password":"correct horse","claims":{"role":"admin"}}`).
+		is(201)
 	user := "/api/users/" + u["id"].(string)
 	d.secrets = append(d.secrets, "correct horse", "battery staple")
 	d.call(admin, "GET", "/api/users", "").is(200)
@@ -183,7 +198,9 @@ func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
 	d.call(admin, "PATCH", user, `{"disabled":false,"claims":{"role":"editor"}}`).is(200)
 	d.call(admin, "PUT", user+"/password", `{"password":"battery staple"}`).is(204)
 
-	token := d.call(admin, "POST", "/api/tokens", `{"name":"ci","abilities":["create","read"],"project":"acme","expires_in":3600}`).is(201)
+	token := d.call(admin, "POST", "/api/tokens",
+		`{"name":"ci","abilities":["create","read"],"project":"acme","expires_in":3600}`).
+		is(201)
 	d.secrets = append(d.secrets, token["token"].(string))
 	d.call(admin, "GET", "/api/tokens", "").is(200)
 	d.call(admin, "GET", "/api/tokens/"+token["id"].(string), "").is(200)
@@ -216,7 +233,8 @@ func TestDocumentNamesThisServer(t *testing.T) {
 
 func TestWhoeverHasNoGoodCredentialIsToldSo(t *testing.T) {
 	d := open(t)
-	expired, old, err := project.NewAPIToken("old", "", []string{project.Admin}, time.Minute, time.Now().Add(-time.Hour))
+	expired, old, err := project.NewAPIToken("old", "", []string{project.Admin}, time.Minute,
+		time.Now().Add(-time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +310,8 @@ func TestAdministratorsSessionIsAsGoodAsAToken(t *testing.T) {
 	d := open(t)
 	d.call("", "GET", "/api/projects", "", "Cookie: who=root").is(200)
 	d.call("", "POST", "/api/projects", `{"slug":"acme"}`, "Cookie: who=root", "Sec-Fetch-Site: same-origin").is(201)
-	d.call("", "GET", "/api/projects", "", "Cookie: who=alice").refused(403, "insufficient_ability", "not an administrator")
+	d.call("", "GET", "/api/projects", "", "Cookie: who=alice").
+		refused(403, "insufficient_ability", "not an administrator")
 	d.call("", "GET", "/api/projects", "", "Cookie: who=broken").refused(503, "store_unavailable", "")
 	d.call("x", "GET", "/api/projects", "", "Cookie: who=root").refused(401, "invalid_token", "")
 	if d.entries[0].Actor != "user:root" {
@@ -302,14 +321,18 @@ func TestAdministratorsSessionIsAsGoodAsAToken(t *testing.T) {
 
 func TestOtherSitesDoNothingWithASession(t *testing.T) {
 	for _, header := range []string{
-		"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Sec-Fetch-Site: Same-Origin", "Sec-Fetch-Site: new", "Origin: https://evil.example",
-		"Origin: null", "Origin: https://evil.auth.example.org",
+		"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Sec-Fetch-Site: Same-Origin", "Sec-Fetch-Site: new",
+		"Origin: https://evil.example", "Origin: null", "Origin: https://evil.auth.example.org",
 	} {
 		t.Run(header, func(t *testing.T) {
 			d := open(t)
-			d.call("", "POST", "/api/projects", `{"slug":"acme"}`, "Cookie: who=root", header).refused(403, "cross_origin", "another site")
-			d.call("", "DELETE", "/api/projects/default", "", "Cookie: who=root", header).refused(403, "cross_origin", "another site")
-			for _, path := range []string{"/api/projects", "/api/projects/default", "/api/users", "/api/clients", "/api/tokens", "/api/audit"} {
+			d.call("", "POST", "/api/projects", `{"slug":"acme"}`, "Cookie: who=root", header).
+				refused(403, "cross_origin", "another site")
+			d.call("", "DELETE", "/api/projects/default", "", "Cookie: who=root", header).
+				refused(403, "cross_origin", "another site")
+			for _, path := range []string{
+				"/api/projects", "/api/projects/default", "/api/users", "/api/clients", "/api/tokens", "/api/audit",
+			} {
 				d.call("", "GET", path, "", "Cookie: who=root", header).refused(403, "cross_origin", "another site")
 			}
 			if a := d.call("", "HEAD", "/api/projects", "", "Cookie: who=root", header); a.status != 403 {
@@ -320,7 +343,8 @@ func TestOtherSitesDoNothingWithASession(t *testing.T) {
 	d := open(t)
 	d.call("", "GET", "/api/projects", "", "Cookie: who=root", "Sec-Fetch-Site: none").is(200)
 	d.call("", "GET", "/api/projects", "", "Cookie: who=root", "Origin: https://auth.example.org").is(200)
-	d.call(d.token("", project.Create), "POST", "/api/projects", `{"slug":"acme"}`, "Sec-Fetch-Site: cross-site").is(201)
+	d.call(d.token("", project.Create), "POST", "/api/projects", `{"slug":"acme"}`, "Sec-Fetch-Site: cross-site").
+		is(201)
 	d.call(d.token("", project.Read), "GET", "/api/projects", "", "Origin: https://evil.example").is(200)
 }
 
@@ -332,9 +356,10 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 	u := d.call(admin, "POST", "/api/users", `{"name":"alice"}`).is(201)
 	everything := d.call(admin, "POST", "/api/tokens", `{"name":"t","abilities":["read"]}`).is(201)
 	for _, path := range []string{
-		"/api/projects/default", "/api/projects/default/settings/jwt-ttl", "/api/clients/c", "/api/clients/c/settings/token-ttl",
-		"/api/users/" + u["id"].(string), "/api/tokens/" + everything["id"].(string), "/api/users?project=default",
-		"/api/clients?project=default", "/api/audit?project=default", "/api/tokens?project=default",
+		"/api/projects/default", "/api/projects/default/settings/jwt-ttl", "/api/clients/c",
+		"/api/clients/c/settings/token-ttl", "/api/users/" + u["id"].(string),
+		"/api/tokens/" + everything["id"].(string), "/api/users?project=default", "/api/clients?project=default",
+		"/api/audit?project=default", "/api/tokens?project=default",
 	} {
 		d.call(bound, "GET", path, "").refused(404, "not_found", "there is no such")
 	}
@@ -343,7 +368,8 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 		{"/api/tokens", `{"name":"t","abilities":["admin"],"project":"default"}`},
 	} {
 		t.Run(c.path, func(t *testing.T) {
-			d.call(bound, "POST", c.path, c.body).refused(422, "invalid_value", `project: there is none of the slug or id "default"`)
+			d.call(bound, "POST", c.path, c.body).
+				refused(422, "invalid_value", `project: there is none of the slug or id "default"`)
 		})
 	}
 	d.call(bound, "POST", "/api/projects", `{"slug":"mine"}`).refused(403, "insufficient_ability", "one project")
@@ -351,7 +377,8 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 	if got := d.call(bound, "POST", "/api/users", `{"name":"alice"}`).is(201); got["project"] != "acme" {
 		t.Errorf("%v", got)
 	}
-	if got := d.call(bound, "POST", "/api/tokens", `{"name":"t","abilities":["admin"]}`).is(201); got["project"] != "acme" {
+	if got := d.call(bound, "POST", "/api/tokens", `{"name":"t","abilities":["admin"]}`).is(201); got["project"] !=
+		"acme" {
 		t.Errorf("a token for %v", got["project"])
 	}
 	for _, c := range []struct {
@@ -359,7 +386,8 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 		want int
 	}{{"/api/projects", 1}, {"/api/users", 1}, {"/api/clients", 0}, {"/api/tokens", 1}} {
 		t.Run(c.path, func(t *testing.T) {
-			if items := d.call(bound, "GET", c.path, "").is(200)["items"].([]any); c.path != "/api/tokens" && len(items) != c.want {
+			if items := d.call(bound, "GET", c.path, "").is(200)["items"].([]any); c.path != "/api/tokens" &&
+				len(items) != c.want {
 				t.Errorf("%s: %v", c.path, items)
 			}
 		})
@@ -416,14 +444,16 @@ func TestTokenOfOneProjectCannotTellWhatOthersHave(t *testing.T) {
 			there, thereBody := ask(c.elsewhere)
 			nowhere, nowhereBody := ask("nobody-has-this")
 			if there != nowhere || thereBody != nowhereBody {
-				t.Errorf("what another project has: %d %s\nwhat nobody has: %d %s", there, thereBody, nowhere, nowhereBody)
+				t.Errorf("what another project has: %d %s\nwhat nobody has: %d %s", there, thereBody, nowhere,
+					nowhereBody)
 			}
 			if c.name != "audit trail of a target" && there < 400 {
 				t.Errorf("status %d", there)
 			}
 		})
 	}
-	if items := d.call(bound, "GET", "/api/audit", "").is(200)["items"].([]any); strings.Contains(fmt.Sprint(items), "alice") || strings.Contains(fmt.Sprint(items), "taken") {
+	if items := d.call(bound, "GET", "/api/audit", "").is(200)["items"].([]any); strings.Contains(fmt.Sprint(items),
+		"alice") || strings.Contains(fmt.Sprint(items), "taken") {
 		t.Errorf("the audit trail: %v", items)
 	}
 }
@@ -443,8 +473,11 @@ func TestMethodsThatAnAddressDoesNotAnswer(t *testing.T) {
 
 func TestAddressesOfOthers(t *testing.T) {
 	d := open(t)
-	for _, path := range []string{"/api", "/api/", "/api/acme/auth/login", "/api/projects/auth/login", "/api/projects/", "/api/projects/a/b",
-		"/api/users/x/password/y", "/login", "/api/projects/x/settings/token-ttl", "/api/clients/x/settings/jwt-ttl", "/api/openapi.json/x"} {
+	for _, path := range []string{
+		"/api", "/api/", "/api/acme/auth/login", "/api/projects/auth/login", "/api/projects/", "/api/projects/a/b",
+		"/api/users/x/password/y", "/login", "/api/projects/x/settings/token-ttl", "/api/clients/x/settings/jwt-ttl",
+		"/api/openapi.json/x",
+	} {
 		if d.Handles("/auth" + path) {
 			t.Errorf("%s is handled", path)
 		}
@@ -466,7 +499,8 @@ func TestACallerWhoWentAwayIsNoError(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+admin)
 	w := httptest.NewRecorder()
 	d.ServeHTTP(w, r)
-	if last := d.events[len(d.events)-1]; last.Err != nil || last.Result != "canceled" || w.Code != endpoint.StatusClientGone {
+	if last := d.events[len(d.events)-1]; last.Err != nil || last.Result != "canceled" ||
+		w.Code != endpoint.StatusClientGone {
 		t.Errorf("%+v, status %d", last, w.Code)
 	}
 }
@@ -484,7 +518,8 @@ func TestStoreThatCannotBeAskedIs503(t *testing.T) {
 		if a.header.Get("Retry-After") != "5" || strings.Contains(a.body, "details") {
 			t.Errorf("%v %s", a.header, a.body)
 		}
-		if last := d.events[len(d.events)-1]; last.Err == nil || last.Status != 503 || last.Result != "store_unavailable" {
+		if last := d.events[len(d.events)-1]; last.Err == nil || last.Status != 503 ||
+			last.Result != "store_unavailable" {
 			t.Errorf("%+v", last)
 		}
 	}

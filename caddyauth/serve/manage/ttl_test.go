@@ -27,9 +27,15 @@ func TestProjectLifetimesAreReadSetAndReset(t *testing.T) {
 		{"PATCH", `{"jwt_access_ttl":60}`, `{"jwt_access_ttl":60,"jwt_refresh_ttl":null}`},
 		{"PATCH", `{"jwt_refresh_ttl":31536000}`, `{"jwt_access_ttl":60,"jwt_refresh_ttl":31536000}`},
 		{"PATCH", `{}`, `{"jwt_access_ttl":60,"jwt_refresh_ttl":31536000}`},
-		{"GET", "", `{"jwt_access_ttl":60,"jwt_refresh_ttl":31536000,"defaults":{"access_ttl":900,"refresh_ttl":2592000}}`},
+		{
+			"GET", "",
+			`{"jwt_access_ttl":60,"jwt_refresh_ttl":31536000,"defaults":{"access_ttl":900,"refresh_ttl":2592000}}`,
+		},
 		{"PATCH", `{"jwt_access_ttl":null}`, `{"jwt_access_ttl":null,"jwt_refresh_ttl":31536000}`},
-		{"PATCH", `{"jwt_refresh_ttl":0, "jwt_access_ttl":31536000}`, `{"jwt_access_ttl":31536000,"jwt_refresh_ttl":null}`},
+		{
+			"PATCH", `{"jwt_refresh_ttl":0, "jwt_access_ttl":31536000}`,
+			`{"jwt_access_ttl":31536000,"jwt_refresh_ttl":null}`,
+		},
 		{"PATCH", `{"jwt_access_ttl":0}`, `{"jwt_access_ttl":null,"jwt_refresh_ttl":null}`},
 		{"GET", "", noneSet},
 	} {
@@ -60,12 +66,16 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 			{"-18446744073709550716", "is below the limit of 120 seconds"},
 		} {
 			t.Run(c.value, func(t *testing.T) {
-				d.call(d.token("", project.Create), "PATCH", path, `{"jwt_access_ttl":`+c.value+`}`).refused(422, "invalid_value", c.want)
+				d.call(d.token("", project.Create), "PATCH", path, `{"jwt_access_ttl":`+c.value+`}`).
+					refused(422, "invalid_value", c.want)
 			})
 		}
-		d.call(d.token("", project.Create), "PATCH", path, `{"jwt_refresh_ttl":86401}`).refused(422, "invalid_value", "jwt_refresh_ttl: 86401 is above the limit of 86400 seconds")
-		d.call(d.token("", project.Create), "PATCH", path, `{"jwt_refresh_ttl":59}`).refused(422, "invalid_value", "jwt_refresh_ttl: 59 is below the limit of 60 seconds")
-		d.call(d.token("", project.Create), "PATCH", path, `{"jwt_acess_ttl":900}`).refused(422, "invalid_value", `"jwt_acess_ttl": there is no such field`)
+		d.call(d.token("", project.Create), "PATCH", path, `{"jwt_refresh_ttl":86401}`).
+			refused(422, "invalid_value", "jwt_refresh_ttl: 86401 is above the limit of 86400 seconds")
+		d.call(d.token("", project.Create), "PATCH", path, `{"jwt_refresh_ttl":59}`).
+			refused(422, "invalid_value", "jwt_refresh_ttl: 59 is below the limit of 60 seconds")
+		d.call(d.token("", project.Create), "PATCH", path, `{"jwt_acess_ttl":900}`).
+			refused(422, "invalid_value", `"jwt_acess_ttl": there is no such field`)
 	}
 	if p := d.projects["default"]; p.Version != 1 {
 		t.Errorf("a refused change was stored: %+v", p)
@@ -75,26 +85,50 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 func TestLifetimesOfNobody(t *testing.T) {
 	d := open(t)
 	token := d.token("", project.Create)
-	for _, path := range []string{"/api/projects/" + project.NewID() + "/settings/jwt-ttl", "/api/clients/none/settings/token-ttl"} {
+	for _, path := range []string{
+		"/api/projects/" + project.NewID() + "/settings/jwt-ttl", "/api/clients/none/settings/token-ttl",
+	} {
 		d.call(token, "GET", path, "").refused(404, "not_found", "no such")
 		d.call(token, "PATCH", path, `{"jwt_access_ttl":1}`).refused(404, "not_found", "no such")
 	}
-	d.call(d.token("", project.Read, project.Update), "GET", "/api/projects/default/settings/jwt-ttl", "").refused(403, "insufficient_ability", "create")
+	d.call(d.token("", project.Read, project.Update), "GET", "/api/projects/default/settings/jwt-ttl", "").
+		refused(403, "insufficient_ability", "create")
 }
 
 func TestLifetimesOfWhatIsDeclaredChangeToo(t *testing.T) {
 	d := open(t)
 	token := d.token("", project.Admin)
 	declared := project.Lifetimes{Access: 5 * time.Minute, Refresh: project.None}
-	d.projects["acme"] = project.Project{ID: "1", Slug: "acme", Active: true, Declared: true, Lifetimes: declared, Version: 1, Created: time.Now()}
-	d.clients["c"] = project.Client{ID: "c", Project: "acme", Active: true, Declared: true, Version: 1, Created: time.Now()}
+	d.projects["acme"] = project.Project{
+		ID:        "1",
+		Slug:      "acme",
+		Active:    true,
+		Declared:  true,
+		Lifetimes: declared,
+		Version:   1,
+		Created:   time.Now(),
+	}
+	d.clients["c"] = project.Client{
+		ID:       "c",
+		Project:  "acme",
+		Active:   true,
+		Declared: true,
+		Version:  1,
+		Created:  time.Now(),
+	}
 	path := "/api/projects/acme/settings/jwt-ttl"
-	d.call(token, "GET", path, "").exact(200, `{"jwt_access_ttl":300,"jwt_refresh_ttl":0,"defaults":{"access_ttl":900,"refresh_ttl":2592000}}`)
-	d.call(token, "GET", "/api/clients/c/settings/token-ttl", "").exact(200, `{"jwt_access_ttl":null,"jwt_refresh_ttl":null,"defaults":{"access_ttl":300,"refresh_ttl":0}}`)
-	d.call(token, "PATCH", path, `{"jwt_access_ttl":120,"jwt_refresh_ttl":3600}`).exact(200, `{"jwt_access_ttl":120,"jwt_refresh_ttl":3600}`)
-	d.call(token, "PATCH", "/api/clients/c/settings/token-ttl", `{"jwt_access_ttl":90}`).exact(200, `{"jwt_access_ttl":90,"jwt_refresh_ttl":null}`)
-	d.call(token, "GET", "/api/clients/c/settings/token-ttl", "").exact(200, `{"jwt_access_ttl":90,"jwt_refresh_ttl":null,"defaults":{"access_ttl":120,"refresh_ttl":3600}}`)
-	d.call(token, "PATCH", path, `{"jwt_access_ttl":null,"jwt_refresh_ttl":null}`).exact(200, `{"jwt_access_ttl":300,"jwt_refresh_ttl":0}`)
+	d.call(token, "GET", path, "").exact(200,
+		`{"jwt_access_ttl":300,"jwt_refresh_ttl":0,"defaults":{"access_ttl":900,"refresh_ttl":2592000}}`)
+	d.call(token, "GET", "/api/clients/c/settings/token-ttl", "").
+		exact(200, `{"jwt_access_ttl":null,"jwt_refresh_ttl":null,"defaults":{"access_ttl":300,"refresh_ttl":0}}`)
+	d.call(token, "PATCH", path, `{"jwt_access_ttl":120,"jwt_refresh_ttl":3600}`).
+		exact(200, `{"jwt_access_ttl":120,"jwt_refresh_ttl":3600}`)
+	d.call(token, "PATCH", "/api/clients/c/settings/token-ttl", `{"jwt_access_ttl":90}`).
+		exact(200, `{"jwt_access_ttl":90,"jwt_refresh_ttl":null}`)
+	d.call(token, "GET", "/api/clients/c/settings/token-ttl", "").
+		exact(200, `{"jwt_access_ttl":90,"jwt_refresh_ttl":null,"defaults":{"access_ttl":120,"refresh_ttl":3600}}`)
+	d.call(token, "PATCH", path, `{"jwt_access_ttl":null,"jwt_refresh_ttl":null}`).
+		exact(200, `{"jwt_access_ttl":300,"jwt_refresh_ttl":0}`)
 	if p := d.projects["acme"]; p.Lifetimes != declared || p.Override != (project.Lifetimes{}) {
 		t.Errorf("%+v", p)
 	}
@@ -117,12 +151,15 @@ func TestOtherVersionIsNotOverwritten(t *testing.T) {
 	}
 	second := d.call(token, "PATCH", path, `{"jwt_access_ttl":120}`, "If-Match: "+first)
 	second.is(200)
-	d.call(token, "PATCH", path, `{"jwt_access_ttl":180}`, "If-Match: "+first).refused(412, "version_mismatch", "version 2")
+	d.call(token, "PATCH", path, `{"jwt_access_ttl":180}`, "If-Match: "+first).
+		refused(412, "version_mismatch", "version 2")
 	for _, tag := range []string{`W/"2"`, `2`, `"3"`, `"1", "3"`} {
-		d.call(token, "PATCH", path, `{"jwt_access_ttl":180}`, "If-Match: "+tag).refused(412, "version_mismatch", "version 2")
+		d.call(token, "PATCH", path, `{"jwt_access_ttl":180}`, "If-Match: "+tag).
+			refused(412, "version_mismatch", "version 2")
 	}
 	for i, tag := range []string{second.header.Get("ETag"), `"1", "3"`, "*"} {
-		if got := d.call(token, "PATCH", path, fmt.Sprintf(`{"jwt_access_ttl":%d}`, 200+i), "If-Match: "+tag); got.status != 200 {
+		if got := d.call(token, "PATCH", path, fmt.Sprintf(`{"jwt_access_ttl":%d}`, 200+i), "If-Match: "+
+			tag); got.status != 200 {
 			t.Errorf("%s: %s", tag, got.body)
 		}
 	}
@@ -136,5 +173,6 @@ func TestTwoChangesAtOnceAreBothKept(t *testing.T) {
 	d.meanwhile = other
 	d.call(token, "PATCH", path, `{"jwt_access_ttl":120}`).exact(200, `{"jwt_access_ttl":120,"jwt_refresh_ttl":7200}`)
 	d.meanwhile = other
-	d.call(token, "PATCH", path, `{"jwt_access_ttl":180}`, `If-Match: "3"`).refused(412, "version_mismatch", "version 4")
+	d.call(token, "PATCH", path, `{"jwt_access_ttl":180}`, `If-Match: "3"`).
+		refused(412, "version_mismatch", "version 4")
 }

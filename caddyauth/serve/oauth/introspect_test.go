@@ -34,7 +34,8 @@ func TestIntrospectionDescribesAnActiveToken(t *testing.T) {
 			id, _ := got["jti"].(string)
 			now := float64(time.Now().Unix())
 			want := map[string]any{
-				"active": true, "scope": "read write", "client_id": client, "token_type": "Bearer", "exp": now + 900, "iat": now,
+				"active": true, "scope": "read write", "client_id": client, "token_type": "Bearer", "exp": now + 900,
+				"iat": now,
 				"sub": "alice", "aud": []any{"api"}, "iss": ownIssuer, "jti": id,
 			}
 			if !reflect.DeepEqual(got, want) || id == "" {
@@ -54,8 +55,13 @@ func TestEverythingElseIsNotActive(t *testing.T) {
 		asker := basic("reports", secret)
 		mint := func(typ string, change func(*token.Claims)) string {
 			c := token.Claims{
-				Issuer: ownIssuer, Subject: "alice", Audience: []string{"api"}, IssuedAt: time.Now(), Expiry: time.Now().Add(time.Hour), ID: "id",
-				Project: "default", Protocol: map[string]any{"epoch": int64(5)},
+				Issuer:   ownIssuer,
+				Subject:  "alice",
+				Audience: []string{"api"},
+				IssuedAt: time.Now(),
+				Expiry:   time.Now().Add(time.Hour),
+				ID:       "id",
+				Project:  "default", Protocol: map[string]any{"epoch": int64(5)},
 			}
 			change(&c)
 			raw, err := token.Mint(h.key, typ, c)
@@ -75,11 +81,16 @@ func TestEverythingElseIsNotActive(t *testing.T) {
 		}
 		for _, c := range []struct{ name, raw string }{
 			{"garbage", "x"}, {"unknown opaque", opaque.Prefix + strings.Repeat("A", 64)}, {"revoked", revoked},
-			{"expired", mint("at+jwt", func(c *token.Claims) { c.IssuedAt, c.Expiry = c.IssuedAt.Add(-time.Hour), c.IssuedAt })},
+			{
+				"expired",
+				mint("at+jwt", func(c *token.Claims) { c.IssuedAt, c.Expiry = c.IssuedAt.Add(-time.Hour), c.IssuedAt }),
+			},
 			{"future", mint("at+jwt", func(c *token.Claims) { c.IssuedAt = c.IssuedAt.Add(time.Minute) })},
-			{"ID token", mint("jwt", same)}, {"another project", mint("at+jwt", func(c *token.Claims) { c.Project = "acme" })},
-			{"no project", mint("at+jwt", func(c *token.Claims) { c.Project = "" })}, {"badly signed", good[:len(good)-8] + "AAAAAAAA"},
-			{"refresh token", h.begin(t, "reports").RefreshToken}, {"foreign", h.foreign(t)},
+			{"ID token", mint("jwt", same)},
+			{"another project", mint("at+jwt", func(c *token.Claims) { c.Project = "acme" })},
+			{"no project", mint("at+jwt", func(c *token.Claims) { c.Project = "" })},
+			{"badly signed", good[:len(good)-8] + "AAAAAAAA"}, {"refresh token", h.begin(t, "reports").RefreshToken},
+			{"foreign", h.foreign(t)},
 		} {
 			w := h.post("/introspect", asker, "token", c.raw)
 			if w.Code != 200 || w.Body.String() != notActive || h.last(t).Result != inactive ||
@@ -144,17 +155,25 @@ func TestIntrospectionsThatAreRefused(t *testing.T) {
 		{"the first party", nil, []string{"token", raw, "client_id", FirstParty}, 401, invalidClient},
 		{"wrong secret", basic("reports", "wrong"), []string{"token", raw}, 401, invalidClient},
 		{"paused", basic("paused", secret), []string{"token", raw}, 401, invalidClient},
-		{"by the token itself", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+raw) }, []string{"token", raw}, 401, invalidClient},
+		{
+			"by the token itself", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+raw) },
+			[]string{"token", raw}, 401, invalidClient,
+		},
 		{"no token", basic("reports", secret), nil, 400, invalidRequest},
 		{"two tokens", basic("reports", secret), []string{"token", raw, "token", raw}, 400, invalidRequest},
-		{"the token in the query", func(r *http.Request) { basic("reports", secret)(r); r.URL.RawQuery = "token=" + raw }, nil, 400, invalidRequest},
+		{
+			"the token in the query",
+			func(r *http.Request) { basic("reports", secret)(r); r.URL.RawQuery = "token=" + raw }, nil, 400,
+			invalidRequest,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := h.post("/introspect", c.with, c.fields...)
 			if code := problemIn(t, w); w.Code != c.status || code != c.code {
 				t.Errorf("%s: %d %s, want %d %s", c.name, w.Code, code, c.status, c.code)
 			}
-			if challenged := w.Header().Get("WWW-Authenticate") != ""; challenged != (c.with != nil && c.status == 401) {
+			if challenged := w.Header().Get("WWW-Authenticate") != ""; challenged != (c.with != nil &&
+				c.status == 401) {
 				t.Errorf("%s: challenge %q", c.name, w.Header().Get("WWW-Authenticate"))
 			}
 		})

@@ -33,7 +33,8 @@ func TestRevokingARefreshTokenEndsTheGrant(t *testing.T) {
 			t.Fatalf("%d %q, event %+v", w.Code, w.Body, h.last(t))
 		}
 	}
-	if w := h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token", second.RefreshToken); w.Code != 400 {
+	if w := h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token",
+		second.RefreshToken); w.Code != 400 {
 		t.Errorf("the refresh token: %d", w.Code)
 	}
 	access, err := h.verify(t.Context(), second.AccessToken)
@@ -58,7 +59,8 @@ func TestRevokingAnAccessTokenEndsItAlone(t *testing.T) {
 			if err != nil || h.revoked(before) != nil {
 				t.Fatal(err)
 			}
-			if w := h.post("/revoke", c.with, "token", got.AccessToken, "token_type_hint", "refresh_token"); w.Code != 200 ||
+			if w := h.post("/revoke", c.with, "token", got.AccessToken, "token_type_hint", "refresh_token"); w.Code !=
+				200 ||
 				w.Body.Len() != 0 {
 				t.Fatalf("%d %q", w.Code, w.Body)
 			}
@@ -88,7 +90,13 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 	h := newHouse(t)
 	refresh, access, opaque := h.begin(t, "reports").RefreshToken, h.access(t, "reports"), h.access(t, "spa")
 	nameless, err := token.Mint(h.key, "at+jwt", token.Claims{
-		Issuer: ownIssuer, Subject: "alice", Audience: []string{"api"}, IssuedAt: time.Now(), Expiry: time.Now().Add(time.Hour), ClientID: "spa", Project: "default",
+		Issuer:   ownIssuer,
+		Subject:  "alice",
+		Audience: []string{"api"},
+		IssuedAt: time.Now(),
+		Expiry:   time.Now().Add(time.Hour),
+		ClientID: "spa",
+		Project:  "default",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +117,10 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 		{"another's access token", basic("other", "other-secret"), []string{"token", access}, 400, invalidGrant},
 		{"another's opaque token", basic("other", "other-secret"), []string{"token", opaque}, 400, invalidGrant},
 		{"by the first party", nil, []string{"token", access, "client_id", FirstParty}, 400, invalidGrant},
-		{"an access token without a jti", nil, []string{"token", nameless, "client_id", "spa"}, 400, unsupportedTokenType},
+		{
+			"an access token without a jti", nil, []string{"token", nameless, "client_id", "spa"}, 400,
+			unsupportedTokenType,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := h.post("/revoke", c.with, c.fields...)
@@ -127,9 +138,10 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 func TestTokensThatMeanNothingAreRevokedAlready(t *testing.T) {
 	h := newHouse(t)
 	for _, c := range []struct{ name, raw string }{
-		{"text", "anything"}, {"garbage", "a.b.c"}, {"unknown opaque", opaque.Prefix + strings.Repeat("A", 64)}, {"malformed opaque", "at_x"},
-		{"malformed refresh", "rt_x"}, {"forged refresh", "rt_1.ABC.0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, {"huge", strings.Repeat("x", 10<<10)},
-		{"foreign", h.foreign(t)},
+		{"text", "anything"}, {"garbage", "a.b.c"}, {"unknown opaque", opaque.Prefix + strings.Repeat("A", 64)},
+		{"malformed opaque", "at_x"}, {"malformed refresh", "rt_x"},
+		{"forged refresh", "rt_1.ABC.0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
+		{"huge", strings.Repeat("x", 10<<10)}, {"foreign", h.foreign(t)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if w := h.post("/revoke", nil, "token", c.raw, "client_id", "spa"); w.Code != 200 || w.Body.Len() != 0 ||
@@ -179,7 +191,11 @@ func TestRevocationThatFailsIsNoSuccess(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
-			raw := map[string]string{"refresh": h.begin(t, "spa").RefreshToken, "jwt": h.access(t, FirstParty), "opaque": h.access(t, "spa")}[c.token]
+			raw := map[string]string{
+				"refresh": h.begin(t, "spa").RefreshToken,
+				"jwt":     h.access(t, FirstParty),
+				"opaque":  h.access(t, "spa"),
+			}[c.token]
 			client := map[string]string{"refresh": "spa", "jwt": FirstParty, "opaque": "spa"}[c.token]
 			if c.name == "clients" {
 				client = "reports"

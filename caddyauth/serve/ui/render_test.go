@@ -13,17 +13,42 @@ const evil = `"><script>alert(1)</script><img src=x onerror=alert(1)>'` + "`{{.N
 func allPages(text, address string) map[string]Page {
 	links := []Link{{text, address}, {text, address}}
 	return map[string]Page{
-		"login":     Login{Site: text, Action: address, Next: text, NextOrigin: "https://app.example.com", NextHost: text, Username: text, Problem: text, Notice: text, Links: links},
+		"login": Login{
+			Site:       text,
+			Action:     address,
+			Next:       text,
+			NextOrigin: "https://app.example.com",
+			NextHost:   text,
+			Username:   text,
+			Problem:    text,
+			Notice:     text,
+			Links:      links,
+		},
 		"signed in": SignedIn{Site: text, Subject: text, SignOut: address, Next: address, NextHost: text},
-		"elsewhere": SignedIn{Site: text, Subject: text, SignOut: address, Next: address, NextHost: text, Unreachable: true},
-		"refused":   SignedIn{Site: text, Subject: text, SignOut: address, Next: address, NextHost: text, Refused: true, Links: links},
-		"sign out":  SignOut{Site: text, Subject: text, Action: address, Back: address, Next: text},
-		"start":     Start{Site: text, Links: links},
-		"message":   Message{Site: text, Title: text, Text: text, Subject: text, Code: text, Links: links},
-		"framed":    Message{Site: text, Title: text, Text: text, Code: text, Links: links, Framed: true},
-		"empty":     Login{},
-		"stranger":  SignOut{},
-		"blank":     Message{},
+		"elsewhere": SignedIn{
+			Site:        text,
+			Subject:     text,
+			SignOut:     address,
+			Next:        address,
+			NextHost:    text,
+			Unreachable: true,
+		},
+		"refused": SignedIn{
+			Site:     text,
+			Subject:  text,
+			SignOut:  address,
+			Next:     address,
+			NextHost: text,
+			Refused:  true,
+			Links:    links,
+		},
+		"sign out": SignOut{Site: text, Subject: text, Action: address, Back: address, Next: text},
+		"start":    Start{Site: text, Links: links},
+		"message":  Message{Site: text, Title: text, Text: text, Subject: text, Code: text, Links: links},
+		"framed":   Message{Site: text, Title: text, Text: text, Code: text, Links: links, Framed: true},
+		"empty":    Login{},
+		"stranger": SignOut{},
+		"blank":    Message{},
 	}
 }
 
@@ -41,8 +66,9 @@ func TestEveryPageCarriesTheSecurityHeaders(t *testing.T) {
 		for _, c := range []struct{ header, want string }{
 			{"Content-Type", "text/html; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"},
 			{"X-Frame-Options", map[bool]string{false: "DENY", true: "SAMEORIGIN"}[name == "framed"]},
-			{"Cache-Control", "no-store"}, {"Referrer-Policy", "no-referrer"}, {"Cross-Origin-Opener-Policy", "same-origin"},
-			{"Cross-Origin-Resource-Policy", "same-origin"}, {"Content-Length", fmt.Sprint(w.Body.Len())},
+			{"Cache-Control", "no-store"}, {"Referrer-Policy", "no-referrer"},
+			{"Cross-Origin-Opener-Policy", "same-origin"}, {"Cross-Origin-Resource-Policy", "same-origin"},
+			{"Content-Length", fmt.Sprint(w.Body.Len())},
 		} {
 			t.Run(c.header, func(t *testing.T) {
 				if got := w.Header().Get(c.header); got != c.want {
@@ -71,7 +97,8 @@ func TestThePolicyAllowsTheOwnStyleScriptAndFormOnly(t *testing.T) {
 		case Login:
 			form = strings.TrimSpace("'self' " + page.NextOrigin)
 		}
-		want := "default-src 'none'; style-src 'nonce-" + nonce[1] + "'; script-src 'nonce-" + nonce[1] + "'; form-action " + form +
+		want := "default-src 'none'; style-src 'nonce-" + nonce[1] + "'; script-src 'nonce-" + nonce[1] +
+			"'; form-action " + form +
 			"; base-uri 'none'; frame-ancestors " + map[bool]string{false: "'none'", true: "'self'"}[name == "framed"]
 		if policy != want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, policy, want)
@@ -114,7 +141,9 @@ func TestEverythingReflectedIsEscaped(t *testing.T) {
 }
 
 func TestAddressesThatRunScriptsAreDefused(t *testing.T) {
-	for _, address := range []string{"javascript:alert(1)", "JAVASCRIPT:alert(1)", " javascript:alert(1)", "data:text/html,x", "vbscript:x"} {
+	for _, address := range []string{
+		"javascript:alert(1)", "JAVASCRIPT:alert(1)", " javascript:alert(1)", "data:text/html,x", "vbscript:x",
+	} {
 		for name, page := range allPages("text", address) {
 			body := strings.ToLower(render(page).Body.String())
 			for _, attribute := range []string{"href", "action"} {
@@ -135,7 +164,8 @@ func TestAnAddressSurvivesWhole(t *testing.T) {
 
 func TestOnlyPagesWithAFormLoosenTheReferrer(t *testing.T) {
 	for name, page := range allPages("text", "/login") {
-		if got := strings.Contains(render(page).Body.String(), `<meta name="referrer" content="same-origin">`); got != page.hasForm() {
+		if got := strings.Contains(render(page).Body.String(), `<meta name="referrer" content="same-origin">`); got !=
+			page.hasForm() {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -145,8 +175,8 @@ func TestTheLoginFormIsMadeForPeopleAndPasswordManagers(t *testing.T) {
 	fresh := render(Login{Action: "/auth/login"}).Body.String()
 	failed := render(Login{Action: "/auth/login", Username: "alice", Problem: "Wrong."}).Body.String()
 	for _, want := range []string{
-		`<html lang="en">`, `name="viewport"`, `<form method="post" action="/auth/login">`,
-		`<label for="username">`, `<label for="password">`, `autocomplete="username"`, `autocomplete="current-password"`,
+		`<html lang="en">`, `name="viewport"`, `<form method="post" action="/auth/login">`, `<label for="username">`,
+		`<label for="password">`, `autocomplete="username"`, `autocomplete="current-password"`,
 		`prefers-color-scheme: dark`, `type="password"`,
 	} {
 		if !strings.Contains(fresh, want) || !strings.Contains(failed, want) {
@@ -160,7 +190,8 @@ func TestTheLoginFormIsMadeForPeopleAndPasswordManagers(t *testing.T) {
 	if m := focused.FindAllStringSubmatch(failed, -1); len(m) != 1 || m[0][1] != "password" {
 		t.Errorf("a failed form focuses %v", m)
 	}
-	if !strings.Contains(failed, `id="problem" role="alert" aria-live="assertive">Wrong.`) || strings.Count(failed, `aria-describedby="problem"`) != 2 {
+	if !strings.Contains(failed, `id="problem" role="alert" aria-live="assertive">Wrong.`) ||
+		strings.Count(failed, `aria-describedby="problem"`) != 2 {
 		t.Error("the problem is not announced")
 	}
 	if strings.Contains(fresh, "problem\"") {
@@ -169,18 +200,26 @@ func TestTheLoginFormIsMadeForPeopleAndPasswordManagers(t *testing.T) {
 }
 
 func TestTheCircleIsExplained(t *testing.T) {
-	page := SignedIn{Site: "auth.example.com", Subject: "alice", Next: "https://app.example.com/", NextHost: "app.example.com", Unreachable: true}
+	page := SignedIn{
+		Site:        "auth.example.com",
+		Subject:     "alice",
+		Next:        "https://app.example.com/",
+		NextHost:    "app.example.com",
+		Unreachable: true,
+	}
 	body := render(page).Body.String()
 	for _, want := range []string{"cannot see this sign-in", "<strong>auth.example.com</strong> alone"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %q", want)
 		}
 	}
-	if strings.Contains(body, "auth_server") || strings.Contains(body, "jwt_auth") || strings.Contains(body, "operator") {
+	if strings.Contains(body, "auth_server") || strings.Contains(body, "jwt_auth") ||
+		strings.Contains(body, "operator") {
 		t.Error("the visitor is told what the operator should do")
 	}
 	page.Unreachable = false
-	if body := render(page).Body.String(); strings.Contains(body, "cannot see") || !strings.Contains(body, "Continue to app.example.com") {
+	if body := render(page).Body.String(); strings.Contains(body, "cannot see") ||
+		!strings.Contains(body, "Continue to app.example.com") {
 		t.Error(body)
 	}
 }

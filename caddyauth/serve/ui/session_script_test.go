@@ -31,7 +31,8 @@ func TestTheSessionScriptIsCachedByItsContent(t *testing.T) {
 	for name, serve := range builds() {
 		w := fetched(serve, "GET")
 		for _, c := range []struct{ header, want string }{
-			{"Content-Type", "text/javascript; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"}, {"Cache-Control", "public, max-age=3600"},
+			{"Content-Type", "text/javascript; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"},
+			{"Cache-Control", "public, max-age=3600"},
 		} {
 			t.Run(c.header, func(t *testing.T) {
 				if got := w.Header().Get(c.header); got != c.want {
@@ -44,13 +45,16 @@ func TestTheSessionScriptIsCachedByItsContent(t *testing.T) {
 			t.Errorf("%s: ETag %s", name, tag)
 		}
 		tags[tag] = true
-		if again := fetched(serve, "GET", "If-None-Match", tag); again.Code != http.StatusNotModified || again.Body.Len() > 0 {
+		if again := fetched(serve, "GET", "If-None-Match", tag); again.Code != http.StatusNotModified ||
+			again.Body.Len() > 0 {
 			t.Errorf("%s: %d for one who has it", name, again.Code)
 		}
-		if other := fetched(serve, "GET", "If-None-Match", `"other"`); other.Code != http.StatusOK || other.Body.String() != w.Body.String() {
+		if other := fetched(serve, "GET", "If-None-Match", `"other"`); other.Code != http.StatusOK ||
+			other.Body.String() != w.Body.String() {
 			t.Errorf("%s: %d for one who has another", name, other.Code)
 		}
-		if head := fetched(serve, "HEAD"); head.Code != http.StatusOK || head.Body.Len() > 0 || head.Header().Get("ETag") != tag {
+		if head := fetched(serve, "HEAD"); head.Code != http.StatusOK || head.Body.Len() > 0 ||
+			head.Header().Get("ETag") != tag {
 			t.Errorf("%s: HEAD %d", name, head.Code)
 		}
 	}
@@ -59,7 +63,8 @@ func TestTheSessionScriptIsCachedByItsContent(t *testing.T) {
 func TestTheSessionScriptAsksNothingOfAPolicy(t *testing.T) {
 	for name, serve := range builds() {
 		text := fetched(serve, "GET").Body.String()
-		if found := regexp.MustCompile(`\beval\b|\bFunction\(|innerHTML|outerHTML|document\.write|\bstyle\b|createElement|\bimport\s|\bimport\(|require\(|setTimeout\("|document\.cookie`).FindString(text); found != "" {
+		if found := regexp.MustCompile(`\beval\b|\bFunction\(|innerHTML|outerHTML|document\.write|\bstyle\b|createElement|\bimport\s|\bimport\(|require\(|setTimeout\("|document\.cookie`).
+			FindString(text); found != "" {
 			t.Errorf("%s: %q", name, found)
 		}
 		if strings.Contains(text, "import.meta") != (name == "session.mjs") {
@@ -86,7 +91,8 @@ func TestTheSessionScriptInABrowserOfItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), node, "--experimental-vm-modules", "--no-warnings", "--test-reporter=tap", "testdata/session.test.mjs")
+	cmd := exec.CommandContext(t.Context(), node, "--experimental-vm-modules", "--no-warnings", "--test-reporter=tap",
+		"testdata/session.test.mjs")
 	cmd.Env = append(os.Environ(), "SESSION_SCRIPTS="+dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil || !regexp.MustCompile(`(?m)^# pass [1-9]`).Match(out) {

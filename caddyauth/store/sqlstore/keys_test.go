@@ -15,7 +15,8 @@ import (
 // wholeKey has a value in every field.
 func wholeKey(id string, state keyring.State) keyring.Record {
 	rec := record(id, noon)
-	rec.State, rec.Since, rec.Until, rec.Longest = state, noon.Add(time.Millisecond), noon.Add(time.Hour), 15*time.Minute
+	rec.State, rec.Since, rec.Until, rec.Longest = state, noon.Add(time.Millisecond), noon.Add(time.Hour), 15*
+		time.Minute
 	return rec
 }
 
@@ -51,7 +52,8 @@ func TestFirstKeyIsActiveAndChangesTheVersion(t *testing.T) {
 		after := keySetOf(t, s)
 		first.State, first.Until = keyring.Active, time.Time{}
 		same(t, after.Records, []keyring.Record{first})
-		if version, err := s.KeyVersion(t.Context()); err != nil || version != after.Version || version == before.Version {
+		if version, err := s.KeyVersion(t.Context()); err != nil || version != after.Version ||
+			version == before.Version {
 			t.Errorf("the version went from %d to %d, KeyVersion = %d, %v", before.Version, after.Version, version, err)
 		}
 	})
@@ -63,7 +65,8 @@ func TestStepIsTakenWhole(t *testing.T) {
 		if _, err := s.AddFirstKey(t.Context(), record("old", noon.Add(-time.Hour))); err != nil {
 			t.Fatal(err)
 		}
-		announced := advance(t, s, keyring.Step{From: keySetOf(t, s).Version, Put: []keyring.Record{wholeKey("next", keyring.Announced)}})
+		announced := advance(t, s,
+			keyring.Step{From: keySetOf(t, s).Version, Put: []keyring.Record{wholeKey("next", keyring.Announced)}})
 		same(t, announced, keySetOf(t, s))
 
 		old, next := announced.Records[0], announced.Records[1]
@@ -86,7 +89,11 @@ func TestStepFromAnOldVersionChangesNothing(t *testing.T) {
 		}
 		set := keySetOf(t, s)
 		for _, from := range []int64{0, set.Version - 1, set.Version + 1} {
-			step := keyring.Step{From: from, Remove: []string{"first"}, Put: []keyring.Record{wholeKey("x", keyring.Active)}}
+			step := keyring.Step{
+				From:   from,
+				Remove: []string{"first"},
+				Put:    []keyring.Record{wholeKey("x", keyring.Active)},
+			}
 			standing, taken, err := s.AdvanceKeys(t.Context(), step, noon)
 			if err != nil || taken {
 				t.Fatalf("a step from %d of version %d: %v, %v", from, set.Version, taken, err)
@@ -104,7 +111,10 @@ func TestTwoActiveKeysAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		set := keySetOf(t, s)
-		step := keyring.Step{From: set.Version, Put: []keyring.Record{wholeKey("retiring", keyring.Retiring), wholeKey("second", keyring.Active)}}
+		step := keyring.Step{
+			From: set.Version,
+			Put:  []keyring.Record{wholeKey("retiring", keyring.Retiring), wholeKey("second", keyring.Active)},
+		}
 		if _, taken, err := s.AdvanceKeys(t.Context(), step, noon); err == nil || taken {
 			t.Fatalf("AdvanceKeys = %v, %v", taken, err)
 		}
@@ -124,7 +134,10 @@ func TestHundredAdvancesAtOnceAreOneRotation(t *testing.T) {
 		atOnce(100, func(i int) {
 			old := from.Records[0]
 			old.State, old.Until = keyring.Retiring, noon.Add(time.Hour)
-			step := keyring.Step{From: from.Version, Put: []keyring.Record{old, wholeKey(fmt.Sprint("key ", i), keyring.Active)}}
+			step := keyring.Step{
+				From: from.Version,
+				Put:  []keyring.Record{old, wholeKey(fmt.Sprint("key ", i), keyring.Active)},
+			}
 			set, taken, err := nodes[i%2].AdvanceKeys(t.Context(), step, noon)
 			switch {
 			case err != nil || len(set.Records) != 2:
@@ -152,14 +165,16 @@ func TestVersionIsNewAfterTheDatabaseWasSetBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		backup := keySetOf(t, s)
-		known := advance(t, s, keyring.Step{From: backup.Version, Put: []keyring.Record{wholeKey("next", keyring.Announced)}})
+		known := advance(t, s,
+			keyring.Step{From: backup.Version, Put: []keyring.Record{wholeKey("next", keyring.Announced)}})
 		if err := s.write(t.Context(), func(t tx) error {
 			_, err := t.exec(`UPDATE counter SET value = $1 WHERE name = 'keys'`, backup.Version)
 			return err
 		}); err != nil {
 			t.Fatal(err)
 		}
-		later, taken, err := s.AdvanceKeys(t.Context(), keyring.Step{From: backup.Version, Remove: []string{"next"}}, noon.Add(time.Minute))
+		later, taken, err := s.AdvanceKeys(t.Context(), keyring.Step{From: backup.Version, Remove: []string{"next"}},
+			noon.Add(time.Minute))
 		if err != nil || !taken || later.Version <= known.Version {
 			t.Fatalf("version %d after %d, %v, %v", later.Version, known.Version, taken, err)
 		}
@@ -174,7 +189,9 @@ func TestChangedKeysWakeTheNodes(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		for i, step := range []keyring.Step{{Put: []keyring.Record{wholeKey("next", keyring.Announced)}}, {Remove: []string{"next"}}} {
+		for i, step := range []keyring.Step{
+			{Put: []keyring.Record{wholeKey("next", keyring.Announced)}}, {Remove: []string{"next"}},
+		} {
 			for len(s.Wake()) > 0 {
 				<-s.Wake()
 			}
@@ -259,7 +276,8 @@ func TestThreeNodesRotateOnce(t *testing.T) {
 				states = append(states, string(rec.State))
 			}
 			if got := strings.Join(states, " "); got != look.states || steps.Load() != look.steps {
-				t.Fatalf("after %v: the keys are %q after %d steps, want %q after %d", look.at, got, steps.Load(), look.states, look.steps)
+				t.Fatalf("after %v: the keys are %q after %d steps, want %q after %d", look.at, got, steps.Load(),
+					look.states, look.steps)
 			}
 		}
 	})

@@ -56,7 +56,10 @@ func TestVerbsAreObserved(t *testing.T) {
 			{"Epoch", func() error { _, err := s.Epoch(ctx); return err }, nil, false},
 			{"AddGrant", func() error { return s.AddGrant(ctx, livingGrant("x", now)) }, nil, false},
 			{"FindGrant", func() error { _, err := s.FindGrant(ctx, "none"); return err }, session.ErrNoGrant, false},
-			{"ListGrants", func() error { _, err := s.ListGrants(ctx, session.Filter{Limit: 10}); return err }, nil, false},
+			{
+				"ListGrants", func() error { _, err := s.ListGrants(ctx, session.Filter{Limit: 10}); return err }, nil,
+				false,
+			},
 			{"RevokeGrant", func() error { _, err := s.RevokeGrant(ctx, "none", "test", now); return err }, nil, false},
 			{"DeleteOver", func() error { _, err := s.DeleteOver(ctx, now, 10); return err }, nil, false},
 			{"Ping", func() error { return s.Ping(ctx) }, nil, false},
@@ -74,7 +77,8 @@ func TestVerbsAreObserved(t *testing.T) {
 					t.Fatal("nothing was observed")
 				}
 				for _, o := range seen {
-					if o.verb != c.name || (o.err != nil) != c.failed || o.took < 0 || o.took > time.Minute || o.took == 0 && !c.failed {
+					if o.verb != c.name || (o.err != nil) != c.failed || o.took < 0 || o.took > time.Minute ||
+						o.took == 0 && !c.failed {
 						t.Errorf("%+v", o)
 					}
 				}
@@ -85,7 +89,9 @@ func TestVerbsAreObserved(t *testing.T) {
 
 func livingGrant(id string, now time.Time) session.Grant {
 	g := wholeGrant(id)
-	g.Kind, g.Revoked, g.RevokedFor, g.IdleEnds, g.Ends = "api", time.Time{}, "", now.Add(time.Hour), now.Add(2*time.Hour)
+	g.Kind, g.Revoked, g.RevokedFor, g.IdleEnds, g.Ends = "api", time.Time{}, "", now.Add(time.Hour), now.Add(
+		2*time.Hour,
+	)
 	return g
 }
 

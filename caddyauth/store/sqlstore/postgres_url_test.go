@@ -15,7 +15,8 @@ func TestSpellingsOfOnePostgresAreOne(t *testing.T) {
 	}
 	for _, raw := range []string{
 		"postgresql://auth@db/auth?sslmode=require", "POSTGRES://auth@DB/auth?sslmode=require&statement_timeout=10000",
-		"postgres:///auth?host=db&user=auth&sslmode=require", "postgres://db/?sslmode=require&user=auth&dbname=auth&port=5432", want,
+		"postgres:///auth?host=db&user=auth&sslmode=require",
+		"postgres://db/?sslmode=require&user=auth&dbname=auth&port=5432", want,
 	} {
 		if got, err := Canonical(raw); err != nil || got != want {
 			t.Errorf("Canonical(%q) = %q, %v; want %q", raw, got, err, want)
@@ -26,9 +27,10 @@ func TestSpellingsOfOnePostgresAreOne(t *testing.T) {
 func TestCanonicalPostgresTellsPasswordsApartAndShowsNone(t *testing.T) {
 	seen := map[string]string{}
 	for _, raw := range []string{
-		"postgres://auth:hunter2@db/auth", "postgres://auth:hunter3@db/auth", "postgres://auth@db/auth", "postgres://other:hunter2@db/auth",
-		"postgres://auth:hunter2@db/other", "postgres://auth:hunter2@db2/auth", "postgres://auth:hunter2@db,db2/auth",
-		"postgres://auth:hunter2@db/auth?pool_max_conns=3", "postgres://auth:hunter2@db/auth?search_path=x",
+		"postgres://auth:hunter2@db/auth", "postgres://auth:hunter3@db/auth", "postgres://auth@db/auth",
+		"postgres://other:hunter2@db/auth", "postgres://auth:hunter2@db/other", "postgres://auth:hunter2@db2/auth",
+		"postgres://auth:hunter2@db,db2/auth", "postgres://auth:hunter2@db/auth?pool_max_conns=3",
+		"postgres://auth:hunter2@db/auth?search_path=x",
 	} {
 		got, err := Canonical(raw)
 		if err != nil || strings.Contains(got, "hunter") || seen[got] != "" {
@@ -67,7 +69,9 @@ func TestUnusablePostgresURLsAreRefusedWithoutThePassword(t *testing.T) {
 			if err == nil || newErr == nil || err.Error() != newErr.Error() || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%q: %v and %v; want %q", c.raw, err, newErr, c.want)
 			}
-			if err != nil && (strings.Contains(err.Error(), "hunter") || strings.Contains(err.Error(), "ter2") || !strings.HasPrefix(err.Error(), "store: ")) {
+			if err != nil &&
+				(strings.Contains(err.Error(), "hunter") || strings.Contains(err.Error(), "ter2") ||
+					!strings.HasPrefix(err.Error(), "store: ")) {
 				t.Errorf("%q: %v", c.raw, err)
 			}
 		})
@@ -80,17 +84,23 @@ func TestPostgresDefaultsAndKnobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c := server.config; c.MaxConns != defaultPoolSize || c.ConnConfig.ConnectTimeout != defaultConnectTimeout ||
-		server.statementTimeout != defaultStatementTimeout || c.ConnConfig.RuntimeParams["application_name"] != "caddyauth" {
-		t.Errorf("defaults: %d connections, %v to connect, %v a statement, parameters %v", c.MaxConns, c.ConnConfig.ConnectTimeout,
+		server.statementTimeout != defaultStatementTimeout ||
+		c.ConnConfig.RuntimeParams["application_name"] != "caddyauth" {
+		t.Errorf("defaults: %d connections, %v to connect, %v a statement, parameters %v", c.MaxConns,
+			c.ConnConfig.ConnectTimeout,
 			server.statementTimeout, c.ConnConfig.RuntimeParams)
 	}
-	server, err = parsePostgres("postgres://auth@a:1,b:2/auth?pool_max_conns=3&connect_timeout=2&statement_timeout=250&application_name=x")
+	server, err = parsePostgres("postgres://auth@a:1," +
+		"b:2/auth?pool_max_conns=3&connect_timeout=2&statement_timeout=250&application_name=x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := server.config; c.MaxConns != 3 || c.ConnConfig.ConnectTimeout != 2*time.Second || server.statementTimeout != 250*time.Millisecond ||
-		c.ConnConfig.RuntimeParams["application_name"] != "x" || server.patience != 6*time.Second || server.name != "postgres://a,b/auth" {
-		t.Errorf("knobs: %d connections, %v to connect, %v a statement, %v for one, %s", c.MaxConns, c.ConnConfig.ConnectTimeout,
+	if c := server.config; c.MaxConns != 3 || c.ConnConfig.ConnectTimeout != 2*time.Second ||
+		server.statementTimeout != 250*time.Millisecond ||
+		c.ConnConfig.RuntimeParams["application_name"] != "x" || server.patience != 6*time.Second ||
+		server.name != "postgres://a,b/auth" {
+		t.Errorf("knobs: %d connections, %v to connect, %v a statement, %v for one, %s", c.MaxConns,
+			c.ConnConfig.ConnectTimeout,
 			server.statementTimeout, server.patience, server.name)
 	}
 }

@@ -30,13 +30,15 @@ func olderSchema(t *testing.T, version int) string {
 		script.WriteString(`UPDATE key SET since = created;`)
 	}
 	if version >= 3 {
-		fmt.Fprintf(&script, `INSERT INTO project (id, slug, name, active, declared, audiences, access, refresh, refresh_absolute, own_access,
+		fmt.Fprintf(&script,
+			`INSERT INTO project (id, slug, name, active, declared, audiences, access, refresh, refresh_absolute, own_access,
 			own_refresh, own_refresh_absolute, refresh_window, refresh_check, keep_refresh, revoke_all_on_logout, version, created, changed)
 			VALUES ('p', 'default', '', 1, 0, '[]', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, %[1]d, %[1]d);`, noon.UnixMilli())
 	}
 	for i, hash := range append(hashes, "") {
 		if version >= 3 {
-			fmt.Fprintf(&script, `INSERT INTO account (id, project, canonical, name, password_hash, password_changed, disabled, declared, claims,
+			fmt.Fprintf(&script,
+				`INSERT INTO account (id, project, canonical, name, password_hash, password_changed, disabled, declared, claims,
 				version, created, changed) VALUES ('u%[1]d', 'default', 'u%[1]d', 'u%[1]d', '%[2]s', 0, 0, 1, '{}', 1, %[3]d, %[3]d);`, i, hash, noon.UnixMilli())
 		}
 	}
@@ -68,7 +70,8 @@ func TestOlderPostgresDatabaseIsRefusedUnchangedByReadersAndMigratedByWriters(t 
 		rawPostgres(t, url, olderSchema(t, version))
 		s := newStore(t, url)
 		isOlder(t, s, version, "store postgres://127.0.0.1/t")
-		rawPostgres(t, url, fmt.Sprintf(`DO $$ BEGIN ASSERT (SELECT value FROM meta WHERE name = 'schema') = '%d'; END $$`, version))
+		rawPostgres(t, url,
+			fmt.Sprintf(`DO $$ BEGIN ASSERT (SELECT value FROM meta WHERE name = 'schema') = '%d'; END $$`, version))
 		isMigrated(t, s, newStore(t, url), version)
 	})
 }
@@ -80,7 +83,9 @@ func isOlder(t *testing.T, s *Store, version int, name string) {
 	if !errors.Is(err, ErrOlderSchema) || errors.Is(err, ErrUnavailable) {
 		t.Fatalf("OpenReadOnly = %v, want ErrOlderSchema alone", err)
 	}
-	for _, want := range []string{name, fmt.Sprintf("schema version %d ", version), fmt.Sprintf("needs %d", len(migrationNames()))} {
+	for _, want := range []string{
+		name, fmt.Sprintf("schema version %d ", version), fmt.Sprintf("needs %d", len(migrationNames())),
+	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("OpenReadOnly = %v; want %q", err, want)
 		}
@@ -100,7 +105,14 @@ func isMigrated(t *testing.T, s, reader *Store, version int) {
 	if err := reader.OpenReadOnly(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := keyring.Record{ID: "old", Algorithm: "ES256", Created: noon, Sealed: []byte("sealed"), State: keyring.Active, Since: noon}
+	want := keyring.Record{
+		ID:        "old",
+		Algorithm: "ES256",
+		Created:   noon,
+		Sealed:    []byte("sealed"),
+		State:     keyring.Active,
+		Since:     noon,
+	}
 	same(t, keySetOf(t, reader).Records, []keyring.Record{want})
 	if version < 3 || version >= 7 {
 		return // the release knew no users, or kept the kinds itself

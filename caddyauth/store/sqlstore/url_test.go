@@ -16,8 +16,9 @@ func TestSpellingsOfOneFileAreOne(t *testing.T) {
 	}
 	want := "sqlite://" + slashed(filepath.Join(dir, "auth.db"))
 	for _, raw := range []string{
-		"auth.db", "./x/../auth.db", filepath.Join(dir, "auth.db"), dir + "//auth.db",
-		"sqlite:auth.db", "SQLite:auth.db", "sqlite:" + dir + "/auth.db", "sqlite://" + dir + "/auth.db", "sqlite://" + dir + "/%61uth.db",
+		"auth.db", "./x/../auth.db", filepath.Join(dir, "auth.db"), dir + "//auth.db", "sqlite:auth.db",
+		"SQLite:auth.db", "sqlite:" + dir + "/auth.db", "sqlite://" + dir + "/auth.db",
+		"sqlite://" + dir + "/%61uth.db",
 	} {
 		got, err := Canonical(raw)
 		if err != nil || got != want {

@@ -73,7 +73,8 @@ func TestFailedTransactionRollsBackAlone(t *testing.T) {
 	if !errors.Is(verdicts[1], refusal) {
 		t.Errorf("the verb's own error became %v", verdicts[1])
 	}
-	if text := fmt.Sprint(verdicts[2]); errors.Is(verdicts[2], ErrUnavailable) || strings.Contains(text, "meta") || strings.Contains(text, "canary") {
+	if text := fmt.Sprint(verdicts[2]); errors.Is(verdicts[2], ErrUnavailable) || strings.Contains(text, "meta") ||
+		strings.Contains(text, "canary") {
 		t.Errorf("a conflict is told as %q", text)
 	}
 }

@@ -42,7 +42,8 @@ func TestURLs(t *testing.T) {
 			switch {
 			case c.want == "" && err != nil:
 				t.Error(err)
-			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "CANARY")):
+			case c.want != "" &&
+				(err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "CANARY")):
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
@@ -151,7 +152,11 @@ func TestPublicAddresses(t *testing.T) {
 		addresses string
 	}{
 		{true, "1.1.1.1 2606:4700::1111 172.32.0.1 100.128.0.1 ::ffff:1.1.1.1"},
-		{false, "127.0.0.1 ::1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 fe80::1 fe80::1%eth0 fc00::1 0.0.0.0 0.1.2.3 :: 100.64.0.1"},
+		{
+			false,
+			"127.0.0.1 ::1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 fe80::1 fe80::1%eth0 fc00::1 0.0.0.0 " +
+				"0.1.2.3 :: 100.64.0.1",
+		},
 		{false, "192.0.0.8 198.18.0.1 224.0.0.1 240.0.0.1 255.255.255.255 ff02::1"},
 		{false, "::ffff:10.0.0.1 ::10.0.0.1 64:ff9b::a00:1 2002:a00:1:: fec0::1"},
 	} {

@@ -31,10 +31,10 @@ func TestCanonicalOrigins(t *testing.T) {
 		}
 	}
 	for _, in := range []string{
-		"", "app.example.com", "//app.example.com", "ftp://x", "https://", "https:///", "https://x/y", "https://x?y", "https://x?",
-		"https://x#", "https://x#y", "https://u@x", "https://x:", "https://x:0", "https://x:070", "https://x:99999",
-		"https://b\u00fccher.example", "https://x y", "https://*.example.com", "https://a,b", "https://x\\y", "null", "https://.x",
-		"https://a..b", "https://%61", "https://[::1%25eth0]",
+		"", "app.example.com", "//app.example.com", "ftp://x", "https://", "https:///", "https://x/y", "https://x?y",
+		"https://x?", "https://x#", "https://x#y", "https://u@x", "https://x:", "https://x:0", "https://x:070",
+		"https://x:99999", "https://b\u00fccher.example", "https://x y", "https://*.example.com", "https://a,b",
+		"https://x\\y", "null", "https://.x", "https://a..b", "https://%61", "https://[::1%25eth0]",
 	} {
 		if got, err := CanonicalOrigin(in); err == nil {
 			t.Errorf("%q became %q", in, got)
