@@ -88,7 +88,8 @@ func TestAdapt(t *testing.T) {
 // formatted demands that a file is written as `caddy fmt` would.
 func formatted(t *testing.T, g golden) {
 	t.Helper()
-	_, warnings, _ := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(g.input), map[string]any{"filename": "Caddyfile"})
+	_, warnings, _ := caddyconfig.GetAdapter("caddyfile").
+		Adapt([]byte(g.input), map[string]any{"filename": "Caddyfile"})
 	for _, w := range warnings {
 		t.Errorf("%s:%d: %s", g.path, w.Line, w.Message)
 	}
@@ -103,8 +104,8 @@ func indented(t *testing.T, adapted []byte) string {
 	return out.String() + "\n"
 }
 
-// TestAdaptKnowsEveryWord holds the golden files against the syntax that the parser's comments promise: each option of each
-// block must stand in a file that adapts.
+// TestAdaptKnowsEveryWord holds the golden files against the syntax that the parser's comments
+// promise: each option of each block must stand in a file that adapts.
 func TestAdaptKnowsEveryWord(t *testing.T) {
 	files, err := filepath.Glob("../caddyauth/module/auth/caddyfile*.go")
 	if err != nil || len(files) < 2 {
@@ -136,7 +137,8 @@ func TestAdaptKnowsEveryWord(t *testing.T) {
 	}
 }
 
-// promisedWords are the options of the syntax blocks in comments, each behind the word of its block.
+// promisedWords are the options of the syntax blocks in comments, each behind the word of its
+// block.
 func promisedWords(source string) []string {
 	var all, block []string
 	for line := range strings.Lines(source) {
@@ -151,10 +153,12 @@ func promisedWords(source string) []string {
 	return slices.Compact(all)
 }
 
-// alternatives are the words of which an option takes one; each of them counts as an option of its own.
+// alternatives are the words of which an option takes one; each of them counts as an option of its
+// own.
 var alternatives = regexp.MustCompile(`^(mode|forward_preset|from|login|require|access_token_format|refresh_rotation|revoke_refresh_on_password_change|revoke_all_on_logout) `)
 
-// words lists the options of Caddyfile text as `block option`, and for some options as `block option value`.
+// words lists the options of Caddyfile text as `block option`, and for some options as `block
+// option value`.
 func words(lines []string) []string {
 	var all, blocks []string
 	for _, line := range lines {
@@ -192,7 +196,8 @@ func values(option, line string) []string {
 	return all
 }
 
-// TestAdaptKnowsEverySetting holds the golden files against the configuration structs: each JSON member must come out somewhere.
+// TestAdaptKnowsEverySetting holds the golden files against the configuration structs: each JSON
+// member must come out somewhere.
 func TestAdaptKnowsEverySetting(t *testing.T) {
 	var out strings.Builder
 	for _, g := range goldens(t, "adapt") {
@@ -200,7 +205,8 @@ func TestAdaptKnowsEverySetting(t *testing.T) {
 			out.WriteString(g.want)
 		}
 	}
-	for _, name := range members(reflect.TypeFor[authmodule.Settings](), reflect.TypeFor[authmodule.JWTAuth](), reflect.TypeFor[authmodule.AuthServer]()) {
+	for _, name := range members(reflect.TypeFor[authmodule.Settings](), reflect.TypeFor[authmodule.JWTAuth](),
+		reflect.TypeFor[authmodule.AuthServer]()) {
 		if !strings.Contains(out.String(), `"`+name+`":`) {
 			t.Errorf("no golden file makes the JSON member %q", name)
 		}
@@ -227,8 +233,9 @@ func members(types ...reflect.Type) []string {
 	return all
 }
 
-// TestRefused holds the words with which a configuration that adapts is refused when it is loaded. A file may say `# env NAME=value`
-// for the environment, `# names <text>` for what the error must name, and `# secret <text>` for what it must not hold.
+// TestRefused holds the words with which a configuration that adapts is refused when it is loaded.
+// A file may say `# env NAME=value` for the environment, `# names <text>` for what the error must
+// name, and `# secret <text>` for what it must not hold.
 func TestRefused(t *testing.T) {
 	for _, g := range goldens(t, "refused") {
 		t.Run(g.name, func(t *testing.T) {
@@ -254,7 +261,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// lastModule is what Caddy says before the module that refused; with several apps it is not the same each time, as it loads them in any order.
+// lastModule is what Caddy says before the module that refused; with several apps it is not the
+// same each time, as it loads them in any order.
 var lastModule = regexp.MustCompile(`^.*provision `)
 
 func (g golden) checkWords(t *testing.T, message string) {

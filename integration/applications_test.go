@@ -56,7 +56,8 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": " ".join(seen).encode()})
 `
 
-// TestNoTunnelIntoHypercorn: Hypercorn switches to HTTP/2 when it is asked to, and what a client says in there no gate sees.
+// TestNoTunnelIntoHypercorn: Hypercorn switches to HTTP/2 when it is asked to, and what a client
+// says in there no gate sees.
 func TestNoTunnelIntoHypercorn(t *testing.T) {
 	program := requireProgram(t, "hypercorn")
 	g := newGateway(t)
@@ -77,7 +78,9 @@ func TestNoTunnelIntoHypercorn(t *testing.T) {
 	respond ok
 }
 `+sites.String())
-	if got := tunnel(t, g.addr("hypercorn"), g.host("hypercorn"), "GET", "/public", nil); got != "2 /private x-user-id=eve" { // otherwise the rest shows nothing
+	// otherwise the rest shows nothing
+	if got := tunnel(t, g.addr("hypercorn"), g.host("hypercorn"), "GET", "/public", nil); got !=
+		"2 /private x-user-id=eve" {
 		t.Fatalf("Hypercorn itself says %q", got)
 	}
 	alice := "Authorization: Bearer " + people(g.tokens)["alice"]
@@ -97,19 +100,24 @@ func TestNoTunnelIntoHypercorn(t *testing.T) {
 		{"tcp", "GET", "/public", nil},
 	} {
 		t.Run(c.site+c.target, func(t *testing.T) {
-			if got := tunnel(t, g.addr(c.site+"-hyper"), g.host(c.site+"-hyper"), c.method, c.target, c.lines); strings.Contains(got, "/private x-user-id") {
+			if got := tunnel(t, g.addr(c.site+"-hyper"), g.host(c.site+
+				"-hyper"), c.method, c.target, c.lines); strings.Contains(
+				got, "/private x-user-id",
+			) {
 				t.Errorf("in the tunnel Hypercorn says %q", got)
 			}
 		})
 	}
 }
 
-// tunnel asks for an upgrade to HTTP/2 and then, in there, for a private path with a forged header. It returns what the application says.
+// tunnel asks for an upgrade to HTTP/2 and then, in there, for a private path with a forged header.
+// It returns what the application says.
 func tunnel(t *testing.T, addr, host, method, target string, more []string) string {
 	t.Helper()
 	conn := mustDial(t, addr)
 	defer conn.Close()
-	if _, err := io.WriteString(conn, call{method: method, target: target, host: host, lines: lines(h2c, more)}.text()); err != nil {
+	if _, err := io.WriteString(conn,
+		call{method: method, target: target, host: host, lines: lines(h2c, more)}.text()); err != nil {
 		t.Fatal(err)
 	}
 	in := bufio.NewReader(conn)
@@ -127,12 +135,19 @@ func tunnel(t *testing.T, addr, host, method, target string, more []string) stri
 	}
 	var block strings.Builder
 	encoder := hpack.NewEncoder(&block)
-	for _, line := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", host}, {":path", "/private"}, {"x-user-id", "eve"}} {
+	for _, line := range [][2]string{
+		{":method", "GET"}, {":scheme", "http"}, {":authority", host}, {":path", "/private"}, {"x-user-id", "eve"},
+	} {
 		if err := encoder.WriteField(hpack.HeaderField{Name: line[0], Value: line[1]}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: []byte(block.String()), EndStream: true, EndHeaders: true}); err != nil {
+	if err := framer.WriteHeaders(http2.HeadersFrameParam{
+		StreamID:      3,
+		BlockFragment: []byte(block.String()),
+		EndStream:     true,
+		EndHeaders:    true,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for {
@@ -159,13 +174,16 @@ const cgiScript = `printf 'Content-Type: text/plain\r\n\r\n'
 env | grep '^HTTP_X_USER' | sort
 `
 
-// TestNoSpellingReachesCGI: lighttpd makes HTTP_X_USER_ROLE of every header whose name has anything but letters and digits where `-` is.
+// TestNoSpellingReachesCGI: lighttpd makes HTTP_X_USER_ROLE of every header whose name has anything
+// but letters and digits where `-` is.
 func TestNoSpellingReachesCGI(t *testing.T) {
 	program := requireProgram(t, "lighttpd")
 	g := newGateway(t)
 	config, script := filepath.Join(g.dir, "lighttpd.conf"), filepath.Join(g.dir, "who.cgi")
-	for name, text := range map[string]string{config: fmt.Sprintf(lighttpdConfig, g.dir, g.port("lighttpd")), script: cgiScript} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+	for _, c := range []struct{ name, text string }{
+		{config, fmt.Sprintf(lighttpdConfig, g.dir, g.port("lighttpd"))}, {script, cgiScript},
+	} {
+		if err := os.WriteFile(c.name, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -184,7 +202,8 @@ func TestNoSpellingReachesCGI(t *testing.T) {
 	for _, c := range tokenCharacters {
 		line := fmt.Sprintf("X%[1]cUser%[1]cRole: root", c)
 		t.Run(line, func(t *testing.T) {
-			direct := sendHTTP1(t, g.addr("lighttpd"), call{target: "/who.cgi", host: "localhost", lines: []string{line}})
+			direct := sendHTTP1(t, g.addr("lighttpd"),
+				call{target: "/who.cgi", host: "localhost", lines: []string{line}})
 			if direct.body != "HTTP_X_USER_ROLE=root\n" { // otherwise the rest shows nothing
 				t.Fatalf("lighttpd itself says %q, status %d", direct.body, direct.status)
 			}

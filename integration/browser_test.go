@@ -32,7 +32,8 @@ func TestBrowser(t *testing.T) {
 	b.do("a wrong password", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, "looking-glass"),
 		chromedp.Click(submitButton), chromedp.WaitVisible(chromedp.CSS(`[role="alert"]`)))
 	b.picture("login-refused")
-	b.do("sign in", chromedp.Clear(nameField), chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, examplePassword),
+	b.do("sign in", chromedp.Clear(nameField), chromedp.SendKeys(nameField, "alice"),
+		chromedp.SendKeys(passwordField, examplePassword),
 		chromedp.Click(submitButton), chromedp.WaitVisible(plainPage))
 	b.isBack(page)
 	b.do("reload", chromedp.Reload(), chromedp.WaitVisible(plainPage))
@@ -56,9 +57,12 @@ type browser struct {
 // startBrowser runs a browser until the test ends. It talks to nobody but the test's servers.
 func startBrowser(t *testing.T, program string) browser {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU,
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox,
+		chromedp.DisableGPU,
 		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1000, 800), chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag(
+			"disable-sync", true,
+		),
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("no-proxy-server", true))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
@@ -131,7 +135,8 @@ func (b browser) picture(name string) {
 	if dir == "" {
 		return
 	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), ask(b, "taking a picture", chromedp.FullScreenshot(100)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), ask(b, "taking a picture", chromedp.FullScreenshot(100)),
+		0o600); err != nil {
 		b.t.Error(err)
 	}
 }

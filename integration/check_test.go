@@ -35,39 +35,81 @@ func TestCheckFindings(t *testing.T) {
 		want       []string // besides those about users; %s is the port of the site
 	}{
 		{"a claim that nobody has", "jwt_auth web {\n require roles admin\n }",
-			[]string{", gate localhost:%s: require roles admin: no user has the claim, so none of them passes; names are exact; " +
-				"the claims of project default are: name, paid, role, tier"}},
-		{"a value that nobody has", "jwt_auth web {\n require role admn\n }", []string{"require role admn: no user has such a value"}},
-		{"a denied claim that nobody has", "jwt_auth web {\n deny roles guest\n }", []string{"deny roles guest: no user has the claim, so nobody is refused"}},
-		{"a header that is never set", "jwt_auth web {\n forward mail X-Mail\n }", []string{"forward mail X-Mail: no user of project default has the claim"}},
+			[]string{
+				", gate localhost:%s: require roles admin: no user has the claim, so none of them passes; names " +
+					"are exact; " +
+					"the claims of project default are: name, paid, role, tier",
+			}},
+		{
+			"a value that nobody has", "jwt_auth web {\n require role admn\n }",
+			[]string{"require role admn: no user has such a value"},
+		},
+		{
+			"a denied claim that nobody has", "jwt_auth web {\n deny roles guest\n }",
+			[]string{"deny roles guest: no user has the claim, so nobody is refused"},
+		},
+		{
+			"a header that is never set", "jwt_auth web {\n forward mail X-Mail\n }",
+			[]string{"forward mail X-Mail: no user of project default has the claim"},
+		},
 		{"a project that is not declared", "jwt_auth api {\n project acne\n }",
-			[]string{", gate localhost:%s: there is no project acne, so no token passes; add `project acne`, or correct the gate"}},
-		{"all is well", "jwt_auth web api {\n require role editor\n require paid true\n require tier gold silver\n require scope write\n require project default\n" +
-			" deny role guest\n forward sub X-Sub\n forward client_id X-Client\n forward_preset remote_user\n }", nil},
+			[]string{
+				", gate localhost:%s: there is no project acne, so no token passes; add `project acne`, or " +
+					"correct the gate",
+			}},
+		{
+			"all is well",
+			"jwt_auth web api {\n require role editor\n require paid true\n require tier gold silver\n require " +
+				"scope write\n require project default\n" +
+				" deny role guest\n forward sub X-Sub\n forward client_id X-Client\n forward_preset remote_user\n }",
+			nil,
+		},
 		{"caches are told late", "header {\n Cache-Control public\n -Server\n }\n jwt_auth web",
-			[]string{", gate localhost:%s: `header` before it changes Cache-Control when the answer goes out, after the gateway has settled the answer"}},
-		{"caches are told late on some paths", "header /a* >cdn-cache-control max-age=60\n jwt_auth web", []string{"changes Cdn-Cache-Control"}},
-		{"a default for caches", "header ?Surrogate-Control max-age=60\n jwt_auth web", []string{"changes Surrogate-Control"}},
+			[]string{
+				", gate localhost:%s: `header` before it changes Cache-Control when the answer goes out, after the " +
+					"gateway has settled the answer",
+			}},
+		{
+			"caches are told late on some paths", "header /a* >cdn-cache-control max-age=60\n jwt_auth web",
+			[]string{"changes Cdn-Cache-Control"},
+		},
+		{
+			"a default for caches", "header ?Surrogate-Control max-age=60\n jwt_auth web",
+			[]string{"changes Surrogate-Control"},
+		},
 		{"cookies are deleted late", "header -set-cookie\n jwt_auth web", []string{"changes Set-Cookie"}},
-		{"cookies are changed late", "header >Set-Cookie (.*) $1;Partitioned\n jwt_auth web", []string{"changes Set-Cookie"}},
+		{
+			"cookies are changed late", "header >Set-Cookie (.*) $1;Partitioned\n jwt_auth web",
+			[]string{"changes Set-Cookie"},
+		},
 		{"much is deleted late", "header -Cache*\n jwt_auth web", []string{"changes Cache*"}},
 		{"caches are told late around a route", "header >X-Accel-Expires 60\n handle /a* {\n jwt_auth web\n }",
 			[]string{"changes X-Accel-Expires", "clients can forge identity headers there"}},
-		{"caches are kept away late", "header {\n Cache-Control \"no-cache, no-store\"\n Expires 0\n Pragma no-cache\n -Server\n }\n jwt_auth web", nil},
-		{"caches are told in time", "header Cache-Control public\n header ?Cache-Control public\n header -Server\n jwt_auth web", nil},
+		{
+			"caches are kept away late",
+			"header {\n Cache-Control \"no-cache, no-store\"\n Expires 0\n Pragma no-cache\n -Server\n }\n jwt_auth web",
+			nil,
+		},
+		{
+			"caches are told in time",
+			"header Cache-Control public\n header ?Cache-Control public\n header -Server\n jwt_auth web", nil,
+		},
 		{"caches are told late behind the gate", "route {\n jwt_auth web\n header >Cache-Control public\n }", nil},
 		{"a project without users", "jwt_auth api {\n project acme\n require roles admin\n }", nil},
 		{"another issuer", "jwt_auth api {\n issuer https://idp.example\n require roles admin\n }", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGateway(t)
-			auth := strings.Replace(checkAuth, "project acme", "project acme\n\t\ttrust https://idp.example {\n\t\t\tjwks https://idp.example/jwks\n\t\t}", 1)
-			out, stderr, err := command("", "check", "--config", g.configFile(auth, authSite+"\n{{url \"app\"}} {\n"+c.gate+"\nreverse_proxy {{.Proxy}}\n}\n"))
+			auth := strings.Replace(checkAuth, "project acme",
+				"project acme\n\t\ttrust https://idp.example {\n\t\t\tjwks https://idp.example/jwks\n\t\t}", 1)
+			out, stderr, err := command("", "check", "--config",
+				g.configFile(auth, authSite+"\n{{url \"app\"}} {\n"+c.gate+"\nreverse_proxy {{.Proxy}}\n}\n"))
 			if err != nil || stderr != "" || !strings.HasSuffix(out, "\nok\n") {
 				t.Fatalf("%v %q\n%s", err, stderr, out)
 			}
 			want := append([]string{
-				"warning: user carol: claim name has 2 values: \"Carol\", \"Danvers\"; quotes make one of them: claim name \"Carol Danvers\"",
+				"warning: user carol: claim name has 2 values: \"Carol\", \"Danvers\"; quotes make one of them: " +
+					"claim name \"Carol Danvers\"",
 				"warning: user carol: there is no password_hash",
 			}, c.want...)
 			for _, word := range want {
@@ -89,7 +131,8 @@ func TestCheckFindings(t *testing.T) {
 // TestCheckKnowsTheStore: users and projects that were made through the API count.
 func TestCheckKnowsTheStore(t *testing.T) {
 	d := newDesk(t)
-	site := "\n{{url \"app\"}} {\n jwt_auth api {\n project made\n }\n jwt_auth web {\n require roles chief\n }\n respond hello\n}\n"
+	site := "\n{{url \"app\"}} {\n jwt_auth api {\n project made\n }\n jwt_auth web {\n require roles chief\n }\n " +
+		"respond hello\n}\n"
 	config := d.otherFile("gates", d.caddyfile(operatorAuth, authSite+site))
 	out, _, err := command("", "check", "--config", config)
 	if err != nil || !strings.Contains(out, "no project made") || !strings.Contains(out, "require roles chief") {
@@ -97,13 +140,14 @@ func TestCheckKnowsTheStore(t *testing.T) {
 	}
 	d.object(t, "", "project", "add", "made")
 	d.object(t, "a long password of erin\n", "user", "add", "erin", "--claim", `roles:=["chief"]`)
-	if out, _, err = command("", "check", "--config", config); err != nil || strings.Contains(out, "made") || strings.Contains(out, "chief") {
+	if out, _, err = command("", "check", "--config", config); err != nil || strings.Contains(out, "made") ||
+		strings.Contains(out, "chief") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-// TestMissingEnvironmentIsNamedAtOnce: by check, by explain and by a load, in the global option and in gates; claims are no
-// placeholders.
+// TestMissingEnvironmentIsNamedAtOnce: by check, by explain and by a load, in the global option and
+// in gates; claims are no placeholders.
 func TestMissingEnvironmentIsNamedAtOnce(t *testing.T) {
 	g := newGateway(t)
 	const auth = `
@@ -130,8 +174,10 @@ func TestMissingEnvironmentIsNamedAtOnce(t *testing.T) {
 }
 `
 	config := g.configFile(auth, site)
-	inAuth := []string{"issuer: ", "{env.TEST_NO_ISSUER}", "{env.TEST_NO_SECRET} (secret)", "{env.TEST_NO_HASH} (password_hash)",
-		"{env.TEST_NO_TRUST} (issuer)", "{env.TEST_NO_HOST} (jwks)"}
+	inAuth := []string{
+		"issuer: ", "{env.TEST_NO_ISSUER}", "{env.TEST_NO_SECRET} (secret)", "{env.TEST_NO_HASH} (password_hash)",
+		"{env.TEST_NO_TRUST} (issuer)", "{env.TEST_NO_HOST} (jwks)",
+	}
 	inGates := []string{"{env.TEST_NO_RESOURCE} (resource)", "{env.TEST_NO_LOGIN} (login)"}
 	for _, args := range [][]string{{"check"}, {"explain", "--url", g.url("app")}, {"token", "inspect", "x"}} {
 		_, stderr, err := command("", append(args, "--config", config)...)
@@ -145,12 +191,18 @@ func TestMissingEnvironmentIsNamedAtOnce(t *testing.T) {
 	checkNamed(t, "validate", err.Error(), err, inAuth)
 
 	for _, name := range []string{"ISSUER", "SECRET", "HASH", "TRUST", "HOST"} {
-		t.Setenv("TEST_NO_"+name, map[string]string{"HASH": cheapHash("x"), "SECRET": strings.Repeat("s", 32), "TRUST": "https://idp.example"}[name]+"")
+		t.Setenv("TEST_NO_"+name,
+			map[string]string{
+				"HASH":   cheapHash("x"),
+				"SECRET": strings.Repeat("s", 32),
+				"TRUST":  "https://idp.example",
+			}[name]+"")
 	}
 	t.Setenv("TEST_NO_ISSUER", "https://auth.example")
 	t.Setenv("TEST_NO_HOST", "idp.example")
 	err = validate(g.caddyfile(auth, site))
-	checkNamed(t, "validate, gates", err.Error(), err, []string{"resource: ", "{env.TEST_NO_RESOURCE}", "{env.TEST_NO_LOGIN} (login)"})
+	checkNamed(t, "validate, gates", err.Error(), err,
+		[]string{"resource: ", "{env.TEST_NO_RESOURCE}", "{env.TEST_NO_LOGIN} (login)"})
 }
 
 func checkNamed(t *testing.T, name, text string, err error, want []string) {

@@ -8,15 +8,17 @@ import (
 	"testing"
 )
 
-// TestClaimsThatDoNotFitTheCookieAreRefused: whatever claims a user may have, they can sign in with a browser. The limit is found here, so
-// that what just fits does fit.
+// TestClaimsThatDoNotFitTheCookieAreRefused: whatever claims a user may have, they can sign in with
+// a browser. The limit is found here, so that what just fits does fit.
 func TestClaimsThatDoNotFitTheCookieAreRefused(t *testing.T) {
 	g, tokens := apiGateway(t)
 	g.secret("mallory's password", malloryPassword)
-	made := g.manage(t, "POST", "/api/users", tokens["create"], encode(t, map[string]string{"name": "dave", "password": malloryPassword}))
+	made := g.manage(t, "POST", "/api/users", tokens["create"],
+		encode(t, map[string]string{"name": "dave", "password": malloryPassword}))
 	dave := "/api/users/" + userID(t, made.body)
 	set := func(length int) answer {
-		return g.manage(t, "PATCH", dave, tokens["admin"], encode(t, map[string]any{"claims": map[string]string{"note": strings.Repeat("é", length)}}))
+		return g.manage(t, "PATCH", dave, tokens["admin"],
+			encode(t, map[string]any{"claims": map[string]string{"note": strings.Repeat("é", length)}}))
 	}
 	fits, not := 0, 2000
 	for not-fits > 1 {
@@ -30,7 +32,8 @@ func TestClaimsThatDoNotFitTheCookieAreRefused(t *testing.T) {
 		}
 	}
 	a := set(not)
-	if a.status != http.StatusUnprocessableEntity || errorWord(a) != "invalid_value" || !strings.Contains(a.body, "limit of 3800") {
+	if a.status != http.StatusUnprocessableEntity || errorWord(a) != "invalid_value" ||
+		!strings.Contains(a.body, "limit of 3800") {
 		t.Errorf("status %d: %s", a.status, a.body)
 	}
 	if got := g.storedUser(t, userID(t, made.body), tokens["admin"]); strings.Count(got, "é") != fits && fits > 0 {
@@ -51,15 +54,18 @@ func TestClaimsThatDoNotFitTheCookieAreRefused(t *testing.T) {
 
 	// The same limit for users of the Caddyfile; without the audience web there is no cookie.
 	declared := func(length int, more string) string {
-		return takeoverAuth(more + "\nuser zoe {\n\t\tpassword_hash " + cheapHash(malloryPassword) + "\n\t\tclaim note " + strings.Repeat("a", length) + "\n\t}")
+		return takeoverAuth(more + "\nuser zoe {\n\t\tpassword_hash " + cheapHash(malloryPassword) +
+			"\n\t\tclaim note " + strings.Repeat("a", length) + "\n\t}")
 	}
 	err := g.tryLoad(declared(2*not+20, ""), apiSite)
-	if err == nil || !strings.Contains(err.Error(), `user "zoe": claims: `) || !strings.Contains(err.Error(), "limit of 3800") {
+	if err == nil || !strings.Contains(err.Error(), `user "zoe": claims: `) ||
+		!strings.Contains(err.Error(), "limit of 3800") {
 		t.Errorf("declared: %v", err)
 	}
 	g.load(declared(2*fits-20, ""), apiSite)
 	g.signIn(t, "zoe", malloryPassword)
-	if err := g.tryLoad(declared(2*not+20, "audiences api a2a"), strings.Replace(apiSite, "web api", "api", 1)); err != nil {
+	if err := g.tryLoad(declared(2*not+
+		20, "audiences api a2a"), strings.Replace(apiSite, "web api", "api", 1)); err != nil {
 		t.Errorf("without browsers: %v", err)
 	}
 }
@@ -73,8 +79,14 @@ func (d *desk) setsClaims(t *testing.T) {
 		want string
 	}{
 		{[]string{"--claim", "role=viewer"}, `{"email":"c@example.com","role":"viewer"}`},
-		{[]string{"--claim", "team=a", "--claim", "team=b", "--remove-claim", "email"}, `{"role":"viewer","team":["a","b"]}`},
-		{[]string{"--claim", "level:=12345678901234567"}, `{"level":12345678901234567,"role":"viewer","team":["a","b"]}`},
+		{
+			[]string{"--claim", "team=a", "--claim", "team=b", "--remove-claim", "email"},
+			`{"role":"viewer","team":["a","b"]}`,
+		},
+		{
+			[]string{"--claim", "level:=12345678901234567"},
+			`{"level":12345678901234567,"role":"viewer","team":["a","b"]}`,
+		},
 		{[]string{"--clear-claims", "--claim", "role=editor"}, `{"role":"editor"}`},
 		{[]string{"--clear-claims"}, `{}`},
 	} {
@@ -96,12 +108,16 @@ func (d *desk) setsClaims(t *testing.T) {
 		long = append(long, "--claim", fmt.Sprintf("claim-%02d=a rather long value", i))
 	}
 	d.object(t, "", append([]string{"user", "set", "claire"}, long...)...)
-	if out := d.says(t, "", "user", "show", "claire"); !strings.Contains(out, "claim-19") || !strings.Contains(out, "claim-00") {
+	if out := d.says(t, "", "user", "show", "claire"); !strings.Contains(out, "claim-19") ||
+		!strings.Contains(out, "claim-00") {
 		t.Errorf("it does not show all claims:\n%s", out)
 	}
-	for name, admin := range map[string]bool{"claire": false, "root": true} {
-		if u := d.object(t, "", "user", "show", name); u["admin"] != admin {
-			t.Errorf("show %s: %v", name, u)
+	for _, c := range []struct {
+		name  string
+		admin bool
+	}{{"claire", false}, {"root", true}} {
+		if u := d.object(t, "", "user", "show", c.name); u["admin"] != c.admin {
+			t.Errorf("show %s: %v", c.name, u)
 		}
 	}
 	d.object(t, "", "user", "remove", "claire")

@@ -21,7 +21,8 @@ const roleSite = authSite + `
 }
 `
 
-// roleAt is the role that the application sees of a browser's session, and the cookies that the browser has then.
+// roleAt is the role that the application sees of a browser's session, and the cookies that the
+// browser has then.
 func (g *gateway) roleAt(t *testing.T, c cookies) (string, cookies) {
 	t.Helper()
 	g.proxy.take()
@@ -39,14 +40,20 @@ func (g *gateway) roleAt(t *testing.T, c cookies) (string, cookies) {
 	return strings.Join(seen[0].values("x-user-role"), ", "), c
 }
 
-// TestClaimsHoldAtOnce: what a change of a user takes away or gives, it does at once. Tokens from before are refused, sessions go on: a
-// browser gets a new token with the same request, a program one for its refresh token. What changes nothing ends nothing.
+// TestClaimsHoldAtOnce: what a change of a user takes away or gives, it does at once. Tokens from
+// before are refused, sessions go on: a browser gets a new token with the same request, a program
+// one for its refresh token. What changes nothing ends nothing.
 func TestClaimsHoldAtOnce(t *testing.T) {
 	g, tokens := apiGateway(t)
 	g.load(apiAuth, roleSite)
 	g.secret("mallory's password", malloryPassword)
 	made := g.manage(t, "POST", "/api/users", tokens["create"],
-		encode(t, map[string]any{"name": "dave", "password": malloryPassword, "claims": map[string]any{"role": "editor", "n": 12345678901234567}}))
+		encode(t,
+			map[string]any{
+				"name":     "dave",
+				"password": malloryPassword,
+				"claims":   map[string]any{"role": "editor", "n": 12345678901234567},
+			}))
 	dave := "/api/users/" + userID(t, made.body)
 	patch := func(body string) func(t *testing.T) {
 		return func(t *testing.T) {
@@ -65,10 +72,19 @@ func TestClaimsHoldAtOnce(t *testing.T) {
 		role                 string
 		ends                 bool
 	}{
-		{"through the API", "dave", malloryPassword, patch(`{"claims":{"role":"viewer","n":12345678901234567}}`), "viewer", true},
-		{"through the API, the same", "dave", malloryPassword, patch(`{"claims":{"n":12345678901234567,"role":"viewer"}}`), "viewer", false},
+		{
+			"through the API", "dave", malloryPassword, patch(`{"claims":{"role":"viewer","n":12345678901234567}}`),
+			"viewer", true,
+		},
+		{
+			"through the API, the same", "dave", malloryPassword,
+			patch(`{"claims":{"n":12345678901234567,"role":"viewer"}}`), "viewer", false,
+		},
 		{"through the API, something else", "dave", malloryPassword, patch(`{"disabled":false}`), "viewer", false},
-		{"through the API, one digit", "dave", malloryPassword, patch(`{"claims":{"role":"viewer","n":12345678901234568}}`), "viewer", true},
+		{
+			"through the API, one digit", "dave", malloryPassword,
+			patch(`{"claims":{"role":"viewer","n":12345678901234568}}`), "viewer", true,
+		},
 		{"through the API, none are left", "dave", malloryPassword, patch(`{"claims":{}}`), "", true},
 		{"in the Caddyfile", "bob", bobPassword, load("claim role chief"), "chief", true},
 		{"in the Caddyfile, the same", "bob", bobPassword, load("claim role chief"), "chief", false},

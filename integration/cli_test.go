@@ -16,7 +16,8 @@ import (
 // firefox is what a browser says of itself.
 const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
-// TestCommandLine uses the program as a person does: with typing errors, URLs for addresses, and at a terminal.
+// TestCommandLine uses the program as a person does: with typing errors, URLs for addresses, and at
+// a terminal.
 func TestCommandLine(t *testing.T) {
 	d := newDesk(t)
 	d.secret("a password", firstPassword)
@@ -63,21 +64,32 @@ func (d *desk) showsBrowsers(t *testing.T) {
 }
 
 func (d *desk) takesURLs(t *testing.T) {
-	for _, address := range []string{"http://" + d.addr("admin"), "http://" + d.addr("admin") + "/", "HTTP://" + d.addr("admin"), d.addr("admin"), "tcp/" + d.addr("admin")} {
-		if out, errs, code := d.run(t, "", "project", "list", "--address", address); code != 0 || errs != "" || !strings.Contains(out, "default") {
+	for _, address := range []string{
+		"http://" + d.addr("admin"), "http://" + d.addr("admin") + "/", "HTTP://" + d.addr("admin"), d.addr("admin"),
+		"tcp/" + d.addr("admin"),
+	} {
+		if out, errs, code := d.run(t, "", "project", "list", "--address", address); code != 0 || errs != "" ||
+			!strings.Contains(out, "default") {
 			t.Errorf("%s: exit code %d: %q %s", address, code, out, errs)
 		}
 	}
-	for _, address := range []string{"https://" + d.addr("admin"), "http://" + d.addr("admin") + "/auth", "http://user@" + d.addr("admin"), "ftp://x"} {
-		if out, errs, code := d.run(t, "", "project", "list", "--address", address); code != 1 || out != "" || !strings.Contains(errs, "--address") {
+	for _, address := range []string{
+		"https://" + d.addr("admin"), "http://" + d.addr("admin") + "/auth", "http://user@" + d.addr("admin"),
+		"ftp://x",
+	} {
+		if out, errs, code := d.run(t, "", "project", "list", "--address", address); code != 1 || out != "" ||
+			!strings.Contains(errs, "--address") {
 			t.Errorf("%s: exit code %d: %q %s", address, code, out, errs)
 		}
 	}
 }
 
 func (d *desk) logsNothing(t *testing.T) {
-	for _, args := range [][]string{{"project", "list"}, {"session", "list"}, {"keys", "list"}, {"user", "show", "alice"}, {"audit"}} {
-		if out, errs, code := d.run(t, "", append(args, "--config", d.configFile())...); code != 0 || errs != "" || strings.Contains(out, "level") {
+	for _, args := range [][]string{
+		{"project", "list"}, {"session", "list"}, {"keys", "list"}, {"user", "show", "alice"}, {"audit"},
+	} {
+		if out, errs, code := d.run(t, "", append(args, "--config", d.configFile())...); code != 0 || errs != "" ||
+			strings.Contains(out, "level") {
 			t.Errorf("%q: exit code %d, standard error %q", args, code, errs)
 		}
 	}
@@ -98,7 +110,8 @@ func (d *desk) suggests(t *testing.T) {
 		{"user list --somethingelse", "caddy auth user list --help"},
 	} {
 		out, errs, code := d.run(t, "", strings.Fields(c.args)...)
-		if code != 1 || out != "" || !strings.Contains(errs, c.want) || strings.Count(strings.TrimSpace(errs), "\n") != 0 {
+		if code != 1 || out != "" || !strings.Contains(errs, c.want) ||
+			strings.Count(strings.TrimSpace(errs), "\n") != 0 {
 			t.Errorf("%s: exit code %d, printed %q, said %q; want %q", c.args, code, out, errs, c.want)
 		}
 	}
@@ -136,24 +149,26 @@ func (d *desk) asksAtATerminal(t *testing.T) {
 		more        []string
 		gone        bool
 	}{
-		{"one", "n\n", nil, false}, {"two", "\n", nil, false}, {"three", "\x04", nil, false}, {"four", "y\n", nil, true}, {"five", "Yes\n", nil, true},
-		{"six", "n\n", []string{"--yes"}, true},
+		{"one", "n\n", nil, false}, {"two", "\n", nil, false}, {"three", "\x04", nil, false},
+		{"four", "y\n", nil, true}, {"five", "Yes\n", nil, true}, {"six", "n\n", []string{"--yes"}, true},
 	} {
 		d.object(t, "", "project", "add", c.slug)
 		wait.Go(func() {
-			screen, code := d.atTerminal(t, script, c.typed, append([]string{"project", "remove", c.slug, "--address", d.addr("admin")}, c.more...)...)
+			screen, code := d.atTerminal(t, script, c.typed,
+				append([]string{"project", "remove", c.slug, "--address", d.addr("admin")}, c.more...)...)
 			if asked := strings.Contains(screen, "[y/N]"); asked != (len(c.more) == 0) {
 				t.Errorf("%s: asked %v: %s", c.slug, asked, screen)
 			}
 			if there(c.slug) == c.gone || (code == 0) != c.gone {
-				t.Errorf("%s, typed %q: exit code %d, still there: %v: %s", c.slug, c.typed, code, there(c.slug), screen)
+				t.Errorf("%s, typed %q: exit code %d, still there: %v: %s", c.slug, c.typed, code, there(c.slug),
+					screen)
 			}
 		})
 	}
 	for _, args := range [][]string{
-		{"user", "remove", "alice"}, {"user", "disable", "alice"}, {"client", "remove", "c"}, {"client", "secret", "c"}, {"client", "pause", "c"},
-		{"project", "pause", "default"}, {"session", "revoke", "--user", "alice"}, {"session", "revoke", "x"}, {"keys", "revoke", "k"},
-		{"token", "revoke-api", "x"},
+		{"user", "remove", "alice"}, {"user", "disable", "alice"}, {"client", "remove", "c"}, {"client", "secret", "c"},
+		{"client", "pause", "c"}, {"project", "pause", "default"}, {"session", "revoke", "--user", "alice"},
+		{"session", "revoke", "x"}, {"keys", "revoke", "k"}, {"token", "revoke-api", "x"},
 	} {
 		wait.Go(func() {
 			screen, code := d.atTerminal(t, script, "n\n", append(args, "--address", d.addr("admin"))...)
@@ -181,7 +196,8 @@ func (d *desk) writesKeys(t *testing.T) {
 		if err != nil || len(first) < 40 {
 			t.Fatalf("%v: %d bytes", err, len(first))
 		}
-		if out, errs, code = d.run(t, "", append(args, "--out", path)...); code != 1 || out != "" || !strings.Contains(errs, "exists") {
+		if out, errs, code = d.run(t, "", append(args, "--out", path)...); code != 1 || out != "" ||
+			!strings.Contains(errs, "exists") {
 			t.Errorf("again: exit code %d, printed %q, said %q", code, out, errs)
 		}
 		if again, err := os.ReadFile(path); err != nil || !bytes.Equal(first, again) {
@@ -189,7 +205,8 @@ func (d *desk) writesKeys(t *testing.T) {
 		}
 	}
 	missing := filepath.Join(t.TempDir(), "none", "key")
-	if _, errs, code := d.run(t, "", "keygen", "--out", missing); code != 1 || !strings.Contains(errs, missing) || strings.Contains(errs, "keys {") {
+	if _, errs, code := d.run(t, "", "keygen", "--out", missing); code != 1 || !strings.Contains(errs, missing) ||
+		strings.Contains(errs, "keys {") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 	bad := filepath.Join(t.TempDir(), "key")

@@ -37,7 +37,8 @@ type answer struct {
 	broken error // connection closed or stream reset without a response
 }
 
-// reason is the reason code of a refusal: the body's and the challenge's, which must be the same word.
+// reason is the reason code of a refusal: the body's and the challenge's, which must be the same
+// word.
 func (a answer) reason(t *testing.T) string {
 	t.Helper()
 	var body struct {
@@ -50,7 +51,8 @@ func (a answer) reason(t *testing.T) string {
 		}
 	}
 	challenge := a.header.Get("WWW-Authenticate")
-	if said := parameter(challenge, "error_description"); said != "" && body.Description != "" && said != body.Description {
+	if said := parameter(challenge, "error_description"); said != "" && body.Description != "" &&
+		said != body.Description {
 		t.Errorf("challenge says %q, body says %q", said, body.Description)
 	} else if body.Description == "" {
 		return said
@@ -136,7 +138,8 @@ func sendHTTP1(t *testing.T, addr string, c call) answer {
 		return answer{broken: err}
 	}
 	defer conn.Close()
-	// A server may refuse before it has read everything; what it said counts, so a failed write is no end.
+	// A server may refuse before it has read everything; what it said counts, so a failed write is
+	// no end.
 	_, writeErr := io.WriteString(conn, c.text())
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: c.filled().method})
 	if err != nil {
@@ -147,8 +150,8 @@ func sendHTTP1(t *testing.T, addr string, c call) answer {
 	return answer{status: resp.StatusCode, header: resp.Header, body: string(body), broken: err}
 }
 
-// sendHTTP2 speaks HTTP/2 with prior knowledge, frame by frame. Names are sent in lower case, as RFC 9113 section
-// 8.2.1 demands; apart from that they are as written.
+// sendHTTP2 speaks HTTP/2 with prior knowledge, frame by frame. Names are sent in lower case, as
+// RFC 9113 section 8.2.1 demands; apart from that they are as written.
 func sendHTTP2(t *testing.T, addr string, c call) answer {
 	t.Helper()
 	conn, err := dial(addr)
@@ -173,7 +176,8 @@ func writePreface(conn net.Conn, framer *http2.Framer) error {
 
 func writeCall(framer *http2.Framer, c call) error {
 	fields := []hpack.HeaderField{
-		{Name: ":method", Value: c.method}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: c.host}, {Name: ":path", Value: c.target},
+		{Name: ":method", Value: c.method}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: c.host},
+		{Name: ":path", Value: c.target},
 	}
 	fields = append(fields, fieldsOf(c.lines)...)
 	if c.announced != "" {
@@ -207,8 +211,10 @@ func fieldsOf(lines []string) []hpack.HeaderField {
 	return fields
 }
 
-// writeFields writes a header block, in CONTINUATION frames where it is over the smallest maximum frame size.
-func writeFields(framer *http2.Framer, encoder *hpack.Encoder, block *bytes.Buffer, fields []hpack.HeaderField, end bool) error {
+// writeFields writes a header block, in CONTINUATION frames where it is over the smallest maximum
+// frame size.
+func writeFields(framer *http2.Framer, encoder *hpack.Encoder, block *bytes.Buffer,
+	fields []hpack.HeaderField, end bool) error {
 	block.Reset()
 	for _, f := range fields {
 		if err := encoder.WriteField(f); err != nil {
@@ -217,7 +223,12 @@ func writeFields(framer *http2.Framer, encoder *hpack.Encoder, block *bytes.Buff
 	}
 	const most = 16384
 	first := block.Next(most)
-	err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: first, EndStream: end, EndHeaders: block.Len() == 0})
+	err := framer.WriteHeaders(http2.HeadersFrameParam{
+		StreamID:      1,
+		BlockFragment: first,
+		EndStream:     end,
+		EndHeaders:    block.Len() == 0,
+	})
 	for err == nil && block.Len() > 0 {
 		fragment := block.Next(most)
 		err = framer.WriteContinuation(1, block.Len() == 0, fragment)
@@ -286,7 +297,8 @@ func (g *gateway) login(t *testing.T, name, password string, more ...string) str
 		Token string `json:"access_token"`
 		Type  string `json:"token_type"`
 	}
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil || body.Token == "" || !strings.EqualFold(body.Type, "Bearer") {
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil || body.Token == "" ||
+		!strings.EqualFold(body.Type, "Bearer") {
 		t.Fatalf("login of %s: %s (%v)", name, a.body, err)
 	}
 	g.tokens.remember(body.Token)
@@ -301,11 +313,13 @@ func (g *gateway) tryLogin(t *testing.T, name, password string, more ...string) 
 	}
 	return g.ask(t, "auth", call{
 		method: http.MethodPost, target: "/api/default/auth/login",
-		lines: append([]string{"Content-Type: application/json", "Accept: application/json"}, more...), body: string(body),
+		lines: append([]string{"Content-Type: application/json", "Accept: application/json"}, more...),
+		body:  string(body),
 	})
 }
 
-// formLogin signs a person in as the login page does and returns the session cookie's value and the whole answer.
+// formLogin signs a person in as the login page does and returns the session cookie's value and the
+// whole answer.
 func (g *gateway) formLogin(t *testing.T, name, password, next string, more ...string) (string, answer) {
 	t.Helper()
 	form := url.Values{"username": {name}, "password": {password}}
@@ -315,8 +329,8 @@ func (g *gateway) formLogin(t *testing.T, name, password, next string, more ...s
 	a := g.ask(t, "auth", call{
 		method: http.MethodPost, target: "/login",
 		lines: append([]string{
-			"Content-Type: application/x-www-form-urlencoded", "Accept: text/html", "Origin: " + g.url("auth"), "Sec-Fetch-Site: same-origin",
-			"Sec-Fetch-Mode: navigate",
+			"Content-Type: application/x-www-form-urlencoded", "Accept: text/html", "Origin: " + g.url("auth"),
+			"Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate",
 		}, more...),
 		body: form.Encode(),
 	})
@@ -329,8 +343,8 @@ func (g *gateway) formLogin(t *testing.T, name, password, next string, more ...s
 	return "", a
 }
 
-// ask sends a call to a site, again when the connection was cut: at a reload the listening sockets change hands, and Caddy
-// closes the old ones a moment after the new configuration stands.
+// ask sends a call to a site, again when the connection was cut: at a reload the listening sockets
+// change hands, and Caddy closes the old ones a moment after the new configuration stands.
 func (g *gateway) ask(t *testing.T, site string, c call) answer {
 	t.Helper()
 	c.host = g.host(site)

@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// clockProgram is the server with a clock that can be set, and nothing else changed: the package time of the standard library reads two
-// numbers from a file, seconds for the clock and nanoseconds for the monotonic one, and adds them to what the system says.
+// clockProgram is the server with a clock that can be set, and nothing else changed: the package
+// time of the standard library reads two numbers from a file, seconds for the clock and nanoseconds
+// for the monotonic one, and adds them to what the system says.
 var clockProgram = sync.OnceValues(func() (string, error) {
 	dir := filepath.Join(scratch, "clock")
 	root, err := exec.Command("go", "env", "GOROOT").Output()
@@ -31,7 +32,8 @@ var clockProgram = sync.OnceValues(func() (string, error) {
 	const reads = "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
 	changed := strings.Replace(string(text), reads, reads+"\tsec, mono = sec+clockAhead(0), mono+clockAhead(1)\n", 1)
 	if changed == string(text) {
-		return "", errors.New("time.Now of this Go release is written differently: the test's clock cannot be put into it")
+		return "", errors.New("time.Now of this Go release is written differently: the test's clock cannot be " +
+			"put into it")
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
 		filepath.Join(source, "time.go"):        filepath.Join(dir, "time.go"),
@@ -45,7 +47,8 @@ var clockProgram = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "caddy")
-	out, err := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", path, "../cmd/caddy").CombinedOutput()
+	out, err := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", path,
+		"../cmd/caddy").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the server: %w\n%s", err, out)
 	}
@@ -92,7 +95,8 @@ type clock struct {
 	file string
 }
 
-// set puts the clock ahead of the right time, at which passed has passed without a timer having noticed.
+// set puts the clock ahead of the right time, at which passed has passed without a timer having
+// noticed.
 func (c *clock) set(ahead, passed time.Duration) {
 	c.t.Helper()
 	var page [16]byte
@@ -119,10 +123,12 @@ const clockAuth = `
 	}
 `
 
-// TestTheClockJumpsAndComesBack: what was revoked stays revoked, and who signed in meanwhile may sign in afterwards.
+// TestTheClockJumpsAndComesBack: what was revoked stays revoked, and who signed in meanwhile may
+// sign in afterwards.
 func TestTheClockJumpsAndComesBack(t *testing.T) {
 	if os.Getenv("CI_REQUIRE_ALL") != "1" && os.Getenv("CADDYAUTH_CLOCK") != "1" {
-		t.Skip("it compiles the standard library and everything else with a clock that can be set, which takes minutes once: set CADDYAUTH_CLOCK=1")
+		t.Skip("it compiles the standard library and everything else with a clock that can be set, which takes " +
+			"minutes once: set CADDYAUTH_CLOCK=1")
 	}
 	for _, ahead := range []time.Duration{time.Hour, 10 * 24 * time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) { jumpAndComeBack(t, ahead) })
@@ -136,7 +142,8 @@ func jumpAndComeBack(t *testing.T, ahead time.Duration) {
 	g.secret("the sealing secret", goodSecret)
 	c := &clock{t, filepath.Join(g.dir, "clock")}
 	c.set(0, 0)
-	server := g.startProcess(t, "server", clockAuth, nodeSite, "TEST_SECRET=seal:"+goodSecret, "CADDYAUTH_TEST_CLOCK="+c.file)
+	server := g.startProcess(t, "server", clockAuth, nodeSite, "TEST_SECRET=seal:"+goodSecret,
+		"CADDYAUTH_TEST_CLOCK="+c.file)
 	server.awaitReady(t)
 	signedIn := func(address string) cookies {
 		t.Helper()
@@ -173,9 +180,12 @@ func jumpAndComeBack(t *testing.T, ahead time.Duration) {
 	time.Sleep(1500 * time.Millisecond)
 
 	c.set(0, 4*time.Minute)
-	for name, who := range map[string]cookies{"before": before, "while": meanwhile} {
-		if admitted(who) {
-			t.Errorf("a session that was ended %s the clock was ahead is admitted when it is back", name)
+	for _, c := range []struct {
+		name string
+		who  cookies
+	}{{"before", before}, {"while", meanwhile}} {
+		if admitted(c.who) {
+			t.Errorf("a session that was ended %s the clock was ahead is admitted when it is back", c.name)
 		}
 	}
 	if !admitted(stays) {
@@ -192,8 +202,11 @@ func jumpAndComeBack(t *testing.T, ahead time.Duration) {
 func (g *gateway) wrongPasswordAt(t *testing.T, site, address string) {
 	t.Helper()
 	a := sendHTTP1(t, g.addr(site), call{
-		method: http.MethodPost, target: "/login", host: g.host(site), lines: []string{"Content-Type: application/json", "X-Forwarded-For: " + address},
-		body: `{"username":"alice","password":"not hers at all"}`,
+		method: http.MethodPost,
+		target: "/login",
+		host:   g.host(site),
+		lines:  []string{"Content-Type: application/json", "X-Forwarded-For: " + address},
+		body:   `{"username":"alice","password":"not hers at all"}`,
 	})
 	if a.status != http.StatusUnauthorized {
 		t.Errorf("a wrong password: status %d, %s", a.status, a.body)

@@ -44,10 +44,10 @@ const crashAuth = `
 	}
 `
 
-// TestKilledServersLoseNoSession kills the server at random moments while clients rotate their refresh tokens and repeat what was not
-// answered. With a reuse interval nobody loses a session; without one, who lost an answer loses the session with it, and they are counted, and nobody else loses one: not who was turned away, nor
-// who was answered 503.
-// No token ever has two successors.
+// TestKilledServersLoseNoSession kills the server at random moments while clients rotate their
+// refresh tokens and repeat what was not answered. With a reuse interval nobody loses a session;
+// without one, who lost an answer loses the session with it, and they are counted, and nobody else
+// loses one: not who was turned away, nor who was answered 503. No token ever has two successors.
 func TestKilledServersLoseNoSession(t *testing.T) {
 	for _, engine := range []string{"SQLite", "PostgreSQL"} {
 		t.Run(engine, func(t *testing.T) {
@@ -78,12 +78,18 @@ func killAgainAndAgain(t *testing.T, store func(*testing.T, *gateway) string, re
 	g.extra["Level"], g.extra["Reuse"] = "INFO", reuse
 	g.secret("the sealing secret", goodSecret)
 	c := &crash{gateway: g, keeps: reuse != "0s"}
-	server := g.startProcess(t, "server", crashAuth, nodeSite, "TEST_STORE="+store(t, g), "TEST_SECRET=seal:"+goodSecret)
+	server := g.startProcess(t, "server", crashAuth, nodeSite, "TEST_STORE="+store(t, g),
+		"TEST_SECRET=seal:"+goodSecret)
 	server.awaitReady(t)
 	clients := make([]*rotator, crashClients)
 	var wait sync.WaitGroup
 	for i := range clients {
-		clients[i] = &rotator{crash: c, address: "10.7.0." + strconv.Itoa(i), successors: map[string]string{}, random: rand.New(rand.NewPCG(7, uint64(i)))}
+		clients[i] = &rotator{
+			crash:      c,
+			address:    "10.7.0." + strconv.Itoa(i),
+			successors: map[string]string{},
+			random:     rand.New(rand.NewPCG(7, uint64(i))),
+		}
 		clients[i].signIn(t)
 	}
 	for _, client := range clients {
@@ -107,7 +113,8 @@ func killAgainAndAgain(t *testing.T, store func(*testing.T, *gateway) string, re
 	for _, client := range clients {
 		client.settle(t)
 	}
-	t.Logf("%d kills in %v: %d rotations by %d clients, %d connections cut, %d refused, %d times 503, %d deliberate repeats, %d sessions lost",
+	t.Logf("%d kills in %v: %d rotations by %d clients, %d connections cut, %d refused, %d times 503, %d deliberate "+
+		"repeats, %d sessions lost",
 		rounds, time.Since(began).Round(time.Millisecond), c.rotations.Load(), crashClients, c.unanswered.Load(), c.turnedAway.Load(),
 		c.unavailable.Load(), c.repeats.Load(), c.lost.Load())
 	if c.keeps && c.lost.Load() > 0 {
@@ -130,10 +137,11 @@ func (c *crash) awaitRotations(t *testing.T, n int64) {
 // rotator is a client that renews its session again and again.
 type rotator struct {
 	*crash
-	address    string
-	held       string            // the refresh token to use next
-	tried      bool              // it was presented, and may have been used up without an answer
-	doubt      string            // why it may have been: what became of the earlier attempt; empty: none may have got through
+	address string
+	held    string // the refresh token to use next
+	tried   bool   // it was presented, and may have been used up without an answer
+	// why it may have been: what became of the earlier attempt; empty: none may have got through
+	doubt      string
 	used       []string          // those before it in this session, in order
 	successors map[string]string // what each token was exchanged for
 	random     *rand.Rand
@@ -211,8 +219,8 @@ func (r *rotator) take(t *testing.T, present, successor string) {
 	}
 }
 
-// settle uses the session once more, now that nothing is killed; then a token that was used up before the last one is refused, and ends
-// the session, because somebody else may have the others.
+// settle uses the session once more, now that nothing is killed; then a token that was used up
+// before the last one is refused, and ends the session, because somebody else may have the others.
 func (r *rotator) settle(t *testing.T) {
 	last := r.held
 	r.use(t, last)

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// TestIdleClientsDoNotKeepOthersOutForLong: 256 open files, and 400 clients that connect and say nothing. The server warns at its start, and
-// with short time limits for clients, as the warning and the documentation have it, others are answered again.
+// TestIdleClientsDoNotKeepOthersOutForLong: 256 open files, and 400 clients that connect and say
+// nothing. The server warns at its start, and with short time limits for clients, as the warning
+// and the documentation have it, others are answered again.
 func TestIdleClientsDoNotKeepOthersOutForLong(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no limit of open files")
@@ -40,8 +41,9 @@ func TestIdleClientsDoNotKeepOthersOutForLong(t *testing.T) {
 	}
 }
 
-// TestClientsAreAnsweredBesideIdleOnes: with auth_connections and Caddy's own time limits, 400 silent clients keep nobody waiting, also
-// over reloads, and their places are given back when they go.
+// TestClientsAreAnsweredBesideIdleOnes: with auth_connections and Caddy's own time limits, 400
+// silent clients keep nobody waiting, also over reloads, and their places are given back when they
+// go.
 func TestClientsAreAnsweredBesideIdleOnes(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no limit of open files")
@@ -70,13 +72,15 @@ func TestClientsAreAnsweredBesideIdleOnes(t *testing.T) {
 		away()
 		eventually(t, time.Second, func() string {
 			if _, a := g.signInAt(t, "public", "10.9.0.1"); a.status != http.StatusOK {
-				return fmt.Sprintf("signing in after the silent clients went: status %d, %s %v", a.status, a.body, a.broken)
+				return fmt.Sprintf("signing in after the silent clients went: status %d, %s %v", a.status, a.body,
+					a.broken)
 			}
 			return ""
 		})
 	}
 	metrics := sendHTTP1(t, g.addr("public-admin"), call{target: "/metrics", host: g.addr("public-admin")})
-	found := regexp.MustCompile(`(?m)^caddy_auth_connections_refused_total ([0-9.e+]+)$`).FindStringSubmatch(metrics.body)
+	found := regexp.MustCompile(`(?m)^caddy_auth_connections_refused_total ([0-9.e+]+)$`).
+		FindStringSubmatch(metrics.body)
 	if n := number(t, found); n < 3*(400-96) {
 		t.Errorf("%v refused connections are counted, want at least %d", n, 3*(400-96))
 	}
@@ -105,7 +109,8 @@ func signInCall(g *gateway) call {
 	}
 }
 
-// startLimited starts a server that may have 256 files open, with options for the listener of its site.
+// startLimited starts a server that may have 256 files open, with options for the listener of its
+// site.
 func (g *gateway) startLimited(t *testing.T, options string) *process {
 	t.Helper()
 	g.extra["Level"], g.extra["More"] = "WARN", ""
@@ -115,17 +120,20 @@ func (g *gateway) startLimited(t *testing.T, options string) *process {
 		t.Fatal(err)
 	}
 	limited := filepath.Join(g.dir, "limited")
-	if err := os.WriteFile(limited, []byte("#!/bin/sh\nulimit -n 256 && exec '"+built+"' \"$@\"\n"), 0o700); err != nil {
+	if err := os.WriteFile(limited, []byte("#!/bin/sh\nulimit -n 256 && exec '"+built+
+		"' \"$@\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	g.program = func() (string, error) { return limited, nil }
 	auth := "servers {{addr \"public\"}} {\n" + options + "\n}\n" + nodeAuth
-	server := g.startProcess(t, "public", auth, nodeSite, "TEST_STORE="+g.dir+"/auth.db", "TEST_SECRET=seal:"+goodSecret)
+	server := g.startProcess(t, "public", auth, nodeSite, "TEST_STORE="+g.dir+"/auth.db",
+		"TEST_SECRET=seal:"+goodSecret)
 	server.awaitReady(t)
 	return server
 }
 
-// silentClients connects clients that say nothing until they are sent away, at the test's end at the latest.
+// silentClients connects clients that say nothing until they are sent away, at the test's end at
+// the latest.
 func (g *gateway) silentClients(t *testing.T, n int) (away func()) {
 	t.Helper()
 	var idle []net.Conn

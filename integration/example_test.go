@@ -24,11 +24,11 @@ func (g *gateway) loadExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	example := string(text)
-	for port, site := range map[string]string{":8080": "app", ":8081": "auth", ":9000": "legacy"} {
-		if !strings.Contains(example, port) {
-			t.Fatalf("the example does not use port %s", port)
+	for _, c := range []struct{ port, site string }{{":8080", "app"}, {":8081", "auth"}, {":9000", "legacy"}} {
+		if !strings.Contains(example, c.port) {
+			t.Fatalf("the example does not use port %s", c.port)
 		}
-		example = strings.ReplaceAll(example, port, strings.TrimPrefix(g.url(site), "http://localhost"))
+		example = strings.ReplaceAll(example, c.port, strings.TrimPrefix(g.url(c.site), "http://localhost"))
 	}
 	// The example's own global options follow those of the harness.
 	globals, sites, ok := strings.Cut(example[strings.Index(example, "\n{")+2:], "\n}\n")
@@ -36,7 +36,8 @@ func (g *gateway) loadExample(t *testing.T) {
 		t.Fatal("the example has no global options")
 	}
 	harness := g.expand(strings.Replace(preamble, "%s\n}", "", 1))
-	if err := loadText(harness + globals + "\n}\n" + regexp.MustCompile(`(?m)^(http://localhost:\d+ \{)$`).ReplaceAllString(sites, "$1\n\tlog")); err != nil {
+	if err := loadText(harness + globals + "\n}\n" +
+		regexp.MustCompile(`(?m)^(http://localhost:\d+ \{)$`).ReplaceAllString(sites, "$1\n\tlog")); err != nil {
 		t.Fatalf("loading the example: %v", err)
 	}
 	g.secret("the example's password", examplePassword)
@@ -53,13 +54,19 @@ func TestExample(t *testing.T) {
 			t.Errorf("status %d, WWW-Authenticate %q", got.status, got.header.Get("WWW-Authenticate"))
 		}
 	})
-	for name, more := range map[string][]string{
-		"plain": nil, "Connection": {"Connection: X-User-Id"}, "underscores": {"X_User_Id: eve"}, "forged": {"X-User-Role: root", "X-User-Id: eve"},
+	for _, c := range []struct {
+		name string
+		more []string
+	}{
+		{"plain", nil}, {"Connection", []string{"Connection: X-User-Id"}}, {"underscores", []string{"X_User_Id: eve"}},
+		{"forged", []string{"X-User-Role: root", "X-User-Id: eve"}},
 	} {
-		t.Run("alice, "+name, func(t *testing.T) {
-			got := g.get(t, "app", "/", alice, more...)
-			if got.status != http.StatusOK || !strings.Contains(got.body, "X-User-Id: alice") || !strings.Contains(got.body, "X-User-Role: admin") ||
-				strings.Contains(got.body, "eve") || strings.Contains(got.body, "root") || strings.Contains(got.body, "Bearer") {
+		t.Run("alice, "+c.name, func(t *testing.T) {
+			got := g.get(t, "app", "/", alice, c.more...)
+			if got.status != http.StatusOK || !strings.Contains(got.body, "X-User-Id: alice") ||
+				!strings.Contains(got.body, "X-User-Role: admin") ||
+				strings.Contains(got.body, "eve") || strings.Contains(got.body, "root") ||
+				strings.Contains(got.body, "Bearer") {
 				t.Errorf("status %d:\n%s", got.status, got.body)
 			}
 		})
@@ -69,7 +76,8 @@ func TestExample(t *testing.T) {
 			t.Errorf("alice: status %d", got.status)
 		}
 		got := g.get(t, "app", "/admin", bob)
-		if word := got.reason(t); got.status != http.StatusForbidden || word != "claim_denied" && word != "insufficient_scope" {
+		if word := got.reason(t); got.status != http.StatusForbidden ||
+			word != "claim_denied" && word != "insufficient_scope" {
 			t.Errorf("bob: status %d, reason %q", got.status, word)
 		}
 	})
@@ -84,7 +92,8 @@ func (g *gateway) checkExampleForm(t *testing.T) {
 		t.Fatalf("status %d, Location %q", got.status, got.header.Get("Location"))
 	}
 	page := g.get(t, "auth", strings.TrimPrefix(got.header.Get("Location"), g.url("auth")), "", navigation)
-	if page.status != http.StatusOK || !strings.Contains(page.body, `name="password"`) || !strings.Contains(page.header.Get("Content-Security-Policy"), "nonce-") {
+	if page.status != http.StatusOK || !strings.Contains(page.body, `name="password"`) ||
+		!strings.Contains(page.header.Get("Content-Security-Policy"), "nonce-") {
 		t.Errorf("login page: status %d, %v", page.status, page.header)
 	}
 	cookie, in := g.formLogin(t, "alice", examplePassword, want)
@@ -92,7 +101,8 @@ func (g *gateway) checkExampleForm(t *testing.T) {
 		t.Fatalf("login: status %d, Location %q, %s", in.status, in.header.Get("Location"), in.body)
 	}
 	back := g.get(t, "app", "/page?a=1&b=2", "", navigation, "Cookie: access_token="+cookie)
-	if back.status != http.StatusOK || !strings.Contains(back.body, "X-User-Id: alice") || strings.Contains(back.body, cookie) {
+	if back.status != http.StatusOK || !strings.Contains(back.body, "X-User-Id: alice") ||
+		strings.Contains(back.body, cookie) {
 		t.Errorf("back: status %d:\n%s", back.status, back.body)
 	}
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/caddyauth/gateway/integration/documents"
 )
 
-// examples are the folders of examples/, with the command that starts each and what it then answers.
+// examples are the folders of examples/, with the command that starts each and what it then
+// answers.
 var examples = []struct {
 	name     string
 	command  []string // CADDY is the built server
@@ -32,7 +33,12 @@ var examples = []struct {
 		command: []string{"CADDY", "run", "--config", "examples/legacy-app/Caddyfile"},
 		signIn:  "8080/auth",
 		visits: []visit{
-			{port: "8080", path: "/page", browser: "alice", want: "the legacy application: GET /page\nX-User-Id: alice\nX-User-Role: admin\n"},
+			{
+				port:    "8080",
+				path:    "/page",
+				browser: "alice",
+				want:    "the legacy application: GET /page\nX-User-Id: alice\nX-User-Role: admin\n",
+			},
 			{port: "8080", path: "/admin", browser: "bob", status: http.StatusForbidden},
 			{port: "8080", path: "/page", status: http.StatusSeeOther},
 		},
@@ -43,7 +49,13 @@ var examples = []struct {
 		signIn:  "8081",
 		visits: []visit{
 			{port: "8080", path: "/things", program: "bob", want: "the API: GET /things\nX-User-Id: bob\n"},
-			{port: "8080", path: "/things", method: http.MethodPost, program: "alice", want: "the API: POST /things\nX-User-Id: alice\n"},
+			{
+				port:    "8080",
+				path:    "/things",
+				method:  http.MethodPost,
+				program: "alice",
+				want:    "the API: POST /things\nX-User-Id: alice\n",
+			},
 			{port: "8080", path: "/things", method: http.MethodPost, program: "bob", status: http.StatusForbidden},
 			{port: "8080", path: "/health", want: "ok"},
 			{port: "8080", path: "/things", status: http.StatusUnauthorized},
@@ -97,8 +109,8 @@ type visit struct {
 // examplePorts finds the ports that the examples use. Caddy's own admin endpoint is among them.
 var examplePorts = regexp.MustCompile(`\b(80[89]\d|900\d|20(?:19|20))\b`)
 
-// TestExamples starts every example by the command that examples/README.md and its own README.md give, with free ports in place
-// of its own.
+// TestExamples starts every example by the command that examples/README.md and its own README.md
+// give, with free ports in place of its own.
 func TestExamples(t *testing.T) {
 	listed := documents.Read(t, "examples/README.md")
 	for _, example := range examples {
@@ -107,7 +119,8 @@ func TestExamples(t *testing.T) {
 			if !strings.Contains(listed, "`"+shown+"`") {
 				t.Errorf("examples/README.md does not give the command `%s`", shown)
 			}
-			if own := documents.Read(t, "examples/"+example.name+"/README.md"); !strings.Contains(own, "\n```sh\n"+shown+"\n```\n") {
+			if own := documents.Read(t, "examples/"+example.name+"/README.md"); !strings.Contains(own,
+				"\n```sh\n"+shown+"\n```\n") {
 				t.Errorf("its README.md does not give the command `%s`", shown)
 			}
 			for _, program := range example.programs {
@@ -182,7 +195,8 @@ func copyExample(t *testing.T, name string) *exampleCopy {
 	return e
 }
 
-// start runs the command until the test ends, and waits until every server of the example can issue tokens.
+// start runs the command until the test ends, and waits until every server of the example can issue
+// tokens.
 func (e *exampleCopy) start(t *testing.T, command []string) {
 	t.Helper()
 	caddy, err := program()
@@ -195,7 +209,8 @@ func (e *exampleCopy) start(t *testing.T, command []string) {
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = e.dir, &e.output, &e.output
-	cmd.Env = append(os.Environ(), "CADDY="+caddy, "CADDY_ADMIN=localhost:"+e.ports["2019"], "XDG_DATA_HOME="+e.dir, "XDG_CONFIG_HOME="+e.dir)
+	cmd.Env = append(os.Environ(), "CADDY="+caddy, "CADDY_ADMIN=localhost:"+e.ports["2019"], "XDG_DATA_HOME="+e.dir,
+		"XDG_CONFIG_HOME="+e.dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +238,8 @@ func (e *exampleCopy) start(t *testing.T, command []string) {
 	}
 }
 
-// answers says what is missing until the port answers and, where it is a server's, says that it can issue tokens.
+// answers says what is missing until the port answers and, where it is a server's, says that it can
+// issue tokens.
 func (e *exampleCopy) answers(port string) string {
 	resp, err := http.Get("http://localhost:" + e.ports[port] + "/healthz")
 	if err != nil {
@@ -262,7 +278,8 @@ func (e *exampleCopy) check(t *testing.T, v visit, signIn string) {
 		v.status = http.StatusOK
 	}
 	if resp.StatusCode != v.status || !strings.Contains(body, v.want) {
-		t.Errorf("%s %s as %q: status %d, want %d with %q:\n%s", v.method, v.path, v.program+v.browser, resp.StatusCode, v.status, v.want, body)
+		t.Errorf("%s %s as %q: status %d, want %d with %q:\n%s", v.method, v.path, v.program+v.browser,
+			resp.StatusCode, v.status, v.want, body)
 	}
 }
 
@@ -294,7 +311,8 @@ var peopleOfExamples = map[string]string{"alice": "wonderland", "bob": "builder"
 func (e *exampleCopy) signIn(t *testing.T, at, name string) string {
 	t.Helper()
 	body := `{"username":"` + name + `","password":"` + peopleOfExamples[name] + `"}`
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.base(at)+"/api/default/auth/login", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.base(at)+"/api/default/auth/login",
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +331,8 @@ func (e *exampleCopy) signIn(t *testing.T, at, name string) string {
 func (e *exampleCopy) signInBrowser(t *testing.T, at, name string) []*http.Cookie {
 	t.Helper()
 	form := url.Values{"username": {name}, "password": {peopleOfExamples[name]}}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.base(at)+"/login", strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.base(at)+"/login",
+		strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}

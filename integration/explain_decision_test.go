@@ -28,7 +28,8 @@ http://*.wild.localhost:{{port "app"}} {
 }
 `
 
-// TestExplainForTests: exit codes and JSON are for scripts. What nobody answers is not taken for what is allowed.
+// TestExplainForTests: exit codes and JSON are for scripts. What nobody answers is not taken for
+// what is allowed.
 func TestExplainForTests(t *testing.T) {
 	d := newDesk(t)
 	config := d.otherFile("decisions", d.caddyfile(standardAuth, decisionSites))
@@ -64,9 +65,15 @@ func TestExplainForTests(t *testing.T) {
 		{name: "an ambiguous path at a gate", url: app + "/admin/..%5cx", token: admin, expect: "ambiguous_path",
 			decision: "deny",
 			reason:   "ambiguous_path", check: "path"},
-		{name: "an ambiguous path beside a gate", url: app + "/public/..;/admin", token: admin, expect: "ambiguous_path",
+		{
+			name:     "an ambiguous path beside a gate",
+			url:      app + "/public/..;/admin",
+			token:    admin,
+			expect:   "ambiguous_path",
 			decision: "deny",
-			reason:   "ambiguous_path", check: "path"},
+			reason:   "ambiguous_path",
+			check:    "path",
+		},
 		{name: "a host of no site", url: other + "/admin", token: admin, code: 2,
 			decision: "unanswered", complaint: "no site answers"},
 		{name: "a host of no site, expected to be allowed", url: other + "/admin", expect: "allow", code: 2,
@@ -99,7 +106,8 @@ func TestExplainForTests(t *testing.T) {
 			if code != c.code || jsonCode != c.code {
 				t.Errorf("exit codes %d and %d, want %d: %s%s", code, jsonCode, c.code, stderr, text)
 			}
-			if (c.complaint == "") != (stderr == "") || !strings.Contains(stderr, c.complaint) || strings.Count(stderr, "\n") > 1 {
+			if (c.complaint == "") != (stderr == "") || !strings.Contains(stderr, c.complaint) ||
+				strings.Count(stderr, "\n") > 1 {
 				t.Errorf("standard error %q", stderr)
 			}
 			if c.code == 1 {
@@ -135,7 +143,8 @@ func TestExplainForTests(t *testing.T) {
 	}
 }
 
-// TestCommandsNameTheirStore: and say when the server uses another one, as it does when somebody else runs the command.
+// TestCommandsNameTheirStore: and say when the server uses another one, as it does when somebody
+// else runs the command.
 func TestCommandsNameTheirStore(t *testing.T) {
 	d := newDesk(t)
 	config := d.configFile()
@@ -180,7 +189,8 @@ func TestCommandsNameTheirStore(t *testing.T) {
 func TestInspectJSON(t *testing.T) {
 	g := newGateway(t)
 	config := g.configFile(standardAuth, apiSite)
-	good := g.tokens.mint("es1", "alice", map[string]any{"n": json.Number("12345678901234567890"), "list": []any{1, "x", nil}})
+	good := g.tokens.mint("es1", "alice",
+		map[string]any{"n": json.Number("12345678901234567890"), "list": []any{1, "x", nil}})
 	forAPI := g.tokens.mint("es1", "alice", map[string]any{"aud": "api"})
 	for _, c := range []struct {
 		name     string
@@ -192,7 +202,10 @@ func TestInspectJSON(t *testing.T) {
 		{"decoded", []string{good}, false, "", ""},
 		{"verified", []string{"--config", config, good}, true, "", ""},
 		{"refused", []string{"--config", config, spoil(good)}, false, "bad_signature", "signature"},
-		{"for somebody else", []string{"--config", config, "--audience", "web", forAPI}, false, "wrong_audience", "audience"},
+		{
+			"for somebody else", []string{"--config", config, "--audience", "web", forAPI}, false, "wrong_audience",
+			"audience",
+		},
 		{"not a token", []string{"--config", config, "wonderland"}, false, "malformed", "structure"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -209,7 +222,8 @@ func TestInspectJSON(t *testing.T) {
 			if err := json.Unmarshal([]byte(out), &got); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			if got.Verified != c.verified || got.Reason != c.reason || (got.Claims == nil) != (c.reason == "malformed") {
+			if got.Verified != c.verified || got.Reason != c.reason ||
+				(got.Claims == nil) != (c.reason == "malformed") {
 				t.Errorf("%s", out)
 			}
 			failed := ""
@@ -218,7 +232,8 @@ func TestInspectJSON(t *testing.T) {
 					failed += check.Check
 				}
 			}
-			if failed != c.failed || c.verified && (len(got.Checks) == 0 || !strings.Contains(out, `"n": 12345678901234567890,`)) {
+			if failed != c.failed ||
+				c.verified && (len(got.Checks) == 0 || !strings.Contains(out, `"n": 12345678901234567890,`)) {
 				t.Errorf("failed %q: %s", failed, out)
 			}
 			if strings.Contains(out, good[strings.LastIndexByte(good, '.')+1:]) {

@@ -19,7 +19,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// command runs `caddy auth` with arguments, as the binary would. It returns both outputs; the error is what makes the exit code 1.
+// command runs `caddy auth` with arguments, as the binary would. It returns both outputs; the error
+// is what makes the exit code 1.
 func command(stdin string, args ...string) (stdout, stderr string, err error) {
 	registered := caddycmd.Commands()["auth"]
 	cmd := &cobra.Command{Use: registered.Name + " " + registered.Usage, Long: registered.Long, SilenceUsage: true}
@@ -81,24 +82,84 @@ func brokenTokens(w *workshop) []broken {
 		{name: "padding", token: good + "=", check: "structure", reason: "malformed"},
 		{name: "too large", token: good + strings.Repeat("A", 8192), check: "structure", reason: "too_large"},
 		{name: "refresh token", token: "rt_1.2.3.4", check: "structure", reason: "wrong_type"},
-		{name: "no algorithm", token: w.raw(`{"typ":"at+jwt","kid":"es1"}`, w.payload("alice", nil), "es1"), check: "header", reason: "malformed"},
-		{name: "alg none", token: w.raw(`{"alg":"none","kid":"es1"}`, w.payload("alice", nil), "es1"), check: "header", reason: "bad_algorithm"},
-		{name: "no kid", token: header(map[string]any{"alg": "ES256", "typ": "at+jwt"}), check: "header", reason: "unknown_key"},
-		{name: "crit", token: header(map[string]any{"alg": "ES256", "kid": "es1", "crit": []string{"exp"}}), check: "header", reason: "malformed"},
-		{name: "unknown key", token: header(map[string]any{"alg": "ES256", "typ": "at+jwt", "kid": "gone"}), check: "issuer and key", reason: "unknown_key"},
-		{name: "unknown issuer", token: es1(map[string]any{"iss": "https://evil.example"}), check: "issuer and key", reason: "unknown_issuer"},
+		{
+			name:   "no algorithm",
+			token:  w.raw(`{"typ":"at+jwt","kid":"es1"}`, w.payload("alice", nil), "es1"),
+			check:  "header",
+			reason: "malformed",
+		},
+		{
+			name:   "alg none",
+			token:  w.raw(`{"alg":"none","kid":"es1"}`, w.payload("alice", nil), "es1"),
+			check:  "header",
+			reason: "bad_algorithm",
+		},
+		{
+			name:   "no kid",
+			token:  header(map[string]any{"alg": "ES256", "typ": "at+jwt"}),
+			check:  "header",
+			reason: "unknown_key",
+		},
+		{
+			name:   "crit",
+			token:  header(map[string]any{"alg": "ES256", "kid": "es1", "crit": []string{"exp"}}),
+			check:  "header",
+			reason: "malformed",
+		},
+		{
+			name:   "unknown key",
+			token:  header(map[string]any{"alg": "ES256", "typ": "at+jwt", "kid": "gone"}),
+			check:  "issuer and key",
+			reason: "unknown_key",
+		},
+		{
+			name:   "unknown issuer",
+			token:  es1(map[string]any{"iss": "https://evil.example"}),
+			check:  "issuer and key",
+			reason: "unknown_issuer",
+		},
 		{name: "no issuer", token: es1(map[string]any{"iss": nil}), check: "issuer and key", reason: "malformed"},
-		{name: "public key as secret", token: w.hmacWith(`{"alg":"HS256","typ":"at+jwt","kid":"rs1"}`, w.payload("alice", nil),
-			w.publicForms("rs1")["PEM"]), check: "algorithm", reason: "bad_algorithm"},
+		{
+			name: "public key as secret",
+			token: w.hmacWith(`{"alg":"HS256","typ":"at+jwt","kid":"rs1"}`, w.payload("alice", nil),
+				w.publicForms("rs1")["PEM"]),
+			check:  "algorithm",
+			reason: "bad_algorithm",
+		},
 		{name: "signature", token: spoil(good), check: "signature", reason: "bad_signature"},
-		{name: "type", token: header(map[string]any{"alg": "ES256", "typ": "JWT", "kid": "es1"}), check: "type", reason: "wrong_type"},
+		{
+			name:   "type",
+			token:  header(map[string]any{"alg": "ES256", "typ": "JWT", "kid": "es1"}),
+			check:  "type",
+			reason: "wrong_type",
+		},
 		{name: "no subject", token: es1(map[string]any{"sub": nil}), check: "claims", reason: "malformed"},
 		{name: "no expiry", token: es1(map[string]any{"exp": nil}), check: "claims", reason: "malformed"},
-		{name: "claim twice", token: w.raw(w.header("es1"), `{"sub":"alice","sub":"eve"}`, "es1"), check: "claims", reason: "malformed"},
-		{name: "claim twice, key unknown", token: w.raw(`{"alg":"ES256","kid":"gone"}`, `{"sub":"alice","sub":"eve"}`, "es1"), check: "claims", reason: "malformed"},
+		{
+			name:   "claim twice",
+			token:  w.raw(w.header("es1"), `{"sub":"alice","sub":"eve"}`, "es1"),
+			check:  "claims",
+			reason: "malformed",
+		},
+		{
+			name:   "claim twice, key unknown",
+			token:  w.raw(`{"alg":"ES256","kid":"gone"}`, `{"sub":"alice","sub":"eve"}`, "es1"),
+			check:  "claims",
+			reason: "malformed",
+		},
 		{name: "expired", token: es1(map[string]any{"iat": past - 60, "exp": past}), check: "times", reason: "expired"},
-		{name: "not yet valid", token: es1(map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}), check: "times", reason: "not_yet_valid"},
-		{name: "too long", token: es1(map[string]any{"exp": time.Now().AddDate(2, 0, 0).Unix()}), check: "times", reason: "lifetime_too_long"},
+		{
+			name:   "not yet valid",
+			token:  es1(map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}),
+			check:  "times",
+			reason: "not_yet_valid",
+		},
+		{
+			name:   "too long",
+			token:  es1(map[string]any{"exp": time.Now().AddDate(2, 0, 0).Unix()}),
+			check:  "times",
+			reason: "lifetime_too_long",
+		},
 		{name: "audience", token: es1(map[string]any{"aud": "elsewhere"}), check: "audience", reason: "wrong_audience"},
 	}
 }
@@ -108,16 +169,54 @@ func refusedRequests(w *workshop) []broken {
 	good := w.mint("es1", "bob", map[string]any{"scope": "read"})
 	return []broken{
 		{name: "anonymous", check: "credential", reason: "no_credential", ofGate: true},
-		{name: "basic", lines: []string{"Authorization: Basic Ym9iOmJ1aWxkZXI="}, check: "credential", reason: "no_credential", ofGate: true},
-		{name: "two", token: good, lines: []string{"Cookie: access_token=" + w.mint("es1", "eve", nil)}, check: "credential",
-			reason: "multiple_credentials", ofGate: true},
-		{name: "cross origin", method: "POST", lines: []string{"Cookie: access_token=" + good, "Origin: https://evil.example", "Sec-Fetch-Site: cross-site"},
-			check: "origin", reason: "cross_origin", ofGate: true},
-		{name: "project", token: w.mint("es1", "bob", map[string]any{"project": "acme"}), check: "project", reason: "wrong_project", ofGate: true},
+		{
+			name:   "basic",
+			lines:  []string{"Authorization: Basic Ym9iOmJ1aWxkZXI="},
+			check:  "credential",
+			reason: "no_credential",
+			ofGate: true,
+		},
+		{
+			name:   "two",
+			token:  good,
+			lines:  []string{"Cookie: access_token=" + w.mint("es1", "eve", nil)},
+			check:  "credential",
+			reason: "multiple_credentials",
+			ofGate: true,
+		},
+		{
+			name:   "cross origin",
+			method: "POST",
+			lines: []string{
+				"Cookie: access_token=" + good, "Origin: https://evil.example", "Sec-Fetch-Site: cross-site",
+			},
+			check:  "origin",
+			reason: "cross_origin",
+			ofGate: true,
+		},
+		{
+			name:   "project",
+			token:  w.mint("es1", "bob", map[string]any{"project": "acme"}),
+			check:  "project",
+			reason: "wrong_project",
+			ofGate: true,
+		},
 		{name: "scope", token: good, path: "/write", check: "policy", reason: "insufficient_scope", ofGate: true},
 		{name: "role", token: good, path: "/admin", check: "policy", reason: "claim_denied", ofGate: true},
-		{name: "cookie", lines: []string{"Cookie: access_token=" + spoil(good)}, check: "signature", reason: "bad_signature", ofGate: true},
-		{name: "cookie, type", lines: []string{"Cookie: access_token=rt_1.2"}, check: "structure", reason: "wrong_type", ofGate: true},
+		{
+			name:   "cookie",
+			lines:  []string{"Cookie: access_token=" + spoil(good)},
+			check:  "signature",
+			reason: "bad_signature",
+			ofGate: true,
+		},
+		{
+			name:   "cookie, type",
+			lines:  []string{"Cookie: access_token=rt_1.2"},
+			check:  "structure",
+			reason: "wrong_type",
+			ofGate: true,
+		},
 	}
 }
 
@@ -135,8 +234,8 @@ func (b broken) args(g *gateway, config string) []string {
 	return args
 }
 
-// TestExplain holds the words of `caddy auth explain` against what is wrong with a request, and against what the running server does
-// with the very same request.
+// TestExplain holds the words of `caddy auth explain` against what is wrong with a request, and
+// against what the running server does with the very same request.
 func TestExplain(t *testing.T) {
 	g := newGateway(t)
 	config := g.configFile(standardAuth, explainSites)
@@ -161,7 +260,8 @@ func (b broken) explain(t *testing.T, g *gateway, config string) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr)
 	}
-	if want := "Deciding check: " + b.check + " (" + b.reason; !strings.Contains(out, want+":") && !strings.Contains(out, want+")") {
+	if want := "Deciding check: " + b.check + " (" + b.reason; !strings.Contains(out, want+":") &&
+		!strings.Contains(out, want+")") {
 		t.Errorf("it should say %q:\n%s", want, out)
 	}
 	if strings.Contains(out, "Identity headers") {
@@ -205,16 +305,18 @@ func TestExplainAdmitted(t *testing.T) {
 	g := newGateway(t)
 	config := g.configFile(standardAuth, explainSites)
 	token := g.tokens.mint("es1", "alice", map[string]any{"role": "admin", "scope": "write"})
-	out, stderr, err := command(token+"\n", "explain", "--config", config, "--url", g.url("app")+"/admin/x", "--token", "-",
+	out, stderr, err := command(token+"\n", "explain", "--config", config, "--url", g.url("app")+"/admin/x", "--token",
+		"-",
 		"--header", "X-User-Role: root", "--header", "X_User_Id: mallory", "--header", "Connection: X-User-Id", "--header", "X-Kept: yes")
 	if err != nil || stderr != "" {
 		t.Fatal(err, stderr)
 	}
 	for _, want := range []string{
-		"1. gate " + g.host("app") + "/admin* (require role admin): admitted as alice (credential: bearer)\n", "2. gate " + g.host("app") + ": admitted as alice",
-		"Deciding check: none failed\n", "whatever the application answers: reverse_proxy to " + g.proxy.addr(),
-		"  X-User-Id: alice\n", "  X-User-Role: admin\n",
-		"removed: Authorization\n", "removed: Connection\n", "removed: X_user_id\n", "replaced: X-User-Role\n",
+		"1. gate " + g.host("app") + "/admin* (require role admin): admitted as alice (credential: bearer)\n",
+		"2. gate " + g.host("app") + ": admitted as alice", "Deciding check: none failed\n",
+		"whatever the application answers: reverse_proxy to " + g.proxy.addr(), "  X-User-Id: alice\n",
+		"  X-User-Role: admin\n", "removed: Authorization\n", "removed: Connection\n", "removed: X_user_id\n",
+		"replaced: X-User-Role\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it should say %q", want)
@@ -243,7 +345,8 @@ func TestExplainBrowser(t *testing.T) {
 	}
 }
 
-// TestExplainLeavesOutsideAlone: handlers that would reach something are replaced or left out, wherever they stand.
+// TestExplainLeavesOutsideAlone: handlers that would reach something are replaced or left out,
+// wherever they stand.
 func TestExplainLeavesOutsideAlone(t *testing.T) {
 	g := newGateway(t)
 	config := g.configFile(standardAuth, `
@@ -285,19 +388,24 @@ func TestExplainLeavesOutsideAlone(t *testing.T) {
 }
 `)
 	token := g.tokens.mint("es1", "alice", nil)
-	for path, want := range map[string][]string{
-		"/php/a.php":   {"reverse_proxy to " + g.php.addr()},
-		"/files/x":     {"whatever the application answers: file_server"},
-		"/asked/x":     {"note: the handler forward_auth was left out", "  X-User-Id: alice\n"},
-		"/fails/x":     {"whatever the application answers: reverse_proxy to " + g.proxy.addr()},
-		"/elsewhere/x": {"none was asked", "  200 OK"},
+	for _, c := range []struct {
+		path string
+		want []string
+	}{
+		{"/php/a.php", []string{"reverse_proxy to " + g.php.addr()}},
+		{"/files/x", []string{"whatever the application answers: file_server"}},
+		{"/asked/x", []string{"note: the handler forward_auth was left out", "  X-User-Id: alice\n"}},
+		{"/fails/x", []string{"whatever the application answers: reverse_proxy to " + g.proxy.addr()}},
+		{"/elsewhere/x", []string{"none was asked", "  200 OK"}},
 	} {
-		out, _, err := command("", "explain", "-c", config, "-u", g.url("app")+path, "-t", token)
-		for _, word := range want {
-			if err != nil || !strings.Contains(out, word) {
-				t.Errorf("%s: it should say %q: %v\n%s", path, word, err, out)
+		t.Run(c.path, func(t *testing.T) {
+			out, _, err := command("", "explain", "-c", config, "-u", g.url("app")+c.path, "-t", token)
+			for _, word := range c.want {
+				if err != nil || !strings.Contains(out, word) {
+					t.Errorf("%s: it should say %q: %v\n%s", c.path, word, err, out)
+				}
 			}
-		}
+		})
 	}
 	if seen := append(g.proxy.take(), g.php.take()...); len(seen) > 0 {
 		t.Errorf("outside was asked: %q", seen[0].raw)
@@ -308,32 +416,71 @@ func TestExplainLeavesOutsideAlone(t *testing.T) {
 func TestExplainIsClearAboutMistakes(t *testing.T) {
 	g := newGateway(t)
 	config := g.configFile(standardAuth, explainSites)
-	for want, args := range map[string][]string{
-		"--url":                        {"-c", config},
-		"no server":                    {"-c", config, "-u", "http://localhost:1/"},
-		"--token and --token-file":     {"-c", config, "-u", g.url("app"), "-t", "a", "--token-file", "b"},
-		"reading the token":            {"-c", config, "-u", g.url("app"), "--token-file", filepath.Join(g.dir, "missing")},
-		"reading the configuration":    {"-c", filepath.Join(g.dir, "missing"), "-u", g.url("app")},
-		"`Name: value`":                {"-c", config, "-u", g.url("app"), "-H", "nonsense"},
-		`"yaml" is unknown`:            {"-c", config, "-a", "yaml", "-u", g.url("app")},
-		"there is no \"srv9\"":         {"-c", config, "-u", g.url("app"), "--server", "srv9"},
-		"unknown flag":                 {"--nothing"},
-		"unknown command \"nothing\"":  {"nothing"},
-		"no global option `auth`":      {"-c", g.otherFile("plain", "http://localhost:1 {\n\trespond hello\n}\n"), "-u", "http://localhost:1"},
-		"plain:2":                      {"-c", g.otherFile("plain", "http://localhost:1 {\n\tjwt_auth\n}\n"), "-u", "http://localhost:1"},
-		"env.NOT_SET} is empty":        {"-c", g.otherFile("env", "{\n\tauth {\n\t\tissuer {env.NOT_SET}\n\t}\n}\nhttp://localhost:1\n"), "-u", "http://localhost:1"},
-		"not a JSON object":            {"-c", g.otherFile("broken.json", "{"), "-u", "http://localhost:1"},
-		"audience \"x\" is not among":  {"-c", g.otherFile("word", "{\n\tauth {\n\t\tissuer x\n\t}\n}\nhttp://localhost:1 {\n\tjwt_auth x\n}\n"), "-u", "http://localhost:1"},
-		"listen on port 18999; choose": {"-c", g.otherFile("two", "{\n\tauth {\n\t\tissuer x\n\t}\n}\nhttp://a.localhost:18999 {\n\tbind 127.0.0.1\n}\nhttp://b.localhost:18999 {\n\tbind ::1\n}\n"), "-u", "http://a.localhost:18999"},
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"--url", []string{"-c", config}},
+		{"no server", []string{"-c", config, "-u", "http://localhost:1/"}},
+		{"--token and --token-file", []string{"-c", config, "-u", g.url("app"), "-t", "a", "--token-file", "b"}},
+		{
+			"reading the token",
+			[]string{"-c", config, "-u", g.url("app"), "--token-file", filepath.Join(g.dir, "missing")},
+		},
+		{"reading the configuration", []string{"-c", filepath.Join(g.dir, "missing"), "-u", g.url("app")}},
+		{"`Name: value`", []string{"-c", config, "-u", g.url("app"), "-H", "nonsense"}},
+		{`"yaml" is unknown`, []string{"-c", config, "-a", "yaml", "-u", g.url("app")}},
+		{"there is no \"srv9\"", []string{"-c", config, "-u", g.url("app"), "--server", "srv9"}},
+		{"unknown flag", []string{"--nothing"}},
+		{"unknown command \"nothing\"", []string{"nothing"}},
+		{
+			"no global option `auth`",
+			[]string{
+				"-c", g.otherFile("plain", "http://localhost:1 {\n\trespond hello\n}\n"), "-u", "http://localhost:1",
+			},
+		},
+		{
+			"plain:2",
+			[]string{"-c", g.otherFile("plain", "http://localhost:1 {\n\tjwt_auth\n}\n"), "-u", "http://localhost:1"},
+		},
+		{
+			"env.NOT_SET} is empty",
+			[]string{
+				"-c", g.otherFile("env", "{\n\tauth {\n\t\tissuer {env.NOT_SET}\n\t}\n}\nhttp://localhost:1\n"), "-u",
+				"http://localhost:1",
+			},
+		},
+		{"not a JSON object", []string{"-c", g.otherFile("broken.json", "{"), "-u", "http://localhost:1"}},
+		{
+			"audience \"x\" is not among",
+			[]string{
+				"-c",
+				g.otherFile("word", "{\n\tauth {\n\t\tissuer x\n\t}\n}\nhttp://localhost:1 {\n\tjwt_auth x\n}\n"),
+				"-u", "http://localhost:1",
+			},
+		},
+		{
+			"listen on port 18999; choose",
+			[]string{
+				"-c",
+				g.otherFile("two",
+					"{\n\tauth {\n\t\tissuer x\n\t}\n}\nhttp://a.localhost:18999 {\n\tbind 127.0.0.1\n}\n"+
+						"http://b.localhost:18999 {\n\tbind ::1\n}\n"),
+				"-u", "http://a.localhost:18999",
+			},
+		},
 	} {
-		args = append([]string{"explain"}, args...)
-		if strings.Contains(want, "unknown command") {
-			args = args[1:]
-		}
-		_, stderr, err := command("", args...)
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("%q: it should name %q: %v\n%s", args, want, err, stderr)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			c.args = append([]string{"explain"}, c.args...)
+			if strings.Contains(c.want, "unknown command") {
+				c.args = c.args[1:]
+			}
+			_, stderr, err := command("", c.args...)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") ||
+				strings.Count(stderr, "\n") != 1 {
+				t.Errorf("%q: it should name %q: %v\n%s", c.args, c.want, err, stderr)
+			}
+		})
 	}
 }
 
@@ -349,7 +496,8 @@ func (g *gateway) otherFile(name, text string) string {
 // outcomeLine is one line of the checks that `token inspect` prints.
 var outcomeLine = regexp.MustCompile(`(?m)^  ([a-z ]+?)  +(ok|not reached|FAILED: .*)$`)
 
-// TestCommandInspect: every check is named in its order, and none that was not reached is called good.
+// TestCommandInspect: every check is named in its order, and none that was not reached is called
+// good.
 func TestCommandInspect(t *testing.T) {
 	g := newGateway(t)
 	config := g.configFile(standardAuth, explainSites)
@@ -382,33 +530,42 @@ func TestCommandInspect(t *testing.T) {
 func TestCommandInspectGood(t *testing.T) {
 	g := newGateway(t)
 	config := g.configFile(standardAuth, explainSites)
-	token := g.tokens.mint("ed1", "alice", map[string]any{"name": "\u009b31mred\u202e", "nested": map[string]any{"big": 12345678901234567}})
-	for name, run := range map[string]struct {
+	token := g.tokens.mint("ed1", "alice",
+		map[string]any{"name": "\u009b31mred\u202e", "nested": map[string]any{"big": 12345678901234567}})
+	for _, run := range []struct {
+		name  string
 		stdin string
 		args  []string
 		want  string
 	}{
-		"argument":      {"", []string{token}, "Not verified"},
-		"stdin":         {"Bearer " + token + "\n", nil, "Not verified"},
-		"dash":          {token, []string{"-"}, "Not verified"},
-		"verified":      {token, []string{"-c", config}, "Verified."},
-		"with audience": {token, []string{"-c", config, "--audience", "api"}, "Verified."},
+		{"argument", "", []string{token}, "Not verified"},
+		{"stdin", "Bearer " + token + "\n", nil, "Not verified"},
+		{"dash", token, []string{"-"}, "Not verified"},
+		{"verified", token, []string{"-c", config}, "Verified."},
+		{"with audience", token, []string{"-c", config, "--audience", "api"}, "Verified."},
 	} {
-		out, _, err := command(run.stdin, append([]string{"token", "inspect"}, run.args...)...)
-		if err != nil || !strings.Contains(out, run.want) {
-			t.Errorf("%s: %v\n%s", name, err, out)
-		}
-		for _, want := range []string{`"EdDSA"`, `"alice"`, ", in 10m0s)", `"\u009b31mred\u202e"`, "12345678901234567"} {
-			if !strings.Contains(out, want) && !strings.Contains(out, strings.Replace(want, "10m0s", "9m59s", 1)) {
-				t.Errorf("%s: it should say %s\n%s", name, want, out)
+		t.Run(run.name, func(t *testing.T) {
+			out, _, err := command(run.stdin, append([]string{"token", "inspect"}, run.args...)...)
+			if err != nil || !strings.Contains(out, run.want) {
+				t.Errorf("%s: %v\n%s", run.name, err, out)
 			}
-		}
-		if signature := token[strings.LastIndexByte(token, '.')+1:]; strings.Contains(out, signature) {
-			t.Errorf("%s: it prints the signature", name)
-		}
+			for _, want := range []string{
+				`"EdDSA"`, `"alice"`, ", in 10m0s)", `"\u009b31mred\u202e"`, "12345678901234567",
+			} {
+				if !strings.Contains(out, want) && !strings.Contains(out, strings.Replace(want, "10m0s", "9m59s", 1)) {
+					t.Errorf("%s: it should say %s\n%s", run.name, want, out)
+				}
+			}
+			if signature := token[strings.LastIndexByte(token, '.')+1:]; strings.Contains(out, signature) {
+				t.Errorf("%s: it prints the signature", run.name)
+			}
+		})
 	}
-	for _, args := range [][]string{{"--audience", "api", token}, {"-c", config, "--audience", "nobody", token}, {"wonderland"}, {}} {
-		if _, stderr, err := command("", append([]string{"token", "inspect"}, args...)...); err == nil || strings.Count(stderr, "\n") != 1 {
+	for _, args := range [][]string{
+		{"--audience", "api", token}, {"-c", config, "--audience", "nobody", token}, {"wonderland"}, {},
+	} {
+		if _, stderr, err := command("", append([]string{"token", "inspect"}, args...)...); err == nil ||
+			strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%q: %v %q", args, err, stderr)
 		}
 	}
@@ -447,22 +604,27 @@ func TestCommandCheck(t *testing.T) {
 			t.Errorf("it should warn of %s:\n%s", want, out)
 		}
 	}
-	if out, _, err = command("", "check", "--json", "--config", filepath.Join(g.dir, "Caddyfile")); err != nil || !json.Valid([]byte(out)) ||
+	if out, _, err = command("", "check", "--json", "--config", filepath.Join(g.dir, "Caddyfile")); err != nil ||
+		!json.Valid([]byte(out)) ||
 		strings.Count(out, `"severity": "warning"`) != 4 {
 		t.Errorf("%v\n%s", err, out)
 	}
 	refused := g.configFile(strings.Replace(standardAuth, "active hs1", "active gone", 1), explainSites)
-	if out, stderr, err = command("", "check", "--json", "--config", refused); err == nil || stderr != "" || !json.Valid([]byte(out)) ||
+	if out, stderr, err = command("", "check", "--json", "--config", refused); err == nil || stderr != "" ||
+		!json.Valid([]byte(out)) ||
 		!strings.Contains(out, `"ok": false`) {
 		t.Errorf("%q %q %v", out, stderr, err)
 	}
 	out, stderr, err = command("", "check", "--config", refused)
-	if err == nil || out != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, `"gone"`) || strings.Contains(stderr, g.tokens.hmacText) {
+	if err == nil || out != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, `"gone"`) ||
+		strings.Contains(stderr, g.tokens.hmacText) {
 		t.Errorf("%q %q %v", out, stderr, err)
 	}
-	mixed := strings.Replace(standardAuth, `{{hash "alice"}}`, "$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG", 1)
+	mixed := strings.Replace(standardAuth, `{{hash "alice"}}`,
+		"$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG", 1)
 	out, _, err = command("", "check", "--config", g.otherFile("mixed", g.caddyfile(mixed, explainSites)))
-	if err != nil || !strings.Contains(out, "warning: users: passwords are hashed in different ways ($2a$04$, $2a$14$)") {
+	if err != nil ||
+		!strings.Contains(out, "warning: users: passwords are hashed in different ways ($2a$04$, $2a$14$)") {
 		t.Errorf("users with hashes of different costs: %v\n%s", err, out)
 	}
 	out, _, err = command("", "check", "--config", g.otherFile("alone", "{\n\tauth {\n\t\tissuer x\n\t}\n}\n"))
@@ -471,7 +633,8 @@ func TestCommandCheck(t *testing.T) {
 	}
 }
 
-// TestCommandCheckNamesWhatTheEnvironmentLacks: all of it at once, so that nobody mends one after the other.
+// TestCommandCheckNamesWhatTheEnvironmentLacks: all of it at once, so that nobody mends one after
+// the other.
 func TestCommandCheckNamesWhatTheEnvironmentLacks(t *testing.T) {
 	g := newGateway(t)
 	_, stderr, err := command("", "check", "--config", g.configFile(`auth {
@@ -489,7 +652,8 @@ func TestCommandCheckNamesWhatTheEnvironmentLacks(t *testing.T) {
 	}
 }
 
-// productionExample writes the second example with its files in a folder, and returns its path. Its environment is set.
+// productionExample writes the second example with its files in a folder, and returns its path. Its
+// environment is set.
 func productionExample(t *testing.T, dir string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "Caddyfile.production.example"))
@@ -512,17 +676,18 @@ func TestCommandCheckProductionExample(t *testing.T) {
 	if _, stderr, err := command("", "check", "--config", path); err == nil || !strings.Contains(stderr, "{file.") {
 		t.Errorf("without files: %q %v", stderr, err)
 	}
-	for name, kid := range map[string]string{"jwt.keys": "2026a", "secret": "one"} {
-		entry, _, err := command("", "keygen", "--alg", "HS256", "--kid", kid)
+	for _, c := range []struct{ name, kid string }{{"jwt.keys", "2026a"}, {"secret", "one"}} {
+		entry, _, err := command("", "keygen", "--alg", "HS256", "--kid", c.kid)
 		if err != nil {
 			t.Fatal(err)
 		}
-		writeFile(t, filepath.Join(beside, name), entry)
+		writeFile(t, filepath.Join(beside, c.name), entry)
 	}
 	writeFile(t, filepath.Join(beside, "alice.hash"), cheapHash(alicePassword)+"\n")
 	writeFile(t, filepath.Join(beside, "bob.hash"), cheapHash(bobPassword)+"\n")
 	out, stderr, err := command("", "check", "--config", path)
-	if !strings.HasPrefix(out, "warning: the content of the store was not checked: store: store postgres://") || !strings.HasSuffix(out, "\nok\n") || stderr != "" || err != nil {
+	if !strings.HasPrefix(out, "warning: the content of the store was not checked: store: store postgres://") ||
+		!strings.HasSuffix(out, "\nok\n") || stderr != "" || err != nil {
 		t.Errorf("%q %q %v", out, stderr, err)
 	}
 	if left := files(t, dir); len(left) > 0 {
@@ -559,16 +724,19 @@ func TestCommandsWriteNothing(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 
-	if err := os.Rename(filepath.Join(data, "caddy", "auth", "secret.key"), filepath.Join(g.dir, "secret.key")); err != nil {
+	if err := os.Rename(filepath.Join(data, "caddy", "auth", "secret.key"), filepath.Join(g.dir, "secret.key")); err !=
+		nil {
 		t.Fatal(err)
 	}
 	g.looksOnly(t, "without the secret", config, token, data)
-	if _, stderr, err := command("", "check", "--config", config); err == nil || !strings.Contains(stderr, "secret: ") || !strings.Contains(stderr, "secret.key") {
+	if _, stderr, err := command("", "check", "--config", config); err == nil ||
+		!strings.Contains(stderr, "secret: ") || !strings.Contains(stderr, "secret.key") {
 		t.Errorf("check should miss the secret: %q %v", stderr, err)
 	}
 }
 
-// looksOnly runs every command that reads a configuration and compares the data directory before and after.
+// looksOnly runs every command that reads a configuration and compares the data directory before
+// and after.
 func (g *gateway) looksOnly(t *testing.T, state, config, token, data string) {
 	t.Helper()
 	text, err := os.ReadFile(config)
@@ -580,7 +748,8 @@ func (g *gateway) looksOnly(t *testing.T, state, config, token, data string) {
 	_, _, _ = command("", "check", "--config", config)
 	_, _, _ = command(token, "token", "inspect", "--config", config)
 	_, _, _ = command("", "explain", "--config", config, "--url", g.url("api"), "--token", token)
-	_, _, _ = command("", "explain", "--config", config, "--url", g.url("auth")+"/login", "--method", "POST", "--header", "Content-Type: application/json")
+	_, _, _ = command("", "explain", "--config", config, "--url", g.url("auth")+"/login", "--method", "POST",
+		"--header", "Content-Type: application/json")
 	_, _, _ = command("", "explain", "--config", config, "--url", g.url("auth")+"/healthz")
 	if err := validate(string(text[:begin]) + string(text[end:])); err != nil { // a log file is Caddy's own business
 		t.Errorf("%s: validate: %v", state, err)
@@ -606,7 +775,8 @@ func fingerprint(t *testing.T, dir string) string {
 			return err
 		}
 		fmt.Fprintf(&b, "%s %s", path, info.Mode())
-		if !entry.IsDir() && !strings.HasSuffix(path, "-shm") { // the running server's own readers note in it what they read
+		// the running server's own readers note in it what they read
+		if !entry.IsDir() && !strings.HasSuffix(path, "-shm") {
 			content, err := os.ReadFile(path)
 			if err != nil {
 				return err
@@ -624,7 +794,9 @@ func fingerprint(t *testing.T, dir string) string {
 
 // TestCommandHelp: every command has examples.
 func TestCommandHelp(t *testing.T) {
-	for _, args := range [][]string{{"keygen"}, {"token"}, {"token", "inspect"}, {"explain"}, {"check"}, {"store", "export"}, {"store", "import"}} {
+	for _, args := range [][]string{
+		{"keygen"}, {"token"}, {"token", "inspect"}, {"explain"}, {"check"}, {"store", "export"}, {"store", "import"},
+	} {
 		out, _, err := command("", append(args, "--help")...)
 		if err != nil || !strings.Contains(out, "Examples:\n  $ caddy auth "+strings.Join(args, " ")) {
 			t.Errorf("%q: %v\n%s", args, err, out)
@@ -635,7 +807,8 @@ func TestCommandHelp(t *testing.T) {
 	}
 }
 
-// TestExplainSessionBesideGates: the strip beside a gate with a matcher hides the session from the application, and from no other gate.
+// TestExplainSessionBesideGates: the strip beside a gate with a matcher hides the session from the
+// application, and from no other gate.
 func TestExplainSessionBesideGates(t *testing.T) {
 	g := newGateway(t)
 	config := g.configFile(standardAuth, `
@@ -653,18 +826,20 @@ func TestExplainSessionBesideGates(t *testing.T) {
 }
 `)
 	cookie := "Cookie: theme=dark; access_token=" + g.tokens.mint("es1", "alice", map[string]any{"aud": "web"})
-	for path, want := range map[string]string{
-		"/app":   "admitted as alice (credential: cookie access_token)",
-		"/trial": "would admit, but only reports",
-		"/other": "none was asked",
-		"/admin": "Deciding check: policy (claim_denied",
+	for _, c := range []struct{ path, want string }{
+		{"/app", "admitted as alice (credential: cookie access_token)"},
+		{"/trial", "would admit, but only reports"},
+		{"/other", "none was asked"},
+		{"/admin", "Deciding check: policy (claim_denied"},
 	} {
-		out, _, err := command("", "explain", "-c", config, "-u", g.url("app")+path, "-H", cookie)
-		if err != nil || !strings.Contains(out, want) {
-			t.Errorf("%s: it should say %q: %v\n%s", path, want, err, out)
-		}
-		if path != "/admin" && !strings.Contains(out, "removed in part: Cookie") {
-			t.Errorf("%s: the application would see the session:\n%s", path, out)
-		}
+		t.Run(c.path, func(t *testing.T) {
+			out, _, err := command("", "explain", "-c", config, "-u", g.url("app")+c.path, "-H", cookie)
+			if err != nil || !strings.Contains(out, c.want) {
+				t.Errorf("%s: it should say %q: %v\n%s", c.path, c.want, err, out)
+			}
+			if c.path != "/admin" && !strings.Contains(out, "removed in part: Cookie") {
+				t.Errorf("%s: the application would see the session:\n%s", c.path, out)
+			}
+		})
 	}
 }

@@ -20,8 +20,8 @@ const (
 	fcgiStdout = 6
 )
 
-// fastcgiRecorder is a PHP application's place: it remembers every parameter as it came. net/http/fcgi would turn
-// them back into an http.Request and hide their spelling.
+// fastcgiRecorder is a PHP application's place: it remembers every parameter as it came.
+// net/http/fcgi would turn them back into an http.Request and hide their spelling.
 type fastcgiRecorder struct {
 	listener net.Listener
 	wait     sync.WaitGroup
@@ -74,7 +74,8 @@ func (r *fastcgiRecorder) serve(conn net.Conn) {
 	writeRecord(conn, fcgiEnd, id, make([]byte, 8))
 }
 
-// readFastCGI reads one request: BEGIN_REQUEST, then PARAMS and STDIN, each ended by an empty record.
+// readFastCGI reads one request: BEGIN_REQUEST, then PARAMS and STDIN, each ended by an empty
+// record.
 func readFastCGI(in io.Reader) (sighting, uint16, error) {
 	var params, stdin []byte
 	var request uint16
@@ -118,14 +119,20 @@ func writeRecord(out io.Writer, kind byte, id uint16, content []byte) {
 	out.Write(append(head[:], content...))
 }
 
-// fastcgiSighting turns parameters into what a PHP application makes of them: `HTTP_` names are headers, and
-// REMOTE_USER is who the server says is signed in.
+// fastcgiSighting turns parameters into what a PHP application makes of them: `HTTP_` names are
+// headers, and REMOTE_USER is who the server says is signed in.
 func fastcgiSighting(params, stdin []byte) (sighting, error) {
 	pairs, err := readPairs(params)
 	if err != nil {
 		return sighting{}, err
 	}
-	s := sighting{method: pairs["REQUEST_METHOD"], target: pairs["REQUEST_URI"], body: string(stdin), raw: string(params), params: pairs}
+	s := sighting{
+		method: pairs["REQUEST_METHOD"],
+		target: pairs["REQUEST_URI"],
+		body:   string(stdin),
+		raw:    string(params),
+		params: pairs,
+	}
 	for name, value := range pairs {
 		if len(name) > 5 && name[:5] == "HTTP_" {
 			s.headers = append(s.headers, name[5:]+": "+value)
@@ -134,7 +141,8 @@ func fastcgiSighting(params, stdin []byte) (sighting, error) {
 	return s, nil
 }
 
-// readPairs reads name-value pairs (section 3.4). A repeated name is an error: the application would see either.
+// readPairs reads name-value pairs (section 3.4). A repeated name is an error: the application
+// would see either.
 func readPairs(b []byte) (map[string]string, error) {
 	pairs := map[string]string{}
 	for len(b) > 0 {

@@ -15,8 +15,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
-// TestMadeUpTokensLeaveTheDatabaseToOthers: the database is 50 ms away, and a crowd sends nothing but tokens that nobody has issued. Who
-// signs in, and who is signed out elsewhere, must not notice.
+// TestMadeUpTokensLeaveTheDatabaseToOthers: the database is 50 ms away, and a crowd sends nothing
+// but tokens that nobody has issued. Who signs in, and who is signed out elsewhere, must not
+// notice.
 func TestMadeUpTokensLeaveTheDatabaseToOthers(t *testing.T) {
 	garbage := func(n int) string {
 		bytes := make([]byte, n)

@@ -8,9 +8,10 @@ import (
 	"testing"
 )
 
-// TestGeneratedHeaders sends ten thousand requests whose header names, Connection options, trailers and upgrades are put together at random,
-// the same ones in every run. What the application receives is read as the most careless one would: it is told who asks by the gates
-// alone, and is never asked for an upgrade but a lone WebSocket.
+// TestGeneratedHeaders sends ten thousand requests whose header names, Connection options, trailers
+// and upgrades are put together at random, the same ones in every run. What the application
+// receives is read as the most careless one would: it is told who asks by the gates alone, and is
+// never asked for an upgrade but a lone WebSocket.
 func TestGeneratedHeaders(t *testing.T) {
 	g := newGateway(t)
 	g.load(standardAuth, authSite+generatedSite)
@@ -97,8 +98,8 @@ type headerMaker struct{ *rand.Rand }
 
 func (m *headerMaker) one(of ...string) string { return of[m.IntN(len(of))] }
 
-// spelled writes a name in some case and with some character in place of each `-`. The two that Caddy itself takes for underscores are
-// rare, since it drops such a header before any gate.
+// spelled writes a name in some case and with some character in place of each `-`. The two that
+// Caddy itself takes for underscores are rare, since it drops such a header before any gate.
 func (m *headerMaker) spelled(name string) string {
 	var b strings.Builder
 	other := tokenCharacters[m.IntN(len(tokenCharacters))]
@@ -120,7 +121,9 @@ func (m *headerMaker) spelled(name string) string {
 func (m *headerMaker) call(target, host string) call {
 	c := call{method: m.one("GET", "GET", "GET", "POST", "OPTIONS", "DELETE"), target: target, host: host}
 	for range m.IntN(4) {
-		c.lines = append(c.lines, m.spelled(m.one("X-User-Id", "X-User-Role", "X-Kept-It", "HTTP2-Settings"))+":"+m.one("", " ", "\t")+m.one("eve", "root", ""))
+		c.lines = append(c.lines,
+			m.spelled(m.one("X-User-Id", "X-User-Role", "X-Kept-It", "HTTP2-Settings"))+":"+m.one("", " ", "\t")+
+				m.one("eve", "root", ""))
 	}
 	if m.IntN(3) > 0 {
 		for range 1 + m.IntN(3)*m.IntN(2) {
@@ -150,7 +153,8 @@ func (m *headerMaker) upgrade() string {
 		if i > 0 {
 			value += m.one(",", ", ", ",\t", ",,", " ", ";")
 		}
-		value += m.one("websocket", "websocket", "WebSocket", "websocket", "h2c", "H2C", "h2c/1", "h2c-14", "h2", "HTTP/2.0", "TLS/1.2", "tcp", "websocket/13", "", `"websocket"`)
+		value += m.one("websocket", "websocket", "WebSocket", "websocket", "h2c", "H2C", "h2c/1", "h2c-14", "h2",
+			"HTTP/2.0", "TLS/1.2", "tcp", "websocket/13", "", `"websocket"`)
 	}
 	return value + m.one("", "", " ")
 }
@@ -161,7 +165,8 @@ func (m *headerMaker) options() string {
 		if i > 0 {
 			value += m.one(",", ", ", " ,\t", ",,")
 		}
-		value += m.one("Upgrade", "upgrade", "UPGRADE", "keep-alive", m.spelled("X-User-Id"), m.spelled("X-User-Role"), m.spelled("HTTP2-Settings"), "")
+		value += m.one("Upgrade", "upgrade", "UPGRADE", "keep-alive", m.spelled("X-User-Id"), m.spelled("X-User-Role"),
+			m.spelled("HTTP2-Settings"), "")
 	}
 	return value
 }

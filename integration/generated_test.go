@@ -15,7 +15,8 @@ import (
 	"testing"
 )
 
-// generatedSite guards /admin for administrators, leaves /public to all, and wants a token for the rest.
+// generatedSite guards /admin for administrators, leaves /public to all, and wants a token for the
+// rest.
 const generatedSite = `
 {{url "generated"}} {
 	@private not path /public /public/*
@@ -30,8 +31,9 @@ const generatedSite = `
 }
 `
 
-// TestGeneratedTargets sends ten thousand targets that are put together at random, the same ones in every run. What the application
-// received is taken apart in every way that is known of applications: none may end where the gates have not agreed to.
+// TestGeneratedTargets sends ten thousand targets that are put together at random, the same ones in
+// every run. What the application received is taken apart in every way that is known of
+// applications: none may end where the gates have not agreed to.
 func TestGeneratedTargets(t *testing.T) {
 	g := newGateway(t)
 	g.load(standardAuth, authSite+generatedSite)
@@ -41,7 +43,11 @@ func TestGeneratedTargets(t *testing.T) {
 	defer client.close()
 	arrived, refused := 0, 0
 	for i, target := range generatedTargets(g.host("generated"), 10_000) {
-		c := call{method: []string{"GET", "POST", "GET", "HEAD", "GET", "OPTIONS", "GET", "DELETE", "CONNECT"}[i%9], target: target, host: g.host("generated")}
+		c := call{
+			method: []string{"GET", "POST", "GET", "HEAD", "GET", "OPTIONS", "GET", "DELETE", "CONNECT"}[i%9],
+			target: target,
+			host:   g.host("generated"),
+		}
 		switch who := []string{"", "bob", "alice"}[i/9%3]; who {
 		case "bob":
 			c.lines = []string{"Authorization: Bearer " + bob}
@@ -71,9 +77,11 @@ func checkConsent(t *testing.T, c call, s sighting) {
 		first, _, _ := strings.Cut(strings.TrimPrefix(reading, "/"), "/")
 		switch {
 		case first == "admin" && !slices.Equal(s.values("x-user-role"), []string{"admin"}):
-			t.Errorf("%s %q: the application saw %q and may read %q, which the gate of /admin has not let pass", c.method, c.target, s.target, reading)
+			t.Errorf("%s %q: the application saw %q and may read %q, which the gate of /admin has not let pass",
+				c.method, c.target, s.target, reading)
 		case first != "public" && len(s.values("x-user-id")) == 0:
-			t.Errorf("%s %q: the application saw %q and may read %q, without a user", c.method, c.target, s.target, reading)
+			t.Errorf("%s %q: the application saw %q and may read %q, without a user", c.method, c.target, s.target,
+				reading)
 		}
 	}
 }
@@ -81,15 +89,20 @@ func checkConsent(t *testing.T, c call, s sighting) {
 // generatedTargets puts request targets together from what gateways were passed by.
 func generatedTargets(authority string, n int) []string {
 	begins := []string{
-		"/", "/", "/", "/", "/", "/", "/", "/public/", "/public/", "/users/", "/users/", "/users/", "/admin/", "/admin/", "//", "/%2f", "/;x/", "/x/", "/(S(x))/", "/./", "*", "",
-		"http://" + authority, "http://" + authority + "/", "http://" + authority + "//", "http://user@" + authority + "/", "https://" + authority + "/",
-		"x:", "x:/", "x://", "x:http://" + authority + "/", "http:", "http:/", "http:///", "ftp://" + authority + "/", authority, "http://other.example/",
+		"/", "/", "/", "/", "/", "/", "/", "/public/", "/public/", "/users/", "/users/", "/users/", "/admin/",
+		"/admin/", "//", "/%2f", "/;x/", "/x/", "/(S(x))/", "/./", "*", "", "http://" + authority,
+		"http://" + authority + "/", "http://" + authority + "//", "http://user@" + authority + "/",
+		"https://" + authority + "/", "x:", "x:/", "x://", "x:http://" + authority + "/", "http:", "http:/", "http:///",
+		"ftp://" + authority + "/", authority, "http://other.example/",
 	}
-	plain := []string{"admin", "public", "public", "public/", "users", "x", "/", "/", "/", "/x/", "//", "?x=/../admin", "~", "%c3%a9"}
+	plain := []string{
+		"admin", "public", "public", "public/", "users", "x", "/", "/", "/", "/x/", "//", "?x=/../admin", "~",
+		"%c3%a9",
+	}
 	odd := []string{
-		"/../", "/./", "/%2e%2e/", "%2f", "%2F", "%5c", `\`,
-		";x", ";", "%3b", "%3B", ".", "%2e", "..", "%20", "(S(x))", "(a(b))", "%28S(x)%29", "%00", "%0a", "%09", "%c0%af", "%c0%ae", "%61dmin", "ADMIN", "ad%6Din",
-		"?admin", "%3f", "%23", "#x", "%25", "%252f", "é", ":", "@", "&", "=", "+",
+		"/../", "/./", "/%2e%2e/", "%2f", "%2F", "%5c", `\`, ";x", ";", "%3b", "%3B", ".", "%2e", "..", "%20", "(S(x))",
+		"(a(b))", "%28S(x)%29", "%00", "%0a", "%09", "%c0%af", "%c0%ae", "%61dmin", "ADMIN", "ad%6Din", "?admin", "%3f",
+		"%23", "#x", "%25", "%252f", "é", ":", "@", "&", "=", "+",
 	}
 	random := rand.New(rand.NewPCG(8, 10_000))
 	targets := make([]string, n)
@@ -116,8 +129,8 @@ var (
 	overlong  = strings.NewReplacer("\xc0\xaf", "/", "\xc0\xae", ".", "\xc1\x9c", "/")
 )
 
-// lenientReadings are the paths for which applications may take a request target: with and without each thing that one or the other of
-// them does. All end clean and in lower case.
+// lenientReadings are the paths for which applications may take a request target: with and without
+// each thing that one or the other of them does. All end clean and in lower case.
 func lenientReadings(target string) []string {
 	var all []string
 	for _, taken := range takenApart(target) {
@@ -165,7 +178,8 @@ func trimDots(segment string) string {
 	return strings.TrimRight(segment, ". ")
 }
 
-// takenApart takes scheme and authority off a target, as those do that take it for a URL, and also leaves on what others leave on.
+// takenApart takes scheme and authority off a target, as those do that take it for a URL, and also
+// leaves on what others leave on.
 func takenApart(target string) []string {
 	rest := target[len(schemeOf.FindString(target)):]
 	if scheme := len(rest) < len(target); scheme && strings.HasPrefix(rest, "//") {
@@ -189,22 +203,26 @@ func TestLenientReader(t *testing.T) {
 		target string
 		admin  bool
 	}{
-		{"/admin", true}, {"/ADMIN/x", true}, {"/%61dmin?x", true}, {"/x/../admin", true}, {"/x%2f..%2fadmin", true}, {"/admin;x/y", true}, {"/;x/admin", true},
-		{"/%3bx/admin", true}, {"/admin./x", true}, {"/admin%20/x", true}, {"/(S(x))/admin", true}, {"/(S(x))admin", true}, {"//public/admin", true},
-		{"/%2fpublic/admin", true}, {`/\public/admin`, true}, {`/public\..\admin`, true}, {"/public/..;x/admin", true}, {"x:http://h/admin", true},
-		{"x:admin", true}, {"http://h/admin?x", true}, {"http:/admin", true}, {"x:http://h//y/admin", true}, {"/admin%00x", true}, {"/public%c0%af../admin", true},
-		{"/public", false}, {"/x?/admin", false}, {"/administrator", false}, {"/x/admin", false}, {"http://admin/x", false}, {"/%2561dmin", false},
+		{"/admin", true}, {"/ADMIN/x", true}, {"/%61dmin?x", true}, {"/x/../admin", true}, {"/x%2f..%2fadmin", true},
+		{"/admin;x/y", true}, {"/;x/admin", true}, {"/%3bx/admin", true}, {"/admin./x", true}, {"/admin%20/x", true},
+		{"/(S(x))/admin", true}, {"/(S(x))admin", true}, {"//public/admin", true}, {"/%2fpublic/admin", true},
+		{`/\public/admin`, true}, {`/public\..\admin`, true}, {"/public/..;x/admin", true}, {"x:http://h/admin", true},
+		{"x:admin", true}, {"http://h/admin?x", true}, {"http:/admin", true}, {"x:http://h//y/admin", true},
+		{"/admin%00x", true}, {"/public%c0%af../admin", true}, {"/public", false}, {"/x?/admin", false},
+		{"/administrator", false}, {"/x/admin", false}, {"http://admin/x", false}, {"/%2561dmin", false},
 	} {
 		t.Run(c.target, func(t *testing.T) {
 			readings := lenientReadings(c.target)
-			if got := slices.ContainsFunc(readings, func(r string) bool { return r == "/admin" || strings.HasPrefix(r, "/admin/") }); got != c.admin {
+			if got := slices.ContainsFunc(readings,
+				func(r string) bool { return r == "/admin" || strings.HasPrefix(r, "/admin/") }); got != c.admin {
 				t.Errorf("%q", readings)
 			}
 		})
 	}
 }
 
-// keptClient sends one request after the other on a connection, and on a new one where the server has closed it.
+// keptClient sends one request after the other on a connection, and on a new one where the server
+// has closed it.
 type keptClient struct {
 	t    *testing.T
 	addr string

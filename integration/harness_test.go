@@ -1,6 +1,7 @@
-// Package integration drives whole servers: a real Caddy with the gateway's modules in this process, recording
-// applications behind it and raw clients before it. The cases are those of the project's list of attacks; each says
-// what arrives, what the gateway must decide, and exactly what the application may see.
+// Package integration drives whole servers: a real Caddy with the gateway's modules in this
+// process, recording applications behind it and raw clients before it. The cases are those of the
+// project's list of attacks; each says what arrives, what the gateway must decide, and exactly what
+// the application may see.
 package integration
 
 import (
@@ -50,7 +51,8 @@ func TestMain(m *testing.M) {
 // scratch is a folder that lasts as long as this process's tests.
 var scratch string
 
-// gateway is the Caddy of one test. Caddy is one per process, so tests that have one run one after the other.
+// gateway is the Caddy of one test. Caddy is one per process, so tests that have one run one after
+// the other.
 type gateway struct {
 	t       *testing.T
 	dir     string // holds everything the server writes
@@ -96,7 +98,8 @@ const (
 // hashes keeps one hash per password, so that the same configuration is the same text.
 var hashes sync.Map
 
-// cheapHash makes a bcrypt hash at the lowest cost: tests check who may pass, not how slow a guess is.
+// cheapHash makes a bcrypt hash at the lowest cost: tests check who may pass, not how slow a guess
+// is.
 func cheapHash(password string) string {
 	if known, ok := hashes.Load(password); ok {
 		return known.(string)
@@ -109,8 +112,8 @@ func cheapHash(password string) string {
 	return known.(string)
 }
 
-// preamble holds the global options of every test. Header fields may be far larger than Caddy's 16 kB, so that huge tokens
-// meet the gateway's own limit.
+// preamble holds the global options of every test. Header fields may be far larger than Caddy's 16
+// kB, so that huge tokens meet the gateway's own limit.
 const preamble = `{
 	admin off
 	persist_config off
@@ -133,7 +136,8 @@ const preamble = `{
 }
 `
 
-// standardAuth is the auth block that most tests use: keys of every family, known to the workshop, and two people.
+// standardAuth is the auth block that most tests use: keys of every family, known to the workshop,
+// and two people.
 const standardAuth = `auth {
 	issuer {{url "auth"}}
 	public_url {{url "auth"}}
@@ -228,7 +232,8 @@ func adapt(text string) ([]byte, error) {
 	return adapted, err
 }
 
-// stop ends the server and looks through everything it logged, at DEBUG, for what must never be there.
+// stop ends the server and looks through everything it logged, at DEBUG, for what must never be
+// there.
 func (g *gateway) stop() {
 	if err := caddy.Stop(); err != nil {
 		g.t.Errorf("stopping: %v", err)
@@ -319,8 +324,8 @@ func (g *gateway) origins() string {
 	return strings.Join(all, " ")
 }
 
-// freePort takes a port below the range from which the system picks for outgoing connections, so that nobody else gets
-// it between here and the server's start.
+// freePort takes a port below the range from which the system picks for outgoing connections, so
+// that nobody else gets it between here and the server's start.
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 200 {
@@ -377,7 +382,8 @@ func eventually(t *testing.T, limit time.Duration, check func() string) {
 	}
 }
 
-// requireProgram finds an installed program, or skips; where everything is promised to be installed it fails instead.
+// requireProgram finds an installed program, or skips; where everything is promised to be installed
+// it fails instead.
 func requireProgram(t *testing.T, names ...string) string {
 	t.Helper()
 	for _, name := range names {

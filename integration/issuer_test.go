@@ -42,7 +42,8 @@ func (f *foreignIssuer) jwks(keys ...map[string]any) string {
 
 func (f *foreignIssuer) good() string {
 	var t testing.T // a JWK of these two cannot fail
-	return f.jwks(publicJWK(&t, "f-rs", sharedRSA()), map[string]any{"kty": "OKP", "crv": "unknown", "kid": "odd", "x": "AA"})
+	return f.jwks(publicJWK(&t, "f-rs", sharedRSA()),
+		map[string]any{"kty": "OKP", "crv": "unknown", "kid": "odd", "x": "AA"})
 }
 
 func (f *foreignIssuer) serve(w http.ResponseWriter, r *http.Request) {
@@ -76,7 +77,8 @@ func (f *foreignIssuer) serve(w http.ResponseWriter, r *http.Request) {
 	case "/loop":
 		http.Redirect(w, r, "/loop", http.StatusFound)
 	case "/symmetric":
-		io.WriteString(w, f.jwks(map[string]any{"kty": "oct", "kid": "f-hs", "alg": "HS256", "k": base64url(publishedSecret)}))
+		io.WriteString(w,
+			f.jwks(map[string]any{"kty": "oct", "kid": "f-hs", "alg": "HS256", "k": base64url(publishedSecret)}))
 	case "/weak":
 		var t testing.T
 		io.WriteString(w, f.jwks(publicJWK(&t, "f-weak", weakRSA())))
@@ -98,7 +100,12 @@ func (f *foreignIssuer) issuer(path string) string { return f.server.URL + path 
 
 // trust is the block that trusts it.
 func (f *foreignIssuer) trust(path string) string {
-	return fmt.Sprintf("\ttrust %s {\n\t\tjwks %s\n\t\taudiences api\n\t\talgorithms RS256 ES256\n\t\ttypes at+jwt JWT\n\t}\n", f.issuer(path), f.issuer(path))
+	return fmt.Sprintf("\ttrust %s {\n\t\tjwks %s\n\t\taudiences api\n\t\talgorithms RS256 ES256\n\t\ttypes "+
+		"at+jwt JWT\n\t}\n", f.issuer(
+		path,
+	), f.issuer(
+		path,
+	))
 }
 
 // foreign mints a token of that issuer with the shared RSA key.
@@ -142,7 +149,8 @@ func TestForeignIssuer(t *testing.T) {
 	}
 	g.load(withTrust(blocks), foreignSites(issuers...))
 	w := g.tokens
-	asHS := w.hmacWith(`{"alg":"HS256","typ":"JWT","kid":"f-hs"}`, w.payload("carol", map[string]any{"iss": f.issuer("/symmetric")}), []byte(publishedSecret))
+	asHS := w.hmacWith(`{"alg":"HS256","typ":"JWT","kid":"f-hs"}`,
+		w.payload("carol", map[string]any{"iss": f.issuer("/symmetric")}), []byte(publishedSecret))
 	weak := `{"alg":"RS256","typ":"JWT","kid":"f-weak"}`
 	weakInput := base64url(weak) + "." + base64url(w.payload("carol", map[string]any{"iss": f.issuer("/weak")}))
 	for _, c := range []tokenCase{
@@ -150,31 +158,69 @@ func TestForeignIssuer(t *testing.T) {
 		{name: "our own beside it", site: "both", token: w.mint("es1", "alice", nil)},
 		{name: "not listed", site: "own", token: f.mint(w, "/good", "f-rs"), reason: "unknown_issuer"},
 		{name: "kid of our ring", site: "both", token: f.mint(w, "/good", "rs1"), reason: "unknown_key"},
-		{name: "foreign kid in our name", site: "both", token: w.mintHeader(map[string]any{"alg": "RS256", "typ": "at+jwt", "kid": "f-rs"}, "rs1", "alice", nil),
-			reason: "unknown_key"},
-		{name: "kid of another issuer's set", site: "both", token: f.mint(w, "/weak", "f-rs"), reason: "unknown_key|keys_unavailable"},
+		{
+			name:   "foreign kid in our name",
+			site:   "both",
+			token:  w.mintHeader(map[string]any{"alg": "RS256", "typ": "at+jwt", "kid": "f-rs"}, "rs1", "alice", nil),
+			reason: "unknown_key",
+		},
+		{
+			name:   "kid of another issuer's set",
+			site:   "both",
+			token:  f.mint(w, "/weak", "f-rs"),
+			reason: "unknown_key|keys_unavailable",
+		},
 		{name: "audience that it may not use", site: "both", reason: "wrong_audience", token: w.mintHeader(
-			map[string]any{"alg": "RS256", "typ": "JWT", "kid": "f-rs"}, "rs1", "carol", map[string]any{"iss": f.issuer("/good"), "aud": "web"})},
+			map[string]any{"alg": "RS256", "typ": "JWT", "kid": "f-rs"}, "rs1", "carol", map[string]any{
+				"iss": f.issuer("/good"),
+				"aud": "web",
+			})},
 		{name: "algorithm that it may not use", site: "both", reason: "bad_algorithm", token: w.mintHeader(
-			map[string]any{"alg": "PS256", "typ": "JWT", "kid": "f-rs"}, "rs1", "carol", map[string]any{"iss": f.issuer("/good")})},
+			map[string]any{"alg": "PS256", "typ": "JWT", "kid": "f-rs"}, "rs1", "carol", map[string]any{
+				"iss": f.issuer("/good"),
+			})},
 		{name: "type that it may not use", site: "both", reason: "wrong_type", token: w.mintHeader(
-			map[string]any{"alg": "RS256", "typ": "logout+jwt", "kid": "f-rs"}, "rs1", "carol", map[string]any{"iss": f.issuer("/good")})},
-		{name: "bound to a key", site: "both", reason: "wrong_type", token: w.mintHeader(map[string]any{"alg": "RS256", "typ": "JWT", "kid": "f-rs"}, "rs1",
-			"carol", map[string]any{"iss": f.issuer("/good"), "cnf": map[string]any{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}})},
+			map[string]any{"alg": "RS256", "typ": "logout+jwt", "kid": "f-rs"}, "rs1", "carol", map[string]any{
+				"iss": f.issuer("/good"),
+			})},
+		{
+			name:   "bound to a key",
+			site:   "both",
+			reason: "wrong_type",
+			token: w.mintHeader(map[string]any{"alg": "RS256", "typ": "JWT", "kid": "f-rs"}, "rs1",
+				"carol", map[string]any{
+					"iss": f.issuer("/good"),
+					"cnf": map[string]any{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"},
+				}),
+		},
 		{name: "our own, bound to a certificate", site: "both", reason: "wrong_type",
-			token: w.mint("es1", "alice", map[string]any{"cnf": map[string]any{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}})},
-		{name: "secret in a published set", site: "both", token: asHS, reason: "unknown_key|bad_algorithm|keys_unavailable"},
-		{name: "RSA of 1024 bits in a published set", site: "both", token: weakInput + "." + base64url(string(signWith(t, weakRSA(), []byte(weakInput)))),
-			reason: "unknown_key|keys_unavailable"},
-		{name: "our type rules for our own tokens", site: "both", token: w.raw(`{"alg":"ES256","typ":"JWT","kid":"es1"}`, w.payload("alice", nil), "es1"),
-			reason: "wrong_type"},
+			token: w.mint("es1", "alice",
+				map[string]any{"cnf": map[string]any{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}})},
+		{
+			name:   "secret in a published set",
+			site:   "both",
+			token:  asHS,
+			reason: "unknown_key|bad_algorithm|keys_unavailable",
+		},
+		{
+			name:   "RSA of 1024 bits in a published set",
+			site:   "both",
+			token:  weakInput + "." + base64url(string(signWith(t, weakRSA(), []byte(weakInput)))),
+			reason: "unknown_key|keys_unavailable",
+		},
+		{
+			name:   "our type rules for our own tokens",
+			site:   "both",
+			token:  w.raw(`{"alg":"ES256","typ":"JWT","kid":"es1"}`, w.payload("alice", nil), "es1"),
+			reason: "wrong_type",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) { g.checkToken(t, protocols[0], c.site, c) })
 	}
 }
 
-// TestForeignKeysThatFail: an issuer whose keys cannot be had takes down its own tokens, with the right word, and
-// nothing else; not even the server's start.
+// TestForeignKeysThatFail: an issuer whose keys cannot be had takes down its own tokens, with the
+// right word, and nothing else; not even the server's start.
 func TestForeignKeysThatFail(t *testing.T) {
 	f := newForeignIssuer(t)
 	g := newGateway(t)
@@ -191,7 +237,8 @@ func TestForeignKeysThatFail(t *testing.T) {
 	if took := time.Since(started); took > 4*time.Second {
 		t.Errorf("the server took %v to start", took)
 	}
-	downToken := g.tokens.mintHeader(map[string]any{"alg": "RS256", "typ": "JWT", "kid": "f-rs"}, "rs1", "carol", map[string]any{"iss": down})
+	downToken := g.tokens.mintHeader(map[string]any{"alg": "RS256", "typ": "JWT", "kid": "f-rs"}, "rs1", "carol",
+		map[string]any{"iss": down})
 	t.Run("all at once", func(t *testing.T) {
 		for _, path := range failing {
 			t.Run(path, func(t *testing.T) {
@@ -207,10 +254,14 @@ func TestForeignKeysThatFail(t *testing.T) {
 	if seen := g.proxy.take(); len(seen) > 0 {
 		t.Errorf("the application saw %q", seen[0].raw)
 	}
-	for name, token := range map[string]string{"our own": g.tokens.mint("es1", "alice", nil), "the good one": f.mint(g.tokens, "/good", "f-rs")} {
-		if got := g.get(t, "both", "/", token); got.status != http.StatusOK {
-			t.Errorf("%s: status %d: %s", name, got.status, got.body)
-		}
+	for _, c := range []struct{ name, token string }{
+		{"our own", g.tokens.mint("es1", "alice", nil)}, {"the good one", f.mint(g.tokens, "/good", "f-rs")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := g.get(t, "both", "/", c.token); got.status != http.StatusOK {
+				t.Errorf("%s: status %d: %s", c.name, got.status, got.body)
+			}
+		})
 	}
 }
 
@@ -243,7 +294,8 @@ func TestUnknownKeyFlood(t *testing.T) {
 			defer client.CloseIdleConnections()
 			for i := range flood / clients {
 				kid := fmt.Sprintf(`{"alg":"RS256","typ":"JWT","kid":"made-up-%d-%d"}`, n, i)
-				if status := floodOnce(client, g.url("both"), base64url(kid)+"."+payload+"."+signature); status != http.StatusUnauthorized {
+				if status := floodOnce(client, g.url("both"), base64url(kid)+"."+payload+"."+
+					signature); status != http.StatusUnauthorized {
 					t.Errorf("status %d", status)
 					return
 				}
@@ -285,12 +337,15 @@ func heapInUse() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// TestForeignClaimsOfOurs: what a trusted issuer writes into claims whose meaning is ours reaches neither headers, rules nor placeholders.
+// TestForeignClaimsOfOurs: what a trusted issuer writes into claims whose meaning is ours reaches
+// neither headers, rules nor placeholders.
 func TestForeignClaimsOfOurs(t *testing.T) {
 	f := newForeignIssuer(t)
 	g := newGateway(t)
-	gateText := "jwt_auth api {\n\t\tissuer {{url \"auth\"}} " + f.issuer("/good") + "\n\t\tforward sub X-User-Id\n\t\tforward project X-User-Project\n" +
-		"\t\tforward sid X-User-Session\n\t\tforward epoch X-User-Epoch\n\t\tforward client_id X-User-Client\n%s\t}\n\trequest_header X-Seen \"{http.auth.user.project}|{http.auth.user.sid}\""
+	gateText := "jwt_auth api {\n\t\tissuer {{url \"auth\"}} " + f.issuer("/good") +
+		"\n\t\tforward sub X-User-Id\n\t\tforward project X-User-Project\n" +
+		"\t\tforward sid X-User-Session\n\t\tforward epoch X-User-Epoch\n\t\tforward client_id X-User-Client\n" +
+		"%s\t}\n\trequest_header X-Seen \"{http.auth.user.project}|{http.auth.user.sid}\""
 	g.load(withTrust(f.trust("/good")), authSite+twoSites("forward", fmt.Sprintf(gateText, ""))+
 		twoSites("ruled", fmt.Sprintf(gateText, "\t\trequire project default\n")))
 	foreign := g.tokens.mintHeader(map[string]any{"alg": "RS256", "typ": "JWT", "kid": "f-rs"}, "rs1", "carol",
@@ -300,8 +355,16 @@ func TestForeignClaimsOfOurs(t *testing.T) {
 		{name: "foreign", site: "forward", call: call{lines: lines("Authorization: Bearer <foreign>")}, user: "carol",
 			identity: []string{"X-User-Client: app", "X-User-Id: carol"}, contains: []string{"X-Seen: |"}},
 		{name: "own", site: "forward", call: call{lines: lines("Authorization: Bearer <own>")}, user: "alice",
-			identity: []string{"X-User-Client: first-party", "X-User-Id: alice", "X-User-Project: default", "X-User-Session: s1"}, contains: []string{"X-Seen: default|s1"}},
-		{name: "foreign", site: "ruled", call: call{lines: lines("Authorization: Bearer <foreign>")}, reason: "claim_denied"},
+			identity: []string{
+				"X-User-Client: first-party", "X-User-Id: alice", "X-User-Project: default", "X-User-Session: s1",
+			},
+			contains: []string{"X-Seen: default|s1"}},
+		{
+			name:   "foreign",
+			site:   "ruled",
+			call:   call{lines: lines("Authorization: Bearer <foreign>")},
+			reason: "claim_denied",
+		},
 	} {
 		t.Run(c.site+"/"+c.name, func(t *testing.T) {
 			for _, app := range []string{"proxy", "php"} {

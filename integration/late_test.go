@@ -14,10 +14,16 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
-// lateNodes are two nodes on one database, of which "near" reaches it directly and "far" by way of a relay.
+// lateNodes are two nodes on one database, of which "near" reaches it directly and "far" by way of
+// a relay.
 func lateNodes(t *testing.T) (*nodes, *pgtest.Proxy) {
 	t.Helper()
-	n := &nodes{gateway: newGateway(t), database: pgtest.Server(t), names: []string{"near", "far"}, all: map[string]*process{}}
+	n := &nodes{
+		gateway:  newGateway(t),
+		database: pgtest.Server(t),
+		names:    []string{"near", "far"},
+		all:      map[string]*process{},
+	}
 	n.extra["Level"], n.extra["More"] = "INFO", ""
 	n.secret("the sealing secret", goodSecret)
 	near, err := url.Parse(n.database.URL(t))
@@ -35,7 +41,8 @@ func lateNodes(t *testing.T) (*nodes, *pgtest.Proxy) {
 	return n, proxy
 }
 
-// refusedAfter ends a session at the near node and returns how long the far one went on admitting it.
+// refusedAfter ends a session at the near node and returns how long the far one went on admitting
+// it.
 func (n *nodes) refusedAfter(t *testing.T, address string) time.Duration {
 	t.Helper()
 	held := n.signedIn(t, "near", address)
@@ -54,8 +61,8 @@ func (n *nodes) refusedAfter(t *testing.T, address string) time.Duration {
 	return time.Since(began)
 }
 
-// TestRevocationsComeOverAnotherConnectionWhenOneHangs: connections that stand drop everything without a word, as after a firewall has
-// forgotten them, and new ones can be made.
+// TestRevocationsComeOverAnotherConnectionWhenOneHangs: connections that stand drop everything
+// without a word, as after a firewall has forgotten them, and new ones can be made.
 func TestRevocationsComeOverAnotherConnectionWhenOneHangs(t *testing.T) {
 	n, proxy := lateNodes(t)
 	standing := proxy.Accepted()
@@ -65,20 +72,22 @@ func TestRevocationsComeOverAnotherConnectionWhenOneHangs(t *testing.T) {
 	}
 }
 
-// ageIs demands that the health of a node tells of a list of revocations that has not been read for some seconds.
+// ageIs demands that the health of a node tells of a list of revocations that has not been read for
+// some seconds.
 func (n *nodes) ageIs(t *testing.T, name string, status int) {
 	t.Helper()
 	var health struct {
 		Age float64 `json:"revocation_list_age"`
 	}
 	a := n.all[name].health(t)
-	if err := json.Unmarshal([]byte(a.body), &health); err != nil || a.status != status || health.Age < 2 || health.Age > 20 {
+	if err := json.Unmarshal([]byte(a.body), &health); err != nil || a.status != status || health.Age < 2 ||
+		health.Age > 20 {
 		t.Errorf("health of %s: status %d, %s", name, a.status, a.body)
 	}
 }
 
-// TestAHangingLinkIsSeen: nothing helps while the link drops everything, but an operator sees it at once, and when it is back the list is
-// up to date within a second.
+// TestAHangingLinkIsSeen: nothing helps while the link drops everything, but an operator sees it at
+// once, and when it is back the list is up to date within a second.
 func TestAHangingLinkIsSeen(t *testing.T) {
 	n, proxy := lateNodes(t)
 	held := n.signedIn(t, "near", "10.6.0.2")
@@ -86,12 +95,14 @@ func TestAHangingLinkIsSeen(t *testing.T) {
 	n.signOutAt(t, "near", held)
 	time.Sleep(3 * time.Second)
 	if a := n.at(t, "far", cookies{access: held.access}); a.status != http.StatusOK {
-		t.Errorf("without the database the last list holds, and this session: status %d, reason %q", a.status, a.reason(t))
+		t.Errorf("without the database the last list holds, and this session: status %d, reason %q", a.status,
+			a.reason(t))
 	}
 	n.ageIs(t, "far", http.StatusServiceUnavailable)
 	proxy.Resume()
 	back := time.Now()
-	for n.at(t, "far", cookies{access: held.access}).status != http.StatusUnauthorized && time.Since(back) < 20*time.Second {
+	for n.at(t, "far", cookies{access: held.access}).status != http.StatusUnauthorized &&
+		time.Since(back) < 20*time.Second {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if took := time.Since(back); took > 2500*time.Millisecond {
@@ -102,7 +113,9 @@ func TestAHangingLinkIsSeen(t *testing.T) {
 		if err != nil {
 			return err.Error()
 		}
-		for _, line := range []string{"the list of revocations cannot be read", "the list of revocations is up to date again"} {
+		for _, line := range []string{
+			"the list of revocations cannot be read", "the list of revocations is up to date again",
+		} {
 			if !strings.Contains(string(log), line) {
 				return "the log does not say: " + line
 			}
@@ -132,7 +145,8 @@ func (n *nodes) lockDenials(t *testing.T, f func()) {
 	}
 }
 
-// TestALockedTableIsNotWaitedForLongerThanItIsLocked: somebody locks the table of denials, as a migration or a backup may.
+// TestALockedTableIsNotWaitedForLongerThanItIsLocked: somebody locks the table of denials, as a
+// migration or a backup may.
 func TestALockedTableIsNotWaitedForLongerThanItIsLocked(t *testing.T) {
 	n, _ := lateNodes(t)
 	held := n.signedIn(t, "near", "10.6.0.3")
@@ -144,7 +158,8 @@ func TestALockedTableIsNotWaitedForLongerThanItIsLocked(t *testing.T) {
 	})
 	n.signOutAt(t, "near", other)
 	began := time.Now()
-	for n.at(t, "far", cookies{access: other.access}).status != http.StatusUnauthorized && time.Since(began) < 20*time.Second {
+	for n.at(t, "far", cookies{access: other.access}).status != http.StatusUnauthorized &&
+		time.Since(began) < 20*time.Second {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if took := time.Since(began); took > 2500*time.Millisecond {

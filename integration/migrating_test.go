@@ -18,8 +18,9 @@ import (
 	"github.com/caddyauth/gateway/integration/documents"
 )
 
-// migration is a section of docs/migrating.md about the settings of another server: the names that it must translate, the environment
-// that its Caddyfiles read, and what they must come to, in the order in which they stand.
+// migration is a section of docs/migrating.md about the settings of another server: the names that
+// it must translate, the environment that its Caddyfiles read, and what they must come to, in the
+// order in which they stand.
 type migration struct {
 	section     string
 	names       []string
@@ -53,9 +54,10 @@ var migrations = []migration{
 	{
 		section: "Environment of OAuth servers",
 		names: []string{
-			"ACCESS_TOKEN_TTL", "REFRESH_TOKEN_TTL", "CODE_TTL", "DEVICE_CODE_TTL", "ID_TOKEN_TTL", "REFRESH_TOKEN_ROTATION",
-			"REFRESH_TOKEN_REUSE_INTERVAL", "REFRESH_TOKEN_ABSOLUTE_TTL", "ACCESS_TOKEN_FORMAT", "JWT_ALGORITHM",
-			"INTROSPECTION_CACHE_TTL", "REVOKE_REFRESH_ON_PASSWORD_CHANGE", "REVOKE_ALL_ON_LOGOUT",
+			"ACCESS_TOKEN_TTL", "REFRESH_TOKEN_TTL", "CODE_TTL", "DEVICE_CODE_TTL", "ID_TOKEN_TTL",
+			"REFRESH_TOKEN_ROTATION", "REFRESH_TOKEN_REUSE_INTERVAL", "REFRESH_TOKEN_ABSOLUTE_TTL",
+			"ACCESS_TOKEN_FORMAT", "JWT_ALGORITHM", "INTROSPECTION_CACHE_TTL", "REVOKE_REFRESH_ON_PASSWORD_CHANGE",
+			"REVOKE_ALL_ON_LOGOUT",
 		},
 		environment: map[string]string{
 			"ACCESS_TOKEN_TTL": "900", "REFRESH_TOKEN_TTL": "86400", "REFRESH_TOKEN_ABSOLUTE_TTL": "172800",
@@ -74,15 +76,19 @@ var migrations = []migration{
 			"AUTHARA_JWT_ISSUER", "AUTHARA_JWT_ACTIVE_KEY_ID", "AUTHARA_JWT_KEYS", "AUTHARA_ACCESS_TOKEN_TTL_MINUTES",
 		},
 		environment: map[string]string{
-			"AUTHARA_JWT_ISSUER": "authara", "AUTHARA_JWT_ACTIVE_KEY_ID": "key-2026-01", "AUTHARA_JWT_KEYS": autharaKeys,
+			"AUTHARA_JWT_ISSUER": "authara", "AUTHARA_JWT_ACTIVE_KEY_ID": "key-2026-01",
+			"AUTHARA_JWT_KEYS":                 autharaKeys,
 			"AUTHARA_ACCESS_TOKEN_TTL_MINUTES": "20",
 		},
-		lifetimes: []migratedLifetimes{{access: 20 * time.Minute, refresh: 14 * migratedDay, absolute: 60 * migratedDay}},
+		lifetimes: []migratedLifetimes{
+			{access: 20 * time.Minute, refresh: 14 * migratedDay, absolute: 60 * migratedDay},
+		},
 	},
 }
 
 // autharaKeys is the example of Authara's documentation.
-const autharaKeys = "key-2026-01:VZp2u1sYz0g2nF2vY8q8dP7cZQpL5cRrXn0k7FZ0xkE=,key-2025-09:Qk8K6E3XrV6mF4T9yZcA2p9xYbDqZpM0JwH3uZ8sL1E="
+const autharaKeys = "key-2026-01:VZp2u1sYz0g2nF2vY8q8dP7cZQpL5cRrXn0k7FZ0xkE=," +
+	"key-2025-09:Qk8K6E3XrV6mF4T9yZcA2p9xYbDqZpM0JwH3uZ8sL1E="
 
 // section returns the text of docs/migrating.md under a heading.
 func (m migration) text(t *testing.T) string {
@@ -97,8 +103,9 @@ func (m migration) text(t *testing.T) string {
 	return rest
 }
 
-// TestMigratedCaddyfiles adapts and provisions the Caddyfiles that docs/migrating.md shows for the settings of other servers, with the
-// environment of those, and looks at what the lifetimes come to.
+// TestMigratedCaddyfiles adapts and provisions the Caddyfiles that docs/migrating.md shows for the
+// settings of other servers, with the environment of those, and looks at what the lifetimes come
+// to.
 func TestMigratedCaddyfiles(t *testing.T) {
 	for _, m := range migrations {
 		t.Run(m.section, func(t *testing.T) {
@@ -233,7 +240,8 @@ func TestAutharaKeysWorkUnchanged(t *testing.T) {
 					t.Errorf("a token signed with %s: status %d, reason %q", kid, a.status, a.reason(t))
 				}
 				forged := signedOutside(t, g.tokens, kid, base64.StdEncoding.EncodeToString(make([]byte, 32)))
-				if a := g.get(t, "app", "/", forged); a.status != http.StatusUnauthorized || a.reason(t) != "bad_signature" {
+				if a := g.get(t, "app", "/", forged); a.status != http.StatusUnauthorized ||
+					a.reason(t) != "bad_signature" {
 					t.Errorf("a token signed with another key: status %d, reason %q", a.status, a.reason(t))
 				}
 			}
@@ -244,7 +252,8 @@ func TestAutharaKeysWorkUnchanged(t *testing.T) {
 			if got := lifetimeOf(t, s.Access); got != 20*60 {
 				t.Errorf("a token of ours lives %d s", got)
 			}
-			verifiedOutside(t, s.Access, "key-2026-01", strings.TrimPrefix(strings.Split(autharaKeys, ",")[0], "key-2026-01:"))
+			verifiedOutside(t, s.Access, "key-2026-01",
+				strings.TrimPrefix(strings.Split(autharaKeys, ",")[0], "key-2026-01:"))
 		})
 	}
 }
@@ -255,7 +264,8 @@ func (g *gateway) loadMigrated(t *testing.T, text string) {
 	text = strings.ReplaceAll(text, "https://app.example.com", g.url("app"))
 	text = strings.ReplaceAll(text, "\napp.example.com {", "\n"+g.url("app")+" {\n\tlog")
 	text = strings.ReplaceAll(text, "app:8080", "{{.Proxy}}")
-	text = strings.Replace(text, "\tauth {", "\tauth {\n\t\tuser alice {\n\t\t\tpassword_hash {{hash \"alice\"}}\n\t\t}", 1)
+	text = strings.Replace(text, "\tauth {",
+		"\tauth {\n\t\tuser alice {\n\t\t\tpassword_hash {{hash \"alice\"}}\n\t\t}", 1)
 	globals, sites, ok := strings.Cut(strings.TrimPrefix(text, "{\n"), "\n}\n")
 	if !ok {
 		t.Fatal("the Caddyfile has no global options")
@@ -267,8 +277,10 @@ func (g *gateway) loadMigrated(t *testing.T, text string) {
 func (g *gateway) apiLoginBelow(t *testing.T, path, audience string) (s apiSession, a answer) {
 	t.Helper()
 	a = g.ask(t, "app", call{
-		method: http.MethodPost, target: path + "/api/default/auth/login", lines: []string{"Content-Type: application/json"},
-		body: encode(t, map[string]string{"username": "alice", "password": alicePassword, "audience": audience}),
+		method: http.MethodPost,
+		target: path + "/api/default/auth/login",
+		lines:  []string{"Content-Type: application/json"},
+		body:   encode(t, map[string]string{"username": "alice", "password": alicePassword, "audience": audience}),
 	})
 	if a.status == http.StatusOK {
 		if err := json.Unmarshal([]byte(a.body), &s); err != nil {
@@ -289,7 +301,8 @@ func signedOutside(t *testing.T, w *workshop, kid, text string) string {
 	}
 	now := time.Now().Unix()
 	return w.hmacWith(fmt.Sprintf(`{"alg":"HS256","kid":%q,"typ":"at+jwt"}`, kid), fmt.Sprintf(
-		`{"iss":"authara","sub":"0190b3c8-7b6a-7c1e-9a55-4d2f6c6f9a11","aud":["app"],"iat":%d,"exp":%d,"project":"default"}`, now, now+600), key)
+		`{"iss":"authara","sub":"0190b3c8-7b6a-7c1e-9a55-4d2f6c6f9a11","aud":["app"],"iat":%d,"exp":%d,`+
+			`"project":"default"}`, now, now+600), key)
 }
 
 // verifiedOutside verifies a token as other software does.
@@ -310,7 +323,8 @@ func verifiedOutside(t *testing.T, raw, kid, text string) {
 	}
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(parts[0] + "." + parts[1]))
-	if signature, err := base64.RawURLEncoding.DecodeString(parts[2]); err != nil || !hmac.Equal(signature, mac.Sum(nil)) {
+	if signature, err := base64.RawURLEncoding.DecodeString(parts[2]); err != nil ||
+		!hmac.Equal(signature, mac.Sum(nil)) {
 		t.Error("the signature is not that of the active key")
 	}
 }

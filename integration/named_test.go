@@ -79,7 +79,8 @@ const namedSites = authSite + metricsSite + `
 }
 `
 
-// TestGatesHaveNamesOfTheirOwn: gates with the same audiences can be told apart in logs and metrics, by site, path and position.
+// TestGatesHaveNamesOfTheirOwn: gates with the same audiences can be told apart in logs and
+// metrics, by site, path and position.
 func TestGatesHaveNamesOfTheirOwn(t *testing.T) {
 	g := newGateway(t)
 	g.load(standardAuth, namedSites)
@@ -97,12 +98,14 @@ func TestGatesHaveNamesOfTheirOwn(t *testing.T) {
 	} {
 		t.Run(c.site+" "+c.method+" "+c.target, func(t *testing.T) {
 			before := len(g.logged(t, "request refused"))
-			g.ask(t, c.site, call{method: c.method, target: c.target, lines: []string{"Authorization: Bearer nonsense"}})
+			g.ask(t, c.site,
+				call{method: c.method, target: c.target, lines: []string{"Authorization: Bearer nonsense"}})
 			lines := g.logged(t, "request refused")[before:]
 			if len(lines) == 0 || lines[0]["gate"] != c.gate {
 				t.Errorf("logged %v, want gate %q", lines, c.gate)
 			}
-			if n := g.metric(t, `caddy_auth_decisions_total{audience="web+api",gate="`+c.gate+`",reason="malformed"}`); n != "1" {
+			if n := g.metric(t, `caddy_auth_decisions_total{audience="web+api",gate="`+c.gate+
+				`",reason="malformed"}`); n != "1" {
 				t.Errorf("counted %q for %q", n, c.gate)
 			}
 		})
@@ -112,25 +115,35 @@ func TestGatesHaveNamesOfTheirOwn(t *testing.T) {
 		t.Errorf("status %d: %s", a.status, a.body)
 	}
 	for _, name := range []string{one + "#2", one + "/inner/*"} {
-		if n := g.metric(t, `caddy_auth_decisions_total{audience="web+api",gate="`+name+`",reason="admitted"}`); n != "1" {
+		if n := g.metric(t, `caddy_auth_decisions_total{audience="web+api",gate="`+name+
+			`",reason="admitted"}`); n != "1" {
 			t.Errorf("counted %q for %q", n, name)
 		}
 	}
-	if lines := g.logged(t, "a gate only reports: it refuses nothing and removes nothing; use it for roll-outs, never to protect"); len(lines) != 1 ||
+	if lines := g.logged(t,
+		"a gate only reports: it refuses nothing and removes nothing; use it for roll-outs, never to protect"); len(
+		lines,
+	) != 1 ||
 		lines[0]["gate"] != watched {
 		t.Errorf("of the gate that reports only: %v", lines)
 	}
 }
 
-// TestNamesStayOverAReload: counters go on when the same configuration is loaded again, in whatever order Caddy builds its servers.
+// TestNamesStayOverAReload: counters go on when the same configuration is loaded again, in whatever
+// order Caddy builds its servers.
 func TestNamesStayOverAReload(t *testing.T) {
 	g := newGateway(t)
 	for n := range 5 {
-		g.load(standardAuth, authSite+metricsSite+"{{url \"a\"}} {\n\tjwt_auth api\n\trespond a\n}\n{{url \"b\"}} {\n\tjwt_auth api\n\trespond b\n}\n"+
-			strings.Repeat("# again\n", n))
+		g.load(standardAuth,
+			authSite+metricsSite+
+				"{{url \"a\"}} {\n\tjwt_auth api\n\trespond a\n}\n{{url \"b\"}} {\n\tjwt_auth api\n\trespond b\n}\n"+
+				strings.Repeat("# again\n", n))
 		for _, site := range []string{"a", "b"} {
 			g.get(t, site, "/", "nonsense")
-			if got, want := g.metric(t, `caddy_auth_decisions_total{audience="api",gate="`+g.host(site)+`",reason="malformed"}`), string(rune('1'+n)); got != want {
+			if got, want := g.metric(t,
+				`caddy_auth_decisions_total{audience="api",gate="`+g.host(site)+`",reason="malformed"}`), string(
+				rune('1'+n),
+			); got != want {
 				t.Errorf("load %d, %s: counted %q, want %s", n, site, got, want)
 			}
 		}
@@ -168,7 +181,10 @@ func TestRefusalsNameTheUser(t *testing.T) {
 		{"policy, report only", "watched", bob.access, "claim_denied"},
 		{"audience", "mcp", bob.access, "wrong_audience"},
 		{"revoked", "app", revoked.access, "revoked"},
-		{"expired", "app", g.tokens.mint("es1", "bob", map[string]any{"iat": old, "nbf": old, "exp": old + 60}), "expired"},
+		{
+			"expired", "app", g.tokens.mint("es1", "bob", map[string]any{"iat": old, "nbf": old, "exp": old + 60}),
+			"expired",
+		},
 		{"project", "app", g.tokens.mint("es1", "bob", map[string]any{"project": "other"}), "wrong_project"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -187,7 +203,8 @@ func TestRefusalsNameTheUser(t *testing.T) {
 	}
 }
 
-// TestSignOutIsAnEvent: a sign-out has its own line and its own entry, with the person's name, also when the access token has expired.
+// TestSignOutIsAnEvent: a sign-out has its own line and its own entry, with the person's name, also
+// when the access token has expired.
 func TestSignOutIsAnEvent(t *testing.T) {
 	g := newGateway(t)
 	g.load(apiAuth, authSite)
@@ -209,11 +226,14 @@ func TestSignOutIsAnEvent(t *testing.T) {
 				t.Fatalf("status %d: %s", a.status, a.body)
 			}
 			lines := g.logged(t, "sign-out")[before:]
-			if len(lines) != 1 || lines[0]["user_id"] != "bob" || lines[0]["kind"] != "logout" || lines[0]["result"] != "success" {
+			if len(lines) != 1 || lines[0]["user_id"] != "bob" || lines[0]["kind"] != "logout" ||
+				lines[0]["result"] != "success" {
 				t.Errorf("logged %v", lines)
 			}
 			var trail struct{ Items []map[string]any }
-			a := g.manage(t, "GET", "/api/audit?"+url.Values{"action": {"logout"}, "limit": {"1"}, "actor": {"user:bob"}}.Encode(), token, "")
+			a := g.manage(t, "GET",
+				"/api/audit?"+
+					url.Values{"action": {"logout"}, "limit": {"1"}, "actor": {"user:bob"}}.Encode(), token, "")
 			if err := json.Unmarshal([]byte(a.body), &trail); err != nil || len(trail.Items) != 1 {
 				t.Fatalf("audit trail: %v %s", err, a.body)
 			}
@@ -223,7 +243,8 @@ func TestSignOutIsAnEvent(t *testing.T) {
 			}
 		})
 	}
-	if lines := g.logged(t, "sign-in"); slices.ContainsFunc(lines, func(l map[string]any) bool { return l["kind"] == "logout" }) {
+	if lines := g.logged(t, "sign-in"); slices.ContainsFunc(lines,
+		func(l map[string]any) bool { return l["kind"] == "logout" }) {
 		t.Errorf("a sign-out is called a sign-in: %v", lines)
 	}
 	trail := g.manage(t, "GET", "/api/audit?action=logout", token, "")
@@ -245,7 +266,8 @@ func TestManagementCallsNamePeople(t *testing.T) {
 	}
 	alice := g.signIn(t, "alice", alicePassword)
 	g.manage(t, "GET", "/api/users/"+userID(t, made.body), "", "", as(alice)...)
-	if lines = g.logged(t, "management call"); lines[len(lines)-1]["actor"] != "user:alice" || lines[len(lines)-1]["actor_name"] != "alice" {
+	if lines = g.logged(t, "management call"); lines[len(lines)-1]["actor"] != "user:alice" ||
+		lines[len(lines)-1]["actor_name"] != "alice" {
 		t.Errorf("logged %v", lines[len(lines)-1])
 	}
 }
@@ -261,7 +283,9 @@ func TestVersionIsTold(t *testing.T) {
 	version := lines[0]["version"].(string)
 	found := false
 	for line := range strings.Lines(g.get(t, "metrics", "/", "").body) {
-		found = found || strings.HasPrefix(line, "caddy_auth_build_info{") && strings.Contains(line, `version="`+version+`"`) && strings.HasSuffix(line, "} 1\n")
+		found = found ||
+			strings.HasPrefix(line, "caddy_auth_build_info{") && strings.Contains(line, `version="`+version+`"`) &&
+				strings.HasSuffix(line, "} 1\n")
 	}
 	if !found {
 		t.Errorf("no metric has the version %q", version)
@@ -272,7 +296,8 @@ func TestVersionIsTold(t *testing.T) {
 	}
 	out, _, err = command("", "version", "--json")
 	var told map[string]string
-	if err != nil || json.Unmarshal([]byte(out), &told) != nil || told["version"] != version || !strings.HasPrefix(told["go"], "go1.") || told["caddy"] == "" {
+	if err != nil || json.Unmarshal([]byte(out), &told) != nil || told["version"] != version ||
+		!strings.HasPrefix(told["go"], "go1.") || told["caddy"] == "" {
 		t.Errorf("%s %v", out, err)
 	}
 }

@@ -18,7 +18,8 @@ type nodeKey struct {
 	Since string `json:"since"`
 }
 
-// TestNodesChangeKeysOnce: an operator's orders about keys, given to all nodes at the same moment, are carried out once.
+// TestNodesChangeKeysOnce: an operator's orders about keys, given to all nodes at the same moment,
+// are carried out once.
 func TestNodesChangeKeysOnce(t *testing.T) {
 	n := startNodes(t)
 	var took []time.Duration
@@ -109,8 +110,8 @@ func (n *nodes) atOnce(times int, do func(int)) {
 	wait.Wait()
 }
 
-// revokeAt revokes the active key at some nodes at once. One key takes its place on all nodes, the announced one if there is one, and no
-// session is lost. It returns how long the nodes took.
+// revokeAt revokes the active key at some nodes at once. One key takes its place on all nodes, the
+// announced one if there is one, and no session is lost. It returns how long the nodes took.
 func (n *nodes) revokeAt(t *testing.T, names []string, announced bool) []time.Duration {
 	t.Helper()
 	before := n.sameKeys(t)
@@ -156,7 +157,8 @@ func (n *nodes) goodEverywhere(t *testing.T, c cookies, kid string) {
 	}
 }
 
-// untilUnknown measures how long after a moment every node refuses every access token because of its key.
+// untilUnknown measures how long after a moment every node refuses every access token because of
+// its key.
 func (n *nodes) untilUnknown(t *testing.T, held []cookies, since time.Time) []time.Duration {
 	t.Helper()
 	took := make([]time.Duration, len(n.names)*len(held))

@@ -108,8 +108,9 @@ func TestNodes(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"one key", n.oneKey}, {"sessions move", n.sessionsMove}, {"one rotation", n.oneRotation}, {"revocation", n.revocation}, {"orders", n.orders},
-		{"a node dies", n.nodeDies}, {"the database is away", n.databaseAway},
+		{"one key", n.oneKey}, {"sessions move", n.sessionsMove}, {"one rotation", n.oneRotation},
+		{"revocation", n.revocation}, {"orders", n.orders}, {"a node dies", n.nodeDies},
+		{"the database is away", n.databaseAway},
 	} {
 		t.Run(step.name, step.run)
 	}
@@ -230,30 +231,36 @@ func report(t *testing.T, what string, took []time.Duration) {
 	at := func(share float64) time.Duration {
 		return took[int(share*float64(len(took)-1))].Round(100 * time.Microsecond)
 	}
-	t.Logf("%s, %d measurements: least %v, median %v, 90 %% %v, 99 %% %v, most %v", what, len(took), at(0), at(0.5), at(0.9), at(0.99), at(1))
+	t.Logf("%s, %d measurements: least %v, median %v, 90 %% %v, 99 %% %v, most %v", what, len(took), at(0), at(0.5),
+		at(0.9), at(0.99), at(1))
 }
 
-// orders: an administrator's order at one node, against a person, holds at the others within a second.
+// orders: an administrator's order at one node, against a person, holds at the others within a
+// second.
 func (n *nodes) orders(t *testing.T) {
 	admin := n.signedIn(t, "a", "10.3.0.1")
 	manage := func(name, method, target, body string, status int) answer {
 		t.Helper()
 		a := sendHTTP1(t, n.addr(name), call{
 			method: method, target: target, host: n.host(name), body: body,
-			lines: append(admin.lines(), "Content-Type: application/json", "Origin: "+n.url(name), "Sec-Fetch-Site: same-origin"),
+			lines: append(admin.lines(), "Content-Type: application/json", "Origin: "+n.url(name),
+				"Sec-Fetch-Site: same-origin"),
 		})
 		if a.status != status {
 			t.Fatalf("%s %s: status %d: %s %v", method, target, a.status, a.body, a.broken)
 		}
 		return a
 	}
-	user := "/api/users/" + userID(t, manage("a", "POST", "/api/users", `{"name":"eve","password":"`+bobPassword+`"}`, http.StatusCreated).body)
+	user := "/api/users/" +
+		userID(t,
+			manage("a", "POST", "/api/users", `{"name":"eve","password":"`+bobPassword+`"}`, http.StatusCreated).body)
 	var took []time.Duration
 	for round := range 10 {
 		name := n.names[round%3]
 		in := sendHTTP1(t, n.addr(n.names[(round+1)%3]), call{
 			method: http.MethodPost, target: "/login", host: n.host(n.names[(round+1)%3]),
-			lines: []string{"Content-Type: application/json", "X-Forwarded-For: 10.3.0.2"}, body: `{"username":"eve","password":"` + bobPassword + `"}`,
+			lines: []string{"Content-Type: application/json", "X-Forwarded-For: 10.3.0.2"},
+			body:  `{"username":"eve","password":"` + bobPassword + `"}`,
 		})
 		held := n.received(in)
 		if in.status != http.StatusOK {
@@ -270,14 +277,15 @@ func (n *nodes) orders(t *testing.T) {
 	report(t, "disabled at one node, refused at another", took)
 }
 
-// TestPollAloneSuffices: where nothing wakes the other nodes (two processes on one SQLite file, here) what one revokes holds on the other
-// within a second all the same.
+// TestPollAloneSuffices: where nothing wakes the other nodes (two processes on one SQLite file,
+// here) what one revokes holds on the other within a second all the same.
 func TestPollAloneSuffices(t *testing.T) {
 	n := &nodes{gateway: newGateway(t), names: []string{"a", "b"}, all: map[string]*process{}}
 	n.extra["Level"], n.extra["More"] = "DEBUG", ""
 	n.secret("the sealing secret", goodSecret)
 	for _, name := range n.names {
-		n.all[name] = n.startProcess(t, name, nodeAuth, nodeSite, "TEST_STORE=sqlite:"+n.dir+"/auth.db", "TEST_SECRET=seal:"+goodSecret)
+		n.all[name] = n.startProcess(t, name, nodeAuth, nodeSite, "TEST_STORE=sqlite:"+n.dir+"/auth.db",
+			"TEST_SECRET=seal:"+goodSecret)
 		n.all[name].awaitReady(t)
 	}
 	var took []time.Duration
@@ -291,7 +299,8 @@ func TestPollAloneSuffices(t *testing.T) {
 	report(t, "signed out at one process, refused at another by polling", took)
 }
 
-// nodeDies: a node that is killed takes no session with it, and knows when it is back what was revoked meanwhile.
+// nodeDies: a node that is killed takes no session with it, and knows when it is back what was
+// revoked meanwhile.
 func (n *nodes) nodeDies(t *testing.T) {
 	var sessions []cookies
 	for i := range 10 {
@@ -321,14 +330,16 @@ func (n *nodes) nodeDies(t *testing.T) {
 	}
 }
 
-// reloadsAway: a reload while the database is away is refused, and the configuration that runs goes on with what it knows.
+// reloadsAway: a reload while the database is away is refused, and the configuration that runs goes
+// on with what it knows.
 func (n *nodes) reloadsAway(t *testing.T) {
 	t.Helper()
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
-	reload := exec.CommandContext(t.Context(), path, "reload", "--config", n.all["a"].config, "--adapter", "caddyfile", "--address", n.addr("a-admin"), "--force")
+	reload := exec.CommandContext(t.Context(), path, "reload", "--config", n.all["a"].config, "--adapter", "caddyfile",
+		"--address", n.addr("a-admin"), "--force")
 	reload.Env = n.all["a"].env
 	out, err := reload.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "the store is unavailable") {
@@ -339,8 +350,9 @@ func (n *nodes) reloadsAway(t *testing.T) {
 	}
 }
 
-// databaseAway: while PostgreSQL is down what was issued is good, nothing is issued and everybody is told to come again; when it is back
-// everything goes on without a restart, and no session was lost. A node that may not go on for long with what it knows says so.
+// databaseAway: while PostgreSQL is down what was issued is good, nothing is issued and everybody
+// is told to come again; when it is back everything goes on without a restart, and no session was
+// lost. A node that may not go on for long with what it knows says so.
 func (n *nodes) databaseAway(t *testing.T) {
 	n.extra["More"] = "revocation_staleness 1s"
 	strict := n.startProcess(t, "strict", nodeAuth, nodeSite, n.env...)
@@ -360,8 +372,10 @@ func (n *nodes) databaseAway(t *testing.T) {
 	}
 	eventually(t, 10*time.Second, func() string {
 		a := n.at(t, "strict", cookies{access: sessions[0].access})
-		if a.status != http.StatusServiceUnavailable || a.reason(t) != "revocation_unavailable" || a.header.Get("Retry-After") == "" {
-			return fmt.Sprintf("a node with revocation_staleness 1s: status %d, reason %q, Retry-After %q", a.status, a.reason(t), a.header.Get("Retry-After"))
+		if a.status != http.StatusServiceUnavailable || a.reason(t) != "revocation_unavailable" ||
+			a.header.Get("Retry-After") == "" {
+			return fmt.Sprintf("a node with revocation_staleness 1s: status %d, reason %q, Retry-After %q", a.status,
+				a.reason(t), a.header.Get("Retry-After"))
 		}
 		return ""
 	})
@@ -369,7 +383,8 @@ func (n *nodes) databaseAway(t *testing.T) {
 	eventually(t, 10*time.Second, func() string {
 		a := n.at(t, "late", cookies{access: sessions[0].access})
 		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
-			return fmt.Sprintf("a node that started without the database: status %d, reason %q %v", a.status, a.reason(t), a.broken)
+			return fmt.Sprintf("a node that started without the database: status %d, reason %q %v", a.status,
+				a.reason(t), a.broken)
 		}
 		return ""
 	})
@@ -379,8 +394,10 @@ func (n *nodes) databaseAway(t *testing.T) {
 		eventually(t, 15*time.Second, func() string {
 			health := n.get(t, name, "/healthz", "")
 			_, in := n.signInAt(t, name, "10.5.0.2")
-			if a := n.at(t, name, cookies{access: sessions[0].access}); health.status != http.StatusOK || in.status != http.StatusOK || a.status != http.StatusOK {
-				return fmt.Sprintf("%s: health %d, signing in %d, the gate %d", name, health.status, in.status, a.status)
+			if a := n.at(t, name, cookies{access: sessions[0].access}); health.status != http.StatusOK ||
+				in.status != http.StatusOK || a.status != http.StatusOK {
+				return fmt.Sprintf("%s: health %d, signing in %d, the gate %d", name, health.status, in.status,
+					a.status)
 			}
 			return ""
 		})
@@ -395,7 +412,8 @@ func (n *nodes) databaseAway(t *testing.T) {
 	}
 	asked := time.Now()
 	n.signOutAt(t, "a", sessions[0])
-	report(t, "after the database was back, refused at another node", n.untilRefused(t, []string{"b", "c", "strict"}, sessions[0], asked))
+	report(t, "after the database was back, refused at another node",
+		n.untilRefused(t, []string{"b", "c", "strict"}, sessions[0], asked))
 }
 
 // checkAway is what a node does without its database.
@@ -408,23 +426,29 @@ func (n *nodes) checkAway(t *testing.T, name string, held, out cookies) {
 		t.Errorf("%s, a revoked one: status %d, reason %q", name, a.status, a.reason(t))
 	}
 	sent := func(method, target, body string, lines ...string) answer {
-		return sendHTTP1(t, n.addr(name), call{method: method, target: target, host: n.host(name), body: body, lines: lines})
+		return sendHTTP1(t, n.addr(name),
+			call{method: method, target: target, host: n.host(name), body: body, lines: lines})
 	}
 	credentials, json := `{"username":"alice","password":"`+alicePassword+`"}`, "Content-Type: application/json"
-	for what, ask := range map[string]func() answer{
-		"health":                 func() answer { return n.all[name].health(t) },
-		"signing in":             func() answer { return sent("POST", "/login", credentials, json) },
-		"a program's signing in": func() answer { return sent("POST", "/api/default/auth/login", credentials, json) },
-		"renewing":               func() answer { return n.at(t, name, onlyRefresh(held)) },
-		"signing out":            func() answer { return sent("POST", "/logout", "", held.lines()...) },
-		"managing":               func() answer { return sent("GET", "/api/projects", "", held.lines()...) },
+	for _, c := range []struct {
+		what string
+		ask  func() answer
+	}{
+		{"health", func() answer { return n.all[name].health(t) }},
+		{"signing in", func() answer { return sent("POST", "/login", credentials, json) }},
+		{"a program's signing in", func() answer { return sent("POST", "/api/default/auth/login", credentials, json) }},
+		{"renewing", func() answer { return n.at(t, name, onlyRefresh(held)) }},
+		{"signing out", func() answer { return sent("POST", "/logout", "", held.lines()...) }},
+		{"managing", func() answer { return sent("GET", "/api/projects", "", held.lines()...) }},
 	} {
 		asked := time.Now()
-		a := ask()
-		if took := time.Since(asked); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || took > 3*time.Second {
-			t.Errorf("%s, %s: status %d, Retry-After %q, after %v: %s %v", name, what, a.status, a.header.Get("Retry-After"), took, a.body, a.broken)
+		a := c.ask()
+		if took := time.Since(asked); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" ||
+			took > 3*time.Second {
+			t.Errorf("%s, %s: status %d, Retry-After %q, after %v: %s %v", name, c.what, a.status,
+				a.header.Get("Retry-After"), took, a.body, a.broken)
 		}
-		if what == "renewing" && len(a.header.Values("Set-Cookie")) > 0 {
+		if c.what == "renewing" && len(a.header.Values("Set-Cookie")) > 0 {
 			t.Errorf("%s: the session's cookies were touched: %q", name, a.header.Values("Set-Cookie"))
 		}
 	}

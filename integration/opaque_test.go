@@ -24,7 +24,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
-// opaqueAuth has a client whose tokens are references, one more of its project, and one of another project.
+// opaqueAuth has a client whose tokens are references, one more of its project, and one of another
+// project.
 const opaqueAuth = `auth {
 	issuer {{url "auth"}}
 	public_url {{url "auth"}}
@@ -104,7 +105,11 @@ func newOpaqueGateway(t *testing.T) *opaqueGateway {
 func (g *opaqueGateway) mint(t *testing.T, body string) (raw, id string) {
 	t.Helper()
 	a := sendHTTP1(t, g.addr("admin"), call{
-		method: http.MethodPost, target: "/auth/api/mint", host: g.addr("admin"), lines: []string{"Content-Type: application/json"}, body: body,
+		method: http.MethodPost,
+		target: "/auth/api/mint",
+		host:   g.addr("admin"),
+		lines:  []string{"Content-Type: application/json"},
+		body:   body,
 	})
 	var minted struct {
 		Token string `json:"access_token"`
@@ -129,7 +134,8 @@ func (g *opaqueGateway) post(t *testing.T, target, client, raw string) answer {
 		pair := base64.StdEncoding.EncodeToString([]byte(client + ":" + g.secrets[client]))
 		lines = append(lines, "Authorization: Basic "+pair)
 	}
-	return g.ask(t, "auth", call{method: http.MethodPost, target: target, lines: lines, body: url.Values{"token": {raw}}.Encode()})
+	return g.ask(t, "auth",
+		call{method: http.MethodPost, target: target, lines: lines, body: url.Values{"token": {raw}}.Encode()})
 }
 
 // described is what introspection says to a client.
@@ -137,7 +143,8 @@ func (g *opaqueGateway) described(t *testing.T, client, raw string) map[string]a
 	t.Helper()
 	a := g.post(t, "/introspect", client, raw)
 	var body map[string]any
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != http.StatusOK || a.header.Get("Cache-Control") != "no-store" {
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != http.StatusOK ||
+		a.header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("introspection by %s: status %d, %v: %s", client, a.status, a.header, a.body)
 	}
 	return body
@@ -198,7 +205,8 @@ func TestOpaqueTokens(t *testing.T) {
 
 func (g *opaqueGateway) passesAsReference(t *testing.T, raw string) {
 	for range 3 { // looked up, then remembered
-		g.isForwarded(t, "api", raw, map[string]string{"x-user-id": "alice", "x-user-role": "admin", "x-user-tier": "gold"})
+		g.isForwarded(t, "api", raw,
+			map[string]string{"x-user-id": "alice", "x-user-role": "admin", "x-user-tier": "gold"})
 	}
 	g.isRefused(t, "another audience", "web", raw, http.StatusUnauthorized, "wrong_audience")
 	g.isRefused(t, "another project", "acme", raw, http.StatusUnauthorized, "wrong_project")
@@ -207,22 +215,28 @@ func (g *opaqueGateway) passesAsReference(t *testing.T, raw string) {
 func (g *opaqueGateway) describesReference(t *testing.T, raw, id string) {
 	for _, client := range []string{"reports", "peer"} {
 		d := g.described(t, client, raw)
-		for name, want := range map[string]any{
-			"active": true, "client_id": "reports", "token_type": "Bearer", "sub": "alice", "iss": g.url("auth"), "jti": id,
+		for _, c := range []struct {
+			name string
+			want any
+		}{
+			{"active", true}, {"client_id", "reports"}, {"token_type", "Bearer"}, {"sub", "alice"},
+			{"iss", g.url("auth")}, {"jti", id},
 		} {
-			if d[name] != want {
-				t.Errorf("to %s: %s is %v, want %v", client, name, d[name], want)
+			if d[c.name] != c.want {
+				t.Errorf("to %s: %s is %v, want %v", client, c.name, d[c.name], c.want)
 			}
 		}
 		exp, _ := d["exp"].(float64)
 		iat, _ := d["iat"].(float64)
-		if fmt.Sprint(d["aud"]) != "[api]" || exp-iat != 300 || iat > float64(time.Now().Unix()) || d["role"] != nil || d["tier"] != nil {
+		if fmt.Sprint(d["aud"]) != "[api]" || exp-iat != 300 || iat > float64(time.Now().Unix()) || d["role"] != nil ||
+			d["tier"] != nil {
 			t.Errorf("to %s: %v", client, d)
 		}
 	}
 	g.isNothing(t, "another project's client", "stranger", raw)
 	for _, client := range []string{"", "spa", "nobody"} {
-		if a := g.post(t, "/introspect", client, raw); a.status != http.StatusUnauthorized || strings.Contains(a.body, "active") {
+		if a := g.post(t, "/introspect", client, raw); a.status != http.StatusUnauthorized ||
+			strings.Contains(a.body, "active") {
 			t.Errorf("introspection by %q: status %d: %s", client, a.status, a.body)
 		}
 	}
@@ -232,7 +246,8 @@ func (g *opaqueGateway) describesReference(t *testing.T, raw, id string) {
 	g.isForwarded(t, "api", raw, nil)
 }
 
-// revokesReference: what the gate remembers for a minute does not outlive the revocation by more than a second.
+// revokesReference: what the gate remembers for a minute does not outlive the revocation by more
+// than a second.
 func (g *opaqueGateway) revokesReference(t *testing.T, raw string) {
 	if a := g.post(t, "/revoke", "reports", raw); a.status != http.StatusOK {
 		t.Fatalf("revocation: status %d: %s", a.status, a.body)
@@ -251,7 +266,8 @@ func (g *opaqueGateway) revokesReference(t *testing.T, raw string) {
 	}
 }
 
-// expiresReference puts a token that ended two minutes ago into the store, by the code that issues them.
+// expiresReference puts a token that ended two minutes ago into the store, by the code that issues
+// them.
 func (g *opaqueGateway) expiresReference(t *testing.T) {
 	store, err := sqlstore.New("sqlite:" + filepath.Join(g.dir, "auth.db"))
 	if err == nil {
@@ -267,7 +283,12 @@ func (g *opaqueGateway) expiresReference(t *testing.T) {
 	issued := time.Now().Add(-10 * time.Minute)
 	o := &opaque.Tokens{Secrets: g.opaqueSecrets(t), Store: store, Issuer: token.Issuer{Name: g.url("auth"), Own: true}}
 	raw, err := o.Issue(t.Context(), token.Claims{
-		Issuer: g.url("auth"), Subject: "alice", Audience: []string{"api"}, IssuedAt: issued, Expiry: issued.Add(8 * time.Minute), ID: "expired",
+		Issuer:   g.url("auth"),
+		Subject:  "alice",
+		Audience: []string{"api"},
+		IssuedAt: issued,
+		Expiry:   issued.Add(8 * time.Minute),
+		ID:       "expired",
 		ClientID: "reports", Project: "default", Protocol: map[string]any{"epoch": epoch},
 	})
 	if err := errors.Join(err, store.Close()); err != nil {
@@ -300,25 +321,34 @@ func (g *opaqueGateway) opaqueSecrets(t *testing.T) (secrets []keyring.Subkey) {
 }
 
 func (g *opaqueGateway) knowsNoOther(t *testing.T) {
-	for name, c := range map[string]struct{ raw, reason string }{
-		"unknown": {"at_" + strings.Repeat("A", 64), "inactive"}, "without a MAC, as they once were": {"at_" + strings.Repeat("A", 43), "malformed"}, "short": {"at_abc", "malformed"}, "only a prefix": {"at_", "malformed"},
-		"long": {"at_" + strings.Repeat("A", 5000), "malformed"}, "alphabet": {"at_" + strings.Repeat("A", 63) + "+", "malformed"},
+	for _, c := range []struct {
+		name        string
+		raw, reason string
+	}{
+		{"unknown", "at_" + strings.Repeat("A", 64), "inactive"},
+		{"without a MAC, as they once were", "at_" + strings.Repeat("A", 43), "malformed"},
+		{"short", "at_abc", "malformed"}, {"only a prefix", "at_", "malformed"},
+		{"long", "at_" + strings.Repeat("A", 5000), "malformed"},
+		{"alphabet", "at_" + strings.Repeat("A", 63) + "+", "malformed"},
 	} {
-		g.isRefused(t, name, "api", c.raw, http.StatusUnauthorized, c.reason)
-		g.isNothing(t, name, "reports", c.raw)
+		g.isRefused(t, c.name, "api", c.raw, http.StatusUnauthorized, c.reason)
+		g.isNothing(t, c.name, "reports", c.raw)
 	}
 }
 
-// keepsFormats: a client without the setting gets a JWT, which introspection describes as well; so does the operator without a client.
+// keepsFormats: a client without the setting gets a JWT, which introspection describes as well; so
+// does the operator without a client.
 func (g *opaqueGateway) keepsFormats(t *testing.T) {
-	for body, client := range map[string]string{`{"user":"alice","client":"peer"}`: "peer", `{"user":"alice"}`: "caddyauth"} {
-		raw, id := g.mint(t, body)
+	for _, c := range []struct{ body, client string }{
+		{`{"user":"alice","client":"peer"}`, "peer"}, {`{"user":"alice"}`, "caddyauth"},
+	} {
+		raw, id := g.mint(t, c.body)
 		if strings.Count(raw, ".") != 2 {
-			t.Errorf("%s: no JWT", body)
+			t.Errorf("%s: no JWT", c.body)
 		}
 		g.isForwarded(t, "api", raw, map[string]string{"x-user-id": "alice"})
-		if d := g.described(t, "reports", raw); d["active"] != true || d["client_id"] != client || d["jti"] != id {
-			t.Errorf("%s: %v", body, d)
+		if d := g.described(t, "reports", raw); d["active"] != true || d["client_id"] != c.client || d["jti"] != id {
+			t.Errorf("%s: %v", c.body, d)
 		}
 	}
 }
@@ -359,7 +389,14 @@ func (i *introspector) serve(w http.ResponseWriter, r *http.Request) {
 	answer := map[string]any{"active": false}
 	if name, known := strings.CutPrefix(raw, "opaque-of-"); known {
 		now := time.Now()
-		answer = map[string]any{"active": true, "sub": name, "aud": "api", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "jti": raw}
+		answer = map[string]any{
+			"active": true,
+			"sub":    name,
+			"aud":    "api",
+			"iat":    now.Unix(),
+			"exp":    now.Add(time.Hour).Unix(),
+			"jti":    raw,
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(answer)
@@ -378,11 +415,15 @@ func (i *introspector) fail(down bool) {
 	i.down = down
 }
 
-// TestForeignOpaqueTokens: the tokens of an issuer that is asked pass where it is listed, and it is asked once about each.
+// TestForeignOpaqueTokens: the tokens of an issuer that is asked pass where it is listed, and it is
+// asked once about each.
 func TestForeignOpaqueTokens(t *testing.T) {
 	g, i := newGateway(t), newIntrospector(t)
 	g.secret("a foreign token", "opaque-of-carol", "opaque-of-dave", "gateway-secret")
-	g.load(withTrust("\ttrust "+i.URL+" {\n\t\tintrospection "+i.URL+"/introspect gateway gateway-secret\n\t\taudiences api\n\t}\n"), foreignSites(i.URL))
+	g.load(withTrust("\ttrust "+i.URL+" {\n\t\tintrospection "+i.URL+
+		"/introspect gateway gateway-secret\n\t\taudiences api\n\t}\n"), foreignSites(
+		i.URL,
+	))
 	for range 5 {
 		g.isForwarded(t, "both", "opaque-of-carol", map[string]string{"x-user-id": "carol"})
 	}
@@ -441,7 +482,8 @@ func TestOpaqueTokensStayBehindStackedGates(t *testing.T) {
 	for _, place := range places {
 		sites += twoSites(place.name, "route {\n"+place.gates+"APP\n}\n"+place.behind)
 	}
-	trust := "\ttrust " + i.URL + " {\n\t\tintrospection " + i.URL + "/introspect gateway gateway-secret\n\t\taudiences api\n\t}\n"
+	trust := "\ttrust " + i.URL + " {\n\t\tintrospection " + i.URL +
+		"/introspect gateway gateway-secret\n\t\taudiences api\n\t}\n"
 	g.loadFiltered(withTrust(trust), sites)
 	for _, place := range places {
 		for _, beside := range []string{
@@ -452,7 +494,8 @@ func TestOpaqueTokensStayBehindStackedGates(t *testing.T) {
 				request := call{target: "/x?a=1", lines: lines("Authorization: Bearer opaque-of-carol", beside)}
 				if place.name == "preflight" {
 					request.method = http.MethodOptions
-					request.lines = lines("Authorization: Negotiate opaque-of-carol", beside, "Origin: http://app.example",
+					request.lines = lines("Authorization: Negotiate opaque-of-carol", beside,
+						"Origin: http://app.example",
 						"Access-Control-Request-Method: GET")
 				}
 				for _, app := range []string{"proxy", "php"} {
@@ -472,12 +515,14 @@ func TestOpaqueTokensStayBehindStackedGates(t *testing.T) {
 	}
 }
 
-// TestSessionCookiesAreToldToNobody: whatever stands in the session's cookies, no other issuer is asked about it, at gates and at the server's
-// own routes; nor about what is sent to a gate that does not accept that issuer.
+// TestSessionCookiesAreToldToNobody: whatever stands in the session's cookies, no other issuer is
+// asked about it, at gates and at the server's own routes; nor about what is sent to a gate that
+// does not accept that issuer.
 func TestSessionCookiesAreToldToNobody(t *testing.T) {
 	g, i := newGateway(t), newIntrospector(t)
 	g.secret("a foreign token", "opaque-of-carol", "gateway-secret")
-	g.load(withTrust("\ttrust "+i.URL+" {\n\t\tintrospection "+i.URL+"/introspect gateway gateway-secret\n\t}\n"), authSite+`
+	g.load(withTrust("\ttrust "+i.URL+" {\n\t\tintrospection "+i.URL+"/introspect gateway gateway-secret\n\t}\n"),
+		authSite+`
 {{url "web"}} {
 	log
 	jwt_auth web api {
@@ -505,7 +550,14 @@ func TestSessionCookiesAreToldToNobody(t *testing.T) {
 		{"auth", call{target: "/logout", lines: lines(cookies)}},
 		{"auth", call{target: "/logout", method: "POST", lines: lines(cookies, origin, "Sec-Fetch-Site: same-origin")}},
 		{"auth", call{target: "/session", lines: lines(cookies)}},
-		{"auth", call{target: "/session/refresh", method: "POST", lines: lines(cookies, origin, "Sec-Fetch-Site: same-origin")}},
+		{
+			"auth",
+			call{
+				target: "/session/refresh",
+				method: "POST",
+				lines:  lines(cookies, origin, "Sec-Fetch-Site: same-origin"),
+			},
+		},
 		{"auth", call{target: "/session.js", lines: lines(cookies)}},
 		{"auth", call{target: "/api/projects", lines: lines(cookies, origin, "Sec-Fetch-Site: same-origin")}},
 	} {

@@ -17,7 +17,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// operatorAuth declares one user, whom the commands may look at only, and has keys of its own making.
+// operatorAuth declares one user, whom the commands may look at only, and has keys of its own
+// making.
 const operatorAuth = `auth {
 	issuer {{url "auth"}}
 	user root {
@@ -164,9 +165,10 @@ func TestOperator(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"projects", d.keepsProjects}, {"users", d.keepsUsers}, {"claims", d.setsClaims}, {"clients", d.keepsClients}, {"sessions", d.endsSessions}, {"test tokens", d.mints},
-		{"API tokens", d.keepsAPITokens}, {"keys", d.keepsKeys}, {"audit", d.readsTheTrail}, {"people", d.readsTables}, {"refusals", d.isRefused},
-		{"reload", d.survivesAReload}, {"help", d.helps},
+		{"projects", d.keepsProjects}, {"users", d.keepsUsers}, {"claims", d.setsClaims}, {"clients", d.keepsClients},
+		{"sessions", d.endsSessions}, {"test tokens", d.mints}, {"API tokens", d.keepsAPITokens}, {"keys", d.keepsKeys},
+		{"audit", d.readsTheTrail}, {"people", d.readsTables}, {"refusals", d.isRefused}, {"reload", d.survivesAReload},
+		{"help", d.helps},
 	} {
 		t.Run(c.name, c.run)
 	}
@@ -187,10 +189,12 @@ func (d *desk) keepsProjects(t *testing.T) {
 	if ttl["jwt_access_ttl"] != 300.0 || ttl["jwt_refresh_ttl"] != 604800.0 {
 		t.Errorf("lifetimes %v", ttl)
 	}
-	if ttl = d.object(t, "", "project", "ttl", "acme", "--refresh", "default"); ttl["jwt_access_ttl"] != 300.0 || ttl["jwt_refresh_ttl"] != nil {
+	if ttl = d.object(t, "", "project", "ttl", "acme", "--refresh", "default"); ttl["jwt_access_ttl"] != 300.0 ||
+		ttl["jwt_refresh_ttl"] != nil {
 		t.Errorf("lifetimes %v", ttl)
 	}
-	if ttl = d.object(t, "", "project", "ttl", "acme"); ttl["jwt_access_ttl"] != 300.0 || ttl["defaults"].(map[string]any)["access_ttl"] != 900.0 {
+	if ttl = d.object(t, "", "project", "ttl", "acme"); ttl["jwt_access_ttl"] != 300.0 ||
+		ttl["defaults"].(map[string]any)["access_ttl"] != 900.0 {
 		t.Errorf("lifetimes %v", ttl)
 	}
 	if p := d.object(t, "", "project", "pause", "acme"); p["active"] != false {
@@ -200,7 +204,8 @@ func (d *desk) keepsProjects(t *testing.T) {
 		t.Errorf("resumed %v", p)
 	}
 	d.object(t, "", "project", "add", "short-lived")
-	if got := d.object(t, "", "project", "remove", "short-lived"); got["result"] != "removed" || got["target"] != "short-lived" {
+	if got := d.object(t, "", "project", "remove", "short-lived"); got["result"] != "removed" ||
+		got["target"] != "short-lived" {
 		t.Errorf("removed %v", got)
 	}
 	d.fails(t, "there is no such project", "", "project", "show", "short-lived")
@@ -210,11 +215,13 @@ func (d *desk) keepsProjects(t *testing.T) {
 
 func (d *desk) keepsUsers(t *testing.T) {
 	added := d.object(t, firstPassword+"\n", "user", "add", "alice", "--claim", "role=editor", "--claim", "level:=3")
-	if claims := added["claims"].(map[string]any); added["name"] != "alice" || claims["role"] != "editor" || claims["level"] != 3.0 {
+	if claims := added["claims"].(map[string]any); added["name"] != "alice" || claims["role"] != "editor" ||
+		claims["level"] != 3.0 {
 		t.Errorf("added %v", added)
 	}
 	d.object(t, "", "user", "add", "bob", "--project", "acme", "--no-password")
-	if l := d.list(t, "user", "list"); len(l) != 3 || l[0]["name"] != "bob" || l[1]["name"] != "alice" || l[2]["declared"] != true {
+	if l := d.list(t, "user", "list"); len(l) != 3 || l[0]["name"] != "bob" || l[1]["name"] != "alice" ||
+		l[2]["declared"] != true {
 		t.Errorf("list %v", l)
 	}
 	if u := d.object(t, "", "user", "show", "Alice"); u["id"] != added["id"] {
@@ -228,7 +235,8 @@ func (d *desk) keepsUsers(t *testing.T) {
 	d.passes(t, token, http.StatusUnauthorized)
 	d.logIn(t, "default", "alice", firstPassword, http.StatusUnauthorized)
 	d.object(t, "", "user", "enable", "alice")
-	if got := d.object(t, secondPassword, "user", "passwd", "alice"); got["result"] != "password_changed" || got["target"] != "alice" {
+	if got := d.object(t, secondPassword, "user", "passwd", "alice"); got["result"] != "password_changed" ||
+		got["target"] != "alice" {
 		t.Errorf("passwd %v", got)
 	}
 	d.logIn(t, "default", "alice", firstPassword, http.StatusUnauthorized)
@@ -249,7 +257,8 @@ func (d *desk) keepsClients(t *testing.T) {
 		t.Fatalf("added %v", added)
 	}
 	d.secret("a client's secret", secret)
-	if public := d.object(t, "", "client", "add", "spa", "--public", "--project", "acme"); public["client_secret"] != nil || public["public"] != true {
+	if public := d.object(t, "", "client", "add", "spa", "--public", "--project", "acme"); public["client_secret"] !=
+		nil || public["public"] != true {
 		t.Errorf("public %v", public)
 	}
 	if l := d.list(t, "client", "list"); len(l) != 2 || l[0]["client_secret"] != nil {
@@ -287,15 +296,18 @@ func (d *desk) endsSessions(t *testing.T) {
 		t.Fatal("there is no session")
 	}
 	last := l[0]
-	if last["active"] != true || last["user"] != "alice" || last["kind"] != "api" || last["device"] != "Mozilla/5.0 (X11; Linux x86_64)" || last["client_ip"] != "127.0.0.1" {
+	if last["active"] != true || last["user"] != "alice" || last["kind"] != "api" ||
+		last["device"] != "Mozilla/5.0 (X11; Linux x86_64)" || last["client_ip"] != "127.0.0.1" {
 		t.Errorf("session %v", last)
 	}
-	if used, err := time.Parse(time.RFC3339, last["last_used_at"].(string)); err != nil || time.Since(used) > time.Hour {
+	if used, err := time.Parse(time.RFC3339, last["last_used_at"].(string)); err != nil ||
+		time.Since(used) > time.Hour {
 		t.Errorf("last use %v", last["last_used_at"])
 	}
 	d.passes(t, token, http.StatusOK)
 	for _, s := range l {
-		if got := d.object(t, "", "session", "revoke", s["id"].(string)); got["result"] != "revoked" || got["sessions"] != 1.0 {
+		if got := d.object(t, "", "session", "revoke", s["id"].(string)); got["result"] != "revoked" ||
+			got["sessions"] != 1.0 {
 			t.Errorf("revoked %v", got)
 		}
 	}
@@ -304,7 +316,8 @@ func (d *desk) endsSessions(t *testing.T) {
 		t.Errorf("left %v", left)
 	}
 	ended := d.list(t, "session", "list", "--user", "alice", "--ended", "--limit", "100")
-	if i := slices.IndexFunc(ended, func(s map[string]any) bool { return s["id"] == last["id"] }); i < 0 || ended[i]["revoked_for"] != "operator" {
+	if i := slices.IndexFunc(ended, func(s map[string]any) bool { return s["id"] == last["id"] }); i < 0 ||
+		ended[i]["revoked_for"] != "operator" {
 		t.Errorf("ended %v", ended)
 	}
 	for _, args := range [][]string{{"--user", "alice"}, {"--project", "default"}} {
@@ -337,12 +350,14 @@ func (d *desk) mints(t *testing.T) {
 	d.passes(t, strings.TrimSpace(alone), http.StatusOK)
 	d.object(t, "", "session", "revoke", "--user", "alice")
 	d.passes(t, token, http.StatusUnauthorized)
-	if entries := d.list(t, "audit", "--action", "token.mint"); len(entries) != 2 || !strings.Contains(entries[1]["detail"].(string), minted["token_id"].(string)) {
+	if entries := d.list(t, "audit", "--action", "token.mint"); len(entries) != 2 ||
+		!strings.Contains(entries[1]["detail"].(string), minted["token_id"].(string)) {
 		t.Errorf("the audit trail says %v", entries)
 	}
 	d.object(t, "", "client", "add", "opaque-tester", "--access-token-format", "opaque", "--audience", "api")
 	reference := d.object(t, "", "token", "mint", "alice", "--client", "opaque-tester")
-	if raw, _ := reference["access_token"].(string); !strings.HasPrefix(raw, "at_") || reference["client_id"] != "opaque-tester" {
+	if raw, _ := reference["access_token"].(string); !strings.HasPrefix(raw, "at_") ||
+		reference["client_id"] != "opaque-tester" {
 		t.Errorf("minted for a client: %v, %v", reference["client_id"], reference["token_id"])
 	} else {
 		d.secret("an opaque token", raw)
@@ -367,19 +382,22 @@ func (d *desk) keepsAPITokens(t *testing.T) {
 	}
 	d.secret("an API token", token)
 	ask := func() int {
-		return sendHTTP1(t, d.addr("auth"), call{target: "/api/users", host: d.host("auth"), lines: []string{"Authorization: Bearer " + token}}).status
+		return sendHTTP1(t, d.addr("auth"),
+			call{target: "/api/users", host: d.host("auth"), lines: []string{"Authorization: Bearer " + token}}).status
 	}
 	if status := ask(); status != http.StatusOK {
 		t.Errorf("the API answers %d", status)
 	}
-	if l := d.list(t, "token", "list-api"); len(l) != 1 || l[0]["id"] != made["id"] || l[0]["token"] != nil || l[0]["last_used_at"] == nil {
+	if l := d.list(t, "token", "list-api"); len(l) != 1 || l[0]["id"] != made["id"] || l[0]["token"] != nil ||
+		l[0]["last_used_at"] == nil {
 		t.Errorf("list %v", l)
 	}
 	d.object(t, "", "token", "revoke-api", made["id"].(string))
 	if status := ask(); status != http.StatusUnauthorized {
 		t.Errorf("after its end the API answers %d", status)
 	}
-	alone := strings.TrimSpace(d.says(t, "", "token", "create-api", "second", "--ability", "admin", "--project", "acme"))
+	alone := strings.TrimSpace(d.says(t, "", "token", "create-api", "second", "--ability", "admin", "--project",
+		"acme"))
 	if alone == "" || strings.ContainsAny(alone, " \n") {
 		t.Errorf("printed %q", alone)
 	}
@@ -395,21 +413,24 @@ func (d *desk) keepsKeys(t *testing.T) {
 		t.Fatalf("keys %v", before)
 	}
 	after := d.list(t, "keys", "rotate")
-	if len(after) != 2 || !slices.ContainsFunc(after, func(k map[string]any) bool { return k["state"] == "announced" }) {
+	if len(after) != 2 ||
+		!slices.ContainsFunc(after, func(k map[string]any) bool { return k["state"] == "announced" }) {
 		t.Errorf("rotated %v", after)
 	}
 	token := strings.TrimSpace(d.says(t, "", "token", "mint", "alice"))
 	d.passes(t, token, http.StatusOK)
 	d.object(t, "", "keys", "revoke", before[0]["id"].(string))
 	d.passes(t, token, http.StatusUnauthorized)
-	if left := d.list(t, "keys", "list"); len(left) != 1 || left[0]["state"] != "active" || left[0]["id"] == before[0]["id"] {
+	if left := d.list(t, "keys", "list"); len(left) != 1 || left[0]["state"] != "active" ||
+		left[0]["id"] == before[0]["id"] {
 		t.Errorf("left %v", left)
 	}
 	d.passes(t, strings.TrimSpace(d.says(t, "", "token", "mint", "alice")), http.StatusOK)
 	d.fails(t, "there is no such key", "", "keys", "revoke", "none")
 }
 
-// readsTheTrail looks for what the tests before have done. Every change stands there with its actor.
+// readsTheTrail looks for what the tests before have done. Every change stands there with its
+// actor.
 func (d *desk) readsTheTrail(t *testing.T) {
 	var actions []string
 	for _, e := range d.list(t, "audit", "--actor", "command", "--result", "success", "--limit", "0") {
@@ -419,9 +440,10 @@ func (d *desk) readsTheTrail(t *testing.T) {
 		actions = append(actions, e["action"].(string))
 	}
 	for _, action := range []string{
-		"project.create", "project.settings", "project.update", "project.delete", "user.create", "user.update", "user.password", "user.delete",
-		"client.create", "client.update", "client.secret", "client.settings", "client.delete", "session.revoke", "token.mint", "api_token.create",
-		"api_token.revoke", "key.rotate", "key.revoke",
+		"project.create", "project.settings", "project.update", "project.delete", "user.create", "user.update",
+		"user.password", "user.delete", "client.create", "client.update", "client.secret", "client.settings",
+		"client.delete", "session.revoke", "token.mint", "api_token.create", "api_token.revoke", "key.rotate",
+		"key.revoke",
 	} {
 		if !slices.Contains(actions, action) {
 			t.Errorf("%s is missing in %q", action, actions)
@@ -453,7 +475,10 @@ func (d *desk) readsTables(t *testing.T) {
 		{[]string{"project", "list"}, `(?m)^SLUG +NAME.*\n(.*\n)*acme +Acme Ltd +yes`},
 		{[]string{"user", "list"}, `(?m)^NAME +PROJECT.*\n(.*\n)*alice +default +no +yes +no`},
 		{[]string{"client", "list"}, `(?m)^ID +PROJECT.*\nreports +default`},
-		{[]string{"session", "list", "--ended"}, `(?m)^ID +USER.*DEVICE +ADDRESS.*LAST USED.*\n(.*Mozilla/5.0.*127\.0\.0\.1.*\n)+`},
+		{
+			[]string{"session", "list", "--ended"},
+			`(?m)^ID +USER.*DEVICE +ADDRESS.*LAST USED.*\n(.*Mozilla/5.0.*127\.0\.0\.1.*\n)+`,
+		},
 		{[]string{"token", "list-api"}, `(?m)^ID +NAME.*\n(.*\n)*.* second +acme +admin`},
 		{[]string{"keys", "list"}, `(?m)^ID +ALGORITHM.*\n.* ES256 +active`},
 		{[]string{"audit", "--limit", "5"}, `(?m)^AT +ACTOR.*\n(20.*\n){5}`},
@@ -472,13 +497,16 @@ func (d *desk) readsTables(t *testing.T) {
 	}
 }
 
-// isRefused holds the admin endpoint to its own rules, and the commands to their word when there is no server.
+// isRefused holds the admin endpoint to its own rules, and the commands to their word when there is
+// no server.
 func (d *desk) isRefused(t *testing.T) {
 	out, errs, code := d.run(t, "", "user", "list", "--address", "127.0.0.1:1")
-	if code != 1 || out != "" || !strings.Contains(errs, "no Caddy answers at the admin address 127.0.0.1:1") || strings.Count(errs, "\n") != 1 {
+	if code != 1 || out != "" || !strings.Contains(errs, "no Caddy answers at the admin address 127.0.0.1:1") ||
+		strings.Count(errs, "\n") != 1 {
 		t.Errorf("exit code %d: %q %q", code, out, errs)
 	}
-	if _, errs, code = d.run(t, "", "user", "frobnicate"); code != 1 || !strings.Contains(errs, `unknown command "frobnicate"`) {
+	if _, errs, code = d.run(t, "", "user", "frobnicate"); code != 1 ||
+		!strings.Contains(errs, `unknown command "frobnicate"`) {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 	for _, c := range []struct {
@@ -495,27 +523,33 @@ func (d *desk) isRefused(t *testing.T) {
 		{"GET", "/auth/api/nothing", nil, "", 404},
 		{"GET", "/auth/", nil, "", 404},
 	} {
-		a := sendHTTP1(t, d.addr("admin"), call{method: c.method, target: c.target, host: d.addr("admin"), lines: c.lines, body: c.body})
+		a := sendHTTP1(t, d.addr("admin"),
+			call{method: c.method, target: c.target, host: d.addr("admin"), lines: c.lines, body: c.body})
 		if a.status != c.status {
 			t.Errorf("%s %s %q: status %d: %s", c.method, c.target, c.lines, a.status, a.body)
 		}
 	}
-	if a := sendHTTP1(t, d.addr("admin"), call{target: "/auth/api/users", host: "rebound.example"}); a.status != http.StatusForbidden {
+	if a := sendHTTP1(t, d.addr("admin"), call{target: "/auth/api/users", host: "rebound.example"}); a.status !=
+		http.StatusForbidden {
 		t.Errorf("another host: status %d: %s", a.status, a.body)
 	}
-	for _, target := range []string{"/auth/api/sessions", "/api/sessions", "/api/keys", "/api/mint"} { // not on the public site
-		if a := sendHTTP1(t, d.addr("auth"), call{target: target, host: d.host("auth")}); strings.Contains(a.body, "items") || a.status == http.StatusUnauthorized {
+	// not on the public site
+	for _, target := range []string{"/auth/api/sessions", "/api/sessions", "/api/keys", "/api/mint"} {
+		if a := sendHTTP1(t, d.addr("auth"), call{target: target, host: d.host("auth")}); strings.Contains(a.body,
+			"items") || a.status == http.StatusUnauthorized {
 			t.Errorf("%s is served: %d %s", target, a.status, a.body)
 		}
 	}
 }
 
-// survivesAReload: the endpoint serves the configuration that runs, also after one that was refused half-way.
+// survivesAReload: the endpoint serves the configuration that runs, also after one that was refused
+// half-way.
 func (d *desk) survivesAReload(t *testing.T) {
 	d.loadWithAdmin(t)
 	d.object(t, "", "user", "show", "alice")
 	text := strings.Replace(d.caddyfile(operatorAuth, operatorSites), "admin off", "admin "+d.addr("admin"), 1)
-	blocked := strings.Replace(text, "default_bind 127.0.0.1", "default_bind 192.0.2.1", 1) // no address of this machine
+	// no address of this machine
+	blocked := strings.Replace(text, "default_bind 127.0.0.1", "default_bind 192.0.2.1", 1)
 	if err := loadText(blocked); err == nil {
 		t.Fatal("a configuration that cannot listen was loaded")
 	}
@@ -533,16 +567,17 @@ func (d *desk) survivesAReload(t *testing.T) {
 
 // helps: every command has a help with an example.
 func (d *desk) helps(t *testing.T) {
-	for group, commands := range map[string]string{
-		"user": "add list show disable enable remove passwd", "client": "add list show pause resume remove secret ttl",
-		"project": "add list show pause resume remove ttl", "session": "list revoke", "token": "mint create-api list-api revoke-api",
-		"keys": "list rotate revoke", "audit": "",
+	for _, c := range []struct{ group, commands string }{
+		{"user", "add list show disable enable remove passwd"},
+		{"client", "add list show pause resume remove secret ttl"},
+		{"project", "add list show pause resume remove ttl"}, {"session", "list revoke"},
+		{"token", "mint create-api list-api revoke-api"}, {"keys", "list rotate revoke"}, {"audit", ""},
 	} {
-		for command := range strings.FieldsSeq(commands) {
-			d.hasExample(t, group, command)
+		for command := range strings.FieldsSeq(c.commands) {
+			d.hasExample(t, c.group, command)
 		}
-		if commands == "" {
-			d.hasExample(t, group)
+		if c.commands == "" {
+			d.hasExample(t, c.group)
 		}
 	}
 }
@@ -551,7 +586,9 @@ func (d *desk) hasExample(t *testing.T, command ...string) {
 	t.Helper()
 	out, _, code := d.run(t, "", append(command, "--help")...)
 	name := "$ caddy auth " + strings.Join(command, " ")
-	if code != 0 || !strings.Contains(out, name) && !strings.Contains(out, "caddy auth "+strings.Join(command, " ")+" ") || !strings.Contains(out, "--json") {
+	if code != 0 ||
+		!strings.Contains(out, name) && !strings.Contains(out, "caddy auth "+strings.Join(command, " ")+" ") ||
+		!strings.Contains(out, "--json") {
 		t.Errorf("%s: exit code %d: %s", name, code, out)
 	}
 }

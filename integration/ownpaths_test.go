@@ -98,15 +98,17 @@ var ownPaths = []ownPath{
 	{target: "/healthz", method: "POST", status: 405, allow: "GET, HEAD"},
 }
 
-// TestServerKeepsItsPaths asks for paths beneath the server's own prefixes that it does not have, or not with the method: it answers
-// them itself, so that an application on the same site sees no API token and no path that somebody takes for the server's.
+// TestServerKeepsItsPaths asks for paths beneath the server's own prefixes that it does not have,
+// or not with the method: it answers them itself, so that an application on the same site sees no
+// API token and no path that somebody takes for the server's.
 func TestServerKeepsItsPaths(t *testing.T) {
 	for _, site := range []struct{ name, mount, sites string }{
 		{"at the root", "", sharedRoot}, {"below a path", "/auth", sharedPath},
 	} {
 		t.Run(site.name, func(t *testing.T) {
 			g := newGateway(t)
-			g.load(strings.ReplaceAll(apiAuth, `public_url {{url "auth"}}`, `public_url {{url "auth"}}`+site.mount), site.sites)
+			g.load(strings.ReplaceAll(apiAuth, `public_url {{url "auth"}}`, `public_url {{url "auth"}}`+site.mount),
+				site.sites)
 			for _, c := range ownPaths {
 				t.Run(strings.TrimSpace(c.method+" "+c.target), func(t *testing.T) { g.checkOwnPath(t, site.mount, c) })
 			}
@@ -124,7 +126,8 @@ func (g *gateway) checkOwnPath(t *testing.T, mount string, c ownPath) {
 		t.Errorf("the application saw %q", seen[0].raw)
 	}
 	if got.status != c.status || got.header.Get("Allow") != c.allow {
-		t.Errorf("status %d, Allow %q, want %d, %q: %s", got.status, got.header.Get("Allow"), c.status, c.allow, got.body)
+		t.Errorf("status %d, Allow %q, want %d, %q: %s", got.status, got.header.Get("Allow"), c.status, c.allow,
+			got.body)
 	}
 	contentType := got.header.Get("Content-Type")
 	switch {
@@ -138,23 +141,27 @@ func (g *gateway) checkOwnPath(t *testing.T, mount string, c ownPath) {
 	}
 }
 
-// TestServerPassesOthersPaths asks for paths that only look like the server's: they are the application's.
+// TestServerPassesOthersPaths asks for paths that only look like the server's: they are the
+// application's.
 func TestServerPassesOthersPaths(t *testing.T) {
 	for _, site := range []struct {
 		name, mount, sites string
 		targets            []string
 	}{
 		{"at the root", "", sharedRoot, []string{
-			"/", "/apis", "/api.html", "/apiary/x", "/loginx", "/x/login", "/sessions", "/session.css", "/tokens", "/.well-known/", "/.well-known/other",
-			"/.well-known/acme-challenge/x", "/revoked", "/healthzz", "/x/api/projects", "/index.html?x=/api/projects",
+			"/", "/apis", "/api.html", "/apiary/x", "/loginx", "/x/login", "/sessions", "/session.css", "/tokens",
+			"/.well-known/", "/.well-known/other", "/.well-known/acme-challenge/x", "/revoked", "/healthzz",
+			"/x/api/projects", "/index.html?x=/api/projects",
 		}},
 		{"below a path", "/auth", sharedPath, []string{
-			"/", "/api/projects", "/login", "/token", "/healthz", "/authx", "/authors/api", "/auth.html", "/x/auth/login", "/.well-known/jwks.json",
+			"/", "/api/projects", "/login", "/token", "/healthz", "/authx", "/authors/api", "/auth.html",
+			"/x/auth/login", "/.well-known/jwks.json",
 		}},
 	} {
 		t.Run(site.name, func(t *testing.T) {
 			g := newGateway(t)
-			g.load(strings.ReplaceAll(apiAuth, `public_url {{url "auth"}}`, `public_url {{url "auth"}}`+site.mount), site.sites)
+			g.load(strings.ReplaceAll(apiAuth, `public_url {{url "auth"}}`, `public_url {{url "auth"}}`+site.mount),
+				site.sites)
 			for _, target := range site.targets {
 				got := g.ask(t, "auth", call{target: target, lines: lines(apiTokenLine)})
 				seen := g.proxy.take()
@@ -169,7 +176,8 @@ func TestServerPassesOthersPaths(t *testing.T) {
 	}
 }
 
-// managedSites are two hosts that have the server's routes, on one port; MANAGE is the block of the directive.
+// managedSites are two hosts that have the server's routes, on one port; MANAGE is the block of the
+// directive.
 const managedSites = `
 http://localhost:{{port "auth"}}, http://admin.localhost:{{port "auth"}} {
 	log
@@ -178,8 +186,9 @@ http://localhost:{{port "auth"}}, http://admin.localhost:{{port "auth"}} {
 }
 `
 
-// TestManageChoosesWhereTheManagementAPIIs signs an administrator in, who holds an API token besides, and looks on which hosts the
-// management API answers. Where it does not, nothing else does: no application sees the call.
+// TestManageChoosesWhereTheManagementAPIIs signs an administrator in, who holds an API token
+// besides, and looks on which hosts the management API answers. Where it does not, nothing else
+// does: no application sees the call.
 func TestManageChoosesWhereTheManagementAPIIs(t *testing.T) {
 	for _, c := range []struct {
 		name, block string
@@ -189,7 +198,10 @@ func TestManageChoosesWhereTheManagementAPIIs(t *testing.T) {
 		{"off", "{\n\t\tmanage off\n\t}", nil},
 		{"host", "{\n\t\tmanage admin.localhost\n\t}", map[string]bool{"admin.localhost": true}},
 		{"host in capitals", "{\n\t\tmanage Admin.LocalHost\n\t}", map[string]bool{"admin.localhost": true}},
-		{"host and port", "{\n\t\tmanage admin.localhost:{{port \"auth\"}}\n\t}", map[string]bool{"admin.localhost": true}},
+		{
+			"host and port", "{\n\t\tmanage admin.localhost:{{port \"auth\"}}\n\t}",
+			map[string]bool{"admin.localhost": true},
+		},
 		{"host and another port", "{\n\t\tmanage admin.localhost:1\n\t}", nil},
 		{"host of a placeholder", "{\n\t\tmanage {env.TEST_MANAGE_HOST}\n\t}", map[string]bool{"localhost": true}},
 	} {
@@ -213,14 +225,21 @@ func (g *gateway) checkManaged(t *testing.T, host, token string, answers bool) {
 	_, port, _ := strings.Cut(g.addr("auth"), ":")
 	cookie := g.cookieOn(t, host+":"+port)
 	for _, credential := range []string{"Authorization: Bearer " + token, "Cookie: access_token=" + cookie} {
-		for _, target := range []string{"/api/projects", "/api/openapi.json", "/api/tokens", "/api/audit", "/api/users"} {
-			a := sendHTTP1(t, g.addr("auth"), call{target: target, host: host + ":" + port, lines: []string{credential}})
+		for _, target := range []string{
+			"/api/projects", "/api/openapi.json", "/api/tokens", "/api/audit", "/api/users",
+		} {
+			a := sendHTTP1(t, g.addr("auth"),
+				call{target: target, host: host + ":" + port, lines: []string{credential}})
 			if want := map[bool]int{true: 200, false: 404}[answers]; a.status != want {
 				t.Errorf("%s with %.12s: status %d, want %d: %s", target, credential, a.status, want, a.body)
 			}
 		}
 		a := sendHTTP1(t, g.addr("auth"), call{
-			method: "POST", target: "/api/projects", host: host + ":" + port, body: `{"slug":"new"}`, lines: []string{credential, "Content-Type: application/json"},
+			method: "POST",
+			target: "/api/projects",
+			host:   host + ":" + port,
+			body:   `{"slug":"new"}`,
+			lines:  []string{credential, "Content-Type: application/json"},
 		})
 		if a.status == 404 == answers || a.status == http.StatusCreated && !answers {
 			t.Errorf("making a project with %.12s: status %d: %s", credential, a.status, a.body)

@@ -12,8 +12,9 @@ import (
 	"github.com/caddyauth/gateway/integration/documents"
 )
 
-// TestSignInPicture takes the picture of the sign-in page that README.md shows; -update stores it. The page is the real one. Its
-// public URL has a host that reads well in a picture, and the browser reaches it on a free port, as behind a proxy.
+// TestSignInPicture takes the picture of the sign-in page that README.md shows; -update stores it.
+// The page is the real one. Its public URL has a host that reads well in a picture, and the browser
+// reaches it on a free port, as behind a proxy.
 func TestSignInPicture(t *testing.T) {
 	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 	g := newGateway(t)
@@ -21,7 +22,9 @@ func TestSignInPicture(t *testing.T) {
 	const width, height, scale = 480, 460, 1.5
 	b := startBrowser(t, program)
 	b.do("open the page", chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale)),
-		chromedp.Navigate(g.url("auth")+"/auth/login?next=https://app.example.com/"), chromedp.WaitVisible(passwordField))
+		chromedp.Navigate(g.url("auth")+"/auth/login?next=https://app.example.com/"), chromedp.WaitVisible(
+			passwordField,
+		))
 	picture := ask(b, "taking the picture", chromedp.CaptureScreenshot())
 
 	size, err := png.DecodeConfig(bytes.NewReader(picture))

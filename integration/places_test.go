@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// pathSpellings are paths that some applications read as others, by the option that lets each pass. The guarded paths of the tests begin
-// with /private.
+// pathSpellings are paths that some applications read as others, by the option that lets each pass.
+// The guarded paths of the tests begin with /private.
 var pathSpellings = []struct{ option, target string }{
 	{"path_parameters", "/private;x/s"},
 	{"path_parameters", "/;x/private/s"},
@@ -205,12 +205,14 @@ func placeSites(change func(string) string) string {
 	return sites
 }
 
-// TestPathSpellings: where paths decide, what an application may read as another path is refused, by gates and by filters; a gate that
-// guards a whole site lets its application read what it likes.
+// TestPathSpellings: where paths decide, what an application may read as another path is refused,
+// by gates and by filters; a gate that guards a whole site lets its application read what it likes.
 func TestPathSpellings(t *testing.T) {
 	g := newGateway(t)
 	g.load(standardAuth, placeSites(func(site string) string { return site }))
-	alice := []string{"Authorization: Bearer " + g.tokens.mint("es1", "alice", map[string]any{"role": "admin"}), "X-Wanted: yes"}
+	alice := []string{
+		"Authorization: Bearer " + g.tokens.mint("es1", "alice", map[string]any{"role": "admin"}), "X-Wanted: yes",
+	}
 	for _, place := range pathPlaces {
 		t.Run(place.name, func(t *testing.T) {
 			for _, s := range pathSpellings {
@@ -231,7 +233,8 @@ func TestPathSpellings(t *testing.T) {
 	}
 }
 
-// TestPathSpellingsAreOpenedByName: each option lets its own spellings pass and no others, also at the filter beside a gate.
+// TestPathSpellingsAreOpenedByName: each option lets its own spellings pass and no others, also at
+// the filter beside a gate.
 func TestPathSpellingsAreOpenedByName(t *testing.T) {
 	g := newGateway(t)
 	sites := authSite
@@ -266,7 +269,8 @@ func TestPathSpellingsAreOpenedByName(t *testing.T) {
 		for _, kind := range []string{"gate ", "off "} {
 			t.Run(kind+option, func(t *testing.T) {
 				for _, s := range pathSpellings {
-					got := sendHTTP1(t, g.addr(kind+option), call{target: s.target, host: g.host(kind + option), lines: alice})
+					got := sendHTTP1(t, g.addr(kind+option),
+						call{target: s.target, host: g.host(kind + option), lines: alice})
 					seen := len(g.proxy.take())
 					if opened := s.option == option; opened != (got.status == http.StatusOK) || opened != (seen == 1) {
 						t.Errorf("%s: status %d, the application saw %d requests", s.target, got.status, seen)
@@ -280,8 +284,8 @@ func TestPathSpellingsAreOpenedByName(t *testing.T) {
 	}
 }
 
-// TestErrorPagesOfOddPaths: a page for errors stands behind a filter of its own, which is no stricter than the site and shows the page also
-// to those whose path was refused.
+// TestErrorPagesOfOddPaths: a page for errors stands behind a filter of its own, which is no
+// stricter than the site and shows the page also to those whose path was refused.
 func TestErrorPagesOfOddPaths(t *testing.T) {
 	g := newGateway(t)
 	g.load(standardAuth, authSite+`
@@ -336,13 +340,15 @@ func TestErrorPagesOfOddPaths(t *testing.T) {
 				arrived = append(arrived, s.target)
 			}
 			if strings.Join(arrived, " ") != c.arrives {
-				t.Errorf("status %d, the application of the error route saw %q, want %q", got.status, arrived, c.arrives)
+				t.Errorf("status %d, the application of the error route saw %q, want %q", got.status, arrived,
+					c.arrives)
 			}
 		})
 	}
 }
 
-// TestExplainAgreesOnPlaces: `explain` replaces what would answer, and yet says of paths what the server does.
+// TestExplainAgreesOnPlaces: `explain` replaces what would answer, and yet says of paths what the
+// server does.
 func TestExplainAgreesOnPlaces(t *testing.T) {
 	g := newGateway(t)
 	sites := authSite + `

@@ -37,7 +37,9 @@ func slowSignIn(t *testing.T, names ...string) *gateway {
 	for _, name := range names {
 		fmt.Fprintf(&users, "\n\tuser %s {\n\t\tpassword_hash %s\n\t}", name, hash)
 	}
-	g.load("auth {\n\t"+authAtAuth+users.String()+"\n}", strings.Replace(webSiteWith("forward sub X-User-Id"), "reverse_proxy {{.Proxy}}", "respond \"hello {http.auth.user.id}\"", 1))
+	g.load("auth {\n\t"+authAtAuth+users.String()+"\n}",
+		strings.Replace(webSiteWith("forward sub X-User-Id"), "reverse_proxy {{.Proxy}}",
+			"respond \"hello {http.auth.user.id}\"", 1))
 	return g
 }
 
@@ -67,8 +69,8 @@ func (g *gateway) results(t *testing.T) map[string]int {
 	return counts
 }
 
-// TestSignInPressedTwice: with scripts the button sends once; without them the browser gives up the first request, which is no error, and
-// the person is signed in either way.
+// TestSignInPressedTwice: with scripts the button sends once; without them the browser gives up the
+// first request, which is no error, and the person is signed in either way.
 func TestSignInPressedTwice(t *testing.T) {
 	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 	for _, scripts := range []bool{true, false} {
@@ -77,7 +79,8 @@ func TestSignInPressedTwice(t *testing.T) {
 			b := startBrowser(t, program)
 			b.do("open the application", chromedp.Navigate(g.url("app")+"/page"), chromedp.WaitVisible(passwordField))
 			at := ask(b, "finding the button", chromedp.Evaluate[[]float64](
-				`(() => { const r = document.querySelector('[type="submit"]').getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()`))
+				`(() => { const r = document.querySelector('[type="submit"]').getBoundingClientRect(); return [r.x `+
+					`+ r.width / 2, r.y + r.height / 2] })()`))
 			if !scripts {
 				b.do("no scripts", scriptsOff, chromedp.Reload(), chromedp.WaitVisible(passwordField))
 			}
@@ -106,7 +109,8 @@ func TestSignInPressedTwice(t *testing.T) {
 
 // scriptsOff makes a page whose scripts do not run.
 var scriptsOff = chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-	_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled,
+		emulation.SetScriptExecutionDisabledParams{Value: true})
 	return err
 })
 
@@ -117,9 +121,11 @@ func TestTheButtonUnlocks(t *testing.T) {
 	b := startBrowser(t, program)
 	b.do("open the application", chromedp.Navigate(g.url("app")+"/page"), chromedp.WaitVisible(passwordField))
 	locked := func() string {
-		return ask(b, "reading the button", chromedp.Evaluate[string](`String(document.querySelector('[type="submit"]').getAttribute("aria-disabled"))`))
+		return ask(b, "reading the button",
+			chromedp.Evaluate[string](`String(document.querySelector('[type="submit"]').getAttribute("aria-disabled"))`))
 	}
-	b.do("send elsewhere", chromedp.Evaluate[chromedp.Void](`document.querySelector("form").addEventListener("submit", e => e.preventDefault());
+	b.do("send elsewhere",
+		chromedp.Evaluate[chromedp.Void](`document.querySelector("form").addEventListener("submit", e => e.preventDefault());
 		document.querySelectorAll("input").forEach(i => { i.value = "x" }); document.querySelector('[type="submit"]').click()`))
 	if now := locked(); now != "true" {
 		t.Errorf("after the press: %s", now)
@@ -130,8 +136,8 @@ func TestTheButtonUnlocks(t *testing.T) {
 	}
 }
 
-// TestClientsThatHangUp: a client that goes away while its password is checked, or while it is answered, is no error of the server, on
-// every route that signs in.
+// TestClientsThatHangUp: a client that goes away while its password is checked, or while it is
+// answered, is no error of the server, on every route that signs in.
 func TestClientsThatHangUp(t *testing.T) {
 	var names []string
 	for i := range 12 {
@@ -139,8 +145,13 @@ func TestClientsThatHangUp(t *testing.T) {
 	}
 	g := slowSignIn(t, names...)
 	for i, name := range names {
-		c := call{method: http.MethodPost, target: "/login", host: g.host("auth"), lines: []string{"Content-Type: application/json", "Accept: application/json"},
-			body: `{"username":"` + name + `","password":"` + alicePassword + `"}`}
+		c := call{
+			method: http.MethodPost,
+			target: "/login",
+			host:   g.host("auth"),
+			lines:  []string{"Content-Type: application/json", "Accept: application/json"},
+			body:   `{"username":"` + name + `","password":"` + alicePassword + `"}`,
+		}
 		switch i % 3 {
 		case 1:
 			c.target = "/api/default/auth/login"
@@ -174,8 +185,8 @@ func TestClientsThatHangUp(t *testing.T) {
 	}
 }
 
-// TestPagesInABrowser looks at the pages as people do: nothing is wider than a small telephone, and what is pressed has a name. Pictures go
-// where CADDYAUTH_SCREENSHOTS says.
+// TestPagesInABrowser looks at the pages as people do: nothing is wider than a small telephone, and
+// what is pressed has a name. Pictures go where CADDYAUTH_SCREENSHOTS says.
 func TestPagesInABrowser(t *testing.T) {
 	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 	g := newGateway(t)
@@ -190,7 +201,8 @@ func TestPagesInABrowser(t *testing.T) {
 		if wide := ask(b, name, chromedp.Evaluate[int]("document.documentElement.scrollWidth")); wide > 320 {
 			t.Errorf("%s: %d pixels wide", name, wide)
 		}
-		if bad := ask(b, name, chromedp.Evaluate[string](`[...document.querySelectorAll("a, button, input:not([type=hidden])")].filter(e =>
+		if bad := ask(b, name,
+			chromedp.Evaluate[string](`[...document.querySelectorAll("a, button, input:not([type=hidden])")].filter(e =>
 			!e.hidden && (e.getBoundingClientRect().height < 24 && e.className !== "quiet" || !(e.textContent.trim() || e.labels && e.labels.length || e.getAttribute("aria-label"))))
 			.map(e => e.outerHTML).join("\n")`)); bad != "" {
 			t.Errorf("%s: too small, or without a name: %s", name, bad)
@@ -204,7 +216,8 @@ func TestPagesInABrowser(t *testing.T) {
 	look("refused-programs", g.url("app")+"/programs", anyLink)
 	look("refused-no-login", g.url("app")+"/off", anyLink)
 	look("login", g.url("app")+"/admin", passwordField)
-	b.do("sign in", chromedp.SendKeys(nameField, "bob"), chromedp.SendKeys(passwordField, bobPassword), chromedp.Click(submitButton), chromedp.WaitVisible(anyLink))
+	b.do("sign in", chromedp.SendKeys(nameField, "bob"), chromedp.SendKeys(passwordField, bobPassword),
+		chromedp.Click(submitButton), chromedp.WaitVisible(anyLink))
 	b.picture("page-refused-account")
 	look("refused-account", g.url("app")+"/admin", anyLink)
 	look("signed-in", g.url("auth")+"/login", submitButton)
@@ -219,24 +232,30 @@ func TestPagesInABrowser(t *testing.T) {
 	}
 }
 
-// TestAFrameShowsThePage: a part of a page that needs a sign-in says so where it stands, and leads out of the frame to the login page.
+// TestAFrameShowsThePage: a part of a page that needs a sign-in says so where it stands, and leads
+// out of the frame to the login page.
 func TestAFrameShowsThePage(t *testing.T) {
 	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 	g := newGateway(t)
-	g.load("auth {\n\t"+authAtAuth+onePerson+"\n}", authSite+"{{url \"app\"}} {\n\tlog\n\thandle /around {\n\t\theader Content-Type text/html\n"+
-		"\t\trespond \"<iframe src=/part></iframe>\"\n\t}\n\thandle {\n\t\tjwt_auth web\n\t\treverse_proxy {{.Proxy}}\n\t}\n}\n")
+	g.load("auth {\n\t"+authAtAuth+onePerson+"\n}",
+		authSite+"{{url \"app\"}} {\n\tlog\n\thandle /around {\n\t\theader Content-Type text/html\n"+
+			"\t\trespond \"<iframe src=/part></iframe>\"\n\t}\n\thandle {\n\t\tjwt_auth web\n\t\treverse_proxy "+
+			"{{.Proxy}}\n\t}\n}\n")
 	b := startBrowser(t, program)
 	around := g.url("app") + "/around"
 	b.do("open", chromedp.Navigate(around))
 	eventually(t, 5*time.Second, func() string {
-		text := ask(b, "reading the frame", chromedp.Evaluate[string](`frames[0].document.body ? frames[0].document.body.innerText : ""`))
+		text := ask(b, "reading the frame",
+			chromedp.Evaluate[string](`frames[0].document.body ? frames[0].document.body.innerText : ""`))
 		if !strings.Contains(text, "This part of the page") {
 			return "the frame says " + text
 		}
 		return ""
 	})
-	b.do("sign in", chromedp.Evaluate[chromedp.Void](`frames[0].document.querySelector("nav a").click()`), chromedp.WaitVisible(passwordField))
-	b.do("come back", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword), chromedp.Click(submitButton),
+	b.do("sign in", chromedp.Evaluate[chromedp.Void](`frames[0].document.querySelector("nav a").click()`),
+		chromedp.WaitVisible(passwordField))
+	b.do("come back", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
+		chromedp.Click(submitButton),
 		chromedp.WaitVisible(chromedp.CSS("iframe")))
 	b.at("after signing in", around)
 }

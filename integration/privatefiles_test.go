@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// filesAuth keeps everything in files: the generated secret, the database in a folder of its own, and a key.
+// filesAuth keeps everything in files: the generated secret, the database in a folder of its own,
+// and a key.
 const filesAuth = `auth {
 	issuer {{url "auth"}}
 	store "sqlite:{{.Dir}}/db/auth.db"
@@ -28,8 +29,8 @@ const keyFilesAuth = `auth {
 	}
 }`
 
-// TestOpenFilesAreWarnedOf opens one file or folder to other users of the machine; the next load and `caddy auth check` must name it with
-// its mode, and nothing else.
+// TestOpenFilesAreWarnedOf opens one file or folder to other users of the machine; the next load
+// and `caddy auth check` must name it with its mode, and nothing else.
 func TestOpenFilesAreWarnedOf(t *testing.T) {
 	for _, c := range []struct {
 		name, auth, path string // below the test's folder

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// launch starts cmd and waits for its end. The process is killed when this one dies without cleaning up: the signal comes when the thread
-// dies that started it, so that one is kept.
+// launch starts cmd and waits for its end. The process is killed when this one dies without
+// cleaning up: the signal comes when the thread dies that started it, so that one is kept.
 func launch(cmd *exec.Cmd, started chan<- error, ended chan<- struct{}) {
 	runtime.LockOSThread()
 	defer close(ended)

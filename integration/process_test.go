@@ -22,8 +22,8 @@ var program = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// process is a server in a process of its own, which may be killed and started again on the same data. Its site, its folder and its log
-// have its name.
+// process is a server in a process of its own, which may be killed and started again on the same
+// data. Its site, its folder and its log have its name.
 type process struct {
 	g       *gateway
 	name    string
@@ -33,8 +33,8 @@ type process struct {
 	ended   chan struct{}
 }
 
-// processGlobals are the global options of a process. The address of a client is what the test says it is; the admin endpoint has the name
-// of the process with "-admin".
+// processGlobals are the global options of a process. The address of a client is what the test says
+// it is; the admin endpoint has the name of the process with "-admin".
 const processGlobals = `{
 	admin {{addr (print .Node "-admin")}}
 	persist_config off
@@ -54,7 +54,8 @@ const processGlobals = `{
 	}
 `
 
-// startProcess writes the configuration of a process and starts it. env is added to its environment.
+// startProcess writes the configuration of a process and starts it. env is added to its
+// environment.
 func (g *gateway) startProcess(t *testing.T, name, auth, site string, env ...string) *process {
 	t.Helper()
 	p := g.newProcess(t, name, auth, site, env...)
@@ -72,7 +73,8 @@ func (g *gateway) newProcess(t *testing.T, name, auth, site string, env ...strin
 		t.Fatal(err)
 	}
 	home := filepath.Join(g.dir, name)
-	p.env = append(os.Environ(), append(env, "XDG_DATA_HOME="+filepath.Join(home, "data"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"))...)
+	p.env = append(os.Environ(),
+		append(env, "XDG_DATA_HOME="+filepath.Join(home, "data"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"))...)
 	p.ended = make(chan struct{})
 	close(p.ended) // it does not live yet
 	t.Cleanup(func() {
@@ -87,7 +89,8 @@ func (g *gateway) newProcess(t *testing.T, name, auth, site string, env ...strin
 	return p
 }
 
-// command runs the program with the environment of the process, on its configuration, and returns both outputs and the exit code.
+// command runs the program with the environment of the process, on its configuration, and returns
+// both outputs and the exit code.
 func (p *process) command(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	path, err := program()
@@ -155,14 +158,16 @@ func (p *process) lives() bool {
 func (p *process) awaitReady(t *testing.T) {
 	t.Helper()
 	var got answer
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline) && p.lives(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline) &&
+		p.lives(); time.Sleep(5 * time.Millisecond) {
 		if got = p.health(t); got.status == http.StatusOK {
 			return
 		}
 	}
 	out, _ := os.ReadFile(p.outFile())
 	log, _ := os.ReadFile(p.logFile())
-	t.Fatalf("%s is not ready (it lives: %v): status %d, %s %v\n%s\n%s", p.name, p.lives(), got.status, got.body, got.broken, last(out), last(log))
+	t.Fatalf("%s is not ready (it lives: %v): status %d, %s %v\n%s\n%s", p.name, p.lives(), got.status, got.body,
+		got.broken, last(out), last(log))
 }
 
 func (p *process) health(t *testing.T) answer {
@@ -171,12 +176,16 @@ func (p *process) health(t *testing.T) answer {
 
 func last(text []byte) []byte { return text[max(0, len(text)-3000):] }
 
-// signInAt signs alice in at one of several servers, coming from an address of her own, and returns the cookies and the answer.
+// signInAt signs alice in at one of several servers, coming from an address of her own, and returns
+// the cookies and the answer.
 func (g *gateway) signInAt(t *testing.T, site, address string) (cookies, answer) {
 	t.Helper()
 	a := sendHTTP1(t, g.addr(site), call{
-		method: http.MethodPost, target: "/login", host: g.host(site), lines: []string{"Content-Type: application/json", "X-Forwarded-For: " + address},
-		body: `{"username":"alice","password":"` + alicePassword + `"}`,
+		method: http.MethodPost,
+		target: "/login",
+		host:   g.host(site),
+		lines:  []string{"Content-Type: application/json", "X-Forwarded-For: " + address},
+		body:   `{"username":"alice","password":"` + alicePassword + `"}`,
 	})
 	return g.received(a), a
 }
@@ -184,5 +193,6 @@ func (g *gateway) signInAt(t *testing.T, site, address string) (cookies, answer)
 // signOutAt signs out at one of several servers.
 func (g *gateway) signOutAt(t *testing.T, site string, c cookies) answer {
 	t.Helper()
-	return sendHTTP1(t, g.addr(site), call{method: http.MethodPost, target: "/logout", host: g.host(site), lines: c.lines()})
+	return sendHTTP1(t, g.addr(site),
+		call{method: http.MethodPost, target: "/logout", host: g.host(site), lines: c.lines()})
 }

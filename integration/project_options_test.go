@@ -9,26 +9,37 @@ import (
 	"time"
 )
 
-// TestSignOutEndsAllWhereTheProjectSaysSo: with revoke_all_on_logout, signing out of one session ends the person's others, whichever cookie
-// is left; other people's go on, and she can sign in again at once.
+// TestSignOutEndsAllWhereTheProjectSaysSo: with revoke_all_on_logout, signing out of one session
+// ends the person's others, whichever cookie is left; other people's go on, and she can sign in
+// again at once.
 func TestSignOutEndsAllWhereTheProjectSaysSo(t *testing.T) {
 	g := newGateway(t)
 	g.extra["Reuse"], g.extra["Alice"] = "10s", aliceAs(alicePassword)
 	g.load(strings.TrimSuffix(sessionAuth, "}")+"\tproject default {\n\t\trevoke_all_on_logout\n\t}\n}", apiSite)
 	bystander := g.signIn(t, "bob", bobPassword)
-	for name, shown := range map[string]func(cookies) cookies{
-		"both cookies":       func(c cookies) cookies { return c },
-		"the access cookie":  func(c cookies) cookies { return cookies{access: c.access} },
-		"the refresh cookie": func(c cookies) cookies { return cookies{refresh: c.refresh} },
-		"an expired one":     func(c cookies) cookies { return cookies{access: g.aged(t, c, time.Hour), refresh: c.refresh} },
+	for _, c := range []struct {
+		name  string
+		shown func(cookies) cookies
+	}{
+		{"both cookies", func(c cookies) cookies { return c }},
+		{"the access cookie", func(c cookies) cookies { return cookies{access: c.access} }},
+		{"the refresh cookie", func(c cookies) cookies { return cookies{refresh: c.refresh} }},
+		{
+			"an expired one",
+			func(c cookies) cookies { return cookies{access: g.aged(t, c, time.Hour), refresh: c.refresh} },
+		},
 	} {
-		held, other, program := g.signIn(t, "alice", alicePassword), g.signIn(t, "alice", alicePassword), g.login(t, "alice", alicePassword)
-		g.signOut(t, shown(held))
-		g.checkDead(t, "signed out with "+name, held)
-		g.checkDead(t, "the other session, signed out with "+name, other)
-		if a := g.get(t, "api", "/", program); a.status != http.StatusUnauthorized || a.reason(t) != "revoked" {
-			t.Errorf("%s: a program's token: status %d, reason %q", name, a.status, a.reason(t))
-		}
+		t.Run(c.name, func(t *testing.T) {
+			held, other, program := g.signIn(t, "alice", alicePassword), g.signIn(t, "alice", alicePassword), g.login(
+				t, "alice", alicePassword,
+			)
+			g.signOut(t, c.shown(held))
+			g.checkDead(t, "signed out with "+c.name, held)
+			g.checkDead(t, "the other session, signed out with "+c.name, other)
+			if a := g.get(t, "api", "/", program); a.status != http.StatusUnauthorized || a.reason(t) != "revoked" {
+				t.Errorf("%s: a program's token: status %d, reason %q", c.name, a.status, a.reason(t))
+			}
+		})
 	}
 	if a := g.visit(t, "api", bystander); a.status != http.StatusOK {
 		t.Errorf("somebody else's session: status %d, reason %q", a.status, a.reason(t))
@@ -51,20 +62,29 @@ func TestDeadCookiesEndNothingElse(t *testing.T) {
 	}
 }
 
-// TestProjectsIssueForTheirAudiencesAlone: what a project does not name is not issued, neither to programs nor to browsers.
+// TestProjectsIssueForTheirAudiencesAlone: what a project does not name is not issued, neither to
+// programs nor to browsers.
 func TestProjectsIssueForTheirAudiencesAlone(t *testing.T) {
 	g := newGateway(t)
 	g.extra["Reuse"], g.extra["Alice"] = "10s", aliceAs(alicePassword)
 	g.load(strings.TrimSuffix(sessionAuth, "}")+"\tproject default {\n\t\taudiences api a2a\n\t}\n}", apiSite)
-	for audience, want := range map[string]bool{"api": true, "a2a": true, "mcp": false, "web": false} {
-		s, a := g.apiLogin(t, "default", "alice", alicePassword, audience)
-		if got := a.status == http.StatusOK && s.Access != ""; got != want {
-			t.Errorf("%s: status %d, %s", audience, a.status, a.body)
-		} else if !want && (a.status != http.StatusBadRequest || errorWord(a) != "invalid_request" || a.header.Get("Retry-After") != "") {
-			t.Errorf("%s: status %d, %v, %s", audience, a.status, a.header, a.body)
-		}
+	for _, c := range []struct {
+		audience string
+		want     bool
+	}{{"api", true}, {"a2a", true}, {"mcp", false}, {"web", false}} {
+		t.Run(c.audience, func(t *testing.T) {
+			s, a := g.apiLogin(t, "default", "alice", alicePassword, c.audience)
+			if got := a.status == http.StatusOK && s.Access != ""; got != c.want {
+				t.Errorf("%s: status %d, %s", c.audience, a.status, a.body)
+			} else if !c.want &&
+				(a.status != http.StatusBadRequest || errorWord(a) != "invalid_request" ||
+					a.header.Get("Retry-After") != "") {
+				t.Errorf("%s: status %d, %v, %s", c.audience, a.status, a.header, a.body)
+			}
+		})
 	}
-	if _, a := g.formLogin(t, "alice", alicePassword, ""); a.status != http.StatusBadRequest || len(cookiesIn(a)) > 0 && g.received(a).access != "" {
+	if _, a := g.formLogin(t, "alice", alicePassword, ""); a.status != http.StatusBadRequest ||
+		len(cookiesIn(a)) > 0 && g.received(a).access != "" {
 		t.Errorf("a browser: status %d", a.status)
 	}
 }
@@ -83,19 +103,24 @@ func (g *gateway) paceOf(t *testing.T, c cookies) string {
 	return fmt.Sprint(*told.Window, " ", *told.Every)
 }
 
-// TestProjectsRenewAtTheirOwnPace: refresh_window and refresh_check of a project count for the gate and for pages, soon after the API has
-// set them and at once when the Caddyfile does.
+// TestProjectsRenewAtTheirOwnPace: refresh_window and refresh_check of a project count for the gate
+// and for pages, soon after the API has set them and at once when the Caddyfile does.
 func TestProjectsRenewAtTheirOwnPace(t *testing.T) {
 	g, tokens := apiGateway(t)
 	expect := func(want string, renewed map[time.Duration]bool) {
 		t.Helper()
 		held := g.signIn(t, "alice", alicePassword)
-		for who, c := range map[string]cookies{"signed in": held, "nobody": {}} {
-			eventually(t, 5*time.Second, func() string {
-				if told := g.paceOf(t, c); told != want {
-					return who + ": told " + told + ", want " + want
-				}
-				return ""
+		for _, tc := range []struct {
+			who string
+			c   cookies
+		}{{"signed in", held}, {"nobody", cookies{}}} {
+			t.Run(tc.who, func(t *testing.T) {
+				eventually(t, 5*time.Second, func() string {
+					if told := g.paceOf(t, tc.c); told != want {
+						return tc.who + ": told " + told + ", want " + want
+					}
+					return ""
+				})
 			})
 		}
 		for age, want := range renewed { // of 60 s
@@ -107,17 +132,27 @@ func TestProjectsRenewAtTheirOwnPace(t *testing.T) {
 		}
 	}
 	expect("300 60", map[time.Duration]bool{30 * time.Second: false, 45 * time.Second: true})
-	for body, want := range map[string]int{`{"refresh_window":8,"refresh_check":7}`: http.StatusOK, `{"refresh_window":90000}`: http.StatusUnprocessableEntity} {
-		if a := g.manage(t, "PATCH", "/api/projects/default", tokens["admin"], body); a.status != want {
-			t.Fatalf("%s: status %d: %s", body, a.status, a.body)
-		}
+	for _, c := range []struct {
+		body string
+		want int
+	}{
+		{`{"refresh_window":8,"refresh_check":7}`, http.StatusOK},
+		{`{"refresh_window":90000}`, http.StatusUnprocessableEntity},
+	} {
+		t.Run(c.body, func(t *testing.T) {
+			if a := g.manage(t, "PATCH", "/api/projects/default", tokens["admin"], c.body); a.status != c.want {
+				t.Fatalf("%s: status %d: %s", c.body, a.status, a.body)
+			}
+		})
 	}
 	expect("8 7", map[time.Duration]bool{30 * time.Second: false, 45 * time.Second: false, 56 * time.Second: true})
-	if a := g.manage(t, "PATCH", "/api/projects/default", tokens["admin"], `{"refresh_window":null,"refresh_check":null}`); a.status != http.StatusOK {
+	if a := g.manage(t, "PATCH", "/api/projects/default", tokens["admin"],
+		`{"refresh_window":null,"refresh_check":null}`); a.status != http.StatusOK {
 		t.Fatalf("resetting: status %d: %s", a.status, a.body)
 	}
 	expect("300 60", map[time.Duration]bool{45 * time.Second: true})
-	g.load(strings.TrimSuffix(apiAuth, "}")+"\tproject default {\n\t\trefresh_window 3s\n\t\trefresh_check 2h\n\t}\n}", apiSite)
+	g.load(strings.TrimSuffix(apiAuth, "}")+"\tproject default {\n\t\trefresh_window 3s\n\t\trefresh_check 2h\n\t}\n}",
+		apiSite)
 	if told := g.paceOf(t, cookies{}); told != "3 7200" {
 		t.Errorf("after the reload: %s", told)
 	}

@@ -54,23 +54,40 @@ func TestRadicale(t *testing.T) {
 `)
 	alice, bob := g.login(t, "alice", alicePassword), g.login(t, "bob", bobPassword)
 	t.Run("the header alone opens the door of radicale", func(t *testing.T) { // otherwise the rest shows nothing
-		got := sendHTTP1(t, g.addr("radicale"), call{method: "PROPFIND", target: "/alice/", host: "localhost", lines: []string{"X-Remote-User: alice", "Depth: 0"}})
+		got := sendHTTP1(t, g.addr("radicale"),
+			call{
+				method: "PROPFIND",
+				target: "/alice/",
+				host:   "localhost",
+				lines:  []string{"X-Remote-User: alice", "Depth: 0"},
+			})
 		if got.status != http.StatusMultiStatus {
 			t.Fatalf("status %d: %s", got.status, got.body)
 		}
 	})
 	t.Run("alice keeps her calendar", func(t *testing.T) { g.useCalendar(t, alice) })
-	forged := []string{"X-Remote-User: alice", "X_Remote_User: alice", "x-remote-user: alice", "X.Remote.User: alice", "Connection: X-Remote-User"}
-	for name, c := range map[string]struct {
+	forged := []string{
+		"X-Remote-User: alice", "X_Remote_User: alice", "x-remote-user: alice", "X.Remote.User: alice",
+		"Connection: X-Remote-User",
+	}
+	for _, c := range []struct {
+		name   string
 		bearer string
 		lines  []string
 		status int
 	}{
-		"anonymous": {status: http.StatusUnauthorized}, "anonymous with forged headers": {lines: forged, status: http.StatusUnauthorized},
-		"bob": {bearer: bob, status: http.StatusForbidden}, "bob with forged headers": {bearer: bob, lines: forged, status: http.StatusForbidden},
-		"alice with headers that name bob": {bearer: alice, lines: []string{"X-Remote-User: bob", "Connection: X-Remote-User"}, status: http.StatusMultiStatus},
+		{name: "anonymous", status: http.StatusUnauthorized},
+		{name: "anonymous with forged headers", lines: forged, status: http.StatusUnauthorized},
+		{name: "bob", bearer: bob, status: http.StatusForbidden},
+		{name: "bob with forged headers", bearer: bob, lines: forged, status: http.StatusForbidden},
+		{
+			name:   "alice with headers that name bob",
+			bearer: alice,
+			lines:  []string{"X-Remote-User: bob", "Connection: X-Remote-User"},
+			status: http.StatusMultiStatus,
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			got := g.dav(t, "PROPFIND", "/alice/cal/", c.bearer, "", append([]string{"Depth: 1"}, c.lines...)...)
 			if got.status != c.status {
 				t.Errorf("status %d, want %d: %s", got.status, c.status, got.body)
@@ -87,13 +104,16 @@ func (g *gateway) useCalendar(t *testing.T, alice string) {
 		t.Fatalf("MKCALENDAR: status %d: %s", got.status, got.body)
 	}
 	body := strings.ReplaceAll(event, "\n", "\r\n")
-	if got := g.dav(t, "PUT", "/alice/cal/tea.ics", alice, body, "Content-Type: text/calendar"); got.status != http.StatusCreated {
+	if got := g.dav(t, "PUT", "/alice/cal/tea.ics", alice, body, "Content-Type: text/calendar"); got.status !=
+		http.StatusCreated {
 		t.Fatalf("PUT: status %d: %s", got.status, got.body)
 	}
-	if got := g.dav(t, "GET", "/alice/cal/tea.ics", alice, ""); got.status != http.StatusOK || !strings.Contains(got.body, "A mad tea party") {
+	if got := g.dav(t, "GET", "/alice/cal/tea.ics", alice, ""); got.status != http.StatusOK ||
+		!strings.Contains(got.body, "A mad tea party") {
 		t.Errorf("GET: status %d: %s", got.status, got.body)
 	}
-	if got := g.dav(t, "PROPFIND", "/alice/cal/", alice, "", "Depth: 1"); got.status != http.StatusMultiStatus || !strings.Contains(got.body, "tea.ics") {
+	if got := g.dav(t, "PROPFIND", "/alice/cal/", alice, "", "Depth: 1"); got.status != http.StatusMultiStatus ||
+		!strings.Contains(got.body, "tea.ics") {
 		t.Errorf("PROPFIND: status %d: %s", got.status, got.body)
 	}
 }
@@ -103,7 +123,8 @@ func (g *gateway) dav(t *testing.T, method, target, bearer, body string, more ..
 	if bearer != "" {
 		more = append(more, "Authorization: Bearer "+bearer)
 	}
-	return sendHTTP1(t, g.addr("cal"), call{method: method, target: target, host: g.host("cal"), lines: more, body: body})
+	return sendHTTP1(t, g.addr("cal"),
+		call{method: method, target: target, host: g.host("cal"), lines: more, body: body})
 }
 
 // startRadicale runs radicale until the test ends and waits until it listens.

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// readerSites guard all but /public, or /private alone. The same without a gate shows that the application does read other paths.
+// readerSites guard all but /public, or /private alone. The same without a gate shows that the
+// application does read other paths.
 const readerSites = authSite + `
 {{url "bare"}} {
 	reverse_proxy 127.0.0.1:{{port "application"}}
@@ -36,7 +37,8 @@ const readerSites = authSite + `
 }
 `
 
-// TestNodeReadsWhatWasDecidedOn: `new URL(request.url, base)` takes the first segment behind `//` for a host.
+// TestNodeReadsWhatWasDecidedOn: `new URL(request.url, base)` takes the first segment behind `//`
+// for a host.
 func TestNodeReadsWhatWasDecidedOn(t *testing.T) {
 	g := newGateway(t)
 	node := requireProgram(t, "node")
@@ -52,7 +54,8 @@ func TestNodeReadsWhatWasDecidedOn(t *testing.T) {
 	})
 }
 
-// TestTomcatReadsWhatWasDecidedOn: servlet containers take parameters off before they choose a servlet.
+// TestTomcatReadsWhatWasDecidedOn: servlet containers take parameters off before they choose a
+// servlet.
 func TestTomcatReadsWhatWasDecidedOn(t *testing.T) {
 	java := requireProgram(t, "java")
 	jar := "/usr/share/java/tomcat10-embed-core.jar"
@@ -64,7 +67,8 @@ func TestTomcatReadsWhatWasDecidedOn(t *testing.T) {
 		t.Skip(word)
 	}
 	g := newGateway(t)
-	g.run(t, g.addr("application"), exec.Command(java, "-cp", jar, application(t, "Tomcat10.java"), strconv.Itoa(g.port("application")), g.dir))
+	g.run(t, g.addr("application"),
+		exec.Command(java, "-cp", jar, application(t, "Tomcat10.java"), strconv.Itoa(g.port("application")), g.dir))
 	g.load(standardAuth, readerSites)
 	g.checkReader(t, "private /private /s", []readerCase{
 		{"prefix", "/private;x/s"},
@@ -78,13 +82,14 @@ func TestTomcatReadsWhatWasDecidedOn(t *testing.T) {
 
 type readerCase struct{ site, target string }
 
-// checkReader sends targets that the application takes for its private page. It must say so when it is asked directly, and must not be
-// asked behind a gate.
+// checkReader sends targets that the application takes for its private page. It must say so when it
+// is asked directly, and must not be asked behind a gate.
 func (g *gateway) checkReader(t *testing.T, private string, cases []readerCase) {
 	t.Helper()
 	token := g.tokens.mint("es1", "alice", nil)
 	for _, site := range []string{"inverse", "prefix", "off"} {
-		got := sendHTTP1(t, g.addr(site), call{target: "/private/s", host: g.host(site), lines: []string{"Authorization: Bearer " + token}})
+		got := sendHTTP1(t, g.addr(site),
+			call{target: "/private/s", host: g.host(site), lines: []string{"Authorization: Bearer " + token}})
 		if got.status != http.StatusOK || got.body != private {
 			t.Fatalf("%s with a token: status %d: %s", site, got.status, got.body)
 		}
@@ -92,11 +97,13 @@ func (g *gateway) checkReader(t *testing.T, private string, cases []readerCase) 
 	for _, c := range cases {
 		t.Run(c.site+" "+c.target, func(t *testing.T) {
 			target := func(site string) string { return strings.ReplaceAll(c.target, "AUTHORITY", g.host(site)) }
-			if got := sendHTTP1(t, g.addr("bare"), call{target: target("bare"), host: g.host("bare")}); got.body != private {
+			if got := sendHTTP1(t, g.addr("bare"), call{target: target("bare"), host: g.host("bare")}); got.body !=
+				private {
 				t.Errorf("without a gate the application reads %q", got.body)
 			}
 			got := sendHTTP1(t, g.addr(c.site), call{target: target(c.site), host: g.host(c.site)})
-			if got.status != http.StatusBadRequest || got.reason(t) != "ambiguous_path" || strings.Contains(got.body, private) {
+			if got.status != http.StatusBadRequest || got.reason(t) != "ambiguous_path" ||
+				strings.Contains(got.body, private) {
 				t.Errorf("status %d: %s", got.status, got.body)
 			}
 		})

@@ -36,8 +36,8 @@ func (s sighting) values(name string) []string {
 	return found
 }
 
-// fold reads a header name as the most careless application would: lighttpd and old releases of Apache's server make `_` of every byte
-// that is no letter or digit when they pass headers to CGI.
+// fold reads a header name as the most careless application would: lighttpd and old releases of
+// Apache's server make `_` of every byte that is no letter or digit when they pass headers to CGI.
 func fold(name string) string {
 	return strings.Map(func(c rune) rune {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
@@ -49,8 +49,9 @@ func fold(name string) string {
 
 // identityNames are the beginnings of header names by which applications learn who asks.
 var identityNames = []string{
-	"x-user", "remote-user", "remote-name", "remote-email", "remote-groups", "x-forwarded-user", "x-forwarded-email", "x-forwarded-groups",
-	"x-forwarded-preferred-username", "x-auth-request-user", "x-auth-request-email", "x-auth-request-groups", "x-auth-request-preferred", "x-webauth",
+	"x-user", "remote-user", "remote-name", "remote-email", "remote-groups", "x-forwarded-user", "x-forwarded-email",
+	"x-forwarded-groups", "x-forwarded-preferred-username", "x-auth-request-user", "x-auth-request-email",
+	"x-auth-request-groups", "x-auth-request-preferred", "x-webauth",
 }
 
 func isIdentity(name string) bool {
@@ -69,8 +70,8 @@ func (s sighting) identity() []string {
 	return found
 }
 
-// recorder is an application that speaks HTTP/1.1 and remembers every byte. It is written by hand, because net/http
-// would tidy up what it received.
+// recorder is an application that speaks HTTP/1.1 and remembers every byte. It is written by hand,
+// because net/http would tidy up what it received.
 type recorder struct {
 	listener net.Listener
 	wait     sync.WaitGroup

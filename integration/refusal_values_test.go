@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestRefusalValuesAreForTheOperator: the log says what a rule asks for and what the token has; the client learns neither, also not
-// from an error route that prints Caddy's error.
+// TestRefusalValuesAreForTheOperator: the log says what a rule asks for and what the token has; the
+// client learns neither, also not from an error route that prints Caddy's error.
 func TestRefusalValuesAreForTheOperator(t *testing.T) {
 	g := newGateway(t)
 	const rules = `

@@ -11,8 +11,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 )
 
-// TestAReloadThatAnotherAppRefusesChangesNothing: the configuration is good, but the web server cannot start with it. Caddy starts
-// its apps in any order, so it is tried until it is all but certain that the gateway's was the first.
+// TestAReloadThatAnotherAppRefusesChangesNothing: the configuration is good, but the web server
+// cannot start with it. Caddy starts its apps in any order, so it is tried until it is all but
+// certain that the gateway's was the first.
 func TestAReloadThatAnotherAppRefusesChangesNothing(t *testing.T) {
 	g := newGateway(t)
 	g.load(takeoverAuth("user carol {\n\t\tpassword_hash "+cheapHash(bobPassword)+"\n\t\tdisabled\n\t}"), apiSite)
@@ -27,7 +28,8 @@ func TestAReloadThatAnotherAppRefusesChangesNothing(t *testing.T) {
 	other := strings.Replace(takeoverAuth("user carol {\n\t\tpassword_hash "+cheapHash(bobPassword)+"\n\t}\n"+
 		"\tuser mallory {\n\t\tpassword_hash "+cheapHash(malloryPassword)+"\n\t}"), "user bob {", "user robert {", 1)
 	for range 10 {
-		if err := g.tryLoad(other, apiSite+"\n{{url \"busy\"}} {\n\trespond ok\n}\n"); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		if err := g.tryLoad(other, apiSite+"\n{{url \"busy\"}} {\n\trespond ok\n}\n"); err == nil ||
+			!strings.Contains(err.Error(), "address already in use") {
 			t.Fatalf("the load should fail at the port: %v", err)
 		}
 	}
@@ -53,13 +55,15 @@ func TestAReloadThatAnotherAppRefusesChangesNothing(t *testing.T) {
 	}
 }
 
-// TestALoadThatFailsAtItsVeryEndChangesNothing: Caddy sets up what comes after its apps, such as a configuration that is to be loaded
-// from elsewhere, when all of them have started, and refuses the load when that fails.
+// TestALoadThatFailsAtItsVeryEndChangesNothing: Caddy sets up what comes after its apps, such as a
+// configuration that is to be loaded from elsewhere, when all of them have started, and refuses the
+// load when that fails.
 func TestALoadThatFailsAtItsVeryEndChangesNothing(t *testing.T) {
 	g := newGateway(t)
 	g.load(takeoverAuth(""), apiSite)
 	before := g.heldOf(t, "default", "bob", bobPassword)
-	g.failAtTheEnd(strings.Replace(takeoverAuth("user mallory {\n\t\tpassword_hash "+cheapHash(malloryPassword)+"\n\t}"),
+	g.failAtTheEnd(strings.Replace(takeoverAuth("user mallory {\n\t\tpassword_hash "+cheapHash(malloryPassword)+
+		"\n\t}"),
 		"user bob {", "user robert {", 1), apiSite)
 	if a := g.get(t, "api", "/", before.program.Access); a.status != http.StatusOK {
 		t.Errorf("bob's access token: status %d, reason %q", a.status, a.reason(t))
@@ -89,7 +93,9 @@ func (g *gateway) failAtTheEnd(globals, sites string) {
 		admin = map[string]any{}
 		config["admin"] = admin
 	}
-	admin["config"] = map[string]any{"load": map[string]any{"module": "http", "url": "http://" + g.addr("nobody") + "/", "timeout": "1s"}}
+	admin["config"] = map[string]any{
+		"load": map[string]any{"module": "http", "url": "http://" + g.addr("nobody") + "/", "timeout": "1s"},
+	}
 	broken, err := json.Marshal(config)
 	if err != nil {
 		g.t.Fatal(err)
@@ -99,8 +105,9 @@ func (g *gateway) failAtTheEnd(globals, sites string) {
 	}
 }
 
-// TestALoadThatFailsAfterAConfigurationWithoutTheGateway: the configuration that goes on has no gateway, and so nothing of the gateway
-// in it could say that it goes on. The store is not to be changed all the same, and a good load is in charge at once.
+// TestALoadThatFailsAfterAConfigurationWithoutTheGateway: the configuration that goes on has no
+// gateway, and so nothing of the gateway in it could say that it goes on. The store is not to be
+// changed all the same, and a good load is in charge at once.
 func TestALoadThatFailsAfterAConfigurationWithoutTheGateway(t *testing.T) {
 	g := newGateway(t)
 	g.load(takeoverAuth(""), apiSite)
@@ -119,7 +126,8 @@ func TestALoadThatFailsAfterAConfigurationWithoutTheGateway(t *testing.T) {
 		t.Errorf("bob's session: status %d", a.status)
 	}
 
-	// A configuration that is replaced as soon as it is in charge has taken what it declares into the store.
+	// A configuration that is replaced as soon as it is in charge has taken what it declares into
+	// the store.
 	g.load("", plain)
 	g.load(strings.Replace(takeoverAuth(""), "user bob {", "user robert {", 1), apiSite)
 	g.load("", plain)
@@ -160,8 +168,9 @@ func (n *namesake) Start() error {
 // Stop implements caddy.App.
 func (*namesake) Stop() error { return nil }
 
-// TestEventsOfOthersPutNobodyInCharge: another app may emit events that are called like Caddy's own. Caddy starts apps in any order, so it
-// is tried until it is all but certain that the other one was the first.
+// TestEventsOfOthersPutNobodyInCharge: another app may emit events that are called like Caddy's
+// own. Caddy starts apps in any order, so it is tried until it is all but certain that the other
+// one was the first.
 func TestEventsOfOthersPutNobodyInCharge(t *testing.T) {
 	g := newGateway(t)
 	adapted, err := adapt(g.caddyfile(takeoverAuth(""), apiSite))

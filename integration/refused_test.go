@@ -47,7 +47,11 @@ var refusedKeys = []refusedConfig{
 	{name: "HS512 secret of 32 bytes", globals: auth(`keys short:` + goodSecret + ` {
 		algorithm HS512
 	}`), says: []string{"short", "64"}},
-	{name: "repeated kid", globals: auth("keys same:" + goodSecret + ",same:" + goodSecret), says: []string{"same", "twice|repeated|more than one"}},
+	{
+		name:    "repeated kid",
+		globals: auth("keys same:" + goodSecret + ",same:" + goodSecret),
+		says:    []string{"same", "twice|repeated|more than one"},
+	},
 	{name: "kid of a file and of a string", globals: auth(`keys es1:` + goodSecret + ` {
 		file es1 "{{keyfile "es1"}}"
 	}`), says: []string{"es1"}},
@@ -73,51 +77,150 @@ var refusedKeys = []refusedConfig{
 	{name: "server without a key that can sign", globals: auth(`keys {
 		file pub "{{.PublicOnly}}"
 	}`), says: []string{"sign"}},
-	{name: "unknown algorithm", globals: auth("keys one:" + goodSecret + " {\n\t\talgorithm HS257\n\t}"), says: []string{"HS257"}},
+	{
+		name:    "unknown algorithm",
+		globals: auth("keys one:" + goodSecret + " {\n\t\talgorithm HS257\n\t}"),
+		says:    []string{"HS257"},
+	},
 	{name: "algorithm none", globals: auth("keys {\n\t\talgorithm none\n\t}"), says: []string{"none"}},
-	{name: "short secret text", globals: auth("keys {\n\t\tsecret_text one too-short\n\t}"), says: []string{"one", "32"}},
-	{name: "unresolved placeholder in the keys", globals: auth("keys {env.NOT_SET_ANYWHERE}"), says: []string{"NOT_SET_ANYWHERE", "keys"}},
-	{name: "unresolved placeholder in the active key", globals: auth("keys one:" + goodSecret + " {\n\t\tactive {env.NOT_SET_ANYWHERE}\n\t}"),
-		says: []string{"NOT_SET_ANYWHERE"}},
-	{name: "unresolved placeholder in a hash", globals: auth("user alice {\n\t\tpassword_hash {env.NOT_SET_ANYWHERE}\n\t}"),
-		says: []string{"NOT_SET_ANYWHERE", "alice"}},
+	{
+		name:    "short secret text",
+		globals: auth("keys {\n\t\tsecret_text one too-short\n\t}"),
+		says:    []string{"one", "32"},
+	},
+	{
+		name:    "unresolved placeholder in the keys",
+		globals: auth("keys {env.NOT_SET_ANYWHERE}"),
+		says:    []string{"NOT_SET_ANYWHERE", "keys"},
+	},
+	{
+		name:    "unresolved placeholder in the active key",
+		globals: auth("keys one:" + goodSecret + " {\n\t\tactive {env.NOT_SET_ANYWHERE}\n\t}"),
+		says:    []string{"NOT_SET_ANYWHERE"},
+	},
+	{
+		name:    "unresolved placeholder in a hash",
+		globals: auth("user alice {\n\t\tpassword_hash {env.NOT_SET_ANYWHERE}\n\t}"),
+		says:    []string{"NOT_SET_ANYWHERE", "alice"},
+	},
 	{name: "short sealing secret", globals: auth("secret one:AAAA"), says: []string{"secret", "32"}},
 }
 
 var refusedSettings = []refusedConfig{
 	{name: "no issuer", globals: "auth {\n\taudiences api\n}", says: []string{"issuer"}},
-	{name: "issuer that is no URL, without a public one", globals: "auth {\n\tissuer authara\n}", says: []string{"public_url"}},
+	{
+		name:    "issuer that is no URL, without a public one",
+		globals: "auth {\n\tissuer authara\n}",
+		says:    []string{"public_url"},
+	},
 	{name: "public URL without TLS", globals: "auth {\n\tissuer http://auth.example.com\n}", says: []string{"https"}},
 	{name: "unknown option", globals: auth("colour blue"), says: []string{"colour", "Caddyfile:"}},
 	{name: "option twice", globals: auth("store sqlite:/a\n\tstore sqlite:/b"), says: []string{"store", "Caddyfile:"}},
-	{name: "return target with a path", globals: auth("return_to https://app.example.com/x"), says: []string{"return_to", "Caddyfile:"}},
-	{name: "return target without TLS", globals: auth("return_to http://app.example.com"), says: []string{"https", "Caddyfile:"}},
-	{name: "short lifetime", globals: auth("lifetimes {\n\t\taccess_token 59s\n\t}"), says: []string{"access_token", "59s", "1m", "Caddyfile:"}},
-	{name: "long lifetime", globals: auth("lifetimes {\n\t\taccess_token 400d\n\t}"), says: []string{"access_token", "Caddyfile:"}},
-	{name: "password instead of a hash", globals: auth("user alice {\n\t\tpassword_hash {{.Password}}\n\t}"), says: []string{"alice", "hash"}},
-	{name: "reserved claim", globals: auth("user alice {\n\t\tclaim iss https://evil.example\n\t}"), says: []string{"iss", "reserved", "Caddyfile:"}},
-	{name: "reserved claim in another case", globals: auth("user alice {\n\t\tclaim Project acme\n\t}"), says: []string{"Project", "reserved"}},
-	{name: "user twice", globals: auth("user alice {\n\t\tdisabled\n\t}\n\tuser Alice {\n\t\tdisabled\n\t}"), says: []string{"lice"}},
-	{name: "trusted issuer twice", globals: auth("trust https://i.example\n\ttrust https://i.example"), says: []string{"https://i.example", "twice"}},
+	{
+		name:    "return target with a path",
+		globals: auth("return_to https://app.example.com/x"),
+		says:    []string{"return_to", "Caddyfile:"},
+	},
+	{
+		name:    "return target without TLS",
+		globals: auth("return_to http://app.example.com"),
+		says:    []string{"https", "Caddyfile:"},
+	},
+	{
+		name:    "short lifetime",
+		globals: auth("lifetimes {\n\t\taccess_token 59s\n\t}"),
+		says:    []string{"access_token", "59s", "1m", "Caddyfile:"},
+	},
+	{
+		name:    "long lifetime",
+		globals: auth("lifetimes {\n\t\taccess_token 400d\n\t}"),
+		says:    []string{"access_token", "Caddyfile:"},
+	},
+	{
+		name:    "password instead of a hash",
+		globals: auth("user alice {\n\t\tpassword_hash {{.Password}}\n\t}"),
+		says:    []string{"alice", "hash"},
+	},
+	{
+		name:    "reserved claim",
+		globals: auth("user alice {\n\t\tclaim iss https://evil.example\n\t}"),
+		says:    []string{"iss", "reserved", "Caddyfile:"},
+	},
+	{
+		name:    "reserved claim in another case",
+		globals: auth("user alice {\n\t\tclaim Project acme\n\t}"),
+		says:    []string{"Project", "reserved"},
+	},
+	{
+		name:    "user twice",
+		globals: auth("user alice {\n\t\tdisabled\n\t}\n\tuser Alice {\n\t\tdisabled\n\t}"),
+		says:    []string{"lice"},
+	},
+	{
+		name:    "trusted issuer twice",
+		globals: auth("trust https://i.example\n\ttrust https://i.example"),
+		says:    []string{"https://i.example", "twice"},
+	},
 	{name: "own issuer trusted", globals: auth("trust {{url \"auth\"}}"), says: []string{"twice|own"}},
-	{name: "key set without TLS", globals: auth("trust https://i.example {\n\t\tjwks http://i.example/jwks\n\t}"), says: []string{"https"}},
-	{name: "key set in a file", globals: auth("trust https://i.example {\n\t\tjwks file:///etc/passwd\n\t}"), says: []string{"jwks"}},
-	{name: "symmetric algorithm of a foreign issuer", globals: auth("trust https://i.example {\n\t\talgorithms HS256\n\t}"), says: []string{"HS256"}},
+	{
+		name:    "key set without TLS",
+		globals: auth("trust https://i.example {\n\t\tjwks http://i.example/jwks\n\t}"),
+		says:    []string{"https"},
+	},
+	{
+		name:    "key set in a file",
+		globals: auth("trust https://i.example {\n\t\tjwks file:///etc/passwd\n\t}"),
+		says:    []string{"jwks"},
+	},
+	{
+		name:    "symmetric algorithm of a foreign issuer",
+		globals: auth("trust https://i.example {\n\t\talgorithms HS256\n\t}"),
+		says:    []string{"HS256"},
+	},
 	{name: "unknown store", globals: auth("store mysql://somewhere/db"), says: []string{"store"}},
 	{name: "auth twice", globals: auth("audiences api") + "\n" + auth("audiences api"), says: []string{"auth"}},
 }
 
 var refusedGates = []refusedConfig{
-	{name: "gate without audience", sites: "{{url \"api\"}} {\n\tjwt_auth\n\treverse_proxy {{.Proxy}}\n}\n", says: []string{"audience", "Caddyfile:"}},
-	{name: "gate without audience, in a block", sites: "{{url \"api\"}} {\n\tjwt_auth {\n\t\tforward sub X-User-Id\n\t}\n}\n", says: []string{"audience"}},
-	{name: "gate with a matcher and no audience", sites: "{{url \"api\"}} {\n\tjwt_auth /x*\n\treverse_proxy {{.Proxy}}\n}\n", says: []string{"audience"}},
-	{name: "audience that is not the server's", sites: "{{url \"api\"}} {\n\tjwt_auth nonsense\n}\n", says: []string{"nonsense"}},
-	{name: "gate without the global option", globals: "debug", sites: "{{url \"api\"}} {\n\tjwt_auth api\n}\n", says: []string{"auth"}},
-	{name: "foreign issuer that nobody trusts", sites: gateWith("issuer https://nobody.example"), says: []string{"https://nobody.example", "trust"}},
+	{
+		name:  "gate without audience",
+		sites: "{{url \"api\"}} {\n\tjwt_auth\n\treverse_proxy {{.Proxy}}\n}\n",
+		says:  []string{"audience", "Caddyfile:"},
+	},
+	{
+		name:  "gate without audience, in a block",
+		sites: "{{url \"api\"}} {\n\tjwt_auth {\n\t\tforward sub X-User-Id\n\t}\n}\n",
+		says:  []string{"audience"},
+	},
+	{
+		name:  "gate with a matcher and no audience",
+		sites: "{{url \"api\"}} {\n\tjwt_auth /x*\n\treverse_proxy {{.Proxy}}\n}\n",
+		says:  []string{"audience"},
+	},
+	{
+		name:  "audience that is not the server's",
+		sites: "{{url \"api\"}} {\n\tjwt_auth nonsense\n}\n",
+		says:  []string{"nonsense"},
+	},
+	{
+		name:    "gate without the global option",
+		globals: "debug",
+		sites:   "{{url \"api\"}} {\n\tjwt_auth api\n}\n",
+		says:    []string{"auth"},
+	},
+	{
+		name:  "foreign issuer that nobody trusts",
+		sites: gateWith("issuer https://nobody.example"),
+		says:  []string{"https://nobody.example", "trust"},
+	},
 	{name: "header with an underscore", sites: gateWith("forward sub X_User_Id"), says: []string{"X_User_Id"}},
 	{name: "header with a dot", sites: gateWith("forward sub X.User.Id"), says: []string{"X.User.Id"}},
 	{name: "header with a space", sites: gateWith("forward sub \"X User\""), says: []string{"X User"}},
-	{name: "header that frames the message", sites: gateWith("forward sub Content-Length"), says: []string{"Content-Length"}},
+	{
+		name:  "header that frames the message",
+		sites: gateWith("forward sub Content-Length"),
+		says:  []string{"Content-Length"},
+	},
 	{name: "header that names the host", sites: gateWith("forward sub Host"), says: []string{"Host"}},
 	{name: "header of the credential", sites: gateWith("forward sub Authorization"), says: []string{"Authorization"}},
 	{name: "forward without a header", sites: gateWith("forward sub"), says: []string{"Caddyfile:"}},
@@ -132,11 +235,15 @@ var refusedGates = []refusedConfig{
 	{name: "unknown source", sites: gateWith("from pigeon"), says: []string{"pigeon"}},
 	{name: "origin with a path", sites: gateWith("origins https://a.example/x"), says: []string{"origins"}},
 	{name: "any origin", sites: gateWith("origins *"), says: []string{"origins"}},
-	{name: "login page without TLS", sites: "{{url \"web\"}} {\n\tjwt_auth web {\n\t\tlogin http://login.example.com/login\n\t}\n}\n", says: []string{"https"}},
+	{
+		name:  "login page without TLS",
+		sites: "{{url \"web\"}} {\n\tjwt_auth web {\n\t\tlogin http://login.example.com/login\n\t}\n}\n",
+		says:  []string{"https"},
+	},
 }
 
-// TestRefusedConfigurations: each is refused with words that help, no secret among them, and the running configuration
-// goes on answering.
+// TestRefusedConfigurations: each is refused with words that help, no secret among them, and the
+// running configuration goes on answering.
 func TestRefusedConfigurations(t *testing.T) {
 	g := newGateway(t)
 	g.writeRefusedFiles(t)
@@ -171,7 +278,9 @@ func (g *gateway) checkRefused(t *testing.T, c refusedConfig) {
 			t.Errorf("the error does not say %q: %v", words, err)
 		}
 	}
-	for _, secret := range []string{goodSecret, "not-base64-at-all", "too-short", g.extra["FiveBytes"].(string), g.tokens.hmacText, alicePassword} {
+	for _, secret := range []string{
+		goodSecret, "not-base64-at-all", "too-short", g.extra["FiveBytes"].(string), g.tokens.hmacText, alicePassword,
+	} {
 		if strings.Contains(err.Error(), secret) {
 			t.Errorf("the error holds a secret: %v", err)
 		}
@@ -193,8 +302,11 @@ func (g *gateway) writeRefusedFiles(t *testing.T) {
 	g.extra["Weak"] = writeKey(t, g.dir, "weak", weakRSA())
 	g.extra["FiveBytes"] = base64.StdEncoding.EncodeToString([]byte("five!"))
 	g.extra["Password"] = alicePassword
-	for name, data := range map[string][]byte{"nokey.pem": []byte("no key here\n"), "public.pem": g.tokens.publicForms("rs1")["PEM"]} {
-		if err := os.WriteFile(filepath.Join(g.dir, name), data, 0o600); err != nil {
+	for _, c := range []struct {
+		name string
+		data []byte
+	}{{"nokey.pem", []byte("no key here\n")}, {"public.pem", g.tokens.publicForms("rs1")["PEM"]}} {
+		if err := os.WriteFile(filepath.Join(g.dir, c.name), c.data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -234,22 +346,47 @@ var openSites = []struct {
 	name, text string
 	warned     bool
 }{
-	{"handle", "handle /open/* {\n\t\treverse_proxy {{.Proxy}}\n\t}\n\thandle {\n\t\tjwt_auth api\n\t\treverse_proxy {{.Proxy}}\n\t}", true},
-	{"php", "handle /open/* {\n\t\tphp_fastcgi {{.PHP}}\n\t}\n\thandle {\n\t\tjwt_auth api\n\t\treverse_proxy {{.Proxy}}\n\t}", true},
-	{"route order", "route {\n\t\treverse_proxy /open/* {{.Proxy}}\n\t\tjwt_auth api\n\t\treverse_proxy {{.Proxy}}\n\t}", true},
+	{
+		"handle",
+		"handle /open/* {\n\t\treverse_proxy {{.Proxy}}\n\t}\n\thandle {\n\t\tjwt_auth api\n\t\treverse_proxy " +
+			"{{.Proxy}}\n\t}",
+		true,
+	},
+	{
+		"php",
+		"handle /open/* {\n\t\tphp_fastcgi {{.PHP}}\n\t}\n\thandle {\n\t\tjwt_auth api\n\t\treverse_proxy " +
+			"{{.Proxy}}\n\t}",
+		true,
+	},
+	{
+		"route order",
+		"route {\n\t\treverse_proxy /open/* {{.Proxy}}\n\t\tjwt_auth api\n\t\treverse_proxy {{.Proxy}}\n\t}", true,
+	},
 	{"invoke", "handle /open/* {\n\t\tinvoke app\n\t}\n\thandle {\n\t\tjwt_auth api\n\t\tinvoke app\n\t}", true},
-	{"handle_errors", "jwt_auth api\n\treverse_proxy {{.Proxy}}\n\thandle_errors {\n\t\treverse_proxy /open/* {{.Proxy}}\n\t}", false},
-	{"off", "handle /open/* {\n\t\tjwt_auth off\n\t\treverse_proxy {{.Proxy}}\n\t}\n\thandle {\n\t\tjwt_auth api\n\t\treverse_proxy {{.Proxy}}\n\t}", false},
+	{
+		"handle_errors",
+		"jwt_auth api\n\treverse_proxy {{.Proxy}}\n\thandle_errors {\n\t\treverse_proxy /open/* {{.Proxy}}\n\t}",
+		false,
+	},
+	{
+		"off",
+		"handle /open/* {\n\t\tjwt_auth off\n\t\treverse_proxy {{.Proxy}}\n\t}\n\thandle {\n\t\tjwt_auth api\n" +
+			"\t\treverse_proxy {{.Proxy}}\n\t}",
+		false,
+	},
 	{"matcher", "jwt_auth /private/* api\n\treverse_proxy {{.Proxy}}", false},
 }
 
-// TestUnguardedRoutesAreNamed: in a site with gates, a route to an application that is behind none is named at load, or
-// covered without being asked.
+// TestUnguardedRoutesAreNamed: in a site with gates, a route to an application that is behind none
+// is named at load, or covered without being asked.
 func TestUnguardedRoutesAreNamed(t *testing.T) {
 	for _, c := range openSites {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGateway(t)
-			g.load(standardAuth, "&(app) {\n\treverse_proxy {{.Proxy}}\n}\n"+authSite+"{{url \"owner\"}} {\n\tjwt_auth api {\n\t\tforward sub X-User-Id\n\t}\n}\n{{url \"mixed\"}} {\n\t"+c.text+"\n}\n")
+			g.load(standardAuth,
+				"&(app) {\n\treverse_proxy {{.Proxy}}\n}\n"+authSite+
+					"{{url \"owner\"}} {\n\tjwt_auth api {\n\t\tforward sub X-User-Id\n\t}\n}\n{{url \"mixed\"}} {\n\t"+
+					c.text+"\n}\n")
 			warned := false
 			for line := range strings.Lines(g.log()) {
 				warned = warned || strings.Contains(line, `"level":"warn"`) && strings.Contains(line, `"logger":"auth"`)

@@ -27,8 +27,8 @@ const storeAuth = `auth {
 	}
 }`
 
-// onStoreOfEachEngine runs a test on a new store, whose URL is in the environment. raw runs a script in it behind the server's back; name is what
-// errors call it.
+// onStoreOfEachEngine runs a test on a new store, whose URL is in the environment. raw runs a
+// script in it behind the server's back; name is what errors call it.
 func onStoreOfEachEngine(t *testing.T, test func(t *testing.T, g *gateway, name string, raw func(script string))) {
 	t.Run("sqlite", func(t *testing.T) {
 		g := newGateway(t)
@@ -105,19 +105,24 @@ func saysOneLine(t *testing.T, words, args []string) {
 	}
 }
 
-// TestCommandsOnTheStoreOfAnOlderRelease: the new program is tried out before the server is started with it. What needs the store says why it
-// cannot read it; check has nothing against the configuration. None of them migrates; the start does.
+// TestCommandsOnTheStoreOfAnOlderRelease: the new program is tried out before the server is started
+// with it. What needs the store says why it cannot read it; check has nothing against the
+// configuration. None of them migrates; the start does.
 func TestCommandsOnTheStoreOfAnOlderRelease(t *testing.T) {
 	onStoreOfEachEngine(t, func(t *testing.T, g *gateway, name string, raw func(string)) {
 		g.secret("the sealing secret", goodSecret)
 		config := g.configFile(storeAuth, apiSite)
 		needed := len(migrationFiles(t))
 		raw(olderStore(t, 2))
-		words := []string{name, "schema version 2 ", fmt.Sprintf("needs %d", needed), "start the server with this release"}
+		words := []string{
+			name, "schema version 2 ", fmt.Sprintf("needs %d", needed), "start the server with this release",
+		}
 		saysOneLine(t, words, []string{"explain", "--config", config, "--url", g.url("api")})
 		saysOneLine(t, words, []string{"token", "inspect", "--config", config})
 		out, stderr, err := command("", "check", "--config", config)
-		if err != nil || stderr != "" || !strings.HasPrefix(out, "warning: the content of the store was not checked: ") || !strings.HasSuffix(out, "\nok\n") {
+		if err != nil || stderr != "" ||
+			!strings.HasPrefix(out, "warning: the content of the store was not checked: ") ||
+			!strings.HasSuffix(out, "\nok\n") {
 			t.Errorf("check: %q %q %v", out, stderr, err)
 		}
 		for _, word := range words {
@@ -141,7 +146,8 @@ func TestCommandsOnTheStoreOfAnOlderRelease(t *testing.T) {
 	})
 }
 
-// TestStoreOfANewerReleaseIsRefused: by a start, by a reload, which leaves alone what runs, and by commands.
+// TestStoreOfANewerReleaseIsRefused: by a start, by a reload, which leaves alone what runs, and by
+// commands.
 func TestStoreOfANewerReleaseIsRefused(t *testing.T) {
 	onStoreOfEachEngine(t, func(t *testing.T, g *gateway, name string, raw func(string)) {
 		g.secret("the sealing secret", goodSecret)
@@ -150,7 +156,10 @@ func TestStoreOfANewerReleaseIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		raw(`UPDATE meta SET value = '7000' WHERE name = 'schema'`)
-		words := []string{name, "schema version 7000 ", fmt.Sprintf("up to %d;", len(migrationFiles(t))), "use that release, or restore a backup"}
+		words := []string{
+			name, "schema version 7000 ", fmt.Sprintf("up to %d;", len(migrationFiles(t))),
+			"use that release, or restore a backup",
+		}
 		refused := func() {
 			t.Helper()
 			err := g.tryLoad(storeAuth, apiSite)
@@ -178,8 +187,8 @@ func TestStoreOfANewerReleaseIsRefused(t *testing.T) {
 	})
 }
 
-// TestRunningServerOutlivesAMigration: a node of an older release goes on, also through a reload, when another one has migrated their store. It is
-// not started again.
+// TestRunningServerOutlivesAMigration: a node of an older release goes on, also through a reload,
+// when another one has migrated their store. It is not started again.
 func TestRunningServerOutlivesAMigration(t *testing.T) {
 	onStoreOfEachEngine(t, func(t *testing.T, g *gateway, name string, raw func(string)) {
 		g.load(storeAuth, apiSite)

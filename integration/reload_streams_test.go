@@ -21,7 +21,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// feedSite is a site of streams. Without stream_close_delay Caddy closes WebSockets with the configuration that admitted them.
+// feedSite is a site of streams. Without stream_close_delay Caddy closes WebSockets with the
+// configuration that admitted them.
 const feedSite = `
 {{url "feed"}} {
 	jwt_auth web api
@@ -62,7 +63,9 @@ func countOnSocket(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	defer conn.Close()
-	_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n")
+	_, err = io.WriteString(conn,
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+			"Sec-WebSocket-Accept: x\r\n\r\n")
 	for n, frame := 0, hello; err == nil; n++ {
 		_, err = conn.Write(frame)
 		message := strconv.Itoa(n)
@@ -174,7 +177,8 @@ func (f *feed) stops(t *testing.T, since time.Time) {
 	t.Logf("%s: it ended after %v: %v", f.name, took.Round(time.Millisecond), f.err)
 }
 
-// operated loads a configuration with an admin endpoint and without a grace period, and returns what runs `caddy reload` with it as it is then.
+// operated loads a configuration with an admin endpoint and without a grace period, and returns
+// what runs `caddy reload` with it as it is then.
 func (g *gateway) operated(t *testing.T, globals, sites string) (reload func()) {
 	t.Helper()
 	path, err := program()
@@ -183,7 +187,8 @@ func (g *gateway) operated(t *testing.T, globals, sites string) (reload func()) 
 	}
 	address, file := g.addr("admin"), filepath.Join(g.dir, "operated.Caddyfile")
 	text := func() string {
-		return strings.NewReplacer("admin off", "admin "+address, "grace_period 1s", "").Replace(g.caddyfile(globals, sites))
+		return strings.NewReplacer("admin off", "admin "+address, "grace_period 1s", "").
+			Replace(g.caddyfile(globals, sites))
 	}
 	if err := loadText(text()); err != nil {
 		t.Fatal(err)
@@ -204,8 +209,10 @@ func (g *gateway) operated(t *testing.T, globals, sites string) (reload func()) 
 	}
 }
 
-// TestReloadsUnderLoadKeepStreams: `caddy reload` twenty times under load, with streams that are open all the time. All deliver every message in order; the
-// access token in the cookie is over long before the last reload. Then the session is signed out, and its streams end while the others go on.
+// TestReloadsUnderLoadKeepStreams: `caddy reload` twenty times under load, with streams that are
+// open all the time. All deliver every message in order; the access token in the cookie is over
+// long before the last reload. Then the session is signed out, and its streams end while the others
+// go on.
 func TestReloadsUnderLoadKeepStreams(t *testing.T) {
 	g := newGateway(t)
 	g.extra["Reuse"], g.extra["Alice"], g.extra["Streams"] = "10s", aliceAs(alicePassword), newFeeder(t).Listener.Addr().String()
@@ -222,7 +229,8 @@ func TestReloadsUnderLoadKeepStreams(t *testing.T) {
 	load := newTraffic(t, g)
 	began := time.Now()
 	for n := range 20 {
-		g.extra["Alice"] = aliceAs(alicePassword) + "\nuser turner {\n\tclaim turn " + strconv.Itoa(n) + "\n}" // nobody whose streams a change ends
+		// nobody whose streams a change ends
+		g.extra["Alice"] = aliceAs(alicePassword) + "\nuser turner {\n\tclaim turn " + strconv.Itoa(n) + "\n}"
 		reload()
 		load.settle(t, 40)
 		for _, f := range all {
@@ -231,9 +239,11 @@ func TestReloadsUnderLoadKeepStreams(t *testing.T) {
 		g.renewedElsewhere(t, load)
 	}
 	load.end()
-	t.Logf("20 reloads in %v: %d answers, %d renewals", time.Since(began).Round(time.Millisecond), load.answers.Load(), load.turns.Load())
+	t.Logf("20 reloads in %v: %d answers, %d renewals", time.Since(began).Round(time.Millisecond), load.answers.Load(),
+		load.turns.Load())
 	for _, f := range all {
-		t.Logf("%s: %d messages, at most %v apart", f.name, f.got.Load(), time.Duration(f.gap.Load()).Round(time.Millisecond))
+		t.Logf("%s: %d messages, at most %v apart", f.name, f.got.Load(),
+			time.Duration(f.gap.Load()).Round(time.Millisecond))
 	}
 	held = g.renewed(t, held.refresh)
 	signedOut := time.Now()

@@ -39,8 +39,8 @@ const rotationSites = authSite + `
 }
 `
 
-// rotation is a steady load while keys change. Workers hold the lock for reading during a request, so that a token
-// that is taken out of use has no request under way.
+// rotation is a steady load while keys change. Workers hold the lock for reading during a request,
+// so that a token that is taken out of use has no request under way.
 type rotation struct {
 	g *gateway
 
@@ -59,8 +59,8 @@ type shortLived struct {
 	exp   time.Time
 }
 
-// TestKeyRotationUnderLoad: add a key, switch to it, reload twice, remove the old one when its tokens are over. Nobody
-// notices.
+// TestKeyRotationUnderLoad: add a key, switch to it, reload twice, remove the old one when its
+// tokens are over. Nobody notices.
 func TestKeyRotationUnderLoad(t *testing.T) {
 	g := newGateway(t)
 	second := make([]byte, 32)
@@ -86,10 +86,13 @@ func TestKeyRotationUnderLoad(t *testing.T) {
 	r.use(t, g.login(t, "alice", alicePassword))
 	step(both, "hs2")
 	r.use(t, g.login(t, "alice", alicePassword))
-	fromOld := r.retire(2) // the tokens that the old key signed; the short-lived ones of the same key run out by themselves
+	// the tokens that the old key signed; the short-lived ones of the same key run out by
+	// themselves
+	fromOld := r.retire(2)
 	r.awaitExpiry(t)
 	step("hs2:"+secondText, "hs2")
-	if got := g.get(t, "api", "/", fromOld[0]); got.status != http.StatusUnauthorized || got.reason(t) != "unknown_key" {
+	if got := g.get(t, "api", "/", fromOld[0]); got.status != http.StatusUnauthorized ||
+		got.reason(t) != "unknown_key" {
 		t.Errorf("a token of the removed key: status %d, reason %q", got.status, got.reason(t))
 	}
 	r.use(t, g.login(t, "alice", alicePassword))
@@ -130,7 +133,10 @@ func (r *rotation) settle(t *testing.T, n int64) {
 
 func (r *rotation) begin(t *testing.T) {
 	exp := time.Now().Add(3 * time.Second).Truncate(time.Second)
-	r.short.Store(&shortLived{exp: exp, token: r.g.tokens.mint("hs1", "alice", map[string]any{"role": "admin", "exp": exp.Unix()})})
+	r.short.Store(&shortLived{
+		exp:   exp,
+		token: r.g.tokens.mint("hs1", "alice", map[string]any{"role": "admin", "exp": exp.Unix()}),
+	})
 	for worker := range 4 {
 		r.wait.Go(func() {
 			for n := worker; ; n++ {
@@ -168,7 +174,8 @@ func (r *rotation) once(t *testing.T, n int) {
 	case 2:
 		r.inUse.RLock()
 		defer r.inUse.RUnlock()
-		if got := r.ask(t, spoil(r.good[n/4%len(r.good)])); got.status != http.StatusUnauthorized || got.reason(t) != "bad_signature" {
+		if got := r.ask(t, spoil(r.good[n/4%len(r.good)])); got.status != http.StatusUnauthorized ||
+			got.reason(t) != "bad_signature" {
 			t.Errorf("a bad token: status %d, reason %q", got.status, got.reason(t))
 		}
 	case 3:
@@ -225,7 +232,8 @@ const generatedAuth = `auth {
 	}
 }`
 
-// apiSite keeps no connection to the application: Caddy's proxy leaves those of an old configuration open for two minutes.
+// apiSite keeps no connection to the application: Caddy's proxy leaves those of an old
+// configuration open for two minutes.
 const apiSite = authSite + `
 {{url "api"}} {
 	log
@@ -240,8 +248,8 @@ const apiSite = authSite + `
 }
 `
 
-// TestReloadsLeakNothing: twenty reloads and twenty refused ones leave as many goroutines and files as before, and what
-// was true before stays true: keys, tokens, and how often somebody guessed.
+// TestReloadsLeakNothing: twenty reloads and twenty refused ones leave as many goroutines and files
+// as before, and what was true before stays true: keys, tokens, and how often somebody guessed.
 func TestReloadsLeakNothing(t *testing.T) {
 	g := newGateway(t)
 	g.load(generatedAuth, apiSite)
@@ -267,8 +275,10 @@ func TestReloadsLeakNothing(t *testing.T) {
 	if got := g.tryLogin(t, "bob", "wrong guess"); got.status != http.StatusUnauthorized {
 		t.Errorf("the fifth guess: status %d", got.status)
 	}
-	if got := g.tryLogin(t, "bob", "wrong guess"); got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" {
-		t.Errorf("the sixth guess, after forty reloads: status %d, Retry-After %q", got.status, got.header.Get("Retry-After"))
+	if got := g.tryLogin(t, "bob", "wrong guess"); got.status != http.StatusTooManyRequests ||
+		got.header.Get("Retry-After") == "" {
+		t.Errorf("the sixth guess, after forty reloads: status %d, Retry-After %q", got.status,
+			got.header.Get("Retry-After"))
 	}
 	g.checkPasses(t, g.login(t, "alice", alicePassword))
 }
@@ -286,9 +296,18 @@ func (g *gateway) refuseTwenty(t *testing.T, token string) {
 	issuer {{url "auth"}}
 	keys short:AAAA
 }`, apiSite},
-		{generatedAuth, apiSite + "{{url \"other\"}} {\n\tjwt_auth api {\n\t\tforward sub {env.NOT_THERE}\n\t}\n\treverse_proxy {{.Proxy}}\n}\n"},
+		{
+			generatedAuth,
+			apiSite +
+				"{{url \"other\"}} {\n\tjwt_auth api {\n\t\tforward sub {env.NOT_THERE}\n\t}\n\treverse_proxy " +
+				"{{.Proxy}}\n}\n",
+		},
 		{generatedAuth, apiSite + "{{url \"other\"}} {\n\tjwt_auth nonsense\n\treverse_proxy {{.Proxy}}\n}\n"},
-		{generatedAuth, apiSite + "{{url \"other\"}} {\n\tjwt_auth api\n\treverse_proxy {{.Proxy}} {\n\t\tlb_policy header\n\t}\n}\n"},
+		{
+			generatedAuth,
+			apiSite +
+				"{{url \"other\"}} {\n\tjwt_auth api\n\treverse_proxy {{.Proxy}} {\n\t\tlb_policy header\n\t}\n}\n",
+		},
 		{generatedAuth, apiSite + "{{url \"taken\"}} {\n\tjwt_auth api\n\treverse_proxy {{.Proxy}}\n}\n"},
 	}
 	for n := range 20 {
@@ -339,7 +358,8 @@ func (g *gateway) settledUse(t *testing.T) use {
 	return last
 }
 
-// checkUse allows a few for connections that are just being closed; forty configurations would leave far more.
+// checkUse allows a few for connections that are just being closed; forty configurations would
+// leave far more.
 func (g *gateway) checkUse(t *testing.T, after string, before use) {
 	t.Helper()
 	eventually(t, 15*time.Second, func() string {
@@ -356,7 +376,8 @@ func (g *gateway) checkUse(t *testing.T, after string, before use) {
 	}
 }
 
-// TestRestartKeepsState: what is in the data directory outlives the process's configuration altogether.
+// TestRestartKeepsState: what is in the data directory outlives the process's configuration
+// altogether.
 func TestRestartKeepsState(t *testing.T) {
 	g := newGateway(t)
 	g.load(generatedAuth, apiSite)
@@ -374,14 +395,20 @@ func TestRestartKeepsState(t *testing.T) {
 	}
 }
 
-// TestRequestsSurviveReload: a request that is under way ends well under the configuration that it began with.
+// TestRequestsSurviveReload: a request that is under way ends well under the configuration that it
+// began with.
 func TestRequestsSurviveReload(t *testing.T) {
 	g := newGateway(t)
 	g.load(generatedAuth, apiSite)
 	token := g.login(t, "alice", alicePassword)
 	conn := mustDial(t, g.addr("api"))
 	defer conn.Close()
-	half := call{method: "POST", host: g.host("api"), lines: []string{"Authorization: Bearer " + token}, body: "hello"}.text()
+	half := call{
+		method: "POST",
+		host:   g.host("api"),
+		lines:  []string{"Authorization: Bearer " + token},
+		body:   "hello",
+	}.text()
 	if _, err := conn.Write([]byte(half[:len(half)-3])); err != nil {
 		t.Fatal(err)
 	}

@@ -62,18 +62,22 @@ func renewalGateway(t *testing.T) *gateway {
 	return g
 }
 
-// TestWhatNoTokenCouldChangeRenewsNothing: a request that is refused whoever sends it, as other sites can make a browser send it, uses up no
-// refresh token.
+// TestWhatNoTokenCouldChangeRenewsNothing: a request that is refused whoever sends it, as other
+// sites can make a browser send it, uses up no refresh token.
 func TestWhatNoTokenCouldChangeRenewsNothing(t *testing.T) {
 	g := renewalGateway(t)
 	held := g.signIn(t, "alice", alicePassword)
 	elsewhere := []string{"Origin: http://evil.localhost:8080", "Sec-Fetch-Site: same-site"}
-	socket := []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
+	socket := []string{
+		"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+	}
 	for _, shown := range []struct {
 		name string
 		cookies
 	}{
-		{"the refresh token alone", cookies{refresh: held.refresh}}, {"an access token that has expired", cookies{g.aged(t, held, time.Hour), held.refresh}},
+		{"the refresh token alone", cookies{refresh: held.refresh}},
+		{"an access token that has expired", cookies{g.aged(t, held, time.Hour), held.refresh}},
 		{"one that is near its end", cookies{g.aged(t, held, 45*time.Second), held.refresh}},
 	} {
 		for _, c := range []struct {
@@ -81,15 +85,25 @@ func TestWhatNoTokenCouldChangeRenewsNothing(t *testing.T) {
 			status       int
 			call         call
 		}{
-			{"a form of another site", "cross_origin", http.StatusForbidden, call{method: http.MethodPost, lines: elsewhere, body: "x=1"}},
-			{"a WebSocket of another site", "cross_origin", http.StatusForbidden, call{lines: append(socket, elsewhere...)}},
+			{
+				"a form of another site", "cross_origin", http.StatusForbidden,
+				call{method: http.MethodPost, lines: elsewhere, body: "x=1"},
+			},
+			{
+				"a WebSocket of another site", "cross_origin", http.StatusForbidden,
+				call{lines: append(socket, elsewhere...)},
+			},
 			{"a path of two meanings", "ambiguous_path", http.StatusBadRequest, call{target: "/x/%2e%2e/y"}},
-			{"two sessions", "multiple_credentials", http.StatusBadRequest, call{lines: []string{"Cookie: access_token=a; access_token=b"}}},
+			{
+				"two sessions", "multiple_credentials", http.StatusBadRequest,
+				call{lines: []string{"Cookie: access_token=a; access_token=b"}},
+			},
 		} {
 			c.call.lines = append(slices.Clone(c.call.lines), shown.lines()...)
 			a := g.ask(t, "api", c.call)
 			if a.status != c.status || a.reason(t) != c.reason || len(cookiesIn(a)) > 0 {
-				t.Errorf("%s, %s: status %d, reason %q, Set-Cookie %q", c.name, shown.name, a.status, a.reason(t), a.header.Values("Set-Cookie"))
+				t.Errorf("%s, %s: status %d, reason %q, Set-Cookie %q", c.name, shown.name, a.status, a.reason(t),
+					a.header.Values("Set-Cookie"))
 			}
 		}
 	}
@@ -101,7 +115,8 @@ func TestWhatNoTokenCouldChangeRenewsNothing(t *testing.T) {
 	}
 }
 
-// TestOtherCredentialsRenewNothing: where a program shows a token of its own in a place of the gate's, that is the one.
+// TestOtherCredentialsRenewNothing: where a program shows a token of its own in a place of the
+// gate's, that is the one.
 func TestOtherCredentialsRenewNothing(t *testing.T) {
 	g := renewalGateway(t)
 	held, bob := g.signIn(t, "alice", alicePassword), g.signIn(t, "bob", bobPassword)
@@ -115,28 +130,31 @@ func TestOtherCredentialsRenewNothing(t *testing.T) {
 	g.renewed(t, held.refresh)
 }
 
-// TestRefusalsAfterARenewalBringTheCookies: the policy knows the token only, which was renewed for it. The refusal brings the new cookies,
-// whoever writes it, and the session goes on with them.
+// TestRefusalsAfterARenewalBringTheCookies: the policy knows the token only, which was renewed for
+// it. The refusal brings the new cookies, whoever writes it, and the session goes on with them.
 func TestRefusalsAfterARenewalBringTheCookies(t *testing.T) {
 	g := renewalGateway(t)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		site   string
 		lines  []string
 		status int
 	}{
-		"JSON":                        {"viewers", nil, http.StatusForbidden},
-		"a page":                      {"viewers", []string{navigation}, http.StatusForbidden},
-		"an error route":              {"errors", nil, http.StatusOK},
-		"an error route to a browser": {"errors", []string{navigation}, http.StatusOK},
+		{"JSON", "viewers", nil, http.StatusForbidden},
+		{"a page", "viewers", []string{navigation}, http.StatusForbidden},
+		{"an error route", "errors", nil, http.StatusOK},
+		{"an error route to a browser", "errors", []string{navigation}, http.StatusOK},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			held := g.signIn(t, "alice", alicePassword)
 			for generation := range 3 {
 				a := g.visit(t, c.site, cookies{refresh: held.refresh}, c.lines...)
-				g.checkCookies(t, name, a, false, "", nil)
+				g.checkCookies(t, c.name, a, false, "", nil)
 				held = g.received(a)
-				if _, got := reference(t, held.refresh); a.status != c.status || got != generation+1 || a.header.Get("Cache-Control") != "private, no-store" {
-					t.Errorf("status %d, generation %d after %d, Cache-Control %q", a.status, got, generation, a.header.Values("Cache-Control"))
+				if _, got := reference(t, held.refresh); a.status != c.status || got != generation+1 ||
+					a.header.Get("Cache-Control") != "private, no-store" {
+					t.Errorf("status %d, generation %d after %d, Cache-Control %q", a.status, got, generation,
+						a.header.Values("Cache-Control"))
 				}
 			}
 			if a := g.visit(t, "api", cookies{access: held.access}); a.status != http.StatusOK {
@@ -147,13 +165,14 @@ func TestRefusalsAfterARenewalBringTheCookies(t *testing.T) {
 	}
 }
 
-// TestErrorRoutesSeeNothingOfARefusedRenewal: a request that is refused before its session is renewed carries neither cookies nor a forged
-// identity to an error route.
+// TestErrorRoutesSeeNothingOfARefusedRenewal: a request that is refused before its session is
+// renewed carries neither cookies nor a forged identity to an error route.
 func TestErrorRoutesSeeNothingOfARefusedRenewal(t *testing.T) {
 	g := renewalGateway(t)
 	held := g.signIn(t, "alice", alicePassword)
 	a := g.ask(t, "errors", call{method: http.MethodPost, body: "x=1", lines: []string{
-		"Cookie: theme=dark; refresh_token=" + held.refresh, "X-User-Id: admin", "Origin: http://evil.localhost:8080", "Sec-Fetch-Site: cross-site",
+		"Cookie: theme=dark; refresh_token=" + held.refresh, "X-User-Id: admin", "Origin: http://evil.localhost:8080",
+		"Sec-Fetch-Site: cross-site",
 	}})
 	seen := g.proxy.take()
 	if a.status != http.StatusOK || len(seen) != 1 {

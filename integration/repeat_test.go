@@ -10,9 +10,10 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
-// TestClientsThatRepeatByThemselves: a connection is cut between a renewal and its answer. An HTTP client that finds a kept connection
-// dead sends some requests again without a word to whoever uses it: Go's does so with GET. Then nobody but the server sees that an answer
-// was lost, and without a reuse interval the session is over.
+// TestClientsThatRepeatByThemselves: a connection is cut between a renewal and its answer. An HTTP
+// client that finds a kept connection dead sends some requests again without a word to whoever uses
+// it: Go's does so with GET. Then nobody but the server sees that an answer was lost, and without a
+// reuse interval the session is over.
 func TestClientsThatRepeatByThemselves(t *testing.T) {
 	for _, c := range []struct {
 		reuse, method string
@@ -28,7 +29,8 @@ func TestClientsThatRepeatByThemselves(t *testing.T) {
 			g := newGateway(t)
 			g.extra["Level"], g.extra["Reuse"] = "INFO", c.reuse
 			g.secret("the sealing secret", goodSecret)
-			server := g.startProcess(t, "server", crashAuth, nodeSite, "TEST_STORE=sqlite:"+g.dir+"/auth.db", "TEST_SECRET=seal:"+goodSecret)
+			server := g.startProcess(t, "server", crashAuth, nodeSite, "TEST_STORE=sqlite:"+g.dir+"/auth.db",
+				"TEST_SECRET=seal:"+goodSecret)
 			server.awaitReady(t)
 			held, a := g.signInAt(t, "server", "10.5.0.1")
 			if a.status != http.StatusOK {

@@ -13,7 +13,8 @@ const adminGate = `jwt_auth /admin* api {
 		forward role X-User-Role
 	}`
 
-// rewrittenSites rewrite what clients ask for before the gate's matcher sees it. The guarded path is /admin.
+// rewrittenSites rewrite what clients ask for before the gate's matcher sees it. The guarded path
+// is /admin.
 var rewrittenSites = []struct {
 	name   string
 	mount  string // where the application begins
@@ -108,25 +109,29 @@ var rewrittenSites = []struct {
 	}`},
 }
 
-// TestRewrittenRequestsMeetTheGate: a gate guards what clients ask for, also when something has rewritten it before.
+// TestRewrittenRequestsMeetTheGate: a gate guards what clients ask for, also when something has
+// rewritten it before.
 func TestRewrittenRequestsMeetTheGate(t *testing.T) {
 	g := newGateway(t)
 	sites := authSite
 	for _, s := range rewrittenSites {
-		sites += "{{url \"" + s.name + "\"}} {\n\troot {{.Dir}}\n\t" + strings.ReplaceAll(s.site, "NAME", s.name) + "\n}\n"
+		sites += "{{url \"" + s.name + "\"}} {\n\troot {{.Dir}}\n\t" + strings.ReplaceAll(s.site, "NAME", s.name) +
+			"\n}\n"
 	}
 	g.load(standardAuth, sites)
 	for _, s := range rewrittenSites {
 		for _, p := range protocols {
 			t.Run(s.name+"/"+p.name, func(t *testing.T) { g.checkRewritten(t, p, s.name, s.mount) })
 		}
-		if warned := strings.Contains(g.warningOf(s.name), s.warned+" runs before the gate"); warned != (s.warned != "") {
+		if warned := strings.Contains(g.warningOf(s.name), s.warned+
+			" runs before the gate"); warned != (s.warned != "") {
 			t.Errorf("%s: the load says %q", s.name, g.warningOf(s.name))
 		}
 	}
 }
 
-// laterSites rewrite requests behind the gate, whose matcher has seen another path. The guarded path is /admin.
+// laterSites rewrite requests behind the gate, whose matcher has seen another path. The guarded
+// path is /admin.
 var laterSites = []struct {
 	name   string
 	site   string
@@ -137,7 +142,8 @@ var laterSites = []struct {
 		GATE
 		uri strip_prefix /v1
 		reverse_proxy {{.Proxy}}
-	}`, []string{"/admin", "/v1/admin", "/V1/admin", "/v1%2fadmin", "/v1//admin/x", "/v1/%61dmin"}, []string{"/v1/x", "/v1/v1/admin", "/x"}},
+	}`, []string{"/admin", "/v1/admin", "/V1/admin", "/v1%2fadmin", "/v1//admin/x", "/v1/%61dmin"},
+		[]string{"/v1/x", "/v1/v1/admin", "/x"}},
 	{"twice", `route {
 		GATE
 		uri strip_prefix /v1
@@ -548,7 +554,8 @@ var laterSites = []struct {
 	}`, []string{"/v1/admin"}, []string{"/v1/x", "/old/x?a=1", "/x"}},
 }
 
-// TestLaterRewritesMeetTheGate: a gate guards what the application gets, also when something rewrites the request behind the gate.
+// TestLaterRewritesMeetTheGate: a gate guards what the application gets, also when something
+// rewrites the request behind the gate.
 func TestLaterRewritesMeetTheGate(t *testing.T) {
 	g := newGateway(t)
 	sites := authSite + `
@@ -573,14 +580,16 @@ func TestLaterRewritesMeetTheGate(t *testing.T) {
 }
 `
 	for _, s := range laterSites {
-		sites += "{{url \"" + s.name + "\"}} {\n\troot {{.Dir}}\n\t" + strings.ReplaceAll(s.site, "GATE", "jwt_auth /admin* api") + "\n}\n"
+		sites += "{{url \"" + s.name + "\"}} {\n\troot {{.Dir}}\n\t" +
+			strings.ReplaceAll(s.site, "GATE", "jwt_auth /admin* api") + "\n}\n"
 	}
 	g.load(standardAuth, sites)
 	for _, s := range laterSites {
 		t.Run(s.name, func(t *testing.T) {
 			for _, target := range s.guards {
 				got := sendHTTP1(t, g.addr(s.name), call{target: target, host: g.host(s.name)})
-				if seen := append(g.proxy.take(), g.php.take()...); got.status != http.StatusUnauthorized || len(seen) > 0 {
+				if seen := append(g.proxy.take(), g.php.take()...); got.status != http.StatusUnauthorized ||
+					len(seen) > 0 {
 					t.Errorf("%s: status %d, the application saw %q", target, got.status, seen)
 				}
 			}
@@ -618,13 +627,19 @@ func TestLaterRewritesGoByWhatGatesLeave(t *testing.T) {
 		open           call
 	}{
 		{"forged header", "jwt_auth /admin* api\n@m not header X-User-Role *\nuri @m strip_prefix /v1",
-			call{target: "/v1/admin", lines: []string{"X-User-Role: x"}}, 401, call{target: "/v1/x", lines: []string{"X-User-Role: x"}}},
-		{"forged header in another spelling", "jwt_auth /admin* api\n@m not header X_user_role *\nuri @m strip_prefix /v1",
-			call{target: "/v1/admin", lines: []string{"X_user_role: x"}}, 401, call{target: "/v1/x"}},
+			call{target: "/v1/admin", lines: []string{"X-User-Role: x"}}, 401,
+			call{target: "/v1/x", lines: []string{"X-User-Role: x"}}},
+		{
+			"forged header in another spelling",
+			"jwt_auth /admin* api\n@m not header X_user_role *\nuri @m strip_prefix /v1",
+			call{target: "/v1/admin", lines: []string{"X_user_role: x"}}, 401, call{target: "/v1/x"},
+		},
 		{"upgrade", "jwt_auth /admin* api\n@m not header Upgrade *\nuri @m strip_prefix /v1",
-			call{target: "/v1/admin", lines: []string{"Connection: Upgrade", "Upgrade: h2c"}}, 401, call{target: "/v1/x"}},
+			call{target: "/v1/admin", lines: []string{"Connection: Upgrade", "Upgrade: h2c"}}, 401,
+			call{target: "/v1/x"}},
 		{"cookie", "jwt_auth /admin* api\n@m not header Cookie *refresh_token*\nuri @m strip_prefix /v1",
-			call{target: "/v1/admin", lines: []string{"Cookie: refresh_token=x"}}, 401, call{target: "/v1/x", lines: []string{"Cookie: a=b"}}},
+			call{target: "/v1/admin", lines: []string{"Cookie: refresh_token=x"}}, 401,
+			call{target: "/v1/x", lines: []string{"Cookie: a=b"}}},
 		{"query", "jwt_auth /admin* api\nrewrite /go /{query}",
 			call{target: "/go?t=x&admin"}, 401, call{target: "/go?t=x&y"}},
 		{"query by expression", "jwt_auth /admin* api\n@m expression `{query.t} == ''`\nuri @m strip_prefix /v1",
@@ -676,7 +691,8 @@ func TestLaterRewritesGoByWhatGatesLeave(t *testing.T) {
 	}
 }
 
-// TestCheckNamesLaterRewrites: a rewrite behind a gate is an error where nothing stands before it that could ask the gate.
+// TestCheckNamesLaterRewrites: a rewrite behind a gate is an error where nothing stands before it
+// that could ask the gate.
 func TestCheckNamesLaterRewrites(t *testing.T) {
 	for _, c := range []struct{ name, before, want string }{
 		{"a filter before it", "jwt_auth off", "note: "},
@@ -699,14 +715,16 @@ func TestCheckNamesLaterRewrites(t *testing.T) {
 	}
 }
 `))
-			if (err != nil) != (c.want == "error: ") || !regexp.MustCompile("(?m)^"+c.want+".*`uri` runs behind the gate").MatchString(out) {
+			if (err != nil) != (c.want == "error: ") ||
+				!regexp.MustCompile("(?m)^"+c.want+".*`uri` runs behind the gate").MatchString(out) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
 	}
 }
 
-// TestCheckNamesUnknownRewrites: check says where what is set behind the gate decides where a rewrite leads.
+// TestCheckNamesUnknownRewrites: check says where what is set behind the gate decides where a
+// rewrite leads.
 func TestCheckNamesUnknownRewrites(t *testing.T) {
 	for _, c := range []struct{ name, target, want string }{
 		{"a variable", "{vars.area}", "warning: "},
@@ -725,7 +743,8 @@ func TestCheckNamesUnknownRewrites(t *testing.T) {
 	}
 }
 `))
-			if err != nil || !regexp.MustCompile("(?m)^"+c.want+".*`rewrite` or `try_files` runs behind the gate").MatchString(out) {
+			if err != nil ||
+				!regexp.MustCompile("(?m)^"+c.want+".*`rewrite` or `try_files` runs behind the gate").MatchString(out) {
 				t.Errorf("%v\n%s", err, out)
 			}
 			if strings.Contains(out, "so every gate of the site is asked") != (c.want == "warning: ") {
@@ -735,10 +754,12 @@ func TestCheckNamesUnknownRewrites(t *testing.T) {
 	}
 }
 
-// warningOf is the warning of the load about rewrites before the gate of a site, which has the site's name.
+// warningOf is the warning of the load about rewrites before the gate of a site, which has the
+// site's name.
 func (g *gateway) warningOf(site string) string {
 	for line := range strings.Lines(g.log()) {
-		if strings.Contains(line, "runs before the gate") && strings.Contains(line, `"level":"warn"`) && strings.Contains(line, "gate "+site+" (") {
+		if strings.Contains(line, "runs before the gate") && strings.Contains(line, `"level":"warn"`) &&
+			strings.Contains(line, "gate "+site+" (") {
 			return line
 		}
 	}
@@ -771,13 +792,15 @@ func (g *gateway) checkRewritten(t *testing.T, p protocol, site, mount string) {
 			t.Errorf("%s: status %d, want %d; the application saw %q", c.name, got.status, c.status, seen)
 			continue
 		}
-		if len(seen) == 1 && (strings.Join(seen[0].values("x-user-role"), ",") != c.role || len(seen[0].values("authorization")) > 0) {
+		if len(seen) == 1 &&
+			(strings.Join(seen[0].values("x-user-role"), ",") != c.role || len(seen[0].values("authorization")) > 0) {
 			t.Errorf("%s: the application saw %q", c.name, seen[0].headers)
 		}
 	}
 }
 
-// TestRewrittenRequestsAreJudgedAsSent: php_fastcgi tells the application what the client asked for.
+// TestRewrittenRequestsAreJudgedAsSent: php_fastcgi tells the application what the client asked
+// for.
 func TestRewrittenRequestsAreJudgedAsSent(t *testing.T) {
 	g := newGateway(t)
 	g.load(standardAuth, authSite+`

@@ -37,7 +37,10 @@ func (p *process) run(t *testing.T, env []string, args ...string) string {
 // reload is `caddy reload` with its environment.
 func (p *process) reload(t *testing.T, env []string, more ...string) {
 	t.Helper()
-	p.run(t, env, append([]string{"reload", "--config", p.config, "--adapter", "caddyfile", "--address", p.g.addr(p.name + "-admin")}, more...)...)
+	p.run(t, env,
+		append([]string{
+			"reload", "--config", p.config, "--adapter", "caddyfile", "--address", p.g.addr(p.name + "-admin"),
+		}, more...)...)
 }
 
 // keyStates are the keys of the running server with their states.
@@ -61,8 +64,10 @@ const recipeSite = "\tauth_server\n\troute /app {\n\t\tjwt_auth api\n\t\trespond
 // tokenOf signs a person in with the API and returns the token and the id of its key.
 func (p *process) tokenOf(t *testing.T, name, password string) (raw, kid string) {
 	t.Helper()
-	got := sendHTTP1(t, p.g.addr(p.name), call{method: http.MethodPost, target: "/api/default/auth/login", host: p.g.host(p.name),
-		lines: []string{"Content-Type: application/json"}, body: `{"username":"` + name + `","password":"` + password + `"}`})
+	got := sendHTTP1(t, p.g.addr(p.name),
+		call{method: http.MethodPost, target: "/api/default/auth/login", host: p.g.host(p.name),
+			lines: []string{"Content-Type: application/json"},
+			body:  `{"username":"` + name + `","password":"` + password + `"}`})
 	var body struct {
 		Token string `json:"access_token"`
 	}
@@ -75,17 +80,20 @@ func (p *process) tokenOf(t *testing.T, name, password string) (raw, kid string)
 
 func (p *process) visits(t *testing.T, raw string) int {
 	t.Helper()
-	return sendHTTP1(t, p.g.addr(p.name), call{target: "/app", host: p.g.host(p.name), lines: []string{"Authorization: Bearer " + raw}}).status
+	return sendHTTP1(t, p.g.addr(p.name),
+		call{target: "/app", host: p.g.host(p.name), lines: []string{"Authorization: Bearer " + raw}}).status
 }
 
-// TestRotationRecipeOfTheProductionExample follows the words of the example: each step, with the commands it names, and what holds after it.
+// TestRotationRecipeOfTheProductionExample follows the words of the example: each step, with the
+// commands it names, and what holds after it.
 func TestRotationRecipeOfTheProductionExample(t *testing.T) {
 	g := newGateway(t)
 	example, err := os.ReadFile(filepath.Join("..", "Caddyfile.production.example"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := regexp.MustCompile(`(?s)\t\tkeys \{file\./etc/caddy/auth/jwt\.keys\} \{.*?\n\t\t\}\n`).FindString(string(example))
+	keys := regexp.MustCompile(`(?s)\t\tkeys \{file\./etc/caddy/auth/jwt\.keys\} \{.*?\n\t\t\}\n`).
+		FindString(string(example))
 	commands := regexp.MustCompile("`(caddy [^`]*)`").FindAllStringSubmatch(string(example), -1)
 	if keys == "" || len(commands) < 5 {
 		t.Fatalf("the example has no recipe: %q %q", keys, commands)
@@ -93,7 +101,8 @@ func TestRotationRecipeOfTheProductionExample(t *testing.T) {
 	file := filepath.Join(g.dir, "jwt.keys")
 	first := g.newHMACEntry(t, "2026a")
 	writeFile(t, file, first+"\n")
-	auth := "auth {\n\tissuer {{url \"node\"}}\n" + strings.ReplaceAll(keys, "/etc/caddy/auth", g.dir) + "\tuser alice {\n\t\tpassword_hash {{hash \"alice\"}}\n\t}\n}"
+	auth := "auth {\n\tissuer {{url \"node\"}}\n" + strings.ReplaceAll(keys, "/etc/caddy/auth", g.dir) +
+		"\tuser alice {\n\t\tpassword_hash {{hash \"alice\"}}\n\t}\n}"
 	g.extra["Level"] = "INFO"
 	p := g.startProcess(t, "node", auth, recipeSite)
 	p.awaitReady(t)
@@ -157,7 +166,8 @@ func TestWhatAReloadSees(t *testing.T) {
 	file := filepath.Join(g.dir, "file.hash")
 	before, after := cheapHash(alicePassword), cheapHash(bobPassword)
 	writeFile(t, file, before)
-	auth := "auth {\n\tissuer {{url \"node\"}}\n\tuser env {\n\t\tpassword_hash {env.ENV_HASH}\n\t}\n\tuser file {\n\t\tpassword_hash {file." + file +
+	auth := "auth {\n\tissuer {{url \"node\"}}\n\tuser env {\n\t\tpassword_hash {env.ENV_HASH}\n\t}\n\tuser file {\n" +
+		"\t\tpassword_hash {file." + file +
 		"}\n\t}\n\tuser text {\n\t\tpassword_hash {$TEXT_HASH}\n\t}\n}"
 	g.extra["Level"] = "INFO"
 	p := g.startProcess(t, "node", auth, recipeSite, "ENV_HASH="+before, "TEXT_HASH="+before)
@@ -169,11 +179,16 @@ func TestWhatAReloadSees(t *testing.T) {
 	}
 	writeFile(t, file, after)
 	p.reload(t, []string{"ENV_HASH=" + after, "TEXT_HASH=" + after}, "--force")
-	for name, sees := range map[string]bool{"env": false, "file": true, "text": true} {
-		old, _ := p.tokenOf(t, name, alicePassword)
-		changed, _ := p.tokenOf(t, name, bobPassword)
-		if (old == "") != sees || (changed != "") != sees {
-			t.Errorf("%s: the old password is good: %v, the new one: %v", name, old != "", changed != "")
-		}
+	for _, c := range []struct {
+		name string
+		sees bool
+	}{{"env", false}, {"file", true}, {"text", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			old, _ := p.tokenOf(t, c.name, alicePassword)
+			changed, _ := p.tokenOf(t, c.name, bobPassword)
+			if (old == "") != c.sees || (changed != "") != c.sees {
+				t.Errorf("%s: the old password is good: %v, the new one: %v", c.name, old != "", changed != "")
+			}
+		})
 	}
 }

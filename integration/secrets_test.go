@@ -12,11 +12,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Every server of this package logs at DEBUG and has its log searched when it stops (gateway.checkLog). The tests here
-// go where secrets are most likely to slip out.
+// Every server of this package logs at DEBUG and has its log searched when it stops
+// (gateway.checkLog). The tests here go where secrets are most likely to slip out.
 
-// TestLoginFlowLeaksNothing: through sign-in, refusal and sign-out, no password, token, cookie or key is logged or
-// answered where it does not belong.
+// TestLoginFlowLeaksNothing: through sign-in, refusal and sign-out, no password, token, cookie or
+// key is logged or answered where it does not belong.
 func TestLoginFlowLeaksNothing(t *testing.T) {
 	g := newGateway(t)
 	g.load(standardAuth, apiSite)
@@ -32,10 +32,14 @@ func TestLoginFlowLeaksNothing(t *testing.T) {
 	if more != "" || refused.status == http.StatusSeeOther {
 		t.Errorf("a wrong password: status %d", refused.status)
 	}
-	answers = append(answers, refused, g.tryLogin(t, "alice", wrong), g.tryLogin(t, wrong, wrong), g.tryLogin(t, "bob", wrong+"\x00"),
-		g.get(t, "api", "/", token), g.get(t, "api", "/", spoil(token)), g.get(t, "api", "/", "", "Cookie: access_token="+cookie),
-		g.get(t, "api", "/", "", "Cookie: access_token="+spoil(cookie), navigation), g.get(t, "auth", "/login?next="+url.QueryEscape("https://evil.example/x"), "", navigation),
-		g.get(t, "auth", "/logout", "", navigation, "Cookie: access_token="+cookie), g.logout(t, cookie), g.get(t, "auth", "/healthz", ""),
+	answers = append(answers, refused, g.tryLogin(t, "alice", wrong), g.tryLogin(t, wrong, wrong),
+		g.tryLogin(t, "bob", wrong+"\x00"),
+		g.get(t, "api", "/", token), g.get(t, "api", "/", spoil(token)), g.get(t, "api", "/", "",
+			"Cookie: access_token="+cookie),
+		g.get(t, "api", "/", "", "Cookie: access_token="+spoil(cookie), navigation), g.get(t, "auth",
+			"/login?next="+url.QueryEscape("https://evil.example/x"), "", navigation),
+		g.get(t, "auth", "/logout", "", navigation, "Cookie: access_token="+cookie), g.logout(t, cookie), g.get(t,
+			"auth", "/healthz", ""),
 		g.get(t, "auth", "/jwks.json", ""), g.get(t, "auth", "/.well-known/jwks.json", ""))
 	for _, a := range answers {
 		a.header.Del("Set-Cookie") // the one place where the session belongs
@@ -90,8 +94,8 @@ func TestKeySetIsPublicOnly(t *testing.T) {
 	}
 }
 
-// TestAdaptedConfigurationHoldsNoSecret: a placeholder stays one in the adapted configuration, in what the admin API
-// shows, and in the metrics.
+// TestAdaptedConfigurationHoldsNoSecret: a placeholder stays one in the adapted configuration, in
+// what the admin API shows, and in the metrics.
 func TestAdaptedConfigurationHoldsNoSecret(t *testing.T) {
 	g := newGateway(t)
 	sealing := "seal:" + goodSecret
@@ -133,7 +137,8 @@ func TestAdaptedConfigurationHoldsNoSecret(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestErrorsOfLateConfigurationsHoldNoSecret: what a configuration says when it fails in the middle is logged too.
+// TestErrorsOfLateConfigurationsHoldNoSecret: what a configuration says when it fails in the middle
+// is logged too.
 func TestErrorsOfLateConfigurationsHoldNoSecret(t *testing.T) {
 	g := newGateway(t)
 	t.Setenv("TEST_SECRET", "seal:"+goodSecret)

@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// sessionAuth knows its keys, so that tests can make tokens of any age for a session, and has access tokens as short as they may be.
+// sessionAuth knows its keys, so that tests can make tokens of any age for a session, and has
+// access tokens as short as they may be.
 const sessionAuth = `auth {
 	issuer {{url "auth"}}
 	public_url {{url "auth"}}
@@ -44,7 +45,8 @@ func sessionGateway(t *testing.T, reuse string) *gateway {
 
 // aliceAs is alice's block in a Caddyfile, with a password and more lines.
 func aliceAs(password string, more ...string) string {
-	return "user alice {\n\tpassword_hash " + cheapHash(password) + "\n\tclaim role admin\n\t" + strings.Join(more, "\n\t") + "\n}"
+	return "user alice {\n\tpassword_hash " + cheapHash(password) + "\n\tclaim role admin\n\t" +
+		strings.Join(more, "\n\t") + "\n}"
 }
 
 // cookies are what a browser holds of a session; either may be missing.
@@ -114,13 +116,15 @@ func (g *gateway) visit(t *testing.T, site string, c cookies, more ...string) an
 	return g.get(t, site, "/", "", append(c.lines(), more...)...)
 }
 
-// renewed visits with the refresh cookie alone, which must renew the session, and returns the new cookies.
+// renewed visits with the refresh cookie alone, which must renew the session, and returns the new
+// cookies.
 func (g *gateway) renewed(t *testing.T, refresh string) cookies {
 	t.Helper()
 	a := g.visit(t, "api", cookies{refresh: refresh})
 	c := g.received(a)
 	if a.status != http.StatusOK || c.access == "" || c.refresh == "" {
-		t.Fatalf("renewal: status %d, reason %q, cookies %v %v", a.status, a.reason(t), slices.Collect(maps.Keys(cookiesIn(a))), a.broken)
+		t.Fatalf("renewal: status %d, reason %q, cookies %v %v", a.status, a.reason(t),
+			slices.Collect(maps.Keys(cookiesIn(a))), a.broken)
 	}
 	return c
 }
@@ -137,8 +141,10 @@ type apiSession struct {
 func (g *gateway) apiLogin(t *testing.T, project, name, password, audience string) (apiSession, answer) {
 	t.Helper()
 	a := g.ask(t, "auth", call{
-		method: http.MethodPost, target: "/api/" + project + "/auth/login", lines: []string{"Content-Type: application/json"},
-		body: encode(t, map[string]string{"username": name, "password": password, "audience": audience}),
+		method: http.MethodPost,
+		target: "/api/" + project + "/auth/login",
+		lines:  []string{"Content-Type: application/json"},
+		body:   encode(t, map[string]string{"username": name, "password": password, "audience": audience}),
 	})
 	var s apiSession
 	if a.status != http.StatusOK {
@@ -199,16 +205,19 @@ func (g *gateway) aged(t *testing.T, c cookies, age time.Duration) string {
 	issued := time.Now().Add(-age)
 	return g.tokens.mint("hs1", "alice", map[string]any{
 		"epoch": claimsIn(t, c.access)["epoch"],
-		"aud":   []string{"web"}, "sid": family, "role": "admin", "iat": issued.Unix(), "exp": issued.Add(time.Minute).Unix(), "client_id": "caddyauth",
+		"aud":   []string{"web"}, "sid": family, "role": "admin", "iat": issued.Unix(),
+		"exp": issued.Add(time.Minute).Unix(), "client_id": "caddyauth",
 	})
 }
 
-// TestAPILoginHandsOutRefreshTokens: a program gets both tokens in the body, of one family, and no cookie.
+// TestAPILoginHandsOutRefreshTokens: a program gets both tokens in the body, of one family, and no
+// cookie.
 func TestAPILoginHandsOutRefreshTokens(t *testing.T) {
 	g := sessionGateway(t, "10s")
 	s, a := g.apiLogin(t, "default", "alice", alicePassword, "api")
 	if s.Refresh == "" || s.ExpiresIn != 60 || s.RefreshExpires != 30*24*3600 {
-		t.Errorf("the answer: expires_in %d, refresh_expires_in %d, refresh token there: %v", s.ExpiresIn, s.RefreshExpires, s.Refresh != "")
+		t.Errorf("the answer: expires_in %d, refresh_expires_in %d, refresh token there: %v", s.ExpiresIn,
+			s.RefreshExpires, s.Refresh != "")
 	}
 	if len(a.header.Values("Set-Cookie")) > 0 || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("Set-Cookie %q, Cache-Control %q", a.header.Values("Set-Cookie"), a.header.Get("Cache-Control"))
@@ -229,10 +238,13 @@ func attributesOf(c *http.Cookie) string {
 		c.Name, c.Path, c.Domain, c.Secure, c.HttpOnly, c.SameSite, c.Partitioned)
 }
 
-// TestCookiesAreClearedAsTheyAreSet: sign-in, renewal, sign-out and a session that is over set and clear the same two cookies with the
-// same attributes, on https with the prefix and never with a Domain.
+// TestCookiesAreClearedAsTheyAreSet: sign-in, renewal, sign-out and a session that is over set and
+// clear the same two cookies with the same attributes, on https with the prefix and never with a
+// Domain.
 func TestCookiesAreClearedAsTheyAreSet(t *testing.T) {
-	for _, c := range []struct{ name, public, prefix string }{{"http", "", ""}, {"https", "https://auth.example.com", "__Host-"}} {
+	for _, c := range []struct{ name, public, prefix string }{
+		{"http", "", ""}, {"https", "https://auth.example.com", "__Host-"},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGateway(t)
 			g.extra["Reuse"], g.extra["Alice"] = "10s", aliceAs(alicePassword)
@@ -247,8 +259,10 @@ func TestCookiesAreClearedAsTheyAreSet(t *testing.T) {
 			again := g.visit(t, "api", cookies{}, "Cookie: "+c.prefix+"refresh_token="+held.refresh)
 			g.checkCookies(t, "renewal", again, false, c.prefix, want)
 			held = g.received(again)
-			line := "Cookie: " + c.prefix + "access_token=" + held.access + "; " + c.prefix + "refresh_token=" + held.refresh
-			out := g.ask(t, "auth", call{method: http.MethodPost, target: "/logout", lines: []string{line, "Sec-Fetch-Site: same-origin"}})
+			line := "Cookie: " + c.prefix + "access_token=" + held.access + "; " + c.prefix + "refresh_token=" +
+				held.refresh
+			out := g.ask(t, "auth",
+				call{method: http.MethodPost, target: "/logout", lines: []string{line, "Sec-Fetch-Site: same-origin"}})
 			g.checkCookies(t, "sign-out", out, true, c.prefix, want)
 			over := g.visit(t, "api", cookies{}, line)
 			g.checkCookies(t, "a session that is over", over, true, c.prefix, want)
@@ -256,8 +270,10 @@ func TestCookiesAreClearedAsTheyAreSet(t *testing.T) {
 	}
 }
 
-// checkCookies makes sure that an answer sets, or clears, both cookies, and returns their attributes.
-func (g *gateway) checkCookies(t *testing.T, when string, a answer, cleared bool, prefix string, want []string) []string {
+// checkCookies makes sure that an answer sets, or clears, both cookies, and returns their
+// attributes.
+func (g *gateway) checkCookies(t *testing.T, when string, a answer, cleared bool, prefix string,
+	want []string) []string {
 	t.Helper()
 	found := cookiesIn(a)
 	var all []string
@@ -269,7 +285,8 @@ func (g *gateway) checkCookies(t *testing.T, when string, a answer, cleared bool
 		if (c.MaxAge < 0) != cleared || (c.Value == "") != cleared {
 			t.Errorf("%s: cookie %s has Max-Age %d and a value of %d bytes", when, c.Name, c.MaxAge, len(c.Value))
 		}
-		if c.Name != prefix+name || c.Path != "/" || c.Domain != "" || c.Secure != (prefix != "") || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
+		if c.Name != prefix+name || c.Path != "/" || c.Domain != "" || c.Secure != (prefix != "") || !c.HttpOnly ||
+			c.SameSite != http.SameSiteLaxMode {
 			t.Errorf("%s: %s", when, attributesOf(c))
 		}
 		all = append(all, attributesOf(c))
@@ -283,24 +300,34 @@ func (g *gateway) checkCookies(t *testing.T, when string, a answer, cleared bool
 	return all
 }
 
-// TestLoginPageKeepsRefreshTokensFromScripts: a page that signs in with JSON learns nothing that outlives the access token.
+// TestLoginPageKeepsRefreshTokensFromScripts: a page that signs in with JSON learns nothing that
+// outlives the access token.
 func TestLoginPageKeepsRefreshTokensFromScripts(t *testing.T) {
 	g := sessionGateway(t, "10s")
 	a := g.ask(t, "auth", call{
-		method: http.MethodPost, target: "/login", body: encode(t, map[string]string{"username": "alice", "password": alicePassword}),
-		lines: []string{"Content-Type: application/json", "Accept: application/json", "Origin: " + g.url("auth"), "Sec-Fetch-Site: same-origin"},
+		method: http.MethodPost,
+		target: "/login",
+		body:   encode(t, map[string]string{"username": "alice", "password": alicePassword}),
+		lines: []string{
+			"Content-Type: application/json", "Accept: application/json", "Origin: " + g.url("auth"),
+			"Sec-Fetch-Site: same-origin",
+		},
 	})
 	c := g.received(a)
-	if a.status != http.StatusOK || c.refresh == "" || strings.Contains(a.body, "refresh") || strings.Contains(a.body, c.refresh) {
-		t.Errorf("status %d, refresh cookie there: %v, body of %d bytes names a refresh token: %v", a.status, c.refresh != "", len(a.body), strings.Contains(a.body, "refresh"))
+	if a.status != http.StatusOK || c.refresh == "" || strings.Contains(a.body, "refresh") ||
+		strings.Contains(a.body, c.refresh) {
+		t.Errorf("status %d, refresh cookie there: %v, body of %d bytes names a refresh token: %v", a.status,
+			c.refresh != "", len(a.body), strings.Contains(a.body, "refresh"))
 	}
 }
 
-// TestRenewalOnProxiedAnswers: the answer of the application brings new cookies exactly when the access token is near its end, past it or
-// missing, may not be cached whatever the application says, and the application sees no cookie of the gateway's.
+// TestRenewalOnProxiedAnswers: the answer of the application brings new cookies exactly when the
+// access token is near its end, past it or missing, may not be cached whatever the application
+// says, and the application sees no cookie of the gateway's.
 func TestRenewalOnProxiedAnswers(t *testing.T) {
 	g := sessionGateway(t, "10s")
-	g.proxy.answerWith("Cache-Control: public, max-age=600", "Set-Cookie: refresh_token=evil; Path=/", "Set-Cookie: theme=dark; Path=/")
+	g.proxy.answerWith("Cache-Control: public, max-age=600", "Set-Cookie: refresh_token=evil; Path=/",
+		"Set-Cookie: theme=dark; Path=/")
 	for _, c := range []struct {
 		name    string
 		access  func(cookies) string
@@ -322,7 +349,8 @@ func TestRenewalOnProxiedAnswers(t *testing.T) {
 			}
 			seen := g.proxy.take()
 			g.checkRenewal(t, held, a, c.renewed)
-			if len(seen) != 1 || !slices.Equal(seen[0].values("x-user-id"), []string{"alice"}) || !slices.Equal(seen[0].values("cookie"), []string{"theme=light"}) {
+			if len(seen) != 1 || !slices.Equal(seen[0].values("x-user-id"), []string{"alice"}) ||
+				!slices.Equal(seen[0].values("cookie"), []string{"theme=light"}) {
 				t.Errorf("the application saw %q", seen)
 			}
 		})
@@ -338,7 +366,8 @@ func (g *gateway) checkRenewal(t *testing.T, held cookies, a answer, renewed boo
 	}
 	if !renewed {
 		if got != (cookies{}) || a.header.Get("Cache-Control") != "public, max-age=600" {
-			t.Errorf("Set-Cookie %q, Cache-Control %q without a renewal", a.header.Values("Set-Cookie"), a.header.Get("Cache-Control"))
+			t.Errorf("Set-Cookie %q, Cache-Control %q without a renewal", a.header.Values("Set-Cookie"),
+				a.header.Get("Cache-Control"))
 		}
 		return
 	}
@@ -372,7 +401,8 @@ func TestBearersAreNotRenewed(t *testing.T) {
 	}
 }
 
-// TestParallelRenewalsRotateOnce: the tabs of a browser ask at once; all get in, and all get the same successor.
+// TestParallelRenewalsRotateOnce: the tabs of a browser ask at once; all get in, and all get the
+// same successor.
 func TestParallelRenewalsRotateOnce(t *testing.T) {
 	g := sessionGateway(t, "10s")
 	held := g.signIn(t, "alice", alicePassword)
@@ -399,8 +429,8 @@ func TestParallelRenewalsRotateOnce(t *testing.T) {
 	}
 }
 
-// TestReuseInsideTheInterval: whoever lost the answer gets the same successor again, also after a reload and a restart; the token before
-// that ends the family.
+// TestReuseInsideTheInterval: whoever lost the answer gets the same successor again, also after a
+// reload and a restart; the token before that ends the family.
 func TestReuseInsideTheInterval(t *testing.T) {
 	g := sessionGateway(t, "60s")
 	first := g.signIn(t, "alice", alicePassword)
@@ -424,8 +454,8 @@ func TestReuseInsideTheInterval(t *testing.T) {
 	g.checkDead(t, "an older generation was used", third)
 }
 
-// TestReuseOutsideTheInterval: a used token in two hands ends the family, access tokens included, whoever comes first; also when the
-// second use comes after a restart.
+// TestReuseOutsideTheInterval: a used token in two hands ends the family, access tokens included,
+// whoever comes first; also when the second use comes after a restart.
 func TestReuseOutsideTheInterval(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
 		t.Run(fmt.Sprintf("restart %v", restarts), func(t *testing.T) {
@@ -449,7 +479,8 @@ func TestReuseOutsideTheInterval(t *testing.T) {
 	}
 }
 
-// TestForgeriesKillNothing: a refresh token that was changed in any place is refused, and the session goes on.
+// TestForgeriesKillNothing: a refresh token that was changed in any place is refused, and the
+// session goes on.
 func TestForgeriesKillNothing(t *testing.T) {
 	g := sessionGateway(t, "0s")
 	held := g.signIn(t, "alice", alicePassword)
@@ -476,16 +507,20 @@ func (g *gateway) restart(t *testing.T, globals, sites string) {
 // checkDead makes sure that neither cookie of a session is good for anything.
 func (g *gateway) checkDead(t *testing.T, when string, c cookies) {
 	t.Helper()
-	if a := g.visit(t, "api", cookies{access: c.access}); c.access != "" && (a.status != http.StatusUnauthorized || a.reason(t) != "revoked") {
+	if a := g.visit(t, "api", cookies{access: c.access}); c.access != "" &&
+		(a.status != http.StatusUnauthorized || a.reason(t) != "revoked") {
 		t.Errorf("%s: the access token: status %d, reason %q", when, a.status, a.reason(t))
 	}
-	if a := g.visit(t, "api", cookies{refresh: c.refresh}); a.status != http.StatusUnauthorized || g.received(a) != (cookies{}) {
+	if a := g.visit(t, "api", cookies{refresh: c.refresh}); a.status != http.StatusUnauthorized ||
+		g.received(a) != (cookies{}) {
 		t.Errorf("%s: the refresh token: status %d, Set-Cookie %q", when, a.status, a.header.Values("Set-Cookie"))
 	}
-	if a := g.visit(t, "api", c, navigation); a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), g.url("auth")+"/login") {
+	if a := g.visit(t, "api", c, navigation); a.status != http.StatusSeeOther ||
+		!strings.HasPrefix(a.header.Get("Location"), g.url("auth")+"/login") {
 		t.Errorf("%s: a browser: status %d, Location %q", when, a.status, a.header.Get("Location"))
 	}
-	if seen := g.proxy.take(); when != "" && slices.ContainsFunc(seen, func(s sighting) bool { return len(s.values("x-user-id")) == 0 }) {
+	if seen := g.proxy.take(); when != "" &&
+		slices.ContainsFunc(seen, func(s sighting) bool { return len(s.values("x-user-id")) == 0 }) {
 		t.Errorf("%s: the application saw %q", when, seen)
 	}
 }
@@ -493,7 +528,8 @@ func (g *gateway) checkDead(t *testing.T, when string, c cookies) {
 // signOut signs out as a page of the server does.
 func (g *gateway) signOut(t *testing.T, c cookies) answer {
 	t.Helper()
-	lines := append(c.lines(), "Origin: "+g.url("auth"), "Sec-Fetch-Site: same-origin", "Content-Type: application/x-www-form-urlencoded", "Accept: text/html")
+	lines := append(c.lines(), "Origin: "+g.url("auth"), "Sec-Fetch-Site: same-origin",
+		"Content-Type: application/x-www-form-urlencoded", "Accept: text/html")
 	a := g.ask(t, "auth", call{method: http.MethodPost, target: "/logout", lines: lines, body: "x=1"})
 	if a.status != http.StatusSeeOther {
 		t.Errorf("logout: status %d: %s", a.status, a.body)
@@ -501,29 +537,35 @@ func (g *gateway) signOut(t *testing.T, c cookies) answer {
 	return a
 }
 
-// TestSignOutEndsCopies: whoever stole the cookies is out the moment the person signs out, with whichever cookies that was, and stays out
-// after a reload and a restart. Other sessions of the person go on.
+// TestSignOutEndsCopies: whoever stole the cookies is out the moment the person signs out, with
+// whichever cookies that was, and stays out after a reload and a restart. Other sessions of the
+// person go on.
 func TestSignOutEndsCopies(t *testing.T) {
 	g := sessionGateway(t, "10s")
 	other := g.signIn(t, "alice", alicePassword)
-	ways := map[string]func(cookies) cookies{
-		"both cookies":       func(c cookies) cookies { return c },
-		"the access cookie":  func(c cookies) cookies { return cookies{access: c.access} },
-		"the refresh cookie": func(c cookies) cookies { return cookies{refresh: c.refresh} },
-		"an expired one": func(c cookies) cookies {
+	ways := []struct {
+		name  string
+		shown func(cookies) cookies
+	}{
+		{"both cookies", func(c cookies) cookies { return c }},
+		{"the access cookie", func(c cookies) cookies { return cookies{access: c.access} }},
+		{"the refresh cookie", func(c cookies) cookies { return cookies{refresh: c.refresh} }},
+		{"an expired one", func(c cookies) cookies {
 			return cookies{access: g.aged(t, c, time.Hour), refresh: c.refresh}
-		},
+		}},
 	}
 	stolen := map[string]cookies{}
-	for name, shown := range ways {
-		held := g.signIn(t, "alice", alicePassword)
-		if a := g.visit(t, "api", held); a.status != http.StatusOK {
-			t.Fatalf("status %d", a.status)
-		}
-		g.proxy.take()
-		g.signOut(t, shown(held))
-		stolen[name] = held
-		g.checkDead(t, "signed out with "+name, held)
+	for _, c := range ways {
+		t.Run(c.name, func(t *testing.T) {
+			held := g.signIn(t, "alice", alicePassword)
+			if a := g.visit(t, "api", held); a.status != http.StatusOK {
+				t.Fatalf("status %d", a.status)
+			}
+			g.proxy.take()
+			g.signOut(t, c.shown(held))
+			stolen[c.name] = held
+			g.checkDead(t, "signed out with "+c.name, held)
+		})
 	}
 	g.load(sessionAuth, apiSite)
 	for name, held := range stolen {
@@ -538,7 +580,8 @@ func TestSignOutEndsCopies(t *testing.T) {
 	}
 }
 
-// TestSessionsAreNotFixed: cookies that were there before the sign-in are not the session after it, and who planted them sees nothing.
+// TestSessionsAreNotFixed: cookies that were there before the sign-in are not the session after it,
+// and who planted them sees nothing.
 func TestSessionsAreNotFixed(t *testing.T) {
 	g := sessionGateway(t, "10s")
 	planted := g.signIn(t, "bob", bobPassword)
@@ -549,49 +592,66 @@ func TestSessionsAreNotFixed(t *testing.T) {
 		t.Errorf("generation %d of %s after %s", generation, after, before)
 	}
 	g.proxy.take()
-	for who, c := range map[string]cookies{"alice": held, "bob": planted} {
-		if a := g.visit(t, "api", c); a.status != http.StatusOK {
-			t.Errorf("%s: status %d", who, a.status)
-		}
-		if seen := g.proxy.take(); len(seen) != 1 || !slices.Equal(seen[0].values("x-user-id"), []string{who}) {
-			t.Errorf("%s: the application saw %q", who, seen)
-		}
+	for _, tc := range []struct {
+		who string
+		c   cookies
+	}{{"alice", held}, {"bob", planted}} {
+		t.Run(tc.who, func(t *testing.T) {
+			if a := g.visit(t, "api", tc.c); a.status != http.StatusOK {
+				t.Errorf("%s: status %d", tc.who, a.status)
+			}
+			if seen := g.proxy.take(); len(seen) != 1 || !slices.Equal(seen[0].values("x-user-id"), []string{tc.who}) {
+				t.Errorf("%s: the application saw %q", tc.who, seen)
+			}
+		})
 	}
 }
 
-// TestGarbageCookiesLeadToSignIn: whatever stands in the cookies, a browser is sent to sign in, which then works, and a program gets 401.
+// TestGarbageCookiesLeadToSignIn: whatever stands in the cookies, a browser is sent to sign in,
+// which then works, and a program gets 401.
 func TestGarbageCookiesLeadToSignIn(t *testing.T) {
 	g := sessionGateway(t, "10s")
 	over := g.signIn(t, "alice", alicePassword)
 	g.signOut(t, over)
 	strangers := newWorkshop(t, g.url("auth"))
-	for name, c := range map[string]cookies{
-		"words":                 {"garbage", "garbage"},
-		"dots":                  {"a.b.c", "rt_a.b.c.d"},
-		"long ones":             {strings.Repeat("x", 6000), "rt_" + strings.Repeat("x", 6000)},
-		"quotes and signs":      {`"x"`, "%00<script>&'"},
-		"another server's":      {strangers.mint("hs1", "alice", map[string]any{"aud": []string{"web"}}), "rt_1.ABCDEFGHIJKLMNOPQRSTUVWXYZ.3." + strings.Repeat("A", 43)},
-		"stale ones":            over,
-		"an expired access one": {access: g.aged(t, over, time.Hour)},
-		"the wrong way round":   {over.refresh, over.access},
-		"a program's token":     {access: g.login(t, "alice", alicePassword), refresh: "x"},
-		"not UTF-8":             {"\xff\xfe", "rt_\xff.\xfe.0.\xff"},
+	for _, tc := range []struct {
+		name string
+		c    cookies
+	}{
+		{"words", cookies{"garbage", "garbage"}},
+		{"dots", cookies{"a.b.c", "rt_a.b.c.d"}},
+		{"long ones", cookies{strings.Repeat("x", 6000), "rt_" + strings.Repeat("x", 6000)}},
+		{"quotes and signs", cookies{`"x"`, "%00<script>&'"}},
+		{
+			"another server's",
+			cookies{
+				strangers.mint("hs1", "alice", map[string]any{"aud": []string{"web"}}),
+				"rt_1.ABCDEFGHIJKLMNOPQRSTUVWXYZ.3." + strings.Repeat("A", 43),
+			},
+		},
+		{"stale ones", over},
+		{"an expired access one", cookies{access: g.aged(t, over, time.Hour)}},
+		{"the wrong way round", cookies{over.refresh, over.access}},
+		{"a program's token", cookies{access: g.login(t, "alice", alicePassword), refresh: "x"}},
+		{"not UTF-8", cookies{"\xff\xfe", "rt_\xff.\xfe.0.\xff"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			if name != "a program's token" {
-				if a := g.visit(t, "api", c); a.status != http.StatusUnauthorized {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.name != "a program's token" {
+				if a := g.visit(t, "api", tc.c); a.status != http.StatusUnauthorized {
 					t.Errorf("a program: status %d, reason %q", a.status, a.reason(t))
 				}
-				a := g.visit(t, "api", c, navigation)
-				if a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), g.url("auth")+"/login") {
+				a := g.visit(t, "api", tc.c, navigation)
+				if a.status != http.StatusSeeOther ||
+					!strings.HasPrefix(a.header.Get("Location"), g.url("auth")+"/login") {
 					t.Errorf("a browser: status %d, Location %q", a.status, a.header.Get("Location"))
 				}
 			}
-			if a := g.get(t, "auth", "/login", "", append(c.lines(), navigation)...); a.status != http.StatusOK || !strings.Contains(a.body, `name="password"`) {
+			if a := g.get(t, "auth", "/login", "", append(tc.c.lines(), navigation)...); a.status != http.StatusOK ||
+				!strings.Contains(a.body, `name="password"`) {
 				t.Errorf("the login page: status %d", a.status)
 			}
-			g.signOut(t, c)
-			held := g.signIn(t, "alice", alicePassword, c.lines()...)
+			g.signOut(t, tc.c)
+			held := g.signIn(t, "alice", alicePassword, tc.c.lines()...)
 			if a := g.visit(t, "api", held); a.status != http.StatusOK {
 				t.Errorf("after signing in: status %d", a.status)
 			}
@@ -599,28 +659,37 @@ func TestGarbageCookiesLeadToSignIn(t *testing.T) {
 	}
 }
 
-// TestOptionalGatesForgetDeadSessions: where nobody needs to be signed in, a dead session is forgotten and the request passes.
+// TestOptionalGatesForgetDeadSessions: where nobody needs to be signed in, a dead session is
+// forgotten and the request passes.
 func TestOptionalGatesForgetDeadSessions(t *testing.T) {
 	g := newGateway(t)
 	g.extra["Reuse"], g.extra["Alice"] = "10s", aliceAs(alicePassword)
-	g.load(sessionAuth, strings.Replace(apiSite, "forward sub X-User-Id", "forward sub X-User-Id\n\t\tmode optional", 1))
+	g.load(sessionAuth,
+		strings.Replace(apiSite, "forward sub X-User-Id", "forward sub X-User-Id\n\t\tmode optional", 1))
 	held := g.signIn(t, "alice", alicePassword)
 	living := g.visit(t, "api", cookies{g.aged(t, held, time.Hour), held.refresh})
 	g.checkCookies(t, "a living session", living, false, "", nil)
 	g.signOut(t, held)
 	g.proxy.take()
-	for name, c := range map[string]cookies{
-		"an expired access token": {access: g.aged(t, held, time.Hour)}, "a dead refresh token": {refresh: held.refresh},
-		"both": {g.aged(t, held, time.Hour), held.refresh},
+	for _, tc := range []struct {
+		name string
+		c    cookies
+	}{
+		{"an expired access token", cookies{access: g.aged(t, held, time.Hour)}},
+		{"a dead refresh token", cookies{refresh: held.refresh}},
+		{"both", cookies{g.aged(t, held, time.Hour), held.refresh}},
 	} {
-		a := g.visit(t, "api", c)
-		if a.status != http.StatusOK {
-			t.Errorf("%s: status %d, reason %q", name, a.status, a.reason(t))
-		}
-		g.checkCookies(t, name, a, true, "", nil)
-		if seen := g.proxy.take(); len(seen) != 1 || len(seen[0].identity()) > 0 || len(seen[0].values("cookie")) > 0 {
-			t.Errorf("%s: the application saw %q", name, seen)
-		}
+		t.Run(tc.name, func(t *testing.T) {
+			a := g.visit(t, "api", tc.c)
+			if a.status != http.StatusOK {
+				t.Errorf("%s: status %d, reason %q", tc.name, a.status, a.reason(t))
+			}
+			g.checkCookies(t, tc.name, a, true, "", nil)
+			if seen := g.proxy.take(); len(seen) != 1 || len(seen[0].identity()) > 0 ||
+				len(seen[0].values("cookie")) > 0 {
+				t.Errorf("%s: the application saw %q", tc.name, seen)
+			}
+		})
 	}
 }
 
@@ -630,10 +699,13 @@ func TestUpgradesRenew(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(openSocket))
 	t.Cleanup(upstream.Close)
 	g.extra["Reuse"], g.extra["Alice"], g.extra["Sockets"] = "10s", aliceAs(alicePassword), upstream.Listener.Addr().String()
-	g.load(sessionAuth, authSite+"{{url \"ws\"}} {\n\tjwt_auth web {\n\t\tforward sub X-User-Id\n\t}\n\treverse_proxy {{.Sockets}}\n}\n")
+	g.load(sessionAuth,
+		authSite+
+			"{{url \"ws\"}} {\n\tjwt_auth web {\n\t\tforward sub X-User-Id\n\t}\n\treverse_proxy {{.Sockets}}\n}\n")
 	open := func(c cookies, origin string) answer {
-		return g.get(t, "ws", "/socket", "", append(c.lines(), "Origin: "+origin, "Connection: Upgrade", "Upgrade: websocket",
-			"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")...)
+		return g.get(t, "ws", "/socket", "",
+			append(c.lines(), "Origin: "+origin, "Connection: Upgrade", "Upgrade: websocket",
+				"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")...)
 	}
 	held := g.signIn(t, "alice", alicePassword)
 	a := open(cookies{refresh: held.refresh}, g.url("ws"))
@@ -668,11 +740,13 @@ func openSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Saw: %s\r\nCache-Control: public, max-age=60\r\n\r\n", saw)
+	fmt.Fprintf(conn,
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Saw: %s\r\n"+
+			"Cache-Control: public, max-age=60\r\n\r\n", saw)
 }
 
-// TestConfigurationEndsSessions: a reload that disables or removes somebody, or changes the password, ends what they had within a second;
-// bringing them back does not bring that back.
+// TestConfigurationEndsSessions: a reload that disables or removes somebody, or changes the
+// password, ends what they had within a second; bringing them back does not bring that back.
 func TestConfigurationEndsSessions(t *testing.T) {
 	const newPassword = "through-the-looking-glass"
 	for _, c := range []struct {
@@ -685,7 +759,9 @@ func TestConfigurationEndsSessions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			g := sessionGateway(t, "10s")
 			g.secret("alice's new password", newPassword)
-			held, program, bystander := g.signIn(t, "alice", alicePassword), g.login(t, "alice", alicePassword), g.signIn(t, "bob", bobPassword)
+			held, program, bystander := g.signIn(t, "alice", alicePassword), g.login(t, "alice", alicePassword), g.signIn(
+				t, "bob", bobPassword,
+			)
 			g.checkPasses(t, program)
 			g.extra["Alice"] = c.alice
 			g.load(sessionAuth, apiSite)
@@ -735,8 +811,8 @@ const projectAuth = `auth {
 	}
 }`
 
-// TestProjectsAreApart: what one project issues is good at its own gates only, as a bearer, as a cookie and by renewal; and a project that
-// the configuration drops is over within a second.
+// TestProjectsAreApart: what one project issues is good at its own gates only, as a bearer, as a
+// cookie and by renewal; and a project that the configuration drops is over within a second.
 func TestProjectsAreApart(t *testing.T) {
 	g := newGateway(t)
 	acme := "project acme\n\tuser alice {\n\t\tproject acme\n\t\tpassword_hash " + cheapHash(bobPassword) + "\n\t}"
@@ -755,13 +831,20 @@ func TestProjectsAreApart(t *testing.T) {
 		own  apiSession
 		not  apiSession
 	}{{"api", ours, theirs}, {"acme", theirs, ours}} {
-		for name, a := range map[string]answer{
-			"bearer": g.get(t, c.site, "/", c.not.Access), "cookie": g.visit(t, c.site, cookies{access: c.not.Access}),
-			"cookies": g.visit(t, c.site, cookies{c.not.Access, c.not.Refresh}),
+		for _, tc := range []struct {
+			name string
+			a    answer
+		}{
+			{"bearer", g.get(t, c.site, "/", c.not.Access)},
+			{"cookie", g.visit(t, c.site, cookies{access: c.not.Access})},
+			{"cookies", g.visit(t, c.site, cookies{c.not.Access, c.not.Refresh})},
 		} {
-			if a.reason(t) != "wrong_project" || a.status != http.StatusUnauthorized && a.status != http.StatusForbidden {
-				t.Errorf("%s at %s: status %d, reason %q", name, c.site, a.status, a.reason(t))
-			}
+			t.Run(tc.name, func(t *testing.T) {
+				if tc.a.reason(t) != "wrong_project" ||
+					tc.a.status != http.StatusUnauthorized && tc.a.status != http.StatusForbidden {
+					t.Errorf("%s at %s: status %d, reason %q", tc.name, c.site, tc.a.status, tc.a.reason(t))
+				}
+			})
 		}
 		if a := g.get(t, c.site, "/", c.own.Access); a.status != http.StatusOK {
 			t.Errorf("at its own gate: status %d, reason %q", a.status, a.reason(t))
@@ -790,10 +873,12 @@ func TestProjectsAreApart(t *testing.T) {
 	}
 }
 
-// TestRenewalOfAnotherProject: a refresh cookie of another project opens no door, and its session is not lost by trying.
+// TestRenewalOfAnotherProject: a refresh cookie of another project opens no door, and its session
+// is not lost by trying.
 func TestRenewalOfAnotherProject(t *testing.T) {
 	g := newGateway(t)
-	g.extra["Acme"] = "project acme\n\tuser alice {\n\t\tproject acme\n\t\tpassword_hash " + cheapHash(bobPassword) + "\n\t}"
+	g.extra["Acme"] = "project acme\n\tuser alice {\n\t\tproject acme\n\t\tpassword_hash " + cheapHash(bobPassword) +
+		"\n\t}"
 	g.load(projectAuth, projectSites)
 	theirs, _ := g.apiLogin(t, "acme", "alice", bobPassword, "web")
 	a := g.visit(t, "api", cookies{refresh: theirs.Refresh})
@@ -819,8 +904,9 @@ type traffic struct {
 	turns   atomic.Int64
 }
 
-// TestReloadsLoseNoSession: twenty reloads under load. Browsers renew with every request, programs use one token, people sign in and out,
-// and thieves try dead cookies; every answer is the right one.
+// TestReloadsLoseNoSession: twenty reloads under load. Browsers renew with every request, programs
+// use one token, people sign in and out, and thieves try dead cookies; every answer is the right
+// one.
 func TestReloadsLoseNoSession(t *testing.T) {
 	g := sessionGateway(t, "10s")
 	f := newTraffic(t, g)
@@ -873,7 +959,8 @@ func (f *traffic) each(do func()) {
 			default:
 				do()
 				f.g.proxy.take()
-				time.Sleep(5 * time.Millisecond) // a load, not a flood: everything that is logged is searched afterwards
+				// a load, not a flood: everything that is logged is searched afterwards
+				time.Sleep(5 * time.Millisecond)
 			}
 		}
 	})

@@ -8,14 +8,17 @@ import (
 	"testing"
 )
 
-// fixations are cookies of the gateway's names, in forms that browsers take for them or an application might.
+// fixations are cookies of the gateway's names, in forms that browsers take for them or an
+// application might.
 var fixations = []string{
-	"access_token=fixed; Path=/", "access_token =fixed", "\taccess_token\t=fixed", "=access_token=fixed", "= =access_token=fixed", "access_token",
-	"refresh_token=fixed; Path=/", "__Host-access_token=fixed; Path=/; Secure", "__HOST-access_token=fixed; Path=/; Secure",
-	"__host-Refresh_Token=fixed; Path=/; Secure", "=__Host-access_token=fixed; Path=/; Secure", "Access_Token=fixed",
+	"access_token=fixed; Path=/", "access_token =fixed", "\taccess_token\t=fixed", "=access_token=fixed",
+	"= =access_token=fixed", "access_token", "refresh_token=fixed; Path=/", "__Host-access_token=fixed; Path=/; Secure",
+	"__HOST-access_token=fixed; Path=/; Secure", "__host-Refresh_Token=fixed; Path=/; Secure",
+	"=__Host-access_token=fixed; Path=/; Secure", "Access_Token=fixed",
 }
 
-// fixator is an application that sets them wherever an answer has fields, and cookies of its own. It says which user it was told of.
+// fixator is an application that sets them wherever an answer has fields, and cookies of its own.
+// It says which user it was told of.
 func fixator(t *testing.T) *httptest.Server {
 	t.Helper()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -115,8 +118,9 @@ http://three.localhost:{{port "two"}} {
 }
 `
 
-// TestNoApplicationSetsOurCookies: where people sign in with a browser, no answer sets the gateway's cookies but the gateway's own: with
-// gates for programs alone, through a strip, from beside the server's routes, and from error routes, in interim answers and trailers, too.
+// TestNoApplicationSetsOurCookies: where people sign in with a browser, no answer sets the
+// gateway's cookies but the gateway's own: with gates for programs alone, through a strip, from
+// beside the server's routes, and from error routes, in interim answers and trailers, too.
 func TestNoApplicationSetsOurCookies(t *testing.T) {
 	g := newGateway(t)
 	g.extra["App"] = fixator(t).Listener.Addr().String()
@@ -137,7 +141,14 @@ func TestNoApplicationSetsOurCookies(t *testing.T) {
 		{name: "an error route", site: "codes"},
 		{name: "an error route after the application failed", site: "failed", lines: lines(alice), user: "alice"},
 		{name: "an error route before the gate", site: "two", host: "one.localhost", target: "/secret"},
-		{name: "an error route of a site without gates", site: "two", host: "two.localhost", target: "/secret", passes: true, user: "eve"},
+		{
+			name:   "an error route of a site without gates",
+			site:   "two",
+			host:   "two.localhost",
+			target: "/secret",
+			passes: true,
+			user:   "eve",
+		},
 		{name: "an error route of the server's site", site: "two", host: "three.localhost", target: "/secret"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -145,8 +156,14 @@ func TestNoApplicationSetsOurCookies(t *testing.T) {
 			if c.host != "" {
 				host = c.host + strings.TrimPrefix(host, "localhost")
 			}
-			raw := rawAnswer(t, g.addr(c.site), call{target: c.target, host: host, lines: lines(c.lines, "X-User-Id: eve", "TE: trailers", "Connection: close")})
-			if !strings.Contains(raw, "early=theirs") || !strings.Contains(raw, "theirs=1") || !strings.Contains(raw, "late-theirs") {
+			raw := rawAnswer(t, g.addr(c.site),
+				call{
+					target: c.target,
+					host:   host,
+					lines:  lines(c.lines, "X-User-Id: eve", "TE: trailers", "Connection: close"),
+				})
+			if !strings.Contains(raw, "early=theirs") || !strings.Contains(raw, "theirs=1") ||
+				!strings.Contains(raw, "late-theirs") {
 				t.Fatalf("the application's own is missing: %q", raw)
 			}
 			if c.passes {
@@ -162,7 +179,9 @@ func TestNoApplicationSetsOurCookies(t *testing.T) {
 		})
 	}
 	t.Run("an upgrade beside the server's routes", func(t *testing.T) {
-		if got := rawAnswer(t, g.addr("auth"), call{host: g.host("auth"), lines: lines(h2c, "Connection: close")}); strings.Contains(got, "101 Switching") {
+		if got := rawAnswer(t, g.addr("auth"), call{host: g.host("auth"), lines: lines(h2c, "Connection: close")}); strings.Contains(
+			got, "101 Switching",
+		) {
 			t.Errorf("%q", got)
 		}
 	})
@@ -186,12 +205,14 @@ func rawAnswer(t *testing.T, addr string, c call) string {
 // caching is what an application may say to caches (RFC 9111, RFC 9213, and the fields of vendors).
 var caching = []string{
 	"Cache-Control: public, max-age=600", "CDN-Cache-Control: max-age=600", "Cloudflare-CDN-Cache-Control: max-age=600",
-	"Vercel-CDN-Cache-Control: max-age=600", "Netlify-CDN-Cache-Control: public, max-age=600", "Surrogate-Control: max-age=600",
-	"X-LiteSpeed-Cache-Control: public,max-age=600", "X-Accel-Expires: 600", "Edge-Control: cache-maxage=10m", "Akamai-Cache-Control: max-age=600",
-	"Expires: Thu, 01 Jan 2099 00:00:00 GMT", "Pragma: public", "Surrogate-Key: page", "ETag: \"1\"", "Age: 5",
+	"Vercel-CDN-Cache-Control: max-age=600", "Netlify-CDN-Cache-Control: public, max-age=600",
+	"Surrogate-Control: max-age=600", "X-LiteSpeed-Cache-Control: public,max-age=600", "X-Accel-Expires: 600",
+	"Edge-Control: cache-maxage=10m", "Akamai-Cache-Control: max-age=600", "Expires: Thu, 01 Jan 2099 00:00:00 GMT",
+	"Pragma: public", "Surrogate-Key: page", "ETag: \"1\"", "Age: 5",
 }
 
-// TestRenewedCookiesAreNotKept: an answer with the gateway's cookies is for one browser alone, whatever the application says to which cache.
+// TestRenewedCookiesAreNotKept: an answer with the gateway's cookies is for one browser alone,
+// whatever the application says to which cache.
 func TestRenewedCookiesAreNotKept(t *testing.T) {
 	g := newGateway(t)
 	g.extra["Reuse"], g.extra["Alice"] = "10s", aliceAs(alicePassword)

@@ -57,7 +57,8 @@ func apiGateway(t *testing.T) (g *gateway, tokens map[string]string) {
 		abilities  []string
 	}{
 		{"create", "", []string{project.Create}}, {"admin", "", []string{project.Admin}},
-		{"others", "", []string{project.Read, project.Update, project.Delete}}, {"acme's", "acme", []string{project.Create}}, {"revoked", "", []string{project.Create}},
+		{"others", "", []string{project.Read, project.Update, project.Delete}},
+		{"acme's", "acme", []string{project.Create}}, {"revoked", "", []string{project.Create}},
 	} {
 		tokens[c.name] = g.addAPIToken(t, c.slug, c.abilities, c.name == "revoked")
 	}
@@ -112,7 +113,8 @@ func (g *gateway) projectID(t *testing.T, slug, bearer string) string {
 	t.Helper()
 	a := g.manage(t, "GET", "/api/projects/"+slug, bearer, "")
 	var p struct{ ID, Slug string }
-	if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.status != http.StatusOK || p.Slug != slug || len(p.ID) != 36 {
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.status != http.StatusOK || p.Slug != slug ||
+		len(p.ID) != 36 {
 		t.Fatalf("project %s: status %d: %s", slug, a.status, a.body)
 	}
 	return p.ID
@@ -138,13 +140,15 @@ func TestSettingsStatusCodes(t *testing.T) {
 	g, tokens := apiGateway(t)
 	id := g.projectID(t, "default", tokens["admin"])
 	ttl := "/api/projects/" + id + "/settings/jwt-ttl"
-	for _, c := range slices.Concat(g.settingsAllowed(t, tokens, ttl), g.settingsRefused(t, tokens, ttl, id), settingsInvalid(tokens["create"], ttl)) {
+	for _, c := range slices.Concat(g.settingsAllowed(t, tokens, ttl), g.settingsRefused(t, tokens, ttl, id),
+		settingsInvalid(tokens["create"], ttl)) {
 		t.Run(c.name, func(t *testing.T) {
 			a := g.manage(t, c.method, c.target, c.token, c.body, c.lines...)
 			if a.status != c.status || errorWord(a) != c.word {
 				t.Fatalf("status %d, want %d: %s", a.status, c.status, a.body)
 			}
-			if challenge := a.header.Get("WWW-Authenticate"); (challenge != "") != (c.status == 401) && !(c.status == 403 && c.token != "") {
+			if challenge := a.header.Get("WWW-Authenticate"); (challenge != "") != (c.status == 401) &&
+				!(c.status == 403 && c.token != "") {
 				t.Errorf("WWW-Authenticate %q", challenge)
 			}
 			if c.status != 200 && a.header.Get("Cache-Control") != "no-store" {
@@ -152,7 +156,8 @@ func TestSettingsStatusCodes(t *testing.T) {
 			}
 		})
 	}
-	if a := g.manage(t, "GET", ttl, tokens["create"], ""); !strings.HasPrefix(a.body, `{"jwt_access_ttl":null,"jwt_refresh_ttl":null,`) {
+	if a := g.manage(t, "GET", ttl, tokens["create"], ""); !strings.HasPrefix(a.body,
+		`{"jwt_access_ttl":null,"jwt_refresh_ttl":null,`) {
 		t.Errorf("what was refused left its mark: %s", a.body)
 	}
 	ttl = "/api/clients/reports/settings/token-ttl"
@@ -160,9 +165,11 @@ func TestSettingsStatusCodes(t *testing.T) {
 		method, target, token, body string
 		status                      int
 	}{
-		{"GET", ttl, tokens["create"], "", 200}, {"PATCH", ttl, tokens["create"], `{"jwt_access_ttl":120}`, 200}, {"GET", ttl, "", "", 401},
-		{"PATCH", ttl, tokens["others"], `{"jwt_access_ttl":120}`, 403}, {"GET", ttl, tokens["acme's"], "", 404},
-		{"GET", strings.Replace(ttl, "reports", "nobody", 1), tokens["create"], "", 404}, {"PATCH", ttl, tokens["create"], `{"jwt_access_ttl":59}`, 422},
+		{"GET", ttl, tokens["create"], "", 200}, {"PATCH", ttl, tokens["create"], `{"jwt_access_ttl":120}`, 200},
+		{"GET", ttl, "", "", 401}, {"PATCH", ttl, tokens["others"], `{"jwt_access_ttl":120}`, 403},
+		{"GET", ttl, tokens["acme's"], "", 404},
+		{"GET", strings.Replace(ttl, "reports", "nobody", 1), tokens["create"], "", 404},
+		{"PATCH", ttl, tokens["create"], `{"jwt_access_ttl":59}`, 422},
 		{"PATCH", "/api/clients/reports", tokens["admin"], `{"name":"other"}`, 409},
 	} {
 		if a := g.manage(t, c.method, c.target, c.token, c.body); a.status != c.status {
@@ -183,15 +190,27 @@ func (g *gateway) settingsAllowed(t *testing.T, tokens map[string]string, ttl st
 		{"read", "GET", ttl, tokens["create"], "", nil, 200, ""},
 		{"read, as somebody who may everything", "GET", ttl, tokens["admin"], "", nil, 200, ""},
 		{"read, as an administrator who has signed in", "GET", ttl, "", "", as(admin), 200, ""},
-		{"read, with a scheme in capitals", "GET", ttl, "", "", []string{"Authorization: BEARER " + tokens["create"]}, 200, ""},
+		{
+			"read, with a scheme in capitals", "GET", ttl, "", "",
+			[]string{"Authorization: BEARER " + tokens["create"]}, 200, "",
+		},
 		{"head", "HEAD", ttl, tokens["create"], "", nil, 200, ""},
 		{"change", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":600}`, nil, 200, ""},
 		{"change, as an administrator", "PATCH", ttl, "", `{"jwt_access_ttl":600}`, as(admin, sameOrigin...), 200, ""},
 		{"change nothing", "PATCH", ttl, tokens["create"], `{}`, nil, 200, ""},
 		{"the shortest", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":60,"jwt_refresh_ttl":60}`, nil, 200, ""},
-		{"the longest", "PATCH", ttl, tokens["create"], fmt.Sprintf(`{"jwt_access_ttl":%d,"jwt_refresh_ttl":%d}`, settingsYear, settingsYear), nil, 200, ""},
-		{"back to the defaults", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":null,"jwt_refresh_ttl":0}`, nil, 200, ""},
-		{"the project of a token", "PATCH", "/api/projects/" + acme + "/settings/jwt-ttl", tokens["acme's"], `{}`, nil, 200, ""},
+		{
+			"the longest", "PATCH", ttl, tokens["create"],
+			fmt.Sprintf(`{"jwt_access_ttl":%d,"jwt_refresh_ttl":%d}`, settingsYear, settingsYear), nil, 200, "",
+		},
+		{
+			"back to the defaults", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":null,"jwt_refresh_ttl":0}`, nil,
+			200, "",
+		},
+		{
+			"the project of a token", "PATCH", "/api/projects/" + acme + "/settings/jwt-ttl", tokens["acme's"], `{}`,
+			nil, 200, "",
+		},
 		{"a project by its name", "GET", "/api/projects/acme/settings/jwt-ttl", tokens["create"], "", nil, 200, ""},
 	}
 }
@@ -205,7 +224,10 @@ func (g *gateway) settingsRefused(t *testing.T, tokens map[string]string, ttl, i
 	return []settingsCall{
 		{"no credential", "GET", ttl, "", "", nil, 401, "no_credential"},
 		{"no credential, change", "PATCH", ttl, "", `{}`, nil, 401, "no_credential"},
-		{"an unknown token", "GET", ttl, tokens["create"][:len(tokens["create"])-2] + "xx", "", nil, 401, "invalid_token"},
+		{
+			"an unknown token", "GET", ttl, tokens["create"][:len(tokens["create"])-2] + "xx", "", nil, 401,
+			"invalid_token",
+		},
 		{"a revoked token", "GET", ttl, tokens["revoked"], "", nil, 401, "invalid_token"},
 		{"an access token", "GET", ttl, g.login(t, "alice", alicePassword), "", nil, 401, "invalid_token"},
 		{"a bad token beside a good session", "GET", ttl, "nonsense", "", as(admin), 401, "invalid_token"},
@@ -213,31 +235,64 @@ func (g *gateway) settingsRefused(t *testing.T, tokens map[string]string, ttl, i
 		{"only a refresh cookie", "GET", ttl, "", "", as(cookies{refresh: admin.refresh}), 401, "no_credential"},
 
 		{"other abilities", "GET", ttl, tokens["others"], "", nil, 403, "insufficient_ability"},
-		{"other abilities, change", "PATCH", ttl, tokens["others"], `{"jwt_access_ttl":600}`, nil, 403, "insufficient_ability"},
+		{
+			"other abilities, change", "PATCH", ttl, tokens["others"], `{"jwt_access_ttl":600}`, nil, 403,
+			"insufficient_ability",
+		},
 		{"another project's token", "GET", ttl, tokens["acme's"], "", nil, 404, "not_found"},
-		{"another project's token, change", "PATCH", ttl, tokens["acme's"], `{"jwt_access_ttl":600}`, nil, 404, "not_found"},
+		{
+			"another project's token, change", "PATCH", ttl, tokens["acme's"], `{"jwt_access_ttl":600}`, nil, 404,
+			"not_found",
+		},
 		{"another project's token, no such project", "GET", nobody, tokens["acme's"], "", nil, 404, "not_found"},
 		{"somebody who is no administrator", "GET", ttl, "", "", as(bob), 403, "insufficient_ability"},
 		{"an administrator on another site, reading", "GET", ttl, "", "", as(admin, foreign...), 403, "cross_origin"},
-		{"an administrator on a sibling host, reading", "GET", ttl, "", "", as(admin, "Sec-Fetch-Site: same-site"), 403, "cross_origin"},
-		{"an administrator on another site", "PATCH", ttl, "", `{"jwt_access_ttl":600}`, as(admin, foreign...), 403, "cross_origin"},
+		{
+			"an administrator on a sibling host, reading", "GET", ttl, "", "", as(admin, "Sec-Fetch-Site: same-site"),
+			403, "cross_origin",
+		},
+		{
+			"an administrator on another site", "PATCH", ttl, "", `{"jwt_access_ttl":600}`, as(admin, foreign...), 403,
+			"cross_origin",
+		},
 
 		{"no such project", "GET", nobody, tokens["create"], "", nil, 404, "not_found"},
 		{"no such project, change", "PATCH", nobody, tokens["create"], `{"jwt_access_ttl":600}`, nil, 404, "not_found"},
-		{"no UUID", "GET", "/api/projects/%27%20OR%201=1/settings/jwt-ttl", tokens["create"], "", nil, 404, "not_found"},
+		{
+			"no UUID", "GET", "/api/projects/%27%20OR%201=1/settings/jwt-ttl", tokens["create"], "", nil, 404,
+			"not_found",
+		},
 
-		{"what the Caddyfile declares", "PATCH", "/api/projects/" + acme, tokens["admin"], `{"name":"other"}`, nil, 409, "declared"},
+		{
+			"what the Caddyfile declares", "PATCH", "/api/projects/" + acme, tokens["admin"], `{"name":"other"}`, nil,
+			409, "declared",
+		},
 		{"its end", "DELETE", "/api/projects/" + acme, tokens["admin"], "", nil, 409, "declared"},
-		{"the end of the default project", "DELETE", "/api/projects/" + id, tokens["admin"], "", nil, 409, "default_project"},
+		{
+			"the end of the default project", "DELETE", "/api/projects/" + id, tokens["admin"], "", nil, 409,
+			"default_project",
+		},
 		{"a slug in use", "POST", "/api/projects", tokens["admin"], `{"slug":"acme"}`, nil, 409, "already_exists"},
 
-		{"an old version", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":600}`, []string{`If-Match: "1000000"`}, 412, "version_mismatch"},
+		{
+			"an old version", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":600}`,
+			[]string{`If-Match: "1000000"`}, 412, "version_mismatch",
+		},
 		{"another method", "PUT", ttl, tokens["create"], `{}`, nil, 405, "method_not_allowed"},
 		{"no JSON", "PATCH", ttl, tokens["create"], `jwt_access_ttl=600`, nil, 400, "invalid_request"},
 		{"a list", "PATCH", ttl, tokens["create"], `[]`, nil, 400, "invalid_request"},
-		{"a member twice", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":600,"jwt_access_ttl":601}`, nil, 400, "invalid_request"},
-		{"a large body", "PATCH", ttl, tokens["create"], `{"x":"` + strings.Repeat("x", 70_000) + `"}`, nil, 413, "too_large"},
-		{"a form", "PATCH", ttl, tokens["create"], "", []string{"Content-Type: application/x-www-form-urlencoded"}, 415, "unsupported_media_type"},
+		{
+			"a member twice", "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":600,"jwt_access_ttl":601}`, nil, 400,
+			"invalid_request",
+		},
+		{
+			"a large body", "PATCH", ttl, tokens["create"], `{"x":"` + strings.Repeat("x", 70_000) + `"}`, nil, 413,
+			"too_large",
+		},
+		{
+			"a form", "PATCH", ttl, tokens["create"], "", []string{"Content-Type: application/x-www-form-urlencoded"},
+			415, "unsupported_media_type",
+		},
 	}
 }
 
@@ -247,11 +302,23 @@ func settingsInvalid(token, ttl string) []settingsCall {
 		{"under a minute", "PATCH", ttl, token, `{"jwt_access_ttl":59}`, nil, 422, "invalid_value"},
 		{"a second", "PATCH", ttl, token, `{"jwt_access_ttl":1}`, nil, 422, "invalid_value"},
 		{"negative", "PATCH", ttl, token, `{"jwt_access_ttl":-900}`, nil, 422, "invalid_value"},
-		{"over a year", "PATCH", ttl, token, fmt.Sprintf(`{"jwt_access_ttl":%d}`, settingsYear+1), nil, 422, "invalid_value"},
-		{"beyond 64 bits", "PATCH", ttl, token, `{"jwt_access_ttl":99999999999999999999999}`, nil, 422, "invalid_value"},
+		{
+			"over a year", "PATCH", ttl, token, fmt.Sprintf(`{"jwt_access_ttl":%d}`, settingsYear+1), nil, 422,
+			"invalid_value",
+		},
+		{
+			"beyond 64 bits", "PATCH", ttl, token, `{"jwt_access_ttl":99999999999999999999999}`, nil, 422,
+			"invalid_value",
+		},
 		{"refresh under a minute", "PATCH", ttl, token, `{"jwt_refresh_ttl":59}`, nil, 422, "invalid_value"},
-		{"refresh over its absolute end", "PATCH", ttl, token, fmt.Sprintf(`{"jwt_refresh_ttl":%d}`, settingsYear+1), nil, 422, "invalid_value"},
-		{"one good, one bad", "PATCH", ttl, token, `{"jwt_access_ttl":600,"jwt_refresh_ttl":1}`, nil, 422, "invalid_value"},
+		{
+			"refresh over its absolute end", "PATCH", ttl, token,
+			fmt.Sprintf(`{"jwt_refresh_ttl":%d}`, settingsYear+1), nil, 422, "invalid_value",
+		},
+		{
+			"one good, one bad", "PATCH", ttl, token, `{"jwt_access_ttl":600,"jwt_refresh_ttl":1}`, nil, 422,
+			"invalid_value",
+		},
 		{"a fraction", "PATCH", ttl, token, `{"jwt_access_ttl":600.5}`, nil, 422, "invalid_value"},
 		{"an exponent", "PATCH", ttl, token, `{"jwt_access_ttl":6e2}`, nil, 422, "invalid_value"},
 		{"a string", "PATCH", ttl, token, `{"jwt_access_ttl":"600"}`, nil, 422, "invalid_value"},
@@ -272,18 +339,26 @@ func TestSettingsShapes(t *testing.T) {
 	defaults := `"defaults":{"access_ttl":900,"refresh_ttl":2592000}}`
 	for _, c := range []struct{ method, target, body, want string }{
 		{"GET", of("default"), "", `{"jwt_access_ttl":null,"jwt_refresh_ttl":null,` + defaults},
-		{"PATCH", of("default"), `{"jwt_access_ttl":120,"jwt_refresh_ttl":3600}`, `{"jwt_access_ttl":120,"jwt_refresh_ttl":3600}`},
+		{
+			"PATCH", of("default"), `{"jwt_access_ttl":120,"jwt_refresh_ttl":3600}`,
+			`{"jwt_access_ttl":120,"jwt_refresh_ttl":3600}`,
+		},
 		{"GET", of("default"), "", `{"jwt_access_ttl":120,"jwt_refresh_ttl":3600,` + defaults},
 		{"PATCH", of("default"), `{"jwt_access_ttl":null}`, `{"jwt_access_ttl":null,"jwt_refresh_ttl":3600}`},
 		{"PATCH", of("default"), `{"jwt_refresh_ttl":0}`, `{"jwt_access_ttl":null,"jwt_refresh_ttl":null}`},
 		{"GET", of("acme"), "", `{"jwt_access_ttl":300,"jwt_refresh_ttl":null,` + defaults},
 		{"PATCH", of("acme"), `{"jwt_access_ttl":600}`, `{"jwt_access_ttl":600,"jwt_refresh_ttl":null}`},
 		{"PATCH", of("acme"), `{"jwt_access_ttl":null}`, `{"jwt_access_ttl":300,"jwt_refresh_ttl":null}`},
-		{"GET", "/api/clients/reports/settings/token-ttl", "", `{"jwt_access_ttl":600,"jwt_refresh_ttl":null,` + defaults},
+		{
+			"GET", "/api/clients/reports/settings/token-ttl", "",
+			`{"jwt_access_ttl":600,"jwt_refresh_ttl":null,` + defaults,
+		},
 	} {
 		a := g.manage(t, c.method, c.target, tokens["create"], c.body)
-		if a.status != http.StatusOK || strings.TrimSpace(a.body) != c.want || a.header.Get("Content-Type") != "application/json" || a.header.Get("ETag") == "" {
-			t.Errorf("%s %s: status %d, %s, want %s; Content-Type %q, ETag %q", c.method, c.body, a.status, a.body, c.want,
+		if a.status != http.StatusOK || strings.TrimSpace(a.body) != c.want ||
+			a.header.Get("Content-Type") != "application/json" || a.header.Get("ETag") == "" {
+			t.Errorf("%s %s: status %d, %s, want %s; Content-Type %q, ETag %q", c.method, c.body, a.status, a.body,
+				c.want,
 				a.header.Get("Content-Type"), a.header.Get("ETag"))
 		}
 	}
@@ -296,20 +371,27 @@ func TestLostUpdatesAreRefused(t *testing.T) {
 	read := g.manage(t, "GET", ttl, tokens["create"], "").header.Get("ETag")
 	first := g.manage(t, "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":600}`, "If-Match: "+read)
 	second := g.manage(t, "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":700}`, "If-Match: "+read)
-	third := g.manage(t, "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":700}`, "If-Match: "+first.header.Get("ETag"))
-	if first.status != http.StatusOK || second.status != http.StatusPreconditionFailed || third.status != http.StatusOK {
+	third := g.manage(t, "PATCH", ttl, tokens["create"], `{"jwt_access_ttl":700}`,
+		"If-Match: "+first.header.Get("ETag"))
+	if first.status != http.StatusOK || second.status != http.StatusPreconditionFailed ||
+		third.status != http.StatusOK {
 		t.Errorf("status %d, %d, %d", first.status, second.status, third.status)
 	}
 }
 
-// TestSettingsChangeNewTokensOnly: a changed lifetime holds for what is issued afterwards, at sign-in and by renewal, for programs and
-// browsers; what was issued before keeps its end. It outlives a reload, a restart and what the Caddyfile says.
+// TestSettingsChangeNewTokensOnly: a changed lifetime holds for what is issued afterwards, at
+// sign-in and by renewal, for programs and browsers; what was issued before keeps its end. It
+// outlives a reload, a restart and what the Caddyfile says.
 func TestSettingsChangeNewTokensOnly(t *testing.T) {
 	g, tokens := apiGateway(t)
-	ids := map[string]string{"default": g.projectID(t, "default", tokens["admin"]), "acme": g.projectID(t, "acme", tokens["admin"])}
+	ids := map[string]string{
+		"default": g.projectID(t, "default", tokens["admin"]),
+		"acme":    g.projectID(t, "acme", tokens["admin"]),
+	}
 	set := func(slug, body string) {
 		t.Helper()
-		if a := g.manage(t, "PATCH", "/api/projects/"+ids[slug]+"/settings/jwt-ttl", tokens["create"], body); a.status != http.StatusOK {
+		if a := g.manage(t, "PATCH", "/api/projects/"+ids[slug]+
+			"/settings/jwt-ttl", tokens["create"], body); a.status != http.StatusOK {
 			t.Fatalf("status %d: %s", a.status, a.body)
 		}
 	}
@@ -317,7 +399,8 @@ func TestSettingsChangeNewTokensOnly(t *testing.T) {
 		t.Helper()
 		s, _ := g.apiLogin(t, "default", "alice", alicePassword, "api")
 		if lifetimeOf(t, s.Access) != access || s.ExpiresIn != access || s.RefreshExpires != refresh {
-			t.Errorf("%s: exp %d, expires_in %d, refresh_expires_in %d, want %d and %d", when, lifetimeOf(t, s.Access), s.ExpiresIn, s.RefreshExpires, access, refresh)
+			t.Errorf("%s: exp %d, expires_in %d, refresh_expires_in %d, want %d and %d", when, lifetimeOf(t, s.Access),
+				s.ExpiresIn, s.RefreshExpires, access, refresh)
 		}
 		g.checkPasses(t, s.Access)
 		other, _ := g.apiLogin(t, "acme", "carol", bobPassword, "api")
@@ -363,7 +446,8 @@ func TestSettingsChangeNewTokensOnly(t *testing.T) {
 	}
 }
 
-// TestPausedProjects: a project of the API that is paused ends what it issued at once and issues nothing; waking it brings nothing back.
+// TestPausedProjects: a project of the API that is paused ends what it issued at once and issues
+// nothing; waking it brings nothing back.
 func TestPausedProjects(t *testing.T) {
 	g, tokens := apiGateway(t)
 	must := func(method, target, body string, status int) answer {
@@ -374,12 +458,14 @@ func TestPausedProjects(t *testing.T) {
 		}
 		return a
 	}
-	sites := apiSite + "{{url \"shop\"}} {\n\tjwt_auth web api {\n\t\tproject shop\n\t}\n\treverse_proxy {{.Proxy}}\n}\n"
+	sites := apiSite +
+		"{{url \"shop\"}} {\n\tjwt_auth web api {\n\t\tproject shop\n\t}\n\treverse_proxy {{.Proxy}}\n}\n"
 	g.load(apiAuth, sites)
 	must("POST", "/api/projects", `{"slug":"shop"}`, http.StatusCreated)
 	dave := "correct-horse-battery-staple"
 	g.secret("dave's password", dave)
-	made := must("POST", "/api/users", encode(t, map[string]string{"name": "dave", "project": "shop", "password": dave}), http.StatusCreated)
+	made := must("POST", "/api/users",
+		encode(t, map[string]string{"name": "dave", "project": "shop", "password": dave}), http.StatusCreated)
 	if strings.Contains(made.body, "argon") || strings.Contains(made.body, dave) {
 		t.Errorf("the answer holds a password: %s", made.body)
 	}

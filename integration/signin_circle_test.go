@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// wanderer is a browser that follows redirects, keeps cookies as browsers do (by host, whatever the port), and signs in where it can.
+// wanderer is a browser that follows redirects, keeps cookies as browsers do (by host, whatever the
+// port), and signs in where it can.
 type wanderer struct {
 	g       *gateway
 	cookies map[string]map[string]string // by host, then by name
@@ -82,7 +83,8 @@ func (b *wanderer) ask(t *testing.T, method, address, body string) answer {
 	for name, value := range b.cookies[u.Hostname()] {
 		lines = append(lines, "Cookie: "+name+"="+value)
 	}
-	got := sendHTTP1(t, "127.0.0.1:"+u.Port(), call{method: method, target: u.RequestURI(), host: u.Host, lines: lines, body: body})
+	got := sendHTTP1(t, "127.0.0.1:"+u.Port(),
+		call{method: method, target: u.RequestURI(), host: u.Host, lines: lines, body: body})
 	for _, cookie := range (&http.Response{Header: got.header}).Cookies() {
 		if strings.HasSuffix(cookie.Name, "_token") && cookie.Value != "" {
 			b.g.tokens.remember(cookie.Value)
@@ -103,8 +105,8 @@ func (b *wanderer) keep(host string, c *http.Cookie) {
 	}
 }
 
-// TestNoSignInGoesRoundInACircle: whatever the setup, a person ends on a page after a few steps, and it says what is wrong in words for
-// whoever visits; the operator finds the reason in the log.
+// TestNoSignInGoesRoundInACircle: whatever the setup, a person ends on a page after a few steps,
+// and it says what is wrong in words for whoever visits; the operator finds the reason in the log.
 func TestNoSignInGoesRoundInACircle(t *testing.T) {
 	for _, s := range append(brokenSignIns(), goodSignIns()...) {
 		if s.page == "" || s.sees == "" {
@@ -124,13 +126,17 @@ func TestNoSignInGoesRoundInACircle(t *testing.T) {
 			if !strings.Contains(got.body, s.sees) {
 				got = b.follow(t, g.expand(s.page)) // what has no way back is opened once more by hand
 			}
-			if !strings.Contains(got.body, s.sees) || strings.Contains(got.body, "auth_server") || strings.Contains(got.body, "handle_path") {
-				t.Errorf("status %d, it should say %q:\n%s\n%s", got.status, s.sees, got.body, strings.Join(b.visited, "\n"))
+			if !strings.Contains(got.body, s.sees) || strings.Contains(got.body, "auth_server") ||
+				strings.Contains(got.body, "handle_path") {
+				t.Errorf("status %d, it should say %q:\n%s\n%s", got.status, s.sees, got.body,
+					strings.Join(b.visited, "\n"))
 			}
 			if len(b.visited) > 8 || len(g.proxy.take()) > 0 {
 				t.Errorf("%d steps:\n%s", len(b.visited), strings.Join(b.visited, "\n"))
 			}
-			if !regexp.MustCompile(`"level":"(warn|error)".*(was sent to sign in again|login page cannot be reached|handle_path)`).MatchString(g.log()) {
+			if !regexp.MustCompile(`"level":"(warn|error)".*(was sent to sign in again|login page cannot be ` +
+				`reached|handle_path)`).
+				MatchString(g.log()) {
 				t.Error("the operator is not told")
 			}
 		})
@@ -144,7 +150,8 @@ func TestABrowserWithoutCookiesIsToldSo(t *testing.T) {
 	g.load(s.options(), s.sites)
 	b := &wanderer{g: g, cookies: map[string]map[string]string{}, blocked: true}
 	got := b.follow(t, g.expand(s.page))
-	if got.status != http.StatusBadRequest || !strings.Contains(got.body, "Allow cookies for this site") || !strings.Contains(got.body, "/page") {
+	if got.status != http.StatusBadRequest || !strings.Contains(got.body, "Allow cookies for this site") ||
+		!strings.Contains(got.body, "/page") {
 		t.Errorf("status %d: %s", got.status, got.body)
 	}
 	if !strings.Contains(g.log(), `"result":"no_cookies"`) {
@@ -159,14 +166,19 @@ func TestABrowserWithoutCookiesIsToldSo(t *testing.T) {
 	}
 }
 
-// TestTheMarkOfAGateOpensNothing: anybody can write the parameter, and all it does is to choose the page.
+// TestTheMarkOfAGateOpensNothing: anybody can write the parameter, and all it does is to choose the
+// page.
 func TestTheMarkOfAGateOpensNothing(t *testing.T) {
 	g := newGateway(t)
 	s := goodSignIns()[0]
 	g.load(s.options(), s.sites)
 	cookie, _ := g.formLogin(t, "alice", alicePassword, "")
-	for _, sent := range []string{"", "0", "-1", "x", "99999999999999", "99999999999999999999999", "1&next=//evil.example", "1&sent=https://evil.example"} {
-		got := g.get(t, "auth", "/login?next="+url.QueryEscape("https://evil.example/")+"&sent="+sent, "", "Cookie: access_token="+cookie)
+	for _, sent := range []string{
+		"", "0", "-1", "x", "99999999999999", "99999999999999999999999", "1&next=//evil.example",
+		"1&sent=https://evil.example",
+	} {
+		got := g.get(t, "auth", "/login?next="+url.QueryEscape("https://evil.example/")+"&sent="+sent, "",
+			"Cookie: access_token="+cookie)
 		if got.status != http.StatusOK || strings.Contains(got.body, "evil") || got.header.Get("Location") != "" {
 			t.Errorf("%s: status %d: %s", strconv.Quote(sent), got.status, got.body)
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
-// TestRefusalsTakeTheSameTime is the coarse, real side of what the room for identities counts exactly: whatever kind of hash a user has, and
-// whether there is one, the refusal takes as long.
+// TestRefusalsTakeTheSameTime is the coarse, real side of what the room for identities counts
+// exactly: whatever kind of hash a user has, and whether there is one, the refusal takes as long.
 func TestRefusalsTakeTheSameTime(t *testing.T) {
 	g, tokens := apiGateway(t)
 	hash, err := bcrypt.GenerateFromPassword([]byte(alicePassword), 11)
@@ -54,7 +54,8 @@ func TestRefusalsTakeTheSameTime(t *testing.T) {
 	t.Log(took)
 }
 
-// TestHashesAreRenewedAtSignIn: a user of another kind of hash than new ones have gets a new hash with the next right password.
+// TestHashesAreRenewedAtSignIn: a user of another kind of hash than new ones have gets a new hash
+// with the next right password.
 func TestHashesAreRenewedAtSignIn(t *testing.T) {
 	g, tokens := apiGateway(t)
 	withCarl := takeoverAuth("user carl {\n\t\tpassword_hash " + cheapHash(malloryPassword) + "\n\t}")
@@ -85,11 +86,13 @@ func TestHashesAreRenewedAtSignIn(t *testing.T) {
 	if err := store.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for name, kind := range map[string]string{"carl": "$argon2id$", "alice": "$2a$04$"} {
-		u, err := store.FindUser(t.Context(), "default", name)
-		if err != nil || !strings.HasPrefix(u.PasswordHash, kind) {
-			t.Errorf("%s has a hash that does not begin with %s: %v", name, kind, err)
-		}
+	for _, c := range []struct{ name, kind string }{{"carl", "$argon2id$"}, {"alice", "$2a$04$"}} {
+		t.Run(c.name, func(t *testing.T) {
+			u, err := store.FindUser(t.Context(), "default", c.name)
+			if err != nil || !strings.HasPrefix(u.PasswordHash, c.kind) {
+				t.Errorf("%s has a hash that does not begin with %s: %v", c.name, c.kind, err)
+			}
+		})
 	}
 }
 

@@ -10,8 +10,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
-// TestStoreMoves: a server on SQLite moves to PostgreSQL, and back, by a file that is written while it runs. Its sessions go on, what
-// was revoked stays revoked, and nothing but the right secret opens the file.
+// TestStoreMoves: a server on SQLite moves to PostgreSQL, and back, by a file that is written while
+// it runs. Its sessions go on, what was revoked stays revoked, and nothing but the right secret
+// opens the file.
 func TestStoreMoves(t *testing.T) {
 	database := pgtest.Server(t)
 	g := newGateway(t)
@@ -72,7 +73,8 @@ func TestStoreMoves(t *testing.T) {
 	}
 }
 
-// atAnotherAdmin is the process by a configuration that names another admin endpoint, at which nobody answers.
+// atAnotherAdmin is the process by a configuration that names another admin endpoint, at which
+// nobody answers.
 func (p *process) atAnotherAdmin(t *testing.T) *process {
 	t.Helper()
 	text, err := os.ReadFile(p.config)
@@ -126,7 +128,8 @@ func checkExportFile(t *testing.T, file string, canaries ...string) {
 	}
 }
 
-// refusesOtherFiles: another secret, a file that is cut off or altered; each time nothing is imported.
+// refusesOtherFiles: another secret, a file that is cut off or altered; each time nothing is
+// imported.
 func (p *process) refusesOtherFiles(t *testing.T, file string) {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -144,7 +147,10 @@ func (p *process) refusesOtherFiles(t *testing.T, file string) {
 		{"cut off early", goodSecret, "nothing was imported", content[:len(content)/3]},
 		{"altered", goodSecret, "nothing was imported", altered},
 		{"another file", goodSecret, "not sealed", []byte("SQLite format 3\x00")},
-		{"another secret", "YW5vdGhlciBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcywgb3IgbW9yZQ==", "not the secret of the server", content},
+		{
+			"another secret", "YW5vdGhlciBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcywgb3IgbW9yZQ==",
+			"not the secret of the server", content,
+		},
 	} {
 		t.Run(p.name+", "+c.name, func(t *testing.T) {
 			bad := filepath.Join(t.TempDir(), "bad.export")

@@ -13,7 +13,10 @@ import (
 // streamsOf opens a stream of each kind at a site.
 func (g *gateway) streamsOf(t *testing.T, site, bearer string, lines ...string) []*opened {
 	t.Helper()
-	return []*opened{g.stream(t, site, "/ws", bearer, lines...), g.stream(t, site, "/events", bearer, append(slices.Clone(lines), eventStream)...)}
+	return []*opened{
+		g.stream(t, site, "/ws", bearer, lines...),
+		g.stream(t, site, "/events", bearer, append(slices.Clone(lines), eventStream)...),
+	}
 }
 
 // sameOrigin is what a browser adds to a request of the site's own pages.
@@ -21,7 +24,8 @@ func (g *gateway) sameOrigin(site string, c cookies) []string {
 	return append(c.lines(), "Origin: "+g.url(site), "Sec-Fetch-Site: same-origin")
 }
 
-// endTogether waits for the end of all streams, WebSockets with the close code, within a second of a moment.
+// endTogether waits for the end of all streams, WebSockets with the close code, within a second of
+// a moment.
 func endTogether(t *testing.T, since time.Time, all []*opened) {
 	t.Helper()
 	for _, s := range all {
@@ -41,8 +45,9 @@ func live(t *testing.T, all []*opened) {
 	}
 }
 
-// TestStreamsOfARevokedKey: an operator revokes a generated key, and all that its tokens opened ends, sessions included; a browser opens its
-// streams again with the session that it has. Streams of an earlier configuration end as well.
+// TestStreamsOfARevokedKey: an operator revokes a generated key, and all that its tokens opened
+// ends, sessions included; a browser opens its streams again with the session that it has. Streams
+// of an earlier configuration end as well.
 func TestStreamsOfARevokedKey(t *testing.T) {
 	g, app := newGateway(t), newStreamer(t)
 	g.extra["Streams"] = app.Listener.Addr().String()
@@ -50,12 +55,14 @@ func TestStreamsOfARevokedKey(t *testing.T) {
 	admin := g.addr("admin")
 	order := func(method, target string) {
 		t.Helper()
-		if a := sendHTTP1(t, admin, call{method: method, target: "/auth/api/" + target, host: admin}); a.status >= 300 || a.broken != nil {
+		if a := sendHTTP1(t, admin, call{method: method, target: "/auth/api/" +
+			target, host: admin}); a.status >= 300 || a.broken != nil {
 			t.Fatalf("%s %s: status %d: %s %v", method, target, a.status, a.body, a.broken)
 		}
 	}
 	held, token := g.signIn(t, "alice", alicePassword), g.login(t, "alice", alicePassword)
-	old := slices.Concat(g.streamsOf(t, "both", "", g.sameOrigin("both", held)...), g.streamsOf(t, "api", token), []*opened{g.stream(t, "api", "/drip", token)})
+	old := slices.Concat(g.streamsOf(t, "both", "", g.sameOrigin("both", held)...), g.streamsOf(t, "api", token),
+		[]*opened{g.stream(t, "api", "/drip", token)})
 	left := g.stream(t, "left", "/ws", token)
 	order(http.MethodPost, "keys/rotate")
 	live(t, old)
@@ -80,8 +87,8 @@ func TestStreamsOfARevokedKey(t *testing.T) {
 	app.closed(t)
 }
 
-// TestStreamsOfAKeyThatLeftTheConfiguration: a reload ends what a key has let in that it takes away, or an issuer that is trusted no more. One
-// that is refused ends nothing.
+// TestStreamsOfAKeyThatLeftTheConfiguration: a reload ends what a key has let in that it takes
+// away, or an issuer that is trusted no more. One that is refused ends nothing.
 func TestStreamsOfAKeyThatLeftTheConfiguration(t *testing.T) {
 	f := newForeignIssuer(t)
 	g, app := newGateway(t), newStreamer(t)
@@ -91,7 +98,8 @@ func TestStreamsOfAKeyThatLeftTheConfiguration(t *testing.T) {
 	less := strings.Replace(standardAuth, `file es1 "{{keyfile "es1"}}"`, "", 1)
 	g.loadPatiently(all, streamSites+foreign)
 	stay := g.streamsOf(t, "api", g.tokens.mint("hs1", "alice", nil))
-	gone := slices.Concat(g.streamsOf(t, "api", g.tokens.mint("es1", "alice", nil)), g.streamsOf(t, "foreign", f.mint(g.tokens, "/good", "f-rs")))
+	gone := slices.Concat(g.streamsOf(t, "api", g.tokens.mint("es1", "alice", nil)),
+		g.streamsOf(t, "foreign", f.mint(g.tokens, "/good", "f-rs")))
 
 	taken, err := net.Listen("tcp", g.addr("taken"))
 	if err != nil {
@@ -115,14 +123,17 @@ func TestStreamsOfAKeyThatLeftTheConfiguration(t *testing.T) {
 	app.closed(t)
 }
 
-// TestNodesEndStreamsOfARevokedKey: a key that is revoked at one node ends streams at all of them within a second.
+// TestNodesEndStreamsOfARevokedKey: a key that is revoked at one node ends streams at all of them
+// within a second.
 func TestNodesEndStreamsOfARevokedKey(t *testing.T) {
 	app := newStreamer(t)
-	n := startNodesWith(t, "\tauth_server\n\tjwt_auth web api\n\treverse_proxy {{.Streams}}\n", map[string]any{"Streams": app.Listener.Addr().String()})
+	n := startNodesWith(t, "\tauth_server\n\tjwt_auth web api\n\treverse_proxy {{.Streams}}\n",
+		map[string]any{"Streams": app.Listener.Addr().String()})
 	held := n.signedIn(t, "a", "10.9.0.1")
 	var all []*opened
 	for _, name := range n.names {
-		all = slices.Concat(all, n.streamsOf(t, name, held.access), n.streamsOf(t, name, "", n.sameOrigin(name, cookies{access: held.access})...))
+		all = slices.Concat(all, n.streamsOf(t, name, held.access),
+			n.streamsOf(t, name, "", n.sameOrigin(name, cookies{access: held.access})...))
 	}
 	live(t, all)
 	revoked := time.Now()

@@ -98,7 +98,9 @@ func (s *streamer) socket(w http.ResponseWriter, _ *http.Request) {
 	s.open.Add(1)
 	defer s.open.Add(-1)
 	defer conn.Close()
-	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n")
+	_, _ = io.WriteString(conn,
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+			"Sec-WebSocket-Accept: x\r\n\r\n")
 	_, _ = conn.Write(hello)
 	_, _ = io.Copy(io.Discard, conn)
 }
@@ -143,10 +145,12 @@ func streamGateway(t *testing.T) (*gateway, *streamer) {
 	return g, s
 }
 
-// loadPatiently gives requests of an old configuration time, as Caddy does unless it is told otherwise.
+// loadPatiently gives requests of an old configuration time, as Caddy does unless it is told
+// otherwise.
 func (g *gateway) loadPatiently(globals, sites string) {
 	g.t.Helper()
-	if err := loadText(strings.Replace(g.caddyfile(globals, sites), "grace_period 1s", "grace_period 1m", 1)); err != nil {
+	if err := loadText(strings.Replace(g.caddyfile(globals, sites), "grace_period 1s", "grace_period 1m", 1)); err !=
+		nil {
 		g.t.Fatalf("loading: %v", err)
 	}
 }
@@ -165,7 +169,8 @@ func (g *gateway) stream(t *testing.T, site, target, bearer string, lines ...str
 		lines = append(lines, "Authorization: Bearer "+bearer)
 	}
 	if target == "/ws" {
-		lines = append(lines, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+		lines = append(lines, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
 	}
 	s, err := g.openStream(site, target, lines)
 	if err != nil {
@@ -190,7 +195,8 @@ func (g *gateway) openStream(site, target string, lines []string) (*opened, erro
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusSwitchingProtocols {
 		return nil, errors.New(s.name + ": " + resp.Status)
 	}
-	// What follows is read as it comes, in chunks: a body would remember that reading it took too long.
+	// What follows is read as it comes, in chunks: a body would remember that reading it took too
+	// long.
 	first := string(hello)
 	if target != "/ws" {
 		first = "d\r\ndata: hello\n\n\r\n"
@@ -233,13 +239,15 @@ const eventStream = "Accept: text/event-stream"
 
 var closeFrame = []byte{0x88, 2, 3, 0xf0} // 1008
 
-// TestStreamsEndWithTheirToken: whatever the kind of stream, and whether or not the request announces it.
+// TestStreamsEndWithTheirToken: whatever the kind of stream, and whether or not the request
+// announces it.
 func TestStreamsEndWithTheirToken(t *testing.T) {
 	g, app := streamGateway(t)
 	token := g.short(3 * time.Second)
 	plain := []*opened{
-		g.stream(t, "api", "/events", token, eventStream), g.stream(t, "api", "/events", token), g.stream(t, "api", "/drip", token),
-		g.stream(t, "both", "/events", token, eventStream), g.stream(t, "stacked", "/events", token, eventStream),
+		g.stream(t, "api", "/events", token, eventStream), g.stream(t, "api", "/events", token),
+		g.stream(t, "api", "/drip", token), g.stream(t, "both", "/events", token, eventStream),
+		g.stream(t, "stacked", "/events", token, eventStream),
 	}
 	sockets := []*opened{g.stream(t, "api", "/ws", token), g.stream(t, "both", "/ws", token)}
 	grace, left := g.stream(t, "grace", "/ws", token), g.stream(t, "left", "/ws", token)
@@ -274,24 +282,29 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 	}
 }
 
-// TestStreamsOfSessions: opened with the session cookie, a stream outlives its access token; it ends with the session, as do those opened with
-// a token of the session.
+// TestStreamsOfSessions: opened with the session cookie, a stream outlives its access token; it
+// ends with the session, as do those opened with a token of the session.
 func TestStreamsOfSessions(t *testing.T) {
 	g, app := streamGateway(t)
 	cookie, _ := g.formLogin(t, "alice", alicePassword, "")
 	expiring := "Cookie: access_token=" + g.likeSession(t, cookie, 2*time.Second)
 	same := []string{"Origin: " + g.url("both"), "Sec-Fetch-Site: same-origin"}
 	byCookie := []*opened{
-		g.stream(t, "both", "/ws", "", append(same, expiring)...), g.stream(t, "both", "/events", "", append(same, expiring, eventStream)...),
+		g.stream(t, "both", "/ws", "", append(same, expiring)...),
+		g.stream(t, "both", "/events", "", append(same, expiring, eventStream)...),
 	}
-	byToken := []*opened{g.stream(t, "both", "/ws", cookie), g.stream(t, "both", "/events", cookie), g.stream(t, "both", "/drip", cookie)}
+	byToken := []*opened{
+		g.stream(t, "both", "/ws", cookie), g.stream(t, "both", "/events", cookie),
+		g.stream(t, "both", "/drip", cookie),
+	}
 	other, _ := g.formLogin(t, "alice", alicePassword, "")
 	bystander := g.stream(t, "both", "/ws", other)
 	byCookie[0].lives(t, 3500*time.Millisecond)
 	byCookie[1].lives(t, 10*time.Millisecond)
 
 	g.loadPatiently(standardAuth, streamSites)
-	g.loadPatiently(standardAuth, strings.Replace(streamSites, "jwt_auth web api", "jwt_auth web api {\n\t\tleeway 10s\n\t}", 1))
+	g.loadPatiently(standardAuth,
+		strings.Replace(streamSites, "jwt_auth web api", "jwt_auth web api {\n\t\tleeway 10s\n\t}", 1))
 	for _, s := range append(byCookie, byToken...) {
 		s.lives(t, 20*time.Millisecond)
 	}
@@ -325,7 +338,8 @@ func (g *gateway) likeSession(t *testing.T, cookie string, lifetime time.Duratio
 	return g.tokens.mint("hs1", "alice", claims)
 }
 
-// TestStreamsOutliveTheStoresLastConfiguration: a stream holds the store, and what is revoked through it, when no configuration uses it any more.
+// TestStreamsOutliveTheStoresLastConfiguration: a stream holds the store, and what is revoked
+// through it, when no configuration uses it any more.
 func TestStreamsOutliveTheStoresLastConfiguration(t *testing.T) {
 	g, app := streamGateway(t)
 	cookie, _ := g.formLogin(t, "alice", alicePassword, "")
@@ -385,7 +399,8 @@ func TestThousandStreamsLeakNothing(t *testing.T) {
 	g.checkUse(t, "a thousand streams", before)
 }
 
-// TestSocketsOverHTTP2: extended CONNECT (RFC 8441), which Go's server only offers when the process is started so.
+// TestSocketsOverHTTP2: extended CONNECT (RFC 8441), which Go's server only offers when the process
+// is started so.
 func TestSocketsOverHTTP2(t *testing.T) {
 	if !strings.Contains(os.Getenv("GODEBUG"), "http2xconnect=1") {
 		again := exec.Command(os.Args[0], "-test.run=^TestSocketsOverHTTP2$", "-test.v")
@@ -406,15 +421,17 @@ func TestSocketsOverHTTP2(t *testing.T) {
 		}
 		var block bytes.Buffer
 		err := writeFields(framer, hpack.NewEncoder(&block), &block, []hpack.HeaderField{
-			{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: "websocket"}, {Name: ":scheme", Value: "http"},
-			{Name: ":authority", Value: g.host(site)}, {Name: ":path", Value: "/ws"}, {Name: "authorization", Value: "Bearer " + g.short(3*time.Second)},
+			{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: "websocket"},
+			{Name: ":scheme", Value: "http"}, {Name: ":authority", Value: g.host(site)}, {Name: ":path", Value: "/ws"},
+			{Name: "authorization", Value: "Bearer " + g.short(3*time.Second)},
 		}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
 		got := readStream(framer)
-		if got.status != http.StatusOK || got.body != string(hello)+string(closeFrame) || time.Since(began) > 4*time.Second {
+		if got.status != http.StatusOK || got.body != string(hello)+string(closeFrame) ||
+			time.Since(began) > 4*time.Second {
 			t.Errorf("%s: after %v: %d %x %v", site, time.Since(began), got.status, got.body, got.broken)
 		}
 	}

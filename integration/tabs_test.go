@@ -19,7 +19,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// tabsAuth has access tokens as short as they may be, and the login routes on the application's own host.
+// tabsAuth has access tokens as short as they may be, and the login routes on the application's own
+// host.
 const tabsAuth = `
 	auth {
 		issuer {{url "public"}}/auth
@@ -47,7 +48,8 @@ const tabsSite = `
 	}
 `
 
-// tabsPage is the application's page. It keeps what session.js tells, for each tab and across navigations.
+// tabsPage is the application's page. It keeps what session.js tells, for each tab and across
+// navigations.
 const tabsPage = `<!doctype html>
 <title>Application</title>
 <p id="user">%s</p>
@@ -71,9 +73,11 @@ const (
 	userShown     = chromedp.CSS(`#user`)
 )
 
-// TestTwoTabs: a browser has two tabs open over three lifetimes of an access token, longer than a token lives. The person sees no login page
-// after the first one, and each lifetime has one rotation although both tabs run session.js and both ask the application. Before the first
-// rotation the tabs are idle, so that session.js alone keeps the session; after it, whoever comes first does.
+// TestTwoTabs: a browser has two tabs open over three lifetimes of an access token, longer than a
+// token lives. The person sees no login page after the first one, and each lifetime has one
+// rotation although both tabs run session.js and both ask the application. Before the first
+// rotation the tabs are idle, so that session.js alone keeps the session; after it, whoever comes
+// first does.
 func TestTwoTabs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: three lifetimes of an access token take over two minutes")
@@ -143,7 +147,8 @@ func watchTabs(t *testing.T) *watcher {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host },
 		ModifyResponse: func(r *http.Response) error { w.note(t, r); return nil },
-		ErrorHandler: func(rw http.ResponseWriter, r *http.Request, _ error) { // the tab went elsewhere before the answer came
+		// the tab went elsewhere before the answer came
+		ErrorHandler: func(rw http.ResponseWriter, r *http.Request, _ error) {
 			rw.WriteHeader(http.StatusBadGateway)
 		},
 	}
@@ -201,7 +206,8 @@ func (w *watcher) note(t *testing.T, r *http.Response) {
 	family, generation := reference(t, c.refresh)
 	switch {
 	case generation == len(w.rotations):
-		w.rotations = append(w.rotations, successor{s, c.refresh, family, int64(claimsIn(t, c.access)["iat"].(float64))})
+		w.rotations = append(w.rotations,
+			successor{s, c.refresh, family, int64(claimsIn(t, c.access)["iat"].(float64))})
 	case generation < 0 || generation > len(w.rotations):
 		t.Errorf("%s %s: generation %d after %d", s.method, s.path, generation, len(w.rotations)-1)
 	case w.rotations[generation].refresh != c.refresh:
@@ -227,8 +233,9 @@ func (w *watcher) rotated() (n int, ago time.Duration) {
 	return last, time.Since(w.began) - w.rotations[last].after
 }
 
-// keepVisiting lets both tabs ask at the same moments, until the last lifetime has had its rotation and time for one too many. The first tab
-// goes to the page again and again; the second one stays, so that its session.js lives through it all.
+// keepVisiting lets both tabs ask at the same moments, until the last lifetime has had its rotation
+// and time for one too many. The first tab goes to the page again and again; the second one stays,
+// so that its session.js lives through it all.
 func (w *watcher) keepVisiting(t *testing.T, first, second browser) {
 	t.Helper()
 	for round := 0; !t.Failed(); round++ {
@@ -279,7 +286,8 @@ func (w *watcher) visit(t *testing.T, tab browser, how string) {
 	}
 }
 
-// checkSeen: since the sign-in the server refused nothing, sent nobody elsewhere and knew alice every time.
+// checkSeen: since the sign-in the server refused nothing, sent nobody elsewhere and knew alice
+// every time.
 func (w *watcher) checkSeen(t *testing.T) {
 	t.Helper()
 	w.mu.Lock()
@@ -312,9 +320,11 @@ func (w *watcher) checkRotations(t *testing.T) {
 	}
 	for i, now := range w.rotations[1:] {
 		before := w.rotations[i]
-		t.Logf("rotation %d came %v after the sign-in, by %s %s", i+1, now.after.Round(time.Millisecond), now.method, now.path)
+		t.Logf("rotation %d came %v after the sign-in, by %s %s", i+1, now.after.Round(time.Millisecond), now.method,
+			now.path)
 		if age := now.issued - before.issued; age < 40 || age >= 60 || now.family != before.family {
-			t.Errorf("rotation %d: the access token was %d s old; family %s after %s", i+1, age, now.family, before.family)
+			t.Errorf("rotation %d: the access token was %d s old; family %s after %s", i+1, age, now.family,
+				before.family)
 		}
 	}
 	if first := w.rotations[1]; first.method != http.MethodPost || first.path != "/auth/session/refresh" {
@@ -335,7 +345,8 @@ func newsOf(tab browser) []news {
 	return all
 }
 
-// checkNews: one tab made the first renewal and the other one learned of it; the tab that stayed heard of each; nothing ever expired.
+// checkNews: one tab made the first renewal and the other one learned of it; the tab that stayed
+// heard of each; nothing ever expired.
 func (w *watcher) checkNews(t *testing.T, first, second []news) {
 	t.Helper()
 	t.Logf("the first tab heard %v, the second one %v", first, second)

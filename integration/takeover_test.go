@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// malloryPassword is that of the user whom somebody with an API token makes before the Caddyfile declares the name.
+// malloryPassword is that of the user whom somebody with an API token makes before the Caddyfile
+// declares the name.
 const malloryPassword = "mallory-was-here-before-you"
 
 // keptSessions is a project default whose sessions survive a new password.
@@ -36,7 +37,8 @@ func (g *gateway) heldOf(t *testing.T, project, name, password string) held {
 	return h
 }
 
-// checkOver demands that nothing of what a person held is good for anything, at gates and at the management API.
+// checkOver demands that nothing of what a person held is good for anything, at gates and at the
+// management API.
 func (g *gateway) checkOver(t *testing.T, h held) {
 	t.Helper()
 	site := map[string]string{"default": "api"}[h.project]
@@ -58,8 +60,9 @@ func (g *gateway) checkOver(t *testing.T, h held) {
 	g.checkDead(t, "taken over", h.browser)
 }
 
-// TestDeclarationsEndWhatWasIssuedBefore: whoever had made a user through the API is signed out when the Caddyfile declares the name, and
-// so is a declared user who becomes an administrator, whatever the project keeps after a new password.
+// TestDeclarationsEndWhatWasIssuedBefore: whoever had made a user through the API is signed out
+// when the Caddyfile declares the name, and so is a declared user who becomes an administrator,
+// whatever the project keeps after a new password.
 func TestDeclarationsEndWhatWasIssuedBefore(t *testing.T) {
 	hash := cheapHash("the-operators-own-choice")
 	for _, c := range []struct{ name, before, after string }{
@@ -68,7 +71,10 @@ func TestDeclarationsEndWhatWasIssuedBefore(t *testing.T) {
 		{"a user in another spelling", "", "user Mallory {\n\tpassword_hash " + hash + "\n\tadmin\n}"},
 		{"a user in full-width letters", "", "user ｍallory {\n\tpassword_hash " + hash + "\n\tadmin\n}"},
 		{"a user without a password", "", "user mallory {\n\tadmin\n}"},
-		{"a user who was declared before", "user mallory {\n\tpassword_hash " + hash + "\n}", "user mallory {\n\tpassword_hash " + hash + "\n\tadmin\n}"},
+		{
+			"a user who was declared before", "user mallory {\n\tpassword_hash " + hash + "\n}",
+			"user mallory {\n\tpassword_hash " + hash + "\n\tadmin\n}",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g, tokens := apiGateway(t)
@@ -78,7 +84,8 @@ func TestDeclarationsEndWhatWasIssuedBefore(t *testing.T) {
 			if c.before != "" {
 				g.manage(t, "DELETE", "/api/users/"+g.idOf(t, "mallory", tokens["admin"]), tokens["admin"], "")
 			}
-			made := g.manage(t, "POST", "/api/users", tokens["create"], encode(t, map[string]string{"name": "mallory", "password": malloryPassword}))
+			made := g.manage(t, "POST", "/api/users", tokens["create"],
+				encode(t, map[string]string{"name": "mallory", "password": malloryPassword}))
 			if made.status != http.StatusCreated {
 				t.Fatalf("status %d: %s", made.status, made.body)
 			}
@@ -92,7 +99,8 @@ func TestDeclarationsEndWhatWasIssuedBefore(t *testing.T) {
 	}
 }
 
-// TestBecomingAnAdministratorEndsSessions: what a declared user got before is not good enough for an administrator.
+// TestBecomingAnAdministratorEndsSessions: what a declared user got before is not good enough for
+// an administrator.
 func TestBecomingAnAdministratorEndsSessions(t *testing.T) {
 	g, _ := apiGateway(t)
 	bob := "user bob {\n\t\tpassword_hash {{hash \"bob\"}}\n\t"
@@ -108,12 +116,13 @@ func TestBecomingAnAdministratorEndsSessions(t *testing.T) {
 	}
 }
 
-// TestDeclaredProjectsEndWhatWasIssuedBefore: a project that somebody made through the API, with people in it, begins anew when the
-// Caddyfile declares it.
+// TestDeclaredProjectsEndWhatWasIssuedBefore: a project that somebody made through the API, with
+// people in it, begins anew when the Caddyfile declares it.
 func TestDeclaredProjectsEndWhatWasIssuedBefore(t *testing.T) {
 	g, tokens := apiGateway(t)
 	g.secret("mallory's password", malloryPassword)
-	sites := apiSite + "{{url \"shop\"}} {\n\tjwt_auth web api {\n\t\tproject shop\n\t}\n\treverse_proxy {{.Proxy}}\n}\n"
+	sites := apiSite +
+		"{{url \"shop\"}} {\n\tjwt_auth web api {\n\t\tproject shop\n\t}\n\treverse_proxy {{.Proxy}}\n}\n"
 	g.load(apiAuth, sites)
 	for _, call := range [][2]string{
 		{"/api/projects", `{"slug":"shop"}`},

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// oddTargets are request targets that are no path, by which gateways were passed. AUTHORITY stands for the site's host and port.
+// oddTargets are request targets that are no path, by which gateways were passed. AUTHORITY stands
+// for the site's host and port.
 var oddTargets = []struct{ name, method, target string }{
 	{"opaque with an authority", "GET", "x:http://AUTHORITY/admin/users"},
 	{"opaque with dot segments inside", "GET", "x:http://AUTHORITY/public/../admin/users"},
@@ -28,16 +29,23 @@ var oddTargets = []struct{ name, method, target string }{
 	{"path and CONNECT", "CONNECT", "/admin/users"},
 }
 
-// TestRequestTargets: whatever is no path is refused by gates and filters of every kind, and no application sees it.
+// TestRequestTargets: whatever is no path is refused by gates and filters of every kind, and no
+// application sees it.
 func TestRequestTargets(t *testing.T) {
 	g := newGateway(t)
 	g.load(standardAuth, authSite+targetTestSites)
 	alice := g.tokens.mint("es1", "alice", map[string]any{"role": "admin"})
-	for _, site := range []string{"prefix", "exact", "inverse", "off", "optional", "required", "handles", "strip", "rewritten", "php"} {
+	for _, site := range []string{
+		"prefix", "exact", "inverse", "off", "optional", "required", "handles", "strip", "rewritten", "php",
+	} {
 		for _, odd := range oddTargets {
 			t.Run(site+"/"+odd.name, func(t *testing.T) {
 				for _, bearer := range []string{"", alice} {
-					c := call{method: odd.method, target: strings.ReplaceAll(odd.target, "AUTHORITY", g.host(site)), host: g.host(site)}
+					c := call{
+						method: odd.method,
+						target: strings.ReplaceAll(odd.target, "AUTHORITY", g.host(site)),
+						host:   g.host(site),
+					}
 					if bearer != "" {
 						c.lines = []string{"Authorization: Bearer " + bearer}
 					}
@@ -46,8 +54,12 @@ func TestRequestTargets(t *testing.T) {
 			})
 		}
 		t.Run(site+"/h2", func(t *testing.T) {
-			for _, target := range []string{"http://AUTHORITY/admin/users", "http://other.example/admin/users", "x:/admin/users", "x:http://AUTHORITY/admin", "*"} {
-				g.refusesTarget(t, sendHTTP2, site, call{target: strings.ReplaceAll(target, "AUTHORITY", g.host(site)), host: g.host(site)})
+			for _, target := range []string{
+				"http://AUTHORITY/admin/users", "http://other.example/admin/users", "x:/admin/users",
+				"x:http://AUTHORITY/admin", "*",
+			} {
+				g.refusesTarget(t, sendHTTP2, site,
+					call{target: strings.ReplaceAll(target, "AUTHORITY", g.host(site)), host: g.host(site)})
 			}
 		})
 		t.Run(site+"/absolute", func(t *testing.T) { g.takesAbsoluteForm(t, site, alice) })
@@ -112,7 +124,8 @@ const targetTestSites = `
 }
 `
 
-// refusesTarget sends a request that must end in a refusal, with the right reason where there is a body, and that no application may see.
+// refusesTarget sends a request that must end in a refusal, with the right reason where there is a
+// body, and that no application may see.
 func (g *gateway) refusesTarget(t *testing.T, send func(*testing.T, string, call) answer, site string, c call) {
 	t.Helper()
 	got := send(t, g.addr(site), c)
@@ -129,10 +142,13 @@ func (g *gateway) refusesTarget(t *testing.T, send func(*testing.T, string, call
 	}
 }
 
-// takesAbsoluteForm: the absolute form of a proxy's client is the same request as its path (RFC 9112, section 3.2.2).
+// takesAbsoluteForm: the absolute form of a proxy's client is the same request as its path (RFC
+// 9112, section 3.2.2).
 func (g *gateway) takesAbsoluteForm(t *testing.T, site, bearer string) {
 	got := sendHTTP1(t, g.addr(site), call{
-		target: "http://" + g.host(site) + "/public/x", host: "other.example", lines: []string{"Authorization: Bearer " + bearer},
+		target: "http://" + g.host(site) + "/public/x",
+		host:   "other.example",
+		lines:  []string{"Authorization: Bearer " + bearer},
 	})
 	seen := append(g.proxy.take(), g.php.take()...)
 	if got.status != http.StatusOK || len(seen) != 1 {

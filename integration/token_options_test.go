@@ -27,8 +27,8 @@ func optionsAuth(server, project, client string) string {
 }`
 }
 
-// TestAccessTokenFormatOfServerAndProject: what the login routes issue has the project's format, then the server's, for programs and
-// browsers; gates, renewal and sign-out take both formats.
+// TestAccessTokenFormatOfServerAndProject: what the login routes issue has the project's format,
+// then the server's, for programs and browsers; gates, renewal and sign-out take both formats.
 func TestAccessTokenFormatOfServerAndProject(t *testing.T) {
 	g := newGateway(t)
 	for _, c := range []struct {
@@ -38,7 +38,11 @@ func TestAccessTokenFormatOfServerAndProject(t *testing.T) {
 		{name: "default"},
 		{name: "server opaque", server: "access_token_format opaque", opaque: true},
 		{name: "project opaque", project: "access_token_format opaque", opaque: true},
-		{name: "project jwt over server opaque", server: "access_token_format opaque", project: "access_token_format jwt"},
+		{
+			name:    "project jwt over server opaque",
+			server:  "access_token_format opaque",
+			project: "access_token_format jwt",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g.load(optionsAuth(c.server, c.project, ""), apiSite)
@@ -60,7 +64,8 @@ func TestAccessTokenFormatOfServerAndProject(t *testing.T) {
 	}
 }
 
-// TestRefreshRotationOfServerAndProject: with refresh_rotation off the same refresh token renews again and again.
+// TestRefreshRotationOfServerAndProject: with refresh_rotation off the same refresh token renews
+// again and again.
 func TestRefreshRotationOfServerAndProject(t *testing.T) {
 	g := newGateway(t)
 	for _, c := range []struct {
@@ -87,7 +92,8 @@ func TestRefreshRotationOfServerAndProject(t *testing.T) {
 	}
 }
 
-// TestReuseIntervalOfServerAndProject: within the interval the token before gets the same successor, and without one it ends the session.
+// TestReuseIntervalOfServerAndProject: within the interval the token before gets the same
+// successor, and without one it ends the session.
 func TestReuseIntervalOfServerAndProject(t *testing.T) {
 	g := newGateway(t)
 	const (
@@ -100,7 +106,12 @@ func TestReuseIntervalOfServerAndProject(t *testing.T) {
 	}{
 		{name: "default of browsers", again: http.StatusOK},
 		{name: "server 0s", server: none, again: http.StatusUnauthorized},
-		{name: "project 0s over server 60s", server: long, project: "refresh_reuse_interval 0s", again: http.StatusUnauthorized},
+		{
+			name:    "project 0s over server 60s",
+			server:  long,
+			project: "refresh_reuse_interval 0s",
+			again:   http.StatusUnauthorized,
+		},
 		{name: "project 60s over server 0s", server: none, project: "refresh_reuse_interval 60s", again: http.StatusOK},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,7 +127,8 @@ func TestReuseIntervalOfServerAndProject(t *testing.T) {
 	}
 }
 
-// TestSignOutOfServerAndProject: revoke_all_on_logout of the server counts where the project does not say.
+// TestSignOutOfServerAndProject: revoke_all_on_logout of the server counts where the project does
+// not say.
 func TestSignOutOfServerAndProject(t *testing.T) {
 	g := newGateway(t)
 	for _, c := range []struct {
@@ -126,7 +138,12 @@ func TestSignOutOfServerAndProject(t *testing.T) {
 		{name: "default"},
 		{name: "server", server: "revoke_all_on_logout", all: true},
 		{name: "project off over server", server: "revoke_all_on_logout on", project: "revoke_all_on_logout off"},
-		{name: "project on over server off", server: "revoke_all_on_logout off", project: "revoke_all_on_logout", all: true},
+		{
+			name:    "project on over server off",
+			server:  "revoke_all_on_logout off",
+			project: "revoke_all_on_logout",
+			all:     true,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g.load(optionsAuth(c.server, c.project, ""), apiSite)
@@ -140,7 +157,8 @@ func TestSignOutOfServerAndProject(t *testing.T) {
 	}
 }
 
-// TestPasswordChangeOfServerAndProject: a new password, set through the API, ends the sign-ins unless the project, then the server says off.
+// TestPasswordChangeOfServerAndProject: a new password, set through the API, ends the sign-ins
+// unless the project, then the server says off.
 func TestPasswordChangeOfServerAndProject(t *testing.T) {
 	g, tokens := apiGateway(t)
 	for _, c := range []struct {
@@ -180,7 +198,8 @@ func TestPasswordChangeOfServerAndProject(t *testing.T) {
 	}
 }
 
-// TestPresetsOfTheServer: the lifetimes of real tokens and cookies; an explicit lifetime beside the preset wins.
+// TestPresetsOfTheServer: the lifetimes of real tokens and cookies; an explicit lifetime beside the
+// preset wins.
 func TestPresetsOfTheServer(t *testing.T) {
 	g := newGateway(t)
 	const day = 24 * 3600
@@ -196,7 +215,13 @@ func TestPresetsOfTheServer(t *testing.T) {
 			access:  3600,
 			refresh: 180 * day,
 		},
-		{name: "project over server", server: "preset development", project: "preset production", access: day, refresh: 90 * day},
+		{
+			name:    "project over server",
+			server:  "preset development",
+			project: "preset production",
+			access:  day,
+			refresh: 90 * day,
+		},
 		{name: "project development", project: "preset development", access: 30 * day, refresh: 180 * day},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -210,7 +235,8 @@ func TestPresetsOfTheServer(t *testing.T) {
 	}
 }
 
-// TestSourcesOfOptions: the management API shows the options in force and the level that sets each; null inherits again.
+// TestSourcesOfOptions: the management API shows the options in force and the level that sets each;
+// null inherits again.
 func TestSourcesOfOptions(t *testing.T) {
 	g, tokens := apiGateway(t)
 	server := "access_token_format opaque\n\trevoke_all_on_logout\n\t"
@@ -245,7 +271,8 @@ func TestSourcesOfOptions(t *testing.T) {
 	check("changed project", p, "revoke_all_on_logout", true, "server")
 	check("changed project", p, "access_token_format", "jwt", "project")
 
-	c := shown("POST", "/api/clients", `{"id":"cart","project":"shop","refresh_rotation":true,"refresh_reuse_interval":30}`)
+	c := shown("POST", "/api/clients",
+		`{"id":"cart","project":"shop","refresh_rotation":true,"refresh_reuse_interval":30}`)
 	check("made client", c, "access_token_format", "jwt", "project")
 	check("made client", c, "refresh_rotation", true, "client")
 	check("made client", c, "refresh_reuse_interval", float64(30), "client")

@@ -23,8 +23,8 @@ import (
 	"time"
 )
 
-// workshop makes tokens, good and bad, with plain crypto and keys that it knows. It shares no code with the gateway, so
-// that a mistake in one does not excuse the same mistake in the other.
+// workshop makes tokens, good and bad, with plain crypto and keys that it knows. It shares no code
+// with the gateway, so that a mistake in one does not excuse the same mistake in the other.
 type workshop struct {
 	t        *testing.T
 	issuer   string
@@ -104,7 +104,8 @@ func writeKey(t *testing.T, dir, kid string, key crypto.Signer) string {
 	return path
 }
 
-// publicForms are the spellings of a public key that a confused verifier could use as an HMAC secret.
+// publicForms are the spellings of a public key that a confused verifier could use as an HMAC
+// secret.
 func (w *workshop) publicForms(kid string) map[string][]byte {
 	der, err := x509.MarshalPKIXPublicKey(w.private(kid).Public())
 	if err != nil {
@@ -116,7 +117,8 @@ func (w *workshop) publicForms(kid string) map[string][]byte {
 
 var algorithmOf = map[string]string{"hs1": "HS256", "rs1": "RS256", "es1": "ES256", "ed1": "EdDSA"}
 
-// claims are those of a good access token for an API, with changes on top; a nil change leaves the claim out.
+// claims are those of a good access token for an API, with changes on top; a nil change leaves the
+// claim out.
 func (w *workshop) claims(sub string, changes map[string]any) map[string]any {
 	now := time.Now()
 	all := map[string]any{
@@ -157,7 +159,8 @@ func (w *workshop) payload(sub string, changes map[string]any) string {
 	return encode(w.t, w.claims(sub, changes))
 }
 
-// raw signs any two texts with the key kid, whatever the header says; kid "" leaves the signature empty.
+// raw signs any two texts with the key kid, whatever the header says; kid "" leaves the signature
+// empty.
 func (w *workshop) raw(header, payload, kid string) string {
 	input := base64url(header) + "." + base64url(payload)
 	if kid == "" {

@@ -118,22 +118,30 @@ const wrapperSites = `
 }
 `
 
-// TestOurCookiesPassOtherWriters: what one of the gateway's handlers sets, no other of the request takes for an application's, whatever
-// stands between them; what an application sets, all of them do. A token that is used up while its successor gets lost ends the session.
+// TestOurCookiesPassOtherWriters: what one of the gateway's handlers sets, no other of the request
+// takes for an application's, whatever stands between them; what an application sets, all of them
+// do. A token that is used up while its successor gets lost ends the session.
 func TestOurCookiesPassOtherWriters(t *testing.T) {
 	g := newGateway(t)
 	g.extra["Reuse"], g.extra["Alice"] = "0s", aliceAs(alicePassword)
 	g.extra["Intercept"] = "intercept {\n@never status 599\nhandle_response @never {\nrespond never\n}\n}"
 	g.load(sessionAuth, wrapperSites)
-	fixed := []string{"Set-Cookie: theme=dark", "Set-Cookie: access_token=fixed", "Set-Cookie: refresh_token=fixed", "Cache-Control: public, max-age=600"}
-	for _, site := range []string{"encode", "strip", "report", "both", "templates", "intercept", "replaced", "handle_response", "errors"} {
+	fixed := []string{
+		"Set-Cookie: theme=dark", "Set-Cookie: access_token=fixed", "Set-Cookie: refresh_token=fixed",
+		"Cache-Control: public, max-age=600",
+	}
+	for _, site := range []string{
+		"encode", "strip", "report", "both", "templates", "intercept", "replaced", "handle_response", "errors",
+	} {
 		t.Run(site, func(t *testing.T) {
 			held := g.signIn(t, "alice", alicePassword)
 			for range 2 {
 				g.proxy.answerWith(fixed...)
-				a := g.get(t, site, "/x", "", append(cookies{refresh: held.refresh}.lines(), "Accept-Encoding: gzip")...)
+				a := g.get(t, site, "/x", "",
+					append(cookies{refresh: held.refresh}.lines(), "Accept-Encoding: gzip")...)
 				held = g.received(a)
-				if got := a.header.Values("Set-Cookie"); len(got) != 3 || held.access == "" || held.refresh == "" || held.access == "fixed" || held.refresh == "fixed" {
+				if got := a.header.Values("Set-Cookie"); len(got) != 3 || held.access == "" || held.refresh == "" ||
+					held.access == "fixed" || held.refresh == "fixed" {
 					t.Fatalf("status %d, Set-Cookie %q", a.status, got)
 				}
 				if got := a.header.Values("Cache-Control"); !slices.Equal(got, []string{"private, no-store"}) {
@@ -159,7 +167,8 @@ func TestOurCookiesPassOtherWriters(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreNotKept: a refusal is for one client alone, whoever answers in its place and whatever he says to caches.
+// TestRefusalsAreNotKept: a refusal is for one client alone, whoever answers in its place and
+// whatever he says to caches.
 func TestRefusalsAreNotKept(t *testing.T) {
 	const sites = `
 {{url "proxied"}} {
@@ -214,7 +223,8 @@ func TestRefusalsAreNotKept(t *testing.T) {
 	}
 }
 
-// TestTrailersNobodyAnnouncedSetNoCookies: proxies pass trailers on that the header did not name, and over HTTP/2 no header has to.
+// TestTrailersNobodyAnnouncedSetNoCookies: proxies pass trailers on that the header did not name,
+// and over HTTP/2 no header has to.
 func TestTrailersNobodyAnnouncedSetNoCookies(t *testing.T) {
 	g := newGateway(t)
 	app := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -259,20 +269,26 @@ func TestTrailersNobodyAnnouncedSetNoCookies(t *testing.T) {
 			}
 			_, _ = io.Copy(io.Discard, a.Body)
 			a.Body.Close()
-			if a.ProtoMajor != version || a.Trailer.Get("X-Late") != "late-theirs" || len(a.Trailer.Values("Set-Cookie")) > 0 {
+			if a.ProtoMajor != version || a.Trailer.Get("X-Late") != "late-theirs" ||
+				len(a.Trailer.Values("Set-Cookie")) > 0 {
 				t.Errorf("%s over %s: trailer %q", site, a.Proto, a.Trailer)
 			}
 		}
 	}
 }
 
-// TestSigningInBehindOtherHandlers: what a person does at the server counts more than what a gate before it renewed meanwhile, and the
-// server's leave to set its cookies is not an application's that answers in its place.
+// TestSigningInBehindOtherHandlers: what a person does at the server counts more than what a gate
+// before it renewed meanwhile, and the server's leave to set its cookies is not an application's
+// that answers in its place.
 func TestSigningInBehindOtherHandlers(t *testing.T) {
 	for _, c := range []struct{ name, before string }{
 		{"a gate", "jwt_auth web {\nmode optional\n}"},
 		{"a gate and a writer", "jwt_auth web {\nmode optional\n}\nencode gzip"},
-		{"an application that answers instead", "jwt_auth off\nintercept {\n@done status 303\nhandle_response @done {\nheader +Set-Cookie access_token=fixed\nheader +Set-Cookie refresh_token=fixed\nrespond instead\n}\n}"},
+		{
+			"an application that answers instead",
+			"jwt_auth off\nintercept {\n@done status 303\nhandle_response @done {\nheader +Set-Cookie " +
+				"access_token=fixed\nheader +Set-Cookie refresh_token=fixed\nrespond instead\n}\n}",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGateway(t)
@@ -290,14 +306,16 @@ func TestSigningInBehindOtherHandlers(t *testing.T) {
 			if got := claimsIn(t, alice.access)["sub"]; got != "alice" {
 				t.Errorf("the browser is %q", got)
 			}
-			lines := append(cookies{refresh: alice.refresh}.lines(), "Origin: "+g.url("auth"), "Sec-Fetch-Site: same-origin", "Content-Type: application/x-www-form-urlencoded", "Accept: text/html")
+			lines := append(cookies{refresh: alice.refresh}.lines(), "Origin: "+g.url("auth"),
+				"Sec-Fetch-Site: same-origin", "Content-Type: application/x-www-form-urlencoded", "Accept: text/html")
 			a = g.ask(t, "auth", call{method: http.MethodPost, target: "/logout", lines: lines, body: "x=1"})
 			g.checkCookies(t, "signing out", a, true, "", nil)
 		})
 	}
 }
 
-// TestNobodyReadsRenewedCookies: until the answer goes out, the cookies are not in the header, where templates and placeholders would find them.
+// TestNobodyReadsRenewedCookies: until the answer goes out, the cookies are not in the header,
+// where templates and placeholders would find them.
 func TestNobodyReadsRenewedCookies(t *testing.T) {
 	g := newGateway(t)
 	g.extra["Reuse"], g.extra["Alice"] = "0s", aliceAs(alicePassword)
@@ -314,12 +332,19 @@ func TestNobodyReadsRenewedCookies(t *testing.T) {
 		{"an error route", "jwt_auth web\n" + fails + errors},
 		{"an error route after two gates", "route {\njwt_auth web\nencode gzip\njwt_auth web\nerror 404\n}" + errors},
 		{"an error route after a refusal", "jwt_auth web {\nrequire role nobody\n}" + errors},
-		{"an error route beside the server's routes", "route {\njwt_auth web\nauth_server /nowhere*\nerror 404\n}" + errors},
+		{
+			"an error route beside the server's routes",
+			"route {\njwt_auth web\nauth_server /nowhere*\nerror 404\n}" + errors,
+		},
 		{"no route for this error", "jwt_auth web\n" + fails + "handle_errors 500 {\nrespond other\n}\n"},
 		{"an error route that fails", "jwt_auth web\n" + fails + "handle_errors {\nerror 500\n}\n"},
 		{"intercept between gates", "route {\njwt_auth off\n" + replaces + "jwt_auth web\nrespond instead 404\n}"},
 		{"templates between gates", "route {\njwt_auth off\ntemplates\njwt_auth web\nreverse_proxy {{.Spy}}\n}"},
-		{"host changed on the way", "route {\njwt_auth web\nrequest_header Host other.example\nerror 404\n}\nhandle_errors {\nrespond other\n}\n"},
+		{
+			"host changed on the way",
+			"route {\njwt_auth web\nrequest_header Host other.example\nerror 404\n}\nhandle_errors {\n" +
+				"respond other\n}\n",
+		},
 	}
 	var sites strings.Builder
 	for _, c := range cases {
@@ -344,8 +369,9 @@ func TestNobodyReadsRenewedCookies(t *testing.T) {
 	}
 }
 
-// TestAnIncludedPageRenewsNothing: `httpInclude` of templates asks this server again with the browser's cookies, and drops the header
-// of the answer. A token that is used up there would be missed by the browser.
+// TestAnIncludedPageRenewsNothing: `httpInclude` of templates asks this server again with the
+// browser's cookies, and drops the header of the answer. A token that is used up there would be
+// missed by the browser.
 func TestAnIncludedPageRenewsNothing(t *testing.T) {
 	g := newGateway(t)
 	g.extra["Reuse"], g.extra["Alice"] = "0s", aliceAs(alicePassword)

@@ -32,7 +32,8 @@ func TestBadgesAreTrue(t *testing.T) {
 			}
 		})
 	}
-	if !strings.Contains(readme, "badge/License-Apache--2.0-") || !strings.Contains(Read(t, "LICENSE"), "Apache License") {
+	if !strings.Contains(readme, "badge/License-Apache--2.0-") ||
+		!strings.Contains(Read(t, "LICENSE"), "Apache License") {
 		t.Error("the license of README.md is not that of LICENSE")
 	}
 	if workflow := Read(t, ".github/workflows/ci.yml"); !strings.Contains(workflow, "run: .ci/run") {

@@ -11,7 +11,8 @@ import (
 )
 
 var (
-	// link finds the target of a Markdown link or image, of a link's definition, and of the HTML elements that documents use.
+	// link finds the target of a Markdown link or image, of a link's definition, and of the HTML
+	// elements that documents use.
 	link = regexp.MustCompile(`(?m)\]\(([^()\s]+)\)|(?:href|src)="([^"]+)"|^\[[^\]]+\]: (\S+)$`)
 	// heading finds headings.
 	heading = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
