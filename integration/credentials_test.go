@@ -95,9 +95,18 @@ func TestCredentialsOfOneGateReachNoApplication(t *testing.T) {
 		{name: "query twice", target: "/open?t=<alice>&a=1&t=<alice-rs>"},
 		{name: "query in Referer", lines: lines("Referer: http://localhost/open?a=1&t=<alice>")},
 		{name: "query only within a parameter", target: "/open?next=%2Fx%3Ft%3D<alice>"},
-		{name: "query only within a parameter, twice escaped", target: "/open?next=%252Fx%253Fa%253D1%2526t%253D<alice>%2526b"},
-		{name: "query only within Referer", lines: lines("Referer: http://localhost/open?next=%2Fx%3Fa%3D1%26%74%3d<alice>%23f")},
-		{name: "query only within an unescaped parameter of Referer", lines: lines("Referer: http://localhost/o%3Ft%3D<alice>")},
+		{
+			name:   "query only within a parameter, twice escaped",
+			target: "/open?next=%252Fx%253Fa%253D1%2526t%253D<alice>%2526b",
+		},
+		{
+			name:  "query only within Referer",
+			lines: lines("Referer: http://localhost/open?next=%2Fx%3Fa%3D1%26%74%3d<alice>%23f"),
+		},
+		{
+			name:  "query only within an unescaped parameter of Referer",
+			lines: lines("Referer: http://localhost/o%3Ft%3D<alice>"),
+		},
 		{name: "session cookie", lines: lines("Cookie: a=1; refresh_token=<web>")},
 	} {
 		for _, site := range credentialSites[1:] {
@@ -152,10 +161,10 @@ func TestBearersOfOurs(t *testing.T) {
 		"secret":  "cacs_" + strings.Repeat("A1b2", 11),
 	}
 	g.secret("tokens", tokens["api"], tokens["refresh"], tokens["opaque"], tokens["secret"])
-	own := map[string]string{
-		"text": "app_" + strings.Repeat("x9", 10),
+	own := []struct{ name, value string }{
+		{"text", "app_" + strings.Repeat("x9", 10)},
 		// Whatever its key, no gate accepts it.
-		"jwt": g.tokens.mint("es1", "dave", map[string]any{"iss": "https://app.example"}),
+		{"jwt", g.tokens.mint("es1", "dave", map[string]any{"iss": "https://app.example"})},
 	}
 	for _, site := range []string{"off", "cookie", "matched"} {
 		for _, app := range []string{"proxy", "php"} {
@@ -177,10 +186,10 @@ func TestBearersOfOurs(t *testing.T) {
 					})
 				}
 			}
-			for name, value := range own {
-				t.Run(site+"-"+app+"/the application's/"+name, func(t *testing.T) {
-					s := send(t, "Authorization: Bearer "+value, nil)
-					if !slices.Equal(s.values("authorization"), []string{"Bearer " + value}) {
+			for _, c := range own {
+				t.Run(site+"-"+app+"/the application's/"+c.name, func(t *testing.T) {
+					s := send(t, "Authorization: Bearer "+c.value, nil)
+					if !slices.Equal(s.values("authorization"), []string{"Bearer " + c.value}) {
 						t.Errorf("the application saw %q", s.headers)
 					}
 				})
@@ -191,8 +200,8 @@ func TestBearersOfOurs(t *testing.T) {
 
 // authorizationForms are headers with a token in them.
 var authorizationForms = []string{
-	"Bearer <%s>", "bearer  <%s>", "<%s>", "Token <%s>", "Bearer x, Bearer <%s>", `Digest token="<%s>"`,
-	"Bearer:<%s>", "token:<%s>", "Bearer ><%s>>", "(<%s>)", "AWS4 Credential=<%s>/x", "Bearer-<%s>", "a.<%s>", "x/<%s>.",
+	"Bearer <%s>", "bearer  <%s>", "<%s>", "Token <%s>", "Bearer x, Bearer <%s>", `Digest token="<%s>"`, "Bearer:<%s>",
+	"token:<%s>", "Bearer ><%s>>", "(<%s>)", "AWS4 Credential=<%s>/x", "Bearer-<%s>", "a.<%s>", "x/<%s>.",
 	"Basic [<%s>]", "Basic\t[a:<%s>]", "Basic [a:b:<%s>]", "Basic [a:Bearer <%s>]", "bearer x, basic [<%s>:]",
 }
 
@@ -290,7 +299,8 @@ func TestQueryCredentialVanishesFromNestedURLs(t *testing.T) {
 	for _, place := range places {
 		sites += twoSites(place.name, "route {\n"+place.text+"\n}\nhandle_errors {\nAPP\n}\n")
 	}
-	trust := "\ttrust " + i.URL + " {\n\t\tintrospection " + i.URL + "/introspect gateway gateway-secret\n\t\taudiences api\n\t}\n"
+	trust := "\ttrust " + i.URL + " {\n\t\tintrospection " + i.URL +
+		"/introspect gateway gateway-secret\n\t\taudiences api\n\t}\n"
 	g.loadFiltered(withTrust(trust), sites)
 	const raw = "opaque-of-erin"
 	for _, target := range []string{
@@ -311,7 +321,8 @@ func TestQueryCredentialVanishesFromNestedURLs(t *testing.T) {
 					if len(seen) != 1 {
 						t.Fatalf("status %d: %s; the application saw %d requests", got.status, got.body, len(seen))
 					}
-					if all := seen[0].everything(); strings.Contains(all, raw) || !strings.Contains(all, "list=1, 127.0.0.1") {
+					if all := seen[0].everything(); strings.Contains(all, raw) ||
+						!strings.Contains(all, "list=1, 127.0.0.1") {
 						t.Errorf("the application saw %s", all)
 					}
 				})
@@ -346,7 +357,8 @@ func (g *gateway) checkCleanTarget(t *testing.T, tokens map[string]string) {
 func carriers(target string) []string {
 	var all []string
 	for _, name := range []string{
-		"Referer", "X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Forwarded-Uri", "HX-Current-URL", "X-Anything",
+		"Referer", "X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Forwarded-Uri", "HX-Current-URL",
+		"X-Anything",
 	} {
 		all = append(all, name+": http://localhost"+target)
 	}
@@ -436,7 +448,8 @@ func TestFailingApplicationsLeakNoCredential(t *testing.T) {
 	tokens := people(g.tokens)
 	for _, site := range credentialSites {
 		for _, app := range []string{"proxy", "php"} {
-			all := lines("Cookie: legacy_token=<alice>", "X-Api-Token: <alice>", "Referer: http://localhost/?t=<alice>", asAlice)
+			all := lines("Cookie: legacy_token=<alice>", "X-Api-Token: <alice>",
+				"Referer: http://localhost/?t=<alice>", asAlice)
 			request := call{host: g.host(site.name + "-" + app), lines: fillTokens(t, all, tokens)}
 			request.target = "/open?a=1&t=" + tokens["alice"]
 			if got := sendHTTP1(t, g.addr(site.name+"-"+app), request); got.status != http.StatusBadGateway {
@@ -495,7 +508,8 @@ func TestServerSecretsReachNoApplicationBesideAuthServer(t *testing.T) {
 	} {
 		t.Run(line, func(t *testing.T) {
 			s := g.checkNoToken(t, "open", call{host: g.host("open"), target: "/apiary", lines: lines(line)}, tokens)
-			if want := strings.TrimPrefix(line, "Authorization: "); !slices.Equal(s.values("authorization"), []string{want}) {
+			if want := strings.TrimPrefix(line, "Authorization: "); !slices.Equal(s.values("authorization"),
+				[]string{want}) {
 				t.Errorf("the application saw %q", s.headers)
 			}
 		})
@@ -537,7 +551,10 @@ func TestStripsLeaveCredentialsToLaterGates(t *testing.T) {
 			{name: "header", call: call{lines: lines("X-Api-Token: <alice>")}, user: "alice", identity: aliceIdentity},
 			{name: "query", call: call{target: "/x?a=1&t=<alice>"}, user: "alice", identity: aliceIdentity},
 			{name: "all three", user: "alice", identity: aliceIdentity,
-				call: call{target: "/x?t=<alice>", lines: lines("X-Api-Token: <alice>", "Cookie: legacy_token=<alice>")}},
+				call: call{
+					target: "/x?t=<alice>",
+					lines:  lines("X-Api-Token: <alice>", "Cookie: legacy_token=<alice>"),
+				}},
 			{name: "two", reason: "multiple_credentials",
 				call: call{lines: lines("X-Api-Token: <alice>", "Cookie: legacy_token=<bob>")}},
 			{name: "cookie twice", reason: "multiple_credentials",
@@ -554,7 +571,11 @@ func TestStripsLeaveCredentialsToLaterGates(t *testing.T) {
 	}
 	t.Run("only-reports", func(t *testing.T) {
 		for _, app := range []string{"proxy", "php"} {
-			request := call{host: g.host("only-reports-" + app), target: "/x?t=<bob>", lines: lines("X-Api-Token: <alice>")}
+			request := call{
+				host:   g.host("only-reports-" + app),
+				target: "/x?t=<bob>",
+				lines:  lines("X-Api-Token: <alice>"),
+			}
 			g.checkNoToken(t, "only-reports-"+app, request, tokens)
 		}
 	})

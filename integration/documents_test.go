@@ -20,8 +20,8 @@ var (
 	syntaxWord = regexp.MustCompile(`<[a-z]`)
 )
 
-// TestDocumentedCaddyfilesAdapt adapts every Caddyfile that a document shows. One that shows an option alone is put where the
-// option belongs.
+// TestDocumentedCaddyfilesAdapt adapts every Caddyfile that a document shows. One that shows an
+// option alone is put where the option belongs.
 func TestDocumentedCaddyfilesAdapt(t *testing.T) {
 	adaptedBlocks := 0
 	for name, text := range documents.All(t) {
@@ -31,7 +31,8 @@ func TestDocumentedCaddyfilesAdapt(t *testing.T) {
 			}
 			adaptedBlocks++
 			t.Run(fmt.Sprintf("%s/%d", name, i+1), func(t *testing.T) {
-				_, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(completed(m[1])), map[string]any{"filename": "Caddyfile"})
+				_, warnings, err := caddyconfig.GetAdapter("caddyfile").
+					Adapt([]byte(completed(m[1])), map[string]any{"filename": "Caddyfile"})
 				if err != nil {
 					t.Errorf("%v\n%s", err, m[1])
 				}
@@ -46,7 +47,8 @@ func TestDocumentedCaddyfilesAdapt(t *testing.T) {
 	}
 }
 
-// completed puts an option of the global option `auth`, or that option itself, into a whole Caddyfile.
+// completed puts an option of the global option `auth`, or that option itself, into a whole
+// Caddyfile.
 func completed(block string) string {
 	indented := "\t" + strings.ReplaceAll(strings.TrimSuffix(block, "\n"), "\n", "\n\t") + "\n"
 	switch word, _, _ := strings.Cut(block, " "); word {
@@ -79,8 +81,8 @@ func TestReadmeCaddyfileIsValid(t *testing.T) {
 	}
 }
 
-// TestReadmeQuickStart runs the commands of the README's quick start against Caddyfile.example, and looks for the lines that the
-// README shows as their output, in order.
+// TestReadmeQuickStart runs the commands of the README's quick start against Caddyfile.example, and
+// looks for the lines that the README shows as their output, in order.
 func TestReadmeQuickStart(t *testing.T) {
 	requireProgram(t, "curl")
 	bash := requireProgram(t, "bash")
@@ -91,7 +93,8 @@ func TestReadmeQuickStart(t *testing.T) {
 	}
 	g := newGateway(t)
 	g.loadExample(t)
-	commands := strings.NewReplacer("localhost:8080", g.host("app"), "localhost:8081", g.host("auth")).Replace("login() {" + script)
+	commands := strings.NewReplacer("localhost:8080", g.host("app"), "localhost:8081", g.host("auth")).
+		Replace("login() {" + script)
 	output, err := exec.CommandContext(t.Context(), bash, "-c", commands).Output()
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestPerformanceIsDocumented renders the table of README.md from what bench/run.sh wrote into bench/RESULTS.md.
+// TestPerformanceIsDocumented renders the table of README.md from what bench/run.sh wrote into
+// bench/RESULTS.md.
 func TestPerformanceIsDocumented(t *testing.T) {
 	results := Read(t, "bench/RESULTS.md")
 	var b strings.Builder
@@ -32,7 +33,8 @@ func TestPerformanceIsDocumented(t *testing.T) {
 func span(t *testing.T, results, part, arm, column string, decimals int) string {
 	t.Helper()
 	var values []float64
-	for _, run := range regexp.MustCompile(`(?s)<!-- begin \d\.`+part+`\.\d+ -->\n(.*?)<!-- end`).FindAllStringSubmatch(results, -1) {
+	for _, run := range regexp.MustCompile(`(?s)<!-- begin \d\.`+part+`\.\d+ -->\n(.*?)<!-- end`).
+		FindAllStringSubmatch(results, -1) {
 		_, table, _ := strings.Cut(run[1], "\n| arm |")
 		header, _, _ := strings.Cut(table, "\n")
 		index := slices.Index(cells("| arm |"+header), column)

@@ -20,8 +20,10 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-const foreignAnswer = `{"active":true,"iss":"https://idp.example","sub":"bob","aud":["api","other"],"exp":32503680000,"iat":32503676400,` +
-	`"scope":"read write","client_id":"app","token_type":"Bearer","username":null,"realm_access":{"roles":["admin"]},"project":"default"}`
+const foreignAnswer = `{"active":true,"iss":"https://idp.example","sub":"bob","aud":["api","other"],` +
+	`"exp":32503680000,"iat":32503676400,` +
+	`"scope":"read write","client_id":"app","token_type":"Bearer","username":null,` +
+	`"realm_access":{"roles":["admin"]},"project":"default"}`
 
 // introspectionServer is an introspection endpoint that answers with a status, a type and a body.
 func introspectionServer(t *testing.T, handler http.HandlerFunc) *IntrospectionClient {
@@ -59,7 +61,8 @@ func TestForeignTokenIsWhatItsIssuerSays(t *testing.T) {
 		if r.Method != http.MethodPost || string(body) != "token=ory_at_x.y%2Fz%3D&token_type_hint=access_token" ||
 			r.Header.Get(
 				"Content-Type",
-			) != "application/x-www-form-urlencoded" || r.Header.Get("Accept") != "application/json" || r.URL.RawQuery != "x=1" {
+			) != "application/x-www-form-urlencoded" || r.Header.Get("Accept") != "application/json" ||
+			r.URL.RawQuery != "x=1" {
 			t.Errorf("%s %s %v", r.Method, body, r.Header)
 		}
 		answering("application/json; charset=utf-8", foreignAnswer)(w, r)
@@ -69,7 +72,8 @@ func TestForeignTokenIsWhatItsIssuerSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Issuer != "https://idp.example" || got.Subject != "bob" || !slices.Equal(got.Audience, []string{"api", "other"}) || got.ClientID != "app" ||
+		if got.Issuer != "https://idp.example" || got.Subject != "bob" ||
+			!slices.Equal(got.Audience, []string{"api", "other"}) || got.ClientID != "app" ||
 			!slices.Equal(got.Scopes, []string{"read", "write"}) || got.Own() || got.Project != "" ||
 			got.Type != token.OpaqueType ||
 			got.Raw() != "ory_at_x.y/z=" {
@@ -199,9 +203,11 @@ func TestForeignCheckRefusesWhatIsNotSafe(t *testing.T) {
 		endpoint string
 		good     bool
 	}{
-		{"https://idp.example/introspect", true}, {"http://localhost:1/i", true}, {"http://127.0.0.1/i", true}, {"http://[::1]:8/i", true}, {"http://a.localhost/i", true},
-		{"http://idp.example/i", false}, {"http://127.0.0.1.example/i", false}, {"ftp://localhost/i", false}, {"https://", false}, {"/i", false}, {"", false},
-		{"https://user:pass-CANARY@idp.example/i", false}, {"https://idp.example/i#x", false}, {"http://10.0.0.1/i", false}, {"%", false},
+		{"https://idp.example/introspect", true}, {"http://localhost:1/i", true}, {"http://127.0.0.1/i", true},
+		{"http://[::1]:8/i", true}, {"http://a.localhost/i", true}, {"http://idp.example/i", false},
+		{"http://127.0.0.1.example/i", false}, {"ftp://localhost/i", false}, {"https://", false}, {"/i", false},
+		{"", false}, {"https://user:pass-CANARY@idp.example/i", false}, {"https://idp.example/i#x", false},
+		{"http://10.0.0.1/i", false}, {"%", false},
 	} {
 		t.Run(c.endpoint, func(t *testing.T) {
 			f := &IntrospectionClient{
@@ -261,7 +267,9 @@ func (s *script) RoundTrip(*http.Request) (*http.Response, error) {
 		return nil, s.err
 	}
 	return &http.Response{
-		StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(s.body)),
+		StatusCode: 200,
+		Header:     http.Header{"Content-Type": {"application/json"}},
+		Body:       io.NopCloser(strings.NewReader(s.body)),
 	}, nil
 }
 

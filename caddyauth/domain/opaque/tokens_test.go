@@ -29,7 +29,12 @@ var testKeys = []keyring.Subkey{{ID: "1", Key: []byte(strings.Repeat("o", 32))}}
 func claimsFor(subject string, lifetime time.Duration) token.Claims {
 	now := time.Now()
 	return token.Claims{
-		Issuer: ownIssuer, Subject: subject, Audience: []string{"api"}, IssuedAt: now, Expiry: now.Add(lifetime), ID: "id-" + subject,
+		Issuer:   ownIssuer,
+		Subject:  subject,
+		Audience: []string{"api"},
+		IssuedAt: now,
+		Expiry:   now.Add(lifetime),
+		ID:       "id-" + subject,
 		ClientID: "spa", Project: "default", Session: "family", Protocol: map[string]any{"epoch": int64(5)},
 	}
 }
@@ -96,8 +101,9 @@ func TestOpaqueTokenHasOneSpelling(t *testing.T) {
 	o, store := newTokens()
 	raw := mustIssue(t, o, claimsFor("alice", time.Hour))
 	for _, c := range []struct{ name, text string }{
-		{"empty", ""}, {"prefix", "at_"}, {"case", "AT_" + raw[3:]}, {"padding", raw + "="}, {"longer", raw + "A"}, {"shorter", raw[:66]}, {"space", " " + raw[:66]},
-		{"line break", raw[:66] + "\n"}, {"alphabet", raw[:66] + "+"}, {"long", "at_" + strings.Repeat("A", 1<<20)}, {"as long as they once were", raw[:46]},
+		{"empty", ""}, {"prefix", "at_"}, {"case", "AT_" + raw[3:]}, {"padding", raw + "="}, {"longer", raw + "A"},
+		{"shorter", raw[:66]}, {"space", " " + raw[:66]}, {"line break", raw[:66] + "\n"}, {"alphabet", raw[:66] + "+"},
+		{"long", "at_" + strings.Repeat("A", 1<<20)}, {"as long as they once were", raw[:46]},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := o.Verify(t.Context(), c.text); refusalReason(err) != token.Malformed {
@@ -149,7 +155,8 @@ func TestOpaqueTokensOutliveTheirSecretForAsLongAsItIsKept(t *testing.T) {
 		secrets []keyring.Subkey
 		want    token.Reason
 	}{
-		{"kept", []keyring.Subkey{next, testKeys[0]}, ""}, {"gone", []keyring.Subkey{next}, token.Inactive}, {"none is known", nil, token.KeysUnavailable},
+		{"kept", []keyring.Subkey{next, testKeys[0]}, ""}, {"gone", []keyring.Subkey{next}, token.Inactive},
+		{"none is known", nil, token.KeysUnavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := &Tokens{Secrets: c.secrets, Store: store, Issuer: o.Issuer}

@@ -17,22 +17,49 @@ func TestAJumpOfTheClockIsNotBelievedAtOnce(t *testing.T) {
 	}{
 		{"a right clock", 0, []step{{0, 0, 0}, {time.Hour, 0, 0}, {10 * day, 0, 0}}},
 		{"an hour ahead and back", 0, []step{
-			{time.Minute, 0, 0}, {time.Minute, time.Hour, 0}, {10 * time.Minute, time.Hour, 0}, {time.Minute, 0, 0}, {time.Minute, 0, 0},
+			{time.Minute, 0, 0}, {time.Minute, time.Hour, 0}, {10 * time.Minute, time.Hour, 0}, {time.Minute, 0, 0},
+			{time.Minute, 0, 0},
 		}},
-		{"ten days ahead and back", 0, []step{{0, 0, 0}, {time.Minute, 10 * day, 0}, {23 * time.Hour, 10 * day, 0}, {time.Minute, 0, 0}}},
+		{
+			"ten days ahead and back", 0,
+			[]step{{0, 0, 0}, {time.Minute, 10 * day, 0}, {23 * time.Hour, 10 * day, 0}, {time.Minute, 0, 0}},
+		},
 		{"ahead by turns", 0, []step{
-			{0, 0, 0}, {time.Hour, day, 0}, {20 * time.Hour, 0, 0}, {time.Minute, day, 0}, {20 * time.Hour, day, 0}, {5 * time.Hour, day, day},
+			{0, 0, 0}, {time.Hour, day, 0}, {20 * time.Hour, 0, 0}, {time.Minute, day, 0}, {20 * time.Hour, day, 0},
+			{5 * time.Hour, day, day},
 		}},
-		{"ahead for good", 0, []step{{0, 0, 0}, {time.Minute, time.Hour, 0}, {day - time.Minute, time.Hour, 0}, {time.Minute, time.Hour, time.Hour}}},
-		{"back for good", 0, []step{{0, 0, 0}, {time.Minute, -time.Hour, -time.Hour}, {2 * day, -time.Hour, -time.Hour}, {time.Minute, 0, -time.Hour}}},
-		{"corrected a little", 0, []step{{0, 0, 0}, {time.Minute, 50 * time.Second, 50 * time.Second}, {time.Minute, 0, 0}}},
+		{
+			"ahead for good", 0,
+			[]step{
+				{0, 0, 0}, {time.Minute, time.Hour, 0}, {day - time.Minute, time.Hour, 0},
+				{time.Minute, time.Hour, time.Hour},
+			},
+		},
+		{
+			"back for good", 0,
+			[]step{
+				{0, 0, 0}, {time.Minute, -time.Hour, -time.Hour}, {2 * day, -time.Hour, -time.Hour},
+				{time.Minute, 0, -time.Hour},
+			},
+		},
+		{
+			"corrected a little", 0,
+			[]step{{0, 0, 0}, {time.Minute, 50 * time.Second, 50 * time.Second}, {time.Minute, 0, 0}},
+		},
 		{"walking away by little steps", 0, []step{
-			{0, 0, 0}, {time.Minute, 50 * time.Second, 50 * time.Second}, {time.Minute, 100 * time.Second, 0}, {time.Minute, 150 * time.Second, 0},
+			{0, 0, 0}, {time.Minute, 50 * time.Second, 50 * time.Second}, {time.Minute, 100 * time.Second, 0},
+			{time.Minute, 150 * time.Second, 0},
 		}},
 		{"after a restart", 30 * time.Second, []step{{0, 0, 0}, {time.Minute, 0, 0}}},
 		{"after a day without a process", day, []step{{0, 0, -day}, {time.Hour, 0, -day}, {23 * time.Hour, 0, 0}}},
-		{"after a restart with a clock that is ahead", time.Hour, []step{{0, 0, -time.Hour}, {time.Minute, -time.Hour, -time.Hour}}},
-		{"after a restart with a clock that is behind", -time.Hour, []step{{0, 0, 0}, {time.Minute, time.Hour, time.Hour}}},
+		{
+			"after a restart with a clock that is ahead", time.Hour,
+			[]step{{0, 0, -time.Hour}, {time.Minute, -time.Hour, -time.Hour}},
+		},
+		{
+			"after a restart with a clock that is behind", -time.Hour,
+			[]step{{0, 0, 0}, {time.Minute, time.Hour, time.Hour}},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			right, elapsed := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), time.Duration(0)

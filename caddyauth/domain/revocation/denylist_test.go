@@ -162,7 +162,9 @@ func TestExpireKeepsTheRest(t *testing.T) {
 	var l DenyList
 	all := denialsOfEveryKind()
 	l.Add(all...)
-	for _, now := range []time.Time{noon, noon.Add(time.Minute - 1), noon.Add(time.Minute), noon.Add(time.Hour - 1), noon.Add(time.Hour)} {
+	for _, now := range []time.Time{
+		noon, noon.Add(time.Minute - 1), noon.Add(time.Minute), noon.Add(time.Hour - 1), noon.Add(time.Hour),
+	} {
 		before := l.table.Load()
 		l.Expire(now)
 		left := 0
@@ -186,7 +188,8 @@ func TestExpireKeepsTheRest(t *testing.T) {
 		if l.Len() != left {
 			t.Errorf("at %v %d denials, want %d", now, l.Len(), left)
 		}
-		if copied, over := l.table.Load() != before, now.Equal(noon.Add(time.Minute)) || now.Equal(noon.Add(time.Hour)); copied != over {
+		if copied, over := l.table.Load() != before, now.Equal(noon.Add(time.Minute)) ||
+			now.Equal(noon.Add(time.Hour)); copied != over {
 			t.Errorf("at %v the table was copied: %v, want %v", now, copied, over)
 		}
 	}
@@ -592,7 +595,9 @@ func innocents(epoch int64) []Subject {
 	all := make([]Subject, 1024)
 	for i := range all {
 		all[i] = Subject{
-			Issuer: "https://auth.example.com", TokenID: fmt.Sprintf("TOKENTOKENTOKENTOK%08d", i), Family: fmt.Sprintf("INNOCENTINNOCENTIN%08d", i),
+			Issuer:  "https://auth.example.com",
+			TokenID: fmt.Sprintf("TOKENTOKENTOKENTOK%08d", i),
+			Family:  fmt.Sprintf("INNOCENTINNOCENTIN%08d", i),
 			Project: "default", Subject: fmt.Sprint("user", i), ClientID: "web", Epoch: epoch,
 		}
 	}

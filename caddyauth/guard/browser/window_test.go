@@ -35,7 +35,10 @@ func TestWindowIsAskedForOnceInAWhile(t *testing.T) {
 		{"first", func() {}, 0, 10 * time.Minute, 1},
 		{"changed, not asked yet", func() { store.length = time.Minute }, windowAge - 1, 10 * time.Minute, 1},
 		{"changed", func() {}, windowAge, time.Minute, 2},
-		{"the store fails", func() { store.length, store.err = time.Hour, errors.New("away") }, 2 * windowAge, time.Minute, 3},
+		{
+			"the store fails", func() { store.length, store.err = time.Hour, errors.New("away") }, 2 * windowAge,
+			time.Minute, 3,
+		},
 		{"the store is back", func() { store.err = nil }, 3 * windowAge, time.Hour, 4},
 	} {
 		step.change()

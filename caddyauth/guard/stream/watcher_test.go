@@ -34,7 +34,11 @@ func inTime(t *testing.T, test func(t *testing.T, f *fixture)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		f := &fixture{families: make(map[string]session.Grant), asked: make(map[string][]time.Duration), began: time.Now()}
+		f := &fixture{
+			families: make(map[string]session.Grant),
+			asked:    make(map[string][]time.Duration),
+			began:    time.Now(),
+		}
 		f.Watcher = &Watcher{
 			Context: ctx,
 			Denied: func(t *token.Token) bool {
@@ -157,7 +161,11 @@ func TestStreamOfASessionEndsWithIt(t *testing.T) {
 	inTime(t, func(t *testing.T, f *fixture) {
 		f.store(func() {
 			f.families["f"] = session.Grant{IdleEnds: f.began.Add(time.Hour), Ends: f.began.Add(3 * time.Hour)}
-			f.families["gone"] = session.Grant{IdleEnds: f.began.Add(time.Hour), Ends: f.began.Add(time.Hour), Revoked: f.began}
+			f.families["gone"] = session.Grant{
+				IdleEnds: f.began.Add(time.Hour),
+				Ends:     f.began.Add(time.Hour),
+				Revoked:  f.began,
+			}
 		})
 		first, _ := f.stream("f", 15*time.Minute), f.stream("f", 15*time.Minute)
 		gone, unknown := f.stream("gone", 20*time.Minute), f.stream("unknown", 21*time.Minute)
@@ -210,7 +218,8 @@ func TestFramesAreFollowed(t *testing.T) {
 		name  string
 		frame []byte
 	}{
-		{"empty", []byte{0x81, 0}}, {"text", []byte{0x81, 2, 'h', 'i'}}, {"long", long}, {"huge", huge}, {"masked", masked},
+		{"empty", []byte{0x81, 0}}, {"text", []byte{0x81, 2, 'h', 'i'}}, {"long", long}, {"huge", huge},
+		{"masked", masked},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, step := range []int{1, 2, 3, 7, 1000, len(c.frame)} {

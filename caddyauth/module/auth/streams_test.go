@@ -19,28 +19,35 @@ func TestOrdinaryAnswersAreNotStreams(t *testing.T) {
 	j := &JWTAuth{app: app, gate: &gate.Gate{}, streams: new(stream.Policy)}
 	admission := &gate.Admission{Token: &token.Token{Expiry: time.Now()}}
 	r := caddyRequest()
-	for name, next := range map[string]caddyhttp.HandlerFunc{
-		"nothing": func(http.ResponseWriter, *http.Request) error { return nil },
-		"a body":  func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("x")); return err },
-		"a length": func(w http.ResponseWriter, _ *http.Request) error {
+	for _, c := range []struct {
+		name string
+		next caddyhttp.HandlerFunc
+	}{
+		{"nothing", func(http.ResponseWriter, *http.Request) error { return nil }},
+		{"a body", func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("x")); return err }},
+		{"a length", func(w http.ResponseWriter, _ *http.Request) error {
 			w.Header()["Content-Length"] = []string{"1"}
 			w.WriteHeader(http.StatusOK)
 			return http.NewResponseController(w).Flush()
-		},
-		"no stream asked for": func(w http.ResponseWriter, got *http.Request) error {
+		}},
+		{"no stream asked for", func(w http.ResponseWriter, got *http.Request) error {
 			if got != r {
 				t.Error("the request was copied")
 			}
 			w.Header()["Content-Type"] = []string{"text/html"}
 			w.WriteHeader(http.StatusOK)
 			return nil
-		},
+		}},
 	} {
-		if err := j.serveNext(httptest.NewRecorder(), r, admission, next); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if err := j.serveNext(httptest.NewRecorder(), r, admission, c.next); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		})
 	}
-	w, quiet := httptest.NewRecorder(), caddyhttp.Handler(caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil }))
+	w, quiet := httptest.NewRecorder(), caddyhttp.Handler(caddyhttp.HandlerFunc(
+		func(http.ResponseWriter, *http.Request) error { return nil },
+	))
 	if n := testing.AllocsPerRun(1000, func() { _ = j.serveNext(w, r, admission, quiet) }); n >= 1 {
 		t.Errorf("%v allocations", n)
 	}

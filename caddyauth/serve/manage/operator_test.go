@@ -39,7 +39,8 @@ func (o *orders) EndSession(_ context.Context, id, reason string) error {
 }
 
 func (o *orders) EndSessions(_ context.Context, order revocation.Revocation) (int, error) {
-	o.done = append(o.done, strings.Join([]string{"all", string(order.Kind), order.Project, order.ID, order.Reason}, " "))
+	o.done = append(o.done,
+		strings.Join([]string{"all", string(order.Kind), order.Project, order.ID, order.Reason}, " "))
 	return 3, o.err
 }
 
@@ -99,21 +100,30 @@ func TestOperatorSeesSessions(t *testing.T) {
 	o := &orders{}
 	for _, id := range []string{"a", "b", "c"} {
 		o.grants = append(o.grants, session.Grant{
-			ID: id, Seed: []byte("the seed of a session"), Project: "default", Subject: "Alice", Device: "Mozilla", ClientIP: "192.0.2.1",
-			Created: now, LastUsed: now, IdleEnds: now.Add(time.Hour), Ends: now.Add(time.Hour),
+			ID:       id,
+			Seed:     []byte("the seed of a session"),
+			Project:  "default",
+			Subject:  "Alice",
+			Device:   "Mozilla",
+			ClientIP: "192.0.2.1",
+			Created:  now, LastUsed: now, IdleEnds: now.Add(time.Hour), Ends: now.Add(time.Hour),
 		})
 	}
 	d := openFor(t, o)
 	first := d.operate("GET", "/api/sessions?limit=2&user=alice&client=web", "")
 	items := first.is(http.StatusOK)["items"].([]any)
-	if got := items[0].(map[string]any); len(items) != 2 || got["device"] != "Mozilla" || got["active"] != true || strings.Contains(first.body, "seed") {
+	if got := items[0].(map[string]any); len(items) != 2 || got["device"] != "Mozilla" || got["active"] != true ||
+		strings.Contains(first.body, "seed") {
 		t.Errorf("%s", first.body)
 	}
 	if f := o.asked[0]; f.Subject != "Alice" || f.ClientID != "web" || f.LiveAt.IsZero() {
 		t.Errorf("asked for %+v", f)
 	}
 	next := first.is(http.StatusOK)["next_cursor"].(string)
-	if items := d.operate("GET", "/api/sessions?limit=2&ended=true&cursor="+next, "").is(http.StatusOK)["items"].([]any); len(items) != 1 {
+	if items := d.operate("GET", "/api/sessions?limit=2&ended=true&cursor="+
+		next, "").is(http.StatusOK)["items"].([]any); len(
+		items,
+	) != 1 {
 		t.Errorf("the second page has %d", len(items))
 	}
 	if f := o.asked[1]; f.After != "b" || !f.LiveAt.IsZero() {
@@ -148,7 +158,8 @@ func TestOperatorEndsSessions(t *testing.T) {
 		if got := strings.Join(o.done, ", "); got != c.want {
 			t.Errorf("%s %s %s: ordered %q, want %q", c.method, c.path, c.body, got, c.want)
 		}
-		if e := d.entries[len(d.entries)-1]; e.Actor != "command" || e.Action != "session.revoke" || (e.Result == "success") != (c.want != "") {
+		if e := d.entries[len(d.entries)-1]; e.Actor != "command" || e.Action != "session.revoke" ||
+			(e.Result == "success") != (c.want != "") {
 			t.Errorf("%s %s %s: the audit trail says %+v", c.method, c.path, c.body, e)
 		}
 	}
@@ -158,14 +169,17 @@ func TestOperatorMints(t *testing.T) {
 	o := &orders{}
 	d := openFor(t, o)
 	got := d.operate("POST", "/api/mint", `{"user":"alice","audience":["web"],"expires_in":120}`).is(http.StatusCreated)
-	if got["access_token"] != "the-token" || got["token_id"] != "the-id" || got["user"] != "Alice" || got["expires_in"] != 120.0 {
+	if got["access_token"] != "the-token" || got["token_id"] != "the-id" || got["user"] != "Alice" ||
+		got["expires_in"] != 120.0 {
 		t.Errorf("%v", got)
 	}
-	if m := o.mints[0]; m.User.Name != "Alice" || !slices.Equal(m.Audience, []string{"web"}) || m.Lifetime != 2*time.Minute {
+	if m := o.mints[0]; m.User.Name != "Alice" || !slices.Equal(m.Audience, []string{"web"}) ||
+		m.Lifetime != 2*time.Minute {
 		t.Errorf("minted %+v", m)
 	}
 	e := d.entries[len(d.entries)-1]
-	if e.Action != "token.mint" || e.Actor != "command" || e.TargetName != "Alice" || !strings.Contains(e.Detail, "the-id") || strings.Contains(e.Detail, "the-token") {
+	if e.Action != "token.mint" || e.Actor != "command" || e.TargetName != "Alice" ||
+		!strings.Contains(e.Detail, "the-id") || strings.Contains(e.Detail, "the-token") {
 		t.Errorf("the audit trail says %+v", e)
 	}
 	d.operate("POST", "/api/mint", `{"user":"alice"}`).is(http.StatusCreated)
@@ -176,8 +190,9 @@ func TestOperatorMints(t *testing.T) {
 		body   string
 		status int
 	}{
-		{`{"user":"nobody"}`, 404}, {`{"user":"alice","project":"none"}`, 404}, {`{}`, 422}, {`{"user":"alice","audience":[]}`, 422},
-		{`{"user":"alice","audience":["other"]}`, 422}, {`{"user":"alice","expires_in":59}`, 422}, {`{"user":"alice","expires_in":3601}`, 422},
+		{`{"user":"nobody"}`, 404}, {`{"user":"alice","project":"none"}`, 404}, {`{}`, 422},
+		{`{"user":"alice","audience":[]}`, 422}, {`{"user":"alice","audience":["other"]}`, 422},
+		{`{"user":"alice","expires_in":59}`, 422}, {`{"user":"alice","expires_in":3601}`, 422},
 	} {
 		t.Run(c.body, func(t *testing.T) {
 			d.operate("POST", "/api/mint", c.body).is(c.status)
@@ -194,10 +209,12 @@ func TestOperatorMintsForClients(t *testing.T) {
 	d.operate("POST", "/api/users", `{"name":"Carol","project":"acme"}`).is(http.StatusCreated)
 	d.operate("POST", "/api/clients", `{"id":"reports","project":"acme","audience":["mcp"]}`).is(http.StatusCreated)
 	got := d.operate("POST", "/api/mint", `{"user":"carol","client":"reports"}`).is(http.StatusCreated)
-	if m := o.mints[0]; m.ClientID != "reports" || m.User.Project != "acme" || !slices.Equal(m.Audience, []string{"mcp"}) || got["client_id"] != "reports" {
+	if m := o.mints[0]; m.ClientID != "reports" || m.User.Project != "acme" ||
+		!slices.Equal(m.Audience, []string{"mcp"}) || got["client_id"] != "reports" {
 		t.Errorf("minted %+v, %v", m, got)
 	}
-	if e := d.entries[len(d.entries)-1]; e.Action != "token.mint" || e.TargetName != "Carol" || e.Project != "acme" || !strings.Contains(e.Detail, "reports") {
+	if e := d.entries[len(d.entries)-1]; e.Action != "token.mint" || e.TargetName != "Carol" || e.Project != "acme" ||
+		!strings.Contains(e.Detail, "reports") {
 		t.Errorf("the audit trail says %+v", e)
 	}
 	d.operate("POST", "/api/mint", `{"user":"carol","client":"reports","audience":["api"]}`).is(http.StatusCreated)
@@ -208,8 +225,8 @@ func TestOperatorMintsForClients(t *testing.T) {
 		body   string
 		status int
 	}{
-		{`{"user":"carol","client":"none"}`, 404}, {`{"user":"alice","client":"reports"}`, 404}, {`{"user":"carol","project":"default","client":"reports"}`, 422},
-		{`{"user":"carol","client":7}`, 422},
+		{`{"user":"carol","client":"none"}`, 404}, {`{"user":"alice","client":"reports"}`, 404},
+		{`{"user":"carol","project":"default","client":"reports"}`, 422}, {`{"user":"carol","client":7}`, 422},
 	} {
 		t.Run(c.body, func(t *testing.T) {
 			d.operate("POST", "/api/mint", c.body).is(c.status)
@@ -246,7 +263,8 @@ func TestUsersAreFoundByName(t *testing.T) {
 		want  int
 	}{{"name=ALICE", 1}, {"name=alice&project=default", 1}, {"name=bob", 0}, {"name=a%00b", 0}} {
 		t.Run(c.query, func(t *testing.T) {
-			if items := d.call("", "GET", "/api/users?"+c.query, "").is(http.StatusOK)["items"].([]any); len(items) != c.want {
+			if items := d.call("", "GET", "/api/users?"+
+				c.query, "").is(http.StatusOK)["items"].([]any); len(items) != c.want {
 				t.Errorf("%s: %d users", c.query, len(items))
 			}
 		})
@@ -256,19 +274,28 @@ func TestUsersAreFoundByName(t *testing.T) {
 // TestOperatorOfOneProjectCannotTellOtherSessions: were the operator's routes given to somebody who
 // is for one project, the sessions of others would not be there.
 func TestOperatorOfOneProjectCannotTellOtherSessions(t *testing.T) {
-	o := &orders{grants: []session.Grant{{ID: "s1", Project: "default", Subject: "Alice"}, {ID: "s2", Project: "acme", Subject: "bob"}}}
+	o := &orders{
+		grants: []session.Grant{
+			{ID: "s1", Project: "default", Subject: "Alice"}, {ID: "s2", Project: "acme", Subject: "bob"},
+		},
+	}
 	d := openFor(t, o)
 	d.Session = func(*http.Request) (Caller, error) {
 		return Caller{Actor: "command", Abilities: []string{project.Admin}, Project: "acme"}, nil
 	}
-	there, nowhere := d.operate("DELETE", "/api/sessions/s1", ""), d.operate("DELETE", "/api/sessions/nobody-has-this", "")
-	if there.status != http.StatusNotFound || there.status != nowhere.status || there.body != nowhere.body || len(o.done) != 0 {
+	there, nowhere := d.operate("DELETE", "/api/sessions/s1", ""), d.operate("DELETE", "/api/sessions/nobody-has-this",
+		"")
+	if there.status != http.StatusNotFound || there.status != nowhere.status || there.body != nowhere.body ||
+		len(o.done) != 0 {
 		t.Errorf("%d %s, and of none %d %s; done %q", there.status, there.body, nowhere.status, nowhere.body, o.done)
 	}
 	d.operate("DELETE", "/api/sessions/s2", "").is(http.StatusNoContent)
 	for _, body := range []string{`{"project":"default"}`, `{"project":"default","user":"Alice"}`} {
-		d.operate("POST", "/api/sessions/revoke", body).refused(http.StatusNotFound, "not_found", "there is no such project")
+		d.operate("POST", "/api/sessions/revoke", body).
+			refused(http.StatusNotFound, "not_found", "there is no such project")
 	}
-	d.operate("POST", "/api/mint", `{"project":"default","user":"Alice"}`).refused(http.StatusNotFound, "not_found", "there is no such project")
-	d.operate("GET", "/api/sessions?project=default", "").refused(http.StatusNotFound, "not_found", "there is no such project")
+	d.operate("POST", "/api/mint", `{"project":"default","user":"Alice"}`).
+		refused(http.StatusNotFound, "not_found", "there is no such project")
+	d.operate("GET", "/api/sessions?project=default", "").
+		refused(http.StatusNotFound, "not_found", "there is no such project")
 }

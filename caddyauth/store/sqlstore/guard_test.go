@@ -40,7 +40,8 @@ func TestWhatHangsIsNotWaitedForTwice(t *testing.T) {
 			for first := range 3 {
 				// Those that begin together may all have to find out.
 				atOnce(20, func(int) {
-					if err := write(); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), c.why) && first == 0 {
+					if err := write(); !errors.Is(err, ErrUnavailable) ||
+						!strings.Contains(err.Error(), c.why) && first == 0 {
 						t.Errorf("round %d, while it hangs: %v", first, err)
 					}
 				})
@@ -96,7 +97,8 @@ func lockedAudit(t *testing.T) (*Store, func(), func()) {
 	return lockedBy(t, `LOCK TABLE audit IN ACCESS EXCLUSIVE MODE`)
 }
 
-// TestALookMeetsTheLockOfEachTable: a lock on any table that is written to counts as a database that hangs.
+// TestALookMeetsTheLockOfEachTable: a lock on any table that is written to counts as a database
+// that hangs.
 func TestALookMeetsTheLockOfEachTable(t *testing.T) {
 	for _, table := range []string{
 		"grants", "throttle", "opaque", "account", "denial", "audit", "project", "client", "key", "api_token",

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestListeningThatFailsPausesLonger: a good connection on which LISTEN fails is not made anew many times a second.
+// TestListeningThatFailsPausesLonger: a good connection on which LISTEN fails is not made anew many
+// times a second.
 func TestListeningThatFailsPausesLonger(t *testing.T) {
 	pause := listenFirst
 	for range 10 {

@@ -15,12 +15,23 @@ import (
 )
 
 func reference(hash string, b revocation.Subject) opaque.Reference {
-	return opaque.Reference{Hash: hash, Claims: []byte(`{"sub":"алиса","x":"\u0000'"}`), Expiry: noon.Add(15 * time.Minute), Subject: b}
+	return opaque.Reference{
+		Hash:    hash,
+		Claims:  []byte(`{"sub":"алиса","x":"\u0000'"}`),
+		Expiry:  noon.Add(15 * time.Minute),
+		Subject: b,
+	}
 }
 
 // ofAlice is what a token of the first epoch says of itself.
 var ofAlice = revocation.Subject{
-	Issuer: "https://iss", TokenID: "id", Family: "family", Project: "default", Subject: "алиса", ClientID: "web", Epoch: 1,
+	Issuer:   "https://iss",
+	TokenID:  "id",
+	Family:   "family",
+	Project:  "default",
+	Subject:  "алиса",
+	ClientID: "web",
+	Epoch:    1,
 }
 
 func mustAddOpaque(t *testing.T, s *Store, all ...opaque.Reference) {
@@ -87,8 +98,14 @@ func TestOpaqueTokenIsDeniedAsTheDenyListSays(t *testing.T) {
 		{"the family", revokeGrant("family")},
 		{"another family", revokeGrant("another")},
 		{"the user", revokeAll(revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "алиса"})},
-		{"the user elsewhere", revokeAll(revocation.Revocation{Kind: revocation.UserKind, Project: "acme", ID: "алиса"})},
-		{"a client of that name", revokeAll(revocation.Revocation{Kind: revocation.ClientKind, Project: "default", ID: "алиса"})},
+		{
+			"the user elsewhere",
+			revokeAll(revocation.Revocation{Kind: revocation.UserKind, Project: "acme", ID: "алиса"}),
+		},
+		{
+			"a client of that name",
+			revokeAll(revocation.Revocation{Kind: revocation.ClientKind, Project: "default", ID: "алиса"}),
+		},
 		{"the client", revokeAll(revocation.Revocation{Kind: revocation.ClientKind, Project: "default", ID: "web"})},
 		{"the project", revokeAll(revocation.Revocation{Kind: revocation.ProjectKind, Project: "default"})},
 		{"another project", revokeAll(revocation.Revocation{Kind: revocation.ProjectKind, Project: "acme"})},
@@ -166,7 +183,13 @@ func TestOpaqueTokenIsGoodOnAnotherNodeUntilRevoked(t *testing.T) {
 		there := &opaque.Tokens{Secrets: secrets, Store: other, Issuer: issuer, CacheFor: -1}
 		now := time.Now()
 		raw, err := here.Issue(t.Context(), token.Claims{
-			Issuer: "https://iss", Subject: "alice", Audience: []string{"api"}, IssuedAt: now, Expiry: now.Add(time.Hour), ID: "id", Project: "default",
+			Issuer:   "https://iss",
+			Subject:  "alice",
+			Audience: []string{"api"},
+			IssuedAt: now,
+			Expiry:   now.Add(time.Hour),
+			ID:       "id",
+			Project:  "default",
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -184,7 +207,8 @@ func TestOpaqueTokenIsGoodOnAnotherNodeUntilRevoked(t *testing.T) {
 		}
 		s.Close()
 		_, err = here.Verify(t.Context(), raw)
-		if r, ok := errors.AsType[*token.Refusal](err); !ok || r.Reason != token.KeysUnavailable || !errors.Is(err, ErrUnavailable) {
+		if r, ok := errors.AsType[*token.Refusal](err); !ok || r.Reason != token.KeysUnavailable ||
+			!errors.Is(err, ErrUnavailable) {
 			t.Errorf("without a store: %v", err)
 		}
 	})

@@ -41,8 +41,11 @@ func acme() project.Project {
 		TokenOptions: project.TokenOptions{
 			AccessTokenFormat: project.Opaque, RefreshRotation: project.Off, RefreshReuseInterval: 20 * time.Second,
 		},
-		RevocationOptions: project.RevocationOptions{RevokeRefreshOnPasswordChange: project.Off, RevokeAllOnLogout: project.On},
-		Version:           1, Created: noon, Changed: noon,
+		RevocationOptions: project.RevocationOptions{
+			RevokeRefreshOnPasswordChange: project.Off,
+			RevokeAllOnLogout:             project.On,
+		},
+		Version: 1, Created: noon, Changed: noon,
 	}
 }
 
@@ -144,7 +147,9 @@ func TestChangeLeavesWhatIsDeclaredAlone(t *testing.T) {
 		reconcile(t, s, Declaration{Projects: []project.Project{{Slug: "acme", Lifetimes: declared}}})
 		p, err := s.FindProject(t.Context(), "acme")
 		must(t, err)
-		p.Slug, p.Declared, p.Lifetimes, p.Override = "stolen", false, project.Lifetimes{}, project.Lifetimes{Access: time.Hour}
+		p.Slug, p.Declared, p.Lifetimes, p.Override = "stolen", false, project.Lifetimes{}, project.Lifetimes{
+			Access: time.Hour,
+		}
 		after, err := s.ChangeProject(t.Context(), p, noon)
 		must(t, err)
 		found, err := s.FindProject(t.Context(), "acme")
@@ -273,9 +278,12 @@ func TestAPITokenIsFoundByItsHashUntilItEnds(t *testing.T) {
 		must(t, err)
 		token.LastUsed = noon.Add(time.Second)
 		same(t, got, token)
-		for _, c := range []struct{ at, used time.Duration }{{30 * time.Second, time.Second}, {2 * time.Minute, 2 * time.Minute}} {
+		for _, c := range []struct{ at, used time.Duration }{
+			{30 * time.Second, time.Second}, {2 * time.Minute, 2 * time.Minute},
+		} {
 			t.Run(fmt.Sprint(c.at), func(t *testing.T) {
-				if got, err = s.UseAPIToken(t.Context(), token.Hash, noon.Add(c.at)); err != nil || got.LastUsed.Before(noon.Add(c.used)) {
+				if got, err = s.UseAPIToken(t.Context(), token.Hash, noon.Add(c.at)); err != nil ||
+					got.LastUsed.Before(noon.Add(c.used)) {
 					t.Errorf("after %v: %v, %v", c.at, got.LastUsed, err)
 				}
 			})
@@ -320,7 +328,10 @@ func TestAuditTrailIsFilteredPagedAndForgotten(t *testing.T) {
 		s := open()
 		for i := range 6 {
 			must(t, s.AddEntry(t.Context(), project.Entry{
-				At: noon.Add(time.Duration(i) * time.Minute), Actor: fmt.Sprint("actor ", i%2), Action: "user.create", Target: fmt.Sprint(i),
+				At:      noon.Add(time.Duration(i) * time.Minute),
+				Actor:   fmt.Sprint("actor ", i%2),
+				Action:  "user.create",
+				Target:  fmt.Sprint(i),
 				Project: []string{"acme", "default", ""}[i%3], ClientIP: "192.0.2.1", Result: "success", Detail: "d",
 			}))
 		}
@@ -343,8 +354,17 @@ func TestAuditTrailIsFilteredPagedAndForgotten(t *testing.T) {
 			want string
 			f    project.EntryFilter
 		}{
-			{"543210", project.EntryFilter{}}, {"531", project.EntryFilter{Actor: "actor 1"}}, {"30", project.EntryFilter{Project: "acme"}}, {"", project.EntryFilter{Action: "login"}}, {"4", project.EntryFilter{Target: "4"}},
-			{"32", project.EntryFilter{Since: noon.Add(2 * time.Minute), Until: noon.Add(4 * time.Minute), Result: "success"}},
+			{"543210", project.EntryFilter{}}, {"531", project.EntryFilter{Actor: "actor 1"}},
+			{"30", project.EntryFilter{Project: "acme"}}, {"", project.EntryFilter{Action: "login"}},
+			{"4", project.EntryFilter{Target: "4"}},
+			{
+				"32",
+				project.EntryFilter{
+					Since:  noon.Add(2 * time.Minute),
+					Until:  noon.Add(4 * time.Minute),
+					Result: "success",
+				},
+			},
 		} {
 			t.Run(c.want, func(t *testing.T) {
 				if got := targets(c.f); got != c.want {
@@ -391,7 +411,9 @@ func TestLifetimesSetThroughTheAPISurviveANewDeclaration(t *testing.T) {
 		declare := func(access time.Duration) {
 			reconcile(t, s, Declaration{
 				Projects: []project.Project{{Slug: "acme", Lifetimes: project.Lifetimes{Access: access}}},
-				Clients:  []project.Client{{ID: "reports", Project: "acme", Lifetimes: project.Lifetimes{Access: access}}},
+				Clients: []project.Client{
+					{ID: "reports", Project: "acme", Lifetimes: project.Lifetimes{Access: access}},
+				},
 			})
 		}
 		declare(time.Hour)
@@ -410,7 +432,8 @@ func TestLifetimesSetThroughTheAPISurviveANewDeclaration(t *testing.T) {
 		must(t, err)
 		c, err = s.FindClient(t.Context(), "reports")
 		must(t, err)
-		if p.Own().Access != 2*time.Minute || p.Lifetimes.Access != 2*time.Hour || p.Version != 3 || c.Own().Access != time.Minute || c.Lifetimes.Access != 2*time.Hour {
+		if p.Own().Access != 2*time.Minute || p.Lifetimes.Access != 2*time.Hour || p.Version != 3 ||
+			c.Own().Access != time.Minute || c.Lifetimes.Access != 2*time.Hour {
 			t.Errorf("%+v\n%+v", p, c)
 		}
 	})
@@ -420,9 +443,12 @@ func TestWhatIsDeclaredNoMoreCanDoNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
 		reconcile(t, s, Declaration{
-			Projects: []project.Project{{Slug: "acme", Lifetimes: project.Lifetimes{Access: time.Hour}}, {Slug: "default", Lifetimes: project.Lifetimes{Access: time.Hour}}},
-			Clients:  []project.Client{{ID: "reports"}},
-			Users:    []identity.User{{Name: "Alice", PasswordHash: "h"}},
+			Projects: []project.Project{
+				{Slug: "acme", Lifetimes: project.Lifetimes{Access: time.Hour}},
+				{Slug: "default", Lifetimes: project.Lifetimes{Access: time.Hour}},
+			},
+			Clients: []project.Client{{ID: "reports"}},
+			Users:   []identity.User{{Name: "Alice", PasswordHash: "h"}},
 		})
 		ended := reconcile(t, s, Declaration{})
 		same(t, ended, []Ended{
@@ -439,7 +465,8 @@ func TestWhatIsDeclaredNoMoreCanDoNothing(t *testing.T) {
 		denials, _, err := s.Denials(t.Context(), 0)
 		must(t, err)
 		for i, kind := range []revocation.Kind{revocation.ProjectKind, revocation.ClientKind, revocation.UserKind} {
-			if len(denials) != 3 || denials[i].Kind != kind || denials[i].Epoch < 2 || denials[i].Until.Before(noon.AddDate(1, 0, 0)) {
+			if len(denials) != 3 || denials[i].Kind != kind || denials[i].Epoch < 2 ||
+				denials[i].Until.Before(noon.AddDate(1, 0, 0)) {
 				t.Fatalf("the order against a %s is not among %+v", kind, denials)
 			}
 		}
@@ -461,10 +488,14 @@ func TestDeclarationTakesOverWhatTheAPIMade(t *testing.T) {
 		s, p := started(t, open), acme()
 		p.Active = false
 		must(t, s.AddProject(t.Context(), p))
-		must(t, s.AddUser(t.Context(), identity.User{ID: "u", Project: "acme", Name: "alice", PasswordHash: "old", Created: noon}))
+		must(t,
+			s.AddUser(t.Context(),
+				identity.User{ID: "u", Project: "acme", Name: "alice", PasswordHash: "old", Created: noon}))
 		reconcile(t, s, Declaration{
 			Projects: []project.Project{{Slug: "acme", Name: "Acme"}},
-			Users:    []identity.User{{Project: "acme", Name: "alice", PasswordHash: "new", Claims: map[string]any{"role": "admin"}}},
+			Users: []identity.User{
+				{Project: "acme", Name: "alice", PasswordHash: "new", Claims: map[string]any{"role": "admin"}},
+			},
 		})
 		got, err := s.FindProject(t.Context(), p.ID)
 		if err != nil || !got.Declared || !got.Active || got.Override != p.Override || got.Name != "Acme" {
@@ -484,7 +515,9 @@ func TestTakingAProjectOverEndsItsAPITokens(t *testing.T) {
 		other.ID, other.Slug = project.NewID(), "other"
 		must(t, s.AddProject(t.Context(), other))
 		for _, slug := range []string{"acme", "other", "default", ""} {
-			must(t, s.AddAPIToken(t.Context(), project.APIToken{ID: "t-" + slug, Hash: "h-" + slug, Name: "CI", Project: slug, Created: noon}))
+			must(t,
+				s.AddAPIToken(t.Context(),
+					project.APIToken{ID: "t-" + slug, Hash: "h-" + slug, Name: "CI", Project: slug, Created: noon}))
 		}
 		check := func(when string, id string, good bool) {
 			t.Helper()
@@ -504,7 +537,9 @@ func TestTakingAProjectOverEndsItsAPITokens(t *testing.T) {
 		if err != nil || len(entries) != 1 || entries[0].Project != "acme" || entries[0].Detail != "taken_over: 1" {
 			t.Errorf("%+v %v", entries, err)
 		}
-		must(t, s.AddAPIToken(t.Context(), project.APIToken{ID: "new", Hash: "h-new", Name: "CI", Project: "acme", Created: noon}))
+		must(t,
+			s.AddAPIToken(t.Context(),
+				project.APIToken{ID: "new", Hash: "h-new", Name: "CI", Project: "acme", Created: noon}))
 		d.Projects[0].Name = "Acme"
 		reconcile(t, s, d)
 		check("changed", "new", true)
@@ -526,7 +561,9 @@ func TestDeclarationEndsWhatWasIssuedBeforeItTookOver(t *testing.T) {
 		return Declaration{Projects: kept, Users: u, Clients: c}
 	}
 	addUser := func(t *testing.T, s *Store) {
-		must(t, s.AddUser(t.Context(), identity.User{ID: "u", Project: "acme", Name: "alice", PasswordHash: "h", Created: noon}))
+		must(t,
+			s.AddUser(t.Context(),
+				identity.User{ID: "u", Project: "acme", Name: "alice", PasswordHash: "h", Created: noon}))
 	}
 	for _, c := range []struct {
 		name   string
@@ -535,7 +572,10 @@ func TestDeclarationEndsWhatWasIssuedBeforeItTookOver(t *testing.T) {
 		after  Declaration
 		ended  []Ended
 	}{
-		{"a stored user with the same password", new(declared(nil)), addUser, declared(user("alice", false)), []Ended{{"user", "acme", "alice", TakenOver}}},
+		{
+			"a stored user with the same password", new(declared(nil)), addUser, declared(user("alice", false)),
+			[]Ended{{"user", "acme", "alice", TakenOver}},
+		},
 		{"a stored user in another spelling", new(declared(nil)), addUser, declared(user("ＡLICE", true)),
 			[]Ended{{"user", "acme", "alice", Undeclared}, {"user", "acme", "ＡLICE", TakenOver}}},
 		{"a user who was declared once", new(declared(user("alice", true))), func(t *testing.T, s *Store) {
@@ -549,14 +589,30 @@ func TestDeclarationEndsWhatWasIssuedBeforeItTookOver(t *testing.T) {
 			_, err = s.ChangeUser(t.Context(), *u, noon)
 			must(t, err)
 		}, declared(user("alice", true)), []Ended{{"user", "acme", "alice", TakenOver}}},
-		{"a new administrator", new(declared(nil)), nil, declared(user("alice", true)), []Ended{{"user", "acme", "alice", AdminGranted}}},
-		{"a declared user who becomes one", new(declared(user("alice", false))), nil, declared(user("alice", true)), []Ended{{"user", "acme", "alice", AdminGranted}}},
-		{"an administrator who gets another spelling", new(declared(user("alice", true))), nil, declared(user("Alice", true)),
-			[]Ended{{"user", "acme", "alice", Undeclared}, {"user", "acme", "Alice", AdminGranted}}},
+		{
+			"a new administrator", new(declared(nil)), nil, declared(user("alice", true)),
+			[]Ended{{"user", "acme", "alice", AdminGranted}},
+		},
+		{
+			"a declared user who becomes one", new(declared(user("alice", false))), nil, declared(user("alice", true)),
+			[]Ended{{"user", "acme", "alice", AdminGranted}},
+		},
+		{
+			"an administrator who gets another spelling", new(declared(user("alice", true))), nil,
+			declared(user("Alice", true)),
+			[]Ended{{"user", "acme", "alice", Undeclared}, {"user", "acme", "Alice", AdminGranted}},
+		},
 		{"an administrator who stays one", new(declared(user("alice", true))), nil, declared(user("alice", true)), nil},
-		{"a stored client", new(declared(nil)), func(t *testing.T, s *Store) { must(t, s.AddClient(t.Context(), reports("acme"))) },
-			declared(nil, project.Client{ID: "reports", Project: "acme"}), []Ended{{"client", "acme", "reports", TakenOver}}},
-		{"a stored project", nil, func(t *testing.T, s *Store) { must(t, s.AddProject(t.Context(), acme())) }, declared(nil), []Ended{{"project", "acme", "", TakenOver}}},
+		{
+			"a stored client", new(declared(nil)),
+			func(t *testing.T, s *Store) { must(t, s.AddClient(t.Context(), reports("acme"))) },
+			declared(nil, project.Client{ID: "reports", Project: "acme"}),
+			[]Ended{{"client", "acme", "reports", TakenOver}},
+		},
+		{
+			"a stored project", nil, func(t *testing.T, s *Store) { must(t, s.AddProject(t.Context(), acme())) },
+			declared(nil), []Ended{{"project", "acme", "", TakenOver}},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, open func() *Store) {
@@ -597,21 +653,33 @@ func TestChangedDeclarationsEndSessions(t *testing.T) {
 		user := func(slug, name, hash string, disabled bool) identity.User {
 			return identity.User{Project: slug, Name: name, PasswordHash: hash, Disabled: disabled}
 		}
-		reconcile(t, s, Declaration{Projects: projects, Clients: []project.Client{{ID: "c", SecretHash: "1"}, {ID: "moves"}}, Users: []identity.User{
-			user("", "alice", "1", false), user("kept", "alice", "1", false), user("", "bob", "1", false), user("", "carol", "1", false), user("", "dave", "1", false),
-		}})
-		ended := reconcile(t, s, Declaration{Projects: projects, Clients: []project.Client{{ID: "c", SecretHash: "2"}, {ID: "moves", Project: "kept"}}, Users: []identity.User{
-			user("", "alice", "2", false), user("kept", "alice", "2", false), user("", "bob", "1", true), user("", "Carol", "1", false), user("", "dave", "1", false),
-		}})
+		reconcile(t, s,
+			Declaration{
+				Projects: projects,
+				Clients:  []project.Client{{ID: "c", SecretHash: "1"}, {ID: "moves"}},
+				Users: []identity.User{
+					user("", "alice", "1", false), user("kept", "alice", "1", false), user("", "bob", "1", false),
+					user("", "carol", "1", false), user("", "dave", "1", false),
+				},
+			})
+		ended := reconcile(t, s,
+			Declaration{
+				Projects: projects,
+				Clients:  []project.Client{{ID: "c", SecretHash: "2"}, {ID: "moves", Project: "kept"}},
+				Users: []identity.User{
+					user("", "alice", "2", false), user("kept", "alice", "2", false), user("", "bob", "1", true),
+					user("", "Carol", "1", false), user("", "dave", "1", false),
+				},
+			})
 		same(t, ended, []Ended{
-			{"client", "default", "moves", Undeclared},
-			{"user", "default", "alice", PasswordChanged}, {"user", "default", "bob", Disabled}, {"user", "default", "carol", Undeclared},
+			{"client", "default", "moves", Undeclared}, {"user", "default", "alice", PasswordChanged},
+			{"user", "default", "bob", Disabled}, {"user", "default", "carol", Undeclared},
 		})
 	})
 }
 
-// TestPasswordChangeFollowsProjectOverServer: the project's revoke_refresh_on_password_change counts, then the server's, then the
-// default, which ends the sign-ins.
+// TestPasswordChangeFollowsProjectOverServer: the project's revoke_refresh_on_password_change
+// counts, then the server's, then the default, which ends the sign-ins.
 func TestPasswordChangeFollowsProjectOverServer(t *testing.T) {
 	revokes := project.RevocationOptions{RevokeRefreshOnPasswordChange: project.On}
 	for _, c := range []struct {
@@ -641,7 +709,8 @@ func TestPasswordChangeFollowsProjectOverServer(t *testing.T) {
 	}
 }
 
-// TestOptionsAreKept: each value of each option comes back as it was stored, and what says nothing goes on saying nothing.
+// TestOptionsAreKept: each value of each option comes back as it was stored, and what says nothing
+// goes on saying nothing.
 func TestOptionsAreKept(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
@@ -656,7 +725,8 @@ func TestOptionsAreKept(t *testing.T) {
 				RevokeAllOnLogout:             o.RefreshRotation,
 			}
 			must(t, s.AddProject(t.Context(), p))
-			must(t, s.AddClient(t.Context(), project.Client{ID: p.Slug, Project: p.Slug, TokenOptions: o, Created: noon}))
+			must(t,
+				s.AddClient(t.Context(), project.Client{ID: p.Slug, Project: p.Slug, TokenOptions: o, Created: noon}))
 			gotProject, err := s.FindProject(t.Context(), p.Slug)
 			must(t, err)
 			gotClient, err := s.FindClient(t.Context(), p.Slug)

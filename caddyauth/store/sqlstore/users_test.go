@@ -17,7 +17,11 @@ import (
 func alice() identity.User {
 	return identity.User{
 		ID: project.NewID(), Project: "default", Name: "Alice", PasswordHash: "hash", PasswordChanged: noon,
-		Claims:  map[string]any{"role": "admin", "n": json.Number("12345678901234567890"), "list": []any{"a", nil, true}},
+		Claims: map[string]any{
+			"role": "admin",
+			"n":    json.Number("12345678901234567890"),
+			"list": []any{"a", nil, true},
+		},
 		Version: 1, Created: noon, Changed: noon,
 	}
 }
@@ -34,8 +38,11 @@ func TestUserComesBackWholeInAnySpelling(t *testing.T) {
 		got, err := s.FindUserByID(t.Context(), u.ID)
 		must(t, err)
 		same(t, *got, u)
-		for _, c := range []struct{ project, name string }{{"default", "bob"}, {"acme", "alice"}, {"default", "a b"}, {"default", ""}} {
-			if got, err := s.FindUser(t.Context(), c.project, c.name); !errors.Is(err, identity.ErrNoUser) || got != nil {
+		for _, c := range []struct{ project, name string }{
+			{"default", "bob"}, {"acme", "alice"}, {"default", "a b"}, {"default", ""},
+		} {
+			if got, err := s.FindUser(t.Context(), c.project, c.name); !errors.Is(err, identity.ErrNoUser) ||
+				got != nil {
 				t.Errorf("%+v: %v, %v", c, got, err)
 			}
 		}
@@ -126,7 +133,9 @@ func TestUsersAreListedInPagesByProjectAndName(t *testing.T) {
 		must(t, s.AddProject(t.Context(), acme()))
 		for _, name := range []string{"dave", "Bob", "alice", "carol"} {
 			for _, slug := range []string{"default", "acme"} {
-				must(t, s.AddUser(t.Context(), identity.User{ID: project.NewID(), Project: slug, Name: name, Created: noon}))
+				must(t,
+					s.AddUser(t.Context(),
+						identity.User{ID: project.NewID(), Project: slug, Name: name, Created: noon}))
 			}
 		}
 		list := func(page identity.UserPage) (names []string) {
@@ -172,7 +181,15 @@ func TestKindsOfHashesAreKnown(t *testing.T) {
 		}
 		kinds()
 		for i, hash := range append(hashes, "", "junk") {
-			must(t, s.AddUser(t.Context(), identity.User{ID: fmt.Sprint(i), Project: "default", Name: fmt.Sprint("u", i), PasswordHash: hash, Created: noon}))
+			must(t,
+				s.AddUser(t.Context(),
+					identity.User{
+						ID:           fmt.Sprint(i),
+						Project:      "default",
+						Name:         fmt.Sprint("u", i),
+						PasswordHash: hash,
+						Created:      noon,
+					}))
 		}
 		bcrypt, small, large := "$2a$14$", "$argon2id$v=19$m=47104,t=1,p=1$", "$argon2id$v=19$m=65536,t=3,p=4$"
 		kinds(bcrypt, small, large)
@@ -191,7 +208,16 @@ func TestKindsOfHashesAreKnown(t *testing.T) {
 func TestOnlyTheHashThatWasCheckedIsRenewed(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := started(t, open)
-		u := identity.User{ID: "u", Project: "default", Name: "alice", PasswordHash: hashes[0], PasswordChanged: noon, Version: 1, Created: noon, Changed: noon}
+		u := identity.User{
+			ID:              "u",
+			Project:         "default",
+			Name:            "alice",
+			PasswordHash:    hashes[0],
+			PasswordChanged: noon,
+			Version:         1,
+			Created:         noon,
+			Changed:         noon,
+		}
 		must(t, s.AddUser(t.Context(), u))
 		stands := func(want identity.User) {
 			t.Helper()
@@ -239,16 +265,25 @@ func TestChangedClaimsDenyTokensAndKeepSessions(t *testing.T) {
 			must(t, err)
 		}},
 		{"declared user", revocation.UserKind, "dora", func(t *testing.T, s *Store, role string) {
-			reconcile(t, s, Declaration{Users: []identity.User{{Name: "dora", Claims: claims(role)}}, Clients: []project.Client{{ID: "kept"}}})
+			reconcile(t, s,
+				Declaration{
+					Users:   []identity.User{{Name: "dora", Claims: claims(role)}},
+					Clients: []project.Client{{ID: "kept"}},
+				})
 		}},
 		{"declared client", revocation.ClientKind, "kept", func(t *testing.T, s *Store, role string) {
-			reconcile(t, s, Declaration{Users: []identity.User{{Name: "dora"}}, Clients: []project.Client{{ID: "kept", Claims: claims(role)}}})
+			reconcile(t, s,
+				Declaration{
+					Users:   []identity.User{{Name: "dora"}},
+					Clients: []project.Client{{ID: "kept", Claims: claims(role)}},
+				})
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, open func() *Store) {
 				s := started(t, open)
-				reconcile(t, s, Declaration{Users: []identity.User{{Name: "dora"}}, Clients: []project.Client{{ID: "kept"}}})
+				reconcile(t, s,
+					Declaration{Users: []identity.User{{Name: "dora"}}, Clients: []project.Client{{ID: "kept"}}})
 				must(t, s.AddUser(t.Context(), alice()))
 				must(t, s.AddClient(t.Context(), reports("default")))
 				owned := func(id string, epoch int64) session.Grant {
@@ -260,9 +295,11 @@ func TestChangedClaimsDenyTokensAndKeepSessions(t *testing.T) {
 					}
 					return g
 				}
-				_, order, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: c.kind, Project: "default", ID: c.id}, noon)
+				_, order, err := s.RevokeAll(t.Context(),
+					revocation.Revocation{Kind: c.kind, Project: "default", ID: c.id}, noon)
 				must(t, err)
-				row, err := writeGrant(owned("escaped", order.Epoch-1)) // it was being added while the order was carried out
+				// it was being added while the order was carried out
+				row, err := writeGrant(owned("escaped", order.Epoch-1))
 				must(t, err)
 				must(t, s.write(t.Context(), func(t tx) error { _, err := t.exec(insertGrant, row...); return err }))
 				mustAddGrants(t, s, owned("held", order.Epoch))
