@@ -23,7 +23,13 @@ type farNode struct {
 }
 
 func newFarNode(t *testing.T, oneWay time.Duration, options ...string) *farNode {
+	return newFarNodeOf(t, program, oneWay, options...)
+}
+
+// newFarNodeOf is newFarNode with a program of one's own.
+func newFarNodeOf(t *testing.T, program func() (string, error), oneWay time.Duration, options ...string) *farNode {
 	g := newGateway(t)
+	g.program = program
 	var users strings.Builder
 	for i := range farUsers {
 		fmt.Fprintf(&users, "user u%d {\npassword_hash {{hash \"alice\"}}\n}\n", i)

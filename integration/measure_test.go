@@ -5,6 +5,7 @@ package integration
 import (
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,4 +58,54 @@ func TestMeasureDatabaseFarAway(t *testing.T) {
 		})
 		f.server.kill(t)
 	}
+}
+
+// TestMeasureAgainst prints how long one client waits for a sign-in and a renewal at a far database, beside the server that
+// CADDYAUTH_MEASURE_AGAINST names, in turn.
+func TestMeasureAgainst(t *testing.T) {
+	const rounds = 40
+	other := os.Getenv("CADDYAUTH_MEASURE_AGAINST")
+	if other == "" {
+		t.Skip("CADDYAUTH_MEASURE_AGAINST names no server")
+	}
+	for _, trip := range []time.Duration{time.Millisecond, 20 * time.Millisecond} {
+		nodes := []*farNode{newFarNodeOf(t, func() (string, error) { return other, nil }, 0), newFarNode(t, 0)}
+		var signIns, renewals [2][]time.Duration
+		for i, f := range nodes {
+			for range 3 { // connections are made, and statements prepared
+				refresh, _ := f.signIn(t, farUsers-1, 0)
+				f.renew(t, refresh)
+			}
+			f.proxy.Delay(trip / 2)
+			signIns[i], renewals[i] = make([]time.Duration, rounds), make([]time.Duration, rounds)
+		}
+		for round := range rounds {
+			for i, f := range nodes {
+				begun := time.Now()
+				refresh, a := f.signIn(t, round, 1)
+				signIns[i][round] = time.Since(begun)
+				begun = time.Now()
+				_, b := f.renew(t, refresh)
+				renewals[i][round] = time.Since(begun)
+				if a.status != http.StatusOK || b.status != http.StatusOK {
+					t.Fatalf("status %d and %d", a.status, b.status)
+				}
+			}
+		}
+		for _, c := range []struct {
+			what string
+			took [2][]time.Duration
+		}{{"sign-in", signIns}, {"renewal", renewals}} {
+			before, after := median(c.took[0]), median(c.took[1])
+			t.Logf("%v %s: %v, before %v: %.2f of it", trip, c.what, after, before, after.Seconds()/before.Seconds())
+		}
+		for _, f := range nodes {
+			f.server.kill(t)
+		}
+	}
+}
+
+func median(took []time.Duration) time.Duration {
+	slices.Sort(took)
+	return took[len(took)/2].Round(100 * time.Microsecond)
 }

@@ -50,7 +50,7 @@ func TestMetricsAnOperatorAsksFor(t *testing.T) {
 
 	t.Run("live sessions", func(t *testing.T) { g.countsSessions(t, alice) })
 	t.Run("store", func(t *testing.T) {
-		for _, verb := range []string{"AddGrant", "FindUser", "FindProject"} {
+		for _, verb := range []string{"AddSignIn", "FindParties", "TakeAttempt"} {
 			if n := g.metric(t, `caddy_auth_store_seconds_count{verb="`+verb+`"}`); n == "" || n == "0" {
 				t.Errorf("%s was counted %q times", verb, n)
 			}

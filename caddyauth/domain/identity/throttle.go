@@ -74,23 +74,33 @@ type Bucket struct {
 // ThrottleStore is what Throttle needs of a store. Every method is one atomic step, and times are
 // kept in milliseconds.
 type ThrottleStore interface {
-	// TakeAttempts counts one attempt in every bucket if all of them have room, and in none
+	// TakeAttempt counts an attempt in every bucket if all of them have room, and in none
 	// otherwise. It returns 0 when it counted, else the time until the last of the full buckets has
 	// room for one.
-	TakeAttempts(ctx context.Context, buckets []Bucket, now time.Time) (wait time.Duration, err error)
-
-	// ForgiveAttempts empties the buckets of these keys; one which does not exist is empty already.
-	ForgiveAttempts(ctx context.Context, keys []string) error
-
-	// RememberPair makes KnownPair say yes to key before until.
-	RememberPair(ctx context.Context, key string, until time.Time) error
-
-	// KnownPair reports whether key is remembered at now.
-	KnownPair(ctx context.Context, key string, now time.Time) (bool, error)
+	TakeAttempt(ctx context.Context, a Attempt, now time.Time) (wait time.Duration, err error)
 
 	// DeleteIdleAttempts deletes at most n rows which mean nothing any more at now: buckets without
 	// a trace of an attempt and pairs past their time. It returns how many it deleted.
 	DeleteIdleAttempts(ctx context.Context, now time.Time, n int) (int, error)
+}
+
+// Attempt is what an attempt to sign in is counted in.
+type Attempt struct {
+	// Buckets count every attempt.
+	Buckets []Bucket
+	// Account counts the attempt unless Known is remembered.
+	Account Bucket
+	// Known is the key of the account and the address together.
+	Known string
+}
+
+// Forgiveness is what becomes true of the counters when somebody has signed in.
+type Forgiveness struct {
+	// Empty is the key of the bucket that is emptied.
+	Empty string
+	// Known is the key that is remembered until Until. Default: none is.
+	Known string
+	Until time.Time
 }
 
 // Take counts an attempt to sign in to account (a canonical name) of project from clientIP. It
@@ -98,33 +108,28 @@ type ThrottleStore interface {
 // nothing was counted, and the attempt must not go on.
 func (t *Throttle) Take(ctx context.Context, project, account, clientIP string, now time.Time) (time.Duration, error) {
 	address, _ := canonicalAddress(clientIP)
-	known, err := t.Store.KnownPair(ctx, t.key("known", project, account, address), now)
-	if err != nil {
-		return 0, err
-	}
-	buckets := []Bucket{
-		t.Pair.or(defaultPair).bucket(t.key("pair", project, account, address)),
-		t.Address.or(defaultAddress).bucket(t.key("address", address)),
-	}
-	if !known {
-		buckets = append(buckets, t.Account.or(defaultAccount).bucket(t.key("account", project, account)))
-	}
-	return t.Store.TakeAttempts(ctx, buckets, now)
+	return t.Store.TakeAttempt(ctx, Attempt{
+		Buckets: []Bucket{
+			t.Pair.or(defaultPair).bucket(t.key("pair", project, account, address)),
+			t.Address.or(defaultAddress).bucket(t.key("address", address)),
+		},
+		Account: t.Account.or(defaultAccount).bucket(t.key("account", project, account)),
+		Known:   t.key("known", project, account, address),
+	}, now)
 }
 
-// Forgive is called after a success with the arguments of Take: it empties the counter of this
-// account from this address and remembers the pair for KnownFor. The two other limits stay as they
-// are, because whoever owns one account could otherwise clear the way for guessing at all others.
-func (t *Throttle) Forgive(ctx context.Context, project, account, clientIP string, now time.Time) error {
+// Forgiven returns what to store after a success with the arguments of Take: the counter of this
+// account from this address is emptied, and the pair is remembered for KnownFor. The two other
+// limits stay as they are, because whoever owns one account could otherwise clear the way for
+// guessing at all others.
+func (t *Throttle) Forgiven(project, account, clientIP string, now time.Time) Forgiveness {
 	address, ok := canonicalAddress(clientIP)
-	if err := t.Store.ForgiveAttempts(ctx, []string{t.key("pair", project, account, address)}); err != nil {
-		return err
+	f := Forgiveness{Empty: t.key("pair", project, account, address)}
+	if ok { // all unreadable addresses are one address: to know it would exempt everybody
+		f.Known = t.key("known", project, account, address)
+		f.Until = now.Add(orDefault(t.KnownFor, defaultKnownFor))
 	}
-	if !ok {
-		return nil // all unreadable addresses are one address: to know it would exempt everybody
-	}
-	until := now.Add(orDefault(t.KnownFor, defaultKnownFor))
-	return t.Store.RememberPair(ctx, t.key("known", project, account, address), until)
+	return f
 }
 
 // key is the row of what the parts name. Each part goes in behind its length, so that ("a", "bc")

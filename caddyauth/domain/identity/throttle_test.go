@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,9 +17,13 @@ type counters struct {
 	failed error
 }
 
-func (c *counters) TakeAttempts(_ context.Context, buckets []Bucket, now time.Time) (time.Duration, error) {
+func (c *counters) TakeAttempt(_ context.Context, a Attempt, now time.Time) (time.Duration, error) {
 	if c.failed != nil {
 		return 0, c.failed
+	}
+	buckets := slices.Clone(a.Buckets)
+	if !c.tat[a.Known].After(now) {
+		buckets = append(buckets, a.Account)
 	}
 	c.taken = append(c.taken, buckets)
 	var wait time.Duration
@@ -40,20 +45,12 @@ func (c *counters) TakeAttempts(_ context.Context, buckets []Bucket, now time.Ti
 	return 0, nil
 }
 
-func (c *counters) ForgiveAttempts(_ context.Context, keys []string) error {
-	for _, key := range keys {
-		delete(c.tat, key)
+// forgive stores what a success leaves.
+func (c *counters) forgive(f Forgiveness) {
+	delete(c.tat, f.Empty)
+	if f.Known != "" {
+		c.tat[f.Known] = f.Until
 	}
-	return c.failed
-}
-
-func (c *counters) RememberPair(_ context.Context, key string, until time.Time) error {
-	c.tat[key] = until
-	return c.failed
-}
-
-func (c *counters) KnownPair(_ context.Context, key string, now time.Time) (bool, error) {
-	return c.tat[key].After(now), c.failed
 }
 
 func (c *counters) DeleteIdleAttempts(context.Context, time.Time, int) (int, error) { return 0, nil }
@@ -128,10 +125,8 @@ func TestThrottleUsesItsSettings(t *testing.T) {
 }
 
 func TestStrangerCannotLockOutAKnownPair(t *testing.T) {
-	throttle, _ := newThrottle()
-	if err := throttle.Forgive(t.Context(), "default", "alice", "2001:db8:1::5", throttleNoon); err != nil {
-		t.Fatal(err)
-	}
+	throttle, store := newThrottle()
+	store.forgive(throttle.Forgiven("default", "alice", "2001:db8:1::5", throttleNoon))
 	takeAll(t, throttle, 200, always("alice"), numbered("192.0.2.%d"), throttleNoon)
 	for _, c := range []struct {
 		project, account, ip string
@@ -160,9 +155,7 @@ func TestForgivingEmptiesThePairAlone(t *testing.T) {
 	throttle, store := newThrottle()
 	takeAll(t, throttle, 5, always("alice"), always("192.0.2.1"), throttleNoon)
 	before := len(store.tat)
-	if err := throttle.Forgive(t.Context(), "default", "alice", "192.0.2.1", throttleNoon); err != nil {
-		t.Fatal(err)
-	}
+	store.forgive(throttle.Forgiven("default", "alice", "192.0.2.1", throttleNoon))
 	if len(store.tat) != before { // the pair's counter went, its memory came
 		t.Errorf("%d rows, want %d", len(store.tat), before)
 	}
@@ -172,9 +165,7 @@ func TestForgivingEmptiesThePairAlone(t *testing.T) {
 	// Forgiving over and over does not clear the way for other accounts.
 	passed := 0
 	for i := range 100 {
-		if err := throttle.Forgive(t.Context(), "default", "alice", "192.0.2.1", throttleNoon); err != nil {
-			t.Fatal(err)
-		}
+		store.forgive(throttle.Forgiven("default", "alice", "192.0.2.1", throttleNoon))
 		n, _ := takeAll(t, throttle, 1, always(fmt.Sprint("victim", i)), always("192.0.2.1"), throttleNoon)
 		passed += n
 	}
@@ -184,10 +175,8 @@ func TestForgivingEmptiesThePairAlone(t *testing.T) {
 }
 
 func TestUnreadableAddressIsNeverKnown(t *testing.T) {
-	throttle, _ := newThrottle()
-	if err := throttle.Forgive(t.Context(), "default", "alice", "@", throttleNoon); err != nil {
-		t.Fatal(err)
-	}
+	throttle, store := newThrottle()
+	store.forgive(throttle.Forgiven("default", "alice", "@", throttleNoon))
 	takeAll(t, throttle, 200, always("alice"), numbered("192.0.2.%d"), throttleNoon)
 	if wait, err := throttle.Take(t.Context(), "default", "alice", "", throttleNoon); wait == 0 || err != nil {
 		t.Errorf("wait %v, %v", wait, err)
@@ -220,9 +209,7 @@ func TestSpellingsOfOneAddressAreOne(t *testing.T) {
 func TestRowKeysNameNobody(t *testing.T) {
 	throttle, store := newThrottle()
 	takeAll(t, throttle, 1, always("alice"), always("192.0.2.1"), throttleNoon)
-	if err := throttle.Forgive(t.Context(), "default", "bob", "192.0.2.1", throttleNoon); err != nil {
-		t.Fatal(err)
-	}
+	store.forgive(throttle.Forgiven("default", "bob", "192.0.2.1", throttleNoon))
 	for key := range store.tat {
 		if len(key) != 43 || strings.Contains(key, "alice") {
 			t.Errorf("row key %q", key)
@@ -245,8 +232,5 @@ func TestThrottlePassesOnWhatTheStoreCannot(t *testing.T) {
 	store.failed = errors.New("disk full")
 	if _, err := throttle.Take(t.Context(), "default", "alice", "192.0.2.1", throttleNoon); !errors.Is(err, store.failed) {
 		t.Errorf("Take = %v", err)
-	}
-	if err := throttle.Forgive(t.Context(), "default", "alice", "192.0.2.1", throttleNoon); !errors.Is(err, store.failed) {
-		t.Errorf("Forgive = %v", err)
 	}
 }

@@ -178,25 +178,43 @@ func secret(id string, fill byte) Secret {
 	return Secret{ID: id, Key: key}
 }
 
-// newService is a service on an empty store, whose owners may be issued to.
+// newService is a service on an empty store.
 func newService(*testing.T) (*Service, *memory) {
 	store := &memory{}
 	return &Service{
 		Store: store, Tokens: Tokens{Secrets: []Secret{secret("k1", 1)}}, DenyList: &revocation.DenyList{},
-		MayIssue: func(context.Context, Grant) (bool, error) { return true, nil },
 	}, store
 }
 
-func opening() GrantRequest {
+// accessLifetime is that of the tests' access tokens.
+const accessLifetime = 15 * time.Minute
+
+func grantRequest() GrantRequest {
 	return GrantRequest{
-		Project: "default", Subject: "alice", ClientID: "web", Kind: "browser", Audience: []string{"web"},
-		Idle: 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Reuse: 10 * time.Second,
+		Project:  "default",
+		Subject:  "alice",
+		ClientID: "web",
+		Kind:     "browser",
+		Audience: []string{"web"},
+		Access:   accessLifetime,
+		Idle:     24 * time.Hour,
+		Absolute: 30 * 24 * time.Hour,
+		Reuse:    10 * time.Second,
 	}
 }
 
-func begin(t *testing.T, s *Service, o GrantRequest) Issued {
+// use presents and uses a refresh token.
+func use(ctx context.Context, s *Service, token, clientID string, now time.Time) (Issued, error) {
+	p, err := s.Present(ctx, token)
+	if err != nil {
+		return Issued{}, err
+	}
+	return s.Use(ctx, p, clientID, now.Add(accessLifetime), now)
+}
+
+func begin(t *testing.T, s *Service, r GrantRequest) Issued {
 	t.Helper()
-	i, err := s.Begin(t.Context(), o, noon)
+	i, err := s.Begin(t.Context(), r, noon)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +22,7 @@ func refuses(t *testing.T, err error, want Verdict) {
 
 func refresh(t *testing.T, s *Service, token string, at time.Duration) Issued {
 	t.Helper()
-	i, err := s.Refresh(t.Context(), token, "web", noon.Add(at))
+	i, err := use(t.Context(), s, token, "web", noon.Add(at))
 	if err != nil {
 		t.Fatalf("at %v: %v", at, err)
 	}
@@ -42,9 +41,8 @@ func familyOf(g Grant) revocation.Subject {
 
 func TestBeginAndRefresh(t *testing.T) {
 	s, _ := newService(t)
-	first := begin(t, s, opening())
-	if first.Epoch != 1 || !first.AccessUntil.Equal(noon.Add(DefaultAccess)) || first.Verdict != "" ||
-		first.Grant.Subject != "alice" {
+	first := begin(t, s, grantRequest())
+	if first.Epoch != 1 || !first.AccessUntil.Equal(noon.Add(accessLifetime)) || first.Verdict != "" || first.Grant.Subject != "alice" {
 		t.Errorf("Begin gave %+v", first)
 	}
 	second := refresh(t, s, first.RefreshToken, time.Minute)
@@ -71,15 +69,15 @@ func TestReuseKillsTheFamilyAndRaisesAnAlert(t *testing.T) {
 		}
 		alerts = append(alerts, v)
 	}
-	first := begin(t, s, opening())
+	first := begin(t, s, grantRequest())
 	second := refresh(t, s, first.RefreshToken, time.Minute)
-	_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon.Add(2*time.Minute))
+	_, err := use(t.Context(), s, first.RefreshToken, "web", noon.Add(2*time.Minute))
 	refuses(t, err, Reused)
 	if got := s.DenyList.Denied(familyOf(first.Grant)); got != revocation.FamilyKind {
 		t.Errorf("this node denies the family as %q", got)
 	}
 	for _, token := range []string{first.RefreshToken, second.RefreshToken} {
-		_, err := s.Refresh(t.Context(), token, "web", noon.Add(2*time.Minute))
+		_, err := use(t.Context(), s, token, "web", noon.Add(2*time.Minute))
 		refuses(t, err, Ended)
 	}
 	if fmt.Sprint(alerts) != "[reused]" {
@@ -91,22 +89,22 @@ func TestForgeryIsNoKillSwitch(t *testing.T) {
 	s, store := newService(t)
 	alerts := 0
 	s.Alert = func(context.Context, Verdict, Grant) { alerts++ }
-	first := begin(t, s, opening())
+	first := begin(t, s, grantRequest())
 	forger := Tokens{Secrets: []Secret{secret("k1", 66)}}
 	g := first.Grant
 	other := g
 	other.ID = "ANOTHERFAMILY"
-	_, err := s.Refresh(t.Context(), forger.Make(g, 0), "web", noon)
+	_, err := use(t.Context(), s, forger.Make(g, 0), "web", noon)
 	refuses(t, err, BadMAC)
 	for _, generation := range []int64{0, 1, 7} {
-		_, err = s.Refresh(t.Context(), forger.Make(g, generation), "web", noon)
+		_, err = use(t.Context(), s, forger.Make(g, generation), "web", noon)
 		refuses(t, err, BadMAC)
 	}
-	_, err = s.Refresh(t.Context(), s.Tokens.Make(other, 0), "web", noon)
+	_, err = use(t.Context(), s, s.Tokens.Make(other, 0), "web", noon)
 	refuses(t, err, Unknown)
-	_, err = s.Refresh(t.Context(), "rt_nonsense", "web", noon)
+	_, err = use(t.Context(), s, "rt_nonsense", "web", noon)
 	refuses(t, err, Malformed)
-	_, err = s.Refresh(t.Context(), first.RefreshToken, "another", noon)
+	_, err = use(t.Context(), s, first.RefreshToken, "another", noon)
 	refuses(t, err, OtherClient)
 	if alerts != 0 || len(store.denials) != 0 {
 		t.Errorf("%d alerts and %d denials after forgeries", alerts, len(store.denials))
@@ -118,11 +116,11 @@ func TestFutureGenerationKeepsTheFamilyAndRaisesAnAlert(t *testing.T) {
 	s, store := newService(t)
 	var alerts []Verdict
 	s.Alert = func(_ context.Context, v Verdict, _ Grant) { alerts = append(alerts, v) }
-	first := begin(t, s, opening())
+	first := begin(t, s, grantRequest())
 	backup := store.grants[first.Grant.ID]
 	second := refresh(t, s, first.RefreshToken, time.Minute)
 	store.grants[first.Grant.ID] = backup
-	_, err := s.Refresh(t.Context(), second.RefreshToken, "web", noon.Add(time.Minute))
+	_, err := use(t.Context(), s, second.RefreshToken, "web", noon.Add(time.Minute))
 	refuses(t, err, Future)
 	if fmt.Sprint(alerts) != "[future]" {
 		t.Errorf("alerts %v", alerts)
@@ -132,7 +130,7 @@ func TestFutureGenerationKeepsTheFamilyAndRaisesAnAlert(t *testing.T) {
 
 func TestFixedTokenStays(t *testing.T) {
 	s, _ := newService(t)
-	o := opening()
+	o := grantRequest()
 	o.Fixed = true
 	first := begin(t, s, o)
 	for day := range 29 {
@@ -141,53 +139,26 @@ func TestFixedTokenStays(t *testing.T) {
 			t.Fatalf("day %d: %s, another token: %v", day, i.Verdict, i.RefreshToken != first.RefreshToken)
 		}
 	}
-	_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon.Add(28*23*time.Hour+24*time.Hour))
+	_, err := use(t.Context(), s, first.RefreshToken, "web", noon.Add(28*23*time.Hour+24*time.Hour))
 	refuses(t, err, Expired)
 }
 
 func TestUseNeverOutlivesTheAbsoluteLifetime(t *testing.T) {
 	s, _ := newService(t)
-	i := begin(t, s, opening())
+	i := begin(t, s, grantRequest())
 	for at := 20 * time.Hour; at < 30*24*time.Hour; at += 20 * time.Hour {
 		i = refresh(t, s, i.RefreshToken, at)
 	}
 	if !i.Grant.IdleEnds.Equal(i.Grant.Ends) {
 		t.Errorf("the idle end is %v, want the absolute one %v", i.Grant.IdleEnds, i.Grant.Ends)
 	}
-	_, err := s.Refresh(t.Context(), i.RefreshToken, "web", noon.Add(30*24*time.Hour))
+	_, err := use(t.Context(), s, i.RefreshToken, "web", noon.Add(30*24*time.Hour))
 	refuses(t, err, Expired)
-}
-
-func TestOwnerIsAskedEveryTime(t *testing.T) {
-	s, _ := newService(t)
-	may, asked := true, 0
-	s.MayIssue = func(_ context.Context, g Grant) (bool, error) {
-		asked++
-		if g.Subject != "alice" || g.Project != "default" || g.ClientID != "web" {
-			t.Errorf("asked about %+v", g)
-		}
-		return may, nil
-	}
-	first := begin(t, s, opening())
-	second := refresh(t, s, first.RefreshToken, time.Minute)
-	may = false
-	_, err := s.Begin(t.Context(), opening(), noon)
-	refuses(t, err, NotAllowed)
-	_, err = s.Refresh(t.Context(), second.RefreshToken, "web", noon.Add(2*time.Minute))
-	refuses(t, err, NotAllowed)
-	may = true
-	refresh(t, s, second.RefreshToken, 3*time.Minute) // nothing was used up or revoked by the refusal
-	if asked != 5 {
-		t.Errorf("asked %d times, want 5", asked)
-	}
-	s.MayIssue = nil
-	_, err = s.Begin(t.Context(), opening(), noon)
-	refuses(t, err, NotAllowed)
 }
 
 func TestFailingStoreIsNoRefusal(t *testing.T) {
 	s, store := newService(t)
-	first := begin(t, s, opening())
+	first := begin(t, s, grantRequest())
 	down := errors.New("the store is away")
 	check := func(name string, err error) {
 		t.Helper()
@@ -195,13 +166,16 @@ func TestFailingStoreIsNoRefusal(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	s.MayIssue = func(context.Context, Grant) (bool, error) { return false, down }
-	_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon)
-	check("MayIssue", err)
+	presented, err := s.Present(t.Context(), first.RefreshToken)
+	if err != nil {
+		t.Fatal(err)
+	}
 	store.fail = down
-	_, err = s.Refresh(t.Context(), first.RefreshToken, "web", noon)
-	check("Refresh", err)
-	_, err = s.Begin(t.Context(), opening(), noon)
+	_, err = s.Use(t.Context(), presented, "web", noon, noon)
+	check("Use", err)
+	_, err = use(t.Context(), s, first.RefreshToken, "web", noon)
+	check("Present", err)
+	_, err = s.Begin(t.Context(), grantRequest(), noon)
 	check("Begin", err)
 	check("Revoke", s.Revoke(t.Context(), first.RefreshToken, "web", "logout", noon))
 	check("RevokeFamily", s.RevokeFamily(t.Context(), first.Grant.ID, "logout", noon))
@@ -220,7 +194,7 @@ func TestFailingStoreIsNoRefusal(t *testing.T) {
 func TestRevokeByAnyGenuineToken(t *testing.T) {
 	for _, which := range []int{0, 2} {
 		s, _ := newService(t)
-		tokens := []string{begin(t, s, opening()).RefreshToken}
+		tokens := []string{begin(t, s, grantRequest()).RefreshToken}
 		for i := range 2 {
 			tokens = append(tokens, refresh(t, s, tokens[i], time.Duration(i)*time.Minute).RefreshToken)
 		}
@@ -238,7 +212,7 @@ func TestRevokeByAnyGenuineToken(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, err := s.Refresh(t.Context(), tokens[2], "web", noon.Add(3*time.Minute))
+		_, err := use(t.Context(), s, tokens[2], "web", noon.Add(3*time.Minute))
 		refuses(t, err, Ended)
 		g, err := s.Find(t.Context(), tokens[1])
 		if err != nil || g.RevokedFor != "revoked" ||
@@ -255,8 +229,8 @@ func TestRevocationEndsWhatWasAndNotWhatComes(t *testing.T) {
 		{Kind: revocation.ProjectKind, Project: "default"},
 	} {
 		s, _ := newService(t)
-		first := begin(t, s, opening())
-		elsewhere := opening()
+		first := begin(t, s, grantRequest())
+		elsewhere := grantRequest()
 		elsewhere.Project = "other"
 		other := begin(t, s, elsewhere)
 		if n, err := s.RevokeAll(t.Context(), o, noon); n != 1 || err != nil {
@@ -265,18 +239,13 @@ func TestRevocationEndsWhatWasAndNotWhatComes(t *testing.T) {
 		if got := s.DenyList.Denied(familyOf(first.Grant)); got != o.Kind {
 			t.Errorf("a token from before is denied as %q", got)
 		}
-		_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon)
+		_, err := use(t.Context(), s, first.RefreshToken, "web", noon)
 		refuses(t, err, Ended)
-		after := begin(t, s, opening())
-		for _, c := range []struct {
-			name string
-			i    Issued
-		}{{"after it", after}, {"another project", other}, {"refreshed after it", refresh(t, s, after.RefreshToken, time.Minute)}} {
-			t.Run(c.name, func(t *testing.T) {
-				if got := s.DenyList.Denied(familyOf(c.i.Grant)); got != "" {
-					t.Errorf("%v: %s is denied as %q", o.Kind, c.name, got)
-				}
-			})
+		after := begin(t, s, grantRequest())
+		for name, i := range map[string]Issued{"after it": after, "another project": other, "refreshed after it": refresh(t, s, after.RefreshToken, time.Minute)} {
+			if got := s.DenyList.Denied(familyOf(i.Grant)); got != "" {
+				t.Errorf("%v: %s is denied as %q", o.Kind, name, got)
+			}
 		}
 	}
 }
@@ -299,7 +268,7 @@ func TestRevocationThatNamesNobodyIsRefused(t *testing.T) {
 // A revocation between the check of the password and the beginning of the session wins.
 func TestRevocationWhileSigningIn(t *testing.T) {
 	s, _ := newService(t)
-	o := opening()
+	o := grantRequest()
 	var err error
 	if o.Epoch, err = s.Epoch(t.Context()); err != nil {
 		t.Fatal(err)
@@ -309,50 +278,70 @@ func TestRevocationWhileSigningIn(t *testing.T) {
 	}
 	_, err = s.Begin(t.Context(), o, noon)
 	refuses(t, err, NotAllowed)
-	begin(t, s, opening())
+	begin(t, s, grantRequest())
 }
 
-// A revocation while MayIssue still says yes wins over the refresh and over the sign-in.
-func TestRevocationBehindTheBackOfMayIssue(t *testing.T) {
+// An order between the presentation of a refresh token and its use wins.
+func TestOrderWhileATokenIsPresented(t *testing.T) {
 	s, _ := newService(t)
-	first := begin(t, s, opening())
-	s.MayIssue = func(ctx context.Context, _ Grant) (bool, error) {
-		_, err := s.RevokeAll(
-			ctx,
-			revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"},
-			noon,
-		)
-		return true, err
+	first := begin(t, s, grantRequest())
+	presented, err := s.Present(t.Context(), first.RefreshToken)
+	if err != nil || presented.Likely("web", noon) != Advanced {
+		t.Fatalf("%+v, %v", presented, err)
 	}
-	_, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon)
+	if _, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"}, noon); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Use(t.Context(), presented, "web", noon, noon)
 	refuses(t, err, Ended)
-	_, err = s.Begin(t.Context(), opening(), noon)
-	refuses(t, err, NotAllowed)
+}
+
+// What will be refused by all appearances is told before it is tried.
+func TestLikelyIsWhatAUseWouldComeTo(t *testing.T) {
+	s, _ := newService(t)
+	r := grantRequest()
+	r.Reuse = 0
+	first := begin(t, s, r)
+	refresh(t, s, first.RefreshToken, time.Minute)
+	presented, err := s.Present(t.Context(), first.RefreshToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		client string
+		at     time.Duration
+		want   Verdict
+	}{
+		{"web", 2 * time.Minute, Reused}, {"another", 2 * time.Minute, OtherClient}, {"web", 31 * 24 * time.Hour, Expired},
+	} {
+		if got := presented.Likely(c.client, noon.Add(c.at)); got != c.want {
+			t.Errorf("%s after %v: %s, want %s", c.client, c.at, got, c.want)
+		}
+	}
+	if g, err := s.Find(t.Context(), first.RefreshToken); err != nil || !g.Revoked.IsZero() {
+		t.Errorf("asking has changed something: %+v, %v", g, err)
+	}
 }
 
 func TestImpossibleLifetimesAreRefused(t *testing.T) {
 	s, _ := newService(t)
-	for _, c := range []struct {
-		word   string
-		change func(*GrantRequest)
-	}{
-		{"refresh_token:", func(o *GrantRequest) { o.Idle = 0 }},
-		{"refresh_absolute:", func(o *GrantRequest) { o.Absolute = o.Idle - 1 }},
-		{"refresh_reuse_interval:", func(o *GrantRequest) { o.Reuse = MaxReuse + 1 }},
+	for word, change := range map[string]func(*GrantRequest){
+		"access_token:":           func(r *GrantRequest) { r.Access = 0 },
+		"refresh_token:":          func(o *GrantRequest) { o.Idle = 0 },
+		"refresh_absolute:":       func(o *GrantRequest) { o.Absolute = o.Idle - 1 },
+		"refresh_reuse_interval:": func(o *GrantRequest) { o.Reuse = MaxReuse + 1 },
 	} {
-		t.Run(c.word, func(t *testing.T) {
-			o := opening()
-			c.change(&o)
-			if _, err := s.Begin(t.Context(), o, noon); err == nil || !strings.Contains(err.Error(), c.word) {
-				t.Errorf("%s %v", c.word, err)
-			}
-		})
+		o := grantRequest()
+		change(&o)
+		if _, err := s.Begin(t.Context(), o, noon); err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("%s %v", word, err)
+		}
 	}
 }
 
 func TestWhatAClientSaysOfItselfIsBounded(t *testing.T) {
 	s, _ := newService(t)
-	o := opening()
+	o := grantRequest()
 	o.Device, o.ClientIP = strings.Repeat("ä", 1000), "1.2.3.4\x00\xff"
 	i := begin(t, s, o)
 	if len(i.Grant.Device) > maxSeenText || i.Grant.ClientIP != "1.2.3.4" {
@@ -366,13 +355,13 @@ func TestWhatAClientSaysOfItselfIsBounded(t *testing.T) {
 
 func TestTwoHundredRefreshesAtOnce(t *testing.T) {
 	s, _ := newService(t)
-	first := begin(t, s, opening())
+	first := begin(t, s, grantRequest())
 	var mu sync.Mutex
 	successors := map[string]int{}
 	var all sync.WaitGroup
 	for range 200 {
 		all.Go(func() {
-			i, err := s.Refresh(t.Context(), first.RefreshToken, "web", noon)
+			i, err := use(t.Context(), s, first.RefreshToken, "web", noon)
 			if err != nil {
 				t.Error(err)
 			}
@@ -391,90 +380,23 @@ func TestTwoHundredRefreshesAtOnce(t *testing.T) {
 // grant that began here is not.
 func TestStrangersAreBounded(t *testing.T) {
 	s, _ := newService(t)
-	begun, err := s.Begin(t.Context(), opening(), noon)
+	begun, err := s.Begin(t.Context(), grantRequest(), noon)
 	if err != nil {
 		t.Fatal(err)
 	}
 	full := errors.New("too many questions")
 	s.Stranger = func(context.Context) (func(), error) { return nil, full }
 	made := s.Tokens.Make(Grant{ID: "FAMILY-of_26-characters-00", Seed: []byte("seed")}, 0)
-	if _, err := s.Refresh(t.Context(), made, "web", noon); err != full {
+	if _, err := use(t.Context(), s, made, "web", noon); err != full {
 		t.Errorf("a made-up token while there is no place: %v", err)
 	}
-	if _, err := s.Refresh(t.Context(), begun.RefreshToken, "web", noon); err != nil {
+	if _, err := use(t.Context(), s, begun.RefreshToken, "web", noon); err != nil {
 		t.Errorf("a good token while there is no place for others: %v", err)
 	}
 	left := 0
 	s.Stranger = func(context.Context) (func(), error) { return func() { left++ }, nil }
-	_, err = s.Refresh(t.Context(), made, "web", noon)
+	_, err = use(t.Context(), s, made, "web", noon)
 	if r, ok := errors.AsType[*Refusal](err); !ok || r.Verdict != Unknown || left != 1 {
 		t.Errorf("a made-up token: %v; its place was given back %d times", err, left)
-	}
-}
-
-// TestWhatCannotBeIssuedLeavesTheTokenGood: making the access token fails before the refresh token
-// is used up, and whoever comes again with it is no thief.
-func TestWhatCannotBeIssuedLeavesTheTokenGood(t *testing.T) {
-	s, _ := newService(t)
-	o := opening()
-	o.Reuse = 0
-	begun, err := s.Begin(t.Context(), o, noon)
-	if err != nil {
-		t.Fatal(err)
-	}
-	down := errors.New("the database hangs")
-	for range 2 {
-		if _, err := s.RefreshWith(t.Context(), begun.RefreshToken, "web", noon, func(Issued) error { return down }); err != down {
-			t.Fatal(err)
-		}
-	}
-	var made []Issued
-	got, err := s.RefreshWith(
-		t.Context(),
-		begun.RefreshToken,
-		"web",
-		noon,
-		func(i Issued) error { made = append(made, i); return nil },
-	)
-	if err != nil || got.Verdict != Advanced || len(made) != 1 || made[0].Epoch != begun.Epoch ||
-		!made[0].AccessUntil.Equal(got.AccessUntil) {
-		t.Errorf("%+v, %v; made %+v", got, err, made)
-	}
-	// A token that is used up is not worth making another for.
-	_, err = s.RefreshWith(
-		t.Context(),
-		begun.RefreshToken,
-		"web",
-		noon,
-		func(Issued) error { t.Error("an access token was made for a thief"); return nil },
-	)
-	if r, ok := errors.AsType[*Refusal](err); !ok || r.Verdict != Reused {
-		t.Errorf("%v", err)
-	}
-}
-
-// TestARevocationWhileATokenIsMade: the grant goes on with a higher epoch, and so does what goes
-// out.
-func TestARevocationWhileATokenIsMade(t *testing.T) {
-	s, store := newService(t)
-	begun, err := s.Begin(t.Context(), opening(), noon)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var epochs []int64
-	got, err := s.RefreshWith(t.Context(), begun.RefreshToken, "web", noon, func(i Issued) error {
-		if epochs = append(epochs, i.Epoch); len(epochs) == 1 {
-			store.mu.Lock()
-			defer store.mu.Unlock()
-			g := store.grants[i.Grant.ID]
-			store.epoch += 10
-			g.Epoch = store.epoch
-			store.grants[g.ID] = g
-		}
-		return nil
-	})
-	if want := []int64{begun.Epoch, begun.Epoch + 10}; err != nil || !slices.Equal(epochs, want) ||
-		got.Epoch != want[1] {
-		t.Errorf("made with the epochs %v, want %v; %+v, %v", epochs, want, got, err)
 	}
 }

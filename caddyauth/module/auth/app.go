@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
@@ -63,6 +64,7 @@ type App struct {
 
 	rotation  *rotation        // of generated keys; set before the ring is
 	grants    *session.Service // ready once started
+	issuing   *issuance.Service
 	login     *login.Server
 	opaque    *opaque.Tokens
 	foreign   []*opaque.IntrospectionClient
@@ -193,7 +195,10 @@ func (a *App) provisionStore(r resolver) error {
 	a.store = store
 	a.throttle = &identity.Throttle{Store: store}
 	a.passwords.Kinds = store.HashKinds
-	a.grants = &session.Service{Store: a.store, DenyList: &a.store.denied, Stranger: a.store.strangers.enter, MayIssue: a.mayIssue, AccessLifetime: a.accessLifetime, Alert: a.alert}
+	a.grants = &session.Service{Store: a.store, DenyList: &a.store.denied, Stranger: a.store.strangers.enter, Alert: a.alert}
+	if a.issuing, err = a.issuance(); err != nil {
+		return err
+	}
 	a.login = a.loginServer()
 	a.sessions, a.pages = a.browserSessions(), a.serverPages()
 	if err := a.homeIsTarget(); err != nil {

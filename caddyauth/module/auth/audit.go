@@ -83,11 +83,11 @@ func (a *App) observe(ctx context.Context, e login.Event) {
 // recordTimeout bounds how long a sign-in waits for its line in the audit trail.
 const recordTimeout = 500 * time.Millisecond
 
-// recorded are the outcomes that the audit trail tells of. What was turned away before the password was looked at, and a sign-out of
+// recorded are the outcomes that the audit trail tells of, besides a sign-in that succeeded: its line is stored with the session. What was turned away before the password was looked at, and a sign-out of
 // nobody, are counted and logged alone: whoever floods the pages must not fill the database.
 var recorded = map[string][]string{
-	login.KindLogin:    {"success", "bad_credentials"},
-	login.KindAPILogin: {"success", "bad_credentials"},
+	login.KindLogin:    {"bad_credentials"},
+	login.KindAPILogin: {"bad_credentials"},
 	login.KindLogout:   {"success"},
 }
 

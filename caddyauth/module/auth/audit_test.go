@@ -57,12 +57,22 @@ func TestFloodsDoNotFillTheAuditTrail(t *testing.T) {
 	}
 }
 
-func TestSignInsStandInTheAuditTrail(t *testing.T) {
+// TestRefusedSignInsAndSignOutsStandInTheAuditTrail. The line of a sign-in that succeeds is stored
+// with its session (issuance).
+func TestRefusedSignInsAndSignOutsStandInTheAuditTrail(t *testing.T) {
 	a := auditedApp(t)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel() // the person did not wait for the answer
 	for _, e := range []login.Event{
-		{Kind: login.KindLogin, Result: "success", Account: "alice", Project: "default", Audience: "web", ClientIP: "192.0.2.1"},
+		{
+			Kind:     login.KindLogin,
+			Result:   "bad_credentials",
+			Account:  "alice",
+			Project:  "default",
+			Audience: "web",
+			ClientIP: "192.0.2.1",
+		},
+		{Kind: login.KindLogin, Result: "success", Account: "bob"},
 		{Kind: login.KindAPILogin, Result: "bad_credentials", ClientIP: "192.0.2.1"},
 		{Kind: login.KindLogout, Result: "success", Account: "alice"},
 	} {

@@ -2,19 +2,13 @@ package auth
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
-	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -25,13 +19,19 @@ import (
 // authorizationServer wires the endpoints that programs use: /token, /revoke and /introspect.
 func (a *App) authorizationServer() *oauth.Server {
 	return &oauth.Server{
-		Base: a.base, Sessions: a.grants, FindClient: a.store.FindClient, Issue: a.issueAccess, Verify: a.verify,
-		Revoked:  func(t *token.Token) error { return a.revoked(t, time.Now()) },
-		ClientIP: request.ClientIP, Observe: a.observeOAuth,
+		Base:       a.base,
+		Sessions:   a.grants,
+		FindClient: a.store.FindClient,
+		Refresh:    a.issuing.Refresh,
+		Verify:     a.verify,
+		Revoked:    func(t *token.Token) error { return a.revoked(t, time.Now()) },
+		ClientIP:   request.ClientIP,
+		Observe:    a.observeOAuth,
 	}
 }
 
-// provisionOpaque wires the look-up of tokens that are references: our own, and those of issuers that are asked by introspection.
+// provisionOpaque wires the look-up of tokens that are references: our own, and those of issuers
+// that are asked by introspection.
 func (a *App) provisionOpaque(r resolver) error {
 	remember := time.Minute
 	if a.IntrospectionCache != nil {
@@ -98,8 +98,8 @@ func (a *App) readBy(jwt func(context.Context, string) (*token.Token, error)) {
 	a.verify = a.readsOwn(jwt)
 }
 
-// verifierFor is the reader of a gate: what is neither a JWT nor a reference of ours goes to the introspection endpoints of the issuers that
-// the gate accepts. No other issuer is told of it.
+// verifierFor is the reader of a gate: what is neither a JWT nor a reference of ours goes to the
+// introspection endpoints of the issuers that the gate accepts. No other issuer is told of it.
 func (a *App) verifierFor(g *gate.Gate) func(context.Context, string) (*token.Token, error) {
 	var accepted []*opaque.IntrospectionClient
 	for _, foreign := range a.foreign {
@@ -118,7 +118,8 @@ func (a *App) verifierFor(g *gate.Gate) func(context.Context, string) (*token.To
 	}
 }
 
-// askForeign asks issuers that have an endpoint. That one does not know a token says little while another cannot be asked.
+// askForeign asks issuers that have an endpoint. That one does not know a token says little while
+// another cannot be asked.
 func askForeign(ctx context.Context, issuers []*opaque.IntrospectionClient, raw string) (*token.Token, error) {
 	var refusal error
 	for _, foreign := range issuers {
@@ -144,79 +145,6 @@ func (a *App) readsOwn(jwt func(context.Context, string) (*token.Token, error)) 
 		}
 		return a.opaque.Verify(ctx, raw)
 	}
-}
-
-// issueAttempts is how often an access token is made anew because claims were changed at the same moment.
-const issueAttempts = 3
-
-// issueAccess makes an access token of a grant, in the format of its client. Where claims were changed since the grant was used, the token
-// would be denied with those from before: it is made again, with the epoch that the change has written into the grant.
-func (a *App) issueAccess(ctx context.Context, g session.Grant, scopes []string, epoch int64, now, until time.Time) (string, error) {
-	for attempt := 1; ; attempt++ {
-		raw, err := a.mintAccess(ctx, g, scopes, epoch, now, until)
-		if err != nil || g.ID == "" || attempt == issueAttempts || !a.overtaken(g, epoch) {
-			return raw, err
-		}
-		standing, err := a.store.FindGrant(ctx, g.ID)
-		if err != nil || !standing.Revoked.IsZero() || standing.Epoch <= epoch {
-			return raw, nil // it was the session that ended, and the token with it
-		}
-		epoch = standing.Epoch
-	}
-}
-
-// overtaken reports whether an order is known by which an access token with this epoch is denied.
-func (a *App) overtaken(g session.Grant, epoch int64) bool {
-	return a.store.denied.Denied(revocation.Subject{
-		Issuer: a.issuer, Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: epoch,
-	}) != ""
-}
-
-func (a *App) mintAccess(ctx context.Context, g session.Grant, scopes []string, epoch int64, now, until time.Time) (string, error) {
-	t, err := a.tenancy(ctx, g.Project, g.ClientID)
-	if err != nil {
-		return "", err
-	}
-	user, err := a.owner(ctx, g)
-	if errors.Is(err, identity.ErrNoUser) {
-		return "", fmt.Errorf("the owner of session %s is gone", g.ID)
-	}
-	if err != nil {
-		return "", err
-	}
-	claims := token.Claims{
-		Issuer: a.issuer, Subject: g.Subject, Audience: g.Audience, IssuedAt: now, Expiry: until, ID: rand.Text(), ClientID: g.ClientID,
-		Project: g.Project, Session: g.ID, Scopes: scopes, Extra: extraClaims(user, t.client), Protocol: map[string]any{"epoch": epoch},
-	}
-	if t.tokens.AccessTokenFormat == project.Opaque {
-		issuedTotal.WithLabelValues("opaque_access_token").Inc()
-		return a.opaque.Issue(ctx, claims)
-	}
-	key, err := a.signingKey(ctx, claims.Expiry.Sub(claims.IssuedAt), claims.IssuedAt)
-	if err != nil {
-		return "", err
-	}
-	raw, err := token.Mint(key, "at+jwt", claims)
-	if err != nil {
-		return "", fmt.Errorf("minting the access token: %w", err)
-	}
-	issuedTotal.WithLabelValues("access_token").Inc()
-	return raw, nil
-}
-
-// extraClaims are the user's claims, and the client's where the user has none of that name.
-func extraClaims(user *identity.User, client project.Client) map[string]any {
-	if len(client.Claims) == 0 {
-		return user.Claims
-	}
-	claims := make(map[string]any, len(user.Claims)+len(client.Claims))
-	for name, value := range client.Claims {
-		claims[name] = value
-	}
-	for name, value := range user.Claims {
-		claims[name] = value
-	}
-	return claims
 }
 
 // observeOAuth counts and logs a request to the token endpoints.

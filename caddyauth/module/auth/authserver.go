@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
@@ -87,11 +88,40 @@ type endpoints interface {
 // loginServer wires the login room.
 func (a *App) loginServer() *login.Server {
 	return &login.Server{
-		Base: a.base, ReturnTo: a.returnTo, CleanTarget: a.cleanTarget, Home: a.home, Project: defaultProject, FindProject: a.findProject,
-		Audiences: a.words, Users: a.store, Passwords: a.passwords, Throttle: a.throttle, Issue: a.issue, Verify: a.signedIn, Epoch: a.epoch,
-		Renew: a.renewHash, Revoke: a.endSession, Owner: a.sessionOwner, ClientIP: request.ClientIP, Observe: a.observe, SentBack: a.sentBack,
-		CookieName: a.cookieNames().Access, RefreshCookieName: a.cookieNames().Refresh, SecureCookie: a.secureCookie(),
+		Base:              a.base,
+		ReturnTo:          a.returnTo,
+		CleanTarget:       a.cleanTarget,
+		Home:              a.home,
+		Project:           defaultProject,
+		Find:              a.findParties,
+		Audiences:         a.words,
+		Passwords:         a.passwords,
+		Throttle:          a.throttle,
+		SignIn:            a.issuing.SignIn,
+		Verify:            a.signedIn,
+		Renew:             a.renewHash,
+		Revoke:            a.endSession,
+		Owner:             a.sessionOwner,
+		ClientIP:          request.ClientIP,
+		Observe:           a.observe,
+		SentBack:          a.sentBack,
+		CookieName:        a.cookieNames().Access,
+		RefreshCookieName: a.cookieNames().Refresh,
+		SecureCookie:      a.secureCookie(),
 	}
+}
+
+// findParties reads who signs in at the server's own login routes.
+func (a *App) findParties(ctx context.Context, project, name string) (issuance.Parties, error) {
+	return a.store.FindParties(ctx, project, firstPartyClient, name)
+}
+
+func (a *App) endSession(ctx context.Context, access, refresh string) error {
+	return a.issuing.SignOut(ctx, access, refresh, time.Now())
+}
+
+func (a *App) sessionOwner(ctx context.Context, refresh string) string {
+	return a.issuing.SessionOwner(ctx, refresh, time.Now())
 }
 
 // homeIsTarget refuses a home that no sign-in may lead to.
@@ -116,8 +146,6 @@ func (a *App) signedIn(ctx context.Context, raw string) (string, time.Time, erro
 	}
 	return t.Subject, t.IssuedAt, nil
 }
-
-func (a *App) epoch(ctx context.Context) (int64, error) { return a.grants.Epoch(ctx) }
 
 // ServeHTTP answers the server's own routes. What has no path is neither one of them nor passed on.
 func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {

@@ -23,6 +23,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage" // where Caddy writes must be a folder of the test
 
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
@@ -585,8 +586,16 @@ func (a *arena) open(p *pass, app *App, now time.Time) error {
 	}
 	of := fmt.Sprint(p.subject, " ", a.random.IntN(2))
 	if a.sessions[of] == "" {
-		begun, err := app.grants.Begin(context.Background(), session.GrantRequest{Project: defaultProject, Subject: p.subject, ClientID: firstPartyClient,
-			Kind: apiGrant, Audience: []string{"api"}, Idle: time.Hour, Absolute: day}, now)
+		begun, err := app.grants.Begin(context.Background(), session.GrantRequest{
+			Project:  defaultProject,
+			Subject:  p.subject,
+			ClientID: firstPartyClient,
+			Kind:     issuance.APIGrant,
+			Audience: []string{"api"},
+			Access:   15 * time.Minute,
+			Idle:     time.Hour,
+			Absolute: day,
+		}, now)
 		if err != nil {
 			return fmt.Errorf("beginning a session: %w", err)
 		}

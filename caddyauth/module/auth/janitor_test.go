@@ -4,13 +4,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
-// TestJanitorWaitsForAClockThatJumped: whatever the clock says, nothing goes before as much time has passed, or the clock has gone on
-// for a day from where it jumped.
+// TestJanitorWaitsForAClockThatJumped: whatever the clock says, nothing goes before as much time
+// has passed, or the clock has gone on for a day from where it jumped.
 func TestJanitorWaitsForAClockThatJumped(t *testing.T) {
 	for _, jump := range []time.Duration{time.Hour, 10 * day, 20 * 365 * day} {
 		a := auditedApp(t)
@@ -29,23 +30,24 @@ func TestJanitorWaitsForAClockThatJumped(t *testing.T) {
 			tidy(after, after+jump)
 			if after < time.Hour {
 				tidy(after, after)
-				if got := count(t, a); got != (rows{1, 1, 1, 1, 1, 1}) {
+				if got := count(t, a, now); got != (rows{1, 1, 1, 1, 1, 1}) {
 					t.Fatalf("%v ahead: after %v there are left %+v", jump, after, got)
 				}
 			}
 		}
-		if got := count(t, a); got != (rows{entries: 1, tokens: 1}) { // as much time has passed, by the monotonic clock
+		if got := count(t, a, now); got != (rows{entries: 1, tokens: 1}) { // as much time has passed, by the monotonic clock
 			t.Errorf("%v ahead: after a day there are left %+v", jump, got)
 		}
 		tidy(2*day, 2*day+jump) // ahead again, and then for good
 		tidy(3*day, 3*day+jump)
-		if got, want := count(t, a), (rows{}); jump > a.auditRetention().effective()+day && got != want {
+		if got, want := count(t, a, now), (rows{}); jump > a.auditRetention().effective()+day && got != want {
 			t.Errorf("%v ahead: after a day with that clock there are left %+v", jump, got)
 		}
 	}
 }
 
-// TestJanitorGoesOnWhereAnotherProcessEnded: a server that starts with a wrong clock deletes nothing by it.
+// TestJanitorGoesOnWhereAnotherProcessEnded: a server that starts with a wrong clock deletes
+// nothing by it.
 func TestJanitorGoesOnWhereAnotherProcessEnded(t *testing.T) {
 	a := auditedApp(t)
 	elapsed, now := time.Duration(0), time.Now().Truncate(time.Millisecond)
@@ -62,7 +64,7 @@ func TestJanitorGoesOnWhereAnotherProcessEnded(t *testing.T) {
 	if err := a.tidy(now.Add(10 * day)); err != nil {
 		t.Fatal(err)
 	}
-	if got := count(t, a); got != (rows{1, 1, 1, 1, 1, 1}) {
+	if got := count(t, a, now); got != (rows{1, 1, 1, 1, 1, 1}) {
 		t.Errorf("there are left %+v", got)
 	}
 }
@@ -70,7 +72,12 @@ func TestJanitorGoesOnWhereAnotherProcessEnded(t *testing.T) {
 // rows are what the janitor deletes.
 type rows struct{ grants, denials, opaque, attempts, entries, tokens int }
 
-// fill puts one row of each kind into the store, good for half an hour; the trail and API tokens are kept longer.
+// fill puts one row of each kind into the store, good for half an hour; the trail and API tokens
+// are kept longer. attempt is counted in a bucket that is full for half an hour.
+func attempt() identity.Attempt {
+	return identity.Attempt{Buckets: []identity.Bucket{{Key: "k", Burst: 1, Every: 30 * time.Minute}}}
+}
+
 func fill(t *testing.T, a *App, now time.Time) {
 	t.Helper()
 	until := now.Add(30 * time.Minute)
@@ -79,9 +86,10 @@ func fill(t *testing.T, a *App, now time.Time) {
 		t.Fatal(err)
 	}
 	_, denied := a.store.RevokeToken(t.Context(), "iss", "jti", until, now)
+	_, counted := a.store.TakeAttempt(t.Context(), attempt(), now)
 	for _, err := range []error{
 		denied,
-		a.store.RememberPair(t.Context(), "k", until),
+		counted,
 		a.store.AddGrant(t.Context(), session.Grant{
 			ID: "family", Seed: []byte("s"), Project: "default", Subject: "u", ClientID: "web", Created: now, Rotated: now, LastUsed: now,
 			IdleEnds: until, Ends: until, AccessUntil: until, Idle: time.Hour,
@@ -96,7 +104,8 @@ func fill(t *testing.T, a *App, now time.Time) {
 	}
 }
 
-func count(t *testing.T, a *App) (left rows) {
+// count tells what is left of what fill put in at now.
+func count(t *testing.T, a *App, now time.Time) (left rows) {
 	t.Helper()
 	grants, err1 := a.store.ListGrants(t.Context(), session.Filter{})
 	denials, _, err2 := a.store.Denials(t.Context(), 0)
@@ -109,7 +118,7 @@ func count(t *testing.T, a *App) (left rows) {
 	if _, _, err := a.store.FindOpaque(t.Context(), "h"); err == nil {
 		left.opaque = 1
 	}
-	if known, _ := a.store.KnownPair(t.Context(), "k", time.Unix(0, 0)); known {
+	if wait, _ := a.store.TakeAttempt(t.Context(), attempt(), now); wait > 0 {
 		left.attempts = 1
 	}
 	left.grants, left.denials, left.tokens, left.entries = len(grants), len(denials), len(tokens), len(a.entries(t))

@@ -13,7 +13,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 )
 
-// unlock gets the secret and what is derived from it, and opens the sealed keys of the store where none are configured.
+// unlock gets the secret and what is derived from it, and opens the sealed keys of the store where
+// none are configured.
 func (a *App) unlock() error {
 	secret, made, err := a.sealingSecret()
 	if err != nil {
@@ -45,8 +46,7 @@ func (a *App) unlock() error {
 
 // lifecycle is the rule by which the generated keys follow one another.
 func (a *App) lifecycle(secret *keyring.SecretRing) keyring.Lifecycle {
-	server, _ := a.serverLifetimes() // checked in Provision
-	access := project.Effective(server, project.Lifetimes{}, project.Lifetimes{}, a.Settings.Limits.domain()).Access
+	access := project.Effective(a.issuing.Lifetimes, project.Lifetimes{}, project.Lifetimes{}, a.issuing.Limits).Access
 	cycle := keyring.Lifecycle{Secret: secret, Every: a.Keys.rotateEvery(), Announce: a.Keys.announce(), Access: access}
 	if a.Keys != nil {
 		cycle.Algorithm = a.Keys.Algorithm
@@ -68,7 +68,8 @@ type keyInfo struct {
 	Until   time.Time `json:"until,omitzero"`   // when an announced key signs, and when a retiring one is gone
 }
 
-// listKeys returns the keys that sign and verify the server's own tokens, as they are in the store now.
+// listKeys returns the keys that sign and verify the server's own tokens, as they are in the store
+// now.
 func (a *App) listKeys(ctx context.Context) ([]keyInfo, error) {
 	if _, err := a.ownRing(ctx); err != nil {
 		return nil, err
@@ -83,17 +84,18 @@ func (a *App) listKeys(ctx context.Context) ([]keyInfo, error) {
 
 func unchanged(keyring.Set, time.Time) (keyring.Step, error) { return keyring.Step{}, nil }
 
-// rotateKeys announces the next key now, unless one is announced already: it signs when it has been published for as long as `announce`
-// says. It returns the keys afterwards.
+// rotateKeys announces the next key now, unless one is announced already: it signs when it has been
+// published for as long as `announce` says. It returns the keys afterwards.
 func (a *App) rotateKeys(ctx context.Context) ([]keyInfo, error) {
 	return a.orderKeys(ctx, func(cycle keyring.Lifecycle, set keyring.Set, now time.Time) (keyring.Step, error) {
 		return cycle.Rotate(set, now)
 	})
 }
 
-// revokeKey makes a generated key gone at once, on this node before it returns and on all others within a second; all its tokens are
-// refused. When it was the active one, the announced key, or else a new one, signs at once. It returns the keys afterwards. The error
-// wraps keyring.ErrUnknownKey when there is no such key.
+// revokeKey makes a generated key gone at once, on this node before it returns and on all others
+// within a second; all its tokens are refused. When it was the active one, the announced key, or
+// else a new one, signs at once. It returns the keys afterwards. The error wraps
+// keyring.ErrUnknownKey when there is no such key.
 func (a *App) revokeKey(ctx context.Context, kid string) ([]keyInfo, error) {
 	return a.orderKeys(ctx, func(cycle keyring.Lifecycle, set keyring.Set, now time.Time) (keyring.Step, error) {
 		return cycle.Revoke(set, kid, now)
@@ -132,8 +134,9 @@ func (a *App) keyInfos() []keyInfo {
 	return infos
 }
 
-// signingKey returns the key to sign a token of this lifetime with, counted from now. Whatever is signed takes its key from here: a key
-// verifies, after it was replaced, for as long as the longest lifetime that was asked for.
+// signingKey returns the key to sign a token of this lifetime with, counted from now. Whatever is
+// signed takes its key from here: a key verifies, after it was replaced, for as long as the longest
+// lifetime that was asked for.
 func (a *App) signingKey(ctx context.Context, lifetime time.Duration, now time.Time) (*keyring.Key, error) {
 	ring, err := a.ownRing(ctx)
 	if err != nil {
@@ -148,8 +151,9 @@ func (a *App) signingKey(ctx context.Context, lifetime time.Duration, now time.T
 	return nil, keyring.ErrCannotSign
 }
 
-// OpenForReading does what Start does without leaving a trace, for commands that look at a configuration: the store is opened
-// read-only, and nothing that is missing is made. Without a key in the store the ring stays empty.
+// OpenForReading does what Start does without leaving a trace, for commands that look at a
+// configuration: the store is opened read-only, and nothing that is missing is made. Without a key
+// in the store the ring stays empty.
 func (a *App) OpenForReading(ctx context.Context) error {
 	if err := a.store.OpenReadOnly(ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
@@ -216,7 +220,8 @@ func (a *App) checkFingerprint(secret *keyring.SecretRing) error {
 
 func secretFile() string { return filepath.Join(dataDir(), "secret.key") }
 
-// sealingSecret returns the configured secret, or the one in the data directory, making it if there is none.
+// sealingSecret returns the configured secret, or the one in the data directory, making it if there
+// is none.
 func (a *App) sealingSecret() (ring *keyring.SecretRing, made bool, err error) {
 	if a.secretRing != nil {
 		return a.secretRing, false, nil
@@ -243,7 +248,8 @@ func readSecretFile() (*keyring.SecretRing, error) {
 	return ring, nil
 }
 
-// writeSecretFile puts a new secret in place whole or not at all; when another process was faster, its file stands.
+// writeSecretFile puts a new secret in place whole or not at all; when another process was faster,
+// its file stands.
 func writeSecretFile() error {
 	_, text, err := keyring.NewSecretRing()
 	if err != nil {

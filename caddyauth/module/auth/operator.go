@@ -43,22 +43,17 @@ func (o operator) EndSessions(ctx context.Context, order revocation.Revocation) 
 	return o.app.grants.RevokeAll(ctx, order, time.Now())
 }
 
-// MintToken implements manage.Operator. The epoch is read before the owner is asked for, so that an
-// order in between wins.
+// MintToken implements manage.Operator.
 func (o operator) MintToken(ctx context.Context, m manage.Mint, now time.Time) (raw, id string, err error) {
-	epoch, err := o.app.grants.Epoch(ctx)
-	if err != nil {
-		return "", "", err
-	}
-	g := session.Grant{Project: m.User.Project, Subject: m.User.Name, ClientID: cmp.Or(m.ClientID, firstPartyClient), Audience: m.Audience}
-	may, err := o.app.mayIssue(ctx, g)
-	if err != nil {
-		return "", "", err
-	}
-	if !may {
+	raw, err = o.app.issuing.Mint(ctx, session.Grant{
+		Project:  m.User.Project,
+		Subject:  m.User.Name,
+		ClientID: cmp.Or(m.ClientID, firstPartyClient),
+		Audience: m.Audience,
+	}, m.Lifetime, now)
+	if _, refused := errors.AsType[*session.Refusal](err); refused {
 		return "", "", manage.ErrMayNotIssue
 	}
-	raw, err = o.app.issueAccess(ctx, g, nil, epoch, now, now.Add(m.Lifetime))
 	if err != nil {
 		return "", "", err
 	}

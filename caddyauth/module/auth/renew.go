@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
@@ -31,22 +31,16 @@ func (a *App) browserSessions() *browser.Sessions {
 // refreshBrowser uses up a browser's refresh token.
 func (a *App) refreshBrowser(ctx context.Context, refresh string) (browser.Renewed, error) {
 	now := time.Now()
-	var raw string
-	i, err := a.grants.RefreshWith(ctx, refresh, firstPartyClient, now, func(i session.Issued) (err error) {
-		raw, err = a.accessTo(ctx, i)
-		return err
+	issued, err := a.issuing.Refresh(ctx, issuance.Refresh{
+		Token:    refresh,
+		ClientID: firstPartyClient,
+		Browser:  true,
+		Now:      now,
 	})
 	if err != nil {
 		return browser.Renewed{}, err
 	}
-	// Claims that were changed in the same commit deny what was made before it. A program renews again; a person would see an error.
-	g, err := a.store.FindGrant(ctx, i.Grant.ID)
-	if err == nil && g.Revoked.IsZero() && g.Epoch > i.Grant.Epoch {
-		if again, err := a.issueAccess(ctx, g, g.Scopes, g.Epoch, i.Now, i.AccessUntil); err == nil {
-			raw = again
-		}
-	}
-	return a.renewed(issued(i, raw, now)), nil
+	return a.renewed(login.NewIssued(issued, now)), nil
 }
 
 func (a *App) renewed(i login.Issued) browser.Renewed {
@@ -60,15 +54,8 @@ func (a *App) renewed(i login.Issued) browser.Renewed {
 // accessAgain makes another access token for a session that was renewed just now, without using its
 // refresh token.
 func (a *App) accessAgain(ctx context.Context, i login.Issued) (browser.Renewed, error) {
-	g, err := a.grants.Find(ctx, i.RefreshToken)
-	if err != nil {
-		return browser.Renewed{}, err
-	}
-	if !g.Revoked.IsZero() {
-		return browser.Renewed{}, browser.ErrOver
-	}
-	now := time.Now()
-	i.AccessToken, err = a.issueAccess(ctx, g, g.Scopes, g.Epoch, now, now.Add(i.ExpiresIn))
+	var err error
+	i.AccessToken, err = a.issuing.Again(ctx, i.RefreshToken, i.ExpiresIn, time.Now())
 	return a.renewed(i), err
 }
 

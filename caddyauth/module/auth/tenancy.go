@@ -13,10 +13,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
-	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
 )
 
@@ -65,71 +63,12 @@ func (a *App) reconcile() error {
 	return nil
 }
 
-// tenancy is the project and the client that something is issued for.
-type tenancy struct {
-	project   project.Project
-	client    project.Client
-	lifetimes project.Lifetimes
-	tokens    project.TokenOptions
-}
-
-func (t tenancy) active() bool { return t.project.Active && t.client.Active }
-
-// tenancy reads project and client and works out the lifetimes in force. A project or client that is not there is not active.
-func (a *App) tenancy(ctx context.Context, slug, clientID string) (tenancy, error) {
-	t := tenancy{client: project.Client{ID: firstPartyClient, Active: true}}
-	var err error
-	if t.project, err = a.store.FindProject(ctx, slug); err != nil && !errors.Is(err, project.ErrNoProject) {
-		return t, err
-	}
-	if clientID != firstPartyClient {
-		if t.client, err = a.store.FindClient(ctx, clientID); err != nil && !errors.Is(err, project.ErrNoClient) {
-			return t, err
-		}
-	}
-	server, err := a.serverLifetimes()
-	if err != nil {
-		return t, err
-	}
-	options, err := a.serverTokenOptions()
-	if err != nil {
-		return t, err
-	}
-	t.tokens = t.client.TokenOptions.Over(t.project.TokenOptions).Over(options)
-	t.lifetimes = project.Effective(server, t.project.Own(), t.client.Own(), a.Settings.Limits.domain())
-	return t, nil
-}
-
-// accessLifetime is the lifetime of the access tokens of a grant. Where the store cannot say, the server's settings do; what is issued
-// fails then anyway.
-func (a *App) accessLifetime(g session.Grant) time.Duration {
-	ctx, cancel := context.WithTimeout(a.ctx, 5*time.Second)
-	defer cancel()
-	t, err := a.tenancy(ctx, g.Project, g.ClientID)
-	if err != nil {
-		server, _ := a.serverLifetimes()
-		return project.Effective(server, project.Lifetimes{}, project.Lifetimes{}, a.Settings.Limits.domain()).Access
-	}
-	return t.lifetimes.Access
-}
-
-// findProject returns the slug of an active project.
-func (a *App) findProject(ctx context.Context, id string) (string, error) {
-	p, err := a.store.FindProject(ctx, id)
-	if errors.Is(err, project.ErrNoProject) || err == nil && !p.Active {
-		return "", login.ErrNoProject
-	}
-	return p.Slug, err
-}
-
 // manageServer wires the management API.
 func (a *App) manageServer() *manage.Server {
-	lifetimes, _ := a.serverLifetimes() // checked in Provision
-	options, _ := a.serverTokenOptions()
 	return &manage.Server{
 		Base: a.base, Projects: freshStore{a.store}, Users: freshStore{a.store}, Tokens: a.store, Audit: a.store, Passwords: a.passwords, Revoker: revoker{a},
-		TokenOptions: options, Revocation: a.serverRevocation(),
-		Lifetimes: lifetimes, Limits: a.Settings.Limits.domain(), Audiences: a.words, Session: a.administrator, Privileged: a.isAdministrator, CheckUser: a.checkCookie,
+		TokenOptions: a.issuing.TokenOptions, Revocation: a.issuing.Revocation,
+		Lifetimes: a.issuing.Lifetimes, Limits: a.issuing.Limits, Audiences: a.words, Session: a.administrator, Privileged: a.isAdministrator, CheckUser: a.checkCookie,
 		ClientIP: request.ClientIP, Observe: a.observeManage,
 	}
 }
@@ -140,7 +79,7 @@ func (a *App) administrator(r *http.Request) (manage.Caller, error) {
 	if err != nil {
 		return manage.Caller{}, manage.ErrNoSession
 	}
-	user, err := a.owner(r.Context(), session.Grant{Project: t.Project, Subject: t.Subject})
+	user, err := a.store.FindUser(r.Context(), t.Project, t.Subject)
 	switch {
 	case errors.Is(err, identity.ErrNoUser):
 		return manage.Caller{}, manage.ErrNoSession

@@ -1,15 +1,15 @@
 package login
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// postAPILogin signs in with JSON and answers with JSON; it sets no cookie and reads none. Which projects
-// exist is no secret: their names stand in the addresses of their applications, so an unknown one is 404.
+// postAPILogin signs in with JSON and answers with JSON; it sets no cookie and reads none. Which
+// projects exist is no secret: their names stand in the addresses of their applications, so an
+// unknown one is 404.
 func (s *Server) postAPILogin(w http.ResponseWriter, r *http.Request) {
 	a := attempt{kind: KindAPILogin}
 	v := s.apiVerdict(w, r, r.PathValue("projectId"), &a).unlessGone(r.Context())
@@ -26,14 +26,15 @@ func (s *Server) apiVerdict(w http.ResponseWriter, r *http.Request, id string, a
 	if v.result != "" {
 		return v
 	}
-	project, err := s.findProject(r.Context(), id)
-	if errors.Is(err, ErrNoProject) {
-		return verdict{result: unknownProject}
-	}
-	if err != nil {
+	a.project = id
+	if err := s.find(r.Context(), a); err != nil {
+		a.project = ""
 		return verdict{result: storeUnavailable, err: err}
 	}
-	a.project = project
+	if !a.parties.Project.Active {
+		a.project = ""
+		return verdict{result: unknownProject}
+	}
 	audience, ok := f.text("audience")
 	if !ok {
 		audience = defaultAudience

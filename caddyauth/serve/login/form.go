@@ -7,9 +7,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// getLogin shows the form or, to somebody who is signed in, who they are. It never leads on by itself:
-// where the application does not accept the cookie, the person would go round in a circle. The form leaves a
-// cookie, by which its answer knows that the browser keeps any.
+// getLogin shows the form or, to somebody who is signed in, who they are. It never leads on by
+// itself: where the application does not accept the cookie, the person would go round in a circle.
+// The form leaves a cookie, by which its answer knows that the browser keeps any.
 func (s *Server) getLogin(w http.ResponseWriter, r *http.Request) {
 	next := s.queryTarget(r)
 	query := r.URL.Query()
@@ -93,14 +93,14 @@ func (s *Server) homeLink() []ui.Link {
 	return nil
 }
 
-// postLogin signs in with a form or JSON and sets the cookie, for both: browsers on other sites have
-// been refused by then, so who asks is a page of this site or a program. A new token is issued each
-// time; the cookie of before is never taken over.
+// postLogin signs in with a form or JSON and sets the cookie, for both: browsers on other sites
+// have been refused by then, so who asks is a page of this site or a program. A new token is issued
+// each time; the cookie of before is never taken over.
 func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 	a := attempt{kind: KindLogin, project: s.project(), audience: webAudience}
 	f, v := s.readAttempt(w, r, &a, endpoint.FormType, endpoint.JSONType)
 	if v.result == "" {
-		v = s.signIn(r, a).unlessGone(r.Context())
+		v = s.formVerdict(r, a).unlessGone(r.Context())
 	}
 	s.event(r, a, v)
 	if v.result != success {
@@ -116,8 +116,15 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 	redirect(w, r, s.afterLogin(f["next"]))
 }
 
-// readAttempt checks the request and reads the credentials into a. The verdict has a result when it is
-// refused.
+func (s *Server) formVerdict(r *http.Request, a attempt) verdict {
+	if err := s.find(r.Context(), &a); err != nil {
+		return verdict{result: storeUnavailable, err: err}
+	}
+	return s.signIn(r, a)
+}
+
+// readAttempt checks the request and reads the credentials into a. The verdict has a result when it
+// is refused.
 func (s *Server) readAttempt(w http.ResponseWriter, r *http.Request, a *attempt, types ...string) (fields, verdict) {
 	if err := s.protection.Check(r); err != nil {
 		return nil, verdict{result: crossOrigin}
@@ -138,8 +145,8 @@ func (s *Server) readAttempt(w http.ResponseWriter, r *http.Request, a *attempt,
 	return f, verdict{}
 }
 
-// refuseLogin shows the form again where another attempt makes sense. All failures of credentials look
-// alike.
+// refuseLogin shows the form again where another attempt makes sense. All failures of credentials
+// look alike.
 func (s *Server) refuseLogin(w http.ResponseWriter, r *http.Request, f fields, v verdict) {
 	if f == nil || s.wantsJSON(r) {
 		s.refuse(w, r, v)
@@ -155,7 +162,8 @@ func (s *Server) refuseLogin(w http.ResponseWriter, r *http.Request, f fields, v
 	ui.Render(w, answers[v.result].status, page)
 }
 
-// afterLogin returns where a signed-in person goes: to the target, home, or to the page that says who they are.
+// afterLogin returns where a signed-in person goes: to the target, home, or to the page that says
+// who they are.
 func (s *Server) afterLogin(next string) string {
 	for _, address := range []string{next, s.Home} {
 		if t, ok := s.target(address); ok {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
@@ -223,10 +224,10 @@ func TestALogoutTheStoreMissedIsNoSuccess(t *testing.T) {
 func TestTheRefreshTokenTravelsInACookieOfItsOwn(t *testing.T) {
 	h := newHouse(t)
 	h.RefreshCookieName = "__Host-refresh_token"
-	issue := h.Issue
-	h.Issue = func(ctx context.Context, req IssueRequest) (Issued, error) {
-		issued, err := issue(ctx, req)
-		issued.RefreshToken, issued.RefreshExpiresIn = "rt_1.family.0.mac", time.Hour
+	signIn := h.SignIn
+	h.SignIn = func(ctx context.Context, in issuance.SignIn) (issuance.Issued, error) {
+		issued, err := signIn(ctx, in)
+		issued.RefreshToken, issued.Grant.IdleEnds = "rt_1.family.0.mac", in.Now.Add(time.Hour)
 		return issued, err
 	}
 	w := h.do(postForm(form("username", "alice", "password", password)))

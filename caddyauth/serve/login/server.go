@@ -10,18 +10,13 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
-// ErrNoProject says that there is no project of that name; see Server.FindProject.
-var ErrNoProject = errors.New("no such project")
-
-// ErrAudience says that the project has no tokens for the audience that was asked for; see Server.Issue.
-var ErrAudience = errors.New("the project issues nothing for the audience")
-
-// Server answers the routes by which a person or a program proves who they are and gets a token, all
-// below the path of Base:
+// Server answers the routes by which a person or a program proves who they are and gets a token,
+// all below the path of Base:
 //
 //	GET  /                             who is signed in, and where to go from there; not at the root of a host
 //	GET  /login                        the form, or who is signed in
@@ -30,38 +25,37 @@ var ErrAudience = errors.New("the project issues nothing for the audience")
 //	GET  /logout                       asks first
 //	POST /logout                       clears the cookie
 //
-// Call Validate once, then ServeHTTP for the requests whose path Handles. Nothing may be changed after
-// the first request.
+// Call Validate once, then ServeHTTP for the requests whose path Handles. Nothing may be changed
+// after the first request.
 type Server struct {
 	// Base is the public URL: scheme and host as browsers write them, and the path the routes are
 	// mounted below, without a trailing slash ("" or "/auth"). Required.
 	Base *url.URL
 
-	// ReturnTo are the origins that a sign-in may lead to beside Base's own, as weburl.CanonicalOrigin
-	// writes them. An http origin is never led to from an https Base. Default: none.
+	// ReturnTo are the origins that a sign-in may lead to beside Base's own, as
+	// weburl.CanonicalOrigin writes them. An http origin is never led to from an https Base.
+	// Default: none.
 	ReturnTo []string
 
-	// CleanTarget takes out of a return target what may be in no address, such as credentials. Default:
-	// targets stay as they are.
+	// CleanTarget takes out of a return target what may be in no address, such as credentials.
+	// Default: targets stay as they are.
 	CleanTarget func(target string) string
 
-	// Home is where a sign-in without a return target leads to, and what pages offer as a way on: an
-	// address that a sign-in may lead to. Default: a sign-in leads to the page that says who is signed
-	// in; pages offer the root of Base's host where the routes lie beneath a path.
+	// Home is where a sign-in without a return target leads to, and what pages offer as a way on:
+	// an address that a sign-in may lead to. Default: a sign-in leads to the page that says who is
+	// signed in; pages offer the root of Base's host where the routes lie beneath a path.
 	Home string
 
 	// Project is the project that people sign in to at /login. Default: "default".
 	Project string
 
-	// FindProject returns the name of the project that an API caller named, or ErrNoProject.
-	// Default: there is only Project.
-	FindProject func(ctx context.Context, id string) (project string, err error)
-
 	// Audiences are the words that an API caller may ask for. Default: web, api, a2a and mcp.
 	Audiences []string
 
-	// Users finds people. Required.
-	Users identity.Directory
+	// Find reads project, which an API caller may have named by its id, and the user of that
+	// canonical name, for the client project.FirstParty. What is not found is no error. An error is
+	// answered with 503. Required.
+	Find func(ctx context.Context, project, name string) (issuance.Parties, error)
 
 	// Passwords checks what they know. Required.
 	Passwords *identity.Passwords
@@ -69,30 +63,26 @@ type Server struct {
 	// Throttle counts attempts before any password is hashed. Required.
 	Throttle *identity.Throttle
 
-	// Issue mints the token of a person who has proved who they are. ErrAudience is answered with 400,
-	// any other error with 503. Required.
-	Issue func(ctx context.Context, req IssueRequest) (Issued, error)
+	// SignIn begins the session of a person who has proved who they are (issuance.Service.SignIn).
+	// issuance.ErrAudience is answered with 400, issuance.ErrTooLarge with 500, any other error
+	// with 503. Required.
+	SignIn func(ctx context.Context, in issuance.SignIn) (issuance.Issued, error)
 
-	// Verify says whose living session a cookie is, and since when its token stands. Any error means that
-	// it is none. Required.
+	// Verify says whose living session a cookie is, and since when its token stands. Any error
+	// means that it is none. Required.
 	Verify func(ctx context.Context, raw string) (subject string, since time.Time, err error)
 
-	// Epoch returns a number that is read before the password is checked and handed to Issue, so that
-	// an order given in between (a changed password) wins over the sign-in. An error is answered with
-	// 503. Default: none is read, and 0 is handed on.
-	Epoch func(ctx context.Context) (int64, error)
-
-	// Renew is told of a person who has proved who they are, with the password, and may store another hash of it. Default: nobody is
-	// told.
+	// Renew is told of a person who has proved who they are, with the password, and may store
+	// another hash of it. Default: nobody is told.
 	Renew func(ctx context.Context, user *identity.User, password string)
 
-	// Revoke ends a session for all who hold a copy of its cookies, at once. Either may be empty. It
-	// returns nil for whatever is no session, or no longer one. An error is answered with 503.
+	// Revoke ends a session for all who hold a copy of its cookies, at once. Either may be empty.
+	// It returns nil for whatever is no session, or no longer one. An error is answered with 503.
 	// Default: the cookies are cleared, and copies live until they expire.
 	Revoke func(ctx context.Context, access, refresh string) error
 
-	// Owner says whose living session a refresh token is, for the event of a sign-out after the access token has expired. Default:
-	// nobody can tell, and such a sign-out names nobody.
+	// Owner says whose living session a refresh token is, for the event of a sign-out after the
+	// access token has expired. Default: nobody can tell, and such a sign-out names nobody.
 	Owner func(ctx context.Context, refresh string) (subject string)
 
 	// ClientIP returns the address that attempts are counted by. Default: the peer's.
@@ -102,16 +92,16 @@ type Server struct {
 	// Default: nobody is told.
 	Observe func(ctx context.Context, e Event)
 
-	// SentBack is told of a person who is signed in and was nevertheless sent to the login page: whoever
-	// sent them does not see the session or does not accept it. Default: nobody is told.
+	// SentBack is told of a person who is signed in and was nevertheless sent to the login page:
+	// whoever sent them does not see the session or does not accept it. Default: nobody is told.
 	SentBack func(r *http.Request, b SentBack)
 
-	// CookieName is the name of the session cookie: "__Host-access_token" on https, "access_token" on
-	// http and loopback. Required.
+	// CookieName is the name of the session cookie: "__Host-access_token" on https, "access_token"
+	// on http and loopback. Required.
 	CookieName string
 
-	// RefreshCookieName is the name of the cookie for the refresh token. Default: refresh tokens do not
-	// go into a cookie.
+	// RefreshCookieName is the name of the cookie for the refresh token. Default: refresh tokens do
+	// not go into a cookie.
 	RefreshCookieName string
 
 	// SecureCookie says that the cookies are sent over https only. Names with "__Host-" demand it.
@@ -120,36 +110,12 @@ type Server struct {
 	protection http.CrossOriginProtection
 }
 
-// IssueRequest is what a token is wanted for.
-type IssueRequest struct {
-	// User is the person. Shared: not to be changed.
-	User *identity.User
-
-	// Project is the project they signed in to.
-	Project string
-
-	// Audience is the one word the token is for: "web" at /login, the requested one at the API.
-	Audience string
-
-	// Kind says by which route: KindLogin or KindAPILogin.
-	Kind string
-
-	// Device is the User-Agent of the request and ClientIP where it came from, for listings of sessions.
-	Device, ClientIP string
-
-	// Epoch is what Server.Epoch returned before the password was checked.
-	Epoch int64
-
-	// Now is the time of the sign-in.
-	Now time.Time
-}
-
 // Issued is a minted token.
 type Issued struct {
 	// AccessToken is the compact token. As a cookie it may have at most 3800 bytes with its name.
 	AccessToken string
 
-	// ExpiresIn is its lifetime from IssueRequest.Now on, at least a second.
+	// ExpiresIn is its lifetime, at least a second.
 	ExpiresIn time.Duration
 
 	// RefreshToken is what a new access token can be had for. Default: none.
@@ -157,6 +123,15 @@ type Issued struct {
 
 	// RefreshExpiresIn is how long the refresh token is good if it is not used.
 	RefreshExpiresIn time.Duration
+}
+
+// NewIssued returns what goes out of what was issued at now.
+func NewIssued(i issuance.Issued, now time.Time) Issued {
+	issued := Issued{AccessToken: i.AccessToken, ExpiresIn: i.AccessUntil.Sub(now).Round(time.Second), RefreshToken: i.RefreshToken}
+	if i.RefreshToken != "" {
+		issued.RefreshExpiresIn = i.Grant.IdleEnds.Sub(now).Round(time.Second)
+	}
+	return issued
 }
 
 const (
@@ -176,8 +151,8 @@ func (s *Server) Validate() error {
 		return fmt.Errorf("login: Base: %w", err)
 	}
 	switch {
-	case s.Users == nil || s.Passwords == nil || s.Throttle == nil || s.Issue == nil || s.Verify == nil:
-		return errors.New("login: Users, Passwords, Throttle, Issue and Verify are required")
+	case s.Find == nil || s.Passwords == nil || s.Throttle == nil || s.SignIn == nil || s.Verify == nil:
+		return errors.New("login: Find, Passwords, Throttle, SignIn and Verify are required")
 	case s.CookieName == "":
 		return errors.New("login: CookieName is required")
 	case strings.HasPrefix(s.CookieName, "__") && !s.SecureCookie:
@@ -205,7 +180,8 @@ var routes = endpoint.Routes[handler]{
 	{Method: http.MethodPost, Path: "/api/{projectId}/auth/login", Handler: (*Server).postAPILogin},
 }
 
-// routesBelowPath are the routes of a server whose public URL has a path: everything below it is the server's.
+// routesBelowPath are the routes of a server whose public URL has a path: everything below it is
+// the server's.
 var routesBelowPath = append(endpoint.Routes[handler]{
 	{Method: http.MethodGet, Path: "", Handler: (*Server).GetStart},
 	{Method: http.MethodGet, Path: "/", Handler: (*Server).GetStart},
@@ -252,16 +228,6 @@ func (s *Server) audiences() []string {
 		return []string{webAudience, defaultAudience, "a2a", "mcp"}
 	}
 	return s.Audiences
-}
-
-func (s *Server) findProject(ctx context.Context, id string) (string, error) {
-	if s.FindProject != nil {
-		return s.FindProject(ctx, id)
-	}
-	if id != s.project() {
-		return "", ErrNoProject
-	}
-	return id, nil
 }
 
 // url returns the path of one of the server's own routes.

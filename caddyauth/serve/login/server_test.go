@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,8 @@ import (
 	"github.com/alexedwards/argon2id"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
@@ -40,9 +43,13 @@ type memoryThrottle struct {
 	taken int
 }
 
-func (m *memoryThrottle) TakeAttempts(_ context.Context, buckets []identity.Bucket, now time.Time) (time.Duration, error) {
+func (m *memoryThrottle) TakeAttempt(_ context.Context, a identity.Attempt, now time.Time) (time.Duration, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	buckets := slices.Clone(a.Buckets)
+	if !m.known[a.Known].After(now) {
+		buckets = append(buckets, a.Account)
+	}
 	var wait time.Duration
 	for _, b := range buckets {
 		room := b.Every * time.Duration(b.Burst-1)
@@ -62,26 +69,11 @@ func (m *memoryThrottle) TakeAttempts(_ context.Context, buckets []identity.Buck
 	return 0, nil
 }
 
-func (m *memoryThrottle) ForgiveAttempts(_ context.Context, keys []string) error {
+func (m *memoryThrottle) forgive(f identity.Forgiveness) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, key := range keys {
-		delete(m.times, key)
-	}
-	return m.err
-}
-
-func (m *memoryThrottle) RememberPair(_ context.Context, key string, until time.Time) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.known[key] = until
-	return m.err
-}
-
-func (m *memoryThrottle) KnownPair(_ context.Context, key string, now time.Time) (bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.known[key].After(now), m.err
+	delete(m.times, f.Empty)
+	m.known[f.Known] = f.Until
 }
 
 func (m *memoryThrottle) DeleteIdleAttempts(context.Context, time.Time, int) (int, error) {
@@ -93,7 +85,8 @@ type house struct {
 	*Server
 	throttle *memoryThrottle
 	events   []Event
-	issued   []IssueRequest
+	issued   []issuance.SignIn
+	users    identity.Directory
 	revoked  []string
 	mu       sync.Mutex
 }
@@ -118,24 +111,22 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	passwords := identity.NewPasswords(users.HashKinds())
-	h := &house{throttle: &memoryThrottle{times: map[string]time.Time{}, known: map[string]time.Time{}}}
+	h := &house{users: users, throttle: &memoryThrottle{times: map[string]time.Time{}, known: map[string]time.Time{}}}
 	h.Server = &Server{
-		Base:     mustURL("https://auth.example.com/auth"),
-		ReturnTo: []string{"https://app.example.com", "https://auth.example.com:8443"},
-		Users:    users, Passwords: passwords, Throttle: &identity.Throttle{Store: h.throttle},
-		FindProject: func(_ context.Context, id string) (string, error) {
-			if id != "default" && id != "acme" {
-				return "", ErrNoProject
-			}
-			return id, nil
-		},
-		Issue: h.issue, Verify: h.verify,
+		Base:      mustURL("https://auth.example.com/auth"),
+		ReturnTo:  []string{"https://app.example.com", "https://auth.example.com:8443"},
+		Passwords: passwords,
+		Throttle:  &identity.Throttle{Store: h.throttle},
+		Find:      h.find,
+		SignIn:    h.signIn,
+		Verify:    h.verify,
 		Revoke: func(_ context.Context, access, refresh string) error {
 			h.revoked = append(h.revoked, access+refresh)
 			return nil
 		},
-		Observe:    h.observed,
-		CookieName: cookieName, SecureCookie: true,
+		Observe:      h.observed,
+		CookieName:   cookieName,
+		SecureCookie: true,
 	}
 	if err := h.Validate(); err != nil {
 		t.Fatal(err)
@@ -143,11 +134,27 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-func (h *house) issue(_ context.Context, req IssueRequest) (Issued, error) {
+// find knows the projects default and acme.
+func (h *house) find(ctx context.Context, id, name string) (p issuance.Parties, err error) {
+	if id == "default" || id == "acme" {
+		p.Project = project.Project{Slug: id, Active: true}
+	}
+	p.User, err = h.users.FindUser(ctx, id, name)
+	if errors.Is(err, identity.ErrNoUser) {
+		err = nil
+	}
+	return p, err
+}
+
+func (h *house) signIn(_ context.Context, in issuance.SignIn) (issuance.Issued, error) {
+	h.throttle.forgive(in.Forgiveness)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.issued = append(h.issued, req)
-	return Issued{AccessToken: "token." + req.User.Name + "." + strings.Repeat("x", len(h.issued)), ExpiresIn: 15 * time.Minute}, nil
+	h.issued = append(h.issued, in)
+	return issuance.Issued{
+		AccessToken: "token." + in.Parties.User.Name + "." + strings.Repeat("x", len(h.issued)),
+		AccessUntil: in.Now.Add(15 * time.Minute),
+	}, nil
 }
 
 // signedInAt is since when the tokens of a house stand.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 )
 
 // noAccount is what attempts with impossible names are counted under: no name has a space in it.
@@ -18,22 +19,20 @@ const noAccount = "no such name"
 type attempt struct {
 	kind, project, audience string
 	username, password      string
+
+	account string // the name to count it under
+	parties issuance.Parties
 }
 
-// signIn decides about an attempt: a list of refusals, then the token. Attempts are counted before any
-// password is hashed, and every attempt that is refused for its password costs the same, whoever it is for.
+// signIn decides about an attempt: a list of refusals, then the token. Attempts are counted before
+// any password is hashed, and every attempt that is refused for its password costs the same,
+// whoever it is for.
 func (s *Server) signIn(r *http.Request, a attempt) verdict {
 	ctx, now, ip := r.Context(), time.Now(), s.ClientIP.Of(r)
-	epoch, err := s.epoch(ctx)
-	if err != nil {
-		return verdict{result: storeUnavailable, err: err}
-	}
-	account, user, err := s.find(ctx, a)
-	if err != nil {
-		return verdict{result: storeUnavailable, err: err}
-	}
-	v := verdict{account: nameOf(user)}
-	wait, err := s.Throttle.Take(ctx, a.project, account, ip, now)
+	v := verdict{account: nameOf(a.parties.User)}
+
+	// Counted before hashing, so that parallel attempts do not slip past.
+	wait, err := s.Throttle.Take(ctx, a.project, a.account, ip, now)
 	if err != nil {
 		return v.with(storeUnavailable, err)
 	}
@@ -41,27 +40,32 @@ func (s *Server) signIn(r *http.Request, a attempt) verdict {
 		v.wait = wait
 		return v.with(throttled, nil)
 	}
-	if ok, err := s.Passwords.Check(ctx, user, a.password); !ok {
+	if ok, err := s.Passwords.Check(ctx, a.parties.User, a.password); !ok {
 		return v.with(whyNot(ctx, err), err)
 	}
-	v.err = s.Throttle.Forgive(ctx, a.project, account, ip, now)
+
+	// The password was right: the rest is one step of the store.
 	if s.Renew != nil {
-		s.Renew(ctx, user, a.password)
+		s.Renew(ctx, a.parties.User, a.password)
 	}
-	return s.issue(ctx, a, IssueRequest{
-		User: user, Project: a.project, Audience: a.audience, Kind: a.kind, Device: r.UserAgent(), ClientIP: ip, Epoch: epoch, Now: now,
-	}, v)
+	in := issuance.SignIn{
+		Parties:     a.parties,
+		Kind:        issuance.APIGrant,
+		Action:      a.kind,
+		Audience:    a.audience,
+		Device:      r.UserAgent(),
+		ClientIP:    ip,
+		Forgiveness: s.Throttle.Forgiven(a.project, a.account, ip, now),
+		Now:         now,
+	}
+	if a.kind == KindLogin {
+		in.Kind, in.MaxToken = issuance.BrowserGrant, MaxCookie-len(s.CookieName)
+	}
+	return s.issue(ctx, in, v)
 }
 
-func (s *Server) epoch(ctx context.Context) (int64, error) {
-	if s.Epoch == nil {
-		return 0, nil
-	}
-	return s.Epoch(ctx)
-}
-
-// whyNot names the reason why a password was not accepted. A hash that cannot be used is the operator's
-// business; to the outside the password is wrong.
+// whyNot names the reason why a password was not accepted. A hash that cannot be used is the
+// operator's business; to the outside the password is wrong.
 func whyNot(ctx context.Context, err error) result {
 	switch {
 	case errors.Is(err, identity.ErrBusy):
@@ -77,18 +81,23 @@ func (v verdict) with(r result, err error) verdict {
 	return v
 }
 
-// find returns the name to count the attempt under and the user, nil when there is none.
-func (s *Server) find(ctx context.Context, a attempt) (account string, user *identity.User, err error) {
+// find reads whom the attempt is for, before the password is checked: a revocation in between (a
+// changed password) wins over the sign-in. A name that cannot be is looked for, too, so that it
+// takes as long.
+func (s *Server) find(ctx context.Context, a *attempt) error {
 	// Keyboards of phones add a space after a suggested word. No name has one.
 	name, err := identity.CanonicalName(strings.TrimSpace(a.username))
+	a.account = name
 	if err != nil {
-		return noAccount, nil, nil
+		a.account, name = noAccount, ""
 	}
-	user, err = s.Users.FindUser(ctx, a.project, name)
-	if err != nil && !errors.Is(err, identity.ErrNoUser) {
-		return "", nil, err
+	if a.parties, err = s.Find(ctx, a.project, name); err != nil {
+		return err
 	}
-	return name, user, nil
+	if slug := a.parties.Project.Slug; slug != "" {
+		a.project = slug
+	}
+	return nil
 }
 
 func nameOf(user *identity.User) string {
@@ -98,24 +107,23 @@ func nameOf(user *identity.User) string {
 	return user.Name
 }
 
-func (s *Server) issue(ctx context.Context, a attempt, req IssueRequest, v verdict) verdict {
-	issued, err := s.Issue(ctx, req)
-	if errors.Is(err, ErrAudience) {
+func (s *Server) issue(ctx context.Context, in issuance.SignIn, v verdict) verdict {
+	issued, err := s.SignIn(ctx, in)
+	switch {
+	case errors.Is(err, issuance.ErrAudience):
 		return v.with(invalidRequest, err)
-	}
-	if err != nil {
+	case errors.Is(err, issuance.ErrTooLarge):
+		return v.with(tokenTooLarge, fmt.Errorf("the session cookie %s: %w", s.CookieName, err))
+	case err != nil:
 		return v.with(issueFailed, err)
 	}
-	if a.kind == KindLogin && !s.fitsCookie(issued.AccessToken) {
-		return v.with(tokenTooLarge, fmt.Errorf("the session cookie has %d bytes with its name, %d are the most: shorten the claims",
-			len(s.CookieName)+len(issued.AccessToken), MaxCookie))
-	}
-	v.result, v.issued = success, issued
+	v.result, v.issued = success, NewIssued(issued, in.Now)
 	return v
 }
 
-// unlessGone returns the verdict, or that the client has gone: whatever failed because nobody waits for the
-// answer any more is no fault of the server. A person who presses the button twice goes away once.
+// unlessGone returns the verdict, or that the client has gone: whatever failed because nobody waits
+// for the answer any more is no fault of the server. A person who presses the button twice goes
+// away once.
 func (v verdict) unlessGone(ctx context.Context) verdict {
 	if v.err == nil || !errors.Is(ctx.Err(), context.Canceled) {
 		return v

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
@@ -31,7 +32,8 @@ func TestAFormSignsInAndLeadsBack(t *testing.T) {
 	if w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Referrer-Policy") != "no-referrer" {
 		t.Errorf("headers %v", w.Header())
 	}
-	if req := h.issued[0]; req.Audience != "web" || req.Project != "default" || req.Kind != KindLogin || req.User.Name != "Alice" || req.Now.IsZero() {
+	if req := h.issued[0]; req.Audience != "web" || req.Parties.Project.Slug != "default" || req.Action != KindLogin ||
+		req.Kind != issuance.BrowserGrant || req.Parties.User.Name != "Alice" || req.Now.IsZero() {
 		t.Errorf("issued for %+v", req)
 	}
 	if h.lastResult(t) != "success" {
@@ -61,32 +63,31 @@ func TestJSONAtLoginAnswersWithTokenAndCookie(t *testing.T) {
 }
 
 func TestTheAPIAnswersWithATokenAndNoCookie(t *testing.T) {
-	for _, c := range []struct{ audience, want string }{{"", "api"}, {"api", "api"}, {"web", "web"}, {"a2a", "a2a"}, {"mcp", "mcp"}} {
-		t.Run(c.audience, func(t *testing.T) {
-			h := newHouse(t)
-			members := []string{"username", "alice", "password", password}
-			if c.audience != "" {
-				members = append(members, "audience", c.audience)
-			}
-			w := h.do(postAPI("acme", object(members...), "Accept", "text/html"))
-			var body struct {
-				AccessToken string `json:"access_token"`
-				TokenType   string `json:"token_type"`
-				ExpiresIn   int    `json:"expires_in"`
-			}
-			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != 200 || body.TokenType != "Bearer" || body.ExpiresIn != 900 || body.AccessToken == "" {
-				t.Errorf("%d %s", w.Code, w.Body)
-			}
-			if w.Header().Get("Set-Cookie") != "" {
-				t.Error("the API set a cookie")
-			}
-			if req := h.issued[0]; req.Audience != c.want || req.Project != "acme" || req.User.Project != "acme" || req.Kind != KindAPILogin {
-				t.Errorf("issued for %+v", req)
-			}
-			if e := h.events[0]; e.Kind != KindAPILogin || e.Project != "acme" || e.Audience != c.want || e.Account != "alice" {
-				t.Errorf("event %+v", e)
-			}
-		})
+	for audience, want := range map[string]string{"": "api", "api": "api", "web": "web", "a2a": "a2a", "mcp": "mcp"} {
+		h := newHouse(t)
+		members := []string{"username", "alice", "password", password}
+		if audience != "" {
+			members = append(members, "audience", audience)
+		}
+		w := h.do(postAPI("acme", object(members...), "Accept", "text/html"))
+		var body struct {
+			AccessToken string `json:"access_token"`
+			TokenType   string `json:"token_type"`
+			ExpiresIn   int    `json:"expires_in"`
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != 200 || body.TokenType != "Bearer" || body.ExpiresIn != 900 || body.AccessToken == "" {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		if w.Header().Get("Set-Cookie") != "" {
+			t.Error("the API set a cookie")
+		}
+		if req := h.issued[0]; req.Audience != want || req.Parties.Project.Slug != "acme" || req.Parties.User.Project != "acme" ||
+			req.Action != KindAPILogin || req.Kind != issuance.APIGrant || req.MaxToken != 0 {
+			t.Errorf("issued for %+v", req)
+		}
+		if e := h.events[0]; e.Kind != KindAPILogin || e.Project != "acme" || e.Audience != want || e.Account != "alice" {
+			t.Errorf("event %+v", e)
+		}
 	}
 }
 
@@ -256,7 +257,7 @@ func TestAllFailuresLookAlikeAndCostTheSame(t *testing.T) {
 }
 
 func (h *house) nobody(name string) bool {
-	_, err := h.Users.FindUser(context.Background(), "default", name)
+	_, err := h.users.FindUser(context.Background(), "default", name)
 	return err != nil
 }
 
@@ -272,7 +273,7 @@ func (d directory) FindUser(context.Context, string, string) (*identity.User, er
 
 func TestAnUnusableHashLooksLikeAWrongPassword(t *testing.T) {
 	h := newHouse(t)
-	h.Users = directory{user: &identity.User{Name: "x", PasswordHash: "$2a$31$" + strings.Repeat("a", 53)}}
+	h.users = directory{user: &identity.User{Name: "x", PasswordHash: "$2a$31$" + strings.Repeat("a", 53)}}
 	w := h.do(postJSON(object("username", "x", "password", password)))
 	if w.Code != http.StatusUnauthorized || errorWord(t, w) != "bad_credentials" || h.Passwords.Computed() != 1 {
 		t.Errorf("%d %s", w.Code, w.Body)
@@ -381,7 +382,7 @@ func TestWithoutTheStoreNobodySignsIn(t *testing.T) {
 		spoil func(*house)
 	}{
 		{"throttle", func(h *house) { h.throttle.err = down }},
-		{"directory", func(h *house) { h.Users = directory{err: down} }},
+		{"directory", func(h *house) { h.users = directory{err: down} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
@@ -404,7 +405,7 @@ func TestWithoutTheStoreNobodySignsIn(t *testing.T) {
 		})
 	}
 	h := newHouse(t)
-	h.FindProject = func(context.Context, string) (string, error) { return "", down }
+	h.users = directory{err: down}
 	if w := h.do(postAPI("default", object("username", "alice", "password", password))); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("projects: %d", w.Code)
 	}
@@ -412,8 +413,8 @@ func TestWithoutTheStoreNobodySignsIn(t *testing.T) {
 
 func TestAudienceOfNoProjectIsTheCallersMistake(t *testing.T) {
 	h := newHouse(t)
-	h.Issue = func(context.Context, IssueRequest) (Issued, error) {
-		return Issued{}, fmt.Errorf("acme: %w", ErrAudience)
+	h.SignIn = func(context.Context, issuance.SignIn) (issuance.Issued, error) {
+		return issuance.Issued{}, fmt.Errorf("acme: %w", issuance.ErrAudience)
 	}
 	w := h.do(postForm(form("username", "alice", "password", password)))
 	if w.Code != http.StatusBadRequest || w.Header().Get("Set-Cookie") != "" || w.Header().Get("Retry-After") != "" ||
@@ -424,7 +425,9 @@ func TestAudienceOfNoProjectIsTheCallersMistake(t *testing.T) {
 
 func TestIssuingThatFailsSetsNoCookie(t *testing.T) {
 	h := newHouse(t)
-	h.Issue = func(context.Context, IssueRequest) (Issued, error) { return Issued{}, errors.New("secret reason") }
+	h.SignIn = func(context.Context, issuance.SignIn) (issuance.Issued, error) {
+		return issuance.Issued{}, errors.New("secret reason")
+	}
 	w := h.do(postForm(form("username", "alice", "password", password)))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Set-Cookie") != "" || w.Header().Get("Retry-After") != "5" ||
 		strings.Contains(w.Body.String(), "secret") || h.lastResult(t) != "issue_failed" {
@@ -434,8 +437,12 @@ func TestIssuingThatFailsSetsNoCookie(t *testing.T) {
 
 func TestATokenThatBrowsersWouldDropIsAnError(t *testing.T) {
 	h := newHouse(t)
-	h.Issue = func(context.Context, IssueRequest) (Issued, error) {
-		return Issued{AccessToken: strings.Repeat("x", MaxCookie), ExpiresIn: time.Minute}, nil
+	signIn := h.SignIn
+	h.SignIn = func(ctx context.Context, in issuance.SignIn) (issuance.Issued, error) {
+		if in.MaxToken != 0 && in.MaxToken+len(cookieName) <= MaxCookie {
+			return issuance.Issued{}, fmt.Errorf("4000 bytes: %w", issuance.ErrTooLarge)
+		}
+		return signIn(ctx, in)
 	}
 	w := h.do(postForm(form("username", "alice", "password", password)))
 	if w.Code != http.StatusInternalServerError || w.Header().Get("Set-Cookie") != "" || h.lastResult(t) != "token_too_large" {
@@ -466,7 +473,8 @@ func TestAGoneClientIsNobodysFailure(t *testing.T) {
 	}
 }
 
-// TestWhatFailsForAGoneClientIsNoError: whichever step it was, the event has no error, and what failed while the client was there keeps it.
+// TestWhatFailsForAGoneClientIsNoError: whichever step it was, the event has no error, and what
+// failed while the client was there keeps it.
 func TestWhatFailsForAGoneClientIsNoError(t *testing.T) {
 	down := errors.New("database is down")
 	for _, c := range []struct {
@@ -474,11 +482,17 @@ func TestWhatFailsForAGoneClientIsNoError(t *testing.T) {
 		spoil func(h *house, leave func())
 		there string // the result for a client that stays
 	}{
-		{"epoch", func(h *house, leave func()) {
-			h.Epoch = func(context.Context) (int64, error) { leave(); return 0, down }
+		{"find", func(h *house, leave func()) {
+			h.Find = func(context.Context, string, string) (issuance.Parties, error) {
+				leave()
+				return issuance.Parties{}, down
+			}
 		}, "store_unavailable"},
 		{"issue", func(h *house, leave func()) {
-			h.Issue = func(context.Context, IssueRequest) (Issued, error) { leave(); return Issued{}, down }
+			h.SignIn = func(context.Context, issuance.SignIn) (issuance.Issued, error) {
+				leave()
+				return issuance.Issued{}, down
+			}
 		}, "issue_failed"},
 		{"throttle", func(h *house, leave func()) { h.throttle.err = down; leave() }, "store_unavailable"},
 	} {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -164,7 +166,10 @@ var clients = map[string]project.Client{
 // house is a server with its surroundings.
 type house struct {
 	*Server
+	issuance.Store // the rest is not called
+
 	store    *memoryStore
+	issuance *issuance.Service
 	opaque   *opaque.Tokens
 	verifier *token.Verifier
 	key      *keyring.Key
@@ -207,7 +212,7 @@ func newHouse(t *testing.T) *house {
 		Base: &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
 		Sessions: &session.Service{
 			Store: h.store, Tokens: session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte(strings.Repeat("k", 32))}}},
-			DenyList: h.opaque.Denied, MayIssue: func(_ context.Context, g session.Grant) (bool, error) { return g.Subject != "disabled", nil },
+			DenyList: h.opaque.Denied,
 		},
 		FindClient: func(_ context.Context, id string) (project.Client, error) {
 			c, ok := clients[id]
@@ -216,35 +221,51 @@ func newHouse(t *testing.T) *house {
 			}
 			return c, h.findClient
 		},
-		Issue: h.issue, Verify: h.verify, Revoked: h.revoked,
+		Verify: h.verify, Revoked: h.revoked,
 		ClientIP: func(*http.Request) string { return "192.0.2.7" },
 		Observe:  func(_ context.Context, e Event) { h.events = append(h.events, e) },
 	}
+	h.issuance = &issuance.Service{
+		Issuer:     ownIssuer,
+		Store:      h,
+		Sessions:   h.Sessions,
+		SigningKey: func(context.Context, time.Duration, time.Time) (*keyring.Key, error) { return h.key, h.issuing },
+		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
+			if h.issuing != nil {
+				return "", h.issuing
+			}
+			return h.opaque.Issue(ctx, c)
+		},
+	}
+	h.Refresh = h.issuance.Refresh
 	if err := h.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	return h
 }
 
-// issue makes opaque tokens for the client spa and JWTs for the others.
-func (h *house) issue(
-	ctx context.Context,
-	g session.Grant,
-	scopes []string,
-	epoch int64,
-	_, until time.Time,
-) (string, error) {
-	if h.issuing != nil {
-		return "", h.issuing
+// FindParties knows every user but "disabled". The client spa has opaque tokens.
+func (h *house) FindParties(_ context.Context, slug, clientID, name string) (issuance.Parties, error) {
+	if h.store.fail != nil {
+		return issuance.Parties{}, h.store.fail
 	}
-	c := token.Claims{
-		Issuer: ownIssuer, Subject: g.Subject, Audience: g.Audience, IssuedAt: time.Now(), Expiry: until, ID: g.ID + "." + until.String(),
-		ClientID: g.ClientID, Project: g.Project, Session: g.ID, Scopes: scopes, Protocol: map[string]any{"epoch": epoch},
+	p := issuance.Parties{
+		Epoch:   5,
+		Project: project.Project{Slug: slug, Active: true},
+		Client:  project.Client{ID: clientID, Active: true},
 	}
-	if g.ClientID == "spa" {
-		return h.opaque.Issue(ctx, c)
+	if clientID == "spa" {
+		p.Client.AccessTokenFormat = project.Opaque
 	}
-	return token.Mint(h.key, "at+jwt", c)
+	if name != "disabled" {
+		p.User = &identity.User{Name: name}
+	}
+	return p, nil
+}
+
+// FindGrant implements issuance.Store.
+func (h *house) FindGrant(ctx context.Context, id string) (session.Grant, error) {
+	return h.store.FindGrant(ctx, id)
 }
 
 func (h *house) verify(ctx context.Context, raw string) (*token.Token, error) {
@@ -268,14 +289,21 @@ func (h *house) revoked(t *token.Token) error {
 func (h *house) begin(t *testing.T, clientID string, scopes ...string) session.Issued {
 	t.Helper()
 	return h.open(t, session.GrantRequest{
-		Project: "default", Subject: "alice", ClientID: clientID, Kind: "api", Audience: []string{"api"}, Scopes: scopes,
-		Idle: time.Hour, Absolute: 24 * time.Hour,
+		Project:  "default",
+		Subject:  "alice",
+		ClientID: clientID,
+		Kind:     "api",
+		Audience: []string{"api"},
+		Scopes:   scopes,
+		Access:   15 * time.Minute,
+		Idle:     time.Hour,
+		Absolute: 24 * time.Hour,
 	})
 }
 
-func (h *house) open(t *testing.T, o session.GrantRequest) session.Issued {
+func (h *house) open(t *testing.T, r session.GrantRequest) session.Issued {
 	t.Helper()
-	i, err := h.Sessions.Begin(t.Context(), o, time.Now())
+	i, err := h.Sessions.Begin(t.Context(), r, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +314,7 @@ func (h *house) open(t *testing.T, o session.GrantRequest) session.Issued {
 func (h *house) access(t *testing.T, clientID string, scopes ...string) string {
 	t.Helper()
 	i := h.begin(t, clientID, scopes...)
-	raw, err := h.issue(t.Context(), i.Grant, scopes, i.Epoch, i.Now, i.AccessUntil)
+	raw, err := h.issuance.Again(t.Context(), i.RefreshToken, 15*time.Minute, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

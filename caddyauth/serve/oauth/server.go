@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -28,17 +29,16 @@ type Server struct {
 	// mounted below, without a trailing slash ("" or "/auth"). Required.
 	Base *url.URL
 
-	// Sessions continues and ends grants. Required.
+	// Sessions finds and ends grants. Required.
 	Sessions *session.Service
 
 	// FindClient returns the client of that id, or project.ErrNoClient. Any other error is answered
 	// with 503. It is not asked for FirstParty. Required.
 	FindClient func(ctx context.Context, id string) (project.Client, error)
 
-	// Issue makes an access token of the grant, as a JWT or opaque: with these scopes, `epoch` as
-	// given, `iat` at now and `exp` at until. It is called after the refresh token was used up. An
-	// error is answered with 503. Required.
-	Issue func(ctx context.Context, g session.Grant, scopes []string, epoch int64, now, until time.Time) (accessToken string, err error)
+	// Refresh uses a refresh token (issuance.Service.Refresh). The error is issuance.ErrScope, with
+	// the grant, or a *session.Refusal; any other is answered with 503. Required.
+	Refresh func(ctx context.Context, r issuance.Refresh) (issuance.Issued, error)
 
 	// Verify reads an access token, JWT or opaque, without regard to its time and revocation. A
 	// *token.Refusal other than token.KeysUnavailable means that it is none; any other error is
@@ -63,8 +63,8 @@ func (s *Server) Validate() error {
 	if err := weburl.CheckBase(s.Base); err != nil {
 		return fmt.Errorf("oauth: Base: %w", err)
 	}
-	if s.Sessions == nil || s.FindClient == nil || s.Issue == nil || s.Verify == nil || s.Revoked == nil {
-		return errors.New("oauth: Sessions, FindClient, Issue, Verify and Revoked are required")
+	if s.Sessions == nil || s.FindClient == nil || s.Refresh == nil || s.Verify == nil || s.Revoked == nil {
+		return errors.New("oauth: Sessions, FindClient, Refresh, Verify and Revoked are required")
 	}
 	return nil
 }

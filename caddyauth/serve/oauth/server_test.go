@@ -91,7 +91,7 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 		{"query", func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", RawQuery: "x"} }},
 		{"sessions", func(s *Server) { s.Sessions = nil }},
 		{"clients", func(s *Server) { s.FindClient = nil }},
-		{"issuing", func(s *Server) { s.Issue = nil }},
+		{"issuing", func(s *Server) { s.Refresh = nil }},
 		{"verifying", func(s *Server) { s.Verify = nil }},
 		{"the deny list", func(s *Server) { s.Revoked = nil }},
 		{"(nothing, good)", func(*Server) {}},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -29,62 +30,49 @@ func (c *call) token() (any, error) {
 	return nil, refuse(unsupportedGrantType, "This grant type is not offered.")
 }
 
-// refresh uses a refresh token (RFC 6749, section 6). The scopes are looked at before, so that
-// asking for too much does not use the token up; the access token is made after, when the use is
-// committed.
+// refresh uses a refresh token (RFC 6749, section 6).
 func (c *call) refresh() (any, error) {
 	raw := c.form["refresh_token"]
 	if raw == "" {
 		return nil, refuse(invalidRequest, "The parameter refresh_token is missing.")
 	}
-	narrowed, err := c.narrow(raw)
-	if err != nil {
-		return nil, err
-	}
-	var access string
-	var scopes []string
-	issued, err := c.Sessions.RefreshWith(c.r.Context(), raw, c.client.ID, c.now, func(i session.Issued) (err error) {
-		if scopes = narrowed; scopes == nil {
-			scopes = i.Grant.Scopes
-		}
-		access, err = c.Issue(c.r.Context(), i.Grant, scopes, i.Epoch, c.now, i.AccessUntil)
-		return err
+	issued, err := c.Refresh(c.r.Context(), issuance.Refresh{
+		Token:    raw,
+		ClientID: c.client.ID,
+		Scopes:   c.requestedScopes(),
+		Now:      c.now,
 	})
+	if errors.Is(err, issuance.ErrScope) {
+		c.event.isAbout(issued.Grant.Project, issued.Grant.Subject)
+		return nil, refuse(invalidScope, "The refresh token does not have the requested scope.")
+	}
 	if err != nil {
 		return nil, c.refused(err)
 	}
 	c.event.Verdict = issued.Verdict
 	c.event.isAbout(issued.Grant.Project, issued.Grant.Subject)
 	return granted{
-		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(issued.AccessUntil.Sub(c.now) / time.Second),
-		RefreshToken: issued.RefreshToken, Scope: strings.Join(scopes, " "),
+		AccessToken:  issued.AccessToken,
+		TokenType:    "Bearer",
+		ExpiresIn:    int64(issued.AccessUntil.Sub(c.now) / time.Second),
+		RefreshToken: issued.RefreshToken,
+		Scope:        strings.Join(issued.Scopes, " "),
 	}, nil
 }
 
-// narrow returns the requested scopes, nil when none are: at most those of the grant (RFC 6749,
-// section 6). Nobody but the client that the token was issued to learns what those are.
-func (c *call) narrow(raw string) ([]string, error) {
+// requestedScopes are the words of the parameter `scope`, each once; nil when the request names
+// none.
+func (c *call) requestedScopes() []string {
 	if c.form["scope"] == "" {
-		return nil, nil
-	}
-	g, err := c.Sessions.Find(c.r.Context(), raw)
-	if err == nil && g.ClientID != c.client.ID {
-		err = &session.Refusal{Verdict: session.OtherClient, Grant: g}
-	}
-	if err != nil {
-		return nil, c.refused(err)
+		return nil
 	}
 	var scopes []string
 	for word := range strings.SplitSeq(c.form["scope"], " ") {
-		if !slices.Contains(g.Scopes, word) {
-			c.event.isAbout(g.Project, g.Subject)
-			return nil, refuse(invalidScope, "The refresh token does not have the requested scope.")
-		}
 		if !slices.Contains(scopes, word) {
 			scopes = append(scopes, word)
 		}
 	}
-	return scopes, nil
+	return scopes
 }
 
 // refused turns an error of sessions into the answer. It is one answer for all verdicts: which it

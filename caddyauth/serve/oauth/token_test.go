@@ -308,6 +308,7 @@ func TestRefusalsOfSessionsHaveOneAnswer(t *testing.T) {
 			Subject:  "alice",
 			ClientID: "spa",
 			Audience: []string{"api"},
+			Access:   15 * time.Minute,
 			Idle:     time.Hour,
 			Absolute: time.Hour,
 		}

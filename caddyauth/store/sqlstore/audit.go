@@ -20,18 +20,24 @@ func scanEntry(row rows) (project.Entry, error) {
 	return e, failure(err)
 }
 
-// AddEntry stores an entry of the audit trail; see project.AuditStore.
-func (s *Store) AddEntry(ctx context.Context, e project.Entry) error {
-	return s.write(ctx, func(t tx) error { return insertEntry(t, e) })
-}
+// auditColumns are the columns of entryRow.
+const auditColumns = `id, at, actor, action, target, target_name, project, client_ip, result, detail`
 
-func insertEntry(t tx, e project.Entry) error {
+// entryRow makes the id where there is none.
+func entryRow(e project.Entry) []any {
 	if e.ID == "" {
 		e.ID = project.NewEntryID(e.At)
 	}
-	_, err := t.exec(`INSERT INTO audit (id, at, actor, action, target, target_name, project, client_ip, result, detail)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		e.ID, millis(e.At), e.Actor, e.Action, e.Target, e.TargetName, e.Project, e.ClientIP, e.Result, e.Detail)
+	return []any{e.ID, millis(e.At), e.Actor, e.Action, e.Target, e.TargetName, e.Project, e.ClientIP, e.Result, e.Detail}
+}
+
+// AddEntry stores an entry of the audit trail; see project.AuditStore.
+func (s *Store) AddEntry(ctx context.Context, e project.Entry) error {
+	return s.writeOne(ctx, func(t tx) error { return insertEntry(t, e) })
+}
+
+func insertEntry(t tx, e project.Entry) error {
+	_, err := t.exec(`INSERT INTO audit (`+auditColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, entryRow(e)...)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
@@ -51,7 +52,7 @@ func benchmarkAttempt(b *testing.B, s *Store, clients int) {
 		all.Go(func() {
 			for i := next.Add(1) - 1; i < int64(b.N); i = next.Add(1) - 1 {
 				begun := time.Now()
-				wait, err := s.TakeAttempts(b.Context(), attemptOf(i), noon)
+				wait, err := take(b.Context(), s, attemptOf(i), noon)
 				if wait != 0 || err != nil {
 					b.Error(wait, err)
 					return
@@ -81,17 +82,21 @@ func attemptOf(i int64) []identity.Bucket {
 	}
 }
 
-// BenchmarkKnownPair is what each sign-in reads.
-func BenchmarkKnownPair(b *testing.B) {
+// BenchmarkFindParties is what each sign-in and each renewal reads.
+func BenchmarkFindParties(b *testing.B) {
 	for _, e := range engines {
 		b.Run(e.name, func(b *testing.B) {
 			s := e.fresh(b)()
-			if err := s.RememberPair(b.Context(), "pair", noon.Add(time.Hour)); err != nil {
+			if err := s.AddProject(b.Context(), project.Project{ID: "p", Slug: "default", Active: true}); err != nil {
+				b.Fatal(err)
+			}
+			if err := s.AddUser(b.Context(), identity.User{ID: "u", Project: "default", Name: "alice"}); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if known, err := s.KnownPair(b.Context(), "pair", noon); !known || err != nil {
-					b.Fatal(known, err)
+				p, err := s.FindParties(b.Context(), "default", project.FirstParty, "alice")
+				if err != nil || p.User == nil {
+					b.Fatalf("%+v, %v", p, err)
 				}
 			}
 		})

@@ -36,29 +36,46 @@ func clientRow(c project.Client) ([]any, error) {
 	}, err
 }
 
+// clientScan is a row of clients on its way to a project.Client.
+type clientScan struct {
+	project.Client
+	audience, scopes, claims           string
+	lifetimes                          lifetimeRow
+	tokens                             tokenRow
+	active, declared, created, changed int64
+}
+
+// into are the targets of clientColumns.
+func (r *clientScan) into() []any {
+	ms := &r.lifetimes
+	return []any{
+		&r.ID, &r.Client.Project, &r.Name, &r.SecretHash, &r.tokens.format, &r.tokens.fixed, &r.tokens.reuse, &r.audience, &r.scopes, &r.claims,
+		&ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5], &r.active, &r.declared, &r.Version, &r.created, &r.changed,
+	}
+}
+
+func (r *clientScan) client() (project.Client, error) {
+	c := r.Client
+	c.TokenOptions, c.Active, c.Declared = r.tokens.options(), r.active > 0, r.declared > 0
+	c.Lifetimes, c.Override = r.lifetimes.lifetimes()
+	c.Created, c.Changed = instant(r.created), instant(r.changed)
+	var err error
+	if c.Audience, err = textList(r.audience); err != nil {
+		return project.Client{}, err
+	}
+	if c.Scopes, err = textList(r.scopes); err != nil {
+		return project.Client{}, err
+	}
+	c.Claims, err = textClaims(r.claims)
+	return c, err
+}
+
 func scanClient(row rows) (project.Client, error) {
-	var c project.Client
-	var audience, scopes, claims string
-	var ms lifetimeRow
-	var active, declared, created, changed int64
-	var tokens tokenRow
-	err := row.Scan(&c.ID, &c.Project, &c.Name, &c.SecretHash, &tokens.format, &tokens.fixed, &tokens.reuse,
-		&audience, &scopes, &claims, &ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5],
-		&active, &declared, &c.Version, &created, &changed)
-	if err != nil {
+	var r clientScan
+	if err := row.Scan(r.into()...); err != nil {
 		return project.Client{}, failure(err)
 	}
-	c.TokenOptions, c.Active, c.Declared = tokens.options(), active > 0, declared > 0
-	c.Lifetimes, c.Override = ms.lifetimes()
-	c.Created, c.Changed = instant(created), instant(changed)
-	if c.Audience, err = textList(audience); err != nil {
-		return project.Client{}, err
-	}
-	if c.Scopes, err = textList(scopes); err != nil {
-		return project.Client{}, err
-	}
-	c.Claims, err = textClaims(claims)
-	return c, err
+	return r.client()
 }
 
 // AddClient stores a new client; see project.Store.

@@ -185,7 +185,7 @@ func TestBucketRefillsAtItsPace(t *testing.T) {
 			{time.Hour, 0}, {time.Hour, 0}, {time.Hour, 0}, {time.Hour, 0}, {time.Hour, 0}, {time.Hour, time.Minute},
 		}
 		for i, step := range steps {
-			wait, err := s.TakeAttempts(t.Context(), bucketOf5("b"), noon.Add(step.at))
+			wait, err := take(t.Context(), s, bucketOf5("b"), noon.Add(step.at))
 			if err != nil || wait != step.wait {
 				t.Fatalf("step %d at %v: wait %v, %v; want %v", i, step.at, wait, err, step.wait)
 			}
@@ -201,7 +201,7 @@ func TestFullBucketCountsNowhereElse(t *testing.T) {
 		large := identity.Bucket{Key: "a large", Burst: 2, Every: time.Minute}
 		take := func(want time.Duration, buckets ...identity.Bucket) {
 			t.Helper()
-			if wait, err := s.TakeAttempts(t.Context(), buckets, noon); err != nil || wait != want {
+			if wait, err := take(t.Context(), s, buckets, noon); err != nil || wait != want {
 				t.Fatalf("wait %v, %v; want %v", wait, err, want)
 			}
 		}
@@ -223,7 +223,7 @@ func TestHundredAttemptsAtOnceOnABurstOfFive(t *testing.T) {
 		var passed, refused atomic.Int32
 		atOnce(100, func(i int) {
 			own := identity.Bucket{Key: fmt.Sprint("own ", i), Burst: 1, Every: time.Minute}
-			wait, err := nodes[i%2].TakeAttempts(t.Context(), append(bucketOf5("shared"), own), noon)
+			wait, err := take(t.Context(), nodes[i%2], append(bucketOf5("shared"), own), noon)
 			switch {
 			case err != nil:
 				t.Error(err)
@@ -243,25 +243,25 @@ func TestClockSetBackDoesNotShutABucket(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
 		for range 5 {
-			if wait, err := s.TakeAttempts(t.Context(), bucketOf5("b"), noon.AddDate(1, 0, 0)); wait != 0 || err != nil {
+			if wait, err := take(t.Context(), s, bucketOf5("b"), noon.AddDate(1, 0, 0)); wait != 0 || err != nil {
 				t.Fatal(wait, err)
 			}
 		}
 		// The clocks of two nodes may differ a little: the bucket stays full.
-		if wait, err := s.TakeAttempts(t.Context(), bucketOf5("b"), noon.AddDate(1, 0, 0).Add(-time.Minute)); wait != 2*time.Minute || err != nil {
+		if wait, err := take(t.Context(), s, bucketOf5("b"), noon.AddDate(1, 0, 0).Add(-time.Minute)); wait != 2*time.Minute || err != nil {
 			t.Fatalf("a minute back: %v, %v; want 2m", wait, err)
 		}
 		for range 5 {
-			if wait, err := s.TakeAttempts(t.Context(), bucketOf5("b"), noon.AddDate(1, 0, 0).Add(-10*time.Minute)); wait != 0 || err != nil {
+			if wait, err := take(t.Context(), s, bucketOf5("b"), noon.AddDate(1, 0, 0).Add(-10*time.Minute)); wait != 0 || err != nil {
 				t.Fatalf("ten minutes back: %v, %v; want 0", wait, err)
 			}
 		}
 		for range 5 {
-			if wait, err := s.TakeAttempts(t.Context(), bucketOf5("b"), noon); wait != 0 || err != nil {
+			if wait, err := take(t.Context(), s, bucketOf5("b"), noon); wait != 0 || err != nil {
 				t.Fatalf("a year back: %v, %v; want 0", wait, err)
 			}
 		}
-		if wait, err := s.TakeAttempts(t.Context(), bucketOf5("b"), noon); wait != time.Minute || err != nil {
+		if wait, err := take(t.Context(), s, bucketOf5("b"), noon); wait != time.Minute || err != nil {
 			t.Fatalf("the sixth a year back: %v, %v; want 1m", wait, err)
 		}
 	})
@@ -271,7 +271,7 @@ func TestImpossibleBucketIsRefused(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
 		for _, b := range []identity.Bucket{{Key: "k", Every: time.Second}, {Key: "k", Burst: 1}, {Key: "k", Burst: 1, Every: time.Microsecond}} {
-			if _, err := s.TakeAttempts(t.Context(), []identity.Bucket{b}, noon); err == nil {
+			if _, err := take(t.Context(), s, []identity.Bucket{b}, noon); err == nil {
 				t.Errorf("%+v was taken", b)
 			}
 		}
@@ -283,17 +283,17 @@ func TestForgivenBucketIsEmpty(t *testing.T) {
 		s := open()
 		buckets := append(bucketOf5("a"), bucketOf5("b")...)
 		for range 5 {
-			if wait, err := s.TakeAttempts(t.Context(), buckets, noon); wait != 0 || err != nil {
+			if wait, err := take(t.Context(), s, buckets, noon); wait != 0 || err != nil {
 				t.Fatal(wait, err)
 			}
 		}
-		if err := s.ForgiveAttempts(t.Context(), []string{"a", "never seen"}); err != nil {
+		if err := forgiveIn(t.Context(), s, identity.Forgiveness{Empty: "a"}); err != nil {
 			t.Fatal(err)
 		}
-		if wait, err := s.TakeAttempts(t.Context(), bucketOf5("a"), noon); wait != 0 || err != nil {
+		if wait, err := take(t.Context(), s, bucketOf5("a"), noon); wait != 0 || err != nil {
 			t.Errorf("forgiven: %v, %v; want 0", wait, err)
 		}
-		if wait, err := s.TakeAttempts(t.Context(), bucketOf5("b"), noon); wait != time.Minute || err != nil {
+		if wait, err := take(t.Context(), s, bucketOf5("b"), noon); wait != time.Minute || err != nil {
 			t.Errorf("not forgiven: %v, %v; want 1m", wait, err)
 		}
 	})
@@ -304,7 +304,7 @@ func TestPairIsKnownUntilItsTime(t *testing.T) {
 		s := open()
 		until := noon.Add(time.Hour)
 		for _, end := range []time.Time{until, noon.Add(time.Minute)} { // the earlier end changes nothing
-			if err := s.RememberPair(t.Context(), "pair", end); err != nil {
+			if err := forgiveIn(t.Context(), s, identity.Forgiveness{Known: "pair", Until: end}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -315,8 +315,43 @@ func TestPairIsKnownUntilItsTime(t *testing.T) {
 		}{
 			{"pair", noon, true}, {"pair", until.Add(-time.Millisecond), true}, {"pair", until, false}, {"other", noon, false},
 		} {
-			if got, err := s.KnownPair(t.Context(), c.key, c.now); err != nil || got != c.want {
-				t.Errorf("KnownPair(%s, %v) = %v, %v; want %v", c.key, c.now, got, err, c.want)
+			if got, err := known(t.Context(), s, c.key, c.now); err != nil || got != c.want {
+				t.Errorf("known(%s, %v) = %v, %v; want %v", c.key, c.now, got, err, c.want)
+			}
+		}
+	})
+}
+
+// TestAKnownPairIsNotCountedForItsAccount: a stranger who keeps the account's bucket full does not
+// shut out an address that is known.
+func TestAKnownPairIsNotCountedForItsAccount(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		account := identity.Bucket{Key: "account", Burst: 1, Every: time.Minute}
+		attempt := func(pair string, at time.Time) time.Duration {
+			t.Helper()
+			wait, err := s.TakeAttempt(t.Context(), identity.Attempt{Buckets: bucketOf5("pair " + pair), Account: account, Known: "known " + pair}, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return wait
+		}
+		must(t, forgiveIn(t.Context(), s, identity.Forgiveness{Known: "known friend", Until: noon.Add(time.Hour)}))
+		for _, step := range []struct {
+			who  string
+			at   time.Duration
+			want time.Duration
+		}{
+			{"friend", 0, 0}, // not counted for the account
+			{"stranger", 0, 0},
+			{"stranger", 0, time.Minute},
+			{"friend", 0, 0}, {"friend", 0, 0}, {"friend", 0, 0}, {"friend", 0, 0},
+			{"friend", 0, time.Minute}, // the pair's own bucket is full
+			{"stranger", time.Hour, 0},
+			{"friend", time.Hour, time.Minute}, // no longer known
+		} {
+			if wait := attempt(step.who, noon.Add(step.at)); wait != step.want {
+				t.Errorf("%s after %v waits %v, want %v", step.who, step.at, wait, step.want)
 			}
 		}
 	})
@@ -326,18 +361,18 @@ func TestJanitorDeletesInBatchesWhatIsOver(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
 		for i := range 25 {
-			if _, err := s.TakeAttempts(t.Context(), bucketOf5(fmt.Sprint("old ", i)), noon); err != nil {
+			if _, err := take(t.Context(), s, bucketOf5(fmt.Sprint("old ", i)), noon); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := s.RememberPair(t.Context(), "old pair", noon); err != nil {
+		if err := forgiveIn(t.Context(), s, identity.Forgiveness{Known: "old pair", Until: noon}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.RememberPair(t.Context(), "pair", noon.Add(time.Hour)); err != nil {
+		if err := forgiveIn(t.Context(), s, identity.Forgiveness{Known: "pair", Until: noon.Add(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
 		later := noon.Add(time.Minute)
-		if _, err := s.TakeAttempts(t.Context(), bucketOf5("busy"), later); err != nil {
+		if _, err := take(t.Context(), s, bucketOf5("busy"), later); err != nil {
 			t.Fatal(err)
 		}
 		for i, want := range []int{10, 10, 6, 0} {
@@ -345,15 +380,15 @@ func TestJanitorDeletesInBatchesWhatIsOver(t *testing.T) {
 				t.Fatalf("batch %d: deleted %d, %v; want %d", i, n, err, want)
 			}
 		}
-		if known, err := s.KnownPair(t.Context(), "pair", later); !known || err != nil {
-			t.Errorf("the pair was forgotten: %v, %v", known, err)
+		if found, err := known(t.Context(), s, "pair", later); !found || err != nil {
+			t.Errorf("the pair was forgotten: %v, %v", found, err)
 		}
 		for range 4 {
-			if wait, err := s.TakeAttempts(t.Context(), bucketOf5("busy"), later); wait != 0 || err != nil {
+			if wait, err := take(t.Context(), s, bucketOf5("busy"), later); wait != 0 || err != nil {
 				t.Fatal(wait, err)
 			}
 		}
-		if wait, err := s.TakeAttempts(t.Context(), bucketOf5("busy"), later); wait != time.Minute || err != nil {
+		if wait, err := take(t.Context(), s, bucketOf5("busy"), later); wait != time.Minute || err != nil {
 			t.Errorf("the busy bucket was forgotten: %v, %v", wait, err)
 		}
 	})
@@ -369,7 +404,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 5 {
-			if _, err := s.TakeAttempts(t.Context(), bucketOf5("b"), noon); err != nil {
+			if _, err := take(t.Context(), s, bucketOf5("b"), noon); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -386,7 +421,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 		if value, err := again.SetMetaOnce(t.Context(), "fingerprint", "g"); err != nil || value != "f" {
 			t.Errorf("the fingerprint is %q, %v", value, err)
 		}
-		if wait, err := again.TakeAttempts(t.Context(), bucketOf5("b"), noon); err != nil || wait != time.Minute {
+		if wait, err := take(t.Context(), again, bucketOf5("b"), noon); err != nil || wait != time.Minute {
 			t.Errorf("the counter gives %v, %v; want 1m", wait, err)
 		}
 	})

@@ -392,12 +392,12 @@ func TestSessionsUnderMixedLoad(t *testing.T) {
 // liveOneSession begins, refreshes, uses a token twice and signs out; that an order ends it is no
 // error.
 func liveOneSession(t *testing.T, s *session.Service, user string) error {
-	first, err := s.Begin(t.Context(), openingFor(user, 0), noon)
+	first, err := s.Begin(t.Context(), requestFor(user, 0), noon)
 	if err == nil {
-		_, err = s.Refresh(t.Context(), first.RefreshToken, "web", noon)
+		_, err = use(t.Context(), s, first.RefreshToken, "web", noon)
 	}
 	if err == nil {
-		_, err = s.Refresh(t.Context(), first.RefreshToken, "web", noon)
+		_, err = use(t.Context(), s, first.RefreshToken, "web", noon)
 	}
 	if _, refused := err.(*session.Refusal); !refused {
 		return fmt.Errorf("using a token twice: %v", err)
@@ -414,7 +414,7 @@ func BenchmarkRevoke(b *testing.B) {
 				families := make(chan string, b.N)
 				atOnce(64, func(i int) {
 					for ; i < b.N; i += 64 {
-						families <- begun(b, s, openingFor("alice", 0)).Grant.ID
+						families <- begun(b, s, requestFor("alice", 0)).Grant.ID
 					}
 				})
 				measure(b, clients, func(int) error { return s.RevokeFamily(b.Context(), <-families, "logout", noon) })

@@ -60,11 +60,11 @@ func fill(t *testing.T, s *Store) (live, ended session.Issued) {
 	}))
 	mustAddOpaque(t, s, reference("opaque", ofAlice))
 	must(t, s.AddEntry(ctx, project.Entry{At: noon, Actor: "command", Action: "user.create", Result: "success"}))
-	_, err = s.TakeAttempts(ctx, bucketOf5("someone"), noon)
+	_, err = take(ctx, s, bucketOf5("someone"), noon)
 	must(t, err)
 
 	service := sessionsOn(s)
-	live, ended = begun(t, service, openingFor("alice", 0)), begun(t, service, openingFor("bob", 0))
+	live, ended = begun(t, service, requestFor("alice", 0)), begun(t, service, requestFor("bob", 0))
 	must(t, service.RevokeFamily(ctx, ended.Grant.ID, "signed out", noon))
 	_, err = s.RevokeToken(ctx, "https://iss", "gone", noon.Add(time.Hour), noon)
 	must(t, err)
@@ -130,11 +130,11 @@ func TestExportAndImportBothWays(t *testing.T) {
 func checkMoved(t *testing.T, s *Store, live, ended session.Issued) {
 	t.Helper()
 	service := sessionsOn(s)
-	renewed, err := service.Refresh(t.Context(), live.RefreshToken, "web", noon.Add(time.Minute))
+	renewed, err := use(t.Context(), service, live.RefreshToken, "web", noon.Add(time.Minute))
 	if err != nil || renewed.RefreshToken == "" {
 		t.Errorf("renewing: %v", err)
 	}
-	if _, err := service.Refresh(t.Context(), ended.RefreshToken, "web", noon.Add(time.Minute)); err == nil {
+	if _, err := use(t.Context(), service, ended.RefreshToken, "web", noon.Add(time.Minute)); err == nil {
 		t.Error("a session that was ended goes on")
 	}
 	denials, cursor, err := s.Denials(t.Context(), 0)
@@ -258,7 +258,7 @@ func TestImportReplaces(t *testing.T) {
 		s := open()
 		reconcile(t, s, Declaration{})
 		later := noon.Add(24 * time.Hour)
-		old := begun(t, sessionsOn(s), openingFor("mallory", 0))
+		old := begun(t, sessionsOn(s), requestFor("mallory", 0))
 		_, err := s.SetMetaOnce(t.Context(), "secret_fingerprint", "another")
 		must(t, err)
 		_, d, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "erin"}, later)
@@ -301,7 +301,7 @@ func TestExportIsOneMoment(t *testing.T) {
 			t.Run(reader.name, func(t *testing.T) {
 				s := reader.open()
 				var b strings.Builder
-				late := func() { begun(t, sessionsOn(writer), openingFor("late", 0)) }
+				late := func() { begun(t, sessionsOn(writer), requestFor("late", 0)) }
 				_, err := s.Export(t.Context(), &interrupted{&b, late}, noon)
 				must(t, err)
 				sameRows(t, b.String(), before)
@@ -338,7 +338,7 @@ func TestExportNoticesAServerThatStarts(t *testing.T) {
 	var b strings.Builder
 	_, err := reader.Export(t.Context(), &interrupted{&b, func() {
 		s := openAt(t, path)
-		begun(t, sessionsOn(s), openingFor("late", 0))
+		begun(t, sessionsOn(s), requestFor("late", 0))
 		must(t, s.Close()) // takes the log into the file
 	}}, noon)
 	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "a server began to write") {

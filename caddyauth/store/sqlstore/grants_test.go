@@ -25,21 +25,38 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
-// sessionsOn is a service on a store, whose owners may always be issued to.
+// sessionsOn is a service on a store.
 func sessionsOn(s session.Store) *session.Service {
 	return &session.Service{
 		Store:    s,
 		Tokens:   session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte("0123456789abcdef0123456789abcdef")}}},
 		DenyList: &revocation.DenyList{},
-		MayIssue: func(context.Context, session.Grant) (bool, error) { return true, nil },
 	}
 }
 
-func openingFor(subject string, reuse time.Duration) session.GrantRequest {
+func requestFor(subject string, reuse time.Duration) session.GrantRequest {
 	return session.GrantRequest{
-		Project: "default", Subject: subject, ClientID: "web", Kind: "browser", Audience: []string{"web"},
-		Idle: 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Reuse: reuse,
+		Project:  "default",
+		Subject:  subject,
+		ClientID: "web",
+		Kind:     "browser",
+		Audience: []string{"web"},
+		Access:   accessLifetime,
+		Idle:     24 * time.Hour,
+		Absolute: 30 * 24 * time.Hour,
+		Reuse:    reuse,
 	}
+}
+
+const accessLifetime = 15 * time.Minute
+
+// use presents and uses a refresh token.
+func use(ctx context.Context, s *session.Service, token, clientID string, now time.Time) (session.Issued, error) {
+	p, err := s.Present(ctx, token)
+	if err != nil {
+		return session.Issued{}, err
+	}
+	return s.Use(ctx, p, clientID, now.Add(accessLifetime), now)
 }
 
 func begun(t testing.TB, s *session.Service, o session.GrantRequest) session.Issued {
@@ -175,17 +192,17 @@ func (o *outcomes) add(t *testing.T, i session.Issued, err error) {
 func TestTwoHundredUsesAtOnceInsideTheInterval(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		nodes := []*session.Service{sessionsOn(open()), sessionsOn(open())}
-		first := begun(t, nodes[0], openingFor("alice", 10*time.Second))
+		first := begun(t, nodes[0], requestFor("alice", 10*time.Second))
 		var got outcomes
 		atOnce(200, func(i int) {
-			issued, err := nodes[i%2].Refresh(t.Context(), first.RefreshToken, "web", noon.Add(time.Minute+time.Duration(i)*time.Millisecond))
+			issued, err := use(t.Context(), nodes[i%2], first.RefreshToken, "web", noon.Add(time.Minute+time.Duration(i)*time.Millisecond))
 			got.add(t, issued, err)
 		})
 		if len(got.successors) != 1 || got.verdicts[session.Advanced] != 1 || got.verdicts[session.Repeated] != 199 {
 			t.Errorf("%d successors, %v; want one rotation and 199 repetitions of it", len(got.successors), got.verdicts)
 		}
 		for successor := range got.successors {
-			if _, err := nodes[1].Refresh(t.Context(), successor, "web", noon.Add(time.Hour)); err != nil {
+			if _, err := use(t.Context(), nodes[1], successor, "web", noon.Add(time.Hour)); err != nil {
 				t.Errorf("the successor is not good: %v", err)
 			}
 		}
@@ -197,17 +214,17 @@ func TestTwoHundredUsesAtOnceInsideTheInterval(t *testing.T) {
 func TestTwoHundredUsesAtOnceWithoutAnInterval(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		nodes := []*session.Service{sessionsOn(open()), sessionsOn(open())}
-		first := begun(t, nodes[0], openingFor("alice", 0))
+		first := begun(t, nodes[0], requestFor("alice", 0))
 		var got outcomes
 		atOnce(200, func(i int) {
-			issued, err := nodes[i%2].Refresh(t.Context(), first.RefreshToken, "web", noon.Add(time.Minute))
+			issued, err := use(t.Context(), nodes[i%2], first.RefreshToken, "web", noon.Add(time.Minute))
 			got.add(t, issued, err)
 		})
 		if got.verdicts[session.Advanced] != 1 || got.verdicts[session.Reused] != 1 || got.verdicts[session.Ended] != 198 {
 			t.Errorf("%v; want one rotation, one reuse, and 198 uses of a revoked family", got.verdicts)
 		}
 		for successor := range got.successors {
-			_, err := nodes[0].Refresh(t.Context(), successor, "web", noon.Add(time.Hour))
+			_, err := use(t.Context(), nodes[0], successor, "web", noon.Add(time.Hour))
 			refusedAs(t, err, session.Ended)
 		}
 		denials, _, err := nodes[1].Store.Denials(t.Context(), 0)
@@ -228,8 +245,8 @@ func TestReuseIsDetectedAfterARestart(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
 		before := sessionsOn(s)
-		first := begun(t, before, openingFor("alice", 10*time.Second))
-		second, err := before.Refresh(t.Context(), first.RefreshToken, "web", noon.Add(time.Minute))
+		first := begun(t, before, requestFor("alice", 10*time.Second))
+		second, err := use(t.Context(), before, first.RefreshToken, "web", noon.Add(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,9 +254,9 @@ func TestReuseIsDetectedAfterARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		after := sessionsOn(open())
-		_, err = after.Refresh(t.Context(), first.RefreshToken, "web", noon.Add(2*time.Minute))
+		_, err = use(t.Context(), after, first.RefreshToken, "web", noon.Add(2*time.Minute))
 		refusedAs(t, err, session.Reused)
-		_, err = after.Refresh(t.Context(), second.RefreshToken, "web", noon.Add(2*time.Minute))
+		_, err = use(t.Context(), after, second.RefreshToken, "web", noon.Add(2*time.Minute))
 		refusedAs(t, err, session.Ended)
 	})
 }
@@ -295,7 +312,7 @@ func TestOrderWinsOverRefreshesAndSignIns(t *testing.T) {
 			var issued outcomes
 			tokens := make([]string, 8)
 			for i := range tokens {
-				tokens[i] = begun(t, nodes[i%2], openingFor(subject, 0)).RefreshToken
+				tokens[i] = begun(t, nodes[i%2], requestFor(subject, 0)).RefreshToken
 			}
 			known, err := nodes[0].Epoch(t.Context())
 			if err != nil {
@@ -310,13 +327,13 @@ func TestOrderWinsOverRefreshesAndSignIns(t *testing.T) {
 						t.Error(err)
 					}
 				case i >= 8:
-					o := openingFor(subject, 0)
+					o := requestFor(subject, 0)
 					o.Epoch = known
 					got, err := node.Begin(t.Context(), o, noon)
 					issued.add(t, got, err)
 				default:
 					for token := tokens[i]; ; {
-						got, err := node.Refresh(t.Context(), token, "web", noon)
+						got, err := use(t.Context(), node, token, "web", noon)
 						issued.add(t, got, err)
 						if err != nil {
 							return
@@ -347,7 +364,7 @@ func checkAllDenied(t *testing.T, node *session.Service, issued []session.Issued
 		if list.Denied(revocation.Subject{Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: i.Epoch}) == "" {
 			t.Errorf("an access token of epoch %d is not denied by %+v", i.Epoch, denials[len(denials)-1])
 		}
-		_, err := node.Refresh(t.Context(), i.RefreshToken, "web", noon)
+		_, err := use(t.Context(), node, i.RefreshToken, "web", noon)
 		refusedAs(t, err, session.Ended)
 	}
 }
@@ -441,13 +458,13 @@ func rotateUntilKilled(url string) {
 	var out sync.Mutex
 	for family := range 8 {
 		go func() {
-			i, err := s.Begin(context.Background(), openingFor("alice", time.Duration(family%2)*time.Minute), noon)
+			i, err := s.Begin(context.Background(), requestFor("alice", time.Duration(family%2)*time.Minute), noon)
 			for {
 				giveUp(err)
 				out.Lock()
 				fmt.Println("token", family, i.RefreshToken)
 				out.Unlock()
-				i, err = s.Refresh(context.Background(), i.RefreshToken, "web", noon)
+				i, err = use(context.Background(), s, i.RefreshToken, "web", noon)
 			}
 		}()
 	}
@@ -555,7 +572,7 @@ func checkHeldTokens(t *testing.T, s *session.Service, interval bool, tokens []s
 		t.Fatalf("generation %d after %d acknowledged rotations", g.Generation, len(tokens)-1)
 	}
 	answerLost := g.Generation == int64(len(tokens))
-	next, err := s.Refresh(t.Context(), last, "web", noon)
+	next, err := use(t.Context(), s, last, "web", noon)
 	if answerLost && !interval {
 		refusedAs(t, err, session.Reused)
 		return 1
@@ -567,9 +584,9 @@ func checkHeldTokens(t *testing.T, s *session.Service, interval bool, tokens []s
 		t.Errorf("going on was %s, want %s", next.Verdict, want)
 	}
 	if len(tokens) > 1 {
-		_, err = s.Refresh(t.Context(), tokens[len(tokens)-2], "web", noon)
+		_, err = use(t.Context(), s, tokens[len(tokens)-2], "web", noon)
 		refusedAs(t, err, session.Reused)
-		_, err = s.Refresh(t.Context(), next.RefreshToken, "web", noon)
+		_, err = use(t.Context(), s, next.RefreshToken, "web", noon)
 		refusedAs(t, err, session.Ended)
 	}
 	return 0
@@ -590,11 +607,11 @@ func BenchmarkRotateGrant(b *testing.B) {
 
 func BenchmarkRefresh(b *testing.B) {
 	benchmarkSessions(b, func(_ *Store, s *session.Service, i session.Issued, now time.Time) (session.Issued, error) {
-		return s.Refresh(b.Context(), i.RefreshToken, "web", now)
+		return use(b.Context(), s, i.RefreshToken, "web", now)
 	})
 }
 
-func benchmarkSessions(b *testing.B, use func(*Store, *session.Service, session.Issued, time.Time) (session.Issued, error)) {
+func benchmarkSessions(b *testing.B, next func(*Store, *session.Service, session.Issued, time.Time) (session.Issued, error)) {
 	arms := []struct {
 		name string
 		open func(b *testing.B) *Store
@@ -610,10 +627,10 @@ func benchmarkSessions(b *testing.B, use func(*Store, *session.Service, session.
 				service := sessionsOn(s)
 				held := make([]session.Issued, clients)
 				for i := range held {
-					held[i] = begun(b, service, openingFor("alice", 0))
+					held[i] = begun(b, service, requestFor("alice", 0))
 				}
 				measure(b, clients, func(client int) error {
-					i, err := use(s, service, held[client], noon)
+					i, err := next(s, service, held[client], noon)
 					held[client] = i
 					return err
 				})

@@ -31,22 +31,22 @@ func TestDenialsOutliveWhatTheyDeny(t *testing.T) {
 		revoke func(t *testing.T, r revoking) (revocation.Subject, time.Time)
 	}{
 		{"a session that was just renewed", func(t *testing.T, r revoking) (revocation.Subject, time.Time) {
-			first := begun(t, r.sessions, openingFor("alice", 0))
+			first := begun(t, r.sessions, requestFor("alice", 0))
 			renewed := refreshed(t, r.sessions, first.RefreshToken, ahead)
 			must(t, r.sessions.RevokeFamily(t.Context(), first.Grant.ID, "logout", noon))
 			return of(renewed), renewed.AccessUntil
 		}},
 		{"a session whose renewal was repeated", func(t *testing.T, r revoking) (revocation.Subject, time.Time) {
-			first := begun(t, r.sessions, openingFor("alice", time.Minute))
+			first := begun(t, r.sessions, requestFor("alice", time.Minute))
 			refreshed(t, r.sessions, first.RefreshToken, noon.Add(time.Second))
 			repeated := refreshed(t, r.sessions, first.RefreshToken, noon.Add(30*time.Second))
 			must(t, r.sessions.RevokeFamily(t.Context(), first.Grant.ID, "logout", noon))
 			return of(repeated), repeated.AccessUntil
 		}},
 		{"a session that ended by reuse", func(t *testing.T, r revoking) (revocation.Subject, time.Time) {
-			first := begun(t, r.sessions, openingFor("alice", 0))
+			first := begun(t, r.sessions, requestFor("alice", 0))
 			renewed := refreshed(t, r.sessions, first.RefreshToken, ahead)
-			if _, err := r.sessions.Refresh(t.Context(), first.RefreshToken, "web", noon.Add(time.Hour)); err == nil {
+			if _, err := use(t.Context(), r.sessions, first.RefreshToken, "web", noon.Add(time.Hour)); err == nil {
 				t.Fatal("a used token was taken")
 			}
 			return of(renewed), renewed.AccessUntil
@@ -89,7 +89,6 @@ func TestDenialsOutliveWhatTheyDeny(t *testing.T) {
 				defaults := project.Project{ID: "p", Slug: "default", Name: "Default", Active: true, Created: noon}
 				must(t, s.AddProject(t.Context(), defaults))
 				sessions := sessionsOn(s)
-				sessions.AccessLifetime = func(session.Grant) time.Duration { return token.MaxLifetime }
 				bearer, expiry := c.revoke(t, revoking{s, sessions})
 				admitted := expiry.Add(leeway.Max - time.Microsecond) // at a gate, by the clock that is behind
 				checkDenied(t, s, bearer, admitted.Add(leeway.Clocks))
@@ -136,7 +135,9 @@ type revoking struct {
 
 func refreshed(t *testing.T, sessions *session.Service, refresh string, now time.Time) session.Issued {
 	t.Helper()
-	issued, err := sessions.Refresh(t.Context(), refresh, "web", now)
+	presented, err := sessions.Present(t.Context(), refresh)
+	must(t, err)
+	issued, err := sessions.Use(t.Context(), presented, "web", now.Add(token.MaxLifetime), now)
 	must(t, err)
 	return issued
 }

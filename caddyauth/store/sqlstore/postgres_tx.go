@@ -124,9 +124,9 @@ func (t *postgresTx) fail(err error) error {
 
 func (t *postgresTx) wake() { t.wakes = true }
 
-// send puts a statement on its way, once for each list of arguments, behind what the transaction
-// must begin with. All go out together, and outside of BEGIN they are one transaction.
-func (t *postgresTx) send(text string, lists ...[]any) (pgx.BatchResults, error) {
+// send puts statements on their way, behind what the transaction must begin with. All go out
+// together, and outside of BEGIN they are one transaction.
+func (t *postgresTx) send(statements ...statement) (pgx.BatchResults, error) {
 	if t.met != nil {
 		return nil, serverFailure(t.met)
 	}
@@ -142,8 +142,8 @@ func (t *postgresTx) send(text string, lists ...[]any) (pgx.BatchResults, error)
 	}
 	t.begun = true
 	before := batch.Len()
-	for _, args := range lists {
-		batch.Queue(text, args...)
+	for _, s := range statements {
+		batch.Queue(s.text, s.args...)
 	}
 	results := t.conn.SendBatch(t.ctx, batch)
 	for range before {
@@ -156,7 +156,7 @@ func (t *postgresTx) send(text string, lists ...[]any) (pgx.BatchResults, error)
 
 // query runs a query inside the transaction; it does not heed the end of ctx.
 func (t *postgresTx) query(_ context.Context, text string, args ...any) (rows, error) {
-	results, err := t.send(text, args)
+	results, err := t.send(statement{text, args})
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (t *postgresTx) query(_ context.Context, text string, args ...any) (rows, e
 }
 
 func (t *postgresTx) exec(text string, args ...any) (int64, error) {
-	changed, err := t.each(text, args)
+	changed, err := t.all(statement{text, args})
 	if err != nil {
 		return 0, err
 	}
@@ -176,14 +176,22 @@ func (t *postgresTx) exec(text string, args ...any) (int64, error) {
 }
 
 func (t *postgresTx) each(text string, lists ...[]any) ([]int64, error) {
-	if len(lists) == 0 {
+	statements := make([]statement, len(lists))
+	for i, args := range lists {
+		statements[i] = statement{text, args}
+	}
+	return t.all(statements...)
+}
+
+func (t *postgresTx) all(statements ...statement) ([]int64, error) {
+	if len(statements) == 0 {
 		return nil, nil
 	}
-	results, err := t.send(text, lists...)
+	results, err := t.send(statements...)
 	if err != nil {
 		return nil, err
 	}
-	changed := make([]int64, len(lists))
+	changed := make([]int64, len(statements))
 	for i := range changed {
 		tag, err := results.Exec()
 		if err != nil {

@@ -39,26 +39,43 @@ const changeProject = `UPDATE project SET name = $1, active = $2, declared = $3,
 	reuse_interval = $17, version = version + 1, changed = $18
 	WHERE id = $19 AND version = $20`
 
+// projectScan is a row of projects on its way to a project.Project.
+type projectScan struct {
+	project.Project
+	audiences                       string
+	lifetimes                       lifetimeRow
+	tokens                          tokenRow
+	window, check, created, changed int64
+	active, declared, keep, all     int64
+}
+
+// into are the targets of projectColumns.
+func (r *projectScan) into() []any {
+	ms := &r.lifetimes
+	return []any{
+		&r.ID, &r.Slug, &r.Name, &r.active, &r.declared, &r.audiences, &ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5],
+		&r.window, &r.check, &r.keep, &r.all, &r.tokens.format, &r.tokens.fixed, &r.tokens.reuse, &r.Version, &r.created, &r.changed,
+	}
+}
+
+func (r *projectScan) project() (project.Project, error) {
+	p := r.Project
+	p.Active, p.Declared, p.TokenOptions = r.active > 0, r.declared > 0, r.tokens.options()
+	p.RevokeRefreshOnPasswordChange, p.RevokeAllOnLogout = opposite(switchIn(r.keep)), switchIn(r.all)
+	p.Lifetimes, p.Override = r.lifetimes.lifetimes()
+	p.RefreshWindow, p.RefreshCheck = time.Duration(r.window)*time.Millisecond, time.Duration(r.check)*time.Millisecond
+	p.Created, p.Changed = instant(r.created), instant(r.changed)
+	var err error
+	p.Audiences, err = textList(r.audiences)
+	return p, err
+}
+
 func scanProject(row rows) (project.Project, error) {
-	var p project.Project
-	var audiences string
-	var ms lifetimeRow
-	var window, check, created, changed int64
-	var active, declared, keep, all int64
-	var tokens tokenRow
-	err := row.Scan(&p.ID, &p.Slug, &p.Name, &active, &declared, &audiences,
-		&ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5], &window, &check, &keep, &all,
-		&tokens.format, &tokens.fixed, &tokens.reuse, &p.Version, &created, &changed)
-	if err != nil {
+	var r projectScan
+	if err := row.Scan(r.into()...); err != nil {
 		return project.Project{}, failure(err)
 	}
-	p.Active, p.Declared, p.TokenOptions = active > 0, declared > 0, tokens.options()
-	p.RevokeRefreshOnPasswordChange, p.RevokeAllOnLogout = opposite(switchIn(keep)), switchIn(all)
-	p.Lifetimes, p.Override = ms.lifetimes()
-	p.RefreshWindow, p.RefreshCheck = time.Duration(window)*time.Millisecond, time.Duration(check)*time.Millisecond
-	p.Created, p.Changed = instant(created), instant(changed)
-	p.Audiences, err = textList(audiences)
-	return p, err
+	return r.project()
 }
 
 // AddProject stores a new project; see project.Store.

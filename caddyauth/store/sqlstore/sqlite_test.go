@@ -50,7 +50,7 @@ func writeUntilKilled(path string) {
 		go func() {
 			for i := 0; ; i++ {
 				name := fmt.Sprintf("%d-%d", g, i)
-				if _, err := s.TakeAttempts(context.Background(), pairOf(name), noon); err != nil {
+				if _, err := take(context.Background(), s, pairOf(name), noon); err != nil {
 					fmt.Fprintln(os.Stderr, err)
 					os.Exit(1)
 				}
@@ -245,8 +245,8 @@ func TestReadOnlyLeavesNothingBehind(t *testing.T) {
 			if err := s.Ping(t.Context()); err != nil {
 				t.Errorf("Ping = %v", err)
 			}
-			if known, err := s.KnownPair(t.Context(), "pair", noon); known || err != nil {
-				t.Errorf("KnownPair = %v, %v", known, err)
+			if found, err := known(t.Context(), s, "pair", noon); found || err != nil {
+				t.Errorf("a known pair: %v, %v", found, err)
 			}
 			if _, err := s.SetMetaOnce(t.Context(), "a", "b"); !errors.Is(err, errReadOnly) {
 				t.Errorf("SetMetaOnce = %v, want a refusal", err)
@@ -564,7 +564,7 @@ func TestTwentyCyclesLeakNothing(t *testing.T) {
 				if _, err := s.Keys(t.Context()); err != nil {
 					t.Error(err)
 				}
-				s.TakeAttempts(t.Context(), bucketOf5("b"), noon)
+				take(t.Context(), s, bucketOf5("b"), noon)
 			})
 			if err := s.Close(); err != nil {
 				t.Fatal(err)

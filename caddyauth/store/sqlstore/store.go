@@ -95,11 +95,20 @@ type tx interface {
 	// each runs a statement once for each list of arguments, in order and in one round trip, and
 	// returns the numbers of rows.
 	each(text string, lists ...[]any) ([]int64, error)
+	// all runs statements in order and in one round trip, and returns for each the number of rows
+	// it changed, or found with SELECT.
+	all(statements ...statement) ([]int64, error)
 	// script runs several statements without arguments.
 	script(text string) error
 	// wake makes the commit wake every node (Store.Wake). In writeOne it is called before the
 	// statement.
 	wake()
+}
+
+// statement is one statement of several that go out together.
+type statement struct {
+	text string
+	args []any
 }
 
 // New makes a store of a URL in any form which Canonical knows, and touches nothing but the

@@ -29,26 +29,26 @@ const clockSlack = session.MaxSkew
 // attempts ahead. It changes no row when there is no room, but holds the row even so.
 //
 // $1 key, $2 now + every, $3 now, $4 the latest time with room, $5 every, $6 the latest time which
-// makes sense.
-const countAttempt = `INSERT INTO throttle (key, tat) VALUES ($1, $2)
+// makes sense, $7 the key of a pair that the bucket does not count while it is remembered.
+const countAttempt = `INSERT INTO throttle (key, tat)
+	SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM throttle AS known WHERE known.key = $7 AND known.tat > $3)
 	ON CONFLICT (key) DO UPDATE
 	SET tat = CASE WHEN throttle.tat >= $3 AND throttle.tat <= $4 THEN throttle.tat + $5 ELSE excluded.tat END
 	WHERE throttle.tat <= $4 OR throttle.tat > $6`
 
-// TakeAttempts counts one attempt in every bucket if all of them have room, and in none otherwise;
-// see identity.ThrottleStore. A bucket with a burst under 1 or a pace under a millisecond is
-// refused.
-func (s *Store) TakeAttempts(ctx context.Context, buckets []identity.Bucket, now time.Time) (time.Duration, error) {
-	for _, b := range buckets {
-		if b.Burst < 1 || b.Every < time.Millisecond {
-			return 0, fmt.Errorf("throttle: a bucket of %d attempts, one more each %v, is not possible (at least 1 and 1ms)", b.Burst, b.Every)
-		}
+// knownPair finds a row while the pair is remembered. $1 key, $2 now.
+const knownPair = `SELECT tat FROM throttle WHERE key = $1 AND tat > $2`
+
+// TakeAttempt counts an attempt; see identity.ThrottleStore. A bucket with a burst under 1 or a
+// pace under a millisecond is refused.
+func (s *Store) TakeAttempt(ctx context.Context, a identity.Attempt, now time.Time) (time.Duration, error) {
+	counts, err := countsOf(a)
+	if err != nil {
+		return 0, err
 	}
-	// Rows are locked in one order, so that two callers never wait for each other.
-	buckets = slices.SortedFunc(slices.Values(buckets), func(a, b identity.Bucket) int { return cmp.Compare(a.Key, b.Key) })
 	var wait time.Duration
-	err := s.write(ctx, func(t tx) (err error) {
-		if wait, err = countIn(ctx, t, buckets, now.UnixMilli()); err == nil && wait > 0 {
+	err = s.write(ctx, func(t tx) (err error) {
+		if wait, err = countIn(ctx, t, counts, a.Known, now.UnixMilli()); err == nil && wait > 0 {
 			return errFull
 		}
 		return err
@@ -59,26 +59,53 @@ func (s *Store) TakeAttempts(ctx context.Context, buckets []identity.Bucket, now
 	return wait, nil
 }
 
+// count is a bucket that counts the attempt, unless a pair is remembered.
+type count struct {
+	identity.Bucket
+	unless string
+}
+
+// countsOf returns the buckets in one order, in which their rows are locked, so that two callers
+// never wait for each other.
+func countsOf(a identity.Attempt) ([]count, error) {
+	var counts []count
+	for _, b := range a.Buckets {
+		counts = append(counts, count{Bucket: b})
+	}
+	if a.Account.Key != "" {
+		counts = append(counts, count{a.Account, a.Known})
+	}
+	for _, c := range counts {
+		if c.Burst < 1 || c.Every < time.Millisecond {
+			return nil, fmt.Errorf("throttle: a bucket of %d attempts, one more each %v, is not possible (at least 1 and 1ms)", c.Burst, c.Every)
+		}
+	}
+	slices.SortFunc(counts, func(a, b count) int { return cmp.Compare(a.Key, b.Key) })
+	return counts, nil
+}
+
 // countIn counts one attempt in each bucket which has room, and returns how long the fullest of the
 // others stays full.
-func countIn(ctx context.Context, t tx, buckets []identity.Bucket, now int64) (time.Duration, error) {
-	lists := make([][]any, len(buckets))
-	for i, b := range buckets {
-		every, latest := b.Every.Milliseconds(), latestWithRoom(b, now)
-		lists[i] = []any{b.Key, now + every, now, latest, every, latest + every + clockSlack.Milliseconds()}
+func countIn(ctx context.Context, t tx, counts []count, known string, now int64) (time.Duration, error) {
+	statements := []statement{{knownPair, []any{known, now}}}
+	for _, c := range counts {
+		every, latest := c.Every.Milliseconds(), latestWithRoom(c.Bucket, now)
+		sane := latest + every + clockSlack.Milliseconds()
+		statements = append(statements, statement{countAttempt, []any{c.Key, now + every, now, latest, every, sane, c.unless}})
 	}
-	counted, err := t.each(countAttempt, lists...)
+	counted, err := t.all(statements...)
 	if err != nil {
 		return 0, err
 	}
+	isKnown := counted[0] > 0
 	var wait int64
-	for i, b := range buckets {
-		if counted[i] > 0 {
+	for i, c := range counts {
+		if counted[1+i] > 0 || isKnown && c.unless != "" {
 			continue
 		}
-		latest := latestWithRoom(b, now)
-		tat := latest + b.Every.Milliseconds()
-		if _, err := one(ctx, t, `SELECT tat FROM throttle WHERE key = $1`, []any{b.Key}, &tat); err != nil {
+		latest := latestWithRoom(c.Bucket, now)
+		tat := latest + c.Every.Milliseconds()
+		if _, err := one(ctx, t, `SELECT tat FROM throttle WHERE key = $1`, []any{c.Key}, &tat); err != nil {
 			return 0, err
 		}
 		wait = max(wait, tat-latest)
@@ -92,36 +119,14 @@ func latestWithRoom(b identity.Bucket, now int64) int64 {
 	return now + int64(b.Burst-1)*b.Every.Milliseconds()
 }
 
-// ForgiveAttempts empties the buckets of these keys; one which does not exist is empty already.
-func (s *Store) ForgiveAttempts(ctx context.Context, keys []string) error {
-	var lists [][]any
-	for _, key := range slices.Sorted(slices.Values(keys)) {
-		lists = append(lists, []any{key})
+// forgive are the statements of a Forgiveness. An earlier end never replaces a later one.
+func forgive(f identity.Forgiveness) []statement {
+	statements := []statement{{`DELETE FROM throttle WHERE key = $1`, []any{f.Empty}}}
+	if f.Known != "" {
+		statements = append(statements, statement{`INSERT INTO throttle (key, tat) VALUES ($1, $2)
+			ON CONFLICT (key) DO UPDATE SET tat = excluded.tat WHERE throttle.tat < excluded.tat`, []any{f.Known, f.Until.UnixMilli()}})
 	}
-	return s.writeOne(ctx, func(t tx) error {
-		_, err := t.each(`DELETE FROM throttle WHERE key = $1`, lists...)
-		return err
-	})
-}
-
-// RememberPair makes KnownPair say yes to key before until. An earlier end never replaces a later
-// one.
-func (s *Store) RememberPair(ctx context.Context, key string, until time.Time) error {
-	return s.writeOne(ctx, func(t tx) error {
-		_, err := t.exec(`INSERT INTO throttle (key, tat) VALUES ($1, $2)
-			ON CONFLICT (key) DO UPDATE SET tat = excluded.tat WHERE throttle.tat < excluded.tat`, key, until.UnixMilli())
-		return err
-	})
-}
-
-// KnownPair reports whether key is remembered at now.
-func (s *Store) KnownPair(ctx context.Context, key string, now time.Time) (bool, error) {
-	db, err := s.database()
-	if err != nil {
-		return false, err
-	}
-	var until int64
-	return one(ctx, db, `SELECT tat FROM throttle WHERE key = $1 AND tat > $2`, []any{key, now.UnixMilli()}, &until)
+	return statements
 }
 
 // DeleteIdleAttempts deletes at most n rows which mean nothing any more at now, oldest first, and

@@ -29,19 +29,36 @@ func userRow(u identity.User) ([]any, error) {
 	}, err
 }
 
+// userScan is a row of accounts on its way to an identity.User.
+type userScan struct {
+	identity.User
+	claims                                                string
+	password, disabled, declared, admin, created, changed int64
+}
+
+// into are the targets of userColumns.
+func (r *userScan) into() []any {
+	return []any{
+		&r.ID, &r.Project, &r.Name, &r.PasswordHash, &r.password, &r.disabled, &r.declared, &r.admin, &r.claims,
+		&r.Version, &r.created, &r.changed,
+	}
+}
+
+func (r *userScan) user() (*identity.User, error) {
+	u := r.User
+	u.Disabled, u.Declared, u.Admin = r.disabled > 0, r.declared > 0, r.admin > 0
+	u.PasswordChanged, u.Created, u.Changed = instant(r.password), instant(r.created), instant(r.changed)
+	var err error
+	u.Claims, err = textClaims(r.claims)
+	return &u, err
+}
+
 func scanUser(row rows) (*identity.User, error) {
-	var u identity.User
-	var claims string
-	var password, disabled, declared, admin, created, changed int64
-	err := row.Scan(&u.ID, &u.Project, &u.Name, &u.PasswordHash, &password, &disabled, &declared, &admin, &claims,
-		&u.Version, &created, &changed)
-	if err != nil {
+	var r userScan
+	if err := row.Scan(r.into()...); err != nil {
 		return nil, failure(err)
 	}
-	u.Disabled, u.Declared, u.Admin = disabled > 0, declared > 0, admin > 0
-	u.PasswordChanged, u.Created, u.Changed = instant(password), instant(created), instant(changed)
-	u.Claims, err = textClaims(claims)
-	return &u, err
+	return r.user()
 }
 
 // AddUser stores a new user; see identity.UserStore.

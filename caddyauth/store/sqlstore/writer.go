@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"runtime"
+	"strings"
 )
 
 // groupLimit bounds a commit, and with it how long its first transaction waits for the others.
@@ -217,6 +218,35 @@ func (t *sqliteTx) each(text string, lists ...[]any) ([]int64, error) {
 		}
 	}
 	return changed, nil
+}
+
+// all runs statements up to the first error.
+func (t *sqliteTx) all(statements ...statement) ([]int64, error) {
+	changed := make([]int64, len(statements))
+	for i, s := range statements {
+		run := t.exec
+		if strings.HasPrefix(s.text, "SELECT ") {
+			run = t.count
+		}
+		var err error
+		if changed[i], err = run(s.text, s.args...); err != nil {
+			return nil, err
+		}
+	}
+	return changed, nil
+}
+
+// count returns how many rows a query finds.
+func (t *sqliteTx) count(text string, args ...any) (n int64, err error) {
+	found, err := t.query(context.Background(), text, args...)
+	if err != nil {
+		return 0, failure(err)
+	}
+	defer found.Close()
+	for found.Next() {
+		n++
+	}
+	return n, failure(errors.Join(found.Err(), found.Close()))
 }
 
 // exec runs a statement inside the transaction and returns the number of rows it changed.

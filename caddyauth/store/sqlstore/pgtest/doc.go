@@ -1,6 +1,7 @@
-// Package pgtest owns the PostgreSQL server of a test binary: an installed server (initdb and postgres, found in PATH, in
-// /usr/local/bin or in /usr/lib/postgresql) with a data directory, a socket and a loopback port of its own, fsync on, run by an
-// unprivileged user when the tests run as root. It is test support: nothing but tests imports it.
+// Package pgtest owns the PostgreSQL server of a test binary: an installed server (initdb and
+// postgres, found in PATH, in /usr/local/bin or in /usr/lib/postgresql) with a data directory, a
+// socket and a loopback port of its own, fsync on, run by an unprivileged user when the tests run
+// as root. It is test support: nothing but tests imports it.
 //
 // A package that uses it ends its server in TestMain:
 //

@@ -39,12 +39,14 @@ func (a account) own(path string) error {
 	return os.Chown(path, int(a.credential.Uid), int(a.credential.Gid))
 }
 
-// run makes cmd run as the account, and shut down at once when the test binary dies without cleaning up.
+// run makes cmd run as the account, and shut down at once when the test binary dies without
+// cleaning up.
 func (a account) run(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: a.credential, Pdeathsig: syscall.SIGQUIT, Setpgid: true}
 }
 
-// launch starts cmd and waits for its end. The signal of run comes when the thread dies that started cmd, so that one is kept.
+// launch starts cmd and waits for its end. The signal of run comes when the thread dies that
+// started cmd, so that one is kept.
 func launch(cmd *exec.Cmd, started chan<- error, ended chan<- struct{}) {
 	runtime.LockOSThread()
 	defer close(ended)

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Proxy is a relay on loopback that makes a network out of it: it can add latency, stop forwarding without a word, as a network
-// that drops packets does, and cut connections. What it holds back is not lost, as TCP sends it again.
+// Proxy is a relay on loopback that makes a network out of it: it can add latency, stop forwarding
+// without a word, as a network that drops packets does, and cut connections. What it holds back is
+// not lost, as TCP sends it again.
 type Proxy struct {
 	listener net.Listener
 	target   string
@@ -66,17 +67,20 @@ func (p *Postgres) ProxyURL(t T, options ...string) (*Proxy, string) {
 // Addr is where clients connect.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Delay adds to each direction: a round trip takes twice as long more. What is on its way keeps the delay it was sent with.
+// Delay adds to each direction: a round trip takes twice as long more. What is on its way keeps the
+// delay it was sent with.
 func (p *Proxy) Delay(oneWay time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = oneWay
 }
 
-// Hang stops forwarding on all connections, those that are made later included. They stay open. Resume delivers what was sent.
+// Hang stops forwarding on all connections, those that are made later included. They stay open.
+// Resume delivers what was sent.
 func (p *Proxy) Hang() { p.HangSome(func(int) bool { return true }) }
 
-// HangSome is Hang for those connections of which choice says so; they are numbered from 1 in the order they were made.
+// HangSome is Hang for those connections of which choice says so; they are numbered from 1 in the
+// order they were made.
 func (p *Proxy) HangSome(choice func(number int) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,8 +116,8 @@ func (p *Proxy) Accepted() int {
 	return p.accepted
 }
 
-// Asked returns what the client of a connection has asked so far, while the connection is open. They are numbered from 1 in the order they
-// were made.
+// Asked returns what the client of a connection has asked so far, while the connection is open.
+// They are numbered from 1 in the order they were made.
 func (p *Proxy) Asked(number int) Traffic {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -195,7 +199,8 @@ type chunk struct {
 	due   time.Time
 }
 
-// forward ends with either connection. Reading goes on while chunks wait for their time: latency is no limit of throughput.
+// forward ends with either connection. Reading goes on while chunks wait for their time: latency is
+// no limit of throughput.
 func (p *Proxy) forward(l *link, to, from net.Conn) {
 	defer l.close()
 	chunks := make(chan chunk, 1024)

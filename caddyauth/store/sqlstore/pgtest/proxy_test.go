@@ -49,7 +49,8 @@ func TestTheProxyDelaysHangsAndCuts(t *testing.T) {
 	roundTrip(t, dialed(t, p), time.Minute)
 }
 
-// roundTrip returns how long a byte took there and back, and less than 0 when it did not come in time.
+// roundTrip returns how long a byte took there and back, and less than 0 when it did not come in
+// time.
 func roundTrip(t *testing.T, conn net.Conn, patience time.Duration) time.Duration {
 	t.Helper()
 	sent := time.Now()

@@ -34,7 +34,8 @@ const user = "auth"
 // patience bounds starting and stopping.
 const patience = 30 * time.Second
 
-// Postgres is a running server. It belongs to the whole test binary: a test which stops it does not run beside others.
+// Postgres is a running server. It belongs to the whole test binary: a test which stops it does not
+// run beside others.
 type Postgres struct {
 	dir      string // holds the data, the socket and the log
 	postgres string // the program
@@ -53,7 +54,8 @@ var shared struct {
 	err    error
 }
 
-// Main runs the tests of a package, then stops the server which they started, if they did, and returns the exit code.
+// Main runs the tests of a package, then stops the server which they started, if they did, and
+// returns the exit code.
 func Main(m interface{ Run() int }) int {
 	code := m.Run()
 	shared.Lock()
@@ -67,8 +69,8 @@ func Main(m interface{ Run() int }) int {
 	return code
 }
 
-// Server returns the server of this test binary, running; the first call starts it. Without an installed server the test is
-// skipped, or fails when CI_REQUIRE_ALL is 1.
+// Server returns the server of this test binary, running; the first call starts it. Without an
+// installed server the test is skipped, or fails when CI_REQUIRE_ALL is 1.
 func Server(t T) *Postgres {
 	t.Helper()
 	shared.Lock()
@@ -128,7 +130,8 @@ func create() (*Postgres, error) {
 	return p, nil
 }
 
-// initialise makes the data directory; the password is asked for on the socket too, as on a server in use.
+// initialise makes the data directory; the password is asked for on the socket too, as on a server
+// in use.
 func (p *Postgres) initialise(initdb string) error {
 	secret := filepath.Join(p.dir, "password")
 	if err := errors.Join(os.WriteFile(secret, []byte(p.password+"\n"), 0o600), p.as.own(secret)); err != nil {
@@ -153,8 +156,8 @@ func (p *Postgres) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// start starts the server, again with another port when somebody was faster to take it, and again after a moment when processes
-// of a killed one still end.
+// start starts the server, again with another port when somebody was faster to take it, and again
+// after a moment when processes of a killed one still end.
 func (p *Postgres) start() (err error) {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if p.port == 0 {
@@ -237,10 +240,12 @@ func (p *Postgres) Start(t T) {
 	}
 }
 
-// Stop shuts the server down; connections are told (`pg_ctl stop -m fast`). After the test it runs again.
+// Stop shuts the server down; connections are told (`pg_ctl stop -m fast`). After the test it runs
+// again.
 func (p *Postgres) Stop(t T) { p.end(t, syscall.SIGINT) }
 
-// Kill ends the server as a loss of power would, without a word to anybody. After the test it runs again.
+// Kill ends the server as a loss of power would, without a word to anybody. After the test it runs
+// again.
 func (p *Postgres) Kill(t T) { p.end(t, syscall.SIGKILL) }
 
 func (p *Postgres) end(t T, signal syscall.Signal) {
@@ -288,8 +293,9 @@ func (p *Postgres) remove() error {
 	return errors.Join(err, os.RemoveAll(p.dir))
 }
 
-// URL makes an empty database for the test and returns its URL, with a loopback address; options such as "pool_max_conns=4" are
-// added. The database goes away with the test, and with it the connections to it.
+// URL makes an empty database for the test and returns its URL, with a loopback address; options
+// such as "pool_max_conns=4" are added. The database goes away with the test, and with it the
+// connections to it.
 func (p *Postgres) URL(t T, options ...string) string {
 	t.Helper()
 	u := p.place(p.database(t))

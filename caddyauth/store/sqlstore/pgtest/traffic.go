@@ -15,8 +15,8 @@ func (t Traffic) Minus(before Traffic) Traffic {
 	return Traffic{Statements: t.Statements - before.Statements, Trips: t.Trips - before.Trips}
 }
 
-// counter reads the frontend's messages of one connection (PostgreSQL protocol 3.0, chapter "Message Formats"). An encrypted connection
-// cannot be read.
+// counter reads the frontend's messages of one connection (PostgreSQL protocol 3.0, chapter
+// "Message Formats"). An encrypted connection cannot be read.
 type counter struct {
 	Traffic
 	begun bool   // the startup message, which has no type, has passed
@@ -40,7 +40,8 @@ func (c *counter) read(data []byte) {
 	}
 }
 
-// readHead takes a message's head when it is whole: its type and length, or length and code before the startup message.
+// readHead takes a message's head when it is whole: its type and length, or length and code before
+// the startup message.
 func (c *counter) readHead() {
 	switch {
 	case c.begun && len(c.head) == 5:

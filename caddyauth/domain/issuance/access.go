@@ -1,0 +1,137 @@
+package issuance
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+// accessRequest is an access token that is wanted.
+type accessRequest struct {
+	grant      session.Grant // without an ID: no session
+	scopes     []string
+	epoch      int64
+	now, until time.Time
+}
+
+// mint makes an access token on these terms, in the format of its client.
+func (s *Service) mint(ctx context.Context, r accessRequest, terms Terms) (string, error) {
+	claims := token.Claims{
+		Issuer:   s.Issuer,
+		Subject:  r.grant.Subject,
+		Audience: r.grant.Audience,
+		IssuedAt: r.now,
+		Expiry:   r.until,
+		ID:       rand.Text(),
+		ClientID: r.grant.ClientID,
+		Project:  r.grant.Project,
+		Session:  r.grant.ID,
+		Scopes:   r.scopes,
+		Extra:    terms.Claims,
+		Protocol: map[string]any{"epoch": r.epoch},
+	}
+	if terms.AccessTokenFormat == project.Opaque {
+		s.observe("opaque_access_token")
+		return s.Opaque(ctx, claims)
+	}
+	key, err := s.SigningKey(ctx, r.until.Sub(r.now), r.now)
+	if err != nil {
+		return "", err
+	}
+	raw, err := token.Mint(key, "at+jwt", claims)
+	if err != nil {
+		return "", fmt.Errorf("minting the access token: %w", err)
+	}
+	s.observe("access_token")
+	return raw, nil
+}
+
+// renewAttempts is how often an access token is made anew because claims were changed at the same
+// moment.
+const renewAttempts = 2
+
+// settle returns an access token that was made for a session, or another one where claims were
+// changed meanwhile: the token would be denied with those from before. The other one has the epoch
+// that the change has written into the grant.
+func (s *Service) settle(ctx context.Context, raw string, r accessRequest) (string, error) {
+	for range renewAttempts {
+		if r.grant.ID == "" || !s.denies(r) {
+			return raw, nil
+		}
+		standing, err := s.Store.FindGrant(ctx, r.grant.ID)
+		if err != nil || !standing.Revoked.IsZero() || standing.Epoch <= r.epoch {
+			return raw, nil // the session has ended, and the token with it
+		}
+		r.grant, r.epoch = standing, standing.Epoch
+		if raw, err = s.mintAnew(ctx, r); err != nil {
+			return "", err
+		}
+	}
+	return raw, nil
+}
+
+// mintAnew reads the terms again and makes an access token on them.
+func (s *Service) mintAnew(ctx context.Context, r accessRequest) (string, error) {
+	terms, err := s.Terms(ctx, r.grant)
+	if err != nil {
+		return "", err
+	}
+	return s.mint(ctx, r, terms)
+}
+
+// denies reports whether an access token that was made so is known to be denied.
+func (s *Service) denies(r accessRequest) bool {
+	list := s.Sessions.DenyList
+	return list != nil && list.Denied(revocation.Subject{
+		Issuer:   s.Issuer,
+		Family:   r.grant.ID,
+		Project:  r.grant.Project,
+		Subject:  r.grant.Subject,
+		ClientID: r.grant.ClientID,
+		Epoch:    r.epoch,
+	}) != ""
+}
+
+// Again makes another access token for a session, without using its refresh token. The error is a
+// *session.Refusal when the session has ended.
+func (s *Service) Again(ctx context.Context, refresh string, lifetime time.Duration, now time.Time) (string, error) {
+	p, err := s.Sessions.Present(ctx, refresh)
+	if err != nil {
+		return "", err
+	}
+	if !p.Grant.Revoked.IsZero() {
+		return "", &session.Refusal{Verdict: session.Ended, Grant: p.Grant}
+	}
+	r := accessRequest{grant: p.Grant, scopes: p.Grant.Scopes, epoch: p.Grant.Epoch, now: now, until: now.Add(lifetime)}
+	raw, err := s.mintAnew(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	return s.settle(ctx, raw, r)
+}
+
+// Mint makes an access token without a session, for an operator: for grant's Project, Subject,
+// ClientID and Audience. The error is a *session.Refusal (NotAllowed) when nothing may be issued to
+// them.
+func (s *Service) Mint(ctx context.Context, g session.Grant, lifetime time.Duration, now time.Time) (string, error) {
+	name, err := identity.CanonicalName(g.Subject)
+	if err != nil {
+		return "", notAllowed(g)
+	}
+	p, err := s.Store.FindParties(ctx, g.Project, g.ClientID, name)
+	if err != nil {
+		return "", err
+	}
+	terms, err := s.termsOf(p, g)
+	if err != nil {
+		return "", err
+	}
+	return s.mint(ctx, accessRequest{grant: g, epoch: p.Epoch, now: now, until: now.Add(lifetime)}, terms)
+}

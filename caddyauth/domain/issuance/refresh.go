@@ -1,0 +1,126 @@
+package issuance
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+)
+
+// ErrScope says that the grant has not all of the scopes that were asked for.
+var ErrScope = errors.New("the grant does not have the scope")
+
+// Refresh is a refresh token that is presented.
+type Refresh struct {
+	// Token is the refresh token.
+	Token string
+
+	// ClientID is who presents it.
+	ClientID string
+
+	// Scopes are those that the access token shall have, at most those of the grant (RFC 6749,
+	// section 6). Default: those of the grant.
+	Scopes []string
+
+	// Browser says that a person would see the refusal of a token that is denied at once, where a
+	// program comes again: the grant is read once more after the use.
+	Browser bool
+
+	// Now is the time of the use.
+	Now time.Time
+}
+
+// Refresh uses a refresh token. The access token is made before the use is stored: when it cannot
+// be made, the refresh token stays good for another attempt, as whoever is told that something
+// failed will make it. The error is ErrScope or a *session.Refusal; both have used nothing up.
+// Every other error is the store's or that of making the access token.
+func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
+	now := r.Now.UTC().Truncate(time.Millisecond) // as sessions count
+	p, err := s.Sessions.Present(ctx, r.Token)
+	if err != nil {
+		return Issued{}, err
+	}
+	if err := r.checkScopes(p.Grant); err != nil {
+		return Issued{Grant: p.Grant}, err
+	}
+	terms, err := s.Terms(ctx, p.Grant)
+	if err != nil {
+		return Issued{}, err
+	}
+	want := r.access(p.Grant, p.Grant.Epoch, now, now.Add(terms.Access))
+	raw := ""
+	if p.Likely(r.ClientID, now).Honoured() {
+		if raw, err = s.mint(ctx, want, terms); err != nil {
+			return Issued{}, err
+		}
+	}
+	used, err := s.Sessions.Use(ctx, p, r.ClientID, want.until, now)
+	if err != nil {
+		return Issued{}, err
+	}
+	if raw, err = s.afterUse(ctx, raw, want, used, r); err != nil {
+		return Issued{}, err
+	}
+	s.observe("refresh_token")
+	return Issued{
+		AccessToken:  raw,
+		AccessUntil:  used.AccessUntil,
+		Scopes:       want.scopes,
+		RefreshToken: used.RefreshToken,
+		Grant:        used.Grant,
+		Verdict:      used.Verdict,
+	}, nil
+}
+
+// afterUse returns an access token that holds after the use of the refresh token. A change of
+// claims lets the grant go on, raises its epoch, and denies what was made before.
+func (s *Service) afterUse(ctx context.Context, raw string, made accessRequest, used session.Issued, r Refresh) (string, error) {
+	anew := r.access(used.Grant, used.Epoch, made.now, made.until)
+	var err error
+	if raw == "" || used.Grant.Epoch != made.epoch || s.denies(made) {
+		made = anew
+		if raw, err = s.mintAnew(ctx, made); err != nil {
+			return "", err
+		}
+	}
+	if raw, err = s.settle(ctx, raw, made); err != nil || !r.Browser {
+		return raw, err
+	}
+	// Claims may have been changed in the same commit.
+	standing, err := s.Store.FindGrant(ctx, used.Grant.ID)
+	if err != nil || !standing.Revoked.IsZero() || standing.Epoch <= used.Grant.Epoch {
+		return raw, nil
+	}
+	if again, err := s.mintAnew(ctx, r.access(standing, standing.Epoch, made.now, made.until)); err == nil {
+		raw = again
+	}
+	return raw, nil
+}
+
+// access is the access token that goes with the refresh token.
+func (r Refresh) access(g session.Grant, epoch int64, now, until time.Time) accessRequest {
+	scopes := r.Scopes
+	if scopes == nil {
+		scopes = g.Scopes
+	}
+	return accessRequest{grant: g, scopes: scopes, epoch: epoch, now: now, until: until}
+}
+
+// checkScopes refuses scopes that the grant does not have. Nobody but the client that the token was
+// issued to learns what those are.
+func (r Refresh) checkScopes(g session.Grant) error {
+	if r.Scopes == nil {
+		return nil
+	}
+	if g.ClientID != r.ClientID {
+		return &session.Refusal{Verdict: session.OtherClient, Grant: g}
+	}
+	for _, scope := range r.Scopes {
+		if !slices.Contains(g.Scopes, scope) {
+			return ErrScope
+		}
+	}
+	return nil
+}

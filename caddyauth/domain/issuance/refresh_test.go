@@ -1,0 +1,198 @@
+package issuance
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+)
+
+// afterAdding lets something happen behind AddSignIn.
+type afterAdding struct {
+	*memory
+	then func()
+}
+
+func (s afterAdding) AddSignIn(ctx context.Context, r Record) error {
+	err := s.memory.AddSignIn(ctx, r)
+	s.then()
+	return err
+}
+
+func presented(i Issued) Refresh {
+	return Refresh{Token: i.RefreshToken, ClientID: project.FirstParty, Now: noon.Add(time.Minute)}
+}
+
+func TestARefreshReadsThePartiesOnce(t *testing.T) {
+	x := newIssuer(t)
+	first := x.signedIn(t)
+	got, err := x.Refresh(t.Context(), presented(first))
+	if err != nil || got.Verdict != session.Advanced || got.RefreshToken == first.RefreshToken || x.store.reads != 1 {
+		t.Errorf("%+v, %v; read %d times", got, err, x.store.reads)
+	}
+	if claims := x.read(t, got.AccessToken); claims["sid"] != first.Grant.ID || claims["exp"] != 16*time.Minute || claims["role"] != "admin" {
+		t.Errorf("the access token says %v", claims)
+	}
+}
+
+// TestWhatCannotBeIssuedLeavesTheTokenGood: making the access token fails before the refresh token
+// is used up, and whoever comes again with it is no thief.
+func TestWhatCannotBeIssuedLeavesTheTokenGood(t *testing.T) {
+	x := newIssuer(t)
+	x.store.parties.Project.RefreshReuseInterval = project.None
+	first := x.signedIn(t)
+	x.keys = errors.New("no key")
+	for range 2 {
+		if _, err := x.Refresh(t.Context(), presented(first)); !errors.Is(err, x.keys) {
+			t.Fatal(err)
+		}
+	}
+	x.keys, x.minted = nil, nil
+	if got, err := x.Refresh(t.Context(), presented(first)); err != nil || got.Verdict != session.Advanced || len(x.minted) != 1 {
+		t.Errorf("%+v, %v; made %d access tokens", got, err, len(x.minted))
+	}
+	// A token that is used up is not worth making another for.
+	x.minted = nil
+	_, err := x.Refresh(t.Context(), presented(first))
+	refuses(t, err, session.Reused)
+	if len(x.minted) > 0 {
+		t.Error("an access token was made for a thief")
+	}
+}
+
+// TestClaimsThatChangeWhileATokenIsMade: the grant goes on with a higher epoch, and so does what
+// goes out.
+func TestClaimsThatChangeWhileATokenIsMade(t *testing.T) {
+	x := newIssuer(t)
+	first := x.signedIn(t)
+	x.during = func() { x.store.changeClaims(x.Sessions.DenyList, map[string]any{"role": "viewer"}) }
+	got, err := x.Refresh(t.Context(), presented(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claims := x.read(t, got.AccessToken); claims["role"] != "viewer" || claims["epoch"] != int64(15) || x.store.reads != 2 {
+		t.Errorf("the access token says %v; read %d times", claims, x.store.reads)
+	}
+}
+
+// TestClaimsThatChangeInTheSameCommit are seen by a browser at once: the deny list of the node has
+// not heard of them yet.
+func TestClaimsThatChangeInTheSameCommit(t *testing.T) {
+	for _, browser := range []bool{true, false} {
+		x := newIssuer(t)
+		first := x.signedIn(t)
+		x.Sessions.Store = afterRotation{x.store, func() { x.store.changeClaims(new(revocation.DenyList), map[string]any{"role": "viewer"}) }}
+		r := presented(first)
+		r.Browser = browser
+		got, err := x.Refresh(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[bool]string{true: "viewer", false: "admin"}[browser]
+		if claims := x.read(t, got.AccessToken); claims["role"] != want {
+			t.Errorf("browser %v: the access token says %v", browser, claims)
+		}
+	}
+}
+
+// afterRotation lets something happen behind RotateGrant.
+type afterRotation struct {
+	*memory
+	then func()
+}
+
+func (s afterRotation) RotateGrant(ctx context.Context, r session.Rotation, now time.Time) (session.Rotated, error) {
+	done, err := s.memory.RotateGrant(ctx, r, now)
+	s.then()
+	return done, err
+}
+
+// TestScopesAreNarrowed: at most those of the grant, and nobody but its client learns what those
+// are.
+func TestScopesAreNarrowed(t *testing.T) {
+	for _, c := range []struct {
+		name, client string
+		scopes, want []string
+		check        func(*testing.T, error)
+	}{
+		{"all", "web", nil, []string{"read", "write"}, nil},
+		{"one", "web", []string{"write"}, []string{"write"}, nil},
+		{"none", "web", []string{}, []string{}, nil},
+		{"more", "web", []string{"read", "admin"}, nil, func(t *testing.T, err error) {
+			if !errors.Is(err, ErrScope) {
+				t.Error(err)
+			}
+		}},
+		{"another client", "spa", []string{"admin"}, nil, func(t *testing.T, err error) { refuses(t, err, session.OtherClient) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newIssuer(t)
+			x.store.parties.Client.ID = "web"
+			begun, err := x.Sessions.New(session.GrantRequest{
+				Project:  "acme",
+				Subject:  "Alice",
+				ClientID: "web",
+				Audience: []string{"api"},
+				Scopes:   []string{"read", "write"},
+				Access:   time.Hour,
+				Idle:     time.Hour,
+				Absolute: time.Hour,
+				Epoch:    5,
+			}, noon)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.store.grants[begun.Grant.ID] = begun.Grant
+			got, err := x.Refresh(t.Context(), Refresh{Token: begun.RefreshToken, ClientID: c.client, Scopes: c.scopes, Now: noon})
+			if c.check != nil {
+				if c.check(t, err); x.store.grants[begun.Grant.ID].Generation != 0 {
+					t.Error("the refresh token was used up")
+				}
+				return
+			}
+			if err != nil || !slices.Equal(got.Scopes, c.want) {
+				t.Errorf("%q, %v", got.Scopes, err)
+			}
+		})
+	}
+}
+
+func TestSigningOutEndsOneSessionOrAll(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		all       project.Switch
+		by        func(i Issued) (access, refresh string)
+		one, user bool // what is denied
+	}{
+		{"access", project.Inherit, func(i Issued) (string, string) { return i.AccessToken, "" }, true, false},
+		{"refresh", project.Inherit, func(i Issued) (string, string) { return "", i.RefreshToken }, true, false},
+		{"all by access", project.On, func(i Issued) (string, string) { return i.AccessToken, "" }, false, true},
+		{"all by refresh", project.On, func(i Issued) (string, string) { return "", i.RefreshToken }, false, true},
+		{"nothing", project.On, func(Issued) (string, string) { return "", "" }, false, false},
+		{"garbage", project.On, func(Issued) (string, string) { return "x", "rt_x" }, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newIssuer(t)
+			x.store.parties.Project.RevokeAllOnLogout = c.all
+			issued := x.signedIn(t)
+			if owner := x.SessionOwner(t.Context(), issued.RefreshToken, noon); owner != "Alice" {
+				t.Errorf("the session is %q's", owner)
+			}
+			access, refresh := c.by(issued)
+			if err := x.SignOut(t.Context(), access, refresh, noon); err != nil {
+				t.Fatal(err)
+			}
+			g := issued.Grant
+			one := x.Sessions.DenyList.Denied(revocation.Subject{Family: g.ID, Epoch: 99}) != ""
+			user := x.Sessions.DenyList.Denied(revocation.Subject{Project: "acme", Subject: "Alice", Epoch: 5}) != ""
+			if one != c.one || user != c.user {
+				t.Errorf("denied are the session: %v, the user: %v", one, user)
+			}
+		})
+	}
+}

@@ -1,0 +1,181 @@
+package issuance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+)
+
+// The kinds of grants that begin with a sign-in.
+const (
+	BrowserGrant = "browser"
+	APIGrant     = "api"
+)
+
+var (
+	// ErrAudience says that the project has no tokens for the audience.
+	ErrAudience = errors.New("the project issues nothing for the audience")
+
+	// ErrTooLarge says that the access token does not fit where it has to go.
+	ErrTooLarge = errors.New("the access token is too large")
+)
+
+// SignIn is a person who has proved who they are.
+type SignIn struct {
+	// Parties are what FindParties returned before the proof was checked, for the client
+	// project.FirstParty. Required.
+	Parties Parties
+
+	// Kind is BrowserGrant or APIGrant.
+	Kind string
+
+	// Action is what the audit trail calls the sign-in.
+	Action string
+
+	// Audience is the one word that the token is for.
+	Audience string
+
+	// Device and ClientIP are kept for listings.
+	Device, ClientIP string
+
+	// Forgiveness is of identity.Throttle.Forgiven.
+	Forgiveness identity.Forgiveness
+
+	// MaxToken is how many bytes the access token may have. Default: any number.
+	MaxToken int
+
+	// Now is the time of the sign-in.
+	Now time.Time
+}
+
+// Issued is what goes out.
+type Issued struct {
+	// AccessToken is a JWT or opaque.
+	AccessToken string
+
+	// AccessUntil is when it expires.
+	AccessUntil time.Time
+
+	// Scopes are those of the access token.
+	Scopes []string
+
+	// RefreshToken is what a new access token can be had for. Default: none.
+	RefreshToken string
+
+	// Grant is the session; without an ID there is none.
+	Grant session.Grant
+
+	// Verdict is how the refresh token before was used; empty after a sign-in.
+	Verdict session.Verdict
+}
+
+// SignIn begins a session, or only makes an access token where the project has no refresh tokens.
+// The access token is made before the session begins, so that one that cannot be made leaves
+// nothing behind. The error is ErrAudience, ErrTooLarge, or a *session.Refusal (NotAllowed) when
+// nothing may be issued, or no longer; every other error is the store's.
+func (s *Service) SignIn(ctx context.Context, in SignIn) (Issued, error) {
+	begun, terms, err := s.prepare(in)
+	if err != nil {
+		return Issued{}, err
+	}
+	r := accessRequest{grant: begun.Grant, epoch: in.Parties.Epoch, now: begun.Now, until: begun.AccessUntil}
+	raw, err := s.mint(ctx, r, terms)
+	if err != nil {
+		return Issued{}, err
+	}
+	if err := in.checkSize(raw); err != nil {
+		return Issued{}, err
+	}
+	if err := s.Store.AddSignIn(ctx, in.record(begun.Grant)); err != nil {
+		return Issued{}, session.Refused(err, begun.Grant)
+	}
+	if raw, err = s.settle(ctx, raw, r); err == nil {
+		err = in.checkSize(raw)
+	}
+	if err != nil {
+		return Issued{}, err
+	}
+	if begun.RefreshToken != "" {
+		s.observe("refresh_token")
+	}
+	return Issued{AccessToken: raw, AccessUntil: begun.AccessUntil, RefreshToken: begun.RefreshToken, Grant: begun.Grant}, nil
+}
+
+func (in SignIn) checkSize(raw string) error {
+	if in.MaxToken > 0 && len(raw) > in.MaxToken {
+		return fmt.Errorf("%w: it has %d bytes, %d are the most: shorten the claims", ErrTooLarge, len(raw), in.MaxToken)
+	}
+	return nil
+}
+
+// prepare works out the terms of a sign-in and the grant that is to begin; without refresh tokens
+// it has no ID.
+func (s *Service) prepare(in SignIn) (session.Issued, Terms, error) {
+	g := session.Grant{
+		Project:  in.Parties.Project.Slug,
+		ClientID: in.Parties.Client.ID,
+		Audience: []string{in.Audience},
+		Epoch:    in.Parties.Epoch,
+	}
+	if in.Parties.User != nil {
+		g.Subject = in.Parties.User.Name
+	}
+	terms, err := s.termsOf(in.Parties, g)
+	if err != nil {
+		return session.Issued{}, Terms{}, err
+	}
+	if words := in.Parties.Project.Audiences; len(words) > 0 && !slices.Contains(words, in.Audience) {
+		return session.Issued{}, Terms{}, fmt.Errorf("project %q, audience %q: %w", g.Project, in.Audience, ErrAudience)
+	}
+	if terms.Refresh == 0 {
+		return session.Issued{Grant: g, Now: in.Now, AccessUntil: in.Now.Add(terms.Access)}, terms, nil
+	}
+	begun, err := s.Sessions.New(session.GrantRequest{
+		Project:  g.Project,
+		Subject:  g.Subject,
+		ClientID: g.ClientID,
+		Kind:     in.Kind,
+		Audience: g.Audience,
+		Device:   in.Device,
+		ClientIP: in.ClientIP,
+		Access:   terms.Access,
+		Idle:     terms.Refresh,
+		Absolute: terms.RefreshAbsolute,
+		Reuse:    terms.Reuse(defaultReuse(in.Kind)),
+		Fixed:    terms.RefreshRotation == project.Off,
+		Epoch:    g.Epoch,
+	}, in.Now)
+	return begun, terms, err
+}
+
+func defaultReuse(kind string) time.Duration {
+	if kind == BrowserGrant {
+		return project.DefaultBrowserReuse
+	}
+	return 0
+}
+
+// record is what a sign-in leaves in the store.
+func (in SignIn) record(g session.Grant) Record {
+	return Record{
+		Grant:       g,
+		User:        in.Parties.User,
+		Forgiveness: in.Forgiveness,
+		Entry: project.Entry{
+			At:         in.Now,
+			Actor:      "user:" + g.Subject,
+			Action:     in.Action,
+			TargetName: g.Subject,
+			Project:    g.Project,
+			ClientIP:   in.ClientIP,
+			Result:     "success",
+			Detail:     in.Audience,
+		},
+	}
+}

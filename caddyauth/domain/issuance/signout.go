@@ -1,0 +1,77 @@
+package issuance
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+)
+
+// SignOut ends the session of either of a browser's tokens, for everybody who holds a copy. Either
+// may be empty. Tokens that are not of one of our sessions are ignored. Where the project has
+// revoke_all_on_logout, all sessions of the person end.
+func (s *Service) SignOut(ctx context.Context, access, refresh string, now time.Time) error {
+	if all, err := s.endAll(ctx, access, refresh, now); all || err != nil {
+		return err
+	}
+	if t, err := s.Verify(ctx, access); access != "" && err == nil && t.Own() {
+		if t.Session != "" {
+			return s.Sessions.RevokeFamily(ctx, t.Session, "logout", now)
+		}
+		return s.Sessions.RevokeToken(ctx, t.Issuer, t.ID, t.Expiry, now)
+	}
+	if refresh == "" {
+		return nil
+	}
+	err := s.Sessions.Revoke(ctx, refresh, project.FirstParty, "logout", now)
+	if _, refused := errors.AsType[*session.Refusal](err); refused {
+		return nil
+	}
+	return err
+}
+
+// endAll ends all sessions of the person whose living session it is, where the project has
+// revoke_all_on_logout. An access token that has expired still says which session it is.
+func (s *Service) endAll(ctx context.Context, access, refresh string, now time.Time) (all bool, err error) {
+	g, err := s.living(ctx, access, refresh, now)
+	if err != nil {
+		return false, nil // what the store could not say it cannot do either: ending the one session tells
+	}
+	p, err := s.Store.FindProject(ctx, g.Project)
+	if errors.Is(err, project.ErrNoProject) || err == nil && !p.RevocationOptions.Over(s.Revocation).OnLogout() {
+		return false, nil
+	}
+	if err == nil {
+		_, err = s.Sessions.RevokeAll(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: g.Project, ID: g.Subject, Reason: "logout"}, now)
+	}
+	return err == nil, err
+}
+
+// errNotLiving says that a token is of no living session that began with a sign-in.
+var errNotLiving = errors.New("no living session")
+
+// living returns the living session of the access token, or else of the refresh token.
+func (s *Service) living(ctx context.Context, access, refresh string, now time.Time) (session.Grant, error) {
+	g, err := s.Sessions.Find(ctx, refresh)
+	if t, bad := s.Verify(ctx, access); access != "" && bad == nil && t.Own() {
+		if g, err = s.Store.FindGrant(ctx, t.Session); t.Session == "" && t.CheckTime(now, 0) == nil && s.Revoked(t, now) == nil {
+			g, err = session.Grant{Project: t.Project, Subject: t.Subject, ClientID: project.FirstParty, IdleEnds: t.Expiry}, nil
+		}
+	}
+	if err == nil && (g.ClientID != project.FirstParty || !g.Revoked.IsZero() || !now.Before(g.IdleEnds)) {
+		err = errNotLiving
+	}
+	return g, err
+}
+
+// SessionOwner says whose living session a refresh token is; "" when nobody's.
+func (s *Service) SessionOwner(ctx context.Context, refresh string, now time.Time) string {
+	g, err := s.living(ctx, "", refresh, now)
+	if err != nil {
+		return ""
+	}
+	return g.Subject
+}

@@ -1,0 +1,169 @@
+package issuance
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+// Service issues tokens. It keeps nothing itself and may be used by several goroutines. `now` is
+// always the caller's.
+type Service struct {
+	// Issuer is the claim `iss`. Required.
+	Issuer string
+
+	// Lifetimes are the server's own, over which those of projects and clients go. Default:
+	// project.Defaults.
+	Lifetimes project.Lifetimes
+
+	// Limits bound all lifetimes. Default: the widest.
+	Limits project.Limits
+
+	// TokenOptions and Revocation are the server's own options, over which those of projects and
+	// clients go. Default: the strict ones.
+	TokenOptions project.TokenOptions
+	Revocation   project.RevocationOptions
+
+	// Store reads whom a token is for, and begins sessions. Required.
+	Store Store
+
+	// Sessions makes and uses refresh tokens. Required.
+	Sessions *session.Service
+
+	// SigningKey returns the key for a token of this lifetime, counted from now. Required.
+	SigningKey func(ctx context.Context, lifetime time.Duration, now time.Time) (*keyring.Key, error)
+
+	// Opaque makes an access token that is a reference. Required where clients have such tokens.
+	Opaque func(ctx context.Context, c token.Claims) (string, error)
+
+	// Verify reads an access token without regard to its time and revocation; Revoked refuses one
+	// that was revoked. Required for SignOut.
+	Verify  func(ctx context.Context, raw string) (*token.Token, error)
+	Revoked func(t *token.Token, now time.Time) error
+
+	// Observe is told of each token that was made: access_token, opaque_access_token or
+	// refresh_token. Default: nobody is told.
+	Observe func(kind string)
+}
+
+// Store is what issuing needs of a store. Every verb is one atomic step.
+type Store interface {
+	// FindParties reads project (by id or slug), client and user (by canonical name) as they stand
+	// at one moment, with the epoch of that moment. What is not found is not in the answer, and no
+	// error.
+	FindParties(ctx context.Context, project, clientID, name string) (Parties, error)
+
+	// AddSignIn stores all that becomes true with a sign-in, if project, client and user may still
+	// be issued to, the user is as it was read (Version), and no revocation is newer than the
+	// grant. Otherwise it returns session.ErrOvertaken, and no session began.
+	AddSignIn(ctx context.Context, s Record) error
+
+	// FindProject returns the project of that id or slug, or project.ErrNoProject.
+	FindProject(ctx context.Context, idOrSlug string) (project.Project, error)
+
+	// FindGrant returns a grant or session.ErrNoGrant.
+	FindGrant(ctx context.Context, id string) (session.Grant, error)
+}
+
+// Parties are those whom a token is issued for, as they stood at one moment.
+type Parties struct {
+	// Epoch was the server's epoch then. Every revocation with a higher one came later.
+	Epoch int64
+
+	// Project is the tenant; its zero value says that there is none.
+	Project project.Project
+
+	// Client is the program; its zero value says that there is none.
+	Client project.Client
+
+	// User is the person, nil when there is none. Shared: not to be changed.
+	User *identity.User
+}
+
+// Record is what a sign-in leaves in the store.
+type Record struct {
+	// Grant is the session that begins. Without an ID none is stored; then its Project, Subject,
+	// ClientID and Epoch count alone.
+	Grant session.Grant
+
+	// User is the person as read.
+	User *identity.User
+
+	// Forgiveness clears the counters of attempts.
+	Forgiveness identity.Forgiveness
+
+	// Entry is the line of the audit trail.
+	Entry project.Entry
+}
+
+// Terms are the answer to the question what a grant may be issued.
+type Terms struct {
+	// Lifetimes are in force now; Refresh and RefreshAbsolute are zero where there are no refresh
+	// tokens.
+	project.Lifetimes
+
+	// TokenOptions are in force now: the format of access tokens, and what becomes of refresh
+	// tokens.
+	project.TokenOptions
+
+	// Claims are those of the user, and those of the client where the user has none of that name.
+	// Shared: not to be changed.
+	Claims map[string]any
+}
+
+// Terms reads whom the grant belongs to and says what it may be issued. The error is a
+// *session.Refusal (NotAllowed) unless project, client and user exist and are active; every other
+// error is the store's.
+func (s *Service) Terms(ctx context.Context, g session.Grant) (Terms, error) {
+	name, err := identity.CanonicalName(g.Subject)
+	if err != nil {
+		return Terms{}, notAllowed(g)
+	}
+	p, err := s.Store.FindParties(ctx, g.Project, g.ClientID, name)
+	if err != nil {
+		return Terms{}, err
+	}
+	return s.termsOf(p, g)
+}
+
+// termsOf is a list of refusals, then the terms.
+func (s *Service) termsOf(p Parties, g session.Grant) (Terms, error) {
+	switch {
+	case !p.Project.Active || !p.Client.Active:
+		return Terms{}, notAllowed(g)
+	case p.User == nil || p.User.Disabled || p.User.Name != g.Subject:
+		return Terms{}, notAllowed(g)
+	}
+	return Terms{
+		Lifetimes:    project.Effective(s.Lifetimes, p.Project.Own(), p.Client.Own(), s.Limits),
+		TokenOptions: p.Client.TokenOptions.Over(p.Project.TokenOptions).Over(s.TokenOptions),
+		Claims:       mergeClaims(p.User.Claims, p.Client.Claims),
+	}, nil
+}
+
+func notAllowed(g session.Grant) error {
+	return &session.Refusal{Verdict: session.NotAllowed, Grant: g}
+}
+
+// mergeClaims are the user's claims, and the client's where the user has none of that name.
+func mergeClaims(user, client map[string]any) map[string]any {
+	if len(client) == 0 {
+		return user
+	}
+	claims := make(map[string]any, len(user)+len(client))
+	maps.Copy(claims, client)
+	maps.Copy(claims, user)
+	return claims
+}
+
+func (s *Service) observe(kind string) {
+	if s.Observe != nil {
+		s.Observe(kind)
+	}
+}

@@ -1,0 +1,162 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+)
+
+var _ issuance.Store = (*Store)(nil)
+
+// parties reads the epoch, project, client and user in one statement, which sees one moment. There
+// is always one row. $1 project, by id or slug, $2 client, $3 the user's canonical name.
+var parties = `SELECT counter.value, ` + qualified("project", projectColumns) + `, ` + qualified("client", clientColumns) + `, ` +
+	qualified("account", userColumns) + `
+	FROM counter
+	LEFT JOIN project ON project.id = $1 OR project.slug = $1
+	LEFT JOIN client ON client.id = $2
+	LEFT JOIN account ON account.project = project.slug AND account.canonical = $3
+	WHERE counter.name = 'epoch'`
+
+// qualified puts the name of a table before each column.
+func qualified(table, columns string) string {
+	names := strings.FieldsFunc(columns, func(r rune) bool { return strings.ContainsRune(", \n\t", r) })
+	return table + "." + strings.Join(names, ", "+table+".")
+}
+
+// FindParties reads whom something is issued for; see issuance.Store.
+func (s *Store) FindParties(ctx context.Context, slug, clientID, name string) (issuance.Parties, error) {
+	db, err := s.database()
+	if err != nil {
+		return issuance.Parties{}, err
+	}
+	var r partiesScan
+	if _, err := one(ctx, db, parties, []any{slug, clientID, name}, r.into()...); err != nil {
+		return issuance.Parties{}, err
+	}
+	return r.parties(clientID)
+}
+
+// partiesScan is the row of parties.
+type partiesScan struct {
+	epoch   int64
+	project projectScan
+	client  clientScan
+	user    userScan
+}
+
+func (r *partiesScan) into() []any {
+	targets := []any{&r.epoch}
+	for _, columns := range [][]any{r.project.into(), r.client.into(), r.user.into()} {
+		for _, target := range columns {
+			targets = append(targets, optional{target})
+		}
+	}
+	return targets
+}
+
+// parties leaves out what was not found. The client of the server's own login routes exists without
+// being stored.
+func (r *partiesScan) parties(clientID string) (p issuance.Parties, err error) {
+	p.Epoch = r.epoch
+	if r.project.ID != "" {
+		if p.Project, err = r.project.project(); err != nil {
+			return issuance.Parties{}, err
+		}
+	}
+	if r.client.ID != "" {
+		if p.Client, err = r.client.client(); err != nil {
+			return issuance.Parties{}, err
+		}
+	}
+	if r.user.ID != "" {
+		if p.User, err = r.user.user(); err != nil {
+			return issuance.Parties{}, err
+		}
+	}
+	if clientID == project.FirstParty {
+		p.Client = project.Client{ID: project.FirstParty, Active: true}
+	}
+	return p, nil
+}
+
+// optional is the target of a column that is NULL when a join finds nothing: the target then stays
+// as it is.
+type optional struct{ target any }
+
+// Scan implements sql.Scanner.
+func (o optional) Scan(value any) error {
+	switch target := o.target.(type) {
+	case *string:
+		switch text := value.(type) {
+		case string:
+			*target = text
+			return nil
+		case []byte:
+			*target = string(text)
+			return nil
+		}
+	case *int64:
+		if number, ok := value.(int64); ok {
+			*target = number
+			return nil
+		}
+	}
+	if value != nil {
+		return fmt.Errorf("a column has the type %T", value)
+	}
+	return nil
+}
+
+// standing is true while those whom something is issued for may still have it: the project is
+// active, the client too, the user is as they were read, and no revocation of one of them is newer.
+// The words are placeholders.
+func standing(slug, subject, client, epoch, userID, version string) string {
+	return strings.NewReplacer("@slug", slug, "@subject", subject, "@client", client, "@epoch", epoch, "@user", userID, "@version", version).Replace(`
+		EXISTS (SELECT 1 FROM project WHERE slug = @slug AND active = 1)
+		AND (@client = '` + project.FirstParty + `' OR EXISTS (SELECT 1 FROM client WHERE id = @client AND active = 1))
+		AND EXISTS (SELECT 1 FROM account WHERE id = @user AND version = @version AND project = @slug AND name = @subject AND disabled = 0)
+		AND NOT EXISTS (SELECT 1 FROM denial WHERE denial.epoch > @epoch AND denial.scope = @slug
+			AND (denial.kind = 'user' AND denial.id = @subject
+				OR denial.kind = 'client' AND denial.id = @client
+				OR denial.kind = 'project' AND denial.id = ''))`)
+}
+
+// signInGrant is insertGrant under the condition that everything still stands. $25 the user's id,
+// $26 their version.
+var signInGrant = `INSERT INTO grants (` + grantColumns + `)
+	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24
+	WHERE ` + standing("$3", "$4", "$5", "$13", "$25", "$26")
+
+// signInEntry adds the line of the audit trail if the sign-in took place: if its grant was stored,
+// or, for a sign-in without a grant, if everything still stands. $11 the grant, $12 the client, $13
+// the epoch, $14 the user's id, $15 their version.
+var signInEntry = `INSERT INTO audit (` + auditColumns + `) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+	WHERE EXISTS (SELECT 1 FROM grants WHERE id = $11) OR $11 = '' AND ` + standing("$7", "$6", "$12", "$13", "$14", "$15")
+
+// AddSignIn stores what becomes true with a sign-in; see issuance.Store. On PostgreSQL it is one
+// round trip, so that nothing can be undone after the answer: each statement has its condition.
+func (s *Store) AddSignIn(ctx context.Context, r issuance.Record) error {
+	row, err := writeGrant(r.Grant)
+	if err != nil {
+		return err
+	}
+	var statements []statement
+	if r.Grant.ID != "" {
+		statements = append(statements, statement{signInGrant, append(row, r.User.ID, r.User.Version)})
+	}
+	statements = append(statements, forgive(r.Forgiveness)...)
+	entry := append(entryRow(r.Entry), r.Grant.ID, r.Grant.ClientID, r.Grant.Epoch, r.User.ID, r.User.Version)
+	statements = append(statements, statement{signInEntry, entry})
+	return s.writeOne(ctx, func(t tx) error {
+		changed, err := t.all(statements...)
+		if err == nil && changed[len(changed)-1] == 0 {
+			return session.ErrOvertaken
+		}
+		return err
+	})
+}
