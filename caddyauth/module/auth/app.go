@@ -15,7 +15,6 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
-	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -54,9 +53,7 @@ type App struct {
 	charge  charge
 	away    atomic.Bool                                                 // the store could not be reached at the start, and is being tried
 	verify  func(ctx context.Context, raw string) (*token.Token, error) // JWTs and our references; asks no foreign endpoint
-	owned   gate.Owned
-
-	credentials gate.Credentials // the places of all gates
+	gates   *Gates
 
 	declared  sqlstore.Declaration // what the Caddyfile declares, for the store
 	passwords *identity.Passwords
@@ -69,16 +66,11 @@ type App struct {
 	opaque    *opaque.Tokens
 	foreign   []*opaque.IntrospectionClient
 	verifier  *token.Verifier
-	cache     *token.Cache // in front of verifier; nil when it is off
-	sessions  *browser.Sessions
-	pages     *browser.Server
+	cache     *token.Cache  // in front of verifier; nil when it is off
 	staleness time.Duration // revocation_staleness
 
-	secretRing *keyring.SecretRing // from `secret`; nil means the key file in the data directory
-	browsers   bool                // browsers sign in or are let in; set while handlers are provisioned
-	gates      *survey.Survey
+	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
 	accepts    map[string]acceptance // what gates may accept, by issuer
-	onDecision func(Decision)        // set by `caddy auth explain` alone
 	release    []func() error        // undoes what Provision took
 }
 
@@ -100,7 +92,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.audit = newAuditor(a.logger)
 	a.started = make(chan struct{})
-	a.gates = &survey.Survey{HTTP: a.httpApp}
+	a.gates = &Gates{Survey: survey.Survey{HTTP: a.httpApp}}
 	r := resolver{caddy.NewReplacer()}
 	for _, step := range []func(resolver) error{a.provisionIssuer, a.provisionKeys, a.provisionUsers, a.provisionTenancy, a.provisionStore, a.provisionOpaque, a.provisionTrust} {
 		if err := step(r); err != nil {
@@ -132,8 +124,8 @@ func (a *App) provisionIssuer(r resolver) (err error) {
 	if a.home, err = r.text("home", a.Home); err != nil {
 		return err
 	}
-	a.credentials.RefreshCookie, a.credentials.Issued = a.cookieNames().Refresh, a.isIssued
-	return a.credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access})
+	a.gates.Credentials.RefreshCookie, a.gates.Credentials.Issued = a.cookieNames().Refresh, a.isIssued
+	return a.gates.Credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access})
 }
 
 func (a *App) provisionKeys(r resolver) error {
@@ -200,7 +192,7 @@ func (a *App) provisionStore(r resolver) error {
 		return err
 	}
 	a.login = a.loginServer()
-	a.sessions, a.pages = a.browserSessions(), a.serverPages()
+	a.gates.Sessions, a.gates.Pages = a.browserSessions(), a.serverPages()
 	if err := a.homeIsTarget(); err != nil {
 		return err
 	}
@@ -291,9 +283,7 @@ func configuredApp(ctx caddy.Context, directive string) (*App, error) {
 // A database of several nodes that is away does not keep a node from starting: gates and server answer 503 until it is back. A reload is
 // refused then: the configuration that runs has its keys and its list of revocations already, and goes on.
 func (a *App) Start() error {
-	a.owned.Freeze()
-	a.credentials.Freeze()
-	a.gates.Freeze()
+	a.gates.freeze()
 	err := a.open()
 	if err != nil && (!a.store.Shared() || !errors.Is(err, sqlstore.ErrUnavailable) || a.store.followed()) {
 		return err

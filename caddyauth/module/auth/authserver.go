@@ -55,8 +55,8 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 	if ring := s.app.ring.Load(); ring != nil && ring.Active() == nil {
 		return fmt.Errorf("auth_server: none of the configured keys can sign; add a private key or a secret to `keys`")
 	}
-	s.app.browsers = true // they sign in here, whatever the gates take
-	s.app.gates.GuardErrors(ctx)
+	s.app.gates.Browsers = true // they sign in here, whatever the gates take
+	s.app.gates.Survey.GuardErrors(ctx)
 	s.mount = s.app.base.Path
 	manage, err := resolver{caddy.NewReplacer()}.text("manage", s.Manage)
 	if err != nil {
@@ -90,7 +90,7 @@ func (a *App) loginServer() *login.Server {
 	return &login.Server{
 		Base:              a.base,
 		ReturnTo:          a.returnTo,
-		CleanTarget:       a.cleanTarget,
+		CleanTarget:       a.gates.cleanTarget,
 		Home:              a.home,
 		Project:           defaultProject,
 		Find:              a.findParties,
@@ -176,7 +176,7 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 			return nil
 		}
 		vars := request.Vars(r)
-		s.app.reveal(r, vars, nil) // a strip in front of the routes conceals the session from applications, not from its owner
+		s.app.gates.Reveal(r, vars, nil) // a strip in front of the routes conceals the session from applications, not from its owner
 		answer := browser.Own(w, vars)
 		defer answer.Finish(w, false)
 		e.ServeHTTP(answer, r)

@@ -40,7 +40,7 @@ func provisioned(tb testing.TB, app Settings, gate JWTAuth) (*App, *JWTAuth) {
 		tb.Fatal(err)
 	}
 	route := caddyhttp.Route{Handlers: []caddyhttp.MiddlewareHandler{&gate, new(reverseproxy.Handler)}}
-	a.gates.HTTP = func() *caddyhttp.App {
+	a.gates.Survey.HTTP = func() *caddyhttp.App {
 		return &caddyhttp.App{Servers: map[string]*caddyhttp.Server{"site": {Routes: caddyhttp.RouteList{route}}}}
 	}
 	return a, &gate
@@ -74,7 +74,7 @@ func BenchmarkJWTAuth(b *testing.B) {
 }
 
 func benchArms(b *testing.B, app *App, guard *JWTAuth) {
-	app.gates.Find()
+	app.gates.Survey.Find()
 	if !guard.place.Alone() {
 		b.Fatal("the survey did not find the gate")
 	}

@@ -15,36 +15,36 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
-// concealedVar is where a request keeps the credentials that were taken out of it. The strip beside
+// concealedVar is where a request keeps the credentials that were taken out of it. The header filter beside
 // a gate with a matcher runs before the gates without one, and gates that stack may each look in a
 // place of their own.
 const concealedVar = "caddyauth.credentials"
 
-// reveal gives a gate what was concealed before of what it reads, and the server's own routes, for
-// which g is nil, all of it. What is returned was concealed; nil when that was nothing.
-func (a *App) reveal(r *http.Request, vars map[string]any, g *gate.Gate) *gate.Concealed {
+// Reveal gives a gate what was concealed before of what it reads, and the server's own routes, for
+// which to is nil, all of it. What is returned was concealed; nil when that was nothing.
+func (g *Gates) Reveal(r *http.Request, vars map[string]any, to *gate.Gate) *gate.Concealed {
 	concealed, _ := vars[concealedVar].(*gate.Concealed)
 	if concealed != nil {
-		concealed.Reveal(r, g)
+		concealed.Reveal(r, to)
 	}
 	return concealed
 }
 
 // concealForLater takes all credentials out of a request that no gate may be going to see, and
 // keeps them with those that were concealed before.
-func (a *App) concealForLater(r *http.Request, vars map[string]any) {
-	concealed := a.credentials.Conceal(r)
+func (g *Gates) concealForLater(r *http.Request, vars map[string]any) {
+	concealed := g.Credentials.Conceal(r)
 	if concealed != nil && vars != nil {
 		before, _ := vars[concealedVar].(*gate.Concealed)
 		vars[concealedVar] = before.Join(concealed)
 	}
-	a.cleanOriginal(r)
+	g.cleanOriginal(r)
 }
 
-// concealServerSecrets takes what only the server's own routes read out of a request that
+// ConcealServerSecrets takes what only the server's own routes read out of a request that
 // auth_server passes on: API and refresh tokens and client secrets. A gate behind it still says
 // what is wrong with them.
-func (a *App) concealServerSecrets(r *http.Request) {
+func (g *Gates) ConcealServerSecrets(r *http.Request) {
 	if !slices.ContainsFunc(r.Header["Authorization"], opaque.MayHoldSecret) {
 		return // as nearly always, and cheaper to say than word by word
 	}
@@ -63,8 +63,8 @@ func (j *JWTAuth) settleCredentials(
 	switch {
 	case j.reports():
 		if revealed != nil {
-			vars[concealedVar] = revealed.Settle(r, j.gate, j.app.credentials.Conceal(r))
-			j.app.cleanOriginal(r)
+			vars[concealedVar] = revealed.Settle(r, j.gate, j.app.gates.Credentials.Conceal(r))
+			j.app.gates.cleanOriginal(r)
 		}
 		return
 	case err != nil:
@@ -77,27 +77,27 @@ func (j *JWTAuth) settleCredentials(
 	case revealed != nil || admission.Concealed() != nil:
 		vars[concealedVar] = revealed.Settle(r, j.gate, admission.Concealed())
 	}
-	j.app.cleanOriginal(r)
+	j.app.gates.cleanOriginal(r)
 }
 
 // cleanOriginal takes credentials out of what Caddy keeps of the request as it came: php_fastcgi
 // makes REQUEST_URI of it, error routes get it back, and placeholders and templates show it.
-func (a *App) cleanOriginal(r *http.Request) {
-	if !a.credentials.InQuery() {
+func (g *Gates) cleanOriginal(r *http.Request) {
+	if !g.Credentials.InQuery() {
 		return
 	}
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok {
 		return
 	}
-	query, dropped := weburl.DropNestedParameters(original.URL.RawQuery, a.credentials.NamesParameter)
-	dropped = append(dropped, weburl.EscapedParameters(original.URL.RawQuery, a.credentials.NamesParameter)...)
-	uri := weburl.DropParametersIn(original.RequestURI, a.credentials.NamesParameter)
+	query, dropped := weburl.DropNestedParameters(original.URL.RawQuery, g.Credentials.NamesParameter)
+	dropped = append(dropped, weburl.EscapedParameters(original.URL.RawQuery, g.Credentials.NamesParameter)...)
+	uri := weburl.DropParametersIn(original.RequestURI, g.Credentials.NamesParameter)
 	if len(dropped) == 0 && uri == original.RequestURI {
 		return
 	}
-	a.credentials.EraseParameters(r, dropped) // a rewrite may have made a parameter of the whole URL
-	eraser := weburl.NewEraser(dropped, a.credentials.Issued)
+	g.Credentials.EraseParameters(r, dropped) // a rewrite may have made a parameter of the whole URL
+	eraser := weburl.NewEraser(dropped, g.Credentials.Issued)
 	query, uri = eraser.Erase(query), eraser.Erase(uri)
 	original.URL.RawQuery = query // shared with every copy of the request
 	original.RequestURI = uri
@@ -109,12 +109,12 @@ func (a *App) cleanOriginal(r *http.Request) {
 
 // cleanTarget takes credentials out of an address to which a browser is led. A fragment never
 // leaves the browser and stays.
-func (a *App) cleanTarget(target string) string {
-	if !a.credentials.InQuery() {
+func (g *Gates) cleanTarget(target string) string {
+	if !g.Credentials.InQuery() {
 		return target
 	}
 	uri, fragment, found := strings.Cut(target, "#")
-	uri = weburl.DropParametersIn(uri, a.credentials.NamesParameter)
+	uri = weburl.DropParametersIn(uri, g.Credentials.NamesParameter)
 	if found {
 		uri += "#" + fragment
 	}

@@ -42,8 +42,8 @@ func (f *ErrorFilter) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	if !browser.Pending(request.Vars(r)) && !f.concerns(r) {
 		return next.ServeHTTP(w, r)
 	}
-	f.app.filter(r)
-	if answer := browser.ForErrors(w, request.Vars(r), f.app.browsers); answer != nil {
+	f.app.gates.Filter(r)
+	if answer := browser.ForErrors(w, request.Vars(r), f.app.gates.Browsers); answer != nil {
 		defer answer.Finish(w, false)
 		w = answer
 	}

@@ -32,15 +32,15 @@ func (a *App) httpApp() *caddyhttp.App {
 // the list more than once.
 func (a *App) Findings(ctx caddy.Context) []finding {
 	found := a.findUnguarded()
-	found = append(found, a.gates.Rewritten()...)
-	found = append(found, a.gates.Beside()...)
+	found = append(found, a.gates.Survey.Rewritten()...)
+	found = append(found, a.gates.Survey.Beside()...)
 	found = append(found, a.findOpenFiles(ctx)...)
 	return append(found, a.findSignIn(ctx)...)
 }
 
 // findUnguarded lists routes that reach an application without a gate.
 func (a *App) findUnguarded() (found []finding) {
-	for _, route := range a.gates.Unguarded() {
+	for _, route := range a.gates.Survey.Unguarded() {
 		found = append(found, finding{
 			Severity: warned,
 			Where:    route,
@@ -52,18 +52,18 @@ func (a *App) findUnguarded() (found []finding) {
 
 // warnRoutes logs what is wrong with the place of gates in the routes.
 func (a *App) warnRoutes() {
-	a.gates.Find()
-	for _, g := range a.gates.Guards() {
+	a.gates.Survey.Find()
+	for _, g := range a.gates.Survey.Guards() {
 		if g.ReportsOnly() {
 			a.logger.Warn("a gate only reports: it refuses nothing and removes nothing; use it for roll-outs, never to protect",
 				zap.String("gate", g.(*JWTAuth).label()))
 		}
 	}
-	for _, route := range a.gates.Unguarded() {
+	for _, route := range a.gates.Survey.Unguarded() {
 		a.logger.Warn("a route to an upstream is behind neither a gate nor `jwt_auth off`: clients can forge identity headers on it",
 			zap.String("route", route))
 	}
-	for _, f := range slices.Concat(a.gates.Rewritten(), a.gates.Beside()) {
+	for _, f := range slices.Concat(a.gates.Survey.Rewritten(), a.gates.Survey.Beside()) {
 		level := a.logger.Warn
 		switch f.Severity {
 		case remark.Note:

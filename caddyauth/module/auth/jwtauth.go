@@ -127,10 +127,10 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	if err := j.check(); err != nil {
 		return err
 	}
-	j.signIn.Server = app.pages
+	j.signIn.Server = app.gates.Pages
 	j.place = survey.Place{Guard: j, Paths: j.pathForms(), Named: j.Name != ""}
 	if j.Mode != "report_only" {
-		app.gates.GuardErrors(ctx)
+		app.gates.Survey.GuardErrors(ctx)
 	}
 	if j.Mode == modeOff {
 		j.count = countDecisions(modeOff, "")
@@ -141,11 +141,11 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	}
 	j.streams = j.streamPolicy()
 	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieNames().Access}) && !j.reports()
-	app.browsers = app.browsers || j.renews || slices.Contains(j.Audiences, "web")
+	app.gates.Browsers = app.gates.Browsers || j.renews || slices.Contains(j.Audiences, "web")
 	if j.Name != "" {
 		j.SetLabel(j.Name)
 	}
-	return app.gates.Add(j)
+	return app.gates.Survey.Add(j)
 }
 
 // reports says that the gate decides and touches nothing.
@@ -186,7 +186,7 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 	g := &gate.Gate{
 		Audiences: j.Audiences, Project: j.Project, Leeway: leeway.Default, Preflight: j.Preflight, Upgrades: j.Upgrades,
 		Session: gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access}, VerifySession: a.verify,
-		Credentials: &a.credentials, Owned: &a.owned, Revoked: a.revoked,
+		Credentials: &a.gates.Credentials, Owned: &a.gates.Owned, Revoked: a.revoked,
 	}
 	if g.Project == "" {
 		g.Project = defaultProject
@@ -330,12 +330,9 @@ func (j *JWTAuth) buildBrowser(g *gate.Gate, r resolver) error {
 	return nil
 }
 
-// admissionVar is where the admission of a request is kept between gates.
-const admissionVar = "caddyauth.admission"
-
 // ServeHTTP lets the request pass, or answers it.
 func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
-	j.app.gates.Find()
+	j.app.gates.Survey.Find()
 	vars := request.Vars(r)
 	if missed := j.place.Missed(r, vars); missed != nil {
 		return missed.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
@@ -343,18 +340,18 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}))
 	}
 	prior, _ := vars[admissionVar].(*gate.Admission)
-	if j.app.browsers && !j.reports() {
+	if j.app.gates.Browsers && !j.reports() {
 		outer, guarded := w, browser.Guard(w, vars)
-		defer func() { guarded.Finish(outer, err != nil && j.app.gates.AnswersErrors(r)) }()
+		defer func() { guarded.Finish(outer, err != nil && j.app.gates.Survey.AnswersErrors(r)) }()
 		w = guarded
 	}
 	if j.gate == nil {
 		return j.serveFiltered(w, r, next)
 	}
-	revealed := j.app.reveal(r, vars, j.gate)
+	revealed := j.app.gates.Reveal(r, vars, j.gate)
 	asksForPage := j.signIn.Page != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
 	admission, err := j.admit(w, r, vars, prior)
-	j.app.decided(Decision{Gate: j, Err: err, Admission: admission})
+	decided(r, Decision{Gate: j, Err: err, Admission: admission})
 	j.settleCredentials(r, vars, admission, revealed, err)
 	if err != nil {
 		j.refused(r, admission, err)
@@ -373,22 +370,13 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // serveFiltered removes what a client may have forged, and credentials, and asks for nothing.
 func (j *JWTAuth) serveFiltered(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	j.app.filter(r)
+	j.app.gates.Filter(r)
 	if err := j.place.CheckTarget(r); err != nil {
-		j.app.decided(Decision{Gate: j, Err: err})
+		decided(r, Decision{Gate: j, Err: err})
 		j.refused(r, nil, err)
 		return j.answer(w, r, err, nil, false)
 	}
 	return next.ServeHTTP(w, r)
-}
-
-// filter removes from a request what only the gateway may set, what credentials it brings, and upgrades. What gates have asserted stays.
-func (a *App) filter(r *http.Request) {
-	vars := request.Vars(r)
-	prior, _ := vars[admissionVar].(*gate.Admission)
-	hideUpgrade(r, vars)
-	a.owned.Strip(r, prior, passedUpgrade(vars)...)
-	a.concealForLater(r, vars)
 }
 
 // pathForms are the spellings of a path that the settings let through.
@@ -404,8 +392,8 @@ func (j *JWTAuth) pathForms() gate.PathForms {
 // Filter implements survey.Guard.
 func (j *JWTAuth) Filter(r *http.Request) {
 	prior, _ := request.Vars(r)[admissionVar].(*gate.Admission)
-	j.app.owned.Strip(r, prior)
-	j.app.credentials.Conceal(r)
+	j.app.gates.Owned.Strip(r, prior)
+	j.app.gates.Credentials.Conceal(r)
 	if j.gate != nil {
 		j.gate.RemoveCredential(r)
 	}
@@ -455,7 +443,7 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 	// A change of claims ends access tokens and keeps sessions. One that came since renew looked is
 	// found here, and the person gets the token that a later request would have got.
 	r.Header["Cookie"] = cookies
-	again, renewErr := j.app.sessions.RenewAgain(w.(*browser.Response), r, j.gate, renewal)
+	again, renewErr := j.app.gates.Sessions.RenewAgain(w.(*browser.Response), r, j.gate, renewal)
 	if !again {
 		j.gate.Refuse(r, prior)
 		if renewErr != nil {
@@ -468,10 +456,10 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 
 // renew renews the session of a browser, if it is due. `caddy auth explain` uses up no token.
 func (j *JWTAuth) renew(w *browser.Response, r *http.Request) (browser.Renewal, error) {
-	if j.app.onDecision != nil {
+	if collector(r) != nil {
 		return browser.Renewal{}, nil
 	}
-	return j.app.sessions.Renew(w, r, j.gate)
+	return j.app.gates.Sessions.Renew(w, r, j.gate)
 }
 
 // setUserVars leaves the admission for later gates, and the user for placeholders and access logs.
@@ -486,7 +474,7 @@ func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[s
 		notePassedUpgrade(r, vars)
 	}
 	if admission.Stale {
-		j.app.sessions.ClearStale(browser.Guard(w, vars))
+		j.app.gates.Sessions.ClearStale(browser.Guard(w, vars))
 	}
 	user := caddy.ReplacerFunc(noUser)
 	if admission.Token != nil {
@@ -530,7 +518,7 @@ func (a *App) serverPages() *browser.Server {
 		Base:         a.base,
 		ListedOrigin: a.listedOrigin,
 		LeadsTo:      a.login.LeadsTo,
-		CleanTarget:  a.cleanTarget,
+		CleanTarget:  a.gates.cleanTarget,
 		SentQuery:    login.SentQuery,
 		Home:         a.login.HomeLink,
 		HomeIsSet:    a.home != "",

@@ -92,13 +92,6 @@ func countDecisions(gate, audience string) decisionCounter {
 
 func (c decisionCounter) refused(reason token.Reason) { c.rest.WithLabelValues(string(reason)).Inc() }
 
-// decided tells `caddy auth explain`.
-func (a *App) decided(d Decision) {
-	if a.onDecision != nil {
-		a.onDecision(d)
-	}
-}
-
 // registerMetrics registers the process's counters and this configuration's key ages.
 func registerMetrics(registry *prometheus.Registry, a *App) error {
 	if registry == nil {

@@ -30,13 +30,13 @@ const managementPrefix = "/api"
 func (s *AuthServer) passOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	route, ours := s.ownRoute(r.URL.Path)
 	if !ours {
-		s.app.concealServerSecrets(r)
+		s.app.gates.ConcealServerSecrets(r)
 		vars := request.Vars(r)
 		hideUpgrade(r, vars)
 		gate.StripUpgrade(r)
 		guarded := browser.Guard(w, vars)
 		err := next.ServeHTTP(guarded, r)
-		guarded.Finish(w, err != nil && s.app.gates.AnswersErrors(r))
+		guarded.Finish(w, err != nil && s.app.gates.Survey.AnswersErrors(r))
 		return err
 	}
 	s.notFound(w, r, route)

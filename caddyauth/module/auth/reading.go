@@ -33,7 +33,7 @@ func (a *App) Read() Reading {
 	return Reading{
 		Issuer:          a.issuer,
 		Audiences:       a.words,
-		IdentityHeaders: a.owned.Names(),
+		IdentityHeaders: a.gates.Owned.Names(),
 		Declared:        a.declared,
 		Store:           a.store.Store,
 		Ring:            a.ring.Load(),
@@ -93,23 +93,12 @@ func (a *App) ExistingSecret() (*keyring.SecretRing, error) {
 	return secret, nil
 }
 
-// Decision is what one gate decided about a request.
-type Decision struct {
-	Gate      *JWTAuth
-	Err       error // nil if the request passes
-	Admission *gate.Admission
-}
-
-// Observe has f told of each decision. While somebody observes, gates renew no session. It must be
-// called before the first request.
-func (a *App) Observe(f func(Decision)) { a.onDecision = f }
-
 // Gate returns what the directive makes of its settings; nil for `jwt_auth off`.
 func (j *JWTAuth) Gate() *gate.Gate { return j.gate }
 
 // Label returns what the gate is called in logs and metrics.
 func (j *JWTAuth) Label() string {
-	j.app.gates.Find() // which gives the labels
+	j.app.gates.Survey.Find() // which gives the labels
 	return j.label()
 }
 

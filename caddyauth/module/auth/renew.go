@@ -63,16 +63,16 @@ func (a *App) accessAgain(ctx context.Context, i login.Issued) (browser.Renewed,
 func (a *App) pageSession() *login.Session {
 	return &login.Session{
 		Base:      a.base,
-		Current:   a.sessions.Current,
-		Renewable: a.sessions.Renewable,
+		Current:   a.gates.Sessions.Current,
+		Renewable: a.gates.Sessions.Renewable,
 		Renew:     a.renewPage,
-		Pace:      a.sessions.PageWindow,
+		Pace:      a.gates.Sessions.PageWindow,
 	}
 }
 
 // renewPage renews the session of a page that asks for it.
 func (a *App) renewPage(w http.ResponseWriter, r *http.Request) (subject string, expires time.Time, err error) {
-	subject, expires, err = a.sessions.RenewPage(w, r)
+	subject, expires, err = a.gates.Sessions.RenewPage(w, r)
 	if errors.Is(err, browser.ErrOver) {
 		return "", time.Time{}, login.ErrSessionOver
 	}

@@ -23,7 +23,7 @@ func (s *AuthServer) start(w http.ResponseWriter, r *http.Request, next caddyhtt
 		s.starting(w, r)
 		return nil
 	}
-	s.app.reveal(r, request.Vars(r), nil)
+	s.app.gates.Reveal(r, request.Vars(r), nil)
 	s.app.login.GetStart(w, r)
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// What does not ask for a stream and does not become one costs no allocation.
+// What does not ask for a stream and does not become one costs its response writer and nothing else.
 func TestOrdinaryAnswersAreNotStreams(t *testing.T) {
 	app := &App{}
 	j := &JWTAuth{app: app, gate: &gate.Gate{}, streams: new(stream.Policy)}
@@ -48,7 +48,7 @@ func TestOrdinaryAnswersAreNotStreams(t *testing.T) {
 	w, quiet := httptest.NewRecorder(), caddyhttp.Handler(caddyhttp.HandlerFunc(
 		func(http.ResponseWriter, *http.Request) error { return nil },
 	))
-	if n := testing.AllocsPerRun(1000, func() { _ = j.serveNext(w, r, admission, quiet) }); n >= 1 {
+	if n := testing.AllocsPerRun(1000, func() { _ = j.serveNext(w, r, admission, quiet) }); n > 1 {
 		t.Errorf("%v allocations", n)
 	}
 }

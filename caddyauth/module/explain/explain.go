@@ -169,7 +169,6 @@ func (e *explanation) open(ctx context.Context, stdin io.Reader, u *url.URL) (*c
 		return nil, err
 	}
 	e.app = app
-	app.Observe(func(d auth.Decision) { e.decisions = append(e.decisions, d) })
 	server, err := e.listener(caddyCtx, u)
 	if err == nil {
 		err = app.OpenForReading(ctx)
@@ -184,7 +183,8 @@ func (e *explanation) open(ctx context.Context, stdin io.Reader, u *url.URL) (*c
 
 // request builds the request as net/http would hand it to the server.
 func (e *explanation) request(cmd *cobra.Command, u *url.URL) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(cmd.Context(), e.method, e.url, nil)
+	ctx := auth.CollectDecisions(cmd.Context(), func(d auth.Decision) { e.decisions = append(e.decisions, d) })
+	r, err := http.NewRequestWithContext(ctx, e.method, e.url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("--method: %w", err)
 	}
