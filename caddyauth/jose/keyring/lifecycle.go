@@ -19,6 +19,12 @@ const (
 	Retiring  State = "retiring"  // verifies what it has signed
 )
 
+// States that no record has.
+const (
+	Gone      State = "gone"      // removed from the store
+	Verifying State = "verifying" // configured, and only verifies
+)
+
 // RetireMargin is how much longer than the last token it can have signed a
 // retiring key verifies.
 const RetireMargin = leeway.Margin

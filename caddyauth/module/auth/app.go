@@ -59,7 +59,7 @@ type App struct {
 	passwords *identity.Passwords
 	throttle  *identity.Throttle
 
-	rotation  *rotation        // of generated keys; set before the ring is
+	keeper    *keyring.Keeper  // of generated keys; set before the ring is
 	grants    *session.Service // ready once started
 	issuing   *issuance.Service
 	login     *login.Server
@@ -339,8 +339,8 @@ func (a *App) open() error {
 	if err := a.store.follow(a.ctx); err != nil {
 		return fmt.Errorf("reading what is revoked: %w", err)
 	}
-	if a.rotation != nil {
-		go a.rotation.follow(a.ctx, a.store.turn)
+	if a.keeper != nil {
+		go a.keeper.Run(a.ctx, a.store.turn)
 	}
 	a.charge.opened = true
 	return nil

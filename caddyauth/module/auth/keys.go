@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 )
@@ -31,17 +33,42 @@ func (a *App) unlock() error {
 	if !a.Keys.generated() {
 		return nil
 	}
-	if a.rotation == nil { // one that has put a ring in place is being read
-		a.rotation = &rotation{
-			store:   a.store,
-			cycle:   a.lifecycle(secret),
-			ring:    &a.ring,
-			changed: a.store.streams.Nudge,
-			past:    a.store.steady.Past,
-			logger:  a.logger,
+	if a.keeper == nil { // one that has put a ring in place is being read
+		a.keeper = &keyring.Keeper{
+			Store:        a.store,
+			Lifecycle:    a.lifecycle(secret),
+			Changed:      a.adoptRing,
+			Past:         a.store.steady.Past,
+			StateChanged: a.logKeyState,
+			Failing:      a.logKeeper,
 		}
 	}
-	return a.rotation.open(a.ctx, time.Now())
+	return a.keeper.Open(a.ctx, time.Now())
+}
+
+// adoptRing puts a new ring in place and lets streams be checked against it.
+func (a *App) adoptRing(ring *keyring.Ring) {
+	a.ring.Store(ring)
+	a.store.streams.Nudge()
+}
+
+func (a *App) logKeyState(id, algorithm string, state keyring.State) {
+	a.logger.Info(
+		"signing key",
+		zap.String("kid", id),
+		zap.String("algorithm", algorithm),
+		zap.String("state", string(state)),
+	)
+}
+
+// logKeeper logs what keeps the keys from being kept in step with the store; nil when nothing does
+// any more.
+func (a *App) logKeeper(err error) {
+	if err != nil {
+		a.logger.Warn("the signing keys cannot be kept up to date; the known ones stay in use", zap.Error(err))
+		return
+	}
+	a.logger.Info("the signing keys are kept up to date again")
 }
 
 // lifecycle is the rule by which the generated keys follow one another.
@@ -55,83 +82,59 @@ func (a *App) lifecycle(secret *keyring.SecretRing) keyring.Lifecycle {
 }
 
 // errConfiguredKeys is the answer to orders which are about generated keys.
-var errConfiguredKeys = errors.New("keys: they are given in the configuration, so that they are rotated and removed there")
-
-// keyInfo is what may be shown of a key.
-type keyInfo struct {
-	ID        string `json:"kid"`
-	Algorithm string `json:"algorithm"`
-	// State is announced, active or retiring; verifying for a configured key that does not sign.
-	State   string    `json:"state"`
-	Created time.Time `json:"created,omitzero"` // unknown for configured keys, which have no Since either
-	Since   time.Time `json:"since,omitzero"`   // when the state began
-	Until   time.Time `json:"until,omitzero"`   // when an announced key signs, and when a retiring one is gone
-}
+var errConfiguredKeys = errors.New(
+	"keys: they are given in the configuration, so that they are rotated and removed there",
+)
 
 // listKeys returns the keys that sign and verify the server's own tokens, as they are in the store
 // now.
-func (a *App) listKeys(ctx context.Context) ([]keyInfo, error) {
+func (a *App) listKeys(ctx context.Context) ([]keyring.Info, error) {
 	if _, err := a.ownRing(ctx); err != nil {
 		return nil, err
 	}
-	if a.rotation != nil {
-		if err := a.rotation.change(ctx, time.Now(), unchanged); err != nil {
+	if a.keeper != nil {
+		if err := a.keeper.Refresh(ctx, time.Now()); err != nil {
 			return nil, err
 		}
 	}
 	return a.keyInfos(), nil
 }
 
-func unchanged(keyring.Set, time.Time) (keyring.Step, error) { return keyring.Step{}, nil }
-
 // rotateKeys announces the next key now, unless one is announced already: it signs when it has been
 // published for as long as `announce` says. It returns the keys afterwards.
-func (a *App) rotateKeys(ctx context.Context) ([]keyInfo, error) {
-	return a.orderKeys(ctx, func(cycle keyring.Lifecycle, set keyring.Set, now time.Time) (keyring.Step, error) {
-		return cycle.Rotate(set, now)
-	})
+func (a *App) rotateKeys(ctx context.Context) ([]keyring.Info, error) {
+	return a.changeKeys(ctx, func(k *keyring.Keeper) error { return k.Rotate(ctx, time.Now()) })
 }
 
-// revokeKey makes a generated key gone at once, on this node before it returns and on all others
-// within a second; all its tokens are refused. When it was the active one, the announced key, or
-// else a new one, signs at once. It returns the keys afterwards. The error wraps
-// keyring.ErrUnknownKey when there is no such key.
-func (a *App) revokeKey(ctx context.Context, kid string) ([]keyInfo, error) {
-	return a.orderKeys(ctx, func(cycle keyring.Lifecycle, set keyring.Set, now time.Time) (keyring.Step, error) {
-		return cycle.Revoke(set, kid, now)
-	})
+// revokeKey removes a generated key at once, on this node before it returns and on all others
+// within a second; all its tokens are refused. If it was the active one, the announced key, or else
+// a new one, signs at once. It returns the keys afterwards. The error wraps keyring.ErrUnknownKey
+// when there is no such key.
+func (a *App) revokeKey(ctx context.Context, kid string) ([]keyring.Info, error) {
+	return a.changeKeys(ctx, func(k *keyring.Keeper) error { return k.Revoke(ctx, kid, time.Now()) })
 }
 
-// orderKeys does what an operator orders.
-func (a *App) orderKeys(ctx context.Context, order func(keyring.Lifecycle, keyring.Set, time.Time) (keyring.Step, error)) ([]keyInfo, error) {
+// changeKeys carries out what an operator asks of generated keys.
+func (a *App) changeKeys(ctx context.Context, change func(*keyring.Keeper) error) ([]keyring.Info, error) {
 	if _, err := a.ownRing(ctx); err != nil {
 		return nil, err
 	}
-	if a.rotation == nil {
+	if a.keeper == nil {
 		return nil, errConfiguredKeys
 	}
-	plan := func(set keyring.Set, now time.Time) (keyring.Step, error) { return order(a.rotation.cycle, set, now) }
-	if err := a.rotation.change(ctx, time.Now(), plan); err != nil {
+	if err := change(a.keeper); err != nil {
 		return nil, err
 	}
 	return a.keyInfos(), nil
 }
 
 // keyInfos lists the keys that this node knows.
-func (a *App) keyInfos() []keyInfo {
-	ring := a.ring.Load() // before the rotation, which stands when there is a ring
-	if ring != nil && a.rotation != nil {
-		return a.rotation.infos()
+func (a *App) keyInfos() []keyring.Info {
+	ring := a.ring.Load() // before the keeper, which is set when there is a ring
+	if ring != nil && a.keeper != nil {
+		return a.keeper.Infos()
 	}
-	var infos []keyInfo
-	for _, key := range ring.Keys() {
-		info := keyInfo{ID: key.ID(), Algorithm: key.Algorithm(), State: "verifying", Created: key.Created()}
-		if key == ring.Active() {
-			info.State = string(keyring.Active)
-		}
-		infos = append(infos, info)
-	}
-	return infos
+	return ring.Infos()
 }
 
 // signingKey returns the key to sign a token of this lifetime with, counted from now. Whatever is
@@ -142,8 +145,8 @@ func (a *App) signingKey(ctx context.Context, lifetime time.Duration, now time.T
 	if err != nil {
 		return nil, err
 	}
-	if a.rotation != nil {
-		return a.rotation.signingKey(ctx, lifetime, now)
+	if a.keeper != nil {
+		return a.keeper.SigningKey(ctx, lifetime, now)
 	}
 	if key := ring.Active(); key != nil {
 		return key, nil
@@ -213,7 +216,9 @@ func (a *App) checkFingerprint(secret *keyring.SecretRing) error {
 		return fmt.Errorf("reading the store: %w", err)
 	}
 	if !secret.Matches(stands) {
-		return errors.New("secret: this is not the secret the store was created with; set `secret`, or bring back " + secretFile())
+		return errors.New(
+			"secret: this is not the secret the store was created with; set `secret`, or bring back " + secretFile(),
+		)
 	}
 	return nil
 }

@@ -149,6 +149,6 @@ func (k keyAges) Collect(ch chan<- prometheus.Metric) {
 		if key.Created.IsZero() {
 			continue
 		}
-		ch <- prometheus.MustNewConstMetric(keyAgeDesc, prometheus.GaugeValue, time.Since(key.Created).Seconds(), key.ID, key.Algorithm, key.State)
+		ch <- prometheus.MustNewConstMetric(keyAgeDesc, prometheus.GaugeValue, time.Since(key.Created).Seconds(), key.ID, key.Algorithm, string(key.State))
 	}
 }

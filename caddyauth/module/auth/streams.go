@@ -98,10 +98,10 @@ func (k streamKeys) Check(t *token.Token) (ends time.Time, refusal token.Reason)
 	if !t.Key.Equal(ring.Key(t.Key.ID())) {
 		return time.Time{}, token.UnknownKey
 	}
-	if k.app.rotation == nil {
+	if k.app.keeper == nil {
 		return time.Time{}, ""
 	}
-	return k.app.rotation.retires(t.Key.ID()), ""
+	return k.app.keeper.Retires(t.Key.ID()), ""
 }
 
 func (k streamKeys) checkForeign(t *token.Token) token.Reason {
@@ -118,12 +118,4 @@ func (k streamKeys) checkForeign(t *token.Token) token.Reason {
 		return token.UnknownKey
 	}
 	return ""
-}
-
-// retires returns when a retiring key is gone; zero for any other key.
-func (r *rotation) retires(kid string) time.Time {
-	if rec := r.view.Load().set.Find(kid); rec != nil && rec.State == keyring.Retiring {
-		return rec.Until
-	}
-	return time.Time{}
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -73,7 +72,8 @@ type watchedStream struct {
 	ended   token.Reason
 }
 
-// stream begins one that a token has let in: a session's in the session cookie, and any other in the bearer header.
+// stream begins one that a token has let in: a session's in the session cookie, and any other in
+// the bearer header.
 func (w *watched) stream(admitted *token.Token, grace time.Duration) *watchedStream {
 	cookie := gate.Source{Kind: gate.Cookie, Name: "access_token"}
 	source := gate.Source{Kind: gate.Bearer}
@@ -116,7 +116,8 @@ func (w *watched) stream(admitted *token.Token, grace time.Duration) *watchedStr
 	return st
 }
 
-// configuration is an App of the watched store whose keys are configured; streams are held to it until untrack.
+// configuration is an App of the watched store whose keys are configured; streams are held to it
+// until untrack.
 func (w *watched) configuration(t *testing.T, keys ...*keyring.Key) (app *App, untrack func()) {
 	t.Helper()
 	app = &App{issuer: keyedIssuer, ctx: caddy.Context{Context: w.Context}}
@@ -130,11 +131,39 @@ func (w *watched) configuration(t *testing.T, keys ...*keyring.Key) (app *App, u
 	return app, w.Track(streamKeys{app})
 }
 
-// generated is a configuration whose keys are those of a set, which take changes.
+// generated is a configuration whose keys are generated, and changed in a store of their own.
 type generated struct {
 	*App
-	set     keyring.Set
+	store   *keyStore
 	untrack func()
+}
+
+// keyStore is a store of keys without a database.
+type keyStore struct {
+	keyring.Store // the rest is not called
+	set           keyring.Set
+}
+
+func (s *keyStore) KeySet(context.Context) (keyring.Set, error) { return s.set, nil }
+
+func (s *keyStore) KeyVersion(context.Context) (int64, error) { return s.set.Version, nil }
+
+func (s *keyStore) AddFirstKey(_ context.Context, rec keyring.Record) ([]keyring.Record, error) {
+	s.set = keyring.Set{Version: 1, Records: []keyring.Record{rec}}
+	return s.set.Records, nil
+}
+
+func (s *keyStore) AdvanceKeys(_ context.Context, step keyring.Step, _ time.Time) (keyring.Set, bool, error) {
+	s.take(step)
+	return s.set, true, nil
+}
+
+func (s *keyStore) take(step keyring.Step) {
+	records := slices.DeleteFunc(slices.Clone(s.set.Records), func(rec keyring.Record) bool {
+		return slices.Contains(step.Remove, rec.ID) ||
+			slices.ContainsFunc(step.Put, func(put keyring.Record) bool { return put.ID == rec.ID })
+	})
+	s.set = keyring.Set{Version: s.set.Version + 1, Records: append(records, step.Put...)}
 }
 
 func (w *watched) generated(t *testing.T) *generated {
@@ -144,43 +173,54 @@ func (w *watched) generated(t *testing.T) *generated {
 		t.Fatal(err)
 	}
 	app, untrack := w.configuration(t)
-	cycle := keyring.Lifecycle{Secret: secret, Announce: time.Minute, Access: 15 * time.Minute}
-	app.rotation = &rotation{cycle: cycle, ring: &app.ring, logger: zap.NewNop(), changed: w.Nudge}
-	g := &generated{App: app, untrack: untrack}
-	g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) { return g.rotation.cycle.Due(set, now, now) })
+	g := &generated{App: app, store: new(keyStore), untrack: untrack}
+	app.keeper = &keyring.Keeper{
+		Store:     g.store,
+		Lifecycle: keyring.Lifecycle{Secret: secret, Announce: time.Minute, Access: 15 * time.Minute},
+		Changed: func(ring *keyring.Ring) {
+			app.ring.Store(ring)
+			w.Nudge()
+		},
+	}
+	if err := app.keeper.Open(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
 	return g
 }
 
-// takes changes the keys as a step of the store's does.
+// takes changes the keys as another node does, and lets this one learn of it.
 func (g *generated) takes(t *testing.T, plan func(keyring.Set, time.Time) (keyring.Step, error)) {
 	t.Helper()
-	step, err := plan(g.set, time.Now())
+	step, err := plan(g.store.set, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	records := slices.DeleteFunc(slices.Clone(g.set.Records), func(rec keyring.Record) bool {
-		return slices.Contains(step.Remove, rec.ID) || slices.ContainsFunc(step.Put, func(put keyring.Record) bool { return put.ID == rec.ID })
-	})
-	g.set = keyring.Set{Version: g.set.Version + 1, Records: append(records, step.Put...)}
-	g.rotation.adopt(g.set, time.Now())
+	g.store.take(step)
+	if err := g.keeper.Refresh(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
 	synctest.Wait()
 }
 
 func (g *generated) revokes(kid string) func(keyring.Set, time.Time) (keyring.Step, error) {
 	return func(set keyring.Set, now time.Time) (keyring.Step, error) {
-		return g.rotation.cycle.Revoke(set, kid, now)
+		return g.keeper.Lifecycle.Revoke(set, kid, now)
 	}
 }
 
 // rotates announces a key and lets it sign a minute later.
 func (g *generated) rotates(t *testing.T) {
 	t.Helper()
-	g.takes(t, g.rotation.cycle.Rotate)
+	g.takes(t, g.keeper.Lifecycle.Rotate)
 	time.Sleep(time.Minute)
-	g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) { return g.rotation.cycle.Due(set, now, now) })
+	g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) {
+		return g.keeper.Lifecycle.Due(set, now, now)
+	})
 }
 
-// keyed begins a stream with a token that a key has signed and that lives for 15 minutes; family "" is none, and another a session's.
+// keyed begins a stream with a token that a key has signed and that lives for 15 minutes; family ""
+// is none, and another a session's.
 func (w *watched) keyed(t *testing.T, key *keyring.Key, issuer, family string) *watchedStream {
 	t.Helper()
 	return w.graced(t, key, issuer, family, 0)
@@ -255,13 +295,22 @@ func over(t *testing.T, what string, reason token.Reason, all ...*watchedStream)
 	}
 }
 
-// What a key has let in goes with the key when it is revoked, at once and sessions included: whoever has the key could have named any session.
+// What a key has let in goes with the key when it is revoked, at once and sessions included:
+// whoever has the key could have named any session.
 func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 	inTime(t, func(t *testing.T, w *watched) {
 		g := w.generated(t)
 		first := g.ring.Load().Active()
 		plain, browser := w.keyed(t, first, keyedIssuer, ""), w.keyed(t, first, keyedIssuer, w.family("f"))
-		opaque := w.stream(&token.Token{Issuer: keyedIssuer, Audience: []string{"web"}, IssuedAt: w.began, Expiry: w.began.Add(time.Hour)}, 0)
+		opaque := w.stream(
+			&token.Token{
+				Issuer:   keyedIssuer,
+				Audience: []string{"web"},
+				IssuedAt: w.began,
+				Expiry:   w.began.Add(time.Hour),
+			},
+			0,
+		)
 		time.Sleep(time.Minute)
 		g.rotates(t)
 		later := w.keyed(t, g.ring.Load().Active(), keyedIssuer, "")
@@ -275,8 +324,8 @@ func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 	})
 }
 
-// What lives longer than its token, a session's stream or one with grace, does not end with a key that nobody needs any more, whichever node
-// is the first to take it away; before that it does.
+// What lives longer than its token, a session's stream or one with grace, does not end with a key
+// that nobody needs any more, whichever node is the first to take it away; before that it does.
 func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -291,20 +340,35 @@ func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 			inTime(t, func(t *testing.T, w *watched) {
 				g := w.generated(t)
 				first := g.ring.Load().Active()
-				browser, grace := w.keyed(t, first, keyedIssuer, w.family("f")), w.graced(t, first, keyedIssuer, "", time.Hour)
+				browser, grace := w.keyed(
+					t,
+					first,
+					keyedIssuer,
+					w.family("f"),
+				), w.graced(
+					t,
+					first,
+					keyedIssuer,
+					"",
+					time.Hour,
+				)
 				g.rotates(t)
 				back := func() {}
 				if c.away {
 					_, untrack := w.configuration(t)
 					g.untrack()
-					w.denied.Add(revocation.Denial{Kind: revocation.TokenKind, ID: "another", Until: time.Now().Add(time.Hour)}) // so that all are looked at
+					w.denied.Add(
+						revocation.Denial{Kind: revocation.TokenKind, ID: "another", Until: time.Now().Add(time.Hour)},
+					) // so that all are looked at
 					back = func() { w.Track(streamKeys{g.App}); untrack() }
 				}
-				time.Sleep(time.Until(g.set.Find(first.ID()).Until.Add(-c.early)))
+				time.Sleep(time.Until(g.store.set.Find(first.ID()).Until.Add(-c.early)))
 				if c.early > 0 {
 					g.takes(t, g.revokes(first.ID()))
 				} else {
-					g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) { return g.rotation.cycle.Due(set, now, now) })
+					g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) {
+						return g.keeper.Lifecycle.Due(set, now, now)
+					})
 				}
 				if g.ring.Load().Key(first.ID()) != nil {
 					t.Fatal("the key is still there")
@@ -321,7 +385,8 @@ func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 	}
 }
 
-// A configuration takes a key away when it has taken over, and not when it is refused; where none is left nothing is known of keys.
+// A configuration takes a key away when it has taken over, and not when it is refused; where none
+// is left nothing is known of keys.
 func TestStreamEndsWithTheLastConfigurationThatHasItsKey(t *testing.T) {
 	inTime(t, func(t *testing.T, w *watched) {
 		a, b := hmacKey(t, "a"), hmacKey(t, "b")
@@ -384,7 +449,8 @@ func (p *foreignSet) publishes(t *testing.T, keys ...*keyring.Key) {
 	p.ring.Store(ring)
 }
 
-// A trusted issuer's key counts as long as the token: the set is fetched again and again, and what has left it ends what it had let in.
+// A trusted issuer's key counts as long as the token: the set is fetched again and again, and what
+// has left it ends what it had let in.
 func TestStreamEndsWhenAForeignKeyHasLeft(t *testing.T) {
 	inTime(t, func(t *testing.T, w *watched) {
 		const issuer = "https://idp.example.com"
@@ -397,7 +463,10 @@ func TestStreamEndsWhenAForeignKeyHasLeft(t *testing.T) {
 		}
 		set := new(foreignSet)
 		set.publishes(t, pair[0], pair[1])
-		remote := &pooledRemote{Remote: &keyring.Remote{Issuer: issuer, JWKSURL: issuer + "/keys", Transport: set}, ctx: w.Context}
+		remote := &pooledRemote{
+			Remote: &keyring.Remote{Issuer: issuer, JWKSURL: issuer + "/keys", Transport: set},
+			ctx:    w.Context,
+		}
 		app := &App{issuer: keyedIssuer, ctx: caddy.Context{Context: w.Context}, remotes: []*pooledRemote{remote}}
 		app.ring.Store(new(keyring.Ring))
 		w.Track(streamKeys{app})
