@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -62,10 +63,10 @@ var caddyfileForms = map[string]string{
 }
 
 func TestSettingsAreDocumented(t *testing.T) {
-	s := readStructs(t, "module/auth/config.go", "module/auth/config_tenancy.go", "module/auth/authserver.go",
-		"module/auth/jwtauth.go", "module/connections/connections.go")
-	words := literals(t, "module/auth/caddyfile.go", "module/auth/caddyfile_tenancy.go",
-		"module/auth/caddyfile_options.go", "module/auth/config.go", "module/connections/connections.go")
+	s := readStructs(t, append(settingsFiles(t),
+		"module/auth/authserver.go", "module/auth/jwtauth.go", "module/connections/connections.go")...)
+	words := literals(t, append(settingsFiles(t),
+		"module/option/args.go", "module/auth/caddyfile.go", "module/auth/jwtauth_caddyfile.go", "module/auth/authserver_caddyfile.go", "module/connections/connections.go")...)
 	reference := documents.Read(t, "docs/caddyfile.md")
 	var b strings.Builder
 	for _, root := range []struct{ title, structure string }{
@@ -84,6 +85,15 @@ func TestSettingsAreDocumented(t *testing.T) {
 		t.Errorf("%s has settings, but no setting holds it", name)
 	}
 	documents.Compare(t, "docs/reference/settings.md", "settings", strings.TrimSuffix(b.String(), "\n"))
+}
+
+// settingsFiles are the files of the global option.
+func settingsFiles(t *testing.T) []string {
+	files, err := filepath.Glob("module/config/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	return slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
 }
 
 // setting is one row of the table.

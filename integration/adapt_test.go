@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	authmodule "github.com/caddyauth/gateway/caddyauth/module/auth"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/integration/documents"
 )
 
@@ -107,9 +108,13 @@ func indented(t *testing.T, adapted []byte) string {
 // TestAdaptKnowsEveryWord holds the golden files against the syntax that the parser's comments
 // promise: each option of each block must stand in a file that adapts.
 func TestAdaptKnowsEveryWord(t *testing.T) {
-	files, err := filepath.Glob("../caddyauth/module/auth/caddyfile*.go")
-	if err != nil || len(files) < 2 {
-		t.Fatalf("the parser's files: %q, %v", files, err)
+	var files []string
+	for _, pattern := range []string{"config/*.go", "*/*_caddyfile.go"} {
+		found, err := filepath.Glob("../caddyauth/module/" + pattern)
+		if err != nil || len(found) < 2 {
+			t.Fatalf("the parser's files: %q, %v", found, err)
+		}
+		files = append(files, found...)
 	}
 	var promised []string
 	for _, file := range files {
@@ -205,7 +210,7 @@ func TestAdaptKnowsEverySetting(t *testing.T) {
 			out.WriteString(g.want)
 		}
 	}
-	for _, name := range members(reflect.TypeFor[authmodule.Settings](), reflect.TypeFor[authmodule.JWTAuth](),
+	for _, name := range members(reflect.TypeFor[config.Settings](), reflect.TypeFor[authmodule.JWTAuth](),
 		reflect.TypeFor[authmodule.AuthServer]()) {
 		if !strings.Contains(out.String(), `"`+name+`":`) {
 			t.Errorf("no golden file makes the JSON member %q", name)

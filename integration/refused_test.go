@@ -159,9 +159,9 @@ var refusedSettings = []refusedConfig{
 	{
 		name:    "trusted issuer twice",
 		globals: auth("trust https://i.example\n\ttrust https://i.example"),
-		says:    []string{"https://i.example", "twice"},
+		says:    []string{"https://i.example", "duplicate"},
 	},
-	{name: "own issuer trusted", globals: auth("trust {{url \"auth\"}}"), says: []string{"twice|own"}},
+	{name: "own issuer trusted", globals: auth("trust {{url \"auth\"}}"), says: []string{"duplicate|own"}},
 	{
 		name:    "key set without TLS",
 		globals: auth("trust https://i.example {\n\t\tjwks http://i.example/jwks\n\t}"),

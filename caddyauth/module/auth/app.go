@@ -18,7 +18,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/module/connections"
+	"github.com/caddyauth/gateway/caddyauth/module/option"
 	"github.com/caddyauth/gateway/caddyauth/module/survey"
 	"github.com/caddyauth/gateway/caddyauth/module/version"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
@@ -34,7 +36,9 @@ func init() {
 
 // App is the gateway's one application module: it owns what all gates and servers of a configuration share.
 type App struct {
-	Settings
+	config.Settings
+
+	server *config.Server // what the settings mean
 
 	ctx    caddy.Context
 	logger *zap.Logger
@@ -93,9 +97,18 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.audit = newAuditor(a.logger)
 	a.started = make(chan struct{})
 	a.gates = &Gates{Survey: survey.Survey{HTTP: a.httpApp}}
-	r := resolver{caddy.NewReplacer()}
-	for _, step := range []func(resolver) error{a.provisionIssuer, a.provisionKeys, a.provisionUsers, a.provisionTenancy, a.provisionStore, a.provisionOpaque, a.provisionTrust} {
-		if err := step(r); err != nil {
+	var err error
+	if a.server, err = a.Settings.Resolve(option.NewResolver()); err != nil {
+		return WithMissing(err, &a.Settings)
+	}
+	for _, step := range []func() error{
+		a.provisionServer,
+		a.provisionUsers,
+		a.provisionStore,
+		a.provisionOpaque,
+		a.provisionTrust,
+	} {
+		if err := step(); err != nil {
 			return WithMissing(err, &a.Settings)
 		}
 	}
@@ -107,76 +120,39 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return registerMetrics(ctx.GetMetricsRegistry(), a)
 }
 
-func (a *App) provisionIssuer(r resolver) (err error) {
-	if err = a.Settings.check(); err != nil {
-		return err
-	}
-	if a.issuer, a.base, err = a.Settings.issuer(r); err != nil {
-		return err
-	}
-	if err = a.checkDevelopment(a.issuer, a.base); err != nil {
-		return err
-	}
-	a.words = a.Settings.audiences()
-	if a.returnTo, err = a.origins(r, a.base); err != nil {
-		return err
-	}
-	if a.home, err = r.text("home", a.Home); err != nil {
-		return err
+// provisionServer takes over what needs neither the store nor another module.
+func (a *App) provisionServer() error {
+	server := a.server
+	a.issuer, a.base, a.words = server.Issuer, server.PublicURL, server.Audiences
+	a.returnTo, a.home = server.ReturnTo, server.Home
+	a.secretRing = server.Secret
+	a.ring.Store(server.Ring)
+	a.declared = sqlstore.Declaration{
+		Revocation: server.Revocation,
+		Projects:   server.Projects,
+		Clients:    server.Clients,
+		Users:      server.Users,
 	}
 	a.gates.Credentials.RefreshCookie, a.gates.Credentials.Issued = a.cookieNames().Refresh, a.isIssued
 	return a.gates.Credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access})
 }
 
-func (a *App) provisionKeys(r resolver) error {
-	secret, err := r.text("secret", a.Secret)
+func (a *App) provisionUsers() error {
+	declared, err := identity.NewDeclared(a.server.Users)
 	if err != nil {
 		return err
 	}
-	if secret != "" {
-		if a.secretRing, err = keyring.ParseSecretRing(secret); err != nil {
-			return err
-		}
-	}
-	if a.Keys.generated() {
-		return nil
-	}
-	ring, err := a.Keys.ring(r)
-	if err != nil {
-		return err
-	}
-	a.ring.Store(ring)
-	return nil
-}
-
-func (a *App) provisionUsers(r resolver) error {
-	users := make([]identity.User, len(a.Users))
-	for i := range a.Users {
-		var err error
-		if users[i], err = a.Users[i].resolve(r); err != nil {
-			return err
-		}
-	}
-	checked, err := identity.NewDeclared(users)
-	if err != nil {
-		return err
-	}
-	for _, u := range users {
+	for _, u := range a.server.Users {
 		if err := a.checkCookie(u); err != nil {
 			return fmt.Errorf("user %q: %w", u.Name, err)
 		}
 	}
-	a.declared.Users = users
-	a.passwords = identity.NewPasswords(checked.HashKinds())
+	a.passwords = identity.NewPasswords(declared.HashKinds())
 	return nil
 }
 
-func (a *App) provisionStore(r resolver) error {
-	rawURL, err := a.storeURL(r)
-	if err != nil {
-		return err
-	}
-	store, release, err := joinStore(rawURL)
+func (a *App) provisionStore() error {
+	store, release, err := joinStore(a.server.StoreURL)
 	if err != nil {
 		return err
 	}
@@ -187,30 +163,26 @@ func (a *App) provisionStore(r resolver) error {
 	a.store = store
 	a.throttle = &identity.Throttle{Store: store}
 	a.passwords.Kinds = store.HashKinds
-	a.grants = &session.Service{Store: a.store, DenyList: &a.store.denied, Stranger: a.store.strangers.enter, Alert: a.alert}
-	if a.issuing, err = a.issuance(); err != nil {
-		return err
+	a.grants = &session.Service{
+		Store:    a.store,
+		DenyList: &a.store.denied,
+		Stranger: a.store.strangers.enter,
+		Alert:    a.alert,
 	}
+	a.issuing = a.issuance()
 	a.login = a.loginServer()
 	a.gates.Sessions, a.gates.Pages = a.browserSessions(), a.serverPages()
-	if err := a.homeIsTarget(); err != nil {
-		return err
-	}
-	a.staleness = 10 * time.Minute
-	if a.RevocationStaleness != nil {
-		a.staleness = time.Duration(*a.RevocationStaleness)
-	}
-	a.staleness += pollGrace
-	return nil
+	a.staleness = a.server.RevocationStaleness + pollGrace
+	return a.homeIsTarget()
 }
 
-// provisionTrust joins the key sets of the trusted issuers and builds the verifier over them and the own ring.
-func (a *App) provisionTrust(r resolver) error {
-	own := token.Issuer{Name: a.issuer, Own: true, Keys: a.ownKey, MaxLifetime: a.ownMaxLifetime()}
+// provisionTrust joins the key sets of the trusted issuers and builds the verifier over them and the server's own ring.
+func (a *App) provisionTrust() error {
+	own := token.Issuer{Name: a.issuer, Own: true, Keys: a.ownKey, MaxLifetime: a.server.MaxLifetime}
 	issuers := []token.Issuer{own}
 	a.accepts = map[string]acceptance{a.issuer: {}}
-	for i := range a.Trust {
-		issuer, err := a.trusted(r, &a.Trust[i])
+	for _, trusted := range a.server.Trust {
+		issuer, err := a.joinIssuer(trusted)
 		if err != nil {
 			return err
 		}
@@ -220,20 +192,16 @@ func (a *App) provisionTrust(r resolver) error {
 	if a.verifier, err = token.NewVerifier(issuers); err != nil {
 		return err
 	}
-	return a.remember()
+	return a.cacheTokens()
 }
 
-// remember puts the cache in front of the verifier, unless it is off.
-func (a *App) remember() error {
+// cacheTokens puts the cache in front of the verifier, unless it is off.
+func (a *App) cacheTokens() error {
 	a.readBy(a.verifier.Verify)
-	size := defaultTokenCache
-	if a.TokenCache != nil {
-		size = *a.TokenCache
-	}
-	if size == 0 {
+	if a.server.TokenCache == 0 {
 		return nil
 	}
-	cache, err := token.NewCache(a.verifier, size)
+	cache, err := token.NewCache(a.verifier, a.server.TokenCache)
 	if err != nil {
 		return err
 	}
@@ -243,27 +211,22 @@ func (a *App) remember() error {
 	return nil
 }
 
-func (a *App) trusted(r resolver, t *Trust) (token.Issuer, error) {
-	name, err := r.text("trust", t.Issuer)
-	if err != nil {
-		return token.Issuer{}, err
-	}
-	if _, twice := a.accepts[name]; twice || name == "" {
-		return token.Issuer{}, fmt.Errorf("trust: issuer %q is there twice or empty", name)
-	}
-	jwks, err := r.text("jwks", t.JWKS)
-	if err != nil {
-		return token.Issuer{}, err
-	}
-	remote, release, err := joinRemote(name, jwks, t.algorithms())
+// joinIssuer joins the key set of a trusted issuer.
+func (a *App) joinIssuer(trusted config.TrustedIssuer) (token.Issuer, error) {
+	remote, release, err := joinRemote(trusted.Issuer, trusted.JWKS, trusted.Algorithms)
 	if err != nil {
 		return token.Issuer{}, fmt.Errorf("trust: %w", err)
 	}
 	a.release = append(a.release, release)
 	a.remotes = append(a.remotes, remote)
-	a.accepts[name] = acceptance{audiences: t.Audiences}
-	return token.Issuer{Name: name, Keys: remote.Key, Algorithms: t.algorithms(), Types: t.Types,
-		MaxLifetime: t.durations()[0].effective()}, nil
+	a.accepts[trusted.Issuer] = acceptance{audiences: trusted.Audiences}
+	return token.Issuer{
+		Name:        trusted.Issuer,
+		Keys:        remote.Key,
+		Algorithms:  trusted.Algorithms,
+		Types:       trusted.Types,
+		MaxLifetime: trusted.MaxLifetime,
+	}, nil
 }
 
 // configuredApp returns the configuration's App, for the directive of that name. An App that is there but was refused says itself why.
@@ -406,10 +369,6 @@ func (a *App) ownKey(ctx context.Context, kid string) (*keyring.Key, error) {
 		return key, nil
 	}
 	return nil, keyring.ErrUnknownKey
-}
-
-func (a *App) ownMaxLifetime() time.Duration {
-	return durationSetting{"max_lifetime", &a.MaxLifetime, maxLifetime, minLifetime, maxLifetime}.effective()
 }
 
 // Interface guards

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
@@ -29,7 +30,17 @@ func auditedApp(t *testing.T) *App {
 	if err := store.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &App{store: store, ctx: caddy.Context{Context: t.Context()}, logger: zap.NewNop(), audit: newAuditor(zap.NewNop())}
+	return &App{
+		server: &config.Server{
+			AuditRetention: project.DefaultAuditRetention,
+			RefreshWindow:  5 * time.Minute,
+			RefreshCheck:   time.Minute,
+		},
+		store:  store,
+		ctx:    caddy.Context{Context: t.Context()},
+		logger: zap.NewNop(),
+		audit:  newAuditor(zap.NewNop()),
+	}
 }
 
 func (a *App) entries(t *testing.T) []project.Entry {
@@ -98,7 +109,7 @@ func TestRefusedSignInsAndSignOutsStandInTheAuditTrail(t *testing.T) {
 func TestJanitorKeepsTheAuditTrailForAWhile(t *testing.T) {
 	for _, configured := range []time.Duration{0, 48 * time.Hour, 1000 * 24 * time.Hour} {
 		a := auditedApp(t)
-		a.AuditRetention = Duration(configured)
+		a.server.AuditRetention = cmp.Or(configured, project.DefaultAuditRetention)
 		checkJanitor(t, a, cmp.Or(configured, project.DefaultAuditRetention))
 	}
 }

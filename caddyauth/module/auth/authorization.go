@@ -12,6 +12,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 )
@@ -30,26 +31,25 @@ func (a *App) authorizationServer() *oauth.Server {
 	}
 }
 
-// provisionOpaque wires the look-up of tokens that are references: our own, and those of issuers
-// that are asked by introspection.
-func (a *App) provisionOpaque(r resolver) error {
-	remember := time.Minute
-	if a.IntrospectionCache != nil {
-		remember = time.Duration(*a.IntrospectionCache)
-	}
+// provisionOpaque wires the look-up of tokens that are references: our own, and those of issuers that are asked by introspection.
+func (a *App) provisionOpaque() error {
+	remember := a.server.IntrospectionCache
 	if remember == 0 {
 		remember = -1 // the rooms' word for none
 	}
 	a.opaque = &opaque.Tokens{
-		Store: a.store, Issuer: token.Issuer{Name: a.issuer, Own: true, MaxLifetime: a.ownMaxLifetime()}, Denied: &a.store.denied, CacheFor: remember,
+		Store:    a.store,
+		Issuer:   token.Issuer{Name: a.issuer, Own: true, MaxLifetime: a.server.MaxLifetime},
+		Denied:   &a.store.denied,
+		CacheFor: remember,
 	}
-	for i := range a.Trust {
-		foreign, err := a.Trust[i].foreign(r)
+	for _, trusted := range a.server.Trust {
+		if trusted.Introspection == nil {
+			continue
+		}
+		foreign, err := introspectionOf(trusted)
 		if err != nil {
 			return err
-		}
-		if foreign == nil {
-			continue
 		}
 		foreign.CacheFor, foreign.Denied = remember, &a.store.denied
 		a.foreign = append(a.foreign, foreign)
@@ -63,32 +63,16 @@ func (a *App) openOpaque(secret *keyring.SecretRing) {
 	a.opaque.Secrets = secret.Derive(opaque.Label)
 }
 
-// foreign returns the introspection endpoint of a trusted issuer; nil when it has none.
-func (t *Trust) foreign(r resolver) (*opaque.IntrospectionClient, error) {
-	if t.Introspection == nil {
-		return nil, nil
-	}
-	name, err := r.text("trust", t.Issuer)
-	if err != nil {
-		return nil, err
-	}
-	endpoint, err := r.text("introspection", t.Introspection.URL)
-	if err != nil {
-		return nil, err
-	}
-	id, err := r.text("introspection", t.Introspection.ClientID)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := r.text("introspection", t.Introspection.ClientSecret)
-	if err != nil {
-		return nil, err
-	}
+// introspectionOf returns the introspection endpoint of a trusted issuer.
+func introspectionOf(trusted config.TrustedIssuer) (*opaque.IntrospectionClient, error) {
 	foreign := &opaque.IntrospectionClient{
-		Issuer: token.Issuer{Name: name, MaxLifetime: t.durations()[0].effective()}, Endpoint: endpoint, ClientID: id, ClientSecret: secret,
+		Issuer:       token.Issuer{Name: trusted.Issuer, MaxLifetime: trusted.MaxLifetime},
+		Endpoint:     trusted.Introspection.URL,
+		ClientID:     trusted.Introspection.ClientID,
+		ClientSecret: trusted.Introspection.ClientSecret,
 	}
 	if err := foreign.Validate(); err != nil {
-		return nil, fmt.Errorf("trust %s: %w", name, err)
+		return nil, fmt.Errorf("trust %s: %w", trusted.Issuer, err)
 	}
 	return foreign, nil
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/module/option"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
@@ -58,7 +60,7 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 	s.app.gates.Browsers = true // they sign in here, whatever the gates take
 	s.app.gates.Survey.GuardErrors(ctx)
 	s.mount = s.app.base.Path
-	manage, err := resolver{caddy.NewReplacer()}.text("manage", s.Manage)
+	manage, err := option.NewResolver().Text("manage", s.Manage)
 	if err != nil {
 		return err
 	}
@@ -92,7 +94,7 @@ func (a *App) loginServer() *login.Server {
 		ReturnTo:          a.returnTo,
 		CleanTarget:       a.gates.cleanTarget,
 		Home:              a.home,
-		Project:           defaultProject,
+		Project:           project.Default,
 		Find:              a.findParties,
 		Audiences:         a.words,
 		Passwords:         a.passwords,
@@ -112,8 +114,8 @@ func (a *App) loginServer() *login.Server {
 }
 
 // findParties reads who signs in at the server's own login routes.
-func (a *App) findParties(ctx context.Context, project, name string) (issuance.Parties, error) {
-	return a.store.FindParties(ctx, project, firstPartyClient, name)
+func (a *App) findParties(ctx context.Context, slug, name string) (issuance.Parties, error) {
+	return a.store.FindParties(ctx, slug, project.FirstParty, name)
 }
 
 func (a *App) endSession(ctx context.Context, access, refresh string) error {
@@ -218,7 +220,7 @@ func (s *AuthServer) jwks(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/jwk-set+json")
-	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(s.app.Keys.jwksMaxAge().Seconds())))
+	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(s.app.server.Keys.JWKSMaxAge.Seconds())))
 	h.Set("Access-Control-Allow-Origin", "*")
 	_, _ = w.Write(ring.JWKS())
 }

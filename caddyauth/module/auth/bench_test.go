@@ -16,10 +16,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
 
 // provisioned provisions a configuration of this app and one site with a gate and a proxy, without starting it.
-func provisioned(tb testing.TB, app Settings, gate JWTAuth) (*App, *JWTAuth) {
+func provisioned(tb testing.TB, app config.Settings, gate JWTAuth) (*App, *JWTAuth) {
 	tb.Helper()
 	tb.Setenv("XDG_DATA_HOME", tb.TempDir())
 	raw, err := json.Marshal(app)
@@ -47,10 +48,10 @@ func provisioned(tb testing.TB, app Settings, gate JWTAuth) (*App, *JWTAuth) {
 }
 
 // benchGate is the gate of the benchmarks.
-func benchGate() (Settings, JWTAuth) {
-	return Settings{
+func benchGate() (config.Settings, JWTAuth) {
+	return config.Settings{
 			Issuer: "https://auth.example.com",
-			Keys:   &Keys{Texts: []SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}},
+			Keys:   &config.Keys{Texts: []config.SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}},
 		},
 		JWTAuth{
 			Audiences: []string{"api"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -28,7 +29,7 @@ func (a *App) checkCookie(u identity.User) error {
 	now := time.Now()
 	raw, err := token.Mint(key, "at+jwt", token.Claims{
 		Issuer: a.issuer, Subject: u.Name, Audience: []string{"web"}, IssuedAt: now, Expiry: now.Add(time.Hour), ID: rand.Text(),
-		ClientID: firstPartyClient, Project: u.Project, Session: sampleFamily(), Extra: u.Claims, Protocol: map[string]any{"epoch": now.UnixMilli()},
+		ClientID: project.FirstParty, Project: u.Project, Session: sampleFamily(), Extra: u.Claims, Protocol: map[string]any{"epoch": now.UnixMilli()},
 	})
 	if err != nil {
 		return fmt.Errorf("claims: %w", err)
@@ -43,9 +44,9 @@ func (a *App) checkCookie(u identity.User) error {
 // signsIn reports whether tokens of a project may be for browsers.
 func (a *App) signsIn(slug string) bool {
 	words := a.words
-	for i := range a.Projects {
-		if a.Projects[i].Slug == slug && len(a.Projects[i].Audiences) > 0 {
-			words = a.Projects[i].Audiences
+	for _, p := range a.server.Projects {
+		if p.Slug == slug && len(p.Audiences) > 0 {
+			words = p.Audiences
 		}
 	}
 	return slices.Contains(words, "web")
@@ -61,11 +62,7 @@ func (a *App) sampleKey() (*keyring.Key, error) {
 			return key, nil
 		}
 	}
-	algorithm := ""
-	if a.Keys != nil {
-		algorithm = a.Keys.Algorithm
-	}
-	return sampleOf(algorithm)
+	return sampleOf(a.server.Keys.Algorithm)
 }
 
 // sampleOf keeps one generated key for each algorithm, because RSA keys take long to make. Nothing it signs leaves the process.

@@ -24,11 +24,14 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage" // where Caddy writes must be a folder of the test
 
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
 // How much is done. Nothing here is a length of time: whoever changes something waits until so many decisions were compared since.
@@ -52,11 +55,11 @@ const (
 func TestNoDecisionIsOneThatAFreshVerificationWouldNotHaveGiven(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		keys   func(turn int) *Keys
+		keys   func(turn int) *config.Keys
 		turn   func(*arena, int)
 		turned []token.Reason // refusals that must have come of tokens which had been admitted before
 	}{
-		{"generated keys, rotated and revoked", func(int) *Keys { return nil }, (*arena).orderKey,
+		{"generated keys, rotated and revoked", func(int) *config.Keys { return nil }, (*arena).orderKey,
 			[]token.Reason{token.Revoked, token.UnknownKey, token.Expired}},
 		{"configured keys, exchanged by reloads", configuredKeys, (*arena).exchangeKeys,
 			[]token.Reason{token.Revoked, token.UnknownKey, token.BadSignature, token.Expired}},
@@ -82,7 +85,7 @@ const anonymously token.Reason = "anonymous"
 type arena struct {
 	t    *testing.T
 	dir  string
-	keys func(turn int) *Keys // nil settings: they are generated
+	keys func(turn int) *config.Keys // nil settings: they are generated
 
 	current atomic.Pointer[round]
 	slots   [slots]atomic.Pointer[pass]
@@ -129,7 +132,7 @@ type verdict struct {
 	user    string // what the placeholders say
 }
 
-func newArena(t *testing.T, keys func(int) *Keys) *arena {
+func newArena(t *testing.T, keys func(int) *config.Keys) *arena {
 	a := &arena{t: t, dir: t.TempDir(), keys: keys, random: rand.New(rand.NewPCG(1, 2)), sessions: make(map[string]string)}
 	t.Setenv("XDG_DATA_HOME", filepath.Join(a.dir, "data"))
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(a.dir, "config"))
@@ -220,11 +223,11 @@ var clients = []string{"reports", "backup", "phone", "desk"}
 
 func (a *arena) visitorDeclared() bool { return a.ruleTurn%4 != 3 }
 
-func (a *arena) settings() Settings {
-	s := Settings{Issuer: "https://auth.example.com", Keys: a.keys(a.keyTurn)}
+func (a *arena) settings() config.Settings {
+	s := config.Settings{Issuer: "https://auth.example.com", Keys: a.keys(a.keyTurn)}
 	for _, name := range people {
 		if name != visitor || a.visitorDeclared() {
-			s.Users = append(s.Users, User{Name: name})
+			s.Users = append(s.Users, config.User{Name: name})
 		}
 	}
 	switch few := slots / 4; a.ruleTurn % 3 {
@@ -240,11 +243,11 @@ func (a *arena) settings() Settings {
 const tidal = "tide"
 
 // configuredKeys are three that move on with each turn, one whose id stays while its secret changes, and one that comes and goes.
-func configuredKeys(turn int) *Keys {
-	text := func(id string, n int) SecretText {
-		return SecretText{ID: id, Secret: fmt.Sprintf("the secret number %d of the key called %s", n, id)}
+func configuredKeys(turn int) *config.Keys {
+	text := func(id string, n int) config.SecretText {
+		return config.SecretText{ID: id, Secret: fmt.Sprintf("the secret number %d of the key called %s", n, id)}
 	}
-	var k Keys
+	var k config.Keys
 	for n := range 3 {
 		k.Texts = append(k.Texts, text(fmt.Sprint("k", turn+n), 0))
 	}
@@ -257,7 +260,7 @@ func configuredKeys(turn int) *Keys {
 
 // guards are the gates of a turn. They put different claims under the same headers, so that what one remembers of a token is wrong for another.
 func (a *arena) guards() []JWTAuth {
-	none, second := Duration(0), Duration(time.Second)
+	none, second := option.Duration(0), option.Duration(time.Second)
 	plain := JWTAuth{Name: "plain", Audiences: []string{"api"}, Leeway: &none, Forward: forwards("sub", "role", "jti")}
 	strict := JWTAuth{Name: "strict", Audiences: []string{"api"}, Leeway: &none, Forward: forwards("email", "jti", "sub"),
 		Rules: []Rule{{Claim: "role", Values: []string{"admin"}}}}
@@ -345,7 +348,7 @@ func (a *arena) load() error {
 
 // twins are the same gates again, with a verifier of their own that nothing stands in front of.
 func (a *arena) twins(server *caddyhttp.App, app *App) ([]*JWTAuth, error) {
-	fresh, err := token.NewVerifier([]token.Issuer{{Name: app.issuer, Own: true, Keys: app.ownKey, MaxLifetime: app.ownMaxLifetime()}})
+	fresh, err := token.NewVerifier([]token.Issuer{{Name: app.issuer, Own: true, Keys: app.ownKey, MaxLifetime: app.server.MaxLifetime}})
 	if err != nil {
 		return nil, err
 	}
@@ -442,7 +445,7 @@ func (a *arena) revoke(turn int) {
 	grants, now, ctx := a.current.Load().app.grants, time.Now(), context.Background()
 	all := func(kind revocation.Kind, id string) func() error {
 		return func() error {
-			_, err := grants.RevokeAll(ctx, revocation.Revocation{Kind: kind, Project: defaultProject, ID: id, Reason: "test"}, now)
+			_, err := grants.RevokeAll(ctx, revocation.Revocation{Kind: kind, Project: project.Default, ID: id, Reason: "test"}, now)
 			return err
 		}
 	}
@@ -532,7 +535,7 @@ func (a *arena) mint(slot int, app *App, epoch int64, key *keyring.Key) (*pass, 
 	}
 	claims := token.Claims{
 		Issuer: "https://auth.example.com", Subject: p.subject, Audience: []string{"api", "web"}, IssuedAt: now.Add(-time.Minute), Expiry: now.Add(time.Hour),
-		ID: p.id, ClientID: p.client, Project: defaultProject, Session: p.session, Scopes: []string{"read", "write"}, Protocol: map[string]any{"epoch": epoch},
+		ID: p.id, ClientID: p.client, Project: project.Default, Session: p.session, Scopes: []string{"read", "write"}, Protocol: map[string]any{"epoch": epoch},
 		Extra: map[string]any{
 			"role": "admin", "email": p.subject + "@example.com", "groups": []string{"staff", p.id}, "profile": map[string]any{"team": "team of " + p.id},
 		},
@@ -587,9 +590,9 @@ func (a *arena) open(p *pass, app *App, now time.Time) error {
 	of := fmt.Sprint(p.subject, " ", a.random.IntN(2))
 	if a.sessions[of] == "" {
 		begun, err := app.grants.Begin(context.Background(), session.GrantRequest{
-			Project:  defaultProject,
+			Project:  project.Default,
 			Subject:  p.subject,
-			ClientID: firstPartyClient,
+			ClientID: project.FirstParty,
 			Kind:     issuance.APIGrant,
 			Audience: []string{"api"},
 			Access:   15 * time.Minute,

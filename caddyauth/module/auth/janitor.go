@@ -94,9 +94,9 @@ func (a *App) deleteOpaque(ctx context.Context, past time.Time, n int) (int, err
 
 // deleteEntries and deleteAPITokens delete what has been over for as long as the audit trail is kept: it tells of a token by its id.
 func (a *App) deleteEntries(ctx context.Context, past time.Time, n int) (int, error) {
-	return a.store.DeleteEntries(ctx, past.Add(-a.auditRetention().effective()), n)
+	return a.store.DeleteEntries(ctx, past.Add(-a.server.AuditRetention), n)
 }
 
 func (a *App) deleteAPITokens(ctx context.Context, past time.Time, n int) (int, error) {
-	return a.store.DeleteAPITokens(ctx, past.Add(-a.auditRetention().effective()), n)
+	return a.store.DeleteAPITokens(ctx, past.Add(-a.server.AuditRetention), n)
 }

@@ -11,11 +11,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyauth/gateway/caddyauth/module/option"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/module/survey"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
@@ -50,7 +53,7 @@ type JWTAuth struct {
 	// Where browsers without a credential are sent: a URL, or `off` for a plain 401. Default: the server's own login route, with audience web.
 	Login string `json:"login,omitempty"`
 	// The clock difference that is forgiven; 0s to 5m. Default: 30s.
-	Leeway *Duration `json:"leeway,omitempty"`
+	Leeway *option.Duration `json:"leeway,omitempty"`
 	// For how long a WebSocket, an event stream or another answer without an announced length may outlive the token that admitted it; 0s to
 	// 1h, or `off` to let it go on even when the token is revoked. Default: 0s.
 	StreamGrace string `json:"stream_grace,omitempty"`
@@ -107,8 +110,6 @@ type From struct {
 	Name string `json:"name,omitempty"`
 }
 
-const modeOff = "off"
-
 // CaddyModule returns the Caddy module information.
 func (JWTAuth) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
@@ -132,11 +133,11 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	if j.Mode != "report_only" {
 		app.gates.Survey.GuardErrors(ctx)
 	}
-	if j.Mode == modeOff {
-		j.count = countDecisions(modeOff, "")
+	if j.Mode == option.Off {
+		j.count = countDecisions(option.Off, "")
 		return nil
 	}
-	if j.gate, err = j.build(resolver{caddy.NewReplacer()}); err != nil {
+	if j.gate, err = j.build(option.NewResolver()); err != nil {
 		return WithMissing(err, j)
 	}
 	j.streams = j.streamPolicy()
@@ -158,7 +159,7 @@ func (j *JWTAuth) check() error {
 		if len(j.Audiences) == 0 {
 			return fmt.Errorf("jwt_auth: it needs at least one audience, for example `jwt_auth web`")
 		}
-	case modeOff:
+	case option.Off:
 		return nil
 	default:
 		return fmt.Errorf("mode: %q is unknown, want required, optional or report_only", j.Mode)
@@ -169,7 +170,7 @@ func (j *JWTAuth) check() error {
 		}
 	}
 	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > leeway.Max) {
-		return fmt.Errorf("leeway: %s is not between 0s and %s", spell(time.Duration(*j.Leeway)), spell(leeway.Max))
+		return fmt.Errorf("leeway: %s is not between 0s and %s", project.Spell(time.Duration(*j.Leeway)), project.Spell(leeway.Max))
 	}
 	for _, protocol := range j.Upgrades {
 		if err := gate.CheckUpgrade(protocol); err != nil {
@@ -181,7 +182,7 @@ func (j *JWTAuth) check() error {
 }
 
 // build turns the settings into a gate.
-func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
+func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 	a := j.app
 	g := &gate.Gate{
 		Audiences: j.Audiences, Project: j.Project, Leeway: leeway.Default, Preflight: j.Preflight, Upgrades: j.Upgrades,
@@ -189,7 +190,7 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 		Credentials: &a.gates.Credentials, Owned: &a.gates.Owned, Revoked: a.revoked,
 	}
 	if g.Project == "" {
-		g.Project = defaultProject
+		g.Project = project.Default
 	}
 	if j.Mode != "required" {
 		g.Mode = gate.Mode(j.Mode)
@@ -197,7 +198,7 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 	if j.Leeway != nil {
 		g.Leeway = time.Duration(*j.Leeway)
 	}
-	for _, step := range []func(*gate.Gate, resolver) error{j.buildIssuers, j.buildRules, j.buildForward, j.buildSources, j.buildBrowser} {
+	for _, step := range []func(*gate.Gate, option.Resolver) error{j.buildIssuers, j.buildRules, j.buildForward, j.buildSources, j.buildBrowser} {
 		if err := step(g, r); err != nil {
 			return nil, err
 		}
@@ -215,16 +216,16 @@ func (j *JWTAuth) build(r resolver) (*gate.Gate, error) {
 	return g, nil
 }
 
-func (j *JWTAuth) buildIssuers(g *gate.Gate, r resolver) (err error) {
+func (j *JWTAuth) buildIssuers(g *gate.Gate, r option.Resolver) (err error) {
 	for _, word := range j.Audiences {
 		if !slices.Contains(j.app.words, word) {
 			return fmt.Errorf("jwt_auth: audience %q is not among the server's audiences (%s)", word, strings.Join(j.app.words, " "))
 		}
 	}
-	if g.Resource, err = r.text("resource", j.Resource); err != nil {
+	if g.Resource, err = r.Text("resource", j.Resource); err != nil {
 		return err
 	}
-	issuers, err := r.list("issuer", j.Issuers)
+	issuers, err := r.List("issuer", j.Issuers)
 	if err != nil {
 		return err
 	}
@@ -250,14 +251,14 @@ func both(words, allowed []string) []string {
 	return slices.DeleteFunc(slices.Clone(words), func(w string) bool { return !slices.Contains(allowed, w) })
 }
 
-func (j *JWTAuth) buildRules(g *gate.Gate, _ resolver) error {
+func (j *JWTAuth) buildRules(g *gate.Gate, _ option.Resolver) error {
 	for _, rule := range j.Rules {
 		g.Rules = append(g.Rules, gate.Rule(rule))
 	}
 	return nil
 }
 
-func (j *JWTAuth) buildForward(g *gate.Gate, _ resolver) error {
+func (j *JWTAuth) buildForward(g *gate.Gate, _ option.Resolver) error {
 	for _, f := range j.Forward {
 		g.Forward = append(g.Forward, gate.Mapping{Claim: f.Claim, Header: textproto.CanonicalMIMEHeaderKey(f.Header)})
 	}
@@ -267,7 +268,7 @@ func (j *JWTAuth) buildForward(g *gate.Gate, _ resolver) error {
 	return nil
 }
 
-func (j *JWTAuth) buildSources(g *gate.Gate, _ resolver) error {
+func (j *JWTAuth) buildSources(g *gate.Gate, _ option.Resolver) error {
 	if len(j.From) == 0 {
 		g.Sources = []gate.Source{{Kind: gate.Bearer}}
 		if slices.Contains(j.Audiences, "web") {
@@ -304,22 +305,22 @@ func (f From) source(sessionCookie string) (gate.Source, error) {
 	return gate.Source{}, fmt.Errorf("from: %q is not one of header [name], cookie [name] or insecure_query <name>", f.Kind)
 }
 
-func (j *JWTAuth) buildBrowser(g *gate.Gate, r resolver) error {
+func (j *JWTAuth) buildBrowser(g *gate.Gate, r option.Resolver) error {
 	for _, value := range j.Origins {
-		origin, err := parseOrigin("origins", value)
+		origin, err := config.ParseOrigin("origins", value)
 		if err != nil {
 			return err
 		}
 		g.Origins = append(g.Origins, origin)
 	}
-	login, err := r.text("login", j.Login)
+	login, err := r.Text("login", j.Login)
 	switch {
 	case err != nil:
 		return err
-	case login == modeOff || !slices.Contains(j.Audiences, "web"):
+	case login == option.Off || !slices.Contains(j.Audiences, "web"):
 		return nil
 	case login != "":
-		u, err := parsePublicURL("login", login)
+		u, err := config.ParsePublicURL("login", login)
 		if err != nil {
 			return err
 		}
@@ -411,7 +412,7 @@ func (j *JWTAuth) SetLabel(label string) {
 func (j *JWTAuth) label() string {
 	switch {
 	case j.gate == nil:
-		return modeOff
+		return option.Off
 	case j.named != "":
 		return j.named
 	}

@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
 
 // unlock gets the secret and what is derived from it, and opens the sealed keys of the store where
@@ -30,7 +30,7 @@ func (a *App) unlock() error {
 	}
 	a.throttle.Key = secret.Derive("throttle")[0].Key
 	a.openSessions(secret)
-	if !a.Keys.generated() {
+	if a.server.Ring != nil {
 		return nil
 	}
 	if a.keeper == nil { // one that has put a ring in place is being read
@@ -73,12 +73,13 @@ func (a *App) logKeeper(err error) {
 
 // lifecycle is the rule by which the generated keys follow one another.
 func (a *App) lifecycle(secret *keyring.SecretRing) keyring.Lifecycle {
-	access := project.Effective(a.issuing.Lifetimes, project.Lifetimes{}, project.Lifetimes{}, a.issuing.Limits).Access
-	cycle := keyring.Lifecycle{Secret: secret, Every: a.Keys.rotateEvery(), Announce: a.Keys.announce(), Access: access}
-	if a.Keys != nil {
-		cycle.Algorithm = a.Keys.Algorithm
+	return keyring.Lifecycle{
+		Secret:    secret,
+		Algorithm: a.server.Keys.Algorithm,
+		Every:     a.server.Keys.Every,
+		Announce:  a.server.Keys.Announce,
+		Access:    a.server.AccessLifetime(),
 	}
-	return cycle
 }
 
 // errConfiguredKeys is the answer to orders which are about generated keys.
@@ -161,7 +162,7 @@ func (a *App) OpenForReading(ctx context.Context) error {
 	if err := a.store.OpenReadOnly(ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	if a.Keys.generated() {
+	if a.server.Ring == nil {
 		if err := a.readGeneratedKeys(ctx); err != nil {
 			return err
 		}
@@ -223,7 +224,7 @@ func (a *App) checkFingerprint(secret *keyring.SecretRing) error {
 	return nil
 }
 
-func secretFile() string { return filepath.Join(dataDir(), "secret.key") }
+func secretFile() string { return filepath.Join(config.DataDir(), "secret.key") }
 
 // sealingSecret returns the configured secret, or the one in the data directory, making it if there
 // is none.
@@ -260,10 +261,10 @@ func writeSecretFile() error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dataDir(), 0o700); err != nil {
+	if err := os.MkdirAll(config.DataDir(), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dataDir(), "secret-*.tmp") // mode 0600
+	f, err := os.CreateTemp(config.DataDir(), "secret-*.tmp") // mode 0600
 	if err != nil {
 		return err
 	}

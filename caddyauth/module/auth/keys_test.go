@@ -2,7 +2,6 @@ package auth
 
 import (
 	"errors"
-	"fmt"
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
@@ -12,13 +11,14 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
 // startedApp is a configuration with generated keys, running.
 func startedApp(t *testing.T) (*App, *AuthServer) {
 	t.Helper()
-	a, _ := provisioned(t, Settings{Issuer: "https://auth.example.com"}, JWTAuth{Audiences: []string{"api"}})
+	a, _ := provisioned(t, config.Settings{Issuer: "https://auth.example.com"}, JWTAuth{Audiences: []string{"api"}})
 	if err := a.startAlone(); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func published(t *testing.T, s *AuthServer) string {
 func TestRunningNodeLearnsWhatAnotherRevoked(t *testing.T) {
 	a, _ := startedApp(t)
 	old := a.ring.Load().Active().ID()
-	other, err := sqlstore.New("sqlite:" + filepath.Join(dataDir(), "auth.db"))
+	other, err := sqlstore.New("sqlite:" + filepath.Join(config.DataDir(), "auth.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,9 +130,9 @@ func TestRunningNodeLearnsWhatAnotherRevoked(t *testing.T) {
 }
 
 func TestConfiguredKeysAreNotRotated(t *testing.T) {
-	a, _ := provisioned(t, Settings{Issuer: "https://auth.example.com",
-		Keys: &Keys{
-			Texts: []SecretText{{ID: "k", Secret: strings.Repeat("s", 32)}, {ID: "l", Secret: strings.Repeat("t", 32)}},
+	a, _ := provisioned(t, config.Settings{Issuer: "https://auth.example.com",
+		Keys: &config.Keys{
+			Texts: []config.SecretText{{ID: "k", Secret: strings.Repeat("s", 32)}, {ID: "l", Secret: strings.Repeat("t", 32)}},
 		}}, JWTAuth{Audiences: []string{"api"}})
 	keys, err := a.listKeys(t.Context())
 	if want := []keyring.Info{{ID: "k", Algorithm: "HS256", State: "active"}, {ID: "l", Algorithm: "HS256", State: "verifying"}}; err != nil ||
@@ -145,34 +145,6 @@ func TestConfiguredKeysAreNotRotated(t *testing.T) {
 		if !errors.Is(err, errConfiguredKeys) {
 			t.Errorf("an order about configured keys: %v", err)
 		}
-	}
-}
-
-func TestKeySetIsKeptNoLongerThanHalfOfTheAnnouncement(t *testing.T) {
-	hours := func(n float64) Duration { return Duration(n * float64(time.Hour)) }
-	every, off := hours(0.5), Duration(0)
-	for _, c := range []struct {
-		keys              *Keys
-		announce, expires time.Duration
-	}{
-		{nil, time.Hour, 5 * time.Minute},
-		{&Keys{}, time.Hour, 5 * time.Minute},
-		{&Keys{RotateEvery: &off}, time.Hour, 5 * time.Minute},
-		{&Keys{RotateEvery: &every}, 15 * time.Minute, 5 * time.Minute},
-		{&Keys{Announce: hours(24)}, 24 * time.Hour, 5 * time.Minute},
-		{&Keys{Announce: Duration(5 * time.Minute)}, 5 * time.Minute, 150 * time.Second},
-	} {
-		t.Run(fmt.Sprint(c.announce), func(t *testing.T) {
-			if c.keys.announce() != c.announce || c.keys.jwksMaxAge() != c.expires {
-				t.Errorf(
-					"announced for %v, kept for %v; want %v and %v",
-					c.keys.announce(),
-					c.keys.jwksMaxAge(),
-					c.announce,
-					c.expires,
-				)
-			}
-		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
 
 // TestLoopbackIsTheSameEverywhere: whatever takes http on this machine alone, takes it under the
@@ -15,8 +16,8 @@ func TestLoopbackIsTheSameEverywhere(t *testing.T) {
 		name  string
 		check func(url string) error
 	}{
-		{"public_url", func(url string) error { _, err := parsePublicURL("public_url", url); return err }},
-		{"return_to", func(url string) error { _, err := parseOrigin("return_to", url); return err }},
+		{"public_url", func(url string) error { _, err := config.ParsePublicURL("public_url", url); return err }},
+		{"return_to", func(url string) error { _, err := config.ParseOrigin("return_to", url); return err }},
 		{"jwks", func(url string) error { return (&keyring.Remote{Issuer: "idp", JWKSURL: url}).Validate() }},
 		{"introspection", func(url string) error {
 			return (&opaque.IntrospectionClient{Issuer: token.Issuer{Name: "idp"}, Endpoint: url, ClientID: "a", ClientSecret: "b"}).Validate()

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
 // managedHost is where the management API answers: everywhere when it is empty, nowhere when it is `off`, or on one host, with a port
@@ -13,7 +15,7 @@ type managedHost string
 
 // check refuses what cannot be a host. A request would never have it, and the management API would be nowhere without a word.
 func (m managedHost) check() error {
-	if m == "" || m == modeOff {
+	if m == "" || m == option.Off {
 		return nil
 	}
 	u, err := url.Parse("//" + string(m))
@@ -28,7 +30,7 @@ func (m managedHost) answers(host string) bool {
 	if m == "" {
 		return true
 	}
-	if m == modeOff {
+	if m == option.Off {
 		return false
 	}
 	want := string(m)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
 
 // The bits of a mode that let other users of the machine do something. A group may be meant.
@@ -30,7 +32,7 @@ func (a *App) privateFiles() []privateFile {
 	var files []privateFile
 	if a.secretRing == nil {
 		files = append(files,
-			privateFile{dataDir(), anyOther, "the folder of the sealing secret"},
+			privateFile{config.DataDir(), anyOther, "the folder of the sealing secret"},
 			privateFile{secretFile(), anyOther, "the sealing secret"})
 	}
 	for _, path := range a.store.Files() {
@@ -38,25 +40,8 @@ func (a *App) privateFiles() []privateFile {
 			privateFile{filepath.Dir(path), otherWriting, "the folder of the database"},
 			privateFile{path, anyOther, "the database"})
 	}
-	return append(files, a.privateKeyFiles()...)
-}
-
-// privateKeyFiles are the configured files with keys that sign. They were read when the configuration was built.
-func (a *App) privateKeyFiles() (files []privateFile) {
-	if a.Keys == nil {
-		return nil
-	}
-	r := resolver{caddy.NewReplacer()}
-	for _, f := range a.Keys.Files {
-		keys, err := f.keys(r, a.Keys.fileAlgorithm())
-		if err != nil {
-			continue
-		}
-		for _, key := range keys {
-			if path, err := r.text("file", f.Path); err == nil && key.CanSign() {
-				files = append(files, privateFile{path, anyOther, "the private key " + key.ID()})
-			}
-		}
+	for _, key := range a.server.PrivateKeyFiles {
+		files = append(files, privateFile{key.Path, anyOther, "the private key " + key.KeyID})
 	}
 	return files
 }

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
@@ -22,7 +23,7 @@ func (a *App) browserSessions() *browser.Sessions {
 		Verify:     a.session,
 		Refresh:    a.refreshBrowser,
 		Cleared:    func() []*http.Cookie { return a.login.Cookies(login.Issued{}) },
-		Project:    defaultProject,
+		Project:    project.Default,
 		Window:     a.serverWindow(),
 		FindWindow: a.findWindow,
 	}
@@ -33,7 +34,7 @@ func (a *App) refreshBrowser(ctx context.Context, refresh string) (browser.Renew
 	now := time.Now()
 	issued, err := a.issuing.Refresh(ctx, issuance.Refresh{
 		Token:    refresh,
-		ClientID: firstPartyClient,
+		ClientID: project.FirstParty,
 		Browser:  true,
 		Now:      now,
 	})
@@ -84,7 +85,7 @@ func (a *App) renewPage(w http.ResponseWriter, r *http.Request) (subject string,
 
 // serverWindow is the renewal window of projects that have none of their own.
 func (a *App) serverWindow() browser.RenewalWindow {
-	return browser.RenewalWindow{Length: a.Lifetimes.of("refresh_window"), Check: a.Lifetimes.of("refresh_check")}
+	return browser.RenewalWindow{Length: a.server.RefreshWindow, Check: a.server.RefreshCheck}
 }
 
 // findWindow returns the renewal window of a project.

@@ -10,7 +10,7 @@ import (
 
 func TestRenewalWindowIsTheProjectsOrTheServers(t *testing.T) {
 	a := auditedApp(t)
-	a.Lifetimes.RefreshCheck = Duration(30 * time.Second)
+	a.server.RefreshCheck = 30 * time.Second
 	now := time.Now()
 	p := project.Project{ID: project.NewID(), Slug: "acme", Active: true, Created: now}
 	if err := a.store.AddProject(t.Context(), p); err != nil {

@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
 
 func TestALostSecretIsNotReplacedByAnother(t *testing.T) {
-	settings := Settings{Issuer: "https://auth.example.com", Store: filepath.Join(t.TempDir(), "auth.db")}
+	settings := config.Settings{Issuer: "https://auth.example.com", Store: filepath.Join(t.TempDir(), "auth.db")}
 	first, _ := provisioned(t, settings, JWTAuth{Audiences: []string{"api"}})
 	if err := first.startAlone(); err != nil {
 		t.Fatal(err)

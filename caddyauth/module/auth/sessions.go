@@ -15,23 +15,14 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// issuance wires what decides about tokens and makes them. The settings become what they mean here,
-// once.
-func (a *App) issuance() (*issuance.Service, error) {
-	lifetimes, err := a.serverLifetimes()
-	if err != nil {
-		return nil, err
-	}
-	options, err := a.serverTokenOptions()
-	if err != nil {
-		return nil, err
-	}
+// issuance wires what decides about tokens and makes them.
+func (a *App) issuance() *issuance.Service {
 	return &issuance.Service{
 		Issuer:       a.issuer,
-		Lifetimes:    lifetimes,
-		Limits:       a.Settings.Limits.domain(),
-		TokenOptions: options,
-		Revocation:   a.serverRevocation(),
+		Lifetimes:    a.server.Lifetimes,
+		Limits:       a.server.Limits,
+		TokenOptions: a.server.TokenOptions,
+		Revocation:   a.server.Revocation,
 		Store:        a.store,
 		Sessions:     a.grants,
 		SigningKey:   a.signingKey,
@@ -39,7 +30,7 @@ func (a *App) issuance() (*issuance.Service, error) {
 		Verify:       func(ctx context.Context, raw string) (*token.Token, error) { return a.verify(ctx, raw) },
 		Revoked:      a.revoked,
 		Observe:      func(kind string) { issuedTotal.WithLabelValues(kind).Inc() },
-	}, nil
+	}
 }
 
 // openSessions gives the sessions what makes their refresh tokens, and clients what makes their

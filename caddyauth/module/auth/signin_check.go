@@ -61,20 +61,18 @@ func (a *App) findReturnTargets() (found []finding) {
 
 // findRefusedTokens lists settings of the server by which the token of every sign-in would be refused.
 func (a *App) findRefusedTokens() (found []finding) {
-	server, _ := a.serverLifetimes() // checked in Provision
-	access := project.Effective(server, project.Lifetimes{}, project.Lifetimes{}, a.Settings.Limits.domain()).Access
-	if longest := a.ownMaxLifetime(); access > longest {
+	access := a.server.AccessLifetime()
+	if longest := a.server.MaxLifetime; access > longest {
 		found = append(found, finding{
 			Severity: severe,
 			Where:    "max_lifetime",
 			Text: fmt.Sprintf("it is %s, and access tokens are issued for %s: gates refuse every one of them",
-				spell(longest), spell(access)),
+				project.Spell(longest), project.Spell(access)),
 			Hint: "raise max_lifetime, or shorten `lifetimes { access_token }`",
 		})
 	}
-	for i := range a.Projects {
-		p := &a.Projects[i]
-		if p.Slug == defaultProject && len(p.Audiences) > 0 && !slices.Contains(p.Audiences, "web") {
+	for _, p := range a.server.Projects {
+		if p.Slug == project.Default && len(p.Audiences) > 0 && !slices.Contains(p.Audiences, "web") {
 			found = append(found, finding{
 				Severity: severe,
 				Where:    "project default",
@@ -104,7 +102,7 @@ func (g webGate) findings() (found []finding) {
 	}{
 		{!slices.Contains(g.gate.Sources, cookie), "it sends browsers to the login page and does not read the session cookie",
 			"add `from cookie`, or `login off`"},
-		{g.gate.Project != defaultProject, "it sends browsers to the login page, where people sign in to the project default," +
+		{g.gate.Project != project.Default, "it sends browsers to the login page, where people sign in to the project default," +
 			" and takes only tokens of the project " + g.gate.Project, "take the project away, or add `login off`"},
 		{!acceptsOwn, "it sends browsers to the login page and does not accept the server's own issuer",
 			"add " + own + " to its `issuer`, or add `login off`"},

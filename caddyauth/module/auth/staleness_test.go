@@ -7,6 +7,8 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
 func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
@@ -14,10 +16,10 @@ func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
 		{0, pollGrace}, {time.Minute, time.Minute + pollGrace},
 	} {
 		t.Run(fmt.Sprint(c.setting), func(t *testing.T) {
-			value := Duration(c.setting)
-			app, _ := provisioned(t, Settings{
+			value := option.Duration(c.setting)
+			app, _ := provisioned(t, config.Settings{
 				Issuer: "https://auth.example.com", RevocationStaleness: &value,
-				Keys: &Keys{Texts: []SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}},
+				Keys: &config.Keys{Texts: []config.SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}},
 			}, JWTAuth{Audiences: []string{"api"}})
 			now := time.Now()
 			app.away.Store(true) // as when the database is away: nobody waits

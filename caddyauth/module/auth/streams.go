@@ -17,6 +17,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
 const maxStreamGrace = time.Hour
@@ -26,14 +27,14 @@ func parseStreamGrace(text string) (grace time.Duration, ends bool, err error) {
 	switch text {
 	case "":
 		return 0, true, nil
-	case modeOff:
+	case option.Off:
 		return 0, false, nil
 	}
 	if grace, err = project.ParseDuration(text); err != nil {
 		return 0, false, fmt.Errorf("stream_grace: %q is neither a duration such as 30s nor off", text)
 	}
 	if grace < 0 || grace > maxStreamGrace {
-		return 0, false, fmt.Errorf("stream_grace: %s is not between 0s and %s", spell(grace), spell(maxStreamGrace))
+		return 0, false, fmt.Errorf("stream_grace: %s is not between 0s and %s", project.Spell(grace), project.Spell(maxStreamGrace))
 	}
 	return grace, true, nil
 }

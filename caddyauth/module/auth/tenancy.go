@@ -18,34 +18,6 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
 )
 
-// provisionTenancy turns what the Caddyfile declares into the declaration that Start takes into the store.
-func (a *App) provisionTenancy(r resolver) error {
-	if err := a.checkProjects(); err != nil {
-		return err
-	}
-	limits := a.Settings.Limits.domain()
-	a.declared.Revocation = a.serverRevocation()
-	for i := range a.Projects {
-		declared, err := a.Projects[i].domain(limits)
-		if err != nil {
-			return err
-		}
-		a.declared.Projects = append(a.declared.Projects, declared)
-	}
-	for i := range a.Clients {
-		secret, err := r.text("secret", a.Clients[i].Secret)
-		if err != nil {
-			return fmt.Errorf("client %q: %w", a.Clients[i].ID, err)
-		}
-		declared, err := a.Clients[i].domain(limits, secret)
-		if err != nil {
-			return err
-		}
-		a.declared.Clients = append(a.declared.Clients, declared)
-	}
-	return nil
-}
-
 // reconcile takes what the Caddyfile declares into the store. What it declares no more can do nothing from then on.
 func (a *App) reconcile() error {
 	ended, err := a.store.Reconcile(a.ctx, a.declared, time.Now())
@@ -67,8 +39,8 @@ func (a *App) reconcile() error {
 func (a *App) manageServer() *manage.Server {
 	return &manage.Server{
 		Base: a.base, Projects: freshStore{a.store}, Users: freshStore{a.store}, Tokens: a.store, Audit: a.store, Passwords: a.passwords, Revoker: revoker{a},
-		TokenOptions: a.issuing.TokenOptions, Revocation: a.issuing.Revocation,
-		Lifetimes: a.issuing.Lifetimes, Limits: a.issuing.Limits, Audiences: a.words, Session: a.administrator, Privileged: a.isAdministrator, CheckUser: a.checkCookie,
+		TokenOptions: a.server.TokenOptions, Revocation: a.server.Revocation,
+		Lifetimes: a.server.Lifetimes, Limits: a.server.Limits, Audiences: a.words, Session: a.administrator, Privileged: a.isAdministrator, CheckUser: a.checkCookie,
 		ClientIP: request.ClientIP, Observe: a.observeManage,
 	}
 }
@@ -93,8 +65,8 @@ func (a *App) administrator(r *http.Request) (manage.Caller, error) {
 
 // isAdministrator knows those whom the Caddyfile names: the API can make no administrator.
 func (a *App) isAdministrator(u *identity.User) bool {
-	return slices.ContainsFunc(a.Users, func(declared User) bool {
-		return declared.Admin && declared.Name == u.Name && declared.project() == u.Project
+	return slices.ContainsFunc(a.server.Users, func(declared identity.User) bool {
+		return declared.Admin && declared.Name == u.Name && declared.Project == u.Project
 	})
 }
 

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/caddyauth/gateway/caddyauth/module/auth"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
 var clientColumns = []column{
@@ -27,7 +27,7 @@ func clientCommand() *cobra.Command {
 }
 
 func clientAddCommand() *cobra.Command {
-	var project, name, format string
+	var slug, name, format string
 	var audience, scopes, claims []string
 	var public, fixed bool
 	cmd := remoteCommand(&cobra.Command{
@@ -40,7 +40,7 @@ client_secret, this once, and is not kept; a public client has none.`,
   $ caddy auth client add --project acme --name "Nightly job" --json | jq -r .client_secret`,
 		Args: cobra.MaximumNArgs(1),
 	}, func(r *remote, args []string) error {
-		body := map[string]any{"project": project, "public": public}
+		body := map[string]any{"project": slug, "public": public}
 		if fixed { // otherwise the project and the server decide
 			body["refresh_rotation"] = false
 		}
@@ -63,7 +63,7 @@ client_secret, this once, and is not kept; a public client has none.`,
 		}
 		return r.show(r.ask(http.MethodPost, "clients", nil, body))
 	})
-	cmd.Flags().StringVar(&project, "project", auth.DefaultProject, "the slug or id of the client's project")
+	cmd.Flags().StringVar(&slug, "project", project.Default, "the slug or id of the client's project")
 	cmd.Flags().StringVar(&name, "name", "", "what people read (default: the id)")
 	cmd.Flags().BoolVar(&public, "public", false, "a client that cannot keep a secret: a program in a browser or on a phone")
 	cmd.Flags().StringSliceVar(&audience, "audience", nil, "what its tokens are for when a request names nothing (default: api)")

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/caddyauth/gateway/caddyauth/module/auth"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
 var userColumns = []column{
@@ -32,7 +32,7 @@ func userCommand() *cobra.Command {
 type userFlags struct{ project string }
 
 func (f *userFlags) add(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVar(&f.project, "project", auth.DefaultProject, "the slug or id of the user's project")
+	cmd.Flags().StringVar(&f.project, "project", project.Default, "the slug or id of the user's project")
 	return cmd
 }
 

@@ -123,7 +123,7 @@ type projectPeople struct {
 const maxPeople = 1000
 
 func peopleOf(ctx context.Context, config auth.Reading, slug string) (p projectPeople) {
-	p.declared = slug == auth.DefaultProject
+	p.declared = slug == project.Default
 	for i := range config.Declared.Projects {
 		p.declared = p.declared || config.Declared.Projects[i].Slug == slug
 	}

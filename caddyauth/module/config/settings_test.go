@@ -1,22 +1,25 @@
-package auth
+package config
 
 import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
 // TestJSONTenancyIsRefused: what the Caddyfile parser refuses is refused of a JSON configuration,
 // too.
 func TestJSONTenancyIsRefused(t *testing.T) {
-	hour := Duration(time.Hour)
+	hour := option.Duration(time.Hour)
 	for _, c := range []struct {
 		want string
 		s    Settings
 	}{
 		{`preset: "lax" is unknown`, Settings{Preset: "lax"}},
 		{`project "acme": preset: "lax" is unknown`, Settings{Projects: []Project{{Slug: "acme", Preset: "lax"}}}},
-		{`project "acme": it is there twice`, Settings{Projects: []Project{{Slug: "acme"}, {Slug: "acme"}}}},
+		{`project "acme": duplicate`, Settings{Projects: []Project{{Slug: "acme"}, {Slug: "acme"}}}},
 		{`project "Acme": slug: `, Settings{Projects: []Project{{Slug: "Acme"}}}},
 		{
 			`access_token minimum: 1h is above the maximum`,
@@ -39,10 +42,10 @@ func TestJSONTenancyIsRefused(t *testing.T) {
 			`client "c": refresh_reuse_interval: 1h is`,
 			Settings{Clients: []Client{{ID: "c", RefreshReuseInterval: &hour}}},
 		},
-		{`client "caddyauth": the name belongs`, Settings{Clients: []Client{{ID: firstPartyClient}}}},
+		{`client "caddyauth": the name belongs`, Settings{Clients: []Client{{ID: project.FirstParty}}}},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			switch err := c.s.check(); {
+			switch err := c.s.Validate(); {
 			case err == nil:
 				t.Errorf("%s: it was taken", c.want)
 			case !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n"):

@@ -1,4 +1,4 @@
-package auth
+package config
 
 import (
 	"net/url"
@@ -75,7 +75,7 @@ func TestPresetDevelopmentIsForLoopbackHosts(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := c.settings.checkDevelopment(c.issuer, public); (err != nil) != c.refused {
+			if err := c.settings.validateDevelopment(c.issuer, public); (err != nil) != c.refused {
 				t.Errorf("%v, want a refusal: %v", err, c.refused)
 			}
 		})

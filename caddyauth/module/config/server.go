@@ -1,0 +1,94 @@
+package config
+
+import (
+	"net/url"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/module/option"
+)
+
+// Server is what the settings mean: placeholders are resolved, defaults are filled in, and all
+// rules hold that can be checked without the store and the gates. It is made once, when a
+// configuration is provisioned, and does not change.
+type Server struct {
+	Issuer    string
+	PublicURL *url.URL // nil if the issuer has no public URL
+	Audiences []string // all audience words
+
+	ReturnTo []string // canonical origins, the public URL's first
+	Home     string   // empty if none is configured
+
+	Secret *keyring.SecretRing // nil stands for the file in the data directory
+	Ring   *keyring.Ring       // the configured keys; nil if the keys are generated
+	Keys   KeyRotation
+
+	PrivateKeyFiles []PrivateKeyFile
+
+	StoreURL string
+	Trust    []TrustedIssuer
+
+	Users    []identity.User
+	Projects []project.Project
+	Clients  []project.Client
+
+	Lifetimes    project.Lifetimes // the server's own over its preset; zero values are defaults of project
+	Limits       project.Limits
+	TokenOptions project.TokenOptions
+	Revocation   project.RevocationOptions
+
+	RefreshWindow time.Duration
+	RefreshCheck  time.Duration
+
+	MaxLifetime         time.Duration // of the server's own tokens
+	RevocationStaleness time.Duration
+	IntrospectionCache  time.Duration
+	AuditRetention      time.Duration
+	TokenCache          int // 0 is off
+}
+
+// Resolve validates the settings and returns what they mean.
+func (s *Settings) Resolve(r option.Resolver) (*Server, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	v := &Server{
+		Audiences:           s.audiences(),
+		Keys:                s.Keys.rotation(),
+		Limits:              s.Limits.domain(),
+		Revocation:          s.revocation(),
+		RefreshWindow:       s.Lifetimes.RefreshWindow.Or(defaultRefreshWindow),
+		RefreshCheck:        s.Lifetimes.RefreshCheck.Or(defaultRefreshCheck),
+		MaxLifetime:         s.MaxLifetime.Or(MaxLifetime),
+		RevocationStaleness: durationOr(s.RevocationStaleness, defaultStaleness),
+		IntrospectionCache:  durationOr(s.IntrospectionCache, defaultIntrospectionCache),
+		AuditRetention:      s.AuditRetention.Or(project.DefaultAuditRetention),
+		TokenCache:          s.tokenCache(),
+	}
+	for _, resolve := range []func(option.Resolver, *Server) error{
+		s.resolveIssuer,
+		s.resolveReturnTo,
+		s.resolveKeys,
+		s.resolveUsers,
+		s.resolveTenants,
+		s.resolveStore,
+		s.resolveTrust,
+	} {
+		if err := resolve(r, v); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// AccessLifetime is the lifetime of an access token where neither project nor client sets one.
+func (v *Server) AccessLifetime() time.Duration {
+	return project.Effective(v.Lifetimes, project.Lifetimes{}, project.Lifetimes{}, v.Limits).Access
+}
+
+func (s *Settings) resolveStore(r option.Resolver, v *Server) (err error) {
+	v.StoreURL, err = s.storeURL(r)
+	return err
+}
