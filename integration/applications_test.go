@@ -51,7 +51,8 @@ const asgiApp = `
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
-    seen = [scope["http_version"], scope["path"]] + [n.decode() + "=" + v.decode() for n, v in scope["headers"] if n.startswith(b"x-user")]
+    user = [n.decode() + "=" + v.decode() for n, v in scope["headers"] if n.startswith(b"x-user")]
+    seen = [scope["http_version"], scope["path"]] + user
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": " ".join(seen).encode()})
 `
@@ -79,8 +80,8 @@ func TestNoTunnelIntoHypercorn(t *testing.T) {
 }
 `+sites.String())
 	// otherwise the rest shows nothing
-	if got := tunnel(t, g.addr("hypercorn"), g.host("hypercorn"), "GET", "/public", nil); got !=
-		"2 /private x-user-id=eve" {
+	got := tunnel(t, g.addr("hypercorn"), g.host("hypercorn"), "GET", "/public", nil)
+	if got != "2 /private x-user-id=eve" {
 		t.Fatalf("Hypercorn itself says %q", got)
 	}
 	alice := "Authorization: Bearer " + people(g.tokens)["alice"]

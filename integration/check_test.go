@@ -87,7 +87,8 @@ func TestCheckFindings(t *testing.T) {
 			[]string{"changes X-Accel-Expires", "clients can forge identity headers there"}},
 		{
 			"caches are kept away late",
-			"header {\n Cache-Control \"no-cache, no-store\"\n Expires 0\n Pragma no-cache\n -Server\n }\n jwt_auth web",
+			"header {\n Cache-Control \"no-cache, no-store\"\n Expires 0\n " +
+				"Pragma no-cache\n -Server\n }\n jwt_auth web",
 			nil,
 		},
 		{

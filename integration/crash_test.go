@@ -115,7 +115,8 @@ func killAgainAndAgain(t *testing.T, store func(*testing.T, *gateway) string, re
 	}
 	t.Logf("%d kills in %v: %d rotations by %d clients, %d connections cut, %d refused, %d times 503, %d deliberate "+
 		"repeats, %d sessions lost",
-		rounds, time.Since(began).Round(time.Millisecond), c.rotations.Load(), crashClients, c.unanswered.Load(), c.turnedAway.Load(),
+		rounds, time.Since(began).Round(time.Millisecond), c.rotations.Load(), crashClients, c.unanswered.Load(),
+		c.turnedAway.Load(),
 		c.unavailable.Load(), c.repeats.Load(), c.lost.Load())
 	if c.keeps && c.lost.Load() > 0 {
 		t.Errorf("%d sessions lost", c.lost.Load())

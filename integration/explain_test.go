@@ -307,7 +307,8 @@ func TestExplainAdmitted(t *testing.T) {
 	token := g.tokens.mint("es1", "alice", map[string]any{"role": "admin", "scope": "write"})
 	out, stderr, err := command(token+"\n", "explain", "--config", config, "--url", g.url("app")+"/admin/x", "--token",
 		"-",
-		"--header", "X-User-Role: root", "--header", "X_User_Id: mallory", "--header", "Connection: X-User-Id", "--header", "X-Kept: yes")
+		"--header", "X-User-Role: root", "--header", "X_User_Id: mallory", "--header", "Connection: X-User-Id",
+		"--header", "X-Kept: yes")
 	if err != nil || stderr != "" {
 		t.Fatal(err, stderr)
 	}
@@ -724,8 +725,8 @@ func TestCommandsWriteNothing(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 
-	if err := os.Rename(filepath.Join(data, "caddy", "auth", "secret.key"), filepath.Join(g.dir, "secret.key")); err !=
-		nil {
+	err = os.Rename(filepath.Join(data, "caddy", "auth", "secret.key"), filepath.Join(g.dir, "secret.key"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	g.looksOnly(t, "without the secret", config, token, data)

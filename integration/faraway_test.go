@@ -48,8 +48,10 @@ func newFarNodeOf(t *testing.T, program func() (string, error), oneWay time.Dura
 func (f *farNode) signIn(t *testing.T, user, n int) (string, answer) {
 	a := sendHTTP1(t, f.addr("public"), call{
 		method: http.MethodPost, target: "/login", host: f.host("public"),
-		lines: []string{"Content-Type: application/json", fmt.Sprintf("X-Forwarded-For: 10.%d.%d.%d", 20+n/200, user, n%200)},
-		body:  fmt.Sprintf(`{"username":"u%d","password":"%s"}`, user, alicePassword),
+		lines: []string{
+			"Content-Type: application/json", fmt.Sprintf("X-Forwarded-For: 10.%d.%d.%d", 20+n/200, user, n%200),
+		},
+		body: fmt.Sprintf(`{"username":"u%d","password":"%s"}`, user, alicePassword),
 	})
 	return f.received(a).refresh, a
 }
@@ -87,13 +89,15 @@ func (a *answers) p99(status int) time.Duration {
 func (a *answers) String() string {
 	var text []string
 	for status := range a.took {
-		text = append(text, fmt.Sprintf("%d times %d (p99 %v)", len(a.took[status]), status, a.p99(status).Round(time.Millisecond)))
+		text = append(text,
+			fmt.Sprintf("%d times %d (p99 %v)", len(a.took[status]), status, a.p99(status).Round(time.Millisecond)))
 	}
 	slices.Sort(text)
 	return strings.Join(text, ", ")
 }
 
-// TestADatabaseFarAwayCarriesTenRequestsASecond: 200 ms for a round trip, ten sign-ins and ten renewals a second.
+// TestADatabaseFarAwayCarriesTenRequestsASecond: 200 ms for a round trip, ten sign-ins and ten
+// renewals a second.
 func TestADatabaseFarAwayCarriesTenRequestsASecond(t *testing.T) {
 	f := newFarNode(t, 0)
 	held := make([]string, farUsers)
@@ -118,14 +122,20 @@ func TestADatabaseFarAwayCarriesTenRequestsASecond(t *testing.T) {
 	}
 	all.Wait()
 	t.Logf("sign-ins: %v; renewals: %v", &signIns, &renewals)
-	for what, got := range map[string]*answers{"signing in": &signIns, "renewing": &renewals} {
-		if len(got.took[http.StatusOK]) != 40 || got.p99(http.StatusOK) > 15*time.Second {
-			t.Errorf("%s: %v", what, got)
-		}
+	for _, c := range []struct {
+		what string
+		got  *answers
+	}{{"signing in", &signIns}, {"renewing", &renewals}} {
+		t.Run(c.what, func(t *testing.T) {
+			if len(c.got.took[http.StatusOK]) != 40 || c.got.p99(http.StatusOK) > 15*time.Second {
+				t.Errorf("%s: %v", c.what, c.got)
+			}
+		})
 	}
 }
 
-// TestADatabaseThatHangsIsWaitedForOnce: the probe of a load balancer and who signs in get their 503 at once, after the first have found out.
+// TestADatabaseThatHangsIsWaitedForOnce: the probe of a load balancer and who signs in get their
+// 503 at once, after the first have found out.
 func TestADatabaseThatHangsIsWaitedForOnce(t *testing.T) {
 	f := newFarNode(t, 0)
 	f.proxy.Hang()
@@ -140,7 +150,8 @@ func TestADatabaseThatHangsIsWaitedForOnce(t *testing.T) {
 	for i := range 5 {
 		begun := time.Now()
 		_, a := f.signIn(t, i, 0)
-		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || time.Since(begun) > time.Second {
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" ||
+			time.Since(begun) > time.Second {
 			t.Errorf("signing in: status %d after %v", a.status, time.Since(begun))
 		}
 	}

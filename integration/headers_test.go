@@ -231,7 +231,8 @@ func TestHeadersAndRequests(t *testing.T) {
 	tokens := people(g.tokens)
 	for _, c := range slices.Concat(forgedHeaderCases, spellingCases, connectionCases, trailerCases, publicPathCases,
 		credentialCases,
-		cookieCases, originCases, methodCases, claimCases, stackCases, modeCases, presetCases, sourceCases, upgradeCases, spoofCases()) {
+		cookieCases, originCases, methodCases, claimCases, stackCases, modeCases, presetCases, sourceCases,
+		upgradeCases, spoofCases()) {
 		t.Run(c.site+"/"+c.name, func(t *testing.T) {
 			for _, p := range protocols {
 				for _, app := range []string{"proxy", "php"} {
@@ -1020,9 +1021,10 @@ var methodCases = slices.Concat(guardedMethods("HEAD", "TRACE", "OPTIONS", "BREW
 	{name: "real preflight", site: "preflight", call: call{method: "OPTIONS",
 		lines: lines("Origin: https://evil.example", "Access-Control-Request-Method: POST", forgery)}},
 	{name: "preflight that carries a token", site: "preflight", call: call{method: "OPTIONS",
-		lines: lines("Origin: https://evil.example", "Access-Control-Request-Method: POST", asAlice, forgery)}, lacks: []string{
-		"authorization",
-	}},
+		lines: lines("Origin: https://evil.example", "Access-Control-Request-Method: POST", asAlice, forgery)},
+		lacks: []string{
+			"authorization",
+		}},
 	{
 		name:   "preflight without an origin",
 		site:   "preflight",
@@ -1267,9 +1269,10 @@ var modeCases = []gateCase{
 	},
 	{name: "report_only sets nothing", site: "report", call: call{lines: lines(asAlice)}},
 	{name: "report_only with a matcher touches nothing there", site: "report-matcher", call: call{target: "/private",
-		lines: lines("X-User-Id: eve", "Authorization: Bearer garbage", "Cookie: access_token=garbage")}, identity: []string{
-		"X-User-Id: eve",
-	},
+		lines: lines("X-User-Id: eve", "Authorization: Bearer garbage", "Cookie: access_token=garbage")},
+		identity: []string{
+			"X-User-Id: eve",
+		},
 		contains: []string{"Authorization: Bearer garbage", "Cookie: access_token=garbage"}},
 	{name: "report_only with a matcher touches nothing elsewhere", site: "report-matcher", call: call{target: "/public",
 		lines: lines("X-User-Id: eve", "Cookie: access_token=garbage", "Connection: X-Other")}, identity: []string{
@@ -1502,7 +1505,8 @@ func TestNavigationGoesToLogin(t *testing.T) {
 		{
 			"navigation with spoofed headers",
 			lines(browser, "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https", "Forwarded: host=evil.example",
-				"X-Forwarded-Uri: /evil", "X-Original-URL: /evil", "X-Rewrite-URL: /evil", "X-Forwarded-Port: 443", "X-Forwarded-Prefix: /evil"),
+				"X-Forwarded-Uri: /evil", "X-Original-URL: /evil", "X-Rewrite-URL: /evil", "X-Forwarded-Port: 443",
+				"X-Forwarded-Prefix: /evil"),
 			true,
 		},
 		{"stale cookie", lines(browser, "Cookie: access_token=garbage"), true},
@@ -1706,7 +1710,8 @@ func TestPlaceholders(t *testing.T) {
 	jwt_auth api {
 		mode optional
 	}
-	respond "{http.auth.user.id}|{http.auth.user.role}|{http.auth.user.realm_access.roles}|{http.auth.user.email}|{http.auth.user.nothing}"
+	respond "{http.auth.user.id}|{http.auth.user.role}|{http.auth.user.realm_access.roles}|`+
+		`{http.auth.user.email}|{http.auth.user.nothing}"
 }
 `)
 	token := g.tokens.mint("es1", "alice",
@@ -1808,7 +1813,8 @@ func TestClientIPIsCaddys(t *testing.T) {
 	t.Run("a trusted proxy names the client", func(t *testing.T) {
 		g := newGateway(t)
 		g.load(standardAuth+
-			"\n\tservers {{addr \"auth\"}} {\n\t\tprotocols h1 h2c\n\t\ttrusted_proxies static 127.0.0.1/32\n\t}\n", authSite)
+			"\n\tservers {{addr \"auth\"}} {\n\t\tprotocols h1 h2c\n"+
+			"\t\ttrusted_proxies static 127.0.0.1/32\n\t}\n", authSite)
 		if got := guess(t, g, 7); slices.Contains(got, 429) {
 			t.Errorf("statuses %v", got)
 		}
@@ -1841,7 +1847,8 @@ func TestSpoofedLogin(t *testing.T) {
 	_, plain := g.formLogin(t, "alice", alicePassword, next)
 	cookie, spoofed := g.formLogin(t, "alice", alicePassword, next, "X-Forwarded-Proto: https",
 		"X-Forwarded-Host: evil.example",
-		"X-Forwarded-Port: 443", "X-Forwarded-Prefix: /evil", "Forwarded: host=evil.example;proto=https", "X-Original-URL: /evil", "X-Rewrite-URL: /evil")
+		"X-Forwarded-Port: 443", "X-Forwarded-Prefix: /evil", "Forwarded: host=evil.example;proto=https",
+		"X-Original-URL: /evil", "X-Rewrite-URL: /evil")
 	if cookie == "" {
 		t.Fatalf("status %d: %s", spoofed.status, spoofed.body)
 	}

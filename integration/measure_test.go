@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestMeasureDatabaseFarAway prints the table of docs/operations.md. It is built only with the tag `measure`.
+// TestMeasureDatabaseFarAway prints the table of docs/operations.md. It is built only with the tag
+// `measure`.
 func TestMeasureDatabaseFarAway(t *testing.T) {
 	const clients, lasts = 40, 10 * time.Second
 	var options []string
@@ -60,8 +61,8 @@ func TestMeasureDatabaseFarAway(t *testing.T) {
 	}
 }
 
-// TestMeasureAgainst prints how long one client waits for a sign-in and a renewal at a far database, beside the server that
-// CADDYAUTH_MEASURE_AGAINST names, in turn.
+// TestMeasureAgainst prints how long one client waits for a sign-in and a renewal at a far
+// database, beside the server that CADDYAUTH_MEASURE_AGAINST names, in turn.
 func TestMeasureAgainst(t *testing.T) {
 	const rounds = 40
 	other := os.Getenv("CADDYAUTH_MEASURE_AGAINST")

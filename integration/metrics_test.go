@@ -26,7 +26,8 @@ const trustedAuth = `auth {
 	}
 }`
 
-// TestMetricsAnOperatorAsksFor: live sessions, the store's latency and errors by verb, the age of trusted issuers' keys, reuse.
+// TestMetricsAnOperatorAsksFor: live sessions, the store's latency and errors by verb, the age of
+// trusted issuers' keys, reuse.
 func TestMetricsAnOperatorAsksFor(t *testing.T) {
 	g := newGateway(t)
 	g.load(trustedAuth, authSite+metricsSite+`
@@ -114,6 +115,7 @@ func (g *gateway) refreshOnce(t *testing.T, refresh string) answer {
 	t.Helper()
 	return g.ask(t, "auth", call{
 		method: "POST", target: "/token", lines: []string{"Content-Type: application/x-www-form-urlencoded"},
-		body: strings.Join([]string{"grant_type=refresh_token", "client_id=caddyauth", "refresh_token=" + refresh}, "&"),
+		body: strings.Join([]string{"grant_type=refresh_token", "client_id=caddyauth", "refresh_token=" + refresh},
+			"&"),
 	})
 }

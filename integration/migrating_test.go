@@ -165,8 +165,8 @@ var (
 	codeSpan   = regexp.MustCompile("`([^`]+)`")
 )
 
-// TestMigratedSettings holds the tables: every name of the other server has a row, and what a row shows as our setting adapts inside the
-// global option, unless it says that there is none yet.
+// TestMigratedSettings holds the tables: every name of the other server has a row, and what a row
+// shows as our setting adapts inside the global option, unless it says that there is none yet.
 func TestMigratedSettings(t *testing.T) {
 	for _, m := range migrations {
 		rows := settingRow.FindAllStringSubmatch(m.text(t), -1)
@@ -197,7 +197,8 @@ func TestMigratedSettings(t *testing.T) {
 	}
 }
 
-// names reports whether a cell shows a setting of that name: the name is not a part of a longer one.
+// names reports whether a cell shows a setting of that name: the name is not a part of a longer
+// one.
 func names(cell, name string) bool {
 	return regexp.MustCompile(`(^|[^A-Za-z_])` + regexp.QuoteMeta(name) + `($|[^A-Za-z_])`).MatchString(cell)
 }
@@ -217,8 +218,9 @@ func adaptsInside(t *testing.T, option string) {
 	}
 }
 
-// TestAutharaKeysWorkUnchanged runs the document's Caddyfile on Authara's own key string: tokens that other software signs with either
-// key pass the gate, and a token of ours is signed with the active key, so that software that has the keys can verify it.
+// TestAutharaKeysWorkUnchanged runs the document's Caddyfile on Authara's own key string: tokens
+// that other software signs with either key pass the gate, and a token of ours is signed with the
+// active key, so that software that has the keys can verify it.
 func TestAutharaKeysWorkUnchanged(t *testing.T) {
 	for _, c := range []struct{ name, keys string }{
 		{"one line", autharaKeys},
@@ -258,7 +260,8 @@ func TestAutharaKeysWorkUnchanged(t *testing.T) {
 	}
 }
 
-// loadMigrated runs a Caddyfile of the document on a free port, in front of the recorder, with a user.
+// loadMigrated runs a Caddyfile of the document on a free port, in front of the recorder, with a
+// user.
 func (g *gateway) loadMigrated(t *testing.T, text string) {
 	t.Helper()
 	text = strings.ReplaceAll(text, "https://app.example.com", g.url("app"))
@@ -340,7 +343,8 @@ func TestJamboCallsWorkUnchanged(t *testing.T) {
 	}{
 		{
 			name: "read", method: "GET", token: "create", status: 200,
-			answer: `{"jwt_access_ttl":null,"jwt_refresh_ttl":null,"defaults":{"access_ttl":900,"refresh_ttl":2592000}}`,
+			answer: `{"jwt_access_ttl":null,"jwt_refresh_ttl":null,` +
+				`"defaults":{"access_ttl":900,"refresh_ttl":2592000}}`,
 		},
 		{
 			name: "change", method: "PATCH", token: "create", status: 200,

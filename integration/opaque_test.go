@@ -315,7 +315,7 @@ func (g *opaqueGateway) opaqueSecrets(t *testing.T) (secrets []keyring.Subkey) {
 		t.Fatal(err)
 	}
 	for _, key := range ring.Derive(opaque.Label) {
-		secrets = append(secrets, keyring.Subkey(key))
+		secrets = append(secrets, key)
 	}
 	return secrets
 }

@@ -257,8 +257,8 @@ func (d *desk) keepsClients(t *testing.T) {
 		t.Fatalf("added %v", added)
 	}
 	d.secret("a client's secret", secret)
-	if public := d.object(t, "", "client", "add", "spa", "--public", "--project", "acme"); public["client_secret"] !=
-		nil || public["public"] != true {
+	public := d.object(t, "", "client", "add", "spa", "--public", "--project", "acme")
+	if public["client_secret"] != nil || public["public"] != true {
 		t.Errorf("public %v", public)
 	}
 	if l := d.list(t, "client", "list"); len(l) != 2 || l[0]["client_secret"] != nil {
@@ -529,8 +529,8 @@ func (d *desk) isRefused(t *testing.T) {
 			t.Errorf("%s %s %q: status %d: %s", c.method, c.target, c.lines, a.status, a.body)
 		}
 	}
-	if a := sendHTTP1(t, d.addr("admin"), call{target: "/auth/api/users", host: "rebound.example"}); a.status !=
-		http.StatusForbidden {
+	a := sendHTTP1(t, d.addr("admin"), call{target: "/auth/api/users", host: "rebound.example"})
+	if a.status != http.StatusForbidden {
 		t.Errorf("another host: status %d: %s", a.status, a.body)
 	}
 	// not on the public site

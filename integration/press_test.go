@@ -122,11 +122,15 @@ func TestTheButtonUnlocks(t *testing.T) {
 	b.do("open the application", chromedp.Navigate(g.url("app")+"/page"), chromedp.WaitVisible(passwordField))
 	locked := func() string {
 		return ask(b, "reading the button",
-			chromedp.Evaluate[string](`String(document.querySelector('[type="submit"]').getAttribute("aria-disabled"))`))
+			chromedp.Evaluate[string](
+				`String(document.querySelector('[type="submit"]').getAttribute("aria-disabled"))`),
+		)
 	}
 	b.do("send elsewhere",
-		chromedp.Evaluate[chromedp.Void](`document.querySelector("form").addEventListener("submit", e => e.preventDefault());
-		document.querySelectorAll("input").forEach(i => { i.value = "x" }); document.querySelector('[type="submit"]').click()`))
+		chromedp.Evaluate[chromedp.Void](`document.querySelector("form").
+		addEventListener("submit", e => e.preventDefault());
+		document.querySelectorAll("input").forEach(i => { i.value = "x" });
+		document.querySelector('[type="submit"]').click()`))
 	if now := locked(); now != "true" {
 		t.Errorf("after the press: %s", now)
 	}
@@ -203,7 +207,8 @@ func TestPagesInABrowser(t *testing.T) {
 		}
 		if bad := ask(b, name,
 			chromedp.Evaluate[string](`[...document.querySelectorAll("a, button, input:not([type=hidden])")].filter(e =>
-			!e.hidden && (e.getBoundingClientRect().height < 24 && e.className !== "quiet" || !(e.textContent.trim() || e.labels && e.labels.length || e.getAttribute("aria-label"))))
+			!e.hidden && (e.getBoundingClientRect().height < 24 && e.className !== "quiet" ||
+			!(e.textContent.trim() || e.labels && e.labels.length || e.getAttribute("aria-label"))))
 			.map(e => e.outerHTML).join("\n")`)); bad != "" {
 			t.Errorf("%s: too small, or without a name: %s", name, bad)
 		}

@@ -104,8 +104,8 @@ func (g *gateway) useCalendar(t *testing.T, alice string) {
 		t.Fatalf("MKCALENDAR: status %d: %s", got.status, got.body)
 	}
 	body := strings.ReplaceAll(event, "\n", "\r\n")
-	if got := g.dav(t, "PUT", "/alice/cal/tea.ics", alice, body, "Content-Type: text/calendar"); got.status !=
-		http.StatusCreated {
+	got := g.dav(t, "PUT", "/alice/cal/tea.ics", alice, body, "Content-Type: text/calendar")
+	if got.status != http.StatusCreated {
 		t.Fatalf("PUT: status %d: %s", got.status, got.body)
 	}
 	if got := g.dav(t, "GET", "/alice/cal/tea.ics", alice, ""); got.status != http.StatusOK ||

@@ -97,11 +97,11 @@ func (g *gateway) checkReader(t *testing.T, private string, cases []readerCase) 
 	for _, c := range cases {
 		t.Run(c.site+" "+c.target, func(t *testing.T) {
 			target := func(site string) string { return strings.ReplaceAll(c.target, "AUTHORITY", g.host(site)) }
-			if got := sendHTTP1(t, g.addr("bare"), call{target: target("bare"), host: g.host("bare")}); got.body !=
-				private {
+			got := sendHTTP1(t, g.addr("bare"), call{target: target("bare"), host: g.host("bare")})
+			if got.body != private {
 				t.Errorf("without a gate the application reads %q", got.body)
 			}
-			got := sendHTTP1(t, g.addr(c.site), call{target: target(c.site), host: g.host(c.site)})
+			got = sendHTTP1(t, g.addr(c.site), call{target: target(c.site), host: g.host(c.site)})
 			if got.status != http.StatusBadRequest || got.reason(t) != "ambiguous_path" ||
 				strings.Contains(got.body, private) {
 				t.Errorf("status %d: %s", got.status, got.body)

@@ -203,7 +203,8 @@ func (g *gateway) operated(t *testing.T, globals, sites string) (reload func()) 
 		if err := os.WriteFile(file, []byte(text()), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.CommandContext(t.Context(), path, "reload", "--config", file, "--address", address).CombinedOutput(); err != nil {
+		reload := exec.CommandContext(t.Context(), path, "reload", "--config", file, "--address", address)
+		if out, err := reload.CombinedOutput(); err != nil {
 			t.Fatalf("caddy reload: %v\n%s", err, out)
 		}
 	}
@@ -215,7 +216,8 @@ func (g *gateway) operated(t *testing.T, globals, sites string) (reload func()) 
 // go on.
 func TestReloadsUnderLoadKeepStreams(t *testing.T) {
 	g := newGateway(t)
-	g.extra["Reuse"], g.extra["Alice"], g.extra["Streams"] = "10s", aliceAs(alicePassword), newFeeder(t).Listener.Addr().String()
+	g.extra["Reuse"], g.extra["Alice"] = "10s", aliceAs(alicePassword)
+	g.extra["Streams"] = newFeeder(t).Listener.Addr().String()
 	sites := apiSite + feedSite
 	reload := g.operated(t, sessionAuth, sites)
 	held := g.signIn(t, "alice", alicePassword)

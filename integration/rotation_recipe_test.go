@@ -160,7 +160,8 @@ func (g *gateway) newHMACEntry(t *testing.T, kid string) string {
 	return entry
 }
 
-// TestWhatAReloadSees: files are read again, `{$NAME}` is read by `caddy reload`, and `{env.NAME}` is that of the process which runs.
+// TestWhatAReloadSees: files are read again, `{$NAME}` is read by `caddy reload`, and `{env.NAME}`
+// is that of the process which runs.
 func TestWhatAReloadSees(t *testing.T) {
 	g := newGateway(t)
 	file := filepath.Join(g.dir, "file.hash")

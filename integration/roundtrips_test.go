@@ -108,7 +108,11 @@ func (r *roundTrips) addEve(t *testing.T) {
 	}
 	for _, slug := range []string{"default", "acme"} {
 		err := store.AddUser(t.Context(), identity.User{
-			ID: project.NewID(), Project: slug, Name: "eve", PasswordHash: cheapHash(alicePassword), Created: time.Now(),
+			ID:           project.NewID(),
+			Project:      slug,
+			Name:         "eve",
+			PasswordHash: cheapHash(alicePassword),
+			Created:      time.Now(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -172,7 +176,10 @@ func (r *roundTrips) countAll(t *testing.T) {
 		{"refresh, declared client", refresh("reports"),
 			asked{"1 FindClient, 1 FindGrant, 1 FindParties, 1 RotateGrant", pgtest.Traffic{Statements: 4, Trips: 4}}},
 		{"refresh, declared client with opaque tokens", refresh("references"),
-			asked{"1 AddOpaque, 1 FindClient, 1 FindGrant, 1 FindParties, 1 RotateGrant", pgtest.Traffic{Statements: 5, Trips: 5}}},
+			asked{
+				"1 AddOpaque, 1 FindClient, 1 FindGrant, 1 FindParties, 1 RotateGrant",
+				pgtest.Traffic{Statements: 5, Trips: 5},
+			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.ask() // statements are prepared

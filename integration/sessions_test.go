@@ -698,7 +698,8 @@ func TestUpgradesRenew(t *testing.T) {
 	g := newGateway(t)
 	upstream := httptest.NewServer(http.HandlerFunc(openSocket))
 	t.Cleanup(upstream.Close)
-	g.extra["Reuse"], g.extra["Alice"], g.extra["Sockets"] = "10s", aliceAs(alicePassword), upstream.Listener.Addr().String()
+	g.extra["Reuse"], g.extra["Alice"] = "10s", aliceAs(alicePassword)
+	g.extra["Sockets"] = upstream.Listener.Addr().String()
 	g.load(sessionAuth,
 		authSite+
 			"{{url \"ws\"}} {\n\tjwt_auth web {\n\t\tforward sub X-User-Id\n\t}\n\treverse_proxy {{.Sockets}}\n}\n")
@@ -759,9 +760,8 @@ func TestConfigurationEndsSessions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			g := sessionGateway(t, "10s")
 			g.secret("alice's new password", newPassword)
-			held, program, bystander := g.signIn(t, "alice", alicePassword), g.login(t, "alice", alicePassword), g.signIn(
-				t, "bob", bobPassword,
-			)
+			held, program := g.signIn(t, "alice", alicePassword), g.login(t, "alice", alicePassword)
+			bystander := g.signIn(t, "bob", bobPassword)
 			g.checkPasses(t, program)
 			g.extra["Alice"] = c.alice
 			g.load(sessionAuth, apiSite)

@@ -179,9 +179,8 @@ func TestNoApplicationSetsOurCookies(t *testing.T) {
 		})
 	}
 	t.Run("an upgrade beside the server's routes", func(t *testing.T) {
-		if got := rawAnswer(t, g.addr("auth"), call{host: g.host("auth"), lines: lines(h2c, "Connection: close")}); strings.Contains(
-			got, "101 Switching",
-		) {
+		got := rawAnswer(t, g.addr("auth"), call{host: g.host("auth"), lines: lines(h2c, "Connection: close")})
+		if strings.Contains(got, "101 Switching") {
 			t.Errorf("%q", got)
 		}
 	})

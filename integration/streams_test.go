@@ -149,8 +149,8 @@ func streamGateway(t *testing.T) (*gateway, *streamer) {
 // otherwise.
 func (g *gateway) loadPatiently(globals, sites string) {
 	g.t.Helper()
-	if err := loadText(strings.Replace(g.caddyfile(globals, sites), "grace_period 1s", "grace_period 1m", 1)); err !=
-		nil {
+	err := loadText(strings.Replace(g.caddyfile(globals, sites), "grace_period 1s", "grace_period 1m", 1))
+	if err != nil {
 		g.t.Fatalf("loading: %v", err)
 	}
 }

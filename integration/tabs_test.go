@@ -257,10 +257,13 @@ func (w *watcher) keepVisiting(t *testing.T, first, second browser) {
 
 // What a tab says after it went to the page, and after it asked for the page while it stayed.
 const (
-	navigating = `({ status: performance.getEntriesByType("navigation")[0].responseStatus, moved: false, at: location.href,
+	navigating = `({ status: performance.getEntriesByType("navigation")[0].responseStatus,
+		moved: false, at: location.href,
 		user: document.querySelector("#user")?.textContent ?? "" })`
-	fetching = `fetch(location.href, { cache: "no-store" }).then(async (r) => ({ status: r.status, moved: r.redirected, at: r.url,
-		user: new DOMParser().parseFromString(await r.text(), "text/html").querySelector("#user")?.textContent ?? "" }))`
+	fetching = `fetch(location.href, { cache: "no-store" }).then(async (r) => ({
+		status: r.status, moved: r.redirected, at: r.url,
+		user: new DOMParser().parseFromString(await r.text(), "text/html").
+			querySelector("#user")?.textContent ?? "" }))`
 )
 
 // visit asks for the page in a tab, which must get it at once, as alice.

@@ -345,7 +345,8 @@ func encodingTokens(w *workshop) []tokenCase {
 		{
 			"own claim twice",
 			w.raw(w.header("es1"),
-				strings.Replace(w.payload("alice", map[string]any{"role": "viewer"}), "{", `{"role":"admin",`, 1), "es1"),
+				strings.Replace(w.payload("alice", map[string]any{"role": "viewer"}), "{", `{"role":"admin",`, 1),
+				"es1"),
 		},
 		{
 			"nested claim twice",

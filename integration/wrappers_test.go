@@ -359,10 +359,10 @@ func TestNobodyReadsRenewedCookies(t *testing.T) {
 			if got := g.received(a); got.access == "" || got.refresh == "" || len(a.header.Values("Set-Cookie")) != 2 {
 				t.Errorf("status %d, Set-Cookie %q", a.status, a.header.Values("Set-Cookie"))
 			}
-			if strings.Contains(string(a.body), "_token") {
+			if strings.Contains(a.body, "_token") {
 				t.Errorf("the application reads %q", a.body)
 			}
-			if strings.Contains(c.routes, "Spy") && !strings.Contains(string(a.body), "placeholder:;") {
+			if strings.Contains(c.routes, "Spy") && !strings.Contains(a.body, "placeholder:;") {
 				t.Errorf("the body is %q", a.body)
 			}
 		})

@@ -19,11 +19,13 @@ var (
 	// fenced and codeSpan find what is shown as it is: nothing in it is a link or a heading.
 	fenced   = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 	codeSpan = regexp.MustCompile("`[^`]+`")
-	// inline finds the marks of a heading that GitHub drops from its anchor together with a link's target.
+	// inline finds the marks of a heading that GitHub drops from its anchor together with a link's
+	// target.
 	inline = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 )
 
-// TestLinksResolve follows every relative link of every document to its file and, where it has a fragment, to its heading.
+// TestLinksResolve follows every relative link of every document to its file and, where it has a
+// fragment, to its heading.
 func TestLinksResolve(t *testing.T) {
 	documents := All(t)
 	checked := 0
@@ -74,7 +76,8 @@ func unresolved(t *testing.T, documents map[string]string, from string, target *
 	return ""
 }
 
-// anchors returns the fragments of a document's headings. A repeated one gets a number, as GitHub does it.
+// anchors returns the fragments of a document's headings. A repeated one gets a number, as GitHub
+// does it.
 func anchors(text string) map[string]bool {
 	found := make(map[string]bool)
 	for _, m := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {

@@ -63,7 +63,8 @@ func newThrottle() (*Throttle, *counters) {
 var throttleNoon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // takeAll counts n attempts, and reports the number which passed and the last wait.
-func takeAll(t *testing.T, throttle *Throttle, n int, account func(int) string, ip func(int) string, now time.Time) (passed int, wait time.Duration) {
+func takeAll(t *testing.T, throttle *Throttle, n int, account func(int) string, ip func(int) string,
+	now time.Time) (passed int, wait time.Duration) {
 	t.Helper()
 	for i := range n {
 		w, err := throttle.Take(t.Context(), "default", account(i), ip(i), now)
@@ -146,7 +147,8 @@ func TestStrangerCannotLockOutAKnownPair(t *testing.T) {
 	}
 	monthLater := throttleNoon.Add(30 * 24 * time.Hour)
 	takeAll(t, throttle, 200, always("alice"), numbered("192.0.2.%d"), monthLater)
-	if wait, err := throttle.Take(t.Context(), "default", "alice", "2001:db8:1::5", monthLater); wait == 0 || err != nil {
+	if wait, err := throttle.Take(t.Context(), "default", "alice", "2001:db8:1::5", monthLater); wait == 0 ||
+		err != nil {
 		t.Errorf("a month later the pair is still known: %v, %v", wait, err)
 	}
 }
@@ -230,7 +232,8 @@ func TestRowKeysNameNobody(t *testing.T) {
 func TestThrottlePassesOnWhatTheStoreCannot(t *testing.T) {
 	throttle, store := newThrottle()
 	store.failed = errors.New("disk full")
-	if _, err := throttle.Take(t.Context(), "default", "alice", "192.0.2.1", throttleNoon); !errors.Is(err, store.failed) {
+	if _, err := throttle.Take(t.Context(), "default", "alice", "192.0.2.1", throttleNoon); !errors.Is(err,
+		store.failed) {
 		t.Errorf("Take = %v", err)
 	}
 }

@@ -96,10 +96,17 @@ func (m *memory) RevokeGrant(_ context.Context, id, reason string, now time.Time
 	return d, err
 }
 
-func (m *memory) RevokeAll(_ context.Context, o revocation.Revocation, _ time.Time) (n int, d revocation.Denial, err error) {
+func (m *memory) RevokeAll(_ context.Context, o revocation.Revocation,
+	_ time.Time) (n int, d revocation.Denial, err error) {
 	err = m.locked(func() error {
 		m.parties.Epoch++
-		d = revocation.Denial{Kind: o.Kind, Scope: o.Project, ID: o.ID, Epoch: m.parties.Epoch, Until: o.Until.Add(revocation.Margin)}
+		d = revocation.Denial{
+			Kind:  o.Kind,
+			Scope: o.Project,
+			ID:    o.ID,
+			Epoch: m.parties.Epoch,
+			Until: o.Until.Add(revocation.Margin),
+		}
 		return nil
 	})
 	return len(m.grants), d, err
@@ -118,7 +125,13 @@ func (m *memory) changeClaims(list *revocation.DenyList, claims map[string]any) 
 		g.Epoch = m.parties.Epoch
 		m.grants[id] = g
 	}
-	list.Add(revocation.Denial{Kind: revocation.UserKind, Scope: "acme", ID: "Alice", Epoch: m.parties.Epoch, Until: noon.Add(time.Hour)})
+	list.Add(revocation.Denial{
+		Kind:  revocation.UserKind,
+		Scope: "acme",
+		ID:    "Alice",
+		Epoch: m.parties.Epoch,
+		Until: noon.Add(time.Hour),
+	})
 }
 
 // issuer is a service on a store in memory, with its surroundings.
@@ -156,8 +169,10 @@ func newIssuer(t *testing.T) *issuer {
 		Issuer: "https://iss",
 		Store:  store,
 		Sessions: &session.Service{
-			Store:    store,
-			Tokens:   session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte("0123456789abcdef0123456789abcdef")}}},
+			Store: store,
+			Tokens: session.Tokens{
+				Secrets: []session.Secret{{ID: "1", Key: []byte("0123456789abcdef0123456789abcdef")}},
+			},
 			DenyList: &revocation.DenyList{},
 		},
 		SigningKey: func(_ context.Context, lifetime time.Duration, _ time.Time) (*keyring.Key, error) {
@@ -212,6 +227,12 @@ func (x *issuer) read(t *testing.T, raw string) (claims map[string]any) {
 			claims[name] = value
 		}
 	}
-	maps.Copy(claims, map[string]any{"sub": parsed.Subject, "epoch": parsed.Epoch, "sid": parsed.Session, "exp": parsed.Expiry.Sub(noon)})
+	maps.Copy(claims,
+		map[string]any{
+			"sub":   parsed.Subject,
+			"epoch": parsed.Epoch,
+			"sid":   parsed.Session,
+			"exp":   parsed.Expiry.Sub(noon),
+		})
 	return claims
 }

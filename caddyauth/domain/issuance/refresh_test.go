@@ -35,7 +35,8 @@ func TestARefreshReadsThePartiesOnce(t *testing.T) {
 	if err != nil || got.Verdict != session.Advanced || got.RefreshToken == first.RefreshToken || x.store.reads != 1 {
 		t.Errorf("%+v, %v; read %d times", got, err, x.store.reads)
 	}
-	if claims := x.read(t, got.AccessToken); claims["sid"] != first.Grant.ID || claims["exp"] != 16*time.Minute || claims["role"] != "admin" {
+	if claims := x.read(t, got.AccessToken); claims["sid"] != first.Grant.ID || claims["exp"] != 16*time.Minute ||
+		claims["role"] != "admin" {
 		t.Errorf("the access token says %v", claims)
 	}
 }
@@ -53,7 +54,8 @@ func TestWhatCannotBeIssuedLeavesTheTokenGood(t *testing.T) {
 		}
 	}
 	x.keys, x.minted = nil, nil
-	if got, err := x.Refresh(t.Context(), presented(first)); err != nil || got.Verdict != session.Advanced || len(x.minted) != 1 {
+	if got, err := x.Refresh(t.Context(), presented(first)); err != nil || got.Verdict != session.Advanced ||
+		len(x.minted) != 1 {
 		t.Errorf("%+v, %v; made %d access tokens", got, err, len(x.minted))
 	}
 	// A token that is used up is not worth making another for.
@@ -75,7 +77,8 @@ func TestClaimsThatChangeWhileATokenIsMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if claims := x.read(t, got.AccessToken); claims["role"] != "viewer" || claims["epoch"] != int64(15) || x.store.reads != 2 {
+	if claims := x.read(t, got.AccessToken); claims["role"] != "viewer" || claims["epoch"] != int64(15) ||
+		x.store.reads != 2 {
 		t.Errorf("the access token says %v; read %d times", claims, x.store.reads)
 	}
 }
@@ -86,7 +89,9 @@ func TestClaimsThatChangeInTheSameCommit(t *testing.T) {
 	for _, browser := range []bool{true, false} {
 		x := newIssuer(t)
 		first := x.signedIn(t)
-		x.Sessions.Store = afterRotation{x.store, func() { x.store.changeClaims(new(revocation.DenyList), map[string]any{"role": "viewer"}) }}
+		x.Sessions.Store = afterRotation{
+			x.store, func() { x.store.changeClaims(new(revocation.DenyList), map[string]any{"role": "viewer"}) },
+		}
 		r := presented(first)
 		r.Browser = browser
 		got, err := x.Refresh(t.Context(), r)
@@ -128,7 +133,10 @@ func TestScopesAreNarrowed(t *testing.T) {
 				t.Error(err)
 			}
 		}},
-		{"another client", "spa", []string{"admin"}, nil, func(t *testing.T, err error) { refuses(t, err, session.OtherClient) }},
+		{
+			"another client", "spa", []string{"admin"}, nil,
+			func(t *testing.T, err error) { refuses(t, err, session.OtherClient) },
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newIssuer(t)
@@ -148,7 +156,8 @@ func TestScopesAreNarrowed(t *testing.T) {
 				t.Fatal(err)
 			}
 			x.store.grants[begun.Grant.ID] = begun.Grant
-			got, err := x.Refresh(t.Context(), Refresh{Token: begun.RefreshToken, ClientID: c.client, Scopes: c.scopes, Now: noon})
+			got, err := x.Refresh(t.Context(),
+				Refresh{Token: begun.RefreshToken, ClientID: c.client, Scopes: c.scopes, Now: noon})
 			if c.check != nil {
 				if c.check(t, err); x.store.grants[begun.Grant.ID].Generation != 0 {
 					t.Error("the refresh token was used up")

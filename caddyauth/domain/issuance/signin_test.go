@@ -17,7 +17,8 @@ func TestASignInBeginsASession(t *testing.T) {
 	x.store.parties.Project.RefreshReuseInterval = 7 * time.Second
 	issued := x.signedIn(t)
 	g := issued.Grant
-	if g.Project != "acme" || g.Subject != "Alice" || g.ClientID != project.FirstParty || g.Kind != BrowserGrant || g.Epoch != 5 ||
+	if g.Project != "acme" || g.Subject != "Alice" || g.ClientID != project.FirstParty || g.Kind != BrowserGrant ||
+		g.Epoch != 5 ||
 		g.Device != "Firefox" || g.ClientIP != "192.0.2.7" || g.Reuse != 7*time.Second || g.Fixed {
 		t.Errorf("the grant is %+v", g)
 	}
@@ -113,7 +114,8 @@ func TestWithoutRefreshTokensNoSessionBegins(t *testing.T) {
 	if got := x.read(t, issued.AccessToken); !reflect.DeepEqual(got, want) {
 		t.Errorf("the access token says %v, want %v", got, want)
 	}
-	if r := x.store.records; len(r) != 1 || r[0].Grant.ID != "" || r[0].Grant.Epoch != 5 || r[0].Entry.Action != "login" {
+	if r := x.store.records; len(r) != 1 || r[0].Grant.ID != "" || r[0].Grant.Epoch != 5 ||
+		r[0].Entry.Action != "login" {
 		t.Errorf("stored %+v", r)
 	}
 }
@@ -122,12 +124,15 @@ func TestWithoutRefreshTokensNoSessionBegins(t *testing.T) {
 func TestClaimsThatChangeWhileSomebodySignsIn(t *testing.T) {
 	x := newIssuer(t)
 	in := x.signIn()
-	x.Store = afterAdding{x.store, func() { x.store.changeClaims(x.Sessions.DenyList, map[string]any{"role": "viewer"}) }}
+	x.Store = afterAdding{
+		x.store, func() { x.store.changeClaims(x.Sessions.DenyList, map[string]any{"role": "viewer"}) },
+	}
 	issued, err := x.SignIn(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := x.read(t, issued.AccessToken); got["role"] != "viewer" || got["epoch"] != int64(15) || x.store.reads != 1 {
+	if got := x.read(t, issued.AccessToken); got["role"] != "viewer" || got["epoch"] != int64(15) ||
+		x.store.reads != 1 {
 		t.Errorf("the access token says %v; read %d times", got, x.store.reads)
 	}
 }

@@ -42,7 +42,8 @@ func TestNothingIsIssuedToWhoMayNotHaveIt(t *testing.T) {
 			g := issued.Grant
 			_, err := x.Terms(t.Context(), g)
 			refuses(t, err, session.NotAllowed)
-			_, err = x.Refresh(t.Context(), Refresh{Token: issued.RefreshToken, ClientID: project.FirstParty, Now: noon})
+			_, err = x.Refresh(t.Context(),
+				Refresh{Token: issued.RefreshToken, ClientID: project.FirstParty, Now: noon})
 			refuses(t, err, session.NotAllowed)
 			_, err = x.Mint(t.Context(), g, time.Hour, noon)
 			refuses(t, err, session.NotAllowed)
@@ -81,9 +82,17 @@ func TestTermsAreClientOverProjectOverServer(t *testing.T) {
 	p.Client.Claims = map[string]any{"role": "client", "tier": "gold"}
 	got, err := x.Terms(t.Context(), session.Grant{Subject: "Alice"})
 	want := Terms{
-		Lifetimes:    project.Lifetimes{Access: 2 * time.Hour, Refresh: 10 * time.Hour, RefreshAbsolute: 20 * time.Hour},
-		TokenOptions: project.TokenOptions{AccessTokenFormat: project.Opaque, RefreshRotation: project.Off, RefreshReuseInterval: time.Second},
-		Claims:       map[string]any{"role": "admin", "tier": "gold"},
+		Lifetimes: project.Lifetimes{
+			Access:          2 * time.Hour,
+			Refresh:         10 * time.Hour,
+			RefreshAbsolute: 20 * time.Hour,
+		},
+		TokenOptions: project.TokenOptions{
+			AccessTokenFormat:    project.Opaque,
+			RefreshRotation:      project.Off,
+			RefreshReuseInterval: time.Second,
+		},
+		Claims: map[string]any{"role": "admin", "tier": "gold"},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v\nwant %+v", got, err, want)

@@ -69,9 +69,8 @@ func TestQuestionEndsInTime(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 10 {
 			all.Go(func() {
-				if _, err := a.do(t.Context(), keyOf(fmt.Sprint(i)), policy{}, s.ask); refusalReason(
-					err,
-				) != token.KeysUnavailable {
+				_, err := a.do(t.Context(), keyOf(fmt.Sprint(i)), policy{}, s.ask)
+				if refusalReason(err) != token.KeysUnavailable {
 					t.Error(err)
 				}
 			})

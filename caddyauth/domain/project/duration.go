@@ -72,12 +72,12 @@ func firstPart(text string) (part time.Duration, rest string, err error) {
 	if next := strings.IndexAny(unit, digits); next >= 0 {
 		unit, rest = unit[:next], unit[next:]
 	}
-	times := time.Duration(1)
+	times := int64(1)
 	switch unit {
 	case "d":
-		times, unit = day/time.Hour, "h"
+		times, unit = int64(day/time.Hour), "h"
 	case "y":
-		times, unit = year/time.Hour, "h"
+		times, unit = int64(year/time.Hour), "h"
 	}
 	if number == "" { // a sign in the middle would be taken
 		return 0, "", errNoDuration
@@ -85,10 +85,10 @@ func firstPart(text string) (part time.Duration, rest string, err error) {
 	if part, err = goDuration(number + unit); err != nil {
 		return 0, "", err
 	}
-	if part > math.MaxInt64/times {
+	if int64(part) > math.MaxInt64/times {
 		return 0, "", errTooLong
 	}
-	return part * times, rest, nil
+	return time.Duration(int64(part) * times), rest, nil
 }
 
 // Spell writes a length of time as people and the Caddyfile do: 30d instead of 720h0m0s.

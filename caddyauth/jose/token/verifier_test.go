@@ -143,7 +143,11 @@ func TestForeignClaims(t *testing.T) {
 
 func TestTypesOfAnIssuer(t *testing.T) {
 	key := newMaterial(t, "k", "HS256").key
-	const at, jwt, none = `{"alg":"HS256","kid":"k","typ":"at+JWT"}`, `{"alg":"HS256","kid":"k","typ":"JWT"}`, `{"alg":"HS256","kid":"k"}`
+	const (
+		at   = `{"alg":"HS256","kid":"k","typ":"at+JWT"}`
+		jwt  = `{"alg":"HS256","kid":"k","typ":"JWT"}`
+		none = `{"alg":"HS256","kid":"k"}`
+	)
 	for _, c := range []struct {
 		types   []string
 		allowed []string
@@ -246,8 +250,8 @@ func TestKnownHeadersDecideNothing(t *testing.T) {
 	if _, known := v.headers.find([]byte(headerOf(key))); !known {
 		t.Error("the header is not known")
 	}
-	if _, err := v.Verify(t.Context(), forge([]byte("x"), headerOf(key), goodClaims)); reasonOf(t, err) !=
-		BadSignature {
+	_, err := v.Verify(t.Context(), forge([]byte("x"), headerOf(key), goodClaims))
+	if reasonOf(t, err) != BadSignature {
 		t.Error(err)
 	}
 	other := `{"alg":"HS256","kid":"k","typ":"JWT"}`

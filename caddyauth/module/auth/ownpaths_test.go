@@ -18,7 +18,8 @@ func TestOwnPrefixesCoverEndpoints(t *testing.T) {
 		if cell, isRow := strings.CutPrefix(line, "| `"); isRow {
 			cell, _, _ = strings.Cut(cell, " | ")
 			paths = append(paths,
-				regexp.MustCompile(`/[\w./-]+`).FindAllString(strings.ReplaceAll(cell, "{projectId}", "default"), -1)...)
+				regexp.MustCompile(`/[\w./-]+`).
+					FindAllString(strings.ReplaceAll(cell, "{projectId}", "default"), -1)...)
 		}
 	}
 	if len(paths) < 15 {

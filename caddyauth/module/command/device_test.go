@@ -30,7 +30,8 @@ var devices = []struct{ userAgent, want string }{
 		"Chrome on Android",
 	},
 	{
-		"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
+		"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 " +
+			"(KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
 		"Chrome on ChromeOS",
 	},
 	{"curl/8.5.0", "curl 8.5.0"},

@@ -11,5 +11,5 @@ func descriptorLimit() uint64 {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return 0
 	}
-	return uint64(max(limit.Cur, 0)) // a signed number on some systems
+	return uint64(max(limit.Cur, 0)) //nolint:unconvert // a signed number on some systems
 }

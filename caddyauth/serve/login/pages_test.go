@@ -17,12 +17,16 @@ func TestTheLoginPageShowsTheForm(t *testing.T) {
 	h := newHouse(t)
 	w := h.do(request("GET", "/auth/login?next="+url.QueryEscape("https://app.example.com/x?a=1&b=2#f"), "", ""))
 	body := w.Body.String()
-	for _, want := range []string{`<form method="post" action="/auth/login">`, `name="next" value="https://app.example.com/x?a=1&amp;b=2#f"`, "<strong>app.example.com</strong>"} {
+	for _, want := range []string{
+		`<form method="post" action="/auth/login">`, `name="next" value="https://app.example.com/x?a=1&amp;b=2#f"`,
+		"<strong>app.example.com</strong>",
+	} {
 		if w.Code != 200 || !strings.Contains(body, want) {
 			t.Errorf("%d, no %s", w.Code, want)
 		}
 	}
-	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' https://app.example.com;") {
+	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy,
+		"form-action 'self' https://app.example.com;") {
 		t.Error(policy)
 	}
 	if len(h.events) != 0 {
@@ -38,15 +42,35 @@ func TestALivingSessionNeverBounces(t *testing.T) {
 		has    []string
 		hasNot []string
 	}{
-		{"no target", "", []string{"as <strong>alice</strong>", `action="/auth/logout"`, "Sign out", `href="https://auth.example.com/"`}, []string{"cannot see"}},
-		{"own path", "/reports?x=1", []string{`href="https://auth.example.com/reports?x=1"`, "Continue"}, []string{"cannot see"}},
-		{"same host", "https://auth.example.com:8443/", []string{`href="https://auth.example.com:8443/"`, "Continue"}, []string{"cannot see"}},
-		{"other host", "https://app.example.com/x", []string{"cannot see this sign-in", `href="https://app.example.com/x"`}, []string{"Continue", "auth_server"}},
+		{
+			"no target", "",
+			[]string{
+				"as <strong>alice</strong>", `action="/auth/logout"`, "Sign out", `href="https://auth.example.com/"`,
+			},
+			[]string{"cannot see"},
+		},
+		{
+			"own path", "/reports?x=1", []string{`href="https://auth.example.com/reports?x=1"`, "Continue"},
+			[]string{"cannot see"},
+		},
+		{
+			"same host", "https://auth.example.com:8443/",
+			[]string{`href="https://auth.example.com:8443/"`, "Continue"}, []string{"cannot see"},
+		},
+		{
+			"other host", "https://app.example.com/x",
+			[]string{"cannot see this sign-in", `href="https://app.example.com/x"`},
+			[]string{"Continue", "auth_server"},
+		},
 		{"not listed", "https://evil.example/", []string{"as <strong>alice</strong>"}, []string{"evil"}},
-		{"back to itself", "/auth/login", []string{"as <strong>alice</strong>"}, []string{`href="https://auth.example.com/auth/login"`}},
+		{
+			"back to itself", "/auth/login", []string{"as <strong>alice</strong>"},
+			[]string{`href="https://auth.example.com/auth/login"`},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := h.do(request("GET", "/auth/login?next="+url.QueryEscape(c.next), "", "", "Cookie", cookieName+"=token.alice"))
+			w := h.do(request("GET", "/auth/login?next="+url.QueryEscape(c.next), "", "", "Cookie",
+				cookieName+"=token.alice"))
 			if w.Code != http.StatusOK || w.Header().Get("Location") != "" || w.Header().Get("Refresh") != "" {
 				t.Errorf("%s: %d", c.name, w.Code)
 			}
@@ -69,17 +93,21 @@ func TestBadCookiesLeadToANewLogin(t *testing.T) {
 	for _, c := range []struct{ name, cookie string }{
 		{"garbage", cookieName + "=garbage"}, {"empty", cookieName + "="}, {"quoted", cookieName + `="token.alice"; x`},
 		{"twice", cookieName + "=token.alice; " + cookieName + "=token.eve"},
-		{"endless", cookieName + "=token." + strings.Repeat("a", 5000)}, {"another", "access_token=token.alice"}, {"broken", ";;;=\x01"},
+		{"endless", cookieName + "=token." + strings.Repeat("a", 5000)}, {"another", "access_token=token.alice"},
+		{"broken", ";;;=\x01"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := h.do(request("GET", "/auth/login", "", "", "Cookie", c.cookie))
-			if c.name != "quoted" && (w.Code != 200 || !strings.Contains(w.Body.String(), `id="password"`)) || w.Code >= 400 {
+			if c.name != "quoted" && (w.Code != 200 || !strings.Contains(w.Body.String(), `id="password"`)) ||
+				w.Code >= 400 {
 				t.Errorf("%s: %d", c.name, w.Code)
 			}
-			if w := h.do(postForm(form("username", "alice", "password", password), "Cookie", c.cookie)); w.Code != http.StatusSeeOther {
+			if w := h.do(postForm(form("username", "alice", "password", password), "Cookie", c.cookie)); w.Code !=
+				http.StatusSeeOther {
 				t.Errorf("%s: signing in: %d", c.name, w.Code)
 			}
-			if w := h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Cookie", c.cookie)); w.Code != http.StatusSeeOther {
+			if w := h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Cookie", c.cookie)); w.Code !=
+				http.StatusSeeOther {
 				t.Errorf("%s: signing out: %d", c.name, w.Code)
 			}
 		})
@@ -95,11 +123,18 @@ func TestNothingReflectedRuns(t *testing.T) {
 	}{
 		{"name", postForm(form("username", evil, "password", "x"))},
 		{"target", postForm(form("username", "a", "password", "x", "next", "https://app.example.com/"+evil))},
-		{"target, query", request("GET", "/auth/login?next="+url.QueryEscape("https://app.example.com/?"+evil), "", "")},
+		{
+			"target, query",
+			request("GET", "/auth/login?next="+url.QueryEscape("https://app.example.com/?"+evil), "", ""),
+		},
 		{"target, frag", request("GET", "/auth/login?next="+url.QueryEscape("/#"+evil), "", "")},
 		{"any query", request("GET", "/auth/login?"+url.QueryEscape(evil)+"="+url.QueryEscape(evil), "", "")},
 		{"subject", request("GET", "/auth/login", "", "", "Cookie", cookieName+"=token.<script>alert(1)</script>")},
-		{"sign-out", request("GET", "/auth/logout?next="+url.QueryEscape("/?"+evil), "", "", "Cookie", cookieName+"=token.<script>alert(1)</script>")},
+		{
+			"sign-out",
+			request("GET", "/auth/logout?next="+url.QueryEscape("/?"+evil), "", "", "Cookie",
+				cookieName+"=token.<script>alert(1)</script>"),
+		},
 		{"project", request("GET", "/auth/api/"+url.PathEscape("<script>alert(1)<")+"/auth/login", "", "")},
 		{"JSON", postJSON(object("username", evil, "password", "x"))},
 		{"host", request("GET", "/auth/login", "", "", "X-Forwarded-Host", evil)},
@@ -120,7 +155,10 @@ func TestLogoutAsksFirst(t *testing.T) {
 	h := newHouse(t)
 	w := h.do(request("GET", "/auth/logout?next=%2Freports", "", "", "Cookie", cookieName+"=token.alice"))
 	body := w.Body.String()
-	for _, want := range []string{"<strong>alice</strong>", `<form method="post" action="/auth/logout">`, `href="/auth/login?next=https%3A%2F%2Fauth.example.com%2Freports"`} {
+	for _, want := range []string{
+		"<strong>alice</strong>", `<form method="post" action="/auth/logout">`,
+		`href="/auth/login?next=https%3A%2F%2Fauth.example.com%2Freports"`,
+	} {
 		if w.Code != 200 || !strings.Contains(body, want) {
 			t.Errorf("%d, no %s in %s", w.Code, want, body)
 		}
@@ -134,16 +172,20 @@ func TestLogoutClearsWhatLoginSet(t *testing.T) {
 	h := newHouse(t)
 	set := h.do(postForm(form("username", "alice", "password", password))).Result().Cookies()[0]
 	h.events = nil
-	w := h.do(request("POST", "/auth/logout", endpoint.FormType, form("next", "https://app.example.com/x#f"), "Cookie", cookieName+"="+set.Value))
+	w := h.do(request("POST", "/auth/logout", endpoint.FormType, form("next", "https://app.example.com/x#f"), "Cookie",
+		cookieName+"="+set.Value))
 	cleared := w.Result().Cookies()[0]
-	if cleared.Name != set.Name || cleared.Path != set.Path || cleared.Domain != "" || set.Domain != "" || cleared.Secure != set.Secure ||
-		cleared.HttpOnly != set.HttpOnly || cleared.SameSite != set.SameSite || cleared.Value != "" || cleared.MaxAge >= 0 {
+	if cleared.Name != set.Name || cleared.Path != set.Path || cleared.Domain != "" || set.Domain != "" ||
+		cleared.Secure != set.Secure ||
+		cleared.HttpOnly != set.HttpOnly || cleared.SameSite != set.SameSite || cleared.Value != "" ||
+		cleared.MaxAge >= 0 {
 		t.Errorf("%v after %v", cleared, set)
 	}
 	if len(h.revoked) != 1 || h.revoked[0] != set.Value {
 		t.Errorf("revoked %v", h.revoked)
 	}
-	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/auth/login?next=https%3A%2F%2Fapp.example.com%2Fx%23f&signed_out=1" {
+	if w.Code != http.StatusSeeOther ||
+		w.Header().Get("Location") != "/auth/login?next=https%3A%2F%2Fapp.example.com%2Fx%23f&signed_out=1" {
 		t.Errorf("%d to %s", w.Code, w.Header().Get("Location"))
 	}
 	if e := h.events[0]; e.Kind != KindLogout || e.Account != "Alice" || h.lastResult(t) != "success" {
@@ -168,7 +210,8 @@ func TestProgramsSignOutToo(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.r.Header.Set("Cookie", cookieName+"=token.alice")
-			if w := h.do(c.r); w.Code != http.StatusNoContent || len(w.Result().Cookies()) != 1 || w.Header().Get("Cache-Control") != "no-store" {
+			if w := h.do(c.r); w.Code != http.StatusNoContent || len(w.Result().Cookies()) != 1 ||
+				w.Header().Get("Cache-Control") != "no-store" {
 				t.Errorf("%s: %d %v", c.name, w.Code, w.Header())
 			}
 		})
@@ -177,10 +220,14 @@ func TestProgramsSignOutToo(t *testing.T) {
 		name              string
 		contentType, body string
 		status            int
-	}{{"text", "text/plain", "x", 415}, {"twice", endpoint.FormType, "next=/a&next=/b", 400}, {"large", endpoint.FormType, strings.Repeat("a", maxBody+1), 413}} {
+	}{
+		{"text", "text/plain", "x", 415}, {"twice", endpoint.FormType, "next=/a&next=/b", 400},
+		{"large", endpoint.FormType, strings.Repeat("a", maxBody+1), 413},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			h.events = nil
-			if w := h.do(request("POST", "/auth/logout", c.contentType, c.body)); w.Code != c.status || h.lastResult(t) == "success" {
+			if w := h.do(request("POST", "/auth/logout", c.contentType, c.body)); w.Code != c.status ||
+				h.lastResult(t) == "success" {
 				t.Errorf("%s: %d", c.name, w.Code)
 			}
 		})
@@ -203,11 +250,15 @@ func TestEveryCopyInTheRequestIsRevoked(t *testing.T) {
 func TestALogoutTheStoreMissedIsNoSuccess(t *testing.T) {
 	h := newHouse(t)
 	h.Revoke = func(context.Context, string, string) error { return errors.New("database is down") }
-	for _, c := range []struct{ accept, want string }{{"text/html", "This browser is signed out."}, {endpoint.JSONType, "store_unavailable"}} {
+	for _, c := range []struct{ accept, want string }{
+		{"text/html", "This browser is signed out."}, {endpoint.JSONType, "store_unavailable"},
+	} {
 		t.Run(c.accept, func(t *testing.T) {
 			h.events = nil
-			w := h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Accept", c.accept, "Cookie", cookieName+"=token.alice"))
-			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), c.want) {
+			w := h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Accept", c.accept, "Cookie",
+				cookieName+"=token.alice"))
+			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" ||
+				!strings.Contains(w.Body.String(), c.want) {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
 			if len(w.Result().Cookies()) != 1 || h.lastResult(t) != "store_unavailable" {
@@ -216,7 +267,8 @@ func TestALogoutTheStoreMissedIsNoSuccess(t *testing.T) {
 		})
 	}
 	h.Revoke = nil
-	if w := h.do(request("POST", "/auth/logout", "", "", "Cookie", cookieName+"=token.alice")); w.Code != http.StatusNoContent {
+	if w := h.do(request("POST", "/auth/logout", "", "", "Cookie", cookieName+
+		"=token.alice")); w.Code != http.StatusNoContent {
 		t.Errorf("without a way to revoke: %d", w.Code)
 	}
 }
@@ -234,13 +286,16 @@ func TestTheRefreshTokenTravelsInACookieOfItsOwn(t *testing.T) {
 	var found bool
 	for _, c := range w.Result().Cookies() {
 		if c.Name == "__Host-refresh_token" {
-			found = c.Value == "rt_1.family.0.mac" && c.MaxAge == 3600 && c.HttpOnly && c.Secure && c.Path == "/" && c.Domain == ""
+			found = c.Value == "rt_1.family.0.mac" && c.MaxAge == 3600 && c.HttpOnly && c.Secure && c.Path == "/" &&
+				c.Domain == ""
 		}
 	}
 	if !found {
 		t.Errorf("cookies %v", w.Result().Cookies())
 	}
-	if body := h.do(postAPI("default", object("username", "alice", "password", password))).Body.String(); !strings.Contains(body, `"refresh_token":"rt_1.family.0.mac","refresh_expires_in":3600`) {
+	if body := h.do(postAPI("default", object("username", "alice", "password", password))).Body.String(); !strings.Contains(
+		body, `"refresh_token":"rt_1.family.0.mac","refresh_expires_in":3600`,
+	) {
 		t.Errorf("the API answers %s", body)
 	}
 }

@@ -27,7 +27,8 @@ const (
 )
 
 var hashOnce = sync.OnceValue(func() string {
-	hash, err := argon2id.CreateHash(password, &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+	hash, err := argon2id.CreateHash(password,
+		&argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
 	if err != nil {
 		panic(err)
 	}
@@ -255,15 +256,17 @@ func TestRoutesLieBelowTheBase(t *testing.T) {
 		path string
 		want bool
 	}{
-		{"/auth/login", true}, {"/auth/logout", true}, {"/auth/api/default/auth/login", true}, {"/auth/api/x-1/auth/login", true},
-		{"/login", false}, {"/auth", true}, {"/auth/", true}, {"/auth/login/", false}, {"/auth/Login", false}, {"/authlogin", false},
-		{"/auth/api//auth/login", false}, {"/auth/api/a/b/auth/login", false}, {"/auth/api/auth/login", false}, {"/auth/healthz", false}, {"", false},
+		{"/auth/login", true}, {"/auth/logout", true}, {"/auth/api/default/auth/login", true},
+		{"/auth/api/x-1/auth/login", true}, {"/login", false}, {"/auth", true}, {"/auth/", true},
+		{"/auth/login/", false}, {"/auth/Login", false}, {"/authlogin", false}, {"/auth/api//auth/login", false},
+		{"/auth/api/a/b/auth/login", false}, {"/auth/api/auth/login", false}, {"/auth/healthz", false}, {"", false},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			if got := h.Handles(c.path); got != c.want {
 				t.Errorf("%s: %v", c.path, got)
 			}
-			if strings.HasPrefix(c.path, "/") && !c.want && h.do(request("GET", c.path, "", "")).Code != http.StatusNotFound {
+			if strings.HasPrefix(c.path, "/") && !c.want &&
+				h.do(request("GET", c.path, "", "")).Code != http.StatusNotFound {
 				t.Errorf("%s is not handled but answered", c.path)
 			}
 		})
@@ -277,7 +280,8 @@ func TestRoutesLieBelowTheBase(t *testing.T) {
 func TestOtherMethodsAreRefused(t *testing.T) {
 	h := newHouse(t)
 	for _, c := range []struct{ path, allow string }{
-		{"/auth/login", "GET, HEAD, POST"}, {"/auth/logout", "GET, HEAD, POST"}, {"/auth/api/default/auth/login", "POST"},
+		{"/auth/login", "GET, HEAD, POST"}, {"/auth/logout", "GET, HEAD, POST"},
+		{"/auth/api/default/auth/login", "POST"},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get"} {
@@ -288,7 +292,8 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if w := h.do(request("GET", "/auth/api/default/auth/login", "", "")); w.Code != http.StatusMethodNotAllowed || errorWord(t, w) != "method_not_allowed" {
+	if w := h.do(request("GET", "/auth/api/default/auth/login", "", "")); w.Code != http.StatusMethodNotAllowed ||
+		errorWord(t, w) != "method_not_allowed" {
 		t.Errorf("GET of the API: %d", w.Code)
 	}
 	if w := h.do(request("HEAD", "/auth/login", "", "")); w.Code != http.StatusOK {

@@ -241,7 +241,8 @@ func TestOperatorKeepsKeys(t *testing.T) {
 	o := &orders{}
 	d := openFor(t, o)
 	for range 2 {
-		if items := d.operate("GET", "/api/keys", "").is(http.StatusOK)["items"].([]any); items[0].(map[string]any)["id"] != "k1" {
+		items := d.operate("GET", "/api/keys", "").is(http.StatusOK)["items"].([]any)
+		if items[0].(map[string]any)["id"] != "k1" {
 			t.Errorf("keys %v", items)
 		}
 	}

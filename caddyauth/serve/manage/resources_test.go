@@ -27,7 +27,8 @@ func TestPausedAndDeletedThingsEndTheirSessions(t *testing.T) {
 	d.call(admin, "POST", "/api/projects", `{"slug":"acme"}`).is(201)
 	d.call(admin, "POST", "/api/clients", `{"id":"c","project":"acme"}`).is(201)
 	user := "/api/users/" +
-		d.call(admin, "POST", "/api/users", `{"name":"Alice","project":"acme","password":"correct horse"}`).is(201)["id"].(string)
+		d.call(admin, "POST", "/api/users", `{"name":"Alice","project":"acme","password":"correct horse"}`).
+			is(201)["id"].(string)
 	d.call(admin, "PATCH", user, `{"claims":{"a":1}}`).is(200)
 	d.call(admin, "PATCH", "/api/clients/c", `{"name":"C"}`).is(200)
 	d.call(admin, "PATCH", "/api/projects/acme", `{"active":true}`).is(200)
@@ -249,7 +250,8 @@ func TestDeclaredUserIsReadOnly(t *testing.T) {
 func TestNobodyMakesThemselvesAnAdministrator(t *testing.T) {
 	d := open(t)
 	admin := d.token("", project.Admin)
-	root := d.call(admin, "POST", "/api/users", `{"name":"root","claims":{"role":"admin"},"disabled":true}`).is(201)["id"].(string)
+	root := d.call(admin, "POST", "/api/users", `{"name":"root","claims":{"role":"admin"},"disabled":true}`).
+		is(201)["id"].(string)
 	plain := d.call(admin, "POST", "/api/users", `{"name":"alice"}`).is(201)["id"].(string)
 	for _, token := range []string{
 		d.token("", project.Create, project.Update, project.Delete), d.token("default", project.Admin),

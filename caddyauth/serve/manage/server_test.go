@@ -377,8 +377,8 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 	if got := d.call(bound, "POST", "/api/users", `{"name":"alice"}`).is(201); got["project"] != "acme" {
 		t.Errorf("%v", got)
 	}
-	if got := d.call(bound, "POST", "/api/tokens", `{"name":"t","abilities":["admin"]}`).is(201); got["project"] !=
-		"acme" {
+	got := d.call(bound, "POST", "/api/tokens", `{"name":"t","abilities":["admin"]}`).is(201)
+	if got["project"] != "acme" {
 		t.Errorf("a token for %v", got["project"])
 	}
 	for _, c := range []struct {

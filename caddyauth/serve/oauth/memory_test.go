@@ -211,7 +211,8 @@ func newHouse(t *testing.T) *house {
 	h.Server = &Server{
 		Base: &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
 		Sessions: &session.Service{
-			Store: h.store, Tokens: session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte(strings.Repeat("k", 32))}}},
+			Store:    h.store,
+			Tokens:   session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte(strings.Repeat("k", 32))}}},
 			DenyList: h.opaque.Denied,
 		},
 		FindClient: func(_ context.Context, id string) (project.Client, error) {

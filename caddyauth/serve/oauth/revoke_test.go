@@ -59,9 +59,8 @@ func TestRevokingAnAccessTokenEndsItAlone(t *testing.T) {
 			if err != nil || h.revoked(before) != nil {
 				t.Fatal(err)
 			}
-			if w := h.post("/revoke", c.with, "token", got.AccessToken, "token_type_hint", "refresh_token"); w.Code !=
-				200 ||
-				w.Body.Len() != 0 {
+			w := h.post("/revoke", c.with, "token", got.AccessToken, "token_type_hint", "refresh_token")
+			if w.Code != 200 || w.Body.Len() != 0 {
 				t.Fatalf("%d %q", w.Code, w.Body)
 			}
 			if h.revoked(before) == nil {

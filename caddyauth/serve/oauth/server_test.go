@@ -15,8 +15,9 @@ func TestServerHandlesItsOwnPathsAlone(t *testing.T) {
 		path string
 		want bool
 	}{
-		{"/auth/token", true}, {"/auth/revoke", true}, {"/auth/introspect", true},
-		{"/token", false}, {"/auth/token/", false}, {"/auth", false}, {"/auth/", false}, {"/auth/tokens", false}, {"/authtoken", false}, {"", false},
+		{"/auth/token", true}, {"/auth/revoke", true}, {"/auth/introspect", true}, {"/token", false},
+		{"/auth/token/", false}, {"/auth", false}, {"/auth/", false}, {"/auth/tokens", false}, {"/authtoken", false},
+		{"", false},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			if h.Handles(c.path) != c.want {
@@ -33,7 +34,9 @@ func TestServerHandlesItsOwnPathsAlone(t *testing.T) {
 
 func TestOnlyPostIsAnswered(t *testing.T) {
 	h := newHouse(t)
-	for _, c := range []struct{ path, allow string }{{"/token", "OPTIONS, POST"}, {"/revoke", "OPTIONS, POST"}, {"/introspect", "POST"}} {
+	for _, c := range []struct{ path, allow string }{
+		{"/token", "OPTIONS, POST"}, {"/revoke", "OPTIONS, POST"}, {"/introspect", "POST"},
+	} {
 		t.Run(c.path, func(t *testing.T) {
 			for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "TRACE", "BREW"} {
 				w := httptest.NewRecorder()
@@ -107,7 +110,10 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 }
 
 func TestEveryResultIsListed(t *testing.T) {
-	for _, r := range []string{success, inactive, invalidRequest, invalidClient, invalidGrant, invalidScope, unsupportedGrantType, unsupportedTokenType, temporarilyUnavailable} {
+	for _, r := range []string{
+		success, inactive, invalidRequest, invalidClient, invalidGrant, invalidScope, unsupportedGrantType,
+		unsupportedTokenType, temporarilyUnavailable,
+	} {
 		if !slices.Contains(Results(), r) {
 			t.Errorf("%s is not listed", r)
 		}

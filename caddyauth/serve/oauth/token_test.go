@@ -60,7 +60,8 @@ func TestRefreshAnswersWithBothTokens(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		for _, c := range []struct{ name, want string }{
-			{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}, {"Pragma", "no-cache"}, {"Access-Control-Allow-Origin", "*"},
+			{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}, {"Pragma", "no-cache"},
+			{"Access-Control-Allow-Origin", "*"},
 		} {
 			if w.Header().Get(c.name) != c.want {
 				t.Errorf("%s is %q, want %q", c.name, w.Header().Get(c.name), c.want)
@@ -76,7 +77,8 @@ func TestRefreshAnswersWithBothTokens(t *testing.T) {
 			t.Errorf("the access token is %+v, epoch %v", access, epoch)
 		}
 		e := h.last(t)
-		if e.Kind != KindToken || e.Result != success || e.Verdict != session.Advanced || e.ClientID != "reports" || e.Project != "default" ||
+		if e.Kind != KindToken || e.Result != success || e.Verdict != session.Advanced || e.ClientID != "reports" ||
+			e.Project != "default" ||
 			e.Subject != "alice" || e.ClientIP != "192.0.2.7" ||
 			e.Request == nil ||
 			e.Err != nil {
@@ -114,7 +116,10 @@ func TestClientsAuthenticate(t *testing.T) {
 		{"public, empty secret in body", "spa", nil, []string{"client_id", "spa", "client_secret", ""}},
 		{"first party, by name", FirstParty, nil, []string{"client_id", FirstParty}},
 		{"first party, in the header", FirstParty, basic(FirstParty, ""), nil},
-		{"scheme in another case", "spa", func(r *http.Request) { r.Header.Set("Authorization", "bAsIc  c3BhOg==") }, nil},
+		{
+			"scheme in another case", "spa",
+			func(r *http.Request) { r.Header.Set("Authorization", "bAsIc  c3BhOg==") }, nil,
+		},
 		{"parameters that mean nothing", "spa", nil, []string{"client_id", "spa", "resource", "x", "unknown", "y"}},
 		{"content type with a parameter", "spa", func(r *http.Request) {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
@@ -157,7 +162,10 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 		{"id that cannot be", nil, "client_id=%00'--", 401, invalidClient, false},
 		{"wrong secret", nil, "client_id=reports client_secret=wrong", 401, invalidClient, false},
 		{"wrong secret, header", basic("reports", "wrong"), "", 401, invalidClient, true},
-		{"secret not encoded", func(r *http.Request) { r.SetBasicAuth("reports", secret) }, "", 401, invalidClient, true},
+		{
+			"secret not encoded", func(r *http.Request) { r.SetBasicAuth("reports", secret) }, "", 401, invalidClient,
+			true,
+		},
 		{"confidential, no secret", nil, "client_id=reports", 401, invalidClient, false},
 		{"confidential, empty secret", basic("reports", ""), "", 401, invalidClient, true},
 		{"public, with a secret", nil, "client_id=spa client_secret=x", 401, invalidClient, false},
@@ -179,8 +187,14 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 		{"bad escape", good, "x=%zz", 400, invalidRequest, false},
 		{"semicolons", good, "x=1;y=2", 400, invalidRequest, false},
 		{"too large", good, "x=" + strings.Repeat("x", maxBody), 400, invalidRequest, false},
-		{"JSON", func(r *http.Request) { good(r); r.Header.Set("Content-Type", "application/json") }, "", 400, invalidRequest, false},
-		{"no content type", func(r *http.Request) { good(r); r.Header.Del("Content-Type") }, "", 400, invalidRequest, false},
+		{
+			"JSON", func(r *http.Request) { good(r); r.Header.Set("Content-Type", "application/json") }, "", 400,
+			invalidRequest, false,
+		},
+		{
+			"no content type", func(r *http.Request) { good(r); r.Header.Del("Content-Type") }, "", 400,
+			invalidRequest, false,
+		},
 		{"no grant type", good, "-grant_type", 400, invalidRequest, false},
 		{"no refresh token", good, "-refresh_token", 400, invalidRequest, false},
 		{"password grant", good, "-grant_type grant_type=password", 400, unsupportedGrantType, false},
@@ -193,7 +207,11 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 		{"another client, narrower scope", basic("other", "other-secret"), "scope=read", 400, invalidGrant, false},
 		{"another client's, public", nil, "client_id=spa", 400, invalidGrant, false},
 		{"an access token", good, "-refresh_token refresh_token=at_x", 400, invalidGrant, false},
-		{"a forged token", good, "-refresh_token refresh_token=rt_1.ABC.0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 400, invalidGrant, false},
+		{
+			"a forged token", good,
+			"-refresh_token refresh_token=rt_1.ABC.0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 400, invalidGrant,
+			false,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
@@ -217,7 +235,8 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 				h.store.uses != 0 {
 				t.Errorf("the grant was touched: %+v, %v", g, err)
 			}
-			if got := grantedIn(t, h.post("/token", good, "grant_type", "refresh_token", "refresh_token", first.RefreshToken)); got.AccessToken == "" {
+			again := h.post("/token", good, "grant_type", "refresh_token", "refresh_token", first.RefreshToken)
+			if grantedIn(t, again).AccessToken == "" {
 				t.Error("the refresh token is no longer good")
 			}
 		})
@@ -327,8 +346,9 @@ func TestRefusalsOfSessionsHaveOneAnswer(t *testing.T) {
 			raw  string
 			want session.Verdict
 		}{
-			{expired.RefreshToken, session.Expired}, {ended.RefreshToken, session.Ended}, {disabled.RefreshToken, session.NotAllowed},
-			{"rt_x", session.Malformed}, {ended.RefreshToken[:len(ended.RefreshToken)-4] + "AAAA", session.BadMAC},
+			{expired.RefreshToken, session.Expired}, {ended.RefreshToken, session.Ended},
+			{disabled.RefreshToken, session.NotAllowed}, {"rt_x", session.Malformed},
+			{ended.RefreshToken[:len(ended.RefreshToken)-4] + "AAAA", session.BadMAC},
 		} {
 			w := h.post("/token", nil, "grant_type", "refresh_token", "refresh_token", c.raw, "client_id", "spa")
 			if w.Code != 400 || problemIn(t, w) != invalidGrant || h.last(t).Verdict != c.want {

@@ -121,7 +121,8 @@ func TestNoncesAreUsedOnce(t *testing.T) {
 }
 
 func TestPagesLoadNothing(t *testing.T) {
-	outside := regexp.MustCompile(`(?i)(src\s*=|url\(|@import|<link|<iframe|<object|//fonts|style\s*=\s*"|\son[a-z]+\s*=\s*")`)
+	outside := regexp.MustCompile(`(?i)(src\s*=|url\(|@import|<link|<iframe|<object|//fonts|` +
+		`style\s*=\s*"|\son[a-z]+\s*=\s*")`)
 	for name, page := range allPages("text", "/login") {
 		if found := outside.FindString(render(page).Body.String()); found != "" {
 			t.Errorf("%s: %q", name, found)
@@ -164,8 +165,8 @@ func TestAnAddressSurvivesWhole(t *testing.T) {
 
 func TestOnlyPagesWithAFormLoosenTheReferrer(t *testing.T) {
 	for name, page := range allPages("text", "/login") {
-		if got := strings.Contains(render(page).Body.String(), `<meta name="referrer" content="same-origin">`); got !=
-			page.hasForm() {
+		got := strings.Contains(render(page).Body.String(), `<meta name="referrer" content="same-origin">`)
+		if got != page.hasForm() {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -63,7 +63,8 @@ func TestTheSessionScriptIsCachedByItsContent(t *testing.T) {
 func TestTheSessionScriptAsksNothingOfAPolicy(t *testing.T) {
 	for name, serve := range builds() {
 		text := fetched(serve, "GET").Body.String()
-		if found := regexp.MustCompile(`\beval\b|\bFunction\(|innerHTML|outerHTML|document\.write|\bstyle\b|createElement|\bimport\s|\bimport\(|require\(|setTimeout\("|document\.cookie`).
+		if found := regexp.MustCompile(`\beval\b|\bFunction\(|innerHTML|outerHTML|document\.write|` +
+			`\bstyle\b|createElement|\bimport\s|\bimport\(|require\(|setTimeout\("|document\.cookie`).
 			FindString(text); found != "" {
 			t.Errorf("%s: %q", name, found)
 		}

@@ -25,7 +25,10 @@ func BenchmarkAttempt(b *testing.B) {
 		{"sqlite", func(b *testing.B) *Store { return sqliteWithLimit(b, groupLimit) }},
 		{"postgres-socket", func(b *testing.B) *Store { return openAt(b, pgtest.Server(b).SocketURL(b)) }},
 		{"postgres-tcp", func(b *testing.B) *Store { return openAt(b, pgtest.Server(b).URL(b)) }},
-		{"postgres-tcp-40", func(b *testing.B) *Store { return openAt(b, pgtest.Server(b).URL(b, "pool_max_conns=40")) }},
+		{
+			"postgres-tcp-40",
+			func(b *testing.B) *Store { return openAt(b, pgtest.Server(b).URL(b, "pool_max_conns=40")) },
+		},
 	}
 	for _, clients := range []int{1, 16, 64} {
 		for _, arm := range arms {
@@ -64,7 +67,8 @@ func benchmarkAttempt(b *testing.B, s *Store, clients int) {
 	all.Wait()
 	b.StopTimer()
 	var rows int
-	if _, err := one(b.Context(), s.opened.Load(), `SELECT count(*) FROM throttle`, nil, &rows); err != nil || rows != b.N+2*min(b.N, 1000) {
+	if _, err := one(b.Context(), s.opened.Load(), `SELECT count(*) FROM throttle`, nil, &rows); err != nil ||
+		rows != b.N+2*min(b.N, 1000) {
 		b.Fatalf("%d rows after %d attempts (%v)", rows, b.N, err)
 	}
 	slices.Sort(took)

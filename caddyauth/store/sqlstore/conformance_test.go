@@ -102,7 +102,8 @@ func TestFirstKeyComesBackWholeAndStays(t *testing.T) {
 func sameKeys(t *testing.T, got []keyring.Record, want ...keyring.Record) {
 	t.Helper()
 	same := func(a, b keyring.Record) bool {
-		return a.ID == b.ID && a.Algorithm == b.Algorithm && a.Created.Equal(b.Created) && slices.Equal(a.Sealed, b.Sealed)
+		return a.ID == b.ID && a.Algorithm == b.Algorithm && a.Created.Equal(b.Created) &&
+			slices.Equal(a.Sealed, b.Sealed)
 	}
 	if !slices.EqualFunc(got, want, same) {
 		t.Fatalf("keys are %v, want %v", got, want)
@@ -248,11 +249,13 @@ func TestClockSetBackDoesNotShutABucket(t *testing.T) {
 			}
 		}
 		// The clocks of two nodes may differ a little: the bucket stays full.
-		if wait, err := take(t.Context(), s, bucketOf5("b"), noon.AddDate(1, 0, 0).Add(-time.Minute)); wait != 2*time.Minute || err != nil {
+		if wait, err := take(t.Context(), s, bucketOf5("b"), noon.AddDate(1, 0, 0).Add(-time.Minute)); wait != 2*
+			time.Minute || err != nil {
 			t.Fatalf("a minute back: %v, %v; want 2m", wait, err)
 		}
 		for range 5 {
-			if wait, err := take(t.Context(), s, bucketOf5("b"), noon.AddDate(1, 0, 0).Add(-10*time.Minute)); wait != 0 || err != nil {
+			if wait, err := take(t.Context(), s, bucketOf5("b"), noon.AddDate(1, 0, 0).Add(-10*
+				time.Minute)); wait != 0 || err != nil {
 				t.Fatalf("ten minutes back: %v, %v; want 0", wait, err)
 			}
 		}
@@ -270,7 +273,9 @@ func TestClockSetBackDoesNotShutABucket(t *testing.T) {
 func TestImpossibleBucketIsRefused(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
-		for _, b := range []identity.Bucket{{Key: "k", Every: time.Second}, {Key: "k", Burst: 1}, {Key: "k", Burst: 1, Every: time.Microsecond}} {
+		for _, b := range []identity.Bucket{
+			{Key: "k", Every: time.Second}, {Key: "k", Burst: 1}, {Key: "k", Burst: 1, Every: time.Microsecond},
+		} {
 			if _, err := take(t.Context(), s, []identity.Bucket{b}, noon); err == nil {
 				t.Errorf("%+v was taken", b)
 			}
@@ -313,7 +318,8 @@ func TestPairIsKnownUntilItsTime(t *testing.T) {
 			now  time.Time
 			want bool
 		}{
-			{"pair", noon, true}, {"pair", until.Add(-time.Millisecond), true}, {"pair", until, false}, {"other", noon, false},
+			{"pair", noon, true}, {"pair", until.Add(-time.Millisecond), true}, {"pair", until, false},
+			{"other", noon, false},
 		} {
 			if got, err := known(t.Context(), s, c.key, c.now); err != nil || got != c.want {
 				t.Errorf("known(%s, %v) = %v, %v; want %v", c.key, c.now, got, err, c.want)
@@ -330,7 +336,8 @@ func TestAKnownPairIsNotCountedForItsAccount(t *testing.T) {
 		account := identity.Bucket{Key: "account", Burst: 1, Every: time.Minute}
 		attempt := func(pair string, at time.Time) time.Duration {
 			t.Helper()
-			wait, err := s.TakeAttempt(t.Context(), identity.Attempt{Buckets: bucketOf5("pair " + pair), Account: account, Known: "known " + pair}, at)
+			wait, err := s.TakeAttempt(t.Context(),
+				identity.Attempt{Buckets: bucketOf5("pair " + pair), Account: account, Known: "known " + pair}, at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -368,7 +375,8 @@ func TestJanitorDeletesInBatchesWhatIsOver(t *testing.T) {
 		if err := forgiveIn(t.Context(), s, identity.Forgiveness{Known: "old pair", Until: noon}); err != nil {
 			t.Fatal(err)
 		}
-		if err := forgiveIn(t.Context(), s, identity.Forgiveness{Known: "pair", Until: noon.Add(time.Hour)}); err != nil {
+		if err := forgiveIn(t.Context(), s, identity.Forgiveness{Known: "pair", Until: noon.Add(time.Hour)}); err !=
+			nil {
 			t.Fatal(err)
 		}
 		later := noon.Add(time.Minute)

@@ -37,7 +37,8 @@ func TestDenialsComeInOrderAndOnce(t *testing.T) {
 		}
 		var want []revocation.Denial
 		for i := range 4 {
-			d, err := []*Store{s, other}[i%2].RevokeToken(t.Context(), "https://iss", fmt.Sprint("jti ", i), noon.Add(time.Hour), noon)
+			d, err := []*Store{s, other}[i%2].RevokeToken(t.Context(), "https://iss", fmt.Sprint("jti ", i),
+				noon.Add(time.Hour), noon)
 			if err != nil || !d.Until.Equal(noon.Add(time.Hour+revocation.Margin)) {
 				t.Fatalf("%+v, %v", d, err)
 			}
@@ -144,7 +145,9 @@ func revokeSomething(t *testing.T, s *Store, w, i int) {
 		}
 	}
 	if i%10 == 3 {
-		if _, _, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: fmt.Sprint("user ", w), Until: noon}, noon); err != nil {
+		if _, _, err := s.RevokeAll(t.Context(),
+			revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: fmt.Sprint("user ", w), Until: noon},
+			noon); err != nil {
 			t.Error(err)
 		}
 	}
@@ -181,8 +184,9 @@ func TestOrdersEndTheirGrants(t *testing.T) {
 			s := open()
 			project := fmt.Sprint("project ", i)
 			grants := []session.Grant{
-				ownedBy("a-web", project, "alice", "web"), ownedBy("b-web", project, "alice", "web"), ownedBy("c-web", project, "bob", "web"),
-				ownedBy("d-cli", project, "bob", "cli"), ownedBy("e-web", "elsewhere", "alice", "web"),
+				ownedBy("a-web", project, "alice", "web"), ownedBy("b-web", project, "alice", "web"),
+				ownedBy("c-web", project, "bob", "web"), ownedBy("d-cli", project, "bob", "cli"),
+				ownedBy("e-web", "elsewhere", "alice", "web"),
 			}
 			grants[1].AccessUntil = noon.Add(3 * time.Hour)
 			for j := range grants {
@@ -193,8 +197,21 @@ func TestOrdersEndTheirGrants(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n, d, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: c.kind, Project: project, ID: c.id, Reason: "paused", Until: noon.Add(time.Hour)}, noon)
-			wanted := revocation.Denial{Kind: c.kind, Scope: project, ID: c.id, Epoch: d.Epoch, Until: noon.Add(3*time.Hour + revocation.Margin)}
+			n, d, err := s.RevokeAll(t.Context(),
+				revocation.Revocation{
+					Kind:    c.kind,
+					Project: project,
+					ID:      c.id,
+					Reason:  "paused",
+					Until:   noon.Add(time.Hour),
+				}, noon)
+			wanted := revocation.Denial{
+				Kind:  c.kind,
+				Scope: project,
+				ID:    c.id,
+				Epoch: d.Epoch,
+				Until: noon.Add(3*time.Hour + revocation.Margin),
+			}
 			if err != nil || d != wanted || d.Epoch <= before {
 				t.Errorf("%s: denial %+v, %v; want %+v", c.kind, d, err, wanted)
 			}
@@ -216,7 +233,8 @@ func TestOrdersEndTheirGrants(t *testing.T) {
 				t.Errorf("the epoch is %d, %v; want %d", after, err, d.Epoch)
 			}
 		}
-		if _, _, err := open().RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.FamilyKind, Project: "p", ID: "f"}, noon); err == nil {
+		if _, _, err := open().RevokeAll(t.Context(),
+			revocation.Revocation{Kind: revocation.FamilyKind, Project: "p", ID: "f"}, noon); err == nil {
 			t.Error("a family was revoked by epoch")
 		}
 	})
@@ -228,7 +246,9 @@ func TestEpochsGrowWithEachOrderAndFollowTheClock(t *testing.T) {
 		var mu sync.Mutex
 		epochs := map[int64]bool{}
 		atOnce(40, func(i int) {
-			_, d, err := nodes[i%2].RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: fmt.Sprint(i % 3), Until: noon}, noon)
+			_, d, err := nodes[i%2].RevokeAll(t.Context(),
+				revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: fmt.Sprint(i % 3), Until: noon},
+				noon)
 			if err != nil {
 				t.Error(err)
 			}
@@ -244,7 +264,8 @@ func TestEpochsGrowWithEachOrderAndFollowTheClock(t *testing.T) {
 				t.Errorf("epoch %d is not in the 40 milliseconds after noon", epoch)
 			}
 		}
-		_, d, err := nodes[0].RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: "x", Until: noon}, noon.Add(-time.Hour))
+		_, d, err := nodes[0].RevokeAll(t.Context(),
+			revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: "x", Until: noon}, noon.Add(-time.Hour))
 		if err != nil || d.Epoch != noon.UnixMilli()+40 {
 			t.Errorf("with a clock that was set back: %d, %v; want %d", d.Epoch, err, noon.UnixMilli()+40)
 		}
@@ -255,7 +276,8 @@ func TestGrantIsNotAddedAfterAnOrderItsOwnerWasCheckedBefore(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
 		for _, o := range []revocation.Revocation{
-			{Kind: revocation.UserKind, Project: "p1", ID: "alice"}, {Kind: revocation.ClientKind, Project: "p2", ID: "web"}, {Kind: revocation.ProjectKind, Project: "p3"},
+			{Kind: revocation.UserKind, Project: "p1", ID: "alice"},
+			{Kind: revocation.ClientKind, Project: "p2", ID: "web"}, {Kind: revocation.ProjectKind, Project: "p3"},
 		} {
 			known, err := s.Epoch(t.Context())
 			if err != nil {
@@ -285,7 +307,8 @@ func TestGrantIsNotAddedAfterAnOrderItsOwnerWasCheckedBefore(t *testing.T) {
 func TestGrantThatEscapedAnOrderIsUselessAndEnded(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
-		_, d, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: "alice", Until: noon}, noon)
+		_, d, err := s.RevokeAll(t.Context(),
+			revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: "alice", Until: noon}, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +320,10 @@ func TestGrantThatEscapedAnOrderIsUselessAndEnded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.write(t.Context(), func(t tx) error { _, err := t.exec(insertGrant, row...); return err }); err != nil {
+			if err := s.write(t.Context(), func(t tx) error {
+				_, err := t.exec(insertGrant, row...)
+				return err
+			}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -332,11 +358,18 @@ func TestWhatIsOverIsDeletedInBatches(t *testing.T) {
 			long.IdleEnds, long.AccessUntil = noon, noon.Add(time.Millisecond)
 			mustAddGrants(t, s, g, long, ownedBy(fmt.Sprint("live ", i), "p", "bob", "web"))
 			for _, d := range []time.Duration{-revocation.Margin, time.Hour} {
-				if _, err := s.RevokeToken(t.Context(), "iss", fmt.Sprint(i, d), noon.Add(d), noon.Add(-time.Hour)); err != nil {
+				_, err := s.RevokeToken(t.Context(), "iss", fmt.Sprint(i, d), noon.Add(d), noon.Add(-time.Hour))
+				if err != nil {
 					t.Fatal(err)
 				}
 			}
-			if _, _, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "q", ID: fmt.Sprint(i), Until: noon.Add(-revocation.Margin)}, noon); err != nil {
+			if _, _, err := s.RevokeAll(t.Context(),
+				revocation.Revocation{
+					Kind:    revocation.UserKind,
+					Project: "q",
+					ID:      fmt.Sprint(i),
+					Until:   noon.Add(-revocation.Margin),
+				}, noon); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -373,9 +406,11 @@ func TestSessionsUnderMixedLoad(t *testing.T) {
 				var err error
 				switch user := fmt.Sprint("user ", i%3); g % 6 {
 				case 0:
-					_, err = node.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: user}, noon)
+					_, err = node.RevokeAll(t.Context(),
+						revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: user}, noon)
 				case 1:
-					_, err = node.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.ProjectKind, Project: "default"}, noon)
+					_, err = node.RevokeAll(t.Context(),
+						revocation.Revocation{Kind: revocation.ProjectKind, Project: "default"}, noon)
 				case 2:
 					_, err = node.Store.DeleteOver(t.Context(), noon.Add(time.Hour), 50)
 				default:

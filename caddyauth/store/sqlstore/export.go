@@ -316,8 +316,9 @@ func (r *exportReader) head() error {
 
 // tables puts all tables, in the order of the schema, and reads up to the end of the file.
 func (r *exportReader) tables(ctx context.Context, t tx) (counts []TableRows, err error) {
-	line, all := json.RawMessage(nil), int64(0)
-	if line, err = r.next(); err != nil {
+	var all int64
+	line, err := r.next()
+	if err != nil {
 		return nil, err
 	}
 	for _, table := range exportedTables {

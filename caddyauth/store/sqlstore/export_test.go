@@ -56,7 +56,12 @@ func fill(t *testing.T, s *Store) (live, ended session.Issued) {
 	must(t, s.AddClient(ctx, reports("acme")))
 	must(t, s.AddUser(ctx, alice()))
 	must(t, s.AddAPIToken(ctx, project.APIToken{
-		ID: "t1", Hash: "h1", Name: "CI", Abilities: []string{project.Admin}, Created: noon, Expires: noon.Add(time.Hour),
+		ID:        "t1",
+		Hash:      "h1",
+		Name:      "CI",
+		Abilities: []string{project.Admin},
+		Created:   noon,
+		Expires:   noon.Add(time.Hour),
 	}))
 	mustAddOpaque(t, s, reference("opaque", ofAlice))
 	must(t, s.AddEntry(ctx, project.Entry{At: noon, Actor: "command", Action: "user.create", Result: "success"}))
@@ -68,7 +73,8 @@ func fill(t *testing.T, s *Store) (live, ended session.Issued) {
 	must(t, service.RevokeFamily(ctx, ended.Grant.ID, "signed out", noon))
 	_, err = s.RevokeToken(ctx, "https://iss", "gone", noon.Add(time.Hour), noon)
 	must(t, err)
-	_, err = service.RevokeAll(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "carol"}, noon)
+	_, err = service.RevokeAll(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "carol"},
+		noon)
 	must(t, err)
 	return live, ended
 }
@@ -146,7 +152,8 @@ func checkMoved(t *testing.T, s *Store, live, ended session.Issued) {
 	must(t, err)
 
 	// At the same moment, numbers are the next ones.
-	_, d, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "dora"}, noon)
+	_, d, err := s.RevokeAll(t.Context(),
+		revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "dora"}, noon)
 	must(t, err)
 	if d.Epoch != epoch+1 {
 		t.Errorf("the next epoch is %d, after %d", d.Epoch, epoch)
@@ -208,7 +215,8 @@ func TestImportIsAllOrNothing(t *testing.T) {
 		{"empty", "", ErrExportDamaged},
 	}
 	for i := range lines[:len(lines)-1] {
-		cases = append(cases, attempt{fmt.Sprint("cut off before line ", i+1), strings.Join(lines[:i], ""), ErrExportDamaged})
+		cases = append(cases,
+			attempt{fmt.Sprint("cut off before line ", i+1), strings.Join(lines[:i], ""), ErrExportDamaged})
 	}
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
@@ -261,7 +269,8 @@ func TestImportReplaces(t *testing.T) {
 		old := begun(t, sessionsOn(s), requestFor("mallory", 0))
 		_, err := s.SetMetaOnce(t.Context(), "secret_fingerprint", "another")
 		must(t, err)
-		_, d, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "erin"}, later)
+		_, d, err := s.RevokeAll(t.Context(),
+			revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "erin"}, later)
 		must(t, err)
 		_, cursor, err := s.Denials(t.Context(), 0)
 		must(t, err)
@@ -493,7 +502,9 @@ func TestOpenAlone(t *testing.T) {
 		fails(t, beside(server).OpenAlone(t.Context()), ErrInUse)
 		_, err := alone.Import(t.Context(), strings.NewReader(text), true)
 		must(t, err)
-		must(t, alone.AddEntry(t.Context(), project.Entry{At: noon, Actor: "command", Action: "store.import", Result: "success"}))
+		must(t,
+			alone.AddEntry(t.Context(),
+				project.Entry{At: noon, Actor: "command", Action: "store.import", Result: "success"}))
 		fails(t, server.Open(t.Context()), ErrUnavailable)
 		must(t, alone.Close())
 		must(t, server.Open(t.Context()))
@@ -506,7 +517,8 @@ func TestOpenAlone(t *testing.T) {
 func TestPostgresMarkComesBack(t *testing.T) {
 	s := freshPostgres(t)()
 	holder := func() (pid int64) {
-		_, err := one(t.Context(), s.opened.Load(), `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = $1::bigint
+		_, err := one(t.Context(), s.opened.Load(),
+			`SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = $1::bigint
 			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`, []any{useLock}, &pid)
 		must(t, err)
 		return pid

@@ -71,17 +71,40 @@ func begun(t testing.TB, s *session.Service, o session.GrantRequest) session.Iss
 // wholeGrant has a value in every field.
 func wholeGrant(id string) session.Grant {
 	return session.Grant{
-		ID: id, Seed: []byte("seed\x00\xff"), Project: "default", Subject: "алиса", ClientID: "web", Audience: []string{"web", "https://x/\"y"},
-		Scopes: []string{"read", "write"}, Kind: "browser", Device: "Firefox 'on' Linux\n", ClientIP: "2001:db8::1", Generation: 3,
-		Repeats: 2, Epoch: 1, Created: noon, Rotated: noon.Add(1), LastUsed: noon.Add(2 * time.Millisecond), IdleEnds: noon.Add(time.Hour),
-		Ends: noon.Add(2 * time.Hour), AccessUntil: noon.Add(15 * time.Minute), Idle: time.Hour, Reuse: 10 * time.Second,
+		ID:          id,
+		Seed:        []byte("seed\x00\xff"),
+		Project:     "default",
+		Subject:     "алиса",
+		ClientID:    "web",
+		Audience:    []string{"web", "https://x/\"y"},
+		Scopes:      []string{"read", "write"},
+		Kind:        "browser",
+		Device:      "Firefox 'on' Linux\n",
+		ClientIP:    "2001:db8::1",
+		Generation:  3,
+		Repeats:     2,
+		Epoch:       1,
+		Created:     noon,
+		Rotated:     noon.Add(1),
+		LastUsed:    noon.Add(2 * time.Millisecond),
+		IdleEnds:    noon.Add(time.Hour),
+		Ends:        noon.Add(2 * time.Hour),
+		AccessUntil: noon.Add(15 * time.Minute),
+		Idle:        time.Hour,
+		Reuse:       10 * time.Second,
 	}
 }
 
 func TestGrantComesBackWhole(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
-		full, bare := wholeGrant("full"), session.Grant{ID: "bare", Seed: []byte{1}, Fixed: true, IdleEnds: noon, Ends: noon}
+		full, bare := wholeGrant("full"), session.Grant{
+			ID:       "bare",
+			Seed:     []byte{1},
+			Fixed:    true,
+			IdleEnds: noon,
+			Ends:     noon,
+		}
 		full.Rotated = noon
 		for _, g := range []session.Grant{full, bare} {
 			if err := s.AddGrant(t.Context(), g); err != nil {
@@ -109,9 +132,21 @@ func TestRotationFollowsTheRule(t *testing.T) {
 		for seed := range uint64(60) {
 			random := rand.New(rand.NewPCG(seed, 11))
 			g := session.Grant{
-				ID: fmt.Sprint("family-", seed), Seed: []byte("s"), Project: "p", Subject: "u", ClientID: "web", Epoch: 1, Created: noon, Rotated: noon,
-				LastUsed: noon, IdleEnds: noon.Add(time.Hour), Ends: noon.Add(150 * time.Minute), Idle: time.Hour, AccessUntil: noon.Add(time.Minute),
-				Reuse: []time.Duration{0, time.Millisecond, 10 * time.Second, time.Minute}[random.IntN(4)], Fixed: random.IntN(5) == 0,
+				ID:          fmt.Sprint("family-", seed),
+				Seed:        []byte("s"),
+				Project:     "p",
+				Subject:     "u",
+				ClientID:    "web",
+				Epoch:       1,
+				Created:     noon,
+				Rotated:     noon,
+				LastUsed:    noon,
+				IdleEnds:    noon.Add(time.Hour),
+				Ends:        noon.Add(150 * time.Minute),
+				Idle:        time.Hour,
+				AccessUntil: noon.Add(time.Minute),
+				Reuse:       []time.Duration{0, time.Millisecond, 10 * time.Second, time.Minute}[random.IntN(4)],
+				Fixed:       random.IntN(5) == 0,
 			}
 			if err := s.AddGrant(t.Context(), g); err != nil {
 				t.Fatal(err)
@@ -125,10 +160,14 @@ func TestRotationFollowsTheRule(t *testing.T) {
 				if step == 12 && seed%5 == 1 { // the clock comes back
 					now = now.Add([]time.Duration{-time.Minute, -5 * time.Minute, -time.Hour}[random.IntN(3)])
 				}
-				now = now.Add([]time.Duration{0, time.Millisecond, time.Second, 9 * time.Second, 10 * time.Second, time.Minute, 50 * time.Minute}[random.IntN(7)])
+				now = now.Add([]time.Duration{
+					0, time.Millisecond, time.Second, 9 * time.Second, 10 * time.Second, time.Minute, 50 * time.Minute,
+				}[random.IntN(7)])
 				r := session.Rotation{
-					ID: g.ID, ClientID: "web", AccessUntil: now.Add([]time.Duration{time.Minute, 15 * time.Minute}[random.IntN(2)]),
-					Generation: max(0, g.Generation+steps[random.IntN(len(steps))]),
+					ID:          g.ID,
+					ClientID:    "web",
+					AccessUntil: now.Add([]time.Duration{time.Minute, 15 * time.Minute}[random.IntN(2)]),
+					Generation:  max(0, g.Generation+steps[random.IntN(len(steps))]),
 				}
 				if random.IntN(20) == 0 {
 					r.ClientID = "another"
@@ -136,7 +175,10 @@ func TestRotationFollowsTheRule(t *testing.T) {
 				followOne(t, s, &g, r, now, seen, fmt.Sprintf("seed %d, step %d", seed, step))
 			}
 		}
-		for _, v := range []session.Verdict{session.Advanced, session.Repeated, session.Kept, session.Reused, session.Ended, session.Expired, session.Future, session.OtherClient} {
+		for _, v := range []session.Verdict{
+			session.Advanced, session.Repeated, session.Kept, session.Reused, session.Ended, session.Expired,
+			session.Future, session.OtherClient,
+		} {
 			if seen[v] < 5 {
 				t.Errorf("%s came up %d times only: %v", v, seen[v], seen)
 			}
@@ -144,16 +186,19 @@ func TestRotationFollowsTheRule(t *testing.T) {
 	})
 }
 
-func followOne(t *testing.T, s *Store, g *session.Grant, r session.Rotation, now time.Time, seen map[session.Verdict]int, name string) {
+func followOne(t *testing.T, s *Store, g *session.Grant, r session.Rotation, now time.Time,
+	seen map[session.Verdict]int, name string) {
 	t.Helper()
 	want, verdict := g.Use(r, now)
 	done, err := s.RotateGrant(t.Context(), r, now)
 	if err != nil || done.Verdict != verdict || done.Epoch != 1 {
-		t.Fatalf("%s: %s at epoch %d, %v; want %s at 1\n%+v of %+v at %v", name, done.Verdict, done.Epoch, err, verdict, r, *g, now)
+		t.Fatalf("%s: %s at epoch %d, %v; want %s at 1\n%+v of %+v at %v", name, done.Verdict, done.Epoch, err,
+			verdict, r, *g, now)
 	}
 	standing, err := s.FindGrant(t.Context(), g.ID)
 	if err != nil || !reflect.DeepEqual(standing, want) || !reflect.DeepEqual(done.Grant, want) {
-		t.Fatalf("%s (%s): stands as %+v\nand was told as %+v, %v\nwant %+v", name, verdict, standing, done.Grant, err, want)
+		t.Fatalf("%s (%s): stands as %+v\nand was told as %+v, %v\nwant %+v", name, verdict, standing, done.Grant, err,
+			want)
 	}
 	if (done.Denial.Kind == revocation.FamilyKind && done.Denial.ID == g.ID) != (verdict == session.Reused) {
 		t.Fatalf("%s (%s): denial %+v", name, verdict, done.Denial)
@@ -195,11 +240,13 @@ func TestTwoHundredUsesAtOnceInsideTheInterval(t *testing.T) {
 		first := begun(t, nodes[0], requestFor("alice", 10*time.Second))
 		var got outcomes
 		atOnce(200, func(i int) {
-			issued, err := use(t.Context(), nodes[i%2], first.RefreshToken, "web", noon.Add(time.Minute+time.Duration(i)*time.Millisecond))
+			issued, err := use(t.Context(), nodes[i%2], first.RefreshToken, "web",
+				noon.Add(time.Minute+time.Duration(i)*time.Millisecond))
 			got.add(t, issued, err)
 		})
 		if len(got.successors) != 1 || got.verdicts[session.Advanced] != 1 || got.verdicts[session.Repeated] != 199 {
-			t.Errorf("%d successors, %v; want one rotation and 199 repetitions of it", len(got.successors), got.verdicts)
+			t.Errorf("%d successors, %v; want one rotation and 199 repetitions of it", len(got.successors),
+				got.verdicts)
 		}
 		for successor := range got.successors {
 			if _, err := use(t.Context(), nodes[1], successor, "web", noon.Add(time.Hour)); err != nil {
@@ -220,7 +267,8 @@ func TestTwoHundredUsesAtOnceWithoutAnInterval(t *testing.T) {
 			issued, err := use(t.Context(), nodes[i%2], first.RefreshToken, "web", noon.Add(time.Minute))
 			got.add(t, issued, err)
 		})
-		if got.verdicts[session.Advanced] != 1 || got.verdicts[session.Reused] != 1 || got.verdicts[session.Ended] != 198 {
+		if got.verdicts[session.Advanced] != 1 || got.verdicts[session.Reused] != 1 ||
+			got.verdicts[session.Ended] != 198 {
 			t.Errorf("%v; want one rotation, one reuse, and 198 uses of a revoked family", got.verdicts)
 		}
 		for successor := range got.successors {
@@ -228,7 +276,8 @@ func TestTwoHundredUsesAtOnceWithoutAnInterval(t *testing.T) {
 			refusedAs(t, err, session.Ended)
 		}
 		denials, _, err := nodes[1].Store.Denials(t.Context(), 0)
-		if err != nil || len(denials) != 1 || denials[0].ID != first.Grant.ID || denials[0].Until.Before(noon.Add(16*time.Minute+revocation.Margin)) {
+		if err != nil || len(denials) != 1 || denials[0].ID != first.Grant.ID ||
+			denials[0].Until.Before(noon.Add(16*time.Minute+revocation.Margin)) {
 			t.Errorf("denials %+v, %v", denials, err)
 		}
 	})
@@ -270,7 +319,8 @@ func TestRevokingAGrantTwice(t *testing.T) {
 		}
 		want := revocation.Denial{Kind: revocation.FamilyKind, ID: "f", Until: g.AccessUntil.Add(revocation.Margin)}
 		for i, wanted := range []revocation.Denial{want, {}} {
-			if d, err := s.RevokeGrant(t.Context(), "f", fmt.Sprint("order ", i), noon.Add(time.Minute)); err != nil || d != wanted {
+			if d, err := s.RevokeGrant(t.Context(), "f", fmt.Sprint("order ", i), noon.Add(time.Minute)); err != nil ||
+				d != wanted {
 				t.Errorf("time %d: %+v, %v; want %+v", i, d, err, wanted)
 			}
 		}
@@ -293,10 +343,16 @@ func TestRevokingAGrantTwice(t *testing.T) {
 		later := want.Until.Add(time.Minute)
 		streams := revocation.Denial{Kind: revocation.FamilyKind, ID: "quiet", Until: later.Add(revocation.Margin)}
 		if d, err := s.RevokeGrant(t.Context(), "quiet", "logout", later); err != nil || d != streams {
-			t.Errorf("a family without a living access token, which may have streams: %+v, %v; want %+v", d, err, streams)
+			t.Errorf("a family without a living access token, which may have streams: %+v, %v; want %+v", d, err,
+				streams)
 		}
-		over := revocation.Denial{Kind: revocation.FamilyKind, ID: "long over", Until: g.IdleEnds.Add(revocation.Margin)}
-		if d, err := s.RevokeGrant(t.Context(), "long over", "logout", over.Until.Add(time.Hour)); err != nil || d != over {
+		over := revocation.Denial{
+			Kind:  revocation.FamilyKind,
+			ID:    "long over",
+			Until: g.IdleEnds.Add(revocation.Margin),
+		}
+		if d, err := s.RevokeGrant(t.Context(), "long over", "logout", over.Until.Add(time.Hour)); err != nil ||
+			d != over {
 			t.Errorf("a family that has ended by itself, by a clock that may be ahead: %+v, %v; want %+v", d, err, over)
 		}
 	})
@@ -322,7 +378,12 @@ func TestOrderWinsOverRefreshesAndSignIns(t *testing.T) {
 				node := nodes[i%2]
 				switch {
 				case i == 12:
-					o := revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: subject, Reason: "disabled"}
+					o := revocation.Revocation{
+						Kind:    revocation.UserKind,
+						Project: "default",
+						ID:      subject,
+						Reason:  "disabled",
+					}
 					if _, err := node.RevokeAll(t.Context(), o, noon); err != nil {
 						t.Error(err)
 					}
@@ -361,7 +422,13 @@ func checkAllDenied(t *testing.T, node *session.Service, issued []session.Issued
 	list.Add(denials...)
 	for _, i := range issued {
 		g := i.Grant
-		if list.Denied(revocation.Subject{Family: g.ID, Project: g.Project, Subject: g.Subject, ClientID: g.ClientID, Epoch: i.Epoch}) == "" {
+		if list.Denied(revocation.Subject{
+			Family:   g.ID,
+			Project:  g.Project,
+			Subject:  g.Subject,
+			ClientID: g.ClientID,
+			Epoch:    i.Epoch,
+		}) == "" {
 			t.Errorf("an access token of epoch %d is not denied by %+v", i.Epoch, denials[len(denials)-1])
 		}
 		_, err := use(t.Context(), node, i.RefreshToken, "web", noon)
@@ -421,25 +488,31 @@ func TestClosedStoreHasNoSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx := t.Context()
-		verbs := map[string]func() error{
-			"Epoch":       func() error { _, err := s.Epoch(ctx); return err },
-			"AddGrant":    func() error { return s.AddGrant(ctx, wholeGrant("f")) },
-			"FindGrant":   func() error { _, err := s.FindGrant(ctx, "f"); return err },
-			"RotateGrant": func() error { _, err := s.RotateGrant(ctx, session.Rotation{ID: "f"}, noon); return err },
-			"RevokeGrant": func() error { _, err := s.RevokeGrant(ctx, "f", "", noon); return err },
-			"RevokeAll": func() error {
-				_, _, err := s.RevokeAll(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: "u"}, noon)
+		verbs := []struct {
+			name string
+			verb func() error
+		}{
+			{"Epoch", func() error { _, err := s.Epoch(ctx); return err }},
+			{"AddGrant", func() error { return s.AddGrant(ctx, wholeGrant("f")) }},
+			{"FindGrant", func() error { _, err := s.FindGrant(ctx, "f"); return err }},
+			{"RotateGrant", func() error { _, err := s.RotateGrant(ctx, session.Rotation{ID: "f"}, noon); return err }},
+			{"RevokeGrant", func() error { _, err := s.RevokeGrant(ctx, "f", "", noon); return err }},
+			{"RevokeAll", func() error {
+				_, _, err := s.RevokeAll(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: "p", ID: "u"},
+					noon)
 				return err
-			},
-			"RevokeToken": func() error { _, err := s.RevokeToken(ctx, "iss", "jti", noon, noon); return err },
-			"ListGrants":  func() error { _, err := s.ListGrants(ctx, session.Filter{}); return err },
-			"Denials":     func() error { _, _, err := s.Denials(ctx, 0); return err },
-			"DeleteOver":  func() error { _, err := s.DeleteOver(ctx, noon, 1); return err },
+			}},
+			{"RevokeToken", func() error { _, err := s.RevokeToken(ctx, "iss", "jti", noon, noon); return err }},
+			{"ListGrants", func() error { _, err := s.ListGrants(ctx, session.Filter{}); return err }},
+			{"Denials", func() error { _, _, err := s.Denials(ctx, 0); return err }},
+			{"DeleteOver", func() error { _, err := s.DeleteOver(ctx, noon, 1); return err }},
 		}
-		for name, verb := range verbs {
-			if err := verb(); !errors.Is(err, ErrUnavailable) {
-				t.Errorf("%s: %v does not wrap ErrUnavailable", name, err)
-			}
+		for _, c := range verbs {
+			t.Run(c.name, func(t *testing.T) {
+				if err := c.verb(); !errors.Is(err, ErrUnavailable) {
+					t.Errorf("%s: %v does not wrap ErrUnavailable", c.name, err)
+				}
+			})
 		}
 	})
 }
@@ -482,14 +555,17 @@ func giveUp(err error) {
 // interval also when a rotation was committed whose answer never came; without one that is reuse.
 // No token works twice.
 func TestKilledRotations(t *testing.T) {
-	urls := map[string]func(t *testing.T) string{
-		"sqlite":   func(t *testing.T) string { return filepath.Join(t.TempDir(), "auth.db") },
-		"postgres": func(t *testing.T) string { return pgtest.Server(t).URL(t) },
+	urls := []struct {
+		name string
+		url  func(t *testing.T) string
+	}{
+		{"sqlite", func(t *testing.T) string { return filepath.Join(t.TempDir(), "auth.db") }},
+		{"postgres", func(t *testing.T) string { return pgtest.Server(t).URL(t) }},
 	}
-	for name, url := range urls {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range urls {
+		t.Run(c.name, func(t *testing.T) {
 			for round := range 3 {
-				url := url(t)
+				url := c.url(t)
 				held := rotateInAnotherProcess(t, url, 100+130*round)
 				waitForOrphans(t, url)
 				s := sessionsOn(openAt(t, url))
@@ -497,7 +573,8 @@ func TestKilledRotations(t *testing.T) {
 				for family, tokens := range held {
 					lost += checkHeldTokens(t, s, family%2 == 1, tokens)
 				}
-				t.Logf("round %d: %d of %d families without an interval were lost to a lost answer", round, lost, len(held)/2)
+				t.Logf("round %d: %d of %d families without an interval were lost to a lost answer", round, lost,
+					len(held)/2)
 			}
 		})
 	}
@@ -517,7 +594,9 @@ func waitForOrphans(t *testing.T, url string) {
 	defer conn.Close(context.Background())
 	for left := -1; left != 0; {
 		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`).Scan(&left); err != nil {
+			WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`).Scan(
+			&left,
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -580,7 +659,8 @@ func checkHeldTokens(t *testing.T, s *session.Service, interval bool, tokens []s
 	if err != nil {
 		t.Fatalf("an acknowledged token is not good: %v", err)
 	}
-	if want := map[bool]session.Verdict{false: session.Advanced, true: session.Repeated}[answerLost]; next.Verdict != want {
+	if want := map[bool]session.Verdict{false: session.Advanced, true: session.Repeated}[answerLost]; next.Verdict !=
+		want {
 		t.Errorf("going on was %s, want %s", next.Verdict, want)
 	}
 	if len(tokens) > 1 {
@@ -596,7 +676,12 @@ func checkHeldTokens(t *testing.T, s *session.Service, interval bool, tokens []s
 // all that a refresh asks of the store, with the MACs.
 func BenchmarkRotateGrant(b *testing.B) {
 	benchmarkSessions(b, func(s *Store, _ *session.Service, i session.Issued, now time.Time) (session.Issued, error) {
-		r := session.Rotation{ID: i.Grant.ID, Generation: i.Grant.Generation, ClientID: "web", AccessUntil: now.Add(15 * time.Minute)}
+		r := session.Rotation{
+			ID:          i.Grant.ID,
+			Generation:  i.Grant.Generation,
+			ClientID:    "web",
+			AccessUntil: now.Add(15 * time.Minute),
+		}
 		done, err := s.RotateGrant(b.Context(), r, now)
 		if done.Verdict != session.Advanced && err == nil {
 			err = errors.New(string(done.Verdict))
@@ -611,7 +696,8 @@ func BenchmarkRefresh(b *testing.B) {
 	})
 }
 
-func benchmarkSessions(b *testing.B, next func(*Store, *session.Service, session.Issued, time.Time) (session.Issued, error)) {
+func benchmarkSessions(b *testing.B,
+	next func(*Store, *session.Service, session.Issued, time.Time) (session.Issued, error)) {
 	arms := []struct {
 		name string
 		open func(b *testing.B) *Store

@@ -50,8 +50,21 @@ func newTenants(t *testing.T, s *Store) *tenants {
 	x := &tenants{
 		Store:   s,
 		project: project.Project{ID: "p-id", Slug: "acme", Active: true, Created: noon},
-		client:  project.Client{ID: "reports", Project: "acme", Active: true, Created: noon, Claims: map[string]any{"tier": "gold"}},
-		user:    identity.User{ID: "u-id", Project: "acme", Name: "Alice", PasswordHash: "h", Created: noon, Claims: map[string]any{"role": "admin"}},
+		client: project.Client{
+			ID:      "reports",
+			Project: "acme",
+			Active:  true,
+			Created: noon,
+			Claims:  map[string]any{"tier": "gold"},
+		},
+		user: identity.User{
+			ID:           "u-id",
+			Project:      "acme",
+			Name:         "Alice",
+			PasswordHash: "h",
+			Created:      noon,
+			Claims:       map[string]any{"role": "admin"},
+		},
 	}
 	must(t, s.AddProject(t.Context(), x.project))
 	must(t, s.AddClient(t.Context(), x.client))
@@ -70,7 +83,14 @@ func (x *tenants) record(t *testing.T, id string) issuance.Record {
 		Grant:       g,
 		User:        p.User,
 		Forgiveness: identity.Forgiveness{Empty: "pair", Known: "known", Until: noon.Add(time.Hour)},
-		Entry:       project.Entry{At: noon, Actor: "user:Alice", Action: "login", TargetName: "Alice", Project: "acme", Result: "success"},
+		Entry: project.Entry{
+			At:         noon,
+			Actor:      "user:Alice",
+			Action:     "login",
+			TargetName: "Alice",
+			Project:    "acme",
+			Result:     "success",
+		},
 	}
 }
 
@@ -92,9 +112,18 @@ func TestPartiesAreReadAsTheirOwnVerbsReadThem(t *testing.T) {
 			project, client, account string
 			want                     issuance.Parties
 		}{
-			{"all", "acme", "reports", "alice", issuance.Parties{Project: wantProject, Client: wantClient, User: wantUser}},
-			{"project by id", "p-id", "reports", "alice", issuance.Parties{Project: wantProject, Client: wantClient, User: wantUser}},
-			{"first party", "acme", project.FirstParty, "alice", issuance.Parties{Project: wantProject, Client: firstParty, User: wantUser}},
+			{
+				"all", "acme", "reports", "alice",
+				issuance.Parties{Project: wantProject, Client: wantClient, User: wantUser},
+			},
+			{
+				"project by id", "p-id", "reports", "alice",
+				issuance.Parties{Project: wantProject, Client: wantClient, User: wantUser},
+			},
+			{
+				"first party", "acme", project.FirstParty, "alice",
+				issuance.Parties{Project: wantProject, Client: firstParty, User: wantUser},
+			},
 			{"no project", "nowhere", "reports", "alice", issuance.Parties{Client: wantClient}},
 			{"no client", "acme", "nobody", "alice", issuance.Parties{Project: wantProject, User: wantUser}},
 			{"no user", "acme", "reports", "nobody", issuance.Parties{Project: wantProject, Client: wantClient}},
@@ -134,7 +163,8 @@ func TestASignInIsOneStep(t *testing.T) {
 				if found, err := known(t.Context(), x.Store, "known", noon); !found || err != nil {
 					t.Errorf("the pair is not known: %v", err)
 				}
-				if lines := x.trail(t); len(lines) != 1 || lines[0].Action != "login" || lines[0].TargetName != "Alice" {
+				if lines := x.trail(t); len(lines) != 1 || lines[0].Action != "login" ||
+					lines[0].TargetName != "Alice" {
 					t.Errorf("the audit trail has %+v", lines)
 				}
 			})
@@ -197,9 +227,15 @@ func TestASignInHoldsOnlyWhileAllStillStand(t *testing.T) {
 			_, err = x.ChangeClient(t.Context(), client, noon)
 			must(t, err)
 		}},
-		{"the client is deleted", func(t *testing.T, x *tenants) { must(t, x.RemoveClient(t.Context(), "reports", 0)) }},
+		{
+			"the client is deleted",
+			func(t *testing.T, x *tenants) { must(t, x.RemoveClient(t.Context(), "reports", 0)) },
+		},
 		{"the user is revoked", order(revocation.Revocation{Kind: revocation.UserKind, Project: "acme", ID: "Alice"})},
-		{"the client is revoked", order(revocation.Revocation{Kind: revocation.ClientKind, Project: "acme", ID: "reports"})},
+		{
+			"the client is revoked",
+			order(revocation.Revocation{Kind: revocation.ClientKind, Project: "acme", ID: "reports"}),
+		},
 		{"the project is revoked", order(revocation.Revocation{Kind: revocation.ProjectKind, Project: "acme"})},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -75,8 +75,16 @@ func TestForeignPostgresDatabasesAreRefusedUntouched(t *testing.T) {
 		name         string
 		script, want string
 	}{
-		{"newer schema", `CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', '7000')`, "schema version 7000 and this release knows versions up to"},
-		{"unreadable schema", `CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', 'secret-x')`, "not a positive number"},
+		{
+			"newer schema",
+			`CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', '7000')`,
+			"schema version 7000 and this release knows versions up to",
+		},
+		{
+			"unreadable schema",
+			`CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', 'secret-x')`,
+			"not a positive number",
+		},
 		{"other program's", `CREATE TABLE bookmarks (url TEXT)`, "belongs to something else"},
 		{"other meta table", `CREATE TABLE meta (name TEXT, value TEXT)`, "belongs to something else"},
 		{"other columns", `CREATE TABLE meta (id BIGINT)`, "SQLSTATE 42703"},
@@ -86,14 +94,16 @@ func TestForeignPostgresDatabasesAreRefusedUntouched(t *testing.T) {
 			rawPostgres(t, url, c.script)
 			s := newStore(t, url)
 			for _, err := range []error{s.Open(t.Context()), s.OpenReadOnly(t.Context())} {
-				if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "store postgres://127.0.0.1/t") {
+				if err == nil || !strings.Contains(err.Error(), c.want) ||
+					!strings.Contains(err.Error(), "store postgres://127.0.0.1/t") {
 					t.Errorf("%v; want %q", err, c.want)
 				}
 				if errors.Is(err, ErrUnavailable) || err != nil && strings.Contains(err.Error(), "secret-x") {
 					t.Errorf("%v", err)
 				}
 			}
-			rawPostgres(t, url, `DO $$ BEGIN ASSERT (SELECT count(*) FROM pg_tables WHERE schemaname = 'public') = 1; END $$`)
+			rawPostgres(t, url,
+				`DO $$ BEGIN ASSERT (SELECT count(*) FROM pg_tables WHERE schemaname = 'public') = 1; END $$`)
 		})
 	}
 }
@@ -180,7 +190,8 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 	s := newStore(t, "postgres://auth:hunter2@"+l.Addr().String()+"/auth?sslmode=disable&connect_timeout=1")
 	begun := time.Now()
 	err = s.Open(t.Context())
-	if took := time.Since(begun); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "in time") || took > 5*time.Second {
+	if took := time.Since(begun); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "in time") ||
+		took > 5*time.Second {
 		t.Errorf("Open = %v after %v", err, took)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -296,7 +307,8 @@ func TestStoreFindsAServerThatWritesAgain(t *testing.T) {
 	name := strings.TrimPrefix(parsed.Path, "/")
 	rawPostgres(t, u, `ALTER DATABASE `+name+` SET default_transaction_read_only = on`)
 	s.opened.Load().database.(*postgresDatabase).pool.Reset()
-	if _, err := s.SetMetaOnce(t.Context(), "a", "b"); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "standby") {
+	if _, err := s.SetMetaOnce(t.Context(), "a", "b"); !errors.Is(err, ErrUnavailable) ||
+		!strings.Contains(err.Error(), "standby") {
 		t.Errorf("SetMetaOnce = %v", err)
 	}
 	if err := s.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
@@ -305,7 +317,8 @@ func TestStoreFindsAServerThatWritesAgain(t *testing.T) {
 	if _, err := s.Keys(t.Context()); err != nil {
 		t.Errorf("reading stopped too: %v", err)
 	}
-	rawPostgres(t, u, `SET default_transaction_read_only = off`, `ALTER DATABASE `+name+` RESET default_transaction_read_only`)
+	rawPostgres(t, u, `SET default_transaction_read_only = off`,
+		`ALTER DATABASE `+name+` RESET default_transaction_read_only`)
 	s.SetMetaOnce(t.Context(), "a", "b") // the last to be refused
 	if got, err := s.SetMetaOnce(t.Context(), "a", "b"); err != nil || got != "b" {
 		t.Errorf("afterwards: %q, %v", got, err)
@@ -331,7 +344,8 @@ func TestBusyPoolIsUnavailableAfterAWhile(t *testing.T) {
 		}
 		begun := time.Now()
 		_, err := s.Keys(t.Context())
-		if took := time.Since(begun); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "in use") || took > 4*time.Second {
+		if took := time.Since(begun); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "in use") ||
+			took > 4*time.Second {
 			t.Errorf("Keys = %v after %v", err, took)
 		}
 		return nil
@@ -360,7 +374,8 @@ func TestDeadlockIsRetried(t *testing.T) {
 			runs.Add(1)
 			order := []string{"a", "b"}
 			for k := range order {
-				if _, err := x.exec(`UPDATE meta SET value = value || $2 WHERE name = $1`, order[(k+i)%2], "x"); err != nil {
+				if _, err := x.exec(`UPDATE meta SET value = value || $2 WHERE name = $1`, order[(k+i)%
+					2], "x"); err != nil {
 					return err
 				}
 				if first {
@@ -376,7 +391,8 @@ func TestDeadlockIsRetried(t *testing.T) {
 		}
 	})
 	var value string
-	if _, err := one(t.Context(), s.opened.Load(), `SELECT value FROM meta WHERE name = 'a'`, nil, &value); err != nil || value != "canaryxx" || runs.Load() < 3 {
+	if _, err := one(t.Context(), s.opened.Load(), `SELECT value FROM meta WHERE name = 'a'`, nil, &value); err !=
+		nil || value != "canaryxx" || runs.Load() < 3 {
 		t.Errorf("a is %q after %d runs, %v", value, runs.Load(), err)
 	}
 }
@@ -392,7 +408,10 @@ func TestPostgresTransactionIsAllOrNothing(t *testing.T) {
 		{"kept", put("kept"), true},
 		{"refused", func(x tx) error { return errors.Join(put("refused")(x), refusal) }, false},
 		{"broken", func(x tx) error { return errors.Join(put("broken")(x), put("broken")(x)) }, false},
-		{"broken and ignored", func(x tx) error { put("broken and ignored")(x); put("broken and ignored")(x); return nil }, false},
+		{
+			"broken and ignored",
+			func(x tx) error { put("broken and ignored")(x); put("broken and ignored")(x); return nil }, false,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := s.write(t.Context(), c.verb)
@@ -402,7 +421,8 @@ func TestPostgresTransactionIsAllOrNothing(t *testing.T) {
 			if c.name == "refused" && !errors.Is(err, refusal) {
 				t.Errorf("the verb's own error became %v", err)
 			}
-			if text := fmt.Sprint(err); errors.Is(err, ErrUnavailable) || strings.Contains(text, "meta") || strings.Contains(text, "canary") {
+			if text := fmt.Sprint(err); errors.Is(err, ErrUnavailable) || strings.Contains(text, "meta") ||
+				strings.Contains(text, "canary") {
 				t.Errorf("a conflict is told as %q", text)
 			}
 		})
@@ -550,7 +570,10 @@ func TestRoundTrips(t *testing.T) {
 	}{
 		{"Keys", 1, func() error { _, err := s.Keys(t.Context()); return err }},
 		{"SetMetaOnce", 1, func() error { _, err := s.SetMetaOnce(t.Context(), "a", "b"); return err }},
-		{"FindParties", 1, func() error { _, err := s.FindParties(t.Context(), "default", "web", "alice"); return err }},
+		{
+			"FindParties", 1,
+			func() error { _, err := s.FindParties(t.Context(), "default", "web", "alice"); return err },
+		},
 		{"AddSignIn", 1, func() error {
 			err := s.AddSignIn(t.Context(), issuance.Record{Grant: wholeGrant("x"), User: &identity.User{ID: "u"}})
 			if errors.Is(err, session.ErrOvertaken) {

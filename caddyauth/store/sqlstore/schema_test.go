@@ -25,21 +25,25 @@ func olderSchema(t *testing.T, version int) string {
 	}
 	fmt.Fprintf(&script, `
 		INSERT INTO meta (name, value) VALUES ('schema', '%d');
-		INSERT INTO key (id, algorithm, created, sealed) VALUES ('old', 'ES256', %d, 'sealed');`, version, noon.UnixMilli())
+		INSERT INTO key (id, algorithm, created, sealed) VALUES ('old', 'ES256', %d, 'sealed');`, version,
+		noon.UnixMilli())
 	if version >= 5 {
 		script.WriteString(`UPDATE key SET since = created;`)
 	}
 	if version >= 3 {
 		fmt.Fprintf(&script,
-			`INSERT INTO project (id, slug, name, active, declared, audiences, access, refresh, refresh_absolute, own_access,
-			own_refresh, own_refresh_absolute, refresh_window, refresh_check, keep_refresh, revoke_all_on_logout, version, created, changed)
+			`INSERT INTO project (id, slug, name, active, declared, audiences, access, refresh, refresh_absolute,
+			own_access, own_refresh, own_refresh_absolute, refresh_window, refresh_check, keep_refresh,
+			revoke_all_on_logout, version, created, changed)
 			VALUES ('p', 'default', '', 1, 0, '[]', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, %[1]d, %[1]d);`, noon.UnixMilli())
 	}
 	for i, hash := range append(hashes, "") {
 		if version >= 3 {
 			fmt.Fprintf(&script,
-				`INSERT INTO account (id, project, canonical, name, password_hash, password_changed, disabled, declared, claims,
-				version, created, changed) VALUES ('u%[1]d', 'default', 'u%[1]d', 'u%[1]d', '%[2]s', 0, 0, 1, '{}', 1, %[3]d, %[3]d);`, i, hash, noon.UnixMilli())
+				`INSERT INTO account (id, project, canonical, name, password_hash, password_changed, disabled,
+				declared, claims, version, created, changed)
+				VALUES ('u%[1]d', 'default', 'u%[1]d', 'u%[1]d', '%[2]s', 0, 0, 1, '{}', 1, %[3]d, %[3]d);`,
+				i, hash, noon.UnixMilli())
 		}
 	}
 	return script.String()

@@ -203,23 +203,24 @@ func sameListing(t *testing.T, before, after map[string]string) {
 }
 
 func TestReadOnlyLeavesNothingBehind(t *testing.T) {
-	cases := map[string]struct {
+	cases := []struct {
+		name    string
 		arrange func(t *testing.T, path string)
 		keys    int
 	}{
-		"missing folder": {func(t *testing.T, path string) { os.Remove(filepath.Dir(path)) }, 0},
-		"missing file":   {func(t *testing.T, path string) {}, 0},
-		"empty file": {func(t *testing.T, path string) {
+		{"missing folder", func(t *testing.T, path string) { os.Remove(filepath.Dir(path)) }, 0},
+		{"missing file", func(t *testing.T, path string) {}, 0},
+		{"empty file", func(t *testing.T, path string) {
 			if err := os.WriteFile(path, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, 0},
-		"closed": {func(t *testing.T, path string) { storeWithKey(t, path).Close() }, 1},
-		"beside a writer": {func(t *testing.T, path string) {
+		{"closed", func(t *testing.T, path string) { storeWithKey(t, path).Close() }, 1},
+		{"beside a writer", func(t *testing.T, path string) {
 			s := storeWithKey(t, path)
 			t.Cleanup(func() { s.Close() })
 		}, 1},
-		"through a link beside a writer": {func(t *testing.T, path string) {
+		{"through a link beside a writer", func(t *testing.T, path string) {
 			real := filepath.Join(filepath.Dir(path), "real.db")
 			s := storeWithKey(t, real)
 			t.Cleanup(func() { s.Close() })
@@ -228,8 +229,8 @@ func TestReadOnlyLeavesNothingBehind(t *testing.T) {
 			}
 		}, 1},
 	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
 			root := t.TempDir()
 			path := filepath.Join(root, "data", "auth.db")
 			if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
@@ -305,7 +306,8 @@ func TestLogWithoutItsIndexIsExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.OpenReadOnly(t.Context()); err == nil || !strings.Contains(err.Error(), "write-ahead log without its index") {
+	if err := s.OpenReadOnly(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "write-ahead log without its index") {
 		t.Errorf("OpenReadOnly = %v", err)
 	}
 }
@@ -329,15 +331,35 @@ func TestCreatedFilesArePrivate(t *testing.T) {
 }
 
 func TestForeignFilesAreRefusedUntouched(t *testing.T) {
-	cases := map[string]struct{ script, content, want string }{
-		"newer schema":      {script: `CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', '7000')`, want: "schema version 7000 and this release knows versions up to "},
-		"unreadable schema": {script: `CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', 'secret-x')`, want: "not a positive number"},
-		"other program's":   {script: `CREATE TABLE bookmarks (url TEXT)`, want: "belongs to something else"},
-		"other meta table":  {script: `CREATE TABLE meta (name TEXT, value TEXT)`, want: "belongs to something else"},
-		"text":              {content: strings.Repeat("not a database, but long enough for a header. ", 50), want: "not a SQLite database"},
+	cases := []struct {
+		name                  string
+		script, content, want string
+	}{
+		{
+			name:   "newer schema",
+			script: `CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', '7000')`,
+			want:   "schema version 7000 and this release knows versions up to ",
+		},
+		{
+			name: "unreadable schema",
+			script: `CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT); INSERT INTO meta VALUES ('schema', ` +
+				`'secret-x')`,
+			want: "not a positive number",
+		},
+		{name: "other program's", script: `CREATE TABLE bookmarks (url TEXT)`, want: "belongs to something else"},
+		{
+			name:   "other meta table",
+			script: `CREATE TABLE meta (name TEXT, value TEXT)`,
+			want:   "belongs to something else",
+		},
+		{
+			name:    "text",
+			content: strings.Repeat("not a database, but long enough for a header. ", 50),
+			want:    "not a SQLite database",
+		},
 	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "auth.db")
 			if err := os.WriteFile(path, []byte(c.content), 0o600); err != nil {
 				t.Fatal(err)
@@ -453,7 +475,9 @@ func onWriter(t *testing.T, s *Store, statement string) {
 
 func TestDurabilitySettingsHold(t *testing.T) {
 	s := openAt(t, filepath.Join(t.TempDir(), "auth.db"))
-	for _, c := range []struct{ pragma, want string }{{"journal_mode", "wal"}, {"synchronous", "2"}, {"foreign_keys", "1"}, {"busy_timeout", "5000"}} {
+	for _, c := range []struct{ pragma, want string }{
+		{"journal_mode", "wal"}, {"synchronous", "2"}, {"foreign_keys", "1"}, {"busy_timeout", "5000"},
+	} {
 		t.Run(c.pragma, func(t *testing.T) {
 			var got string
 			err := s.write(t.Context(), func(x tx) error {
@@ -482,7 +506,8 @@ func TestFullDiskIsUnavailableAndPasses(t *testing.T) {
 	full := 0
 	for i, verdict := range verdicts {
 		if verdict != nil {
-			if !errors.Is(verdict, ErrUnavailable) || strings.Contains(verdict.Error(), "canary") || strings.Contains(verdict.Error(), "INSERT") {
+			if !errors.Is(verdict, ErrUnavailable) || strings.Contains(verdict.Error(), "canary") ||
+				strings.Contains(verdict.Error(), "INSERT") {
 				t.Errorf("verdict %d: %v", i, verdict)
 			}
 			full++
@@ -505,7 +530,8 @@ func TestFullDiskIsUnavailableAndPasses(t *testing.T) {
 func TestReadOnlyDiskIsUnavailableAndPasses(t *testing.T) {
 	s := openAt(t, filepath.Join(t.TempDir(), "auth.db"))
 	onWriter(t, s, "PRAGMA query_only = 1")
-	if _, err := s.SetMetaOnce(t.Context(), "a", "b"); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "read-only") {
+	if _, err := s.SetMetaOnce(t.Context(), "a", "b"); !errors.Is(err, ErrUnavailable) ||
+		!strings.Contains(err.Error(), "read-only") {
 		t.Fatalf("SetMetaOnce = %v", err)
 	}
 	if _, err := s.Keys(t.Context()); err != nil {

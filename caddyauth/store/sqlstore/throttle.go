@@ -53,7 +53,7 @@ func (s *Store) TakeAttempt(ctx context.Context, a identity.Attempt, now time.Ti
 		}
 		return err
 	})
-	if err != nil && err != errFull {
+	if err != nil && !errors.Is(err, errFull) {
 		return 0, err
 	}
 	return wait, nil

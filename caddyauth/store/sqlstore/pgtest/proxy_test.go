@@ -120,7 +120,8 @@ func TestTheProxyCountsWhatIsAsked(t *testing.T) {
 	}
 	text := untyped(80877103, "") + untyped(3<<16, "user\x00SQES\x00\x00") + // SSLRequest, startup
 		message("p", "password") + message("Q", "SELECT 'S'\x00") + // one statement, one trip
-		message("P", "SQ") + message("B", "EE") + message("E", "") + message("E", "") + message("S", "") + // two, one trip
+		// two, one trip
+		message("P", "SQ") + message("B", "EE") + message("E", "") + message("E", "") + message("S", "") +
 		message("X", "")
 	want := Traffic{Statements: 3, Trips: 2}
 	for _, size := range []int{1, 2, 3, 7, len(text)} {
