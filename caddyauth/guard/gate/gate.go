@@ -89,7 +89,7 @@ type accepted struct {
 
 // sourced is where a token remembers its admission through this gate when it came from one source.
 type sourced struct {
-	key    token.MemoKey
+	key    token.DerivedKey
 	source Source
 }
 
@@ -273,7 +273,7 @@ func (g *Gate) admission(t *token.Token, via Source) *Admission {
 	for i := range g.admissions {
 		if g.admissions[i].source == via {
 			from := &g.admissions[i]
-			return t.Memo(&from.key, func(t *token.Token) any { return g.newAdmission(t, &from.source) }).(*Admission)
+			return t.Derived(&from.key, func(t *token.Token) any { return g.newAdmission(t, &from.source) }).(*Admission)
 		}
 	}
 	other := via

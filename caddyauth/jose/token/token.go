@@ -16,7 +16,9 @@ import (
 type Token struct {
 	raw    string
 	issuer *issuer
-	stamp  atomic.Uint64
+
+	revocationVersion atomic.Uint64
+	derived           derivedValues
 
 	// Key is the key that verified the token.
 	Key *keyring.Key
@@ -28,8 +30,6 @@ type Token struct {
 	Audience []string
 	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim means nothing to us.
 	Project string
-
-	memos memos
 
 	// Subject is `sub`; never empty.
 	Subject string
@@ -49,7 +49,6 @@ type Token struct {
 	oneAudience [1]string // what Audience has when it has one
 
 	others []other // the announced claims without a field
-	late   late
 }
 
 // other is a claim that has no field in Token.
@@ -97,7 +96,7 @@ func (t *Token) other(name string) (any, bool) {
 	if t.issuer.keeps(name) {
 		return nil, false
 	}
-	return t.lateClaim(name)
+	return t.unannounced(name)
 }
 
 // walk resolves a dotted path whose first part get knows. The longest first part that leads to a value wins.

@@ -479,7 +479,7 @@ func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[s
 	}
 	user := caddy.ReplacerFunc(noUser)
 	if admission.Token != nil {
-		user = admission.Token.Memo(&userKey, userPlaceholders).(caddy.ReplacerFunc)
+		user = admission.Token.Derived(&userKey, userPlaceholders).(caddy.ReplacerFunc)
 	}
 	switch repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); {
 	case !j.place.Alone(), prior != nil && prior.Token == nil: // an earlier gate has said that there is none
@@ -490,7 +490,7 @@ func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[s
 }
 
 // userKey is what a token remembers its placeholders under.
-var userKey token.MemoKey
+var userKey token.DerivedKey
 
 // noUser leaves the user's placeholders empty: an unknown placeholder would reach the application as it is written.
 func noUser(key string) (any, bool) { return "", strings.HasPrefix(key, userPrefix) }

@@ -81,13 +81,13 @@ func (a *App) revoked(t *token.Token, now time.Time) error {
 // token.
 func (a *App) denied(t *token.Token) error {
 	version := a.store.denied.Version() // before the list is asked: what is added meanwhile is asked about next time
-	if t.Stamp().Load() == version {
+	if t.RevocationVersion().Load() == version {
 		return nil
 	}
 	if kind := a.store.denied.Denied(t.RevocationSubject()); kind != "" {
 		return &token.Refusal{Reason: token.Revoked, Detail: "revoked with its " + string(kind)}
 	}
-	t.Stamp().Store(version)
+	t.RevocationVersion().Store(version)
 	return nil
 }
 

@@ -72,7 +72,7 @@ func TestOnlyAnnouncedClaimsStay(t *testing.T) {
 	}
 }
 
-func TestClaimsAskedForLateAreRememberedUpToABound(t *testing.T) {
+func TestDerivedValuesAreBounded(t *testing.T) {
 	key := newMaterial(t, "k", "HS256").key
 	tok, err := ownVerifier(t, key).Verify(t.Context(), sign(t, key, headerOf(key), richClaims))
 	if err != nil {
@@ -81,8 +81,8 @@ func TestClaimsAskedForLateAreRememberedUpToABound(t *testing.T) {
 	var group sync.WaitGroup
 	for g := range 8 {
 		group.Go(func() {
-			for i := range 4 * maxLate {
-				if _, ok := tok.Claim(fmt.Sprint("absent", (i+g)%40)); ok {
+			for i := range 4 * maxDerived {
+				if _, ok := tok.Claim(fmt.Sprint("absent", (i+g)%60)); ok {
 					t.Error("an absent claim is there")
 				}
 				if v, ok := tok.Claim("role"); !ok || v != "x,admin" {
@@ -93,10 +93,10 @@ func TestClaimsAskedForLateAreRememberedUpToABound(t *testing.T) {
 	}
 	group.Wait()
 	n := 0
-	for l := tok.late.head.Load(); l != nil; l = l.next {
+	for v := tok.derived.head.Load(); v != nil; v = v.next {
 		n++
 	}
-	if n == 0 || n > maxLate {
-		t.Errorf("%d claims remembered, at most %d", n, maxLate)
+	if n == 0 || n > maxDerived {
+		t.Errorf("%d values kept, at most %d", n, maxDerived)
 	}
 }
