@@ -27,14 +27,23 @@ const (
 	claimMeaningless // one of ours in a token of another issuer
 )
 
-// announced are the names of the claims that tokens keep. Nil means all.
-type announced map[string]bool
+// announced are the names of the claims that tokens keep, each under itself, so that all tokens
+// share one text. Nil means all.
+type announced map[string]string
 
-func (a announced) has(name string) bool { return a == nil || a[name] }
+func (a announced) has(name string) bool { return a == nil || a[name] != "" }
+
+// shared returns the text of a name that is announced.
+func (a announced) shared(name []byte) string {
+	if known := a[string(name)]; known != "" {
+		return known
+	}
+	return string(name)
+}
 
 // builds says which nested values are built: those that stay, and the lists that have a field.
 func (a announced) builds(name []byte) bool {
-	return a == nil || a[string(name)] || string(name) == "aud" || string(name) == "scp"
+	return a == nil || a[string(name)] != "" || string(name) == "aud" || string(name) == "scp"
 }
 
 func claimOf(name []byte, own bool) claim {
@@ -151,9 +160,11 @@ func (s *scratch) measure(iss *issuer) (size, others int) {
 		m.keep = m.claim.fieldless() && iss.kept.has(string(m.name))
 		if m.keep {
 			others++
-			size += len(m.name)
 		}
-		if (m.keep || m.claim.ownText()) && (m.kind == '"' || m.kind == '0') {
+		switch kept := m.keep || m.claim.ownText(); {
+		case kept && m.kind == '"':
+			size += len(m.value) - len(`""`)
+		case kept && m.kind == '0':
 			size += len(m.value)
 		}
 	}
@@ -200,7 +211,7 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 		err = refuseBound(m)
 	}
 	if m.keep {
-		t.others = append(t.others, other{keep(text, m.name), takeOther(m, text)})
+		t.others = append(t.others, other{t.issuer.kept.shared(m.name), takeOther(m, text)})
 	}
 	return err
 }

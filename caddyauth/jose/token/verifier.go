@@ -83,9 +83,9 @@ func NewVerifier(issuers []Issuer) (*Verifier, error) {
 // are verified.
 func (v *Verifier) Keep(paths ...string) {
 	for _, path := range paths {
-		v.kept[path] = true
+		v.kept[path] = path
 		for i := strings.LastIndexByte(path, '.'); i >= 0; i = strings.LastIndexByte(path[:i], '.') {
-			v.kept[path[:i]] = true
+			v.kept[path[:i]] = path[:i]
 		}
 	}
 }
