@@ -2,23 +2,21 @@ package revocation
 
 import (
 	"hash/maphash"
-	"math"
-	"slices"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// DenyList is what has been revoked, in memory. Denied may be called by any number of goroutines
-// and takes no lock. Adding a denial costs the same however long the list is, except for the few
-// that make it grow. The list contains no pointers for the garbage collector to follow. The zero
-// value is an empty list.
+// DenyList is what has been revoked, in memory. Its methods may be called by any number of
+// goroutines. It contains no pointers for the garbage collector to follow. The zero value is an
+// empty list.
 type DenyList struct {
-	table   atomic.Pointer[denyTable] // nil: nothing was ever denied
-	newest  atomic.Int64              // the highest epoch of an order
+	shards  [64]denyShard
+	newest  atomic.Int64 // the highest epoch of a revocation
 	version atomic.Uint64
 
-	mu      sync.Mutex // one change at a time
+	mu      sync.Mutex // one Add at a time
 	changed chan struct{}
 }
 
@@ -26,119 +24,92 @@ type DenyList struct {
 // one.
 var versions atomic.Uint64
 
-// denyTable is a hash table with open addressing. A slot is taken once and never freed: expired
-// denials are left behind when the others are copied into a new table. So a reader needs no lock,
-// and a reader that still has the previous table finds in it everything that was denied when its
-// call began.
-type denyTable struct {
-	keys   [2]denyKey
-	slots  []denySlot      // a power of two, of which at most half are taken
-	counts [8]atomic.Int32 // slots taken, by mark
+// denyShard is one of many small maps, so that a reader waits for no more than one of them while
+// expired denials are removed.
+type denyShard struct {
+	mu      sync.RWMutex
+	entries map[fingerprint]denyEntry
 }
 
-// denySlot is one denial. Two of them fill a cache line. The text of what is denied is not kept,
-// only a fingerprint of 128 bits: the mark of the kind and 125 bits of a keyed hash. That is
-// enough. The probability that a valid token is taken for one of n denied ones is about n in 2^125,
-// nobody can search for such a pair because the keys are random and neither they nor a hash are
-// ever visible outside, and the mistake would refuse a valid token. A denied token has the
-// fingerprint of its denial and is always found.
-type denySlot struct {
-	first  atomic.Uint64 // with the mark in its lowest bits; 0: the slot is free
-	second uint64        // written before first and never again
-	epoch  atomic.Int64  // only increases
-	until  int64         // in microseconds; read only with the lock held
+type denyEntry struct {
+	epoch int64
+	until int64 // in microseconds
 }
 
-// The marks of the kinds. None is 0, so a half with a mark is not 0 either.
-const (
-	tokenMark = iota + 1
-	familyMark
-	userMark
-	clientMark
-	projectMark
+// fingerprint stands for what is denied: 128 bits of a keyed hash instead of the text. The
+// probability that a valid token is taken for one of n denied ones is about n in 2^128, nobody can
+// search for such a pair because the keys are random and neither they nor a hash are ever visible
+// outside, and the mistake would refuse a valid token. A denied token has the fingerprint of its
+// denial and is always found.
+type fingerprint [2]uint64
 
-	markBits = 7
-)
-
-var marked = [...]Kind{
-	tokenMark:   TokenKind,
-	familyMark:  FamilyKind,
-	userMark:    UserKind,
-	clientMark:  ClientKind,
-	projectMark: ProjectKind,
+// denied is what a fingerprint is made of.
+type denied struct {
+	kind      Kind
+	scope, id string
 }
 
-// denyKey makes one half of the fingerprints. A list keeps its keys for its whole life, because its
-// denials cannot be hashed again.
-type denyKey struct {
-	scope, id maphash.Seed
+// fingerprintKeys are the keys of both halves.
+var fingerprintKeys = [2]hashKey{newHashKey(), newHashKey()}
+
+// hashKey has a seed for each part, so that neither swapping parts nor moving a character from one
+// to the other gives the same hash.
+type hashKey struct{ kind, scope, id maphash.Seed }
+
+func newHashKey() hashKey { return hashKey{maphash.MakeSeed(), maphash.MakeSeed(), maphash.MakeSeed()} }
+
+func (k *hashKey) hash(d denied) uint64 {
+	return maphash.String(k.kind, string(d.kind)) ^ maphash.String(k.scope, d.scope) ^ maphash.String(k.id, d.id)
 }
 
-// hash hashes each part with a seed of its own, so that neither swapping the parts nor moving a
-// character from one to the other gives the same value.
-func (k *denyKey) hash(scope, id string) uint64 {
-	return maphash.String(k.scope, scope) ^ maphash.String(k.id, id)
+func (d denied) fingerprint() fingerprint {
+	return fingerprint{fingerprintKeys[0].hash(d), fingerprintKeys[1].hash(d)}
 }
-
-const smallestTable = 64
 
 // Denied returns the kind of denial that the token falls under, and "" if it is not denied.
 func (l *DenyList) Denied(s Subject) Kind {
-	t := l.table.Load()
 	switch {
-	case t == nil:
+	case l.version.Load() == 0: // nothing was ever denied
 		return ""
-	case s.TokenID != "" && t.find(tokenMark, s.Issuer, s.TokenID) != nil:
+	case s.TokenID != "" && l.has(denied{TokenKind, s.Issuer, s.TokenID}):
 		return TokenKind
 	case s.Foreign:
 		return ""
-	case s.Family != "" && t.find(familyMark, "", s.Family) != nil:
+	case s.Family != "" && l.has(denied{FamilyKind, "", s.Family}):
 		return FamilyKind
 	case s.Epoch >= l.newest.Load(): // nobody was revoked since it was issued
 		return ""
-	case t.revoked(userMark, s.Project, s.Subject, s.Epoch):
+	case l.revoked(denied{UserKind, s.Project, s.Subject}, s.Epoch):
 		return UserKind
-	case t.revoked(clientMark, s.Project, s.ClientID, s.Epoch):
+	case l.revoked(denied{ClientKind, s.Project, s.ClientID}, s.Epoch):
 		return ClientKind
-	case t.revoked(projectMark, s.Project, "", s.Epoch):
+	case l.revoked(denied{ProjectKind, s.Project, ""}, s.Epoch):
 		return ProjectKind
 	}
 	return ""
 }
 
+func (l *DenyList) has(d denied) bool {
+	_, ok := l.find(d)
+	return ok
+}
+
 // revoked reports whether there is a revocation that is newer than the token.
-func (t *denyTable) revoked(mark uint64, project, id string, epoch int64) bool {
-	s := t.find(mark, project, id)
-	return s != nil && s.epoch.Load() > epoch
+func (l *DenyList) revoked(d denied, epoch int64) bool {
+	e, ok := l.find(d)
+	return ok && e.epoch > epoch
 }
 
-// find compares the second half only if the first is equal, which is hardly ever a coincidence.
-func (t *denyTable) find(mark uint64, scope, id string) *denySlot {
-	if t.counts[mark].Load() == 0 {
-		return nil
-	}
-	first := t.first(mark, scope, id)
-	for i := t.start(first); ; i++ {
-		switch s := t.slot(i); s.first.Load() {
-		case 0:
-			return nil
-		case first:
-			if s.second == t.keys[1].hash(scope, id) {
-				return s
-			}
-		}
-	}
+func (l *DenyList) find(d denied) (denyEntry, bool) {
+	f := d.fingerprint()
+	shard := l.shard(f)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	e, ok := shard.entries[f]
+	return e, ok
 }
 
-func (t *denyTable) first(mark uint64, scope, id string) uint64 {
-	return t.keys[0].hash(scope, id)&^markBits | mark
-}
-
-// start is where the search for a fingerprint begins: the first slot of a cache line, so that
-// mostly no other line is read.
-func (t *denyTable) start(first uint64) uint64 { return first >> 2 &^ 1 }
-
-func (t *denyTable) slot(i uint64) *denySlot { return &t.slots[i&uint64(len(t.slots)-1)] }
+func (l *DenyList) shard(f fingerprint) *denyShard { return &l.shards[f[0]%uint64(len(l.shards))] }
 
 // Version returns a number that changes with every Add that takes something in: after the denial
 // can be found and before Add returns. No two lists of the process ever have the same version
@@ -169,8 +140,9 @@ func (l *DenyList) Add(denials ...Denial) {
 	defer l.mu.Unlock()
 	added := false
 	for _, d := range denials {
-		if mark := slices.Index(marked[:], d.Kind); mark > 0 {
-			l.put(uint64(mark), d)
+		switch d.Kind {
+		case TokenKind, FamilyKind, UserKind, ClientKind, ProjectKind:
+			l.put(d)
 			added = true
 		}
 	}
@@ -195,102 +167,59 @@ func (l *DenyList) Changed() <-chan struct{} {
 	return l.changed
 }
 
-// Len returns the number of denials in the list.
-func (l *DenyList) Len() int {
-	if t := l.table.Load(); t != nil {
-		return t.len()
-	}
-	return 0
-}
-
-func (t *denyTable) len() (n int) {
-	for mark := range t.counts {
-		n += int(t.counts[mark].Load())
-	}
-	return n
-}
-
-// Expire removes what expired before now.
-func (l *DenyList) Expire(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t := l.table.Load()
-	if t == nil {
-		return
-	}
-	kept, at := 0, now.UnixMicro()
-	for i := range t.slots {
-		if t.slots[i].stands(at) {
-			kept++
-		}
-	}
-	if kept < t.len() {
-		l.table.Store(t.copy(kept, at))
-	}
-}
-
 // put adds one denial; the caller holds the lock. The epoch is published after the entry: a reader
 // that does not see the new epoch came before the denial.
-func (l *DenyList) put(mark uint64, d Denial) {
-	t, until := l.withRoom(), roundUp(d.Until)
-	if s := t.find(mark, d.Scope, d.ID); s != nil {
-		s.until = max(s.until, until)
-		s.epoch.Store(max(s.epoch.Load(), d.Epoch))
-	} else {
-		t.insert(t.first(mark, d.Scope, d.ID), t.keys[1].hash(d.Scope, d.ID), d.Epoch, until)
-	}
+func (l *DenyList) put(d Denial) {
+	f := denied{d.Kind, d.Scope, d.ID}.fingerprint()
+	l.shard(f).put(f, denyEntry{epoch: d.Epoch, until: roundUp(d.Until)})
 	l.newest.Store(max(l.newest.Load(), d.Epoch))
+}
+
+func (s *denyShard) put(f fingerprint, e denyEntry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entries == nil {
+		s.entries = make(map[fingerprint]denyEntry)
+	}
+	if old, ok := s.entries[f]; ok {
+		e = denyEntry{epoch: max(old.epoch, e.epoch), until: max(old.until, e.until)}
+	}
+	s.entries[f] = e
 }
 
 // roundUp returns microseconds. It rounds up, so that a denial is never removed early.
 func roundUp(until time.Time) int64 { return until.Add(time.Microsecond - 1).UnixMicro() }
 
-// withRoom returns a table with room for one more denial; the caller holds the lock.
-func (l *DenyList) withRoom() *denyTable {
-	t := l.table.Load()
-	switch {
-	case t == nil:
-		t = &denyTable{slots: make([]denySlot, smallestTable)}
-		for half := range t.keys {
-			t.keys[half] = denyKey{scope: maphash.MakeSeed(), id: maphash.MakeSeed()}
-		}
-	case 2*t.len() >= len(t.slots):
-		t = t.copy(t.len(), math.MinInt64)
-	default:
-		return t
+// Len returns the number of denials in the list.
+func (l *DenyList) Len() (n int) {
+	for i := range l.shards {
+		n += l.shards[i].len()
 	}
-	l.table.Store(t)
-	return t
+	return n
 }
 
-// copy makes a table for the n denials that have not expired, with room for an eighth more at
-// least.
-func (t *denyTable) copy(n int, at int64) *denyTable {
-	size := smallestTable
-	for size < 2*(n+n/8) {
-		size *= 2
-	}
-	c := &denyTable{keys: t.keys, slots: make([]denySlot, size)}
-	for i := range t.slots {
-		if s := &t.slots[i]; s.stands(at) {
-			c.insert(s.first.Load(), s.second, s.epoch.Load(), s.until)
-		}
-	}
-	return c
+func (s *denyShard) len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.entries)
 }
 
-func (s *denySlot) stands(at int64) bool { return s.first.Load() != 0 && at < s.until }
-
-// insert takes a free slot. The first half makes it visible to readers and is therefore written
-// last. The kind is counted before, because readers do not search for a kind that has no denials.
-func (t *denyTable) insert(first, second uint64, epoch, until int64) {
-	i := t.start(first)
-	for t.slot(i).first.Load() != 0 {
-		i++
+// Expire removes what expired before now.
+func (l *DenyList) Expire(now time.Time) {
+	for i := range l.shards {
+		l.shards[i].expire(now.UnixMicro())
 	}
-	s := t.slot(i)
-	s.second, s.until = second, until
-	s.epoch.Store(epoch)
-	t.counts[first&markBits].Add(1)
-	s.first.Store(first)
+}
+
+// expire copies what stands, because a map from which entries are deleted keeps their memory.
+func (s *denyShard) expire(now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := len(s.entries)
+	maps.DeleteFunc(s.entries, func(_ fingerprint, e denyEntry) bool { return now >= e.until })
+	if len(s.entries) < before {
+		kept := make(map[fingerprint]denyEntry, len(s.entries))
+		maps.Copy(kept, s.entries)
+		s.entries = kept
+	}
 }

@@ -113,9 +113,6 @@ func TestListAgainstAMap(t *testing.T) {
 		if l.Len() != len(model) {
 			t.Fatalf("step %d: %d denials, want %d", step, l.Len(), len(model))
 		}
-		if size := len(l.table.Load().slots); size < 2*len(model) || size > max(smallestTable, 5*len(model)) {
-			t.Fatalf("step %d: %d slots for %d denials", step, size, len(model))
-		}
 	}
 	for id := range 30_000 {
 		_, want := model[fmt.Sprint(id)]
@@ -165,7 +162,6 @@ func TestExpireKeepsTheRest(t *testing.T) {
 	for _, now := range []time.Time{
 		noon, noon.Add(time.Minute - 1), noon.Add(time.Minute), noon.Add(time.Hour - 1), noon.Add(time.Hour),
 	} {
-		before := l.table.Load()
 		l.Expire(now)
 		left := 0
 		for _, d := range all {
@@ -188,52 +184,6 @@ func TestExpireKeepsTheRest(t *testing.T) {
 		if l.Len() != left {
 			t.Errorf("at %v %d denials, want %d", now, l.Len(), left)
 		}
-		if copied, over := l.table.Load() != before, now.Equal(noon.Add(time.Minute)) ||
-			now.Equal(noon.Add(time.Hour)); copied != over {
-			t.Errorf("at %v the table was copied: %v, want %v", now, copied, over)
-		}
-	}
-	if size := len(l.table.Load().slots); size != smallestTable {
-		t.Errorf("the empty list has %d slots", size)
-	}
-}
-
-func TestKindsThatAreNotThereAreNotLookedFor(t *testing.T) {
-	all := denialsOfEveryKind()
-	for missing, kind := range marked {
-		var l DenyList
-		l.Add(all...)
-		l.table.Load().counts[missing].Store(0) // as if there were none
-		for _, d := range all {
-			if got, want := l.Denied(subjectOf(d)) != "", d.Kind != kind; got != want {
-				t.Fatalf("without a %s, %+v is denied: %v", kind, d, got)
-			}
-		}
-	}
-	var l DenyList
-	l.Add(all[:5]...)
-	for mark, kind := range marked {
-		want := int32(1)
-		if kind == "" {
-			want = 0
-		}
-		if got := l.table.Load().counts[mark].Load(); got != want {
-			t.Errorf("%d of kind %q, want %d", got, kind, want)
-		}
-	}
-}
-
-func TestBothHalvesOfAFingerprintCount(t *testing.T) {
-	var l DenyList
-	l.Add(Denial{Kind: FamilyKind, ID: "other", Until: noon})
-	table := l.table.Load()
-	table.insert(table.first(familyMark, "", "f"), table.keys[1].hash("", "other"), 0, roundUp(noon))
-	if got := l.Denied(Subject{Family: "f"}); got != "" {
-		t.Errorf("denied as %q for half a fingerprint", got)
-	}
-	l.Add(Denial{Kind: FamilyKind, ID: "f", Until: noon})
-	if got := l.Denied(Subject{Family: "f"}); got != FamilyKind || l.Len() != 3 {
-		t.Errorf("denied as %q, %d denials", got, l.Len())
 	}
 }
 
@@ -250,12 +200,11 @@ func TestManyDenialsAreLight(t *testing.T) {
 	if objects := int64(after.HeapObjects) - int64(before.HeapObjects); objects > manyDenials/100 {
 		t.Errorf("%d objects for the garbage collector to look at", objects)
 	}
-	if half := len(l.table.Load().slots) / 2; l.Len() != manyDenials+1 || l.Len() > half {
-		t.Errorf("%d denials, room for %d", l.Len(), half)
-	}
 	l.Expire(noon.Add(time.Hour))
-	if size := len(l.table.Load().slots); size != smallestTable {
-		t.Errorf("the empty list has %d slots", size)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if left := int64(after.HeapAlloc) - int64(before.HeapAlloc); l.Len() != 0 || left > manyDenials {
+		t.Errorf("%d denials and %d bytes are left", l.Len(), left)
 	}
 }
 
