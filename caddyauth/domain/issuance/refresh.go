@@ -33,9 +33,9 @@ type Refresh struct {
 }
 
 // Refresh uses a refresh token. The access token is made before the use is stored: when it cannot
-// be made, the refresh token stays good for another attempt, as whoever is told that something
-// failed will make it. The error is ErrScope or a *session.Refusal; both have used nothing up.
-// Every other error is the store's or that of making the access token.
+// be made, the refresh token stays valid for another attempt, because a client that is told that
+// something failed will make it. The error is ErrScope or a *session.Refusal; both have used
+// nothing up. Every other error is the store's or that of making the access token.
 func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	now := r.Now.UTC().Truncate(time.Millisecond) // as sessions count
 	p, err := s.Sessions.Present(ctx, r.Token)
@@ -76,7 +76,13 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 
 // afterUse returns an access token that holds after the use of the refresh token. A change of
 // claims lets the grant go on, raises its epoch, and denies what was made before.
-func (s *Service) afterUse(ctx context.Context, raw string, made accessRequest, used session.Issued, r Refresh) (string, error) {
+func (s *Service) afterUse(
+	ctx context.Context,
+	raw string,
+	made accessRequest,
+	used session.Issued,
+	r Refresh,
+) (string, error) {
 	anew := r.access(used.Grant, used.Epoch, made.now, made.until)
 	var err error
 	if raw == "" || used.Grant.Epoch != made.epoch || s.denies(made) {

@@ -68,7 +68,7 @@ type Issued struct {
 	// RefreshToken is what a new access token can be had for. Default: none.
 	RefreshToken string
 
-	// Grant is the session; without an ID there is none.
+	// Grant is the session; an empty ID means that no session began.
 	Grant session.Grant
 
 	// Verdict is how the refresh token before was used; empty after a sign-in.
@@ -104,7 +104,12 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Issued, error) {
 	if begun.RefreshToken != "" {
 		s.observe("refresh_token")
 	}
-	return Issued{AccessToken: raw, AccessUntil: begun.AccessUntil, RefreshToken: begun.RefreshToken, Grant: begun.Grant}, nil
+	return Issued{
+		AccessToken:  raw,
+		AccessUntil:  begun.AccessUntil,
+		RefreshToken: begun.RefreshToken,
+		Grant:        begun.Grant,
+	}, nil
 }
 
 func (in SignIn) checkSize(raw string) error {

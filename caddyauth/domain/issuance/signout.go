@@ -45,7 +45,12 @@ func (s *Service) endAll(ctx context.Context, access, refresh string, now time.T
 		return false, nil
 	}
 	if err == nil {
-		_, err = s.Sessions.RevokeAll(ctx, revocation.Revocation{Kind: revocation.UserKind, Project: g.Project, ID: g.Subject, Reason: "logout"}, now)
+		_, err = s.Sessions.RevokeAll(ctx, revocation.Revocation{
+			Kind:    revocation.UserKind,
+			Project: g.Project,
+			ID:      g.Subject,
+			Reason:  "logout",
+		}, now)
 	}
 	return err == nil, err
 }
@@ -57,8 +62,14 @@ var errNotLiving = errors.New("no living session")
 func (s *Service) living(ctx context.Context, access, refresh string, now time.Time) (session.Grant, error) {
 	g, err := s.Sessions.Find(ctx, refresh)
 	if t, bad := s.Verify(ctx, access); access != "" && bad == nil && t.Own() {
-		if g, err = s.Store.FindGrant(ctx, t.Session); t.Session == "" && t.CheckTime(now, 0) == nil && s.Revoked(t, now) == nil {
-			g, err = session.Grant{Project: t.Project, Subject: t.Subject, ClientID: project.FirstParty, IdleEnds: t.Expiry}, nil
+		g, err = s.Store.FindGrant(ctx, t.Session)
+		if t.Session == "" && t.CheckTime(now, 0) == nil && s.Revoked(t, now) == nil {
+			g, err = session.Grant{
+				Project:  t.Project,
+				Subject:  t.Subject,
+				ClientID: project.FirstParty,
+				IdleEnds: t.Expiry,
+			}, nil
 		}
 	}
 	if err == nil && (g.ClientID != project.FirstParty || !g.Revoked.IsZero() || !now.Before(g.IdleEnds)) {
@@ -67,7 +78,8 @@ func (s *Service) living(ctx context.Context, access, refresh string, now time.T
 	return g, err
 }
 
-// SessionOwner says whose living session a refresh token is; "" when nobody's.
+// SessionOwner returns the user whose live session a refresh token belongs to; "" if there is
+// no such session.
 func (s *Service) SessionOwner(ctx context.Context, refresh string, now time.Time) string {
 	g, err := s.living(ctx, "", refresh, now)
 	if err != nil {

@@ -55,8 +55,8 @@ type Service struct {
 // Store is what issuing needs of a store. Every verb is one atomic step.
 type Store interface {
 	// FindParties reads project (by id or slug), client and user (by canonical name) as they stand
-	// at one moment, with the epoch of that moment. What is not found is not in the answer, and no
-	// error.
+	// at one moment, with the epoch of that moment. What is not found is empty in the answer, and
+	// no error.
 	FindParties(ctx context.Context, project, clientID, name string) (Parties, error)
 
 	// AddSignIn stores all that becomes true with a sign-in, if project, client and user may still
@@ -76,13 +76,13 @@ type Parties struct {
 	// Epoch was the server's epoch then. Every revocation with a higher one came later.
 	Epoch int64
 
-	// Project is the tenant; its zero value says that there is none.
+	// Project is the tenant; the zero value means not found.
 	Project project.Project
 
-	// Client is the program; its zero value says that there is none.
+	// Client is the program; the zero value means not found.
 	Client project.Client
 
-	// User is the person, nil when there is none. Shared: not to be changed.
+	// User is the person; nil means not found. Shared: not to be changed.
 	User *identity.User
 }
 

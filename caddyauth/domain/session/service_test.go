@@ -42,7 +42,8 @@ func familyOf(g Grant) revocation.Subject {
 func TestBeginAndRefresh(t *testing.T) {
 	s, _ := newService(t)
 	first := begin(t, s, grantRequest())
-	if first.Epoch != 1 || !first.AccessUntil.Equal(noon.Add(accessLifetime)) || first.Verdict != "" || first.Grant.Subject != "alice" {
+	if first.Epoch != 1 || !first.AccessUntil.Equal(noon.Add(accessLifetime)) || first.Verdict != "" ||
+		first.Grant.Subject != "alice" {
 		t.Errorf("Begin gave %+v", first)
 	}
 	second := refresh(t, s, first.RefreshToken, time.Minute)
@@ -242,10 +243,15 @@ func TestRevocationEndsWhatWasAndNotWhatComes(t *testing.T) {
 		_, err := use(t.Context(), s, first.RefreshToken, "web", noon)
 		refuses(t, err, Ended)
 		after := begin(t, s, grantRequest())
-		for name, i := range map[string]Issued{"after it": after, "another project": other, "refreshed after it": refresh(t, s, after.RefreshToken, time.Minute)} {
-			if got := s.DenyList.Denied(familyOf(i.Grant)); got != "" {
-				t.Errorf("%v: %s is denied as %q", o.Kind, name, got)
-			}
+		for _, c := range []struct {
+			name string
+			i    Issued
+		}{{"after it", after}, {"another project", other}, {"refreshed after it", refresh(t, s, after.RefreshToken, time.Minute)}} {
+			t.Run(c.name, func(t *testing.T) {
+				if got := s.DenyList.Denied(familyOf(c.i.Grant)); got != "" {
+					t.Errorf("%v: %s is denied as %q", o.Kind, c.name, got)
+				}
+			})
 		}
 	}
 }
@@ -281,8 +287,8 @@ func TestRevocationWhileSigningIn(t *testing.T) {
 	begin(t, s, grantRequest())
 }
 
-// An order between the presentation of a refresh token and its use wins.
-func TestOrderWhileATokenIsPresented(t *testing.T) {
+// A revocation between the presentation of a refresh token and its use wins.
+func TestRevocationWhileATokenIsPresented(t *testing.T) {
 	s, _ := newService(t)
 	first := begin(t, s, grantRequest())
 	presented, err := s.Present(t.Context(), first.RefreshToken)
@@ -325,17 +331,25 @@ func TestLikelyIsWhatAUseWouldComeTo(t *testing.T) {
 
 func TestImpossibleLifetimesAreRefused(t *testing.T) {
 	s, _ := newService(t)
-	for word, change := range map[string]func(*GrantRequest){
-		"access_token:":           func(r *GrantRequest) { r.Access = 0 },
-		"refresh_token:":          func(o *GrantRequest) { o.Idle = 0 },
-		"refresh_absolute:":       func(o *GrantRequest) { o.Absolute = o.Idle - 1 },
-		"refresh_reuse_interval:": func(o *GrantRequest) { o.Reuse = MaxReuse + 1 },
+	for _, c := range []struct {
+		word   string
+		change func(*GrantRequest)
+	}{
+		{"access_token:", func(r *GrantRequest) { r.Access = 0 }},
+		{"refresh_token:", func(r *GrantRequest) { r.Idle = 0 }},
+		{"refresh_absolute:", func(r *GrantRequest) { r.Absolute = r.Idle - 1 }},
+		{"refresh_reuse_interval:", func(r *GrantRequest) { r.Reuse = MaxReuse + 1 }},
 	} {
-		o := grantRequest()
-		change(&o)
-		if _, err := s.Begin(t.Context(), o, noon); err == nil || !strings.Contains(err.Error(), word) {
-			t.Errorf("%s %v", word, err)
-		}
+		t.Run(c.word, func(t *testing.T) {
+			r := grantRequest()
+			c.change(&r)
+			if _, err := s.Begin(t.Context(), r, noon); err == nil || !strings.Contains(err.Error(), c.word) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	if _, err := s.New(grantRequest(), noon); err == nil || !strings.Contains(err.Error(), "epoch:") {
+		t.Errorf("without an epoch: %v", err)
 	}
 }
 

@@ -77,8 +77,11 @@ func introspectionOf(trusted config.TrustedIssuer) (*opaque.IntrospectionClient,
 	return foreign, nil
 }
 
+// reader reads an access token, without regard to its time and revocation.
+type reader = func(ctx context.Context, raw string) (*token.Token, error)
+
 // readBy gives the app its reader: JWTs go to jwt, references to our own store.
-func (a *App) readBy(jwt func(context.Context, string) (*token.Token, error)) {
+func (a *App) readBy(jwt reader) {
 	a.verify = a.readsOwn(jwt)
 }
 
@@ -119,13 +122,14 @@ func askForeign(ctx context.Context, issuers []*opaque.IntrospectionClient, raw 
 }
 
 // readsOwn makes the reader of JWTs, of whatever issuer, and of our own references.
-func (a *App) readsOwn(jwt func(context.Context, string) (*token.Token, error)) func(context.Context, string) (*token.Token, error) {
+func (a *App) readsOwn(jwt reader) reader {
 	return func(ctx context.Context, raw string) (*token.Token, error) {
 		if !opaque.IsOwn(raw) {
 			return jwt(ctx, raw)
 		}
 		if err := a.ready(ctx); err != nil { // the secret comes with the store
-			return nil, fmt.Errorf("%w: %w", &token.Refusal{Reason: token.KeysUnavailable, Detail: "the server is starting"}, err)
+			starting := &token.Refusal{Reason: token.KeysUnavailable, Detail: "the server is starting"}
+			return nil, fmt.Errorf("%w: %w", starting, err)
 		}
 		return a.opaque.Verify(ctx, raw)
 	}
@@ -135,7 +139,8 @@ func (a *App) readsOwn(jwt func(context.Context, string) (*token.Token, error)) 
 func (a *App) observeOAuth(_ context.Context, e oauth.Event) {
 	loginsTotal.WithLabelValues(e.Kind, e.Result).Inc()
 	fields := []zap.Field{
-		zap.String("kind", e.Kind), zap.String("result", e.Result), zap.String("verdict", string(e.Verdict)), zap.String("client_id", e.ClientID),
+		zap.String("kind", e.Kind), zap.String("result", e.Result), zap.String("verdict", string(e.Verdict)),
+		zap.String("client_id", e.ClientID),
 		zap.String("project", e.Project), zap.String("user_id", e.Subject), zap.String("client_ip", e.ClientIP),
 	}
 	if e.Err != nil {

@@ -14,9 +14,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
-// charge is whether a configuration has taken over. What it declares is taken into the store, which it
-// shares with the configuration before it, only when the load has succeeded: one that another app
-// refuses, because a port is in use for example, changes nothing.
+// charge is whether a configuration has taken over. What it declares is taken into the store, which
+// it shares with the configuration before it, only when the load has succeeded: one that another
+// app refuses, because a port is in use for example, changes nothing.
 type charge struct {
 	mu     sync.Mutex
 	opened bool // the store
@@ -24,19 +24,19 @@ type charge struct {
 	taken  bool
 }
 
-// inCharge is the App of the configuration that runs, and the one that follows it if its load succeeds.
-// Caddy stops the old configuration only after that.
+// inCharge is the App of the configuration that runs, and the one that follows it if its load
+// succeeds. Caddy stops the old configuration only after that.
 var inCharge struct {
 	sync.Mutex
 	current, next *App
 }
 
-// onStarted hears when every app of the configuration has started. It holds no exported field: Caddy logs
-// the handlers of its events.
+// onStarted hears when every app of the configuration has started. It holds no exported field:
+// Caddy logs the handlers of its events.
 type onStarted struct{ app *App }
 
-// Handle is called by Caddy's event `started`. The load may still fail, unless there is nothing that would
-// go on instead.
+// Handle is called by Caddy's event `started`. The load may still fail, unless there is nothing
+// that would go on instead.
 func (h onStarted) Handle(_ context.Context, e caddy.Event) error {
 	if e.Origin() != nil { // another module's event of that name
 		return nil
@@ -58,8 +58,8 @@ func (h onStarted) Handle(_ context.Context, e caddy.Event) error {
 	return nil
 }
 
-// promote puts the next App in charge if its load has succeeded and there was none before it. The caller
-// holds the lock.
+// promote puts the next App in charge if its load has succeeded and there was none before it. The
+// caller holds the lock.
 func promote() {
 	if inCharge.current == nil && inCharge.next != nil && inCharge.next.runs() {
 		inCharge.current, inCharge.next = inCharge.next, nil
@@ -99,8 +99,8 @@ func (a *App) awaitCharge() {
 // onStopping hears when the configuration ends.
 type onStopping struct{ app *App }
 
-// Handle is called by Caddy's event `stopping`, which comes before any app is stopped: a web server may wait
-// long for its last requests.
+// Handle is called by Caddy's event `stopping`, which comes before any app is stopped: a web server
+// may wait long for its last requests.
 func (h onStopping) Handle(_ context.Context, e caddy.Event) error {
 	if e.Origin() != nil { // another module's event of that name
 		return nil
@@ -165,8 +165,8 @@ func (a *App) checkDeclared() error {
 	return nil
 }
 
-// takeOver takes the declared projects, clients and users into the store, once both the store is open and
-// all apps have started, and lets the requests in that wait for it.
+// takeOver takes the declared projects, clients and users into the store, once both the store is
+// open and all apps have started, and lets the requests in that wait for it.
 func (a *App) takeOver() error {
 	a.charge.mu.Lock()
 	defer a.charge.mu.Unlock()
@@ -185,8 +185,8 @@ func (a *App) takeOver() error {
 	return nil
 }
 
-// keepOpening tries again until the store is there, and what the configuration declares in it, or the
-// configuration ends.
+// keepOpening tries again until the store is there, and what the configuration declares in it, or
+// the configuration ends.
 func (a *App) keepOpening() {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()

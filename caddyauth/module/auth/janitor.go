@@ -11,7 +11,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 )
 
-// sweep forgets tokens that have expired, and deletes what is over from the store in small batches, until the configuration ends.
+// sweep removes expired tokens from the cache, and expired rows from the store in small batches,
+// until the configuration ends.
 func (a *App) sweep() {
 	ticker, minute := time.NewTicker(10*time.Minute), time.NewTicker(time.Minute)
 	defer ticker.Stop()
@@ -24,7 +25,7 @@ func (a *App) sweep() {
 			}
 		case now := <-ticker.C:
 			if err := a.tidy(now); err != nil && a.ctx.Err() == nil {
-				a.logger.Warn("deleting what is over", zap.Error(err))
+				a.logger.Warn("deleting expired rows", zap.Error(err))
 			}
 		case <-a.ctx.Done():
 			return
@@ -32,7 +33,7 @@ func (a *App) sweep() {
 	}
 }
 
-// tidy deletes what is surely over at now, and keeps that time for processes that come later.
+// tidy deletes what has surely expired at now, and stores that time for later processes.
 func (a *App) tidy(now time.Time) error {
 	past, err := a.past(a.ctx, now)
 	if err != nil {
@@ -44,7 +45,8 @@ func (a *App) tidy(now time.Time) error {
 	return a.store.KeepTime(a.ctx, past)
 }
 
-// past is what is surely past by all clocks there are: this node's, its monotonic one, and that of the database server.
+// past returns the earliest of all clocks: this node's wall clock, its monotonic clock, and that of
+// the database server.
 func (a *App) past(ctx context.Context, now time.Time) (time.Time, error) {
 	past, jump := a.store.steady.Past(now), a.store.steady.Jump(now)
 	if jump != 0 {
@@ -67,7 +69,8 @@ func (a *App) past(ctx context.Context, now time.Time) (time.Time, error) {
 	return past, nil
 }
 
-// clocksDiffer is how far clocks may be apart without a word in the log: what is forgotten stands that much longer (revocation.Margin).
+// clocksDiffer is how far clocks may be apart without a word in the log: what is forgotten stands
+// that much longer (revocation.Margin).
 const clocksDiffer = leeway.Clocks
 
 // deleteOver deletes until there is nothing left that was over at past.
@@ -92,7 +95,8 @@ func (a *App) deleteOpaque(ctx context.Context, past time.Time, n int) (int, err
 	return a.store.DeleteOpaque(ctx, past.Add(-revocation.Margin), n)
 }
 
-// deleteEntries and deleteAPITokens delete what has been over for as long as the audit trail is kept: it tells of a token by its id.
+// deleteEntries and deleteAPITokens delete what has been over for as long as the audit trail is
+// kept: it tells of a token by its id.
 func (a *App) deleteEntries(ctx context.Context, past time.Time, n int) (int, error) {
 	return a.store.DeleteEntries(ctx, past.Add(-a.server.AuditRetention), n)
 }

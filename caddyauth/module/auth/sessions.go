@@ -51,7 +51,8 @@ func (a *App) renewHash(ctx context.Context, user *identity.User, password strin
 		err = a.store.RenewHash(ctx, user.ID, user.PasswordHash, hash)
 	}
 	if err != nil && !errors.Is(err, identity.ErrBusy) && ctx.Err() == nil {
-		a.logger.Warn("a password hash could not be renewed", zap.String("user_id", user.Name), zap.String("project", user.Project), zap.Error(err))
+		a.logger.Warn("a password hash could not be renewed",
+			zap.String("user_id", user.Name), zap.String("project", user.Project), zap.Error(err))
 	}
 }
 
@@ -62,7 +63,9 @@ func (a *App) alert(_ context.Context, verdict session.Verdict, g session.Grant)
 		text = "a refresh token from the future was presented: the database has lost commits"
 	}
 	refreshAlerts.WithLabelValues(string(verdict)).Inc()
-	a.logger.Warn(text, zap.String("session", g.ID), zap.String("user_id", g.Subject), zap.String("project", g.Project), zap.String("client_id", g.ClientID))
+	a.logger.Warn(text,
+		zap.String("session", g.ID), zap.String("user_id", g.Subject),
+		zap.String("project", g.Project), zap.String("client_id", g.ClientID))
 }
 
 // revoked asks the deny list, which is in memory, and how old it may be.
@@ -72,7 +75,10 @@ func (a *App) revoked(t *token.Token, now time.Time) error {
 	}
 	// A request may come a moment before Start has read the list for the first time.
 	if a.ready(a.ctx) != nil || a.store.watch.Stale(now) > a.staleness {
-		return &token.Refusal{Reason: gate.RevocationNotChecked, Detail: "the store has not been reached for longer than revocation_staleness"}
+		return &token.Refusal{
+			Reason: gate.RevocationNotChecked,
+			Detail: "the store has not been reached for longer than revocation_staleness",
+		}
 	}
 	return a.denied(t)
 }

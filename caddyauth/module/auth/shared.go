@@ -19,14 +19,16 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
-// What outlives one configuration: a reload hands these to the next one instead of closing and opening them.
+// These outlive a configuration: a reload hands them to the next one instead of closing and opening
+// them.
 var (
 	stores  = caddy.NewUsagePool()
 	remotes = caddy.NewUsagePool()
 )
 
-// pooledStore is a store in use by one or more configurations, with what of it is held in memory: a stream that outlives a reload, and
-// requests of the old configuration, see the same deny list.
+// pooledStore is a store that one or more configurations use, with the state of it that is in
+// memory: a stream that outlives a reload, and requests of the old configuration, see the same deny
+// list.
 type pooledStore struct {
 	*sqlstore.Store
 	key     string // in the pool
@@ -47,14 +49,14 @@ type pooledStore struct {
 	turns   atomic.Pointer[chan struct{}] // closed at the watch's next turn
 }
 
-// followed says that a configuration has had the store before.
+// followed reports whether a configuration has used the store before.
 func (s *pooledStore) followed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.follows
 }
 
-// resume goes on with the time that a process before this one kept; it does so once.
+// resume continues from the time that an earlier process stored; it does so once.
 func (s *pooledStore) resume(ctx context.Context) error {
 	kept, _, err := s.KeptTime(ctx)
 	if err != nil {
@@ -80,11 +82,11 @@ func (s *pooledStore) follow(ctx context.Context) error {
 	return nil
 }
 
-// turn returns a channel that is closed when the watch has asked the store the next time, which it does at least every 500 ms and after
-// each commit that wakes.
+// turn returns a channel that is closed after the next poll of the watch. It polls at least every
+// 500 ms and after each commit that wakes.
 func (s *pooledStore) turn() <-chan struct{} { return *s.turns.Load() }
 
-// turned is told of each question of the watch, however it went.
+// turned is called after each poll of the watch, also after one that failed.
 func (s *pooledStore) turned(err error) {
 	s.late.note(s.watch.Stale(time.Now()), err)
 	next := make(chan struct{})
@@ -120,7 +122,13 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 		}
 		first := make(chan struct{})
 		pooled.turns.Store(&first)
-		pooled.watch = revocation.Watch{Denials: s.Denials, List: &pooled.denied, Wake: s.Wake(), Observe: pooled.turned, Past: pooled.steady.Past}
+		pooled.watch = revocation.Watch{
+			Denials: s.Denials,
+			List:    &pooled.denied,
+			Wake:    s.Wake(),
+			Observe: pooled.turned,
+			Past:    pooled.steady.Past,
+		}
 		pooled.watchStreams()
 		return pooled, nil
 	})
@@ -143,11 +151,12 @@ func (s *pooledStore) watchStreams() {
 	}
 }
 
-// errStoreLeft is why nobody joins a store by holding it.
+// errStoreLeft refuses to open a store again by holding it.
 var errStoreLeft = errors.New("the store is not in use any more")
 
-// hold takes one more reference to a store that is in use, for a stream which may outlive the configurations that use it. It is undone with
-// letGo. It returns false when the last configuration has left the store.
+// hold takes one more reference to a store that is in use, for a stream that may outlive the
+// configurations that use it. letGo gives it back. hold returns false when the last configuration
+// has left the store.
 func (s *pooledStore) hold() bool {
 	if _, used := stores.References(s.key); !used {
 		return false
@@ -165,8 +174,8 @@ func (s *pooledStore) hold() bool {
 
 func (s *pooledStore) letGo() { _, _ = stores.Delete(s.key) }
 
-// pooledRemote is the key set of a foreign issuer in use by one or more configurations, so that a reload while the issuer is
-// down keeps the last good set.
+// pooledRemote is the key set of a foreign issuer in use by one or more configurations, so that a
+// reload while the issuer is down keeps the last good set.
 type pooledRemote struct {
 	*keyring.Remote
 	ctx    context.Context
@@ -180,10 +189,11 @@ func (r *pooledRemote) Destruct() error {
 	return nil
 }
 
-// start begins fetching, once, however many configurations ask.
+// start begins fetching; further calls do nothing.
 func (r *pooledRemote) start() { r.once.Do(func() { go r.Run(r.ctx) }) }
 
-// joinRemote joins the key set of an issuer without fetching it. release must be called exactly once.
+// joinRemote joins the key set of an issuer without fetching it. release must be called exactly
+// once.
 func joinRemote(issuer, jwks string, algorithms []string) (remote *pooledRemote, release func() error, err error) {
 	key := issuer + "\n" + jwks + "\n" + strings.Join(algorithms, " ")
 	value, _, err := remotes.LoadOrNew(key, func() (caddy.Destructor, error) {
@@ -200,13 +210,16 @@ func joinRemote(issuer, jwks string, algorithms []string) (remote *pooledRemote,
 	return value.(*pooledRemote), func() error { _, err := remotes.Delete(key); return err }, nil
 }
 
-// logFetch tells the operator how fetching a foreign key set went. Key sets outlive configurations, so it goes to the process's log.
+// logFetch logs how fetching a foreign key set went. Key sets outlive configurations, so it writes
+// to the process's log.
 func logFetch(f keyring.Fetch) {
 	logger := caddy.Log().Named("auth")
 	if f.Err != nil {
-		logger.Warn("fetching the keys of a trusted issuer failed; the last good set stays in use while it may", zap.String("issuer", f.Issuer),
+		logger.Warn("fetching the keys of a trusted issuer failed; the last good set stays in use while it may",
+			zap.String("issuer", f.Issuer),
 			zap.Error(f.Err), zap.Duration("next", f.Next))
 		return
 	}
-	logger.Debug("fetched the keys of a trusted issuer", zap.String("issuer", f.Issuer), zap.Int("keys", f.Keys), zap.Strings("ignored", f.Ignored))
+	logger.Debug("fetched the keys of a trusted issuer",
+		zap.String("issuer", f.Issuer), zap.Int("keys", f.Keys), zap.Strings("ignored", f.Ignored))
 }

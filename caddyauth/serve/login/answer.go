@@ -140,9 +140,9 @@ func setRetryAfter(w http.ResponseWriter, v verdict) {
 	endpoint.SetRetryAfter(w.Header(), v.retryAfter())
 }
 
-// wantsJSON chooses the form of an answer: the one of text/html and application/json that Accept prefers;
-// without a preference the form of the request, and a page when that says nothing. The API answers with
-// JSON whatever is asked.
+// wantsJSON chooses the form of an answer: the one of text/html and application/json that Accept
+// prefers; without a preference the form of the request, and a page when that says nothing. The API
+// answers with JSON whatever is asked.
 func (s *Server) wantsJSON(r *http.Request) bool {
 	if rest, ok := strings.CutPrefix(r.URL.Path, s.Base.Path); ok && strings.HasPrefix(rest, "/api/") {
 		return true
@@ -153,8 +153,8 @@ func (s *Server) wantsJSON(r *http.Request) bool {
 	return endpoint.MediaType(r) == endpoint.JSONType
 }
 
-// preference is positive when Accept prefers a page, negative when it prefers JSON, by weight and then by
-// which of them it names more exactly ("application/json, */*" is what scripts send).
+// preference is positive when Accept prefers a page, negative when it prefers JSON, by weight and
+// then by which of them it names more exactly ("application/json, */*" is what scripts send).
 func preference(r *http.Request) int {
 	accept := strings.Join(r.Header.Values("Accept"), ",")
 	pageWeight, pageRank := accepted(accept, "text", "html")
@@ -162,8 +162,8 @@ func preference(r *http.Request) int {
 	return cmp.Or(cmp.Compare(pageWeight, dataWeight), cmp.Compare(pageRank, dataRank))
 }
 
-// accepted returns how much an Accept header wants a type (RFC 9110, section 12.5.1): the weight of the
-// most specific range that covers it, and how specific that is; 0 and 0 when none does.
+// accepted returns how much an Accept header wants a type (RFC 9110, section 12.5.1): the weight of
+// the most specific range that covers it, and how specific that is; 0 and 0 when none does.
 func accepted(accept, kind, sub string) (q float64, rank int) {
 	ranks := map[string]int{kind + "/" + sub: 3, kind + "/*": 2, "*/*": 1}
 	for part := range strings.SplitSeq(accept, ",") {

@@ -20,7 +20,8 @@ func (f fields) text(name string) (string, bool) {
 	return v, ok
 }
 
-// readFields reads a body of one of the types. The query of the address is never looked at: credentials there would end up in logs.
+// readFields reads a body of one of the types. The query of the address is never looked at:
+// credentials there would end up in logs.
 func readFields(w http.ResponseWriter, r *http.Request, types ...string) (fields, result) {
 	body, err := endpoint.ReadBody(w, r, maxBody, types...)
 	switch {
@@ -44,7 +45,8 @@ func readFields(w http.ResponseWriter, r *http.Request, types ...string) (fields
 
 func parseForm(body []byte) (fields, error) { return endpoint.ParseForm(body) }
 
-// parseObject reads one JSON object, in which the members that are used must be strings. Unknown members are ignored.
+// parseObject reads one JSON object, in which the members that are used must be strings. Unknown
+// members are ignored.
 func parseObject(body []byte) (fields, error) {
 	members, err := endpoint.ParseObject(body)
 	if err != nil {

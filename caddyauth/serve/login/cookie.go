@@ -9,9 +9,9 @@ import (
 // more than 4096, attributes included.
 const MaxCookie = 3800
 
-// Cookies returns the cookies that carry what was issued, or with the zero value those that clear them:
-// both have the same attributes. They never have a Domain, so that no other host, and no subdomain, ever
-// sees them.
+// Cookies returns the cookies that carry what was issued, or with the zero value those that clear
+// them: both have the same attributes. They never have a Domain, so that no other host, and no
+// subdomain, ever sees them.
 func (s *Server) Cookies(token Issued) []*http.Cookie {
 	cookies := []*http.Cookie{s.cookie(s.CookieName, token.AccessToken, token.ExpiresIn)}
 	if s.RefreshCookieName != "" {
@@ -41,8 +41,8 @@ func (s *Server) fitsCookie(token string) bool {
 	return len(s.CookieName)+len(token) <= MaxCookie
 }
 
-// subject returns who is signed in with the request's cookie; "" when nobody is. A cookie that is stale,
-// garbage or there twice is none.
+// subject returns who is signed in with the request's cookie; "" when nobody is. A cookie that is
+// stale, garbage or there twice is none.
 func (s *Server) subject(r *http.Request) string {
 	subject, _ := s.signedIn(r)
 	return subject

@@ -17,8 +17,8 @@ const (
 	KindLogout = "logout"
 )
 
-// Event is one attempt to sign in or out, with its outcome: what an audit line and a counter need. It
-// holds no password and no token.
+// Event is one attempt to sign in or out, with its outcome: what an audit line and a counter need.
+// It holds no password and no token.
 type Event struct {
 	// Kind is KindLogin, KindAPILogin or KindLogout.
 	Kind string
@@ -42,8 +42,8 @@ type Event struct {
 	// Request is the request. Its body has been read.
 	Request *http.Request
 
-	// Err is what failed inside, for a log: the store, the issuing, an unusable hash, a turn that did
-	// not come. It is nil where the result says everything.
+	// Err is what failed inside, for a log: the store, the issuing, an unusable hash, a turn that
+	// did not come. It is nil where the result says everything.
 	Err error
 }
 
@@ -55,7 +55,8 @@ type SentBack struct {
 	// Host is the host of the return target; empty when there is none.
 	Host string
 
-	// Unreachable says that the session cookie, which belongs to the server's own host, cannot get there.
+	// Unreachable says that the session cookie, which belongs to the server's own host, cannot get
+	// there.
 	Unreachable bool
 }
 

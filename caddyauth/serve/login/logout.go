@@ -14,11 +14,11 @@ import (
 // maxRevoked bounds how many cookies of our name one sign-out revokes.
 const maxRevoked = 4
 
-// getLogout asks whether the person wants to sign out: a GET changes nothing, so no foreign page can do
-// it with an image.
+// getLogout asks whether the person wants to sign out: a GET changes nothing, so no foreign page
+// can do it with an image.
 //
-// Who signs out and in again comes back to where they came from, to its root: an address would tell the next
-// person at this browser what the last one looked at.
+// Who signs out and in again comes back to where they came from, to its root: an address would tell
+// the next person at this browser what the last one looked at.
 func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
 	from, next := s.referer(r), s.queryTarget(r)
 	if next.url == "" {
@@ -33,8 +33,8 @@ func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
 	ui.Render(w, http.StatusOK, page)
 }
 
-// referer returns the page that a link was followed from, when a sign-in may lead there and it is not one of
-// this server.
+// referer returns the page that a link was followed from, when a sign-in may lead there and it is
+// not one of this server.
 func (s *Server) referer(r *http.Request) target {
 	t, _ := s.target(r.Referer())
 	if t.origin == s.origin() && s.Base.Path != "" && strings.TrimSuffix(pathOf(t), "/") == s.Base.Path {
@@ -43,7 +43,8 @@ func (s *Server) referer(r *http.Request) target {
 	return t
 }
 
-// rootOf returns what to go to on the origin of a target: home, when that is there or the target is none.
+// rootOf returns what to go to on the origin of a target: home, when that is there or the target is
+// none.
 func (s *Server) rootOf(t target) target {
 	if home := s.home(); t.origin == "" || home.origin == t.origin {
 		return home
@@ -60,9 +61,9 @@ func pathOf(t target) string {
 	return u.Path
 }
 
-// postLogout ends the session: it revokes the token and clears the cookie. Where the store cannot take
-// the revocation, the cookie is cleared nevertheless and the answer says that copies of it live on.
-// Whoever is not signed in is signed out already, which is a success.
+// postLogout ends the session: it revokes the token and clears the cookie. Where the store cannot
+// take the revocation, the cookie is cleared nevertheless and the answer says that copies of it
+// live on. Whoever is not signed in is signed out already, which is a success.
 func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 	if err := s.protection.Check(r); err != nil {
 		s.logoutEvent(r, "", verdict{result: crossOrigin})
@@ -92,7 +93,8 @@ func readLogout(w http.ResponseWriter, r *http.Request) (fields, result) {
 	return readFields(w, r, endpoint.FormType, endpoint.JSONType)
 }
 
-// signingOut returns the name of whoever signs out: that of the access token, or of the refresh token beside it.
+// signingOut returns the name of whoever signs out: that of the access token, or of the refresh
+// token beside it.
 func (s *Server) signingOut(r *http.Request) string {
 	subject := s.subject(r)
 	if subject != "" || s.Owner == nil || s.RefreshCookieName == "" {
@@ -109,7 +111,8 @@ func (s *Server) signingOut(r *http.Request) string {
 // revokeTimeout bounds how long a sign-out goes on for a client that has gone.
 const revokeTimeout = 10 * time.Second
 
-// revokeAll goes on when the client goes away: who closes the window after signing out has signed out.
+// revokeAll goes on when the client goes away: who closes the window after signing out has signed
+// out.
 func (s *Server) revokeAll(r *http.Request) error {
 	if s.Revoke == nil {
 		return nil
@@ -152,7 +155,8 @@ func (s *Server) answerLogout(w http.ResponseWriter, r *http.Request, f fields, 
 		setRetryAfter(w, v)
 		ui.Render(w, answers[v.result].status, ui.Message{
 			Site: s.Base.Host, Title: "Signed out here only", Code: string(v.result),
-			Text:  "This browser is signed out. The server could not be told, so a copy of the sign-in, if somebody has one, works until it expires.",
+			Text: "This browser is signed out. The server could not be told, so a copy of the sign-in, " +
+				"if somebody has one, works until it expires.",
 			Links: append([]ui.Link{{Text: "Go to the sign-in page", URL: s.url("/login")}}, s.homeLink()...),
 		})
 	case s.wantsPage(r):

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// A sign-in can go round in a circle: a gate sends the person here, they sign in, and the gate sends them
-// again, because the session cookie does not get there or is not accepted. Two marks break the circle, and
-// neither needs a store. The gate says in the address when it sent the person: a session that stood before
-// has been there and was not accepted. And the form leaves a cookie of its own, which a browser that keeps
-// none does not bring back.
+// A sign-in can go round in a circle: a gate sends the person here, they sign in, and the gate
+// sends them again, because the session cookie does not get there or is not accepted. Two marks
+// break the circle, and neither needs a store. The gate says in the address when it sent the
+// person: a session that stood before has been there and was not accepted. And the form leaves a
+// cookie of its own, which a browser that keeps none does not bring back.
 
-// sentField is the parameter of /login in which a gate says when it sent the person, in milliseconds since
-// 1970. Anybody can write it; all it does is to choose the page.
+// sentField is the parameter of /login in which a gate says when it sent the person, in
+// milliseconds since 1970. Anybody can write it; all it does is to choose the page.
 const sentField = "sent"
 
 // SentQuery returns the parameter that a gate adds to the address of the login page.
@@ -26,9 +26,9 @@ func sentAfter(sent string, since time.Time) bool {
 	return err == nil && time.UnixMilli(ms).After(since)
 }
 
-// returnCookieName is the cookie that the form leaves. Its value is the origin of where the person wanted
-// to go: who signs out and in again gets back there. It holds no path, which would tell the next person at this
-// browser what the last one looked at.
+// returnCookieName is the cookie that the form leaves. Its value is the origin of where the person
+// wanted to go: who signs out and in again gets back there. It holds no path, which would tell the
+// next person at this browser what the last one looked at.
 const returnCookieName = "login_return"
 
 // returnCookieAge is for how long a form may stand open. Seconds.
@@ -48,7 +48,8 @@ func (s *Server) returnCookie(next target) *http.Cookie {
 
 func hasReturnCookie(r *http.Request) bool { return len(r.CookiesNamed(returnCookieName)) > 0 }
 
-// lastTarget returns the root of where the person wanted to go last time; zero when that is not known.
+// lastTarget returns the root of where the person wanted to go last time; zero when that is not
+// known.
 func (s *Server) lastTarget(r *http.Request) target {
 	for _, c := range r.CookiesNamed(returnCookieName) {
 		origin, err := url.QueryUnescape(c.Value)

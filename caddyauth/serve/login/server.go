@@ -127,7 +127,11 @@ type Issued struct {
 
 // NewIssued returns what goes out of what was issued at now.
 func NewIssued(i issuance.Issued, now time.Time) Issued {
-	issued := Issued{AccessToken: i.AccessToken, ExpiresIn: i.AccessUntil.Sub(now).Round(time.Second), RefreshToken: i.RefreshToken}
+	issued := Issued{
+		AccessToken:  i.AccessToken,
+		ExpiresIn:    i.AccessUntil.Sub(now).Round(time.Second),
+		RefreshToken: i.RefreshToken,
+	}
 	if i.RefreshToken != "" {
 		issued.RefreshExpiresIn = i.Grant.IdleEnds.Sub(now).Round(time.Second)
 	}

@@ -25,31 +25,33 @@ const (
 	defaultEvery  = time.Minute
 )
 
-// Session answers the routes by which a page keeps its browser session alive, all below the path of Base:
+// Session answers the routes by which a page keeps its browser session alive, all below the path of
+// Base:
 //
 //	GET  /session           who is signed in and until when, as JSON; renews nothing
 //	POST /session/refresh   renews inside the window, then the same JSON; 401 when the session is over
 //	GET  /session.js        the script that does all this, as a classic script
 //	GET  /session.mjs       the same as an ES module
 //
-// Call Validate once, then ServeHTTP for the requests whose path Handles. Nothing may be changed after the
-// first request.
+// Call Validate once, then ServeHTTP for the requests whose path Handles. Nothing may be changed
+// after the first request.
 type Session struct {
 	// Base is the public URL, as in Server. Required.
 	Base *url.URL
 
-	// Current says whose living access token the request's cookie is and when that ends. A cookie that
-	// has expired is none, even inside a leeway. Required.
+	// Current says whose living access token the request's cookie is and when that ends. A cookie
+	// that has expired is none, even inside a leeway. Required.
 	Current func(r *http.Request) (subject string, expires time.Time, ok bool)
 
-	// Renewable says whether the request has a cookie that Renew may take; it need not ask the store. The
-	// script then renews a session whose access token ended before the page was opened. Default: it is not
-	// said, and the script tries only where it has seen a session.
+	// Renewable says whether the request has a cookie that Renew may take; it need not ask the
+	// store. The script then renews a session whose access token ended before the page was opened.
+	// Default: it is not said, and the script tries only where it has seen a session.
 	Renewable func(r *http.Request) bool
 
-	// Renew renews the session by the request's refresh cookie, sets the cookies, and says whose it is
-	// and when the new access token ends. It returns ErrSessionOver, having cleared the cookies, when
-	// there is nothing to renew; any other error is answered with 503 and is the store's. Required.
+	// Renew renews the session by the request's refresh cookie, sets the cookies, and says whose it
+	// is and when the new access token ends. It returns ErrSessionOver, having cleared the cookies,
+	// when there is nothing to renew; any other error is answered with 503 and is the store's.
+	// Required.
 	Renew func(w http.ResponseWriter, r *http.Request) (subject string, expires time.Time, err error)
 
 	// Window is how long before the end of an access token it may be renewed. Default: 5m.
@@ -58,8 +60,8 @@ type Session struct {
 	// Every is how often the script looks, at least a second. Default: 1m.
 	Every time.Duration
 
-	// Pace says both for the session of a request, in place of Window and Every; each is at least a second. Default: all
-	// sessions have the same.
+	// Pace says both for the session of a request, in place of Window and Every; each is at least a
+	// second. Default: all sessions have the same.
 	Pace func(r *http.Request) (window, every time.Duration)
 
 	protection http.CrossOriginProtection
@@ -119,8 +121,8 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 	writeSession(w, answer)
 }
 
-// refresh renews. A request before the window opens changes nothing and is answered as if it had been
-// renewed: another tab, or a response that went through the gate, was quicker.
+// refresh renews. A request before the window opens changes nothing and is answered as if it had
+// been renewed: another tab, or a response that went through the gate, was quicker.
 func (s *Session) refresh(w http.ResponseWriter, r *http.Request) {
 	if err := s.protection.Check(r); err != nil {
 		refuseJSON(w, verdict{result: crossOrigin})

@@ -63,31 +63,33 @@ func TestJSONAtLoginAnswersWithTokenAndCookie(t *testing.T) {
 }
 
 func TestTheAPIAnswersWithATokenAndNoCookie(t *testing.T) {
-	for audience, want := range map[string]string{"": "api", "api": "api", "web": "web", "a2a": "a2a", "mcp": "mcp"} {
-		h := newHouse(t)
-		members := []string{"username", "alice", "password", password}
-		if audience != "" {
-			members = append(members, "audience", audience)
-		}
-		w := h.do(postAPI("acme", object(members...), "Accept", "text/html"))
-		var body struct {
-			AccessToken string `json:"access_token"`
-			TokenType   string `json:"token_type"`
-			ExpiresIn   int    `json:"expires_in"`
-		}
-		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != 200 || body.TokenType != "Bearer" || body.ExpiresIn != 900 || body.AccessToken == "" {
-			t.Errorf("%d %s", w.Code, w.Body)
-		}
-		if w.Header().Get("Set-Cookie") != "" {
-			t.Error("the API set a cookie")
-		}
-		if req := h.issued[0]; req.Audience != want || req.Parties.Project.Slug != "acme" || req.Parties.User.Project != "acme" ||
-			req.Action != KindAPILogin || req.Kind != issuance.APIGrant || req.MaxToken != 0 {
-			t.Errorf("issued for %+v", req)
-		}
-		if e := h.events[0]; e.Kind != KindAPILogin || e.Project != "acme" || e.Audience != want || e.Account != "alice" {
-			t.Errorf("event %+v", e)
-		}
+	for _, c := range []struct{ audience, want string }{{"", "api"}, {"api", "api"}, {"web", "web"}, {"a2a", "a2a"}, {"mcp", "mcp"}} {
+		t.Run(c.audience, func(t *testing.T) {
+			h := newHouse(t)
+			members := []string{"username", "alice", "password", password}
+			if c.audience != "" {
+				members = append(members, "audience", c.audience)
+			}
+			w := h.do(postAPI("acme", object(members...), "Accept", "text/html"))
+			var body struct {
+				AccessToken string `json:"access_token"`
+				TokenType   string `json:"token_type"`
+				ExpiresIn   int    `json:"expires_in"`
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != 200 || body.TokenType != "Bearer" || body.ExpiresIn != 900 || body.AccessToken == "" {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			if w.Header().Get("Set-Cookie") != "" {
+				t.Error("the API set a cookie")
+			}
+			if req := h.issued[0]; req.Audience != c.want || req.Parties.Project.Slug != "acme" ||
+				req.Parties.User.Project != "acme" || req.Action != KindAPILogin || req.Kind != issuance.APIGrant || req.MaxToken != 0 {
+				t.Errorf("issued for %+v", req)
+			}
+			if e := h.events[0]; e.Kind != KindAPILogin || e.Project != "acme" || e.Audience != c.want || e.Account != "alice" {
+				t.Errorf("event %+v", e)
+			}
+		})
 	}
 }
 

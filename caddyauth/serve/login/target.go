@@ -21,9 +21,9 @@ type target struct {
 	host string
 }
 
-// target checks a return target. It takes an absolute address whose origin is, byte for byte, Base's or
-// one of ReturnTo, and a path of Base's origin that begins with exactly one slash; nothing else, and
-// nothing that some reader could take for something else.
+// target checks a return target. It takes an absolute address whose origin is, byte for byte,
+// Base's or one of ReturnTo, and a path of Base's origin that begins with exactly one slash;
+// nothing else, and nothing that some reader could take for something else.
 func (s *Server) target(next string) (t target, ok bool) {
 	if next == "" || len(next) > maxTarget || !weburl.IsPlain(next) {
 		return target{}, false
@@ -70,8 +70,8 @@ func (s *Server) splitTarget(next string) (origin, rest string, ok bool) {
 	return "", "", false
 }
 
-// plainPath says whether an unescaped path stays what it is after one more reading: it does not begin
-// with two slashes, and has no backslash, no control character and no dot segment.
+// plainPath says whether an unescaped path stays what it is after one more reading: it does not
+// begin with two slashes, and has no backslash, no control character and no dot segment.
 func plainPath(path string) bool {
 	if strings.HasPrefix(path, "//") {
 		return false
@@ -89,8 +89,8 @@ func plainPath(path string) bool {
 	return true
 }
 
-// leadsHere says whether a path of Base's origin is the login or logout route, where a sign-in would
-// go round in a circle. Route matching in front of us may ignore case and trailing slashes.
+// leadsHere says whether a path of Base's origin is the login or logout route, where a sign-in
+// would go round in a circle. Route matching in front of us may ignore case and trailing slashes.
 func (s *Server) leadsHere(path string) bool {
 	path = strings.ToLower(path)
 	for _, route := range []string{"/login", "/logout"} {

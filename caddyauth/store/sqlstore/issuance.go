@@ -14,8 +14,8 @@ var _ issuance.Store = (*Store)(nil)
 
 // parties reads the epoch, project, client and user in one statement, which sees one moment. There
 // is always one row. $1 project, by id or slug, $2 client, $3 the user's canonical name.
-var parties = `SELECT counter.value, ` + qualified("project", projectColumns) + `, ` + qualified("client", clientColumns) + `, ` +
-	qualified("account", userColumns) + `
+var parties = `SELECT counter.value, ` +
+	qualified("project", projectColumns) + `, ` + qualified("client", clientColumns) + `, ` + qualified("account", userColumns) + `
 	FROM counter
 	LEFT JOIN project ON project.id = $1 OR project.slug = $1
 	LEFT JOIN client ON client.id = $2
@@ -116,10 +116,13 @@ func (o optional) Scan(value any) error {
 // active, the client too, the user is as they were read, and no revocation of one of them is newer.
 // The words are placeholders.
 func standing(slug, subject, client, epoch, userID, version string) string {
-	return strings.NewReplacer("@slug", slug, "@subject", subject, "@client", client, "@epoch", epoch, "@user", userID, "@version", version).Replace(`
+	names := strings.NewReplacer("@slug", slug, "@subject", subject, "@client", client, "@epoch", epoch,
+		"@user", userID, "@version", version)
+	return names.Replace(`
 		EXISTS (SELECT 1 FROM project WHERE slug = @slug AND active = 1)
 		AND (@client = '` + project.FirstParty + `' OR EXISTS (SELECT 1 FROM client WHERE id = @client AND active = 1))
-		AND EXISTS (SELECT 1 FROM account WHERE id = @user AND version = @version AND project = @slug AND name = @subject AND disabled = 0)
+		AND EXISTS (SELECT 1 FROM account WHERE id = @user AND version = @version
+			AND project = @slug AND name = @subject AND disabled = 0)
 		AND NOT EXISTS (SELECT 1 FROM denial WHERE denial.epoch > @epoch AND denial.scope = @slug
 			AND (denial.kind = 'user' AND denial.id = @subject
 				OR denial.kind = 'client' AND denial.id = @client

@@ -77,7 +77,8 @@ func countsOf(a identity.Attempt) ([]count, error) {
 	}
 	for _, c := range counts {
 		if c.Burst < 1 || c.Every < time.Millisecond {
-			return nil, fmt.Errorf("throttle: a bucket of %d attempts, one more each %v, is not possible (at least 1 and 1ms)", c.Burst, c.Every)
+			return nil, fmt.Errorf("throttle: a bucket of %d attempts, one more each %v, is not possible (at least 1 and 1ms)",
+				c.Burst, c.Every)
 		}
 	}
 	slices.SortFunc(counts, func(a, b count) int { return cmp.Compare(a.Key, b.Key) })
@@ -91,7 +92,8 @@ func countIn(ctx context.Context, t tx, counts []count, known string, now int64)
 	for _, c := range counts {
 		every, latest := c.Every.Milliseconds(), latestWithRoom(c.Bucket, now)
 		sane := latest + every + clockSlack.Milliseconds()
-		statements = append(statements, statement{countAttempt, []any{c.Key, now + every, now, latest, every, sane, c.unless}})
+		args := []any{c.Key, now + every, now, latest, every, sane, c.unless}
+		statements = append(statements, statement{countAttempt, args})
 	}
 	counted, err := t.all(statements...)
 	if err != nil {
@@ -119,12 +121,15 @@ func latestWithRoom(b identity.Bucket, now int64) int64 {
 	return now + int64(b.Burst-1)*b.Every.Milliseconds()
 }
 
+// rememberPair remembers a pair. $1 key, $2 until.
+const rememberPair = `INSERT INTO throttle (key, tat) VALUES ($1, $2)
+	ON CONFLICT (key) DO UPDATE SET tat = excluded.tat WHERE throttle.tat < excluded.tat`
+
 // forgive are the statements of a Forgiveness. An earlier end never replaces a later one.
 func forgive(f identity.Forgiveness) []statement {
 	statements := []statement{{`DELETE FROM throttle WHERE key = $1`, []any{f.Empty}}}
 	if f.Known != "" {
-		statements = append(statements, statement{`INSERT INTO throttle (key, tat) VALUES ($1, $2)
-			ON CONFLICT (key) DO UPDATE SET tat = excluded.tat WHERE throttle.tat < excluded.tat`, []any{f.Known, f.Until.UnixMilli()}})
+		statements = append(statements, statement{rememberPair, []any{f.Known, f.Until.UnixMilli()}})
 	}
 	return statements
 }
