@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 )
 
 // proxyBehind is an application behind auth_server on the same site, which no gate guards.
@@ -212,7 +212,7 @@ func TestManageChoosesWhereTheManagementAPIIs(t *testing.T) {
 			if err := stopServer(); err != nil {
 				t.Fatal(err)
 			}
-			token := g.addAPIToken(t, "", []string{project.Admin}, false)
+			token := g.addAPIToken(t, "", []string{apitoken.Admin}, false)
 			g.load(apiAuth, strings.ReplaceAll(managedSites, "MANAGE", c.block))
 			for _, host := range []string{"localhost", "admin.localhost"} {
 				t.Run(host, func(t *testing.T) { g.checkManaged(t, host, token, c.answers[host]) })

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
@@ -56,9 +56,9 @@ func apiGateway(t *testing.T) (g *gateway, tokens map[string]string) {
 		name, slug string
 		abilities  []string
 	}{
-		{"create", "", []string{project.Create}}, {"admin", "", []string{project.Admin}},
-		{"others", "", []string{project.Read, project.Update, project.Delete}},
-		{"acme's", "acme", []string{project.Create}}, {"revoked", "", []string{project.Create}},
+		{"create", "", []string{apitoken.Create}}, {"admin", "", []string{apitoken.Admin}},
+		{"others", "", []string{apitoken.Read, apitoken.Update, apitoken.Delete}},
+		{"acme's", "acme", []string{apitoken.Create}}, {"revoked", "", []string{apitoken.Create}},
 	} {
 		tokens[c.name] = g.addAPIToken(t, c.slug, c.abilities, c.name == "revoked")
 	}
@@ -76,7 +76,7 @@ func (g *gateway) addAPIToken(t *testing.T, slug string, abilities []string, rev
 	if err := store.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	token, secret, err := project.NewAPIToken("test", slug, abilities, time.Hour, time.Now())
+	token, secret, err := apitoken.New("test", slug, abilities, time.Hour, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

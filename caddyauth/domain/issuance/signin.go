@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -172,7 +173,7 @@ func (in SignIn) record(g session.Grant) Record {
 		Grant:       g,
 		User:        in.Parties.User,
 		Forgiveness: in.Forgiveness,
-		Entry: project.Entry{
+		Entry: audit.Entry{
 			At:         in.Now,
 			Actor:      "user:" + g.Subject,
 			Action:     in.Action,

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
@@ -27,7 +28,7 @@ func TestASignInBeginsASession(t *testing.T) {
 		t.Errorf("the access token says %v, want %v", got, want)
 	}
 	r := x.store.records[0]
-	entry := project.Entry{
+	entry := audit.Entry{
 		At:         noon,
 		Actor:      "user:Alice",
 		Action:     "login",

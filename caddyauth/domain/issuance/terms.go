@@ -5,6 +5,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -99,7 +100,7 @@ type Record struct {
 	Forgiveness identity.Forgiveness
 
 	// Entry is the line of the audit trail.
-	Entry project.Entry
+	Entry audit.Entry
 }
 
 // Terms are the answer to the question what a grant may be issued.

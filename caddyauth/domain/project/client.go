@@ -87,7 +87,7 @@ var clientForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 // are not looked at.
 func (c Client) Check() error {
 	return errors.Join(
-		checkClientID(c.ID), checkName(c.Name), CheckWords("audience", c.Audience), CheckWords("scopes", c.Scopes),
+		checkClientID(c.ID), CheckName(c.Name), CheckWords("audience", c.Audience), CheckWords("scopes", c.Scopes),
 		c.TokenOptions.Check(),
 	)
 }
@@ -122,20 +122,19 @@ func checkReuse(d time.Duration) error {
 	if d == 0 || d == None {
 		return nil
 	}
-	return within("refresh_reuse_interval", d, 0, MaxReuseInterval)
+	return CheckWithin("refresh_reuse_interval", d, 0, MaxReuseInterval)
 }
 
-// The first letters of secrets tell people, and programs that look for leaked ones, what they are.
-const (
-	clientSecretPrefix = "cacs_"
-	apiTokenPrefix     = "caat_"
-)
+// clientSecretPrefix tells people, and programs that look for leaked secrets, what it is.
+const clientSecretPrefix = "cacs_"
 
 // NewClientSecret returns a client secret of 256 random bits, to be shown once; HashSecret of it is
 // what is stored.
-func NewClientSecret() string { return newSecret(clientSecretPrefix) }
+func NewClientSecret() string { return NewSecret(clientSecretPrefix) }
 
-func newSecret(prefix string) string {
+// NewSecret returns a secret of 256 random bits with a prefix. It is not kept: HashSecret of it is
+// what is stored.
+func NewSecret(prefix string) string {
 	var b [32]byte
 	rand.Read(b[:])
 	return prefix + base64.RawURLEncoding.EncodeToString(b[:])

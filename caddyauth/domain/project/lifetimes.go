@@ -61,10 +61,10 @@ func (l Limits) Check() error {
 		{"access_token", e.MinAccess, e.MaxAccess, widest.MinAccess, widest.MaxAccess},
 		{"refresh_token", e.MinRefresh, e.MaxRefresh, widest.MinRefresh, widest.MaxRefresh},
 	} {
-		if err := within(c.name+" minimum", c.least, c.leastEver, c.utmostEver); err != nil {
+		if err := CheckWithin(c.name+" minimum", c.least, c.leastEver, c.utmostEver); err != nil {
 			return err
 		}
-		if err := within(c.name+" maximum", c.utmost, c.leastEver, c.utmostEver); err != nil {
+		if err := CheckWithin(c.name+" maximum", c.utmost, c.leastEver, c.utmostEver); err != nil {
 			return err
 		}
 		if c.least > c.utmost {
@@ -111,10 +111,10 @@ func (l Lifetimes) Over(base Lifetimes) Lifetimes {
 // seconds only: tokens carry no finer times.
 func (l Lifetimes) Check(limits Limits) error {
 	e := limits.effective()
-	if err := within("access_token", l.Access, e.MinAccess, e.MaxAccess); l.Access != 0 && err != nil {
+	if err := CheckWithin("access_token", l.Access, e.MinAccess, e.MaxAccess); l.Access != 0 && err != nil {
 		return err
 	}
-	if err := within("refresh_absolute", l.RefreshAbsolute, e.MinRefresh, e.MaxRefresh); l.RefreshAbsolute != 0 && err != nil {
+	if err := CheckWithin("refresh_absolute", l.RefreshAbsolute, e.MinRefresh, e.MaxRefresh); l.RefreshAbsolute != 0 && err != nil {
 		return err
 	}
 	if l.Refresh == 0 || l.Refresh == None {
@@ -123,10 +123,10 @@ func (l Lifetimes) Check(limits Limits) error {
 	if l.RefreshAbsolute != 0 && l.Refresh > l.RefreshAbsolute {
 		return fmt.Errorf("refresh_token: %s is above refresh_absolute, which is %s", Spell(l.Refresh), Spell(l.RefreshAbsolute))
 	}
-	return within("refresh_token", l.Refresh, e.MinRefresh, e.MaxRefresh)
+	return CheckWithin("refresh_token", l.Refresh, e.MinRefresh, e.MaxRefresh)
 }
 
-func within(name string, value, least, utmost time.Duration) error {
+func CheckWithin(name string, value, least, utmost time.Duration) error {
 	switch {
 	case value < least:
 		return fmt.Errorf("%s: %s is below the limit of %s", name, Spell(value), Spell(least))

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Switch is an on/off option of one level (server, project or client). The zero value says nothing: the level above counts.
+// Switch is an on/off option of one level (server, project or client). The zero value says nothing:
+// the level above counts.
 type Switch int
 
 // The values of a Switch.
@@ -31,8 +32,8 @@ func (s Switch) Or(fallback bool) bool {
 	return s == On
 }
 
-// TokenOptions says how tokens are made and renewed. A zero field inherits: a client from its project, a project from the server,
-// the server from the defaults.
+// TokenOptions says how tokens are made and renewed. A zero field inherits: a client from its
+// project, a project from the server, the server from the defaults.
 type TokenOptions struct {
 	// AccessTokenFormat is JWT or Opaque. Default: JWT.
 	AccessTokenFormat string
@@ -40,12 +41,13 @@ type TokenOptions struct {
 	// RefreshRotation off keeps the same refresh token good again and again. Default: On.
 	RefreshRotation Switch
 
-	// RefreshReuseInterval is for how long a rotated refresh token gives the same successor again; up to 60s, None for 0s. Default: 0s,
-	// and DefaultBrowserReuse for browser sessions.
+	// RefreshReuseInterval is for how long a rotated refresh token gives the same successor again;
+	// up to 60s, None for 0s. Default: 0s, and DefaultBrowserReuse for browser sessions.
 	RefreshReuseInterval time.Duration
 }
 
-// DefaultBrowserReuse is the reuse interval of browser sessions if no level sets one: tabs send the same cookie at the same time.
+// DefaultBrowserReuse is the reuse interval of browser sessions if no level sets one: tabs send the
+// same cookie at the same time.
 const DefaultBrowserReuse = 10 * time.Second
 
 // Over returns o where it says something, and base elsewhere.
@@ -62,10 +64,11 @@ func (o TokenOptions) Reuse(fallback time.Duration) time.Duration {
 	return max(0, cmp.Or(o.RefreshReuseInterval, fallback))
 }
 
-// RevocationOptions says what else ends a person's sign-ins. A zero field inherits: a project from the server, the server from the
-// defaults.
+// RevocationOptions says what else ends a person's sign-ins. A zero field inherits: a project from
+// the server, the server from the defaults.
 type RevocationOptions struct {
-	// RevokeRefreshOnPasswordChange ends all sign-ins of a person whose password changes. Default: On.
+	// RevokeRefreshOnPasswordChange ends all sign-ins of a person whose password changes. Default:
+	// On.
 	RevokeRefreshOnPasswordChange Switch
 
 	// RevokeAllOnLogout ends all sign-ins of a person who signs out of one. Default: Off.

@@ -102,12 +102,12 @@ func CheckSlug(slug string) error {
 // Check refuses a project that cannot be; the error names the field, the value and the limit.
 func (p Project) Check() error {
 	return errors.Join(
-		CheckSlug(p.Slug), checkName(p.Name), CheckWords("audiences", p.Audiences),
+		CheckSlug(p.Slug), CheckName(p.Name), CheckWords("audiences", p.Audiences),
 		checkWindow("refresh_window", p.RefreshWindow), checkWindow("refresh_check", p.RefreshCheck), p.TokenOptions.Check(),
 	)
 }
 
-func checkName(name string) error {
+func CheckName(name string) error {
 	if len(name) > maxName {
 		return fmt.Errorf("name: %d bytes are above the limit of %d", len(name), maxName)
 	}
@@ -121,7 +121,7 @@ func checkWindow(name string, d time.Duration) error {
 	if d == 0 {
 		return nil
 	}
-	return within(name, d, leastWindow, maxWindow)
+	return CheckWithin(name, d, leastWindow, maxWindow)
 }
 
 // CheckWords refuses lists of audience words or scopes (RFC 6749, section 3.3) that hold more than

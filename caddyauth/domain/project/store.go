@@ -15,9 +15,6 @@ var (
 	// ErrNoClient says that there is no such client.
 	ErrNoClient = errors.New("no such client")
 
-	// ErrNoAPIToken says that there is no such API token.
-	ErrNoAPIToken = errors.New("no such API token")
-
 	// ErrTaken says that the slug or client id is in use.
 	ErrTaken = errors.New("the name is taken")
 
@@ -82,42 +79,4 @@ type Store interface {
 	// RemoveClient removes a client if it has that version (0: any). ErrNoClient, ErrChanged,
 	// ErrDeclared. Whatever was issued must have been revoked before.
 	RemoveClient(ctx context.Context, id string, version int64) error
-}
-
-// APITokenStore is what keeps API tokens.
-type APITokenStore interface {
-	// AddAPIToken stores a new token. ErrNoProject when it is for a project which does not exist.
-	AddAPIToken(ctx context.Context, t APIToken) error
-
-	// UseAPIToken returns the token whose secret has that hash, revoked and expired ones too, or
-	// ErrNoAPIToken. It notes the time of use when the last one noted is a minute old; where that
-	// cannot be written the token is returned even so.
-	UseAPIToken(ctx context.Context, hash string, now time.Time) (APIToken, error)
-
-	// FindAPIToken returns the token of that id, or ErrNoAPIToken.
-	FindAPIToken(ctx context.Context, id string) (APIToken, error)
-
-	// ListAPITokens returns tokens by id: those of the project, or all when project is empty;
-	// revoked ones too.
-	ListAPITokens(ctx context.Context, project string, page Page) ([]APIToken, error)
-
-	// RevokeAPIToken ends a token. A token which is revoked stays as it is. ErrNoAPIToken.
-	RevokeAPIToken(ctx context.Context, id string, now time.Time) error
-
-	// DeleteAPITokens deletes at most n tokens that ended before a time, and returns how many it
-	// deleted (janitor).
-	DeleteAPITokens(ctx context.Context, before time.Time, n int) (int, error)
-}
-
-// AuditStore is what keeps the audit trail.
-type AuditStore interface {
-	// AddEntry stores an entry; an empty ID is filled.
-	AddEntry(ctx context.Context, e Entry) error
-
-	// ListEntries returns the entries that the filter selects, newest first.
-	ListEntries(ctx context.Context, f EntryFilter) ([]Entry, error)
-
-	// DeleteEntries deletes at most n entries older than a time, oldest first, and returns how many
-	// it deleted (janitor).
-	DeleteEntries(ctx context.Context, before time.Time, n int) (int, error)
 }

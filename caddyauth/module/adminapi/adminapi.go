@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -92,7 +92,7 @@ func operatorServer(app *auth.App) *manage.Server {
 	s := app.OperatorAPI()
 	s.Base = &url.URL{Scheme: "http", Host: "localhost", Path: Mount}
 	s.Session = func(*http.Request) (manage.Caller, error) {
-		return manage.Caller{Actor: Actor, Abilities: []string{project.Admin}}, nil
+		return manage.Caller{Actor: Actor, Abilities: []string{apitoken.Admin}}, nil
 	}
 	s.ClientIP = endpoint.PeerIP
 	return s

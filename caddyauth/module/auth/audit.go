@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
@@ -102,7 +102,7 @@ func (a *App) record(ctx context.Context, e login.Event) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	err := a.store.AddEntry(ctx, project.Entry{
+	err := a.store.AddEntry(ctx, audit.Entry{
 		At: time.Now(), Actor: actor, Action: e.Kind, TargetName: e.Account, Project: e.Project, ClientIP: e.ClientIP, Result: e.Result, Detail: e.Audience,
 	})
 	if err != nil {

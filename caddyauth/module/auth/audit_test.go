@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
@@ -32,7 +34,7 @@ func auditedApp(t *testing.T) *App {
 	}
 	return &App{
 		server: &config.Server{
-			AuditRetention: project.DefaultAuditRetention,
+			AuditRetention: audit.DefaultRetention,
 			RefreshWindow:  5 * time.Minute,
 			RefreshCheck:   time.Minute,
 		},
@@ -43,9 +45,9 @@ func auditedApp(t *testing.T) *App {
 	}
 }
 
-func (a *App) entries(t *testing.T) []project.Entry {
+func (a *App) entries(t *testing.T) []audit.Entry {
 	t.Helper()
-	found, err := a.store.ListEntries(t.Context(), project.EntryFilter{Limit: 100})
+	found, err := a.store.ListEntries(t.Context(), audit.Filter{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +95,7 @@ func TestRefusedSignInsAndSignOutsStandInTheAuditTrail(t *testing.T) {
 	if len(found) != 3 {
 		t.Fatalf("%d entries", len(found))
 	}
-	byAction := map[string]project.Entry{}
+	byAction := map[string]audit.Entry{}
 	for _, e := range found {
 		byAction[e.Action] = e
 	}
@@ -109,8 +111,8 @@ func TestRefusedSignInsAndSignOutsStandInTheAuditTrail(t *testing.T) {
 func TestJanitorKeepsTheAuditTrailForAWhile(t *testing.T) {
 	for _, configured := range []time.Duration{0, 48 * time.Hour, 1000 * 24 * time.Hour} {
 		a := auditedApp(t)
-		a.server.AuditRetention = cmp.Or(configured, project.DefaultAuditRetention)
-		checkJanitor(t, a, cmp.Or(configured, project.DefaultAuditRetention))
+		a.server.AuditRetention = cmp.Or(configured, audit.DefaultRetention)
+		checkJanitor(t, a, cmp.Or(configured, audit.DefaultRetention))
 	}
 }
 
@@ -118,10 +120,10 @@ func checkJanitor(t *testing.T, a *App, retention time.Duration) {
 	t.Helper()
 	now := time.Now()
 	for _, age := range []time.Duration{0, retention - 2*time.Hour, retention + 2*time.Hour} {
-		if err := a.store.AddEntry(t.Context(), project.Entry{At: now.Add(-age), Actor: "command", Action: "test"}); err != nil {
+		if err := a.store.AddEntry(t.Context(), audit.Entry{At: now.Add(-age), Actor: "command", Action: "test"}); err != nil {
 			t.Fatal(err)
 		}
-		token, _, err := project.NewAPIToken("test", "", []string{project.Read}, time.Hour, now.Add(-age-time.Hour))
+		token, _, err := apitoken.New("test", "", []string{apitoken.Read}, time.Hour, now.Add(-age-time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
@@ -81,7 +83,7 @@ func attempt() identity.Attempt {
 func fill(t *testing.T, a *App, now time.Time) {
 	t.Helper()
 	until := now.Add(30 * time.Minute)
-	token, _, err := project.NewAPIToken("test", "", []string{project.Read}, 30*time.Minute, now)
+	token, _, err := apitoken.New("test", "", []string{apitoken.Read}, 30*time.Minute, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +97,7 @@ func fill(t *testing.T, a *App, now time.Time) {
 			IdleEnds: until, Ends: until, AccessUntil: until, Idle: time.Hour,
 		}),
 		a.store.AddOpaque(t.Context(), opaque.Reference{Hash: "h", Claims: []byte("{}"), Expiry: until}),
-		a.store.AddEntry(t.Context(), project.Entry{At: now, Actor: "command", Action: "test"}),
+		a.store.AddEntry(t.Context(), audit.Entry{At: now, Actor: "command", Action: "test"}),
 		a.store.AddAPIToken(t.Context(), token),
 	} {
 		if err != nil {

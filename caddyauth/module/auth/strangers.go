@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
@@ -53,11 +53,11 @@ func (s *pooledStore) FindOpaque(ctx context.Context, hash string) (opaque.Refer
 	return s.Store.FindOpaque(ctx, hash)
 }
 
-// UseAPIToken implements project.APITokenStore, within bounds.
-func (s *pooledStore) UseAPIToken(ctx context.Context, hash string, now time.Time) (project.APIToken, error) {
+// UseAPIToken implements apitoken.Store, within bounds.
+func (s *pooledStore) UseAPIToken(ctx context.Context, hash string, now time.Time) (apitoken.Token, error) {
 	leave, err := s.strangers.enter(ctx)
 	if err != nil {
-		return project.APIToken{}, err
+		return apitoken.Token{}, err
 	}
 	defer leave()
 	return s.Store.UseAPIToken(ctx, hash, now)

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -60,7 +61,7 @@ func (a *App) administrator(r *http.Request) (manage.Caller, error) {
 	case user.Disabled || user.Name != t.Subject || !a.isAdministrator(user):
 		return manage.Caller{}, manage.ErrNotAdmin
 	}
-	return manage.Caller{Actor: "user:" + user.Name, Name: user.Name, Abilities: []string{project.Admin}}, nil
+	return manage.Caller{Actor: "user:" + user.Name, Name: user.Name, Abilities: []string{apitoken.Admin}}, nil
 }
 
 // isAdministrator knows those whom the Caddyfile names: the API can make no administrator.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/module/adminapi"
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
@@ -201,7 +201,7 @@ func importInto(ctx context.Context, store *sqlstore.Store, content io.Reader, r
 	if err != nil {
 		return nil, err
 	}
-	return counts, store.AddEntry(ctx, project.Entry{
+	return counts, store.AddEntry(ctx, audit.Entry{
 		At:     time.Now(),
 		Actor:  adminapi.Actor,
 		Action: "store.import",

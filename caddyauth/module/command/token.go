@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/module/explain"
 )
 
@@ -80,7 +80,7 @@ func createAPICommand() *cobra.Command {
 		Long: `Makes a token with which a program may call the management API, and prints it alone on
 standard output, this once. Only its hash is kept.
 
-Abilities: ` + strings.Join(project.Abilities(), ", ") + ". admin holds all others.",
+Abilities: ` + strings.Join(apitoken.Abilities(), ", ") + ". admin holds all others.",
 		Example: `  $ caddy auth token create-api terraform --ability admin > token.txt
   $ caddy auth token create-api billing --project acme --ability read --expires 90d`,
 		Args: cobra.ExactArgs(1),

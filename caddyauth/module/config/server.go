@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -64,7 +65,7 @@ func (s *Settings) Resolve(r option.Resolver) (*Server, error) {
 		MaxLifetime:         s.MaxLifetime.Or(MaxLifetime),
 		RevocationStaleness: durationOr(s.RevocationStaleness, defaultStaleness),
 		IntrospectionCache:  durationOr(s.IntrospectionCache, defaultIntrospectionCache),
-		AuditRetention:      s.AuditRetention.Or(project.DefaultAuditRetention),
+		AuditRetention:      s.AuditRetention.Or(audit.DefaultRetention),
 		TokenCache:          s.tokenCache(),
 	}
 	for _, resolve := range []func(option.Resolver, *Server) error{

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -81,7 +82,7 @@ var verdicts = []struct {
 	{identity.ErrNoSuchProject, http.StatusNotFound, "not_found", "there is no such project"},
 	{project.ErrNoClient, http.StatusNotFound, "not_found", "there is no such client"},
 	{identity.ErrNoUser, http.StatusNotFound, "not_found", "there is no such user"},
-	{project.ErrNoAPIToken, http.StatusNotFound, "not_found", "there is no such API token"},
+	{apitoken.ErrNotFound, http.StatusNotFound, "not_found", "there is no such API token"},
 	{project.ErrTaken, http.StatusConflict, "already_exists", "the slug or id is in use"},
 	{identity.ErrNameTaken, http.StatusConflict, "already_exists", "the project has a user of this name"},
 	{project.ErrDeclared, http.StatusConflict, "declared", "the Caddyfile declares it, so it is changed there"},

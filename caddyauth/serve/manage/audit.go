@@ -3,7 +3,7 @@ package manage
 import (
 	"errors"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 )
 
 // entryBody is an entry of the audit trail as the API has it.
@@ -20,7 +20,7 @@ type entryBody struct {
 	Detail     string  `json:"detail"`
 }
 
-func showEntry(e project.Entry) entryBody {
+func showEntry(e audit.Entry) entryBody {
 	return entryBody{e.ID, stamp(e.At), e.Actor, e.Action, e.Target, e.TargetName, e.Project, e.ClientIP, e.Result, e.Detail}
 }
 
@@ -38,12 +38,12 @@ func (c *call) listEntries() (reply, error) {
 	if err := errors.Join(errSince, errUntil); err != nil {
 		return reply{}, err
 	}
-	found, err := c.Audit.ListEntries(c.r.Context(), project.EntryFilter{
+	found, err := c.Audit.ListEntries(c.r.Context(), audit.Filter{
 		Project: slug, Actor: q.values.Get("actor"), Action: q.values.Get("action"), Target: q.values.Get("target"),
 		Result: q.values.Get("result"), Since: since, Until: until, Before: q.after, Limit: q.limit + 1,
 	})
 	if err != nil {
 		return reply{}, err
 	}
-	return listOf(found, q.limit, showEntry, func(e project.Entry) string { return e.ID }), nil
+	return listOf(found, q.limit, showEntry, func(e audit.Entry) string { return e.ID }), nil
 }

@@ -4,12 +4,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 )
 
 func TestBodiesThatAreRefused(t *testing.T) {
 	d := open(t)
-	token := d.token("", project.Admin)
+	token := d.token("", apitoken.Admin)
 	for _, c := range []struct{ body, want string }{
 		{``, "does not begin with a brace"},
 		{`[]`, "does not begin with a brace"},
@@ -57,7 +57,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 
 func TestLargeBodiesAndOtherTypesAreRefused(t *testing.T) {
 	d := open(t)
-	token := d.token("", project.Admin)
+	token := d.token("", apitoken.Admin)
 	large := `{"slug":"` + strings.Repeat("a", 64<<10) + `"}`
 	d.call(token, "POST", "/api/projects", large).refused(413, "too_large", "65536")
 	for _, contentType := range []string{
@@ -72,7 +72,7 @@ func TestLargeBodiesAndOtherTypesAreRefused(t *testing.T) {
 
 func TestQueriesThatAreRefused(t *testing.T) {
 	d := open(t)
-	token := d.token("", project.Admin)
+	token := d.token("", apitoken.Admin)
 	for _, c := range []struct{ query, want string }{
 		{"limit=0", "limit"}, {"limit=201", "limit"}, {"limit=x", "limit"},
 		{"limit=1&limit=2", "limit: it is there 2 times"}, {"cursor=%21", "cursor"},

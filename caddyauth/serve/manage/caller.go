@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
@@ -26,7 +27,7 @@ type Caller struct {
 	// Name is what people call the caller: a user's name, an API token's. Default: none.
 	Name string
 
-	// Abilities are those of project.Abilities; project.Admin holds all.
+	// Abilities are those of apitoken.Abilities; apitoken.Admin holds all.
 	Abilities []string
 
 	// Project is the slug of the one project that the caller may administer. Empty: all.
@@ -35,11 +36,11 @@ type Caller struct {
 
 // can says whether the caller has an ability.
 func (c Caller) can(ability string) bool {
-	return slices.Contains(c.Abilities, ability) || slices.Contains(c.Abilities, project.Admin)
+	return slices.Contains(c.Abilities, ability) || slices.Contains(c.Abilities, apitoken.Admin)
 }
 
 // everything says whether nothing is closed to the caller.
-func (c Caller) everything() bool { return c.Project == "" && c.can(project.Admin) }
+func (c Caller) everything() bool { return c.Project == "" && c.can(apitoken.Admin) }
 
 // sees says whether a project is the caller's business. What belongs to another project is answered
 // as if it did not exist: a caller for one project cannot learn which names others use.
@@ -64,12 +65,12 @@ func (c *call) identify() error {
 
 func (c *call) tokenCaller(header string) (Caller, error) {
 	scheme, credential, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Bearer") || !project.LooksLikeAPIToken(credential) {
+	if !strings.EqualFold(scheme, "Bearer") || !apitoken.LooksLikeSecret(credential) {
 		return Caller{}, badToken()
 	}
 	t, err := c.Tokens.UseAPIToken(c.r.Context(), project.HashSecret(credential), c.now)
 	switch {
-	case errors.Is(err, project.ErrNoAPIToken) || err == nil && !t.Good(c.now):
+	case errors.Is(err, apitoken.ErrNotFound) || err == nil && !t.Good(c.now):
 		return Caller{}, badToken()
 	case err != nil:
 		return Caller{}, err

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
@@ -19,8 +21,8 @@ type memory struct {
 	projects map[string]project.Project // by slug
 	clients  map[string]project.Client
 	users    map[string]identity.User // by id
-	tokens   map[string]project.APIToken
-	entries  []project.Entry
+	tokens   map[string]apitoken.Token
+	entries  []audit.Entry
 	revoked  []string
 
 	err       error  // of every verb
@@ -33,7 +35,7 @@ func newMemory() *memory {
 		projects: map[string]project.Project{
 			"default": {ID: project.NewID(), Slug: "default", Active: true, Version: 1, Created: time.Now()},
 		},
-		clients: map[string]project.Client{}, users: map[string]identity.User{}, tokens: map[string]project.APIToken{},
+		clients: map[string]project.Client{}, users: map[string]identity.User{}, tokens: map[string]apitoken.Token{},
 	}
 }
 
@@ -266,14 +268,14 @@ func (m *memory) RemoveUser(_ context.Context, id string, version int64) error {
 	return err
 }
 
-func (m *memory) AddAPIToken(_ context.Context, t project.APIToken) error {
+func (m *memory) AddAPIToken(_ context.Context, t apitoken.Token) error {
 	unlock, err := m.lock()
 	defer unlock()
 	m.tokens[t.ID] = t
 	return err
 }
 
-func (m *memory) UseAPIToken(_ context.Context, hash string, now time.Time) (project.APIToken, error) {
+func (m *memory) UseAPIToken(_ context.Context, hash string, now time.Time) (apitoken.Token, error) {
 	unlock, err := m.lock()
 	defer unlock()
 	for _, t := range m.tokens {
@@ -283,25 +285,25 @@ func (m *memory) UseAPIToken(_ context.Context, hash string, now time.Time) (pro
 			return t, nil
 		}
 	}
-	return project.APIToken{}, cmp.Or(err, project.ErrNoAPIToken)
+	return apitoken.Token{}, cmp.Or(err, apitoken.ErrNotFound)
 }
 
-func (m *memory) FindAPIToken(_ context.Context, id string) (project.APIToken, error) {
+func (m *memory) FindAPIToken(_ context.Context, id string) (apitoken.Token, error) {
 	unlock, err := m.lock()
 	defer unlock()
 	t, found := m.tokens[id]
 	if !found {
-		return t, cmp.Or(err, project.ErrNoAPIToken)
+		return t, cmp.Or(err, apitoken.ErrNotFound)
 	}
 	return t, err
 }
 
-func (m *memory) ListAPITokens(_ context.Context, slug string, page project.Page) ([]project.APIToken, error) {
+func (m *memory) ListAPITokens(_ context.Context, slug string, page project.Page) ([]apitoken.Token, error) {
 	unlock, err := m.lock()
 	defer unlock()
 	of := maps.Clone(m.tokens)
-	maps.DeleteFunc(of, func(_ string, t project.APIToken) bool { return slug != "" && t.Project != slug })
-	return part(maps.Values(of), page, func(t project.APIToken) string { return t.ID }), err
+	maps.DeleteFunc(of, func(_ string, t apitoken.Token) bool { return slug != "" && t.Project != slug })
+	return part(maps.Values(of), page, func(t apitoken.Token) string { return t.ID }), err
 }
 
 func (m *memory) RevokeAPIToken(_ context.Context, id string, now time.Time) error {
@@ -317,18 +319,18 @@ func (m *memory) DeleteAPITokens(context.Context, time.Time, int) (int, error) {
 	panic("for the janitor")
 }
 
-func (m *memory) AddEntry(_ context.Context, e project.Entry) error {
+func (m *memory) AddEntry(_ context.Context, e audit.Entry) error {
 	unlock, err := m.lock()
 	defer unlock()
-	e.ID = project.NewEntryID(e.At)
+	e.ID = audit.NewID(e.At)
 	m.entries = append(m.entries, e)
 	return err
 }
 
-func (m *memory) ListEntries(_ context.Context, f project.EntryFilter) ([]project.Entry, error) {
+func (m *memory) ListEntries(_ context.Context, f audit.Filter) ([]audit.Entry, error) {
 	unlock, err := m.lock()
 	defer unlock()
-	var found []project.Entry
+	var found []audit.Entry
 	for _, e := range m.entries {
 		if (f.Project == "" || f.Project == e.Project) && (f.Action == "" || f.Action == e.Action) &&
 			(f.Actor == "" || f.Actor == e.Actor) &&
@@ -338,7 +340,7 @@ func (m *memory) ListEntries(_ context.Context, f project.EntryFilter) ([]projec
 			found = append(found, e)
 		}
 	}
-	slices.SortFunc(found, func(a, b project.Entry) int { return cmp.Compare(b.ID, a.ID) })
+	slices.SortFunc(found, func(a, b audit.Entry) int { return cmp.Compare(b.ID, a.ID) })
 	return found[:min(len(found), f.Limit)], err
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -89,15 +90,15 @@ type Key struct {
 
 // operatorRoutes are served where there is an Operator.
 var operatorRoutes = endpoint.Routes[operation]{
-	route(http.MethodGet, "/api/sessions", project.Admin, "session.list", (*call).listSessions),
-	route(http.MethodDelete, "/api/sessions/{id}", project.Admin, "session.revoke", (*call).revokeSession),
-	route(http.MethodPost, "/api/sessions/revoke", project.Admin, "session.revoke", (*call).revokeSessions),
+	route(http.MethodGet, "/api/sessions", apitoken.Admin, "session.list", (*call).listSessions),
+	route(http.MethodDelete, "/api/sessions/{id}", apitoken.Admin, "session.revoke", (*call).revokeSession),
+	route(http.MethodPost, "/api/sessions/revoke", apitoken.Admin, "session.revoke", (*call).revokeSessions),
 
-	route(http.MethodPost, "/api/mint", project.Admin, "token.mint", (*call).mintToken),
+	route(http.MethodPost, "/api/mint", apitoken.Admin, "token.mint", (*call).mintToken),
 
-	route(http.MethodGet, "/api/keys", project.Admin, "key.list", (*call).listKeys),
-	route(http.MethodPost, "/api/keys/rotate", project.Admin, "key.rotate", (*call).rotateKeys),
-	route(http.MethodDelete, "/api/keys/{id}", project.Admin, "key.revoke", (*call).revokeKey),
+	route(http.MethodGet, "/api/keys", apitoken.Admin, "key.list", (*call).listKeys),
+	route(http.MethodPost, "/api/keys/rotate", apitoken.Admin, "key.rotate", (*call).rotateKeys),
+	route(http.MethodDelete, "/api/keys/{id}", apitoken.Admin, "key.revoke", (*call).revokeKey),
 }
 
 // sessionBody is a session as the API has it.

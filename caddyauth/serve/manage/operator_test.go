@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
@@ -69,7 +69,7 @@ func openFor(t *testing.T, o Operator) *desk {
 	d := open(t)
 	d.Operator = o
 	d.Session = func(*http.Request) (Caller, error) {
-		return Caller{Actor: "command", Abilities: []string{project.Admin}}, nil
+		return Caller{Actor: "command", Abilities: []string{apitoken.Admin}}, nil
 	}
 	d.operate("POST", "/api/users", `{"name":"Alice"}`).is(http.StatusCreated)
 	return d
@@ -85,7 +85,7 @@ func (d *desk) operate(method, path, body string) answer {
 // TestOperatorsRoutesAreClosedToOthers: no ability opens them where there is no Operator.
 func TestOperatorsRoutesAreClosedToOthers(t *testing.T) {
 	d := open(t)
-	token := d.token("", project.Admin)
+	token := d.token("", apitoken.Admin)
 	for _, r := range operatorRoutes {
 		path := strings.Replace(r.Path, "{id}", "x", 1)
 		if d.Handles("/auth" + path) {
@@ -282,7 +282,7 @@ func TestOperatorOfOneProjectCannotTellOtherSessions(t *testing.T) {
 	}
 	d := openFor(t, o)
 	d.Session = func(*http.Request) (Caller, error) {
-		return Caller{Actor: "command", Abilities: []string{project.Admin}, Project: "acme"}, nil
+		return Caller{Actor: "command", Abilities: []string{apitoken.Admin}, Project: "acme"}, nil
 	}
 	there, nowhere := d.operate("DELETE", "/api/sessions/s1", ""), d.operate("DELETE", "/api/sessions/nobody-has-this",
 		"")

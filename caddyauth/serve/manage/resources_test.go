@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
@@ -23,7 +24,7 @@ func (d *desk) ended(want ...string) {
 
 func TestPausedAndDeletedThingsEndTheirSessions(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	d.call(admin, "POST", "/api/projects", `{"slug":"acme"}`).is(201)
 	d.call(admin, "POST", "/api/clients", `{"id":"c","project":"acme"}`).is(201)
 	user := "/api/users/" +
@@ -56,7 +57,7 @@ func TestPausedAndDeletedThingsEndTheirSessions(t *testing.T) {
 
 func TestSessionsThatCouldNotBeEndedAreEndedByTheSameRequest(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	user := "/api/users/" + d.call(admin, "POST", "/api/users", `{"name":"alice"}`).is(201)["id"].(string)
 	d.call(admin, "POST", "/api/clients", `{"id":"c"}`).is(201)
 	d.call(admin, "POST", "/api/projects", `{"slug":"acme"}`).is(201)
@@ -86,7 +87,7 @@ func TestSessionsThatCouldNotBeEndedAreEndedByTheSameRequest(t *testing.T) {
 
 func TestDefaultProjectIsNeitherPausedNorDeleted(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	d.call(admin, "DELETE", "/api/projects/default", "").refused(409, "default_project", "")
 	d.call(admin, "PATCH", "/api/projects/default", `{"active":false}`).refused(409, "default_project", "")
 	d.ended()
@@ -94,7 +95,7 @@ func TestDefaultProjectIsNeitherPausedNorDeleted(t *testing.T) {
 
 func TestNamesThatAreTaken(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	for _, c := range []struct{ path, body string }{
 		{"/api/projects", `{"slug":"acme"}`}, {"/api/clients", `{"id":"c"}`}, {"/api/users", `{"name":"alice"}`},
 	} {
@@ -112,7 +113,7 @@ func TestNamesThatAreTaken(t *testing.T) {
 
 func TestProjectShowsItsEffectiveLifetimes(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	a := d.call(admin, "GET", "/api/projects/default", "")
 	if !strings.Contains(a.body,
 		`"lifetimes":{"access_ttl":900,"refresh_ttl":2592000,"refresh_absolute_ttl":31536000}`) {
@@ -127,7 +128,7 @@ func TestProjectShowsItsEffectiveLifetimes(t *testing.T) {
 
 func TestClientSecretIsShownOnceAndKeptAsAHash(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	secret := d.call(admin, "POST", "/api/clients", `{"id":"c"}`).is(201)["client_secret"].(string)
 	if !d.clients["c"].Authentic(secret) || d.clients["c"].SecretHash == secret {
 		t.Errorf("%+v", d.clients["c"])
@@ -150,7 +151,7 @@ func TestClientSecretIsShownOnceAndKeptAsAHash(t *testing.T) {
 
 func TestClientsThatAreRefused(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	for _, c := range []struct{ body, want string }{
 		{`{"id":"a/b"}`, `id: "a/b" is not`},
 		{`{"access_token_format":"paseto"}`, `access_token_format: "paseto" is neither`},
@@ -170,7 +171,7 @@ func TestClientsThatAreRefused(t *testing.T) {
 
 func TestPasswordsAreHashedAndNeverShown(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	d.secrets = []string{"cafe\u0301 CANARY", "short", "argon2id"}
 	id := d.call(admin, "POST", "/api/users", `{"name":"alice","password":"cafe\u0301 CANARY"}`).is(201)["id"].(string)
 	u := d.users[id]
@@ -193,7 +194,7 @@ func TestPasswordsAreHashedAndNeverShown(t *testing.T) {
 
 func TestUserWithoutAPasswordHasNone(t *testing.T) {
 	d := open(t)
-	u := d.call(d.token("", project.Create), "POST", "/api/users", `{"name":"alice"}`).is(201)
+	u := d.call(d.token("", apitoken.Create), "POST", "/api/users", `{"name":"alice"}`).is(201)
 	if u["has_password"] != false || u["password_changed_at"] != nil || u["project"] != "default" {
 		t.Errorf("%v", u)
 	}
@@ -201,7 +202,7 @@ func TestUserWithoutAPasswordHasNone(t *testing.T) {
 
 func TestUsersThatAreRefused(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	for _, c := range []struct{ body, want string }{
 		{`{}`, "name: it is required"}, {`{"name":"a b"}`, `name: "a b" is not a valid account name`},
 		{`{"name":"a","claims":{"Sub":"root"}}`, `claims: "Sub" is reserved`},
@@ -221,7 +222,7 @@ func TestUsersThatAreRefused(t *testing.T) {
 
 func TestBigNumbersInClaimsKeepTheirDigits(t *testing.T) {
 	d := open(t)
-	a := d.call(d.token("", project.Create), "POST", "/api/users",
+	a := d.call(d.token("", apitoken.Create), "POST", "/api/users",
 		`{"name":"alice","claims":{"n":12345678901234567890}}`)
 	if a.is(201); !strings.Contains(a.body, `"n":12345678901234567890`) {
 		t.Error(a.body)
@@ -230,7 +231,7 @@ func TestBigNumbersInClaimsKeepTheirDigits(t *testing.T) {
 
 func TestDeclaredUserIsReadOnly(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	id := project.NewID()
 	d.users[id] = identity.User{
 		ID:       id,
@@ -249,12 +250,12 @@ func TestDeclaredUserIsReadOnly(t *testing.T) {
 
 func TestNobodyMakesThemselvesAnAdministrator(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	root := d.call(admin, "POST", "/api/users", `{"name":"root","claims":{"role":"admin"},"disabled":true}`).
 		is(201)["id"].(string)
 	plain := d.call(admin, "POST", "/api/users", `{"name":"alice"}`).is(201)["id"].(string)
 	for _, token := range []string{
-		d.token("", project.Create, project.Update, project.Delete), d.token("default", project.Admin),
+		d.token("", apitoken.Create, apitoken.Update, apitoken.Delete), d.token("default", apitoken.Admin),
 	} {
 		for _, c := range []struct{ method, path, body string }{
 			{"POST", "/api/users", `{"name":"eve","claims":{"role":"admin"}}`},
@@ -273,7 +274,7 @@ func TestNobodyMakesThemselvesAnAdministrator(t *testing.T) {
 
 func TestAPITokenIsShownOnceAndEndsWhenItIsRevoked(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	made := d.call(admin, "POST", "/api/tokens", `{"name":"ci","abilities":["read"],"expires_in":60}`).is(201)
 	secret, id := made["token"].(string), made["id"].(string)
 	if d.tokens[id].Hash != project.HashSecret(secret) || made["project"] != nil || made["expires_at"] == nil {
@@ -307,7 +308,7 @@ func TestAPITokenIsShownOnceAndEndsWhenItIsRevoked(t *testing.T) {
 
 func TestListsComeInPages(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	for i := range 7 {
 		d.call(admin, "POST", "/api/projects", fmt.Sprintf(`{"slug":"p%d"}`, i)).is(201)
 		d.call(admin, "POST", "/api/users", fmt.Sprintf(`{"name":"User%d"}`, i)).is(201)
@@ -344,7 +345,7 @@ func TestListsComeInPages(t *testing.T) {
 
 func TestAuditTrailSaysWhoDidWhatFromWhere(t *testing.T) {
 	d := open(t)
-	admin, reader := d.token("", project.Admin), d.token("", project.Read)
+	admin, reader := d.token("", apitoken.Admin), d.token("", apitoken.Read)
 	start := time.Now().Add(-time.Second).UTC().Format(time.RFC3339)
 	id := d.call(admin, "POST", "/api/users", `{"name":"Alice","password":"correct horse"}`).is(201)["id"].(string)
 	d.call(admin, "GET", "/api/users/"+id, "").is(200)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -29,10 +31,10 @@ type Server struct {
 	Users identity.UserStore
 
 	// Tokens keeps API tokens. Required.
-	Tokens project.APITokenStore
+	Tokens apitoken.Store
 
 	// Audit keeps the audit trail. Required.
-	Audit project.AuditStore
+	Audit audit.Store
 
 	// Passwords hashes new passwords. Required.
 	Passwords *identity.Passwords
@@ -102,7 +104,7 @@ type Revoker interface {
 type Event struct {
 	// Entry is who, what, when, from where and the result. Its Actor is empty when nobody knows who
 	// called.
-	project.Entry
+	audit.Entry
 
 	// ActorName is what people call the Actor; empty when nobody knows.
 	ActorName string
@@ -141,7 +143,7 @@ func (s *Server) Handles(path string) bool {
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{Server: s, w: w, r: r, now: time.Now()}
-	c.entry = project.Entry{At: c.now, ClientIP: s.ClientIP.Of(r), Action: "unknown"}
+	c.entry = audit.Entry{At: c.now, ClientIP: s.ClientIP.Of(r), Action: "unknown"}
 	answer, err := c.serve()
 	refused := refusalOf(err)
 	if refused != nil && refused.code == storeUnavailable && endpoint.IsGone(r.Context()) {
@@ -172,7 +174,7 @@ type call struct {
 	caller Caller
 	sent   *object // the body, once it was read
 	detail string  // what the audit trail says of a success; default: the names of what was sent
-	entry  project.Entry
+	entry  audit.Entry
 	above  map[string]project.TokenOptions // of the projects whose clients are shown, by slug
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -65,13 +66,13 @@ func signedIn(r *http.Request) (Caller, error) {
 	case who.Value != "root":
 		return Caller{Actor: "user:" + who.Value}, ErrNotAdmin
 	}
-	return Caller{Actor: "user:root", Abilities: []string{project.Admin}}, nil
+	return Caller{Actor: "user:root", Abilities: []string{apitoken.Admin}}, nil
 }
 
 // token makes an API token and returns its secret.
 func (d *desk) token(slug string, abilities ...string) string {
 	d.Helper()
-	t, secret, err := project.NewAPIToken("test", slug, abilities, 0, time.Now())
+	t, secret, err := apitoken.New("test", slug, abilities, 0, time.Now())
 	if err != nil {
 		d.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func (a answer) refused(status int, word, text string) {
 
 func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	d.call("", "GET", "/api/openapi.json", "").is(200)
 
 	p := d.call(admin, "POST", "/api/projects",
@@ -233,13 +234,13 @@ func TestDocumentNamesThisServer(t *testing.T) {
 
 func TestWhoeverHasNoGoodCredentialIsToldSo(t *testing.T) {
 	d := open(t)
-	expired, old, err := project.NewAPIToken("old", "", []string{project.Admin}, time.Minute,
+	expired, old, err := apitoken.New("old", "", []string{apitoken.Admin}, time.Minute,
 		time.Now().Add(-time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.tokens[expired.ID] = expired
-	revoked := d.token("", project.Admin)
+	revoked := d.token("", apitoken.Admin)
 	for id, token := range d.tokens {
 		if token.Hash == project.HashSecret(revoked) {
 			token.Revoked = time.Now()
@@ -273,7 +274,7 @@ func TestWhoeverHasNoGoodCredentialIsToldSo(t *testing.T) {
 func TestTwoCredentialsAreRefused(t *testing.T) {
 	d := open(t)
 	r := httptest.NewRequest("GET", "https://auth.example.org/auth/api/projects", nil)
-	token := "Bearer " + d.token("", project.Admin)
+	token := "Bearer " + d.token("", apitoken.Admin)
 	r.Header["Authorization"] = []string{token, token}
 	w := httptest.NewRecorder()
 	d.ServeHTTP(w, r)
@@ -289,10 +290,10 @@ func TestEveryRouteAsksForItsAbility(t *testing.T) {
 			continue
 		}
 		path := strings.ReplaceAll(r.Path, "{id}", "none")
-		for _, ability := range project.Abilities() {
+		for _, ability := range apitoken.Abilities() {
 			a := d.call(d.token("", ability), r.Method, path, "")
 			switch {
-			case ability == r.Handler.ability || ability == project.Admin:
+			case ability == r.Handler.ability || ability == apitoken.Admin:
 				if a.status == 401 || a.status == 403 {
 					t.Errorf("%s %s with %s: %s", r.Method, path, ability, a.body)
 				}
@@ -343,14 +344,14 @@ func TestOtherSitesDoNothingWithASession(t *testing.T) {
 	d := open(t)
 	d.call("", "GET", "/api/projects", "", "Cookie: who=root", "Sec-Fetch-Site: none").is(200)
 	d.call("", "GET", "/api/projects", "", "Cookie: who=root", "Origin: https://auth.example.org").is(200)
-	d.call(d.token("", project.Create), "POST", "/api/projects", `{"slug":"acme"}`, "Sec-Fetch-Site: cross-site").
+	d.call(d.token("", apitoken.Create), "POST", "/api/projects", `{"slug":"acme"}`, "Sec-Fetch-Site: cross-site").
 		is(201)
-	d.call(d.token("", project.Read), "GET", "/api/projects", "", "Origin: https://evil.example").is(200)
+	d.call(d.token("", apitoken.Read), "GET", "/api/projects", "", "Origin: https://evil.example").is(200)
 }
 
 func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 	d := open(t)
-	admin, bound := d.token("", project.Admin), d.token("acme", project.Admin)
+	admin, bound := d.token("", apitoken.Admin), d.token("acme", apitoken.Admin)
 	d.call(admin, "POST", "/api/projects", `{"slug":"acme"}`).is(201)
 	d.call(admin, "POST", "/api/clients", `{"id":"c"}`).is(201)
 	u := d.call(admin, "POST", "/api/users", `{"name":"alice"}`).is(201)
@@ -398,7 +399,7 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 // project has and about something that nobody has: the answers must be the same.
 func TestTokenOfOneProjectCannotTellWhatOthersHave(t *testing.T) {
 	d := open(t)
-	admin, bound := d.token("", project.Admin), d.token("acme", project.Admin)
+	admin, bound := d.token("", apitoken.Admin), d.token("acme", apitoken.Admin)
 	d.call(admin, "POST", "/api/projects", `{"slug":"acme"}`).is(201)
 	p := d.call(admin, "POST", "/api/projects", `{"slug":"elsewhere"}`).is(201)
 	d.call(admin, "POST", "/api/clients", `{"id":"taken","project":"elsewhere"}`).is(201)
@@ -466,7 +467,7 @@ func TestMethodsThatAnAddressDoesNotAnswer(t *testing.T) {
 		t.Errorf("%v", a.header)
 	}
 	d.call("", "OPTIONS", "/api/projects", "").refused(405, "method_not_allowed", "OPTIONS")
-	if a := d.call(d.token("", project.Read), "HEAD", "/api/projects", ""); a.status != 200 {
+	if a := d.call(d.token("", apitoken.Read), "HEAD", "/api/projects", ""); a.status != 200 {
 		t.Errorf("HEAD: %d", a.status)
 	}
 }
@@ -491,7 +492,7 @@ func TestAddressesOfOthers(t *testing.T) {
 // TestACallerWhoWentAwayIsNoError: what fails because of it has a word of its own and no error.
 func TestACallerWhoWentAwayIsNoError(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	d.memory.err = errors.New("sql: secret details")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -507,7 +508,7 @@ func TestACallerWhoWentAwayIsNoError(t *testing.T) {
 
 func TestStoreThatCannotBeAskedIs503(t *testing.T) {
 	d := open(t)
-	admin := d.token("", project.Admin)
+	admin := d.token("", apitoken.Admin)
 	d.memory.err = errors.New("sql: secret details")
 	for _, r := range routes {
 		if r.Handler.ability == "" {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
@@ -23,7 +24,7 @@ type tokenBody struct {
 	Token string `json:"token,omitempty"`
 }
 
-func showToken(t project.APIToken) tokenBody {
+func showToken(t apitoken.Token) tokenBody {
 	body := tokenBody{
 		ID: t.ID, Name: t.Name, Abilities: t.Abilities, Created: stamp(t.Created), Expires: stamp(t.Expires),
 		LastUsed: stamp(t.LastUsed), Revoked: stamp(t.Revoked),
@@ -47,7 +48,7 @@ func (c *call) listTokens() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return listOf(found, q.limit, showToken, func(t project.APIToken) string { return t.ID }), nil
+	return listOf(found, q.limit, showToken, func(t apitoken.Token) string { return t.ID }), nil
 }
 
 // longestToken is the longest lifetime that an API token can be given; one without any does not
@@ -69,7 +70,7 @@ func (c *call) createToken() (reply, error) {
 	o.required("name", &name)
 	o.words("abilities", &abilities)
 	o.seconds("expires_in", &lifetime, time.Minute, longestToken)
-	t, secret, err := project.NewAPIToken(name, slug, abilities, lifetime, c.now)
+	t, secret, err := apitoken.New(name, slug, abilities, lifetime, c.now)
 	o.fail(err)
 	if err := o.done(); err != nil {
 		return reply{}, err
@@ -103,14 +104,14 @@ func (c *call) tokenProject(o *object) (slug string, err error) {
 }
 
 // token finds the API token of the path, and notes that the call is about it.
-func (c *call) token() (project.APIToken, error) {
+func (c *call) token() (apitoken.Token, error) {
 	t, err := c.Tokens.FindAPIToken(c.r.Context(), c.id)
 	if err != nil {
-		return project.APIToken{}, err
+		return apitoken.Token{}, err
 	}
 	c.on(t.ID, t.Name, t.Project)
 	if !c.caller.sees(t.Project) {
-		return project.APIToken{}, project.ErrNoAPIToken
+		return apitoken.Token{}, apitoken.ErrNotFound
 	}
 	return t, nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
@@ -20,7 +21,7 @@ const noneSet = `{"jwt_access_ttl":null,"jwt_refresh_ttl":null,"defaults":{"acce
 
 func TestProjectLifetimesAreReadSetAndReset(t *testing.T) {
 	d := open(t)
-	token := d.token("", project.Create)
+	token := d.token("", apitoken.Create)
 	path := "/api/projects/" + d.projects["default"].ID + "/settings/jwt-ttl"
 	for _, step := range []struct{ method, body, want string }{
 		{"GET", "", noneSet},
@@ -48,7 +49,7 @@ func TestProjectLifetimesAreReadSetAndReset(t *testing.T) {
 
 func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 	d := open(t)
-	d.call(d.token("", project.Create), "POST", "/api/clients", `{"id":"c"}`).is(201)
+	d.call(d.token("", apitoken.Create), "POST", "/api/clients", `{"id":"c"}`).is(201)
 	d.Limits = project.Limits{MinAccess: 2 * time.Minute, MaxAccess: time.Hour}
 	d.Lifetimes = project.Lifetimes{RefreshAbsolute: 24 * time.Hour}
 	for _, path := range []string{"/api/projects/default/settings/jwt-ttl", "/api/clients/c/settings/token-ttl"} {
@@ -66,15 +67,15 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 			{"-18446744073709550716", "is below the limit of 120 seconds"},
 		} {
 			t.Run(c.value, func(t *testing.T) {
-				d.call(d.token("", project.Create), "PATCH", path, `{"jwt_access_ttl":`+c.value+`}`).
+				d.call(d.token("", apitoken.Create), "PATCH", path, `{"jwt_access_ttl":`+c.value+`}`).
 					refused(422, "invalid_value", c.want)
 			})
 		}
-		d.call(d.token("", project.Create), "PATCH", path, `{"jwt_refresh_ttl":86401}`).
+		d.call(d.token("", apitoken.Create), "PATCH", path, `{"jwt_refresh_ttl":86401}`).
 			refused(422, "invalid_value", "jwt_refresh_ttl: 86401 is above the limit of 86400 seconds")
-		d.call(d.token("", project.Create), "PATCH", path, `{"jwt_refresh_ttl":59}`).
+		d.call(d.token("", apitoken.Create), "PATCH", path, `{"jwt_refresh_ttl":59}`).
 			refused(422, "invalid_value", "jwt_refresh_ttl: 59 is below the limit of 60 seconds")
-		d.call(d.token("", project.Create), "PATCH", path, `{"jwt_acess_ttl":900}`).
+		d.call(d.token("", apitoken.Create), "PATCH", path, `{"jwt_acess_ttl":900}`).
 			refused(422, "invalid_value", `"jwt_acess_ttl": there is no such field`)
 	}
 	if p := d.projects["default"]; p.Version != 1 {
@@ -84,20 +85,20 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 
 func TestLifetimesOfNobody(t *testing.T) {
 	d := open(t)
-	token := d.token("", project.Create)
+	token := d.token("", apitoken.Create)
 	for _, path := range []string{
 		"/api/projects/" + project.NewID() + "/settings/jwt-ttl", "/api/clients/none/settings/token-ttl",
 	} {
 		d.call(token, "GET", path, "").refused(404, "not_found", "no such")
 		d.call(token, "PATCH", path, `{"jwt_access_ttl":1}`).refused(404, "not_found", "no such")
 	}
-	d.call(d.token("", project.Read, project.Update), "GET", "/api/projects/default/settings/jwt-ttl", "").
+	d.call(d.token("", apitoken.Read, apitoken.Update), "GET", "/api/projects/default/settings/jwt-ttl", "").
 		refused(403, "insufficient_ability", "create")
 }
 
 func TestLifetimesOfWhatIsDeclaredChangeToo(t *testing.T) {
 	d := open(t)
-	token := d.token("", project.Admin)
+	token := d.token("", apitoken.Admin)
 	declared := project.Lifetimes{Access: 5 * time.Minute, Refresh: project.None}
 	d.projects["acme"] = project.Project{
 		ID:        "1",
@@ -143,7 +144,7 @@ func TestLifetimesOfWhatIsDeclaredChangeToo(t *testing.T) {
 
 func TestOtherVersionIsNotOverwritten(t *testing.T) {
 	d := open(t)
-	token := d.token("", project.Admin)
+	token := d.token("", apitoken.Admin)
 	path := "/api/projects/default/settings/jwt-ttl"
 	first := d.call(token, "GET", path, "").header.Get("ETag")
 	if first != `"1"` {
@@ -167,7 +168,7 @@ func TestOtherVersionIsNotOverwritten(t *testing.T) {
 
 func TestTwoChangesAtOnceAreBothKept(t *testing.T) {
 	d := open(t)
-	token := d.token("", project.Create)
+	token := d.token("", apitoken.Create)
 	path := "/api/projects/default/settings/jwt-ttl"
 	other := func() { d.call(token, "PATCH", path, `{"jwt_refresh_ttl":7200}`).is(200) }
 	d.meanwhile = other

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
@@ -57,7 +58,7 @@ func (c *call) mayTouch(u identity.User) error {
 	if c.Privileged == nil || c.caller.everything() || !c.Privileged(&u) {
 		return nil
 	}
-	return refuse(http.StatusForbidden, "insufficient_ability", "the user may administer: the ability %q for all projects is required", project.Admin)
+	return refuse(http.StatusForbidden, "insufficient_ability", "the user may administer: the ability %q for all projects is required", apitoken.Admin)
 }
 
 func (c *call) listUsers() (reply, error) {

@@ -4,22 +4,23 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
-var _ project.APITokenStore = (*Store)(nil)
+var _ apitoken.Store = (*Store)(nil)
 
 const tokenColumns = `id, hash, name, project, abilities, created, expires, last_used, revoked`
 
 // useEvery is how much the noted time of a token's use may lag behind.
 const useEvery = time.Minute
 
-func scanAPIToken(row rows) (project.APIToken, error) {
-	var t project.APIToken
+func scanAPIToken(row rows) (apitoken.Token, error) {
+	var t apitoken.Token
 	var abilities string
 	var created, expires, used, revoked int64
 	if err := row.Scan(&t.ID, &t.Hash, &t.Name, &t.Project, &abilities, &created, &expires, &used, &revoked); err != nil {
-		return project.APIToken{}, failure(err)
+		return apitoken.Token{}, failure(err)
 	}
 	t.Created, t.Expires, t.LastUsed, t.Revoked = instant(created), instant(expires), instant(used), instant(revoked)
 	var err error
@@ -27,8 +28,8 @@ func scanAPIToken(row rows) (project.APIToken, error) {
 	return t, err
 }
 
-// AddAPIToken stores a new token; see project.APITokenStore.
-func (s *Store) AddAPIToken(ctx context.Context, a project.APIToken) error {
+// AddAPIToken stores a new token; see apitoken.Store.
+func (s *Store) AddAPIToken(ctx context.Context, a apitoken.Token) error {
 	return s.write(ctx, func(t tx) error {
 		if a.Project != "" {
 			found, err := holdProject(t, a.Project)
@@ -46,14 +47,14 @@ func (s *Store) AddAPIToken(ctx context.Context, a project.APIToken) error {
 	})
 }
 
-// UseAPIToken returns the token of that hash and notes its use; see project.APITokenStore. Only a
+// UseAPIToken returns the token of that hash and notes its use; see apitoken.Store. Only a
 // token that is good is noted.
-func (s *Store) UseAPIToken(ctx context.Context, hash string, now time.Time) (project.APIToken, error) {
+func (s *Store) UseAPIToken(ctx context.Context, hash string, now time.Time) (apitoken.Token, error) {
 	db, err := s.database()
 	if err != nil {
-		return project.APIToken{}, err
+		return apitoken.Token{}, err
 	}
-	a, err := theRow(ctx, db, scanAPIToken, project.ErrNoAPIToken, `SELECT `+tokenColumns+` FROM api_token WHERE hash = $1`, hash)
+	a, err := theRow(ctx, db, scanAPIToken, apitoken.ErrNotFound, `SELECT `+tokenColumns+` FROM api_token WHERE hash = $1`, hash)
 	if err != nil || !a.Good(now) || now.Sub(a.LastUsed) < useEvery {
 		return a, err
 	}
@@ -66,17 +67,17 @@ func (s *Store) UseAPIToken(ctx context.Context, hash string, now time.Time) (pr
 	return a, nil
 }
 
-// FindAPIToken returns the token of that id; see project.APITokenStore.
-func (s *Store) FindAPIToken(ctx context.Context, id string) (project.APIToken, error) {
+// FindAPIToken returns the token of that id; see apitoken.Store.
+func (s *Store) FindAPIToken(ctx context.Context, id string) (apitoken.Token, error) {
 	db, err := s.database()
 	if err != nil {
-		return project.APIToken{}, err
+		return apitoken.Token{}, err
 	}
-	return theRow(ctx, db, scanAPIToken, project.ErrNoAPIToken, `SELECT `+tokenColumns+` FROM api_token WHERE id = $1`, id)
+	return theRow(ctx, db, scanAPIToken, apitoken.ErrNotFound, `SELECT `+tokenColumns+` FROM api_token WHERE id = $1`, id)
 }
 
-// ListAPITokens returns tokens by id; see project.APITokenStore.
-func (s *Store) ListAPITokens(ctx context.Context, slug string, page project.Page) ([]project.APIToken, error) {
+// ListAPITokens returns tokens by id; see apitoken.Store.
+func (s *Store) ListAPITokens(ctx context.Context, slug string, page project.Page) ([]apitoken.Token, error) {
 	db, err := s.database()
 	if err != nil {
 		return nil, err
@@ -85,18 +86,18 @@ func (s *Store) ListAPITokens(ctx context.Context, slug string, page project.Pag
 		WHERE (project = $1 OR $1 = '') AND id > $2 ORDER BY id LIMIT $3`, slug, page.After, page.Limit)
 }
 
-// RevokeAPIToken ends a token; see project.APITokenStore.
+// RevokeAPIToken ends a token; see apitoken.Store.
 func (s *Store) RevokeAPIToken(ctx context.Context, id string, now time.Time) error {
 	return s.write(ctx, func(t tx) error {
 		n, err := t.exec(`UPDATE api_token SET revoked = CASE WHEN revoked = 0 THEN $1 ELSE revoked END WHERE id = $2`, millis(now), id)
 		if err == nil && n == 0 {
-			err = project.ErrNoAPIToken
+			err = apitoken.ErrNotFound
 		}
 		return err
 	})
 }
 
-// DeleteAPITokens deletes at most n tokens that ended before a time; see project.APITokenStore.
+// DeleteAPITokens deletes at most n tokens that ended before a time; see apitoken.Store.
 func (s *Store) DeleteAPITokens(ctx context.Context, before time.Time, n int) (int, error) {
 	var deleted int64
 	err := s.write(ctx, func(t tx) (err error) {

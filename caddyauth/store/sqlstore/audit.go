@@ -4,16 +4,16 @@ import (
 	"context"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 )
 
-var _ project.AuditStore = (*Store)(nil)
+var _ audit.Store = (*Store)(nil)
 
 // lastEntry sorts after the id of every entry.
 const lastEntry = "g"
 
-func scanEntry(row rows) (project.Entry, error) {
-	var e project.Entry
+func scanEntry(row rows) (audit.Entry, error) {
+	var e audit.Entry
 	var at int64
 	err := row.Scan(&e.ID, &at, &e.Actor, &e.Action, &e.Target, &e.TargetName, &e.Project, &e.ClientIP, &e.Result, &e.Detail)
 	e.At = instant(at)
@@ -24,25 +24,25 @@ func scanEntry(row rows) (project.Entry, error) {
 const auditColumns = `id, at, actor, action, target, target_name, project, client_ip, result, detail`
 
 // entryRow makes the id where there is none.
-func entryRow(e project.Entry) []any {
+func entryRow(e audit.Entry) []any {
 	if e.ID == "" {
-		e.ID = project.NewEntryID(e.At)
+		e.ID = audit.NewID(e.At)
 	}
 	return []any{e.ID, millis(e.At), e.Actor, e.Action, e.Target, e.TargetName, e.Project, e.ClientIP, e.Result, e.Detail}
 }
 
-// AddEntry stores an entry of the audit trail; see project.AuditStore.
-func (s *Store) AddEntry(ctx context.Context, e project.Entry) error {
+// AddEntry stores an entry of the audit trail; see audit.Store.
+func (s *Store) AddEntry(ctx context.Context, e audit.Entry) error {
 	return s.writeOne(ctx, func(t tx) error { return insertEntry(t, e) })
 }
 
-func insertEntry(t tx, e project.Entry) error {
+func insertEntry(t tx, e audit.Entry) error {
 	_, err := t.exec(`INSERT INTO audit (`+auditColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, entryRow(e)...)
 	return err
 }
 
-// ListEntries returns entries of the audit trail, newest first; see project.AuditStore.
-func (s *Store) ListEntries(ctx context.Context, f project.EntryFilter) ([]project.Entry, error) {
+// ListEntries returns entries of the audit trail, newest first; see audit.Store.
+func (s *Store) ListEntries(ctx context.Context, f audit.Filter) ([]audit.Entry, error) {
 	db, err := s.database()
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (s *Store) ListEntries(ctx context.Context, f project.EntryFilter) ([]proje
 		before, f.Project, f.Actor, f.Action, f.Target, f.Result, millis(f.Since), millis(f.Until), f.Limit)
 }
 
-// DeleteEntries deletes at most n entries older than a time; see project.AuditStore.
+// DeleteEntries deletes at most n entries older than a time; see audit.Store.
 func (s *Store) DeleteEntries(ctx context.Context, before time.Time, n int) (int, error) {
 	var deleted int64
 	err := s.write(ctx, func(t tx) (err error) {

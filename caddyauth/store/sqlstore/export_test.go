@@ -14,7 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -55,16 +56,16 @@ func fill(t *testing.T, s *Store) (live, ended session.Issued) {
 	must(t, s.AddProject(ctx, acme()))
 	must(t, s.AddClient(ctx, reports("acme")))
 	must(t, s.AddUser(ctx, alice()))
-	must(t, s.AddAPIToken(ctx, project.APIToken{
+	must(t, s.AddAPIToken(ctx, apitoken.Token{
 		ID:        "t1",
 		Hash:      "h1",
 		Name:      "CI",
-		Abilities: []string{project.Admin},
+		Abilities: []string{apitoken.Admin},
 		Created:   noon,
 		Expires:   noon.Add(time.Hour),
 	}))
 	mustAddOpaque(t, s, reference("opaque", ofAlice))
-	must(t, s.AddEntry(ctx, project.Entry{At: noon, Actor: "command", Action: "user.create", Result: "success"}))
+	must(t, s.AddEntry(ctx, audit.Entry{At: noon, Actor: "command", Action: "user.create", Result: "success"}))
 	_, err = take(ctx, s, bucketOf5("someone"), noon)
 	must(t, err)
 
@@ -504,7 +505,7 @@ func TestOpenAlone(t *testing.T) {
 		must(t, err)
 		must(t,
 			alone.AddEntry(t.Context(),
-				project.Entry{At: noon, Actor: "command", Action: "store.import", Result: "success"}))
+				audit.Entry{At: noon, Actor: "command", Action: "store.import", Result: "success"}))
 		fails(t, server.Open(t.Context()), ErrUnavailable)
 		must(t, alone.Close())
 		must(t, server.Open(t.Context()))

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
@@ -83,7 +84,7 @@ func (x *tenants) record(t *testing.T, id string) issuance.Record {
 		Grant:       g,
 		User:        p.User,
 		Forgiveness: identity.Forgiveness{Empty: "pair", Known: "known", Until: noon.Add(time.Hour)},
-		Entry: project.Entry{
+		Entry: audit.Entry{
 			At:         noon,
 			Actor:      "user:Alice",
 			Action:     "login",
@@ -172,9 +173,9 @@ func TestASignInIsOneStep(t *testing.T) {
 	}
 }
 
-func (x *tenants) trail(t *testing.T) []project.Entry {
+func (x *tenants) trail(t *testing.T) []audit.Entry {
 	t.Helper()
-	lines, err := x.ListEntries(t.Context(), project.EntryFilter{Limit: 10})
+	lines, err := x.ListEntries(t.Context(), audit.Filter{Limit: 10})
 	must(t, err)
 	return lines
 }

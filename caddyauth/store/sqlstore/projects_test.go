@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -190,7 +192,7 @@ func TestProjectIsRemovedWithAllThatBelongsToIt(t *testing.T) {
 		must(t, s.AddProject(t.Context(), p))
 		must(t, s.AddClient(t.Context(), reports("acme")))
 		must(t, s.AddUser(t.Context(), identity.User{ID: "u", Project: "acme", Name: "alice", Created: noon}))
-		token, _, err := project.NewAPIToken("t", "acme", []string{project.Read}, 0, noon)
+		token, _, err := apitoken.New("t", "acme", []string{apitoken.Read}, 0, noon)
 		must(t, err)
 		must(t, s.AddAPIToken(t.Context(), token))
 		fails(t, s.RemoveProject(t.Context(), p.ID, 7), project.ErrChanged)
@@ -201,7 +203,7 @@ func TestProjectIsRemovedWithAllThatBelongsToIt(t *testing.T) {
 		_, err = s.FindUserByID(t.Context(), "u")
 		fails(t, err, identity.ErrNoUser)
 		_, err = s.FindAPIToken(t.Context(), token.ID)
-		fails(t, err, project.ErrNoAPIToken)
+		fails(t, err, apitoken.ErrNotFound)
 	})
 }
 
@@ -271,7 +273,7 @@ func TestClientIsChangedAndRemovedInItsVersion(t *testing.T) {
 func TestAPITokenIsFoundByItsHashUntilItEnds(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := started(t, open)
-		token, secret, err := project.NewAPIToken("ci", "", []string{project.Create, project.Read}, time.Hour, noon)
+		token, secret, err := apitoken.New("ci", "", []string{apitoken.Create, apitoken.Read}, time.Hour, noon)
 		must(t, err)
 		must(t, s.AddAPIToken(t.Context(), token))
 		got, err := s.UseAPIToken(t.Context(), project.HashSecret(secret), noon.Add(time.Second))
@@ -289,14 +291,14 @@ func TestAPITokenIsFoundByItsHashUntilItEnds(t *testing.T) {
 			})
 		}
 		_, err = s.UseAPIToken(t.Context(), project.HashSecret(secret+"x"), noon)
-		fails(t, err, project.ErrNoAPIToken)
+		fails(t, err, apitoken.ErrNotFound)
 		must(t, s.RevokeAPIToken(t.Context(), token.ID, noon.Add(5*time.Minute)))
 		must(t, s.RevokeAPIToken(t.Context(), token.ID, noon.Add(time.Hour)))
 		got, err = s.UseAPIToken(t.Context(), token.Hash, noon.Add(6*time.Minute))
 		if err != nil || got.Good(noon.Add(6*time.Minute)) || !got.Revoked.Equal(noon.Add(5*time.Minute)) {
 			t.Errorf("%+v, %v", got, err)
 		}
-		fails(t, s.RevokeAPIToken(t.Context(), "none", noon), project.ErrNoAPIToken)
+		fails(t, s.RevokeAPIToken(t.Context(), "none", noon), apitoken.ErrNotFound)
 	})
 }
 
@@ -304,11 +306,11 @@ func TestAPITokensAreListedAndDeletedLongAfterTheirEnd(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := started(t, open)
 		for _, lifetime := range []time.Duration{0, time.Hour, 2 * time.Hour} {
-			token, _, err := project.NewAPIToken("t", project.Default, []string{project.Admin}, lifetime, noon)
+			token, _, err := apitoken.New("t", project.Default, []string{apitoken.Admin}, lifetime, noon)
 			must(t, err)
 			must(t, s.AddAPIToken(t.Context(), token))
 		}
-		lost, _, err := project.NewAPIToken("t", "nowhere", []string{project.Admin}, 0, noon)
+		lost, _, err := apitoken.New("t", "nowhere", []string{apitoken.Admin}, 0, noon)
 		must(t, err)
 		fails(t, s.AddAPIToken(t.Context(), lost), project.ErrNoProject)
 		for i, want := range []int{1, 1, 0} {
@@ -327,7 +329,7 @@ func TestAuditTrailIsFilteredPagedAndForgotten(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
 		for i := range 6 {
-			must(t, s.AddEntry(t.Context(), project.Entry{
+			must(t, s.AddEntry(t.Context(), audit.Entry{
 				At:      noon.Add(time.Duration(i) * time.Minute),
 				Actor:   fmt.Sprint("actor ", i%2),
 				Action:  "user.create",
@@ -335,7 +337,7 @@ func TestAuditTrailIsFilteredPagedAndForgotten(t *testing.T) {
 				Project: []string{"acme", "default", ""}[i%3], ClientIP: "192.0.2.1", Result: "success", Detail: "d",
 			}))
 		}
-		targets := func(f project.EntryFilter) (text string) {
+		targets := func(f audit.Filter) (text string) {
 			t.Helper()
 			f.Limit = 2
 			for {
@@ -352,14 +354,14 @@ func TestAuditTrailIsFilteredPagedAndForgotten(t *testing.T) {
 		}
 		for _, c := range []struct {
 			want string
-			f    project.EntryFilter
+			f    audit.Filter
 		}{
-			{"543210", project.EntryFilter{}}, {"531", project.EntryFilter{Actor: "actor 1"}},
-			{"30", project.EntryFilter{Project: "acme"}}, {"", project.EntryFilter{Action: "login"}},
-			{"4", project.EntryFilter{Target: "4"}},
+			{"543210", audit.Filter{}}, {"531", audit.Filter{Actor: "actor 1"}},
+			{"30", audit.Filter{Project: "acme"}}, {"", audit.Filter{Action: "login"}},
+			{"4", audit.Filter{Target: "4"}},
 			{
 				"32",
-				project.EntryFilter{
+				audit.Filter{
 					Since:  noon.Add(2 * time.Minute),
 					Until:  noon.Add(4 * time.Minute),
 					Result: "success",
@@ -377,7 +379,7 @@ func TestAuditTrailIsFilteredPagedAndForgotten(t *testing.T) {
 				t.Errorf("batch %d: %d, %v; want %d", i, n, err, want)
 			}
 		}
-		same(t, targets(project.EntryFilter{}), "543")
+		same(t, targets(audit.Filter{}), "543")
 	})
 }
 
@@ -394,7 +396,7 @@ func TestNodesThatStartTogetherMakeOneDefaultProject(t *testing.T) {
 				t.Errorf("%v, %v", ended, err)
 			}
 		})
-		entries, err := nodes[0].ListEntries(t.Context(), project.EntryFilter{Limit: 100})
+		entries, err := nodes[0].ListEntries(t.Context(), audit.Filter{Limit: 100})
 		if err != nil || len(entries) != 4 {
 			t.Errorf("%d changes for four things, %v", len(entries), err)
 		}
@@ -517,7 +519,7 @@ func TestTakingAProjectOverEndsItsAPITokens(t *testing.T) {
 		for _, slug := range []string{"acme", "other", "default", ""} {
 			must(t,
 				s.AddAPIToken(t.Context(),
-					project.APIToken{ID: "t-" + slug, Hash: "h-" + slug, Name: "CI", Project: slug, Created: noon}))
+					apitoken.Token{ID: "t-" + slug, Hash: "h-" + slug, Name: "CI", Project: slug, Created: noon}))
 		}
 		check := func(when string, id string, good bool) {
 			t.Helper()
@@ -533,13 +535,13 @@ func TestTakingAProjectOverEndsItsAPITokens(t *testing.T) {
 		for _, id := range []string{"t-other", "t-default", "t-"} {
 			check("taken over", id, true)
 		}
-		entries, err := s.ListEntries(t.Context(), project.EntryFilter{Action: "api_token.revoke", Limit: 10})
+		entries, err := s.ListEntries(t.Context(), audit.Filter{Action: "api_token.revoke", Limit: 10})
 		if err != nil || len(entries) != 1 || entries[0].Project != "acme" || entries[0].Detail != "taken_over: 1" {
 			t.Errorf("%+v %v", entries, err)
 		}
 		must(t,
 			s.AddAPIToken(t.Context(),
-				project.APIToken{ID: "new", Hash: "h-new", Name: "CI", Project: "acme", Created: noon}))
+				apitoken.Token{ID: "new", Hash: "h-new", Name: "CI", Project: "acme", Created: noon}))
 		d.Projects[0].Name = "Acme"
 		reconcile(t, s, d)
 		check("changed", "new", true)

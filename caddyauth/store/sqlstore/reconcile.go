@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -154,7 +155,7 @@ func (r *reconciler) revoke() error {
 }
 
 func (r *reconciler) note(action, target, name, slug, detail string) error {
-	return insertEntry(r.tx, project.Entry{At: r.now, Actor: "configuration", Action: action, Target: target, TargetName: name,
+	return insertEntry(r.tx, audit.Entry{At: r.now, Actor: "configuration", Action: action, Target: target, TargetName: name,
 		Project: slug, Result: "success", Detail: detail})
 }
 

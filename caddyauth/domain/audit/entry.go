@@ -1,18 +1,20 @@
-package project
+package audit
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"time"
 )
 
-// DefaultAuditRetention is how long entries of the audit trail are kept when nobody says otherwise.
-const DefaultAuditRetention = year
+// DefaultRetention is how long entries of the audit trail are kept unless the configuration says
+// otherwise.
+const DefaultRetention = 365 * 24 * time.Hour
 
 // Entry is one line of the audit trail: who did or tried what, to whom, when, from where, and how
 // it ended. It holds no secret.
 type Entry struct {
-	// ID orders entries by time; NewEntryID makes it.
+	// ID orders entries by time; NewID makes it.
 	ID string
 
 	// At is when it happened.
@@ -40,15 +42,15 @@ type Entry struct {
 	Detail string
 }
 
-// NewEntryID returns an id that sorts by time, to the millisecond.
-func NewEntryID(at time.Time) string {
+// NewID returns an id that sorts by time, to the millisecond.
+func NewID(at time.Time) string {
 	var b [8]byte
 	rand.Read(b[:])
 	return fmt.Sprintf("%012x%x", at.UnixMilli(), b)
 }
 
-// EntryFilter selects entries of the audit trail. An empty field selects all.
-type EntryFilter struct {
+// Filter selects entries of the audit trail. An empty field selects all.
+type Filter struct {
 	Project, Actor, Action, Target, Result string
 
 	// Since and Until bound the time: since is in, until is out.
@@ -59,4 +61,17 @@ type EntryFilter struct {
 
 	// Limit is how many entries to return at most. Required.
 	Limit int
+}
+
+// Store keeps the audit trail. Every method is one atomic step.
+type Store interface {
+	// AddEntry stores an entry; an empty ID is filled.
+	AddEntry(ctx context.Context, e Entry) error
+
+	// ListEntries returns the entries that the filter selects, newest first.
+	ListEntries(ctx context.Context, f Filter) ([]Entry, error)
+
+	// DeleteEntries deletes at most n entries older than a time, oldest first, and returns how many
+	// it deleted (janitor).
+	DeleteEntries(ctx context.Context, before time.Time, n int) (int, error)
 }
