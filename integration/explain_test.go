@@ -73,7 +73,7 @@ type broken struct {
 }
 
 // brokenTokens are tokens that are refused, each for another reason or in another way.
-func brokenTokens(w *workshop) []broken {
+func brokenTokens(w *tokenFixture) []broken {
 	es1 := func(changes map[string]any) string { return w.mint("es1", "alice", changes) }
 	header := func(header map[string]any) string { return w.mintHeader(header, "es1", "alice", nil) }
 	good, past := es1(nil), time.Now().Add(-time.Hour).Unix()
@@ -165,7 +165,7 @@ func brokenTokens(w *workshop) []broken {
 }
 
 // refusedRequests are requests whose token is good and which a gate refuses nevertheless.
-func refusedRequests(w *workshop) []broken {
+func refusedRequests(w *tokenFixture) []broken {
 	good := w.mint("es1", "bob", map[string]any{"scope": "read"})
 	return []broken{
 		{name: "anonymous", check: "credential", reason: "no_credential", ofGate: true},

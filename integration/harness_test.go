@@ -59,7 +59,7 @@ type gateway struct {
 	logFile string
 	proxy   *recorder        // application behind reverse_proxy
 	php     *fastcgiRecorder // application behind php_fastcgi
-	tokens  *workshop
+	tokens  *tokenFixture
 	extra   map[string]any         // what a test's own templates may name
 	program func() (string, error) // builds the server of startProcess
 
@@ -82,7 +82,7 @@ func newGateway(t *testing.T) *gateway {
 	if err := os.WriteFile(filepath.Join(dir, "index.php"), []byte("<?php\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g.tokens = newWorkshop(t, g.url("auth"))
+	g.tokens = newTokenFixture(t, g.url("auth"))
 	t.Setenv("TEST_KEYS", g.tokens.secretRing())
 	g.secret("alice's password", alicePassword, bobPassword, g.tokens.hmacText)
 	t.Cleanup(g.stop)
@@ -136,7 +136,7 @@ const preamble = `{
 }
 `
 
-// standardAuth is the auth block that most tests use: keys of every family, known to the workshop,
+// standardAuth is the auth block that most tests use: keys of every family, known to the token fixture,
 // and two people.
 const standardAuth = `auth {
 	issuer {{url "auth"}}

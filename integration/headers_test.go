@@ -177,7 +177,7 @@ func twoSites(name, text string) string {
 
 // people are the tokens that cases name. What they hold is signed with different keys, so that all
 // of them are used.
-func people(w *workshop) map[string]string {
+func people(w *tokenFixture) map[string]string {
 	alice := map[string]any{
 		"role":   "admin",
 		"email":  "alice@example.com",

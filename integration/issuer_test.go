@@ -109,7 +109,7 @@ func (f *foreignIssuer) trust(path string) string {
 }
 
 // foreign mints a token of that issuer with the shared RSA key.
-func (f *foreignIssuer) mint(w *workshop, path, kid string) string {
+func (f *foreignIssuer) mint(w *tokenFixture, path, kid string) string {
 	return w.mintHeader(map[string]any{"alg": "RS256", "typ": "JWT", "kid": kid}, "rs1", "carol",
 		map[string]any{"iss": f.issuer(path), "project": nil, "client_id": nil})
 }

@@ -296,7 +296,7 @@ func (g *gateway) apiLoginBelow(t *testing.T, path, audience string) (s apiSessi
 }
 
 // signedOutside is a token that other software signs with the key of an entry.
-func signedOutside(t *testing.T, w *workshop, kid, text string) string {
+func signedOutside(t *testing.T, w *tokenFixture, kid, text string) string {
 	t.Helper()
 	key, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {

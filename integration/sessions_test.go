@@ -613,7 +613,7 @@ func TestGarbageCookiesLeadToSignIn(t *testing.T) {
 	g := sessionGateway(t, "10s")
 	over := g.signIn(t, "alice", alicePassword)
 	g.signOut(t, over)
-	strangers := newWorkshop(t, g.url("auth"))
+	strangers := newTokenFixture(t, g.url("auth"))
 	for _, tc := range []struct {
 		name string
 		c    cookies

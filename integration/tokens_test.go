@@ -124,7 +124,7 @@ func (g *gateway) checkToken(t *testing.T, p protocol, site string, c tokenCase)
 	}
 }
 
-func goodTokens(w *workshop) []tokenCase {
+func goodTokens(w *tokenFixture) []tokenCase {
 	var cases []tokenCase
 	for _, kid := range []string{"hs1", "rs1", "es1", "ed1"} {
 		cases = append(cases, tokenCase{name: "good " + algorithmOf[kid], token: w.mint(kid, "alice", nil)})
@@ -150,7 +150,7 @@ func goodTokens(w *workshop) []tokenCase {
 	)
 }
 
-func algorithmTokens(w *workshop) []tokenCase {
+func algorithmTokens(w *tokenFixture) []tokenCase {
 	good := w.payload("alice", nil)
 	var cases []tokenCase
 	for _, alg := range []string{"none", "None", "NONE", "nOnE", ""} {
@@ -205,7 +205,7 @@ func algorithmTokens(w *workshop) []tokenCase {
 		})
 }
 
-func keyIDTokens(w *workshop) []tokenCase {
+func keyIDTokens(w *tokenFixture) []tokenCase {
 	good := w.payload("alice", nil)
 	var cases []tokenCase
 	for _, c := range []struct{ name, kid string }{
@@ -249,7 +249,7 @@ func keyIDTokens(w *workshop) []tokenCase {
 		})
 }
 
-func headerTokens(w *workshop) []tokenCase {
+func headerTokens(w *tokenFixture) []tokenCase {
 	good := w.payload("alice", nil)
 	var cases []tokenCase
 	for _, c := range []struct{ name, header string }{
@@ -282,7 +282,7 @@ func headerTokens(w *workshop) []tokenCase {
 	return cases
 }
 
-func encodingTokens(w *workshop) []tokenCase {
+func encodingTokens(w *tokenFixture) []tokenCase {
 	token := w.mint("hs1", "alice", map[string]any{"pad": "ÿÿÿ?>~"})
 	parts := strings.Split(token, ".")
 	signature, _ := base64.RawURLEncoding.DecodeString(parts[2])
@@ -361,7 +361,7 @@ func encodingTokens(w *workshop) []tokenCase {
 	return all
 }
 
-func timeTokens(w *workshop) []tokenCase {
+func timeTokens(w *tokenFixture) []tokenCase {
 	now := time.Now()
 	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
 	type changes = map[string]any
@@ -424,7 +424,7 @@ func timeTokens(w *workshop) []tokenCase {
 	}
 }
 
-func claimTokens(w *workshop) []tokenCase {
+func claimTokens(w *tokenFixture) []tokenCase {
 	type changes = map[string]any
 	mint := func(c changes) string { return w.mint("es1", "alice", c) }
 	return []tokenCase{
@@ -490,7 +490,7 @@ func claimTokens(w *workshop) []tokenCase {
 	}
 }
 
-func typeTokens(w *workshop) []tokenCase {
+func typeTokens(w *tokenFixture) []tokenCase {
 	var cases []tokenCase
 	for _, typ := range []string{
 		"JWT", "jwt", "id+jwt", "refresh+jwt", "rt+jwt", "logout+jwt", "secevent+jwt", "dpop+jwt",
@@ -514,7 +514,7 @@ func typeTokens(w *workshop) []tokenCase {
 			w.payload("alice", map[string]any{"nonce": "n", "at_hash": "x", "auth_time": time.Now().Unix()}), "es1")})
 }
 
-func signatureTokens(w *workshop) []tokenCase {
+func signatureTokens(w *tokenFixture) []tokenCase {
 	past := map[string]any{"iat": time.Now().Add(-2 * time.Hour).Unix(), "exp": time.Now().Add(-time.Hour).Unix()}
 	var cases []tokenCase
 	for _, kid := range []string{"hs1", "rs1", "es1", "ed1"} {
@@ -564,7 +564,7 @@ func spoil(token string) string {
 }
 
 // derSigned signs well but writes the signature in ASN.1, as OpenSSL does and JOSE does not.
-func derSigned(w *workshop) string {
+func derSigned(w *tokenFixture) string {
 	input := base64url(w.header("es1")) + "." + base64url(w.payload("alice", nil))
 	flat := w.sign("es1", []byte(input))
 	der, err := asn1.Marshal(struct{ R, S *big.Int }{
@@ -576,7 +576,7 @@ func derSigned(w *workshop) string {
 	return w.finish(input, der)
 }
 
-func policyTokens(w *workshop) []tokenCase {
+func policyTokens(w *tokenFixture) []tokenCase {
 	role := func(role any) string { return w.mint("es1", "alice", map[string]any{"role": role}) }
 	var cases []tokenCase
 	for _, c := range []struct {
@@ -635,7 +635,7 @@ func policyTokens(w *workshop) []tokenCase {
 		})
 }
 
-func hugeTokens(w *workshop) []tokenCase {
+func hugeTokens(w *tokenFixture) []tokenCase {
 	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
 	deepish := strings.Repeat("[", 2_000) + strings.Repeat("]", 2_000)
 	with := func(value string) string {

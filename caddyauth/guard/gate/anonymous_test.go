@@ -12,7 +12,7 @@ import (
 // TestAnonymousRequestsPassManyHeaders: a gate may let a request pass that carries no identity,
 // however many headers it would set.
 func TestAnonymousRequestsPassManyHeaders(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	expired := w.mint(t, func(c *token.Claims) { c.IssuedAt, c.Expiry = now.Add(-time.Hour), now.Add(-time.Minute) })
 	for _, c := range []struct {
 		name string

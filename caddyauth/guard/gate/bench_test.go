@@ -14,8 +14,8 @@ import (
 // BenchmarkAdmit measures one gate with four forwarded claims on a browser's request: `floor` sets
 // four constant headers and does nothing else.
 func BenchmarkAdmit(b *testing.B) {
-	w := newWorkshop(b)
-	cache, err := token.NewCache(w.verifier, 20_000)
+	w := newTokenFixture(b)
+	cache, err := token.NewCache(w.Verifier, 20_000)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func BenchmarkAdmit(b *testing.B) {
 
 // BenchmarkConcealAuthorization looks through a bearer header word by word.
 func BenchmarkConcealAuthorization(b *testing.B) {
-	r := request(bearer(newWorkshop(b).mint(b, nil)))
+	r := request(bearer(newTokenFixture(b).mint(b, nil)))
 	b.ReportAllocs()
 	for b.Loop() {
 		if ConcealAuthorization(r, func(word string) bool { return strings.HasPrefix(word, "caat_") }) != nil {

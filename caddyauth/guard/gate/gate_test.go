@@ -14,6 +14,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/jose/token/tokentest"
 )
 
 const (
@@ -24,41 +25,22 @@ const (
 
 var now = time.Unix(1_800_000_000, 0)
 
-// workshop mints and verifies with real keys.
-type workshop struct {
-	own, foreign *keyring.Key
-	verifier     *token.Verifier
-}
+// tokenFixture makes tokens of two issuers and gates that accept them.
+type tokenFixture struct{ *tokentest.Fixture }
 
-func newWorkshop(t testing.TB) *workshop {
+func newTokenFixture(t testing.TB) *tokenFixture {
 	t.Helper()
-	var w workshop
-	var err error
-	if w.own, err = keyring.ParseSecretText("k1", strings.Repeat("s", 32), "HS256"); err != nil {
-		t.Fatal(err)
-	}
-	if w.foreign, err = keyring.Generate("EdDSA", now); err != nil {
-		t.Fatal(err)
-	}
-	find := func(key *keyring.Key) func(context.Context, string) (*keyring.Key, error) {
-		return func(_ context.Context, kid string) (*keyring.Key, error) {
-			if kid != key.ID() {
-				return nil, keyring.ErrUnknownKey
-			}
-			return key, nil
-		}
-	}
-	w.verifier, err = token.NewVerifier([]token.Issuer{
-		{Name: ownIssuer, Own: true, Keys: find(w.own)}, {Name: foreignIssuer, Keys: find(w.foreign)},
-	})
+	own, err := keyring.ParseSecretText("k1", strings.Repeat("s", 32), "HS256")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &w
+	return &tokenFixture{tokentest.New(t,
+		tokentest.Issuer{Issuer: token.Issuer{Name: ownIssuer, Own: true}, Key: own},
+		tokentest.Issuer{Issuer: token.Issuer{Name: foreignIssuer}})}
 }
 
 // mint makes a token for alice, role admin, audience web, project default; change alters it first.
-func (w *workshop) mint(t testing.TB, change func(*token.Claims)) string {
+func (w *tokenFixture) mint(t testing.TB, change func(*token.Claims)) string {
 	t.Helper()
 	c := token.Claims{
 		Issuer:   ownIssuer,
@@ -77,19 +59,11 @@ func (w *workshop) mint(t testing.TB, change func(*token.Claims)) string {
 	if change != nil {
 		change(&c)
 	}
-	key := w.own
-	if c.Issuer == foreignIssuer {
-		key = w.foreign
-	}
-	raw, err := token.Mint(key, "at+jwt", c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
+	return w.Mint(t, c)
 }
 
 // gate makes a web gate that forwards four claims; change alters it before it is validated.
-func (w *workshop) gate(t testing.TB, change func(*Gate)) *Gate {
+func (w *tokenFixture) gate(t testing.TB, change func(*Gate)) *Gate {
 	t.Helper()
 	owned := new(Owned)
 	g := &Gate{
@@ -102,7 +76,7 @@ func (w *workshop) gate(t testing.TB, change func(*Gate)) *Gate {
 		},
 		Sources: []Source{{Kind: Bearer}, {Cookie, cookieName}},
 		Owned:   owned,
-		Verify:  w.verifier.Verify,
+		Verify:  w.Verifier.Verify,
 		Revoked: neverRevoked,
 	}
 	if change != nil {
@@ -133,7 +107,7 @@ func cookie(raw string) func(*http.Request) {
 }
 
 func TestAdmittedRequestCarriesVerifiedClaimsAndNoCredential(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	g := w.gate(t, nil)
 	raw := w.mint(t, nil)
 	for _, c := range []struct {
@@ -164,7 +138,7 @@ func TestAdmittedRequestCarriesVerifiedClaimsAndNoCredential(t *testing.T) {
 }
 
 func TestForgedIdentityNeverArrives(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	g := w.gate(t, func(g *Gate) { g.Mode = Optional })
 	for _, name := range []string{
 		"X-User-Id", "x-user-id", "X_User_Id", "X.User.Id", "x-uSER_iD", "X-User_Role", "X-USER-EMAIL", "X+User+Id",
@@ -182,7 +156,7 @@ func TestForgedIdentityNeverArrives(t *testing.T) {
 }
 
 func TestAbsentClaimLeavesNoHeader(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	g := w.gate(t, nil)
 	r := request(bearer(w.mint(t, func(c *token.Claims) { c.Extra = nil })))
 	r.Header.Set("X-User-Role", "root")
@@ -195,7 +169,7 @@ func TestAbsentClaimLeavesNoHeader(t *testing.T) {
 }
 
 func TestConnectionCannotRemoveIdentity(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	g := w.gate(t, nil)
 	raw := w.mint(t, nil)
 	for _, c := range []struct{ send, want []string }{
@@ -218,7 +192,7 @@ func TestConnectionCannotRemoveIdentity(t *testing.T) {
 }
 
 func TestTrailersCannotCarryIdentity(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	g := w.gate(t, func(g *Gate) { g.Mode = Optional })
 	r := httptest.NewRequest("POST", "https://app.example.com/x", strings.NewReader("body"))
 	r.ContentLength = -1
@@ -442,7 +416,7 @@ func extra(name string, v any) func(c *token.Claims) {
 }
 
 func TestRefusalsHaveTheirReasonAndLeaveNothingBehind(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	for _, c := range refusals {
 		t.Run(c.name, func(t *testing.T) {
 			g := w.gate(t, c.gate)
@@ -495,7 +469,7 @@ func TestReasonsOfRefusalsNeverContradictTheirStatus(t *testing.T) {
 }
 
 func TestPolicyHolds(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	for _, c := range []struct {
 		name  string
 		rules []Rule
@@ -535,7 +509,7 @@ func TestPolicyHolds(t *testing.T) {
 }
 
 func TestTheSameTokenTwiceIsOneCredential(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	raw := w.mint(t, nil)
 	if _, err := w.gate(t, nil).Admit(request(both(bearer(raw), cookie(raw))), nil, now); err != nil {
 		t.Error(err)
@@ -543,7 +517,7 @@ func TestTheSameTokenTwiceIsOneCredential(t *testing.T) {
 }
 
 func TestSameOriginAndListedOriginsMayUseTheCookie(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	g := w.gate(t, func(g *Gate) { g.Origins = []string{"https://admin.example.com"} })
 	raw := w.mint(t, nil)
 	for _, send := range []func(*http.Request){
@@ -557,7 +531,7 @@ func TestSameOriginAndListedOriginsMayUseTheCookie(t *testing.T) {
 }
 
 func TestOptionalGate(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	g := w.gate(t, func(g *Gate) { g.Mode = Optional })
 	expired := w.mint(t, func(c *token.Claims) { c.IssuedAt, c.Expiry = now.Add(-time.Hour), now.Add(-time.Minute) })
 	for _, c := range []struct {
@@ -598,7 +572,7 @@ func TestOptionalGate(t *testing.T) {
 }
 
 func TestReportOnlyTouchesNothing(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	g := w.gate(t, func(g *Gate) { g.Mode = ReportOnly })
 	for _, raw := range []string{w.mint(t, nil), "garbage"} {
 		r := request(both(bearer(raw), func(r *http.Request) { r.Header.Set("X-User-Id", "eve") }))
@@ -615,7 +589,7 @@ func TestReportOnlyTouchesNothing(t *testing.T) {
 }
 
 func TestStackedGatesAddUp(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	owned := new(Owned)
 	first := w.gate(t, func(g *Gate) { g.Owned, g.Forward = owned, g.Forward[:1] })
 	second := w.gate(t, func(g *Gate) {
@@ -640,7 +614,7 @@ func TestStackedGatesAddUp(t *testing.T) {
 }
 
 func TestTheSecondGateDecidesForItself(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	raw := w.mint(t, nil)
 	for _, c := range []struct {
 		name   string
@@ -667,7 +641,7 @@ func TestTheSecondGateDecidesForItself(t *testing.T) {
 }
 
 func TestAudiencesOfATrustedIssuerAreLimited(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	g := w.gate(t, func(g *Gate) { g.Issuers[foreignIssuer] = []string{"api"} })
 	for _, tc := range []struct {
 		audience string
@@ -684,7 +658,7 @@ func TestAudiencesOfATrustedIssuerAreLimited(t *testing.T) {
 }
 
 func TestPreflight(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	preflight := func(r *http.Request) {
 		r.Method = "OPTIONS"
 		r.Header.Set("Origin", "https://other.example")
@@ -707,7 +681,7 @@ func TestPreflight(t *testing.T) {
 }
 
 func TestOtherSources(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	raw := w.mint(t, nil)
 	g := w.gate(t, func(g *Gate) { g.Sources = []Source{{Header, "X-Api-Token"}, {Query, "token"}} })
 	r := request(func(r *http.Request) { r.Header.Set("X-Api-Token", raw) })

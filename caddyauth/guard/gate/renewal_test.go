@@ -9,7 +9,7 @@ import (
 
 // What Renewable refuses, Admit refuses with whatever session cookie, and for the same reason.
 func TestRenewable(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	good, session := w.mint(t, nil), Source{Cookie, cookieName}
 	change := func(changes ...func(*http.Request)) func(*http.Request) {
 		return func(r *http.Request) {
@@ -67,7 +67,7 @@ func TestRenewable(t *testing.T) {
 }
 
 func TestRefusedRequestsCarryNothing(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	g := w.gate(t, nil)
 	r := request(cookie("secret"))
 	r.Header.Set("X_User_Id", "admin")

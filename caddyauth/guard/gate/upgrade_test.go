@@ -25,7 +25,7 @@ func TestUpgradesThatCarryHTTPCannotBeNamed(t *testing.T) {
 
 // TestUpgradeInRawKeys: other middleware may have left keys that net/http would not.
 func TestUpgradeInRawKeys(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	g := w.gate(t, func(g *Gate) { g.Mode = Optional })
 	for _, c := range []struct {
 		name       string

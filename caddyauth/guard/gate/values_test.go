@@ -11,7 +11,7 @@ import (
 // TestRefusalsSayWhatTheTokenHas: the operator sees what a rule asks for and what the token has, in
 // a bounded length, and no secret.
 func TestRefusalsSayWhatTheTokenHas(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	long := strings.Repeat("long ", 1000)
 	for _, c := range []struct {
 		name string
@@ -72,7 +72,7 @@ func TestRefusalsSayWhatTheTokenHas(t *testing.T) {
 
 // TestRefusalsAreShort: whatever the rule and the token hold.
 func TestRefusalsAreShort(t *testing.T) {
-	w := newWorkshop(t)
+	w := newTokenFixture(t)
 	words := strings.Fields(strings.Repeat("abcdefgh ", 200))
 	g := w.gate(t, rules(Rule{Claim: "x", Values: words}))
 	many := strings.Fields(strings.Repeat("ijklmnop ", 200))

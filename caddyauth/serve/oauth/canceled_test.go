@@ -13,7 +13,7 @@ import (
 // what failed otherwise keeps its own.
 func TestAClientThatWentAwayIsNoError(t *testing.T) {
 	for _, gone := range []bool{true, false} {
-		h := newHouse(t)
+		h := newFixture(t)
 		raw := h.begin(t, "spa").RefreshToken
 		h.store.fail = errors.New("the disk is full")
 		ctx, cancel := context.WithCancel(t.Context())

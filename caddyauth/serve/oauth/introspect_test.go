@@ -18,7 +18,7 @@ const notActive = "{\"active\":false}\n"
 
 func TestIntrospectionDescribesAnActiveToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newFixture(t)
 		for _, client := range []string{"reports", "spa"} { // a JWT and an opaque token
 			raw := h.access(t, client, "read", "write")
 			w := h.post("/introspect", basic("other", "other-secret"), "token", raw, "token_type_hint", "access_token")
@@ -51,7 +51,7 @@ func TestIntrospectionDescribesAnActiveToken(t *testing.T) {
 
 func TestEverythingElseIsNotActive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newFixture(t)
 		asker := basic("reports", secret)
 		mint := func(typ string, change func(*token.Claims)) string {
 			c := token.Claims{
@@ -64,11 +64,7 @@ func TestEverythingElseIsNotActive(t *testing.T) {
 				Project:  "default", Protocol: map[string]any{"epoch": int64(5)},
 			}
 			change(&c)
-			raw, err := token.Mint(h.key, typ, c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return raw
+			return h.tokens.MintType(t, typ, c)
 		}
 		same := func(*token.Claims) {}
 		good := mint("at+jwt", same)
@@ -111,7 +107,7 @@ func TestEverythingElseIsNotActive(t *testing.T) {
 }
 
 func TestIntrospectionIsForTheClientsOfTheProject(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	raw := h.access(t, "spa")
 	for range 2 { // also when the token is remembered
 		if w := h.post("/introspect", basic("reports", secret), "token", raw); w.Body.String() == notActive {
@@ -124,7 +120,7 @@ func TestIntrospectionIsForTheClientsOfTheProject(t *testing.T) {
 }
 
 func TestRevocationIsSeenAtOnceByIntrospection(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, client := range []string{"spa", FirstParty} {
 		raw := h.access(t, client)
 		if w := h.post("/introspect", basic("reports", secret), "token", raw); w.Body.String() == notActive {
@@ -140,7 +136,7 @@ func TestRevocationIsSeenAtOnceByIntrospection(t *testing.T) {
 }
 
 func TestIntrospectionsThatAreRefused(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	raw := h.access(t, "spa")
 	for _, c := range []struct {
 		name   string
@@ -184,15 +180,15 @@ func TestIntrospectionThatCannotTellIs503(t *testing.T) {
 	down := errors.New("the disk is full")
 	for _, c := range []struct {
 		name   string
-		breaks func(*house)
+		breaks func(*fixture)
 	}{
-		{"store", func(h *house) { h.store.fail = down }},
-		{"keys", func(h *house) { h.verifying = &token.Refusal{Reason: token.KeysUnavailable} }},
-		{"clients", func(h *house) { h.findClient = down }},
-		{"revocation", func(h *house) { h.revocation = &token.Refusal{Reason: "revocation_unavailable"} }},
+		{"store", func(h *fixture) { h.store.fail = down }},
+		{"keys", func(h *fixture) { h.verifying = &token.Refusal{Reason: token.KeysUnavailable} }},
+		{"clients", func(h *fixture) { h.findClient = down }},
+		{"revocation", func(h *fixture) { h.revocation = &token.Refusal{Reason: "revocation_unavailable"} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			raw := h.access(t, "spa")
 			c.breaks(h)
 			w := h.post("/introspect", basic("reports", secret), "token", raw)

@@ -18,6 +18,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/jose/token/tokentest"
 )
 
 // memoryStore is a store without a database: what these tests need of session.Store and
@@ -163,44 +164,27 @@ var clients = map[string]project.Client{
 	"paused":  {ID: "paused", Project: "default", SecretHash: project.HashSecret(secret)},
 }
 
-// house is a server with its surroundings.
-type house struct {
+// fixture is a server with its surroundings.
+type fixture struct {
 	*Server
 	issuance.Store // the rest is not called
 
 	store    *memoryStore
 	issuance *issuance.Service
 	opaque   *opaque.Tokens
-	verifier *token.Verifier
-	key      *keyring.Key
+	tokens   *tokentest.Fixture
 	events   []Event
 
 	findClient, issuing, verifying, revocation error
 }
 
-// newHouse must be called inside the bubble of a test that uses one.
-func newHouse(t *testing.T) *house {
+// newFixture must be called inside the bubble of a test that uses one.
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	key, err := keyring.Generate("ES256", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	verifier, err := token.NewVerifier([]token.Issuer{{
-		Name: ownIssuer, Own: true, Types: []string{"at+jwt", "jwt"},
-		Keys: func(_ context.Context, kid string) (*keyring.Key, error) {
-			if kid != key.ID() {
-				return nil, keyring.ErrUnknownKey
-			}
-			return key, nil
-		},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &house{
-		key:      key,
-		verifier: verifier,
-		store:    &memoryStore{grants: map[string]session.Grant{}, opaque: map[string]opaque.Reference{}},
+	own := token.Issuer{Name: ownIssuer, Own: true, Types: []string{"at+jwt", "jwt"}}
+	h := &fixture{
+		tokens: tokentest.New(t, tokentest.Issuer{Issuer: own}),
+		store:  &memoryStore{grants: map[string]session.Grant{}, opaque: map[string]opaque.Reference{}},
 	}
 	h.opaque = &opaque.Tokens{
 		Secrets: []keyring.Subkey{{ID: "1", Key: []byte(strings.Repeat("o", 32))}},
@@ -227,10 +211,12 @@ func newHouse(t *testing.T) *house {
 		Observe:  func(_ context.Context, e Event) { h.events = append(h.events, e) },
 	}
 	h.issuance = &issuance.Service{
-		Issuer:     ownIssuer,
-		Store:      h,
-		Sessions:   h.Sessions,
-		SigningKey: func(context.Context, time.Duration, time.Time) (*keyring.Key, error) { return h.key, h.issuing },
+		Issuer:   ownIssuer,
+		Store:    h,
+		Sessions: h.Sessions,
+		SigningKey: func(context.Context, time.Duration, time.Time) (*keyring.Key, error) {
+			return h.tokens.Key(ownIssuer), h.issuing
+		},
 		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
 			if h.issuing != nil {
 				return "", h.issuing
@@ -246,7 +232,7 @@ func newHouse(t *testing.T) *house {
 }
 
 // FindParties knows every user but "disabled". The client spa has opaque tokens.
-func (h *house) FindParties(_ context.Context, slug, clientID, name string) (issuance.Parties, error) {
+func (h *fixture) FindParties(_ context.Context, slug, clientID, name string) (issuance.Parties, error) {
 	if h.store.fail != nil {
 		return issuance.Parties{}, h.store.fail
 	}
@@ -265,21 +251,21 @@ func (h *house) FindParties(_ context.Context, slug, clientID, name string) (iss
 }
 
 // FindGrant implements issuance.Store.
-func (h *house) FindGrant(ctx context.Context, id string) (session.Grant, error) {
+func (h *fixture) FindGrant(ctx context.Context, id string) (session.Grant, error) {
 	return h.store.FindGrant(ctx, id)
 }
 
-func (h *house) verify(ctx context.Context, raw string) (*token.Token, error) {
+func (h *fixture) verify(ctx context.Context, raw string) (*token.Token, error) {
 	if h.verifying != nil {
 		return nil, h.verifying
 	}
 	if opaque.IsOwn(raw) {
 		return h.opaque.Verify(ctx, raw)
 	}
-	return h.verifier.Verify(ctx, raw)
+	return h.tokens.Verifier.Verify(ctx, raw)
 }
 
-func (h *house) revoked(t *token.Token) error {
+func (h *fixture) revoked(t *token.Token) error {
 	if h.revocation == nil && h.Sessions.DenyList.Denied(t.RevocationSubject()) != "" {
 		return &token.Refusal{Reason: token.Revoked}
 	}
@@ -287,7 +273,7 @@ func (h *house) revoked(t *token.Token) error {
 }
 
 // begin returns the first refresh token of a grant.
-func (h *house) begin(t *testing.T, clientID string, scopes ...string) session.Issued {
+func (h *fixture) begin(t *testing.T, clientID string, scopes ...string) session.Issued {
 	t.Helper()
 	return h.open(t, session.GrantRequest{
 		Project:  "default",
@@ -302,7 +288,7 @@ func (h *house) begin(t *testing.T, clientID string, scopes ...string) session.I
 	})
 }
 
-func (h *house) open(t *testing.T, r session.GrantRequest) session.Issued {
+func (h *fixture) open(t *testing.T, r session.GrantRequest) session.Issued {
 	t.Helper()
 	i, err := h.Sessions.Begin(t.Context(), r, time.Now())
 	if err != nil {
@@ -312,7 +298,7 @@ func (h *house) open(t *testing.T, r session.GrantRequest) session.Issued {
 }
 
 // access returns an access token of a grant of the client.
-func (h *house) access(t *testing.T, clientID string, scopes ...string) string {
+func (h *fixture) access(t *testing.T, clientID string, scopes ...string) string {
 	t.Helper()
 	i := h.begin(t, clientID, scopes...)
 	raw, err := h.issuance.Again(t.Context(), i.RefreshToken, 15*time.Minute, time.Now())
@@ -328,7 +314,7 @@ func basic(id, secret string) func(*http.Request) {
 }
 
 // post sends a form; fields are names and values in turn.
-func (h *house) post(path string, with func(*http.Request), fields ...string) *httptest.ResponseRecorder {
+func (h *fixture) post(path string, with func(*http.Request), fields ...string) *httptest.ResponseRecorder {
 	values := url.Values{}
 	for i := 0; i < len(fields); i += 2 {
 		values.Add(fields[i], fields[i+1])
@@ -343,7 +329,7 @@ func (h *house) post(path string, with func(*http.Request), fields ...string) *h
 	return w
 }
 
-func (h *house) last(t *testing.T) Event {
+func (h *fixture) last(t *testing.T) Event {
 	t.Helper()
 	if len(h.events) == 0 {
 		t.Fatal("nothing was observed")

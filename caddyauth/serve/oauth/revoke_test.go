@@ -13,7 +13,7 @@ import (
 )
 
 func TestRevokingARefreshTokenEndsTheGrant(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	first := h.begin(t, "reports")
 	second := grantedIn(
 		t,
@@ -49,7 +49,7 @@ func TestRevokingAnAccessTokenEndsItAlone(t *testing.T) {
 		with   func(*http.Request)
 	}{{"reports", basic("reports", secret)}, {"spa", basic("spa", "")}, {FirstParty, basic(FirstParty, "")}} {
 		t.Run(c.client, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			first := h.begin(t, c.client)
 			got := grantedIn(
 				t,
@@ -86,9 +86,9 @@ func refusalReason(err error) token.Reason {
 }
 
 func TestRevocationsThatAreRefused(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	refresh, access, opaque := h.begin(t, "reports").RefreshToken, h.access(t, "reports"), h.access(t, "spa")
-	nameless, err := token.Mint(h.key, "at+jwt", token.Claims{
+	nameless := h.tokens.Mint(t, token.Claims{
 		Issuer:   ownIssuer,
 		Subject:  "alice",
 		Audience: []string{"api"},
@@ -97,9 +97,6 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 		ClientID: "spa",
 		Project:  "default",
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
 		name   string
 		with   func(*http.Request)
@@ -135,7 +132,7 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 }
 
 func TestTokensThatMeanNothingAreRevokedAlready(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, c := range []struct{ name, raw string }{
 		{"text", "anything"}, {"garbage", "a.b.c"}, {"unknown opaque", opaque.Prefix + strings.Repeat("A", 64)},
 		{"malformed opaque", "at_x"}, {"malformed refresh", "rt_x"},
@@ -154,8 +151,8 @@ func TestTokensThatMeanNothingAreRevokedAlready(t *testing.T) {
 	}
 }
 
-// foreign returns a token of another issuer, which the house's verifier takes from here on.
-func (h *house) foreign(t *testing.T) string {
+// foreign returns a token of another issuer, which the fixture's verifier takes from here on.
+func (h *fixture) foreign(t *testing.T) string {
 	t.Helper()
 	inner := h.Verify
 	h.Verify = func(ctx context.Context, raw string) (*token.Token, error) {
@@ -177,19 +174,19 @@ func TestRevocationThatFailsIsNoSuccess(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		token  string
-		breaks func(*house)
+		breaks func(*fixture)
 	}{
-		{"refresh token, store", "refresh", func(h *house) { h.store.fail = down }},
-		{"refresh token, writes", "refresh", func(h *house) { h.store.writing = down }},
-		{"access token, writes", "jwt", func(h *house) { h.store.writing = down }},
-		{"opaque token, store", "opaque", func(h *house) { h.store.fail = down }},
-		{"opaque token, writes", "opaque", func(h *house) { h.store.writing = down }},
-		{"keys", "jwt", func(h *house) { h.verifying = &token.Refusal{Reason: token.KeysUnavailable} }},
-		{"verifying", "jwt", func(h *house) { h.verifying = down }},
-		{"clients", "jwt", func(h *house) { h.findClient = down }},
+		{"refresh token, store", "refresh", func(h *fixture) { h.store.fail = down }},
+		{"refresh token, writes", "refresh", func(h *fixture) { h.store.writing = down }},
+		{"access token, writes", "jwt", func(h *fixture) { h.store.writing = down }},
+		{"opaque token, store", "opaque", func(h *fixture) { h.store.fail = down }},
+		{"opaque token, writes", "opaque", func(h *fixture) { h.store.writing = down }},
+		{"keys", "jwt", func(h *fixture) { h.verifying = &token.Refusal{Reason: token.KeysUnavailable} }},
+		{"verifying", "jwt", func(h *fixture) { h.verifying = down }},
+		{"clients", "jwt", func(h *fixture) { h.findClient = down }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			raw := map[string]string{
 				"refresh": h.begin(t, "spa").RefreshToken,
 				"jwt":     h.access(t, FirstParty),

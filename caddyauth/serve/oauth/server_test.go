@@ -10,7 +10,7 @@ import (
 )
 
 func TestServerHandlesItsOwnPathsAlone(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, c := range []struct {
 		path string
 		want bool
@@ -33,7 +33,7 @@ func TestServerHandlesItsOwnPathsAlone(t *testing.T) {
 }
 
 func TestOnlyPostIsAnswered(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, c := range []struct{ path, allow string }{
 		{"/token", "OPTIONS, POST"}, {"/revoke", "OPTIONS, POST"}, {"/introspect", "POST"},
 	} {
@@ -53,7 +53,7 @@ func TestOnlyPostIsAnswered(t *testing.T) {
 }
 
 func TestPagesOfAnyOriginMayAskForAndRevokeTokens(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, c := range []struct {
 		path string
 		want int
@@ -100,7 +100,7 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 		{"(nothing, good)", func(*Server) {}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			c.change(h.Server)
 			if err := h.Validate(); (err == nil) != strings.HasPrefix(c.name, "(") {
 				t.Errorf("%s: %v", c.name, err)
@@ -121,7 +121,7 @@ func TestEveryResultIsListed(t *testing.T) {
 }
 
 func TestPeerIsTheClientUnlessSomebodyKnowsBetter(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.ClientIP, h.Observe = nil, nil
 	if ip := h.ClientIP.Of(&http.Request{RemoteAddr: "[2001:db8::1]:4711"}); ip != "2001:db8::1" {
 		t.Error(ip)

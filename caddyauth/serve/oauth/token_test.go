@@ -44,7 +44,7 @@ func grantedIn(t *testing.T, w *httptest.ResponseRecorder) granted {
 
 func TestRefreshAnswersWithBothTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newFixture(t)
 		first := h.begin(t, "reports", "read", "write")
 		time.Sleep(time.Minute)
 		w := h.post(
@@ -126,7 +126,7 @@ func TestClientsAuthenticate(t *testing.T) {
 		}, []string{"client_id", "spa"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			first := h.begin(t, c.client)
 			w := h.post(
 				"/token",
@@ -214,7 +214,7 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			first := h.begin(t, "reports", "read", "write")
 			w := h.postText("/token", c.with, tokenBody(first.RefreshToken, c.fields))
 			if code := problemIn(t, w); w.Code != c.status || code != c.code {
@@ -258,7 +258,7 @@ func tokenBody(refresh, fields string) string {
 }
 
 // postText sends a body as it is.
-func (h *house) postText(path string, with func(*http.Request), body string) *httptest.ResponseRecorder {
+func (h *fixture) postText(path string, with func(*http.Request), body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "https://auth.example.com/auth"+path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if with != nil {
@@ -270,7 +270,7 @@ func (h *house) postText(path string, with func(*http.Request), body string) *ht
 }
 
 func TestScopeIsNarrowedForOneAccessToken(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	first := h.begin(t, "reports", "read", "write", "list")
 	got := grantedIn(
 		t,
@@ -299,7 +299,7 @@ func TestScopeIsNarrowedForOneAccessToken(t *testing.T) {
 }
 
 func TestReuseEndsTheFamilyAndItsAccessTokens(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	first := h.begin(t, "spa")
 	refresh := func(raw string) *httptest.ResponseRecorder {
 		return h.post("/token", nil, "grant_type", "refresh_token", "refresh_token", raw, "client_id", "spa")
@@ -321,7 +321,7 @@ func TestReuseEndsTheFamilyAndItsAccessTokens(t *testing.T) {
 
 func TestRefusalsOfSessionsHaveOneAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newFixture(t)
 		o := session.GrantRequest{
 			Project:  "default",
 			Subject:  "alice",
@@ -366,17 +366,17 @@ func TestWhatCannotBeDoneNowIs503(t *testing.T) {
 	down := errors.New("the disk is full")
 	for _, c := range []struct {
 		name   string
-		breaks func(*house)
+		breaks func(*fixture)
 		scope  string
 	}{
-		{"the store", func(h *house) { h.store.fail = down }, ""},
-		{"the store, asked for scopes", func(h *house) { h.store.fail = down }, "read"},
-		{"writing", func(h *house) { h.store.writing = down }, ""},
-		{"clients", func(h *house) { h.findClient = down }, ""},
-		{"issuing", func(h *house) { h.issuing = down }, ""},
+		{"the store", func(h *fixture) { h.store.fail = down }, ""},
+		{"the store, asked for scopes", func(h *fixture) { h.store.fail = down }, "read"},
+		{"writing", func(h *fixture) { h.store.writing = down }, ""},
+		{"clients", func(h *fixture) { h.findClient = down }, ""},
+		{"issuing", func(h *fixture) { h.issuing = down }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			first := h.begin(t, "reports", "read")
 			c.breaks(h)
 			w := h.post(

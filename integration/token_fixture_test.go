@@ -23,9 +23,9 @@ import (
 	"time"
 )
 
-// workshop makes tokens, good and bad, with plain crypto and keys that it knows. It shares no code
+// tokenFixture makes tokens, good and bad, with plain crypto and keys that it knows. It shares no code
 // with the gateway, so that a mistake in one does not excuse the same mistake in the other.
-type workshop struct {
+type tokenFixture struct {
 	t        *testing.T
 	issuer   string
 	dir      string
@@ -53,7 +53,7 @@ func newRSA(bits int) *rsa.PrivateKey {
 	return key
 }
 
-func newWorkshop(t *testing.T, issuer string) *workshop {
+func newTokenFixture(t *testing.T, issuer string) *tokenFixture {
 	t.Helper()
 	secret := make([]byte, 32)
 	rand.Read(secret)
@@ -65,17 +65,17 @@ func newWorkshop(t *testing.T, issuer string) *workshop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &workshop{
+	return &tokenFixture{
 		t: t, issuer: issuer, dir: t.TempDir(), hmacKey: secret, hmacText: base64.StdEncoding.EncodeToString(secret),
 		rsaKey: sharedRSA(), ecKey: ec, edKey: ed, made: map[string]bool{},
 	}
 }
 
 // secretRing is the key string of the configuration.
-func (w *workshop) secretRing() string { return "hs1:" + w.hmacText }
+func (w *tokenFixture) secretRing() string { return "hs1:" + w.hmacText }
 
 // private returns the key pair behind a kid.
-func (w *workshop) private(kid string) crypto.Signer {
+func (w *tokenFixture) private(kid string) crypto.Signer {
 	switch kid {
 	case "rs1":
 		return w.rsaKey
@@ -89,7 +89,7 @@ func (w *workshop) private(kid string) crypto.Signer {
 }
 
 // keyFile writes a private key as PKCS #8 and returns where it is.
-func (w *workshop) keyFile(kid string) string { return writeKey(w.t, w.dir, kid, w.private(kid)) }
+func (w *tokenFixture) keyFile(kid string) string { return writeKey(w.t, w.dir, kid, w.private(kid)) }
 
 func writeKey(t *testing.T, dir, kid string, key crypto.Signer) string {
 	t.Helper()
@@ -106,7 +106,7 @@ func writeKey(t *testing.T, dir, kid string, key crypto.Signer) string {
 
 // publicForms are the spellings of a public key that a confused verifier could use as an HMAC
 // secret.
-func (w *workshop) publicForms(kid string) map[string][]byte {
+func (w *tokenFixture) publicForms(kid string) map[string][]byte {
 	der, err := x509.MarshalPKIXPublicKey(w.private(kid).Public())
 	if err != nil {
 		w.t.Fatal(err)
@@ -119,7 +119,7 @@ var algorithmOf = map[string]string{"hs1": "HS256", "rs1": "RS256", "es1": "ES25
 
 // claims are those of a good access token for an API, with changes on top; a nil change leaves the
 // claim out.
-func (w *workshop) claims(sub string, changes map[string]any) map[string]any {
+func (w *tokenFixture) claims(sub string, changes map[string]any) map[string]any {
 	now := time.Now()
 	all := map[string]any{
 		"iss": w.issuer, "sub": sub, "aud": []string{"api"}, "iat": now.Unix(), "exp": now.Add(10 * time.Minute).Unix(),
@@ -131,12 +131,12 @@ func (w *workshop) claims(sub string, changes map[string]any) map[string]any {
 }
 
 // mint makes a good token for sub, signed with the key kid.
-func (w *workshop) mint(kid, sub string, changes map[string]any) string {
+func (w *tokenFixture) mint(kid, sub string, changes map[string]any) string {
 	return w.mintHeader(map[string]any{"alg": algorithmOf[kid], "typ": "at+jwt", "kid": kid}, kid, sub, changes)
 }
 
 // mintHeader is mint with a protected header of one's own.
-func (w *workshop) mintHeader(header map[string]any, kid, sub string, changes map[string]any) string {
+func (w *tokenFixture) mintHeader(header map[string]any, kid, sub string, changes map[string]any) string {
 	return w.raw(encode(w.t, header), encode(w.t, w.claims(sub, changes)), kid)
 }
 
@@ -150,18 +150,18 @@ func encode(t *testing.T, value any) string {
 }
 
 // header is the good header text of a key.
-func (w *workshop) header(kid string) string {
+func (w *tokenFixture) header(kid string) string {
 	return `{"alg":"` + algorithmOf[kid] + `","typ":"at+jwt","kid":"` + kid + `"}`
 }
 
 // payload is the good claims text of a person, to be changed as text.
-func (w *workshop) payload(sub string, changes map[string]any) string {
+func (w *tokenFixture) payload(sub string, changes map[string]any) string {
 	return encode(w.t, w.claims(sub, changes))
 }
 
 // raw signs any two texts with the key kid, whatever the header says; kid "" leaves the signature
 // empty.
-func (w *workshop) raw(header, payload, kid string) string {
+func (w *tokenFixture) raw(header, payload, kid string) string {
 	input := base64url(header) + "." + base64url(payload)
 	if kid == "" {
 		return input + "."
@@ -170,14 +170,14 @@ func (w *workshop) raw(header, payload, kid string) string {
 }
 
 // hmacWith signs with any bytes as HMAC-SHA256 secret.
-func (w *workshop) hmacWith(header, payload string, secret []byte) string {
+func (w *tokenFixture) hmacWith(header, payload string, secret []byte) string {
 	input := base64url(header) + "." + base64url(payload)
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(input))
 	return w.finish(input, mac.Sum(nil))
 }
 
-func (w *workshop) finish(input string, signature []byte) string {
+func (w *tokenFixture) finish(input string, signature []byte) string {
 	token := input + "." + base64url(string(signature))
 	w.remember(token)
 	return token
@@ -185,7 +185,7 @@ func (w *workshop) finish(input string, signature []byte) string {
 
 func base64url(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-func (w *workshop) sign(kid string, input []byte) []byte {
+func (w *tokenFixture) sign(kid string, input []byte) []byte {
 	if kid == "hs1" {
 		mac := hmac.New(sha256.New, w.hmacKey)
 		mac.Write(input)
@@ -219,7 +219,7 @@ func signWith(t *testing.T, key crypto.Signer, input []byte) []byte {
 }
 
 // remember notes a token's signature, which must never be logged.
-func (w *workshop) remember(token string) {
+func (w *tokenFixture) remember(token string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if at := strings.LastIndexByte(token, '.'); at >= 0 && len(token)-at > 40 {
@@ -227,7 +227,7 @@ func (w *workshop) remember(token string) {
 	}
 }
 
-func (w *workshop) signatures() map[string]bool {
+func (w *tokenFixture) signatures() map[string]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.made)
