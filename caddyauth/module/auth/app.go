@@ -13,7 +13,6 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
-	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -50,36 +49,27 @@ type App struct {
 	home     string // where a sign-in leads to that came from nowhere
 	words    []string
 
-	store   *pooledStore
-	remotes []*pooledRemote
-	ring    atomic.Pointer[keyring.Ring]
-	started chan struct{} // closed once the configuration is in charge
-	charge  charge
-	away    atomic.Bool                                                 // the store could not be reached at the start, and is being tried
-	verify  func(ctx context.Context, raw string) (*token.Token, error) // JWTs and our references; asks no foreign endpoint
-	gates   *Gates
+	store        *pooledStore
+	remotes      []*pooledRemote
+	ring         atomic.Pointer[keyring.Ring]
+	started      chan struct{} // closed once the configuration is in charge
+	charge       charge
+	away         atomic.Bool // the store could not be reached at the start, and is being tried
+	gates        *Gates
+	verification *Verification
 
 	declared  sqlstore.Declaration // what the Caddyfile declares, for the store
 	passwords *identity.Passwords
 	throttle  *identity.Throttle
 
-	keeper    *keyring.Keeper  // of generated keys; set before the ring is
-	grants    *session.Service // ready once started
-	issuing   *issuance.Service
-	login     *login.Server
-	opaque    *opaque.Tokens
-	foreign   []*opaque.IntrospectionClient
-	verifier  *token.Verifier
-	cache     *token.Cache  // in front of verifier; nil when it is off
-	staleness time.Duration // revocation_staleness
+	keeper  *keyring.Keeper  // of generated keys; set before the ring is
+	grants  *session.Service // ready once started
+	issuing *issuance.Service
+	login   *login.Server
 
-	secretRing *keyring.SecretRing   // from `secret`; nil means the key file in the data directory
-	accepts    map[string]acceptance // what gates may accept, by issuer
-	release    []func() error        // undoes what Provision took
+	secretRing *keyring.SecretRing // from `secret`; nil means the key file in the data directory
+	release    []func() error      // undoes what Provision took
 }
-
-// acceptance is what gates may accept of one issuer.
-type acceptance struct{ audiences []string }
 
 // CaddyModule returns the Caddy module information.
 func (*App) CaddyModule() caddy.ModuleInfo {
@@ -133,7 +123,7 @@ func (a *App) provisionServer() error {
 		Clients:    server.Clients,
 		Users:      server.Users,
 	}
-	a.gates.Credentials.RefreshCookie, a.gates.Credentials.Issued = a.cookieNames().Refresh, a.isIssued
+	a.gates.Credentials.RefreshCookie, a.gates.Credentials.Issued = a.cookieNames().Refresh, func(word string) bool { return a.verification.isIssued(word) }
 	return a.gates.Credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access})
 }
 
@@ -169,10 +159,17 @@ func (a *App) provisionStore() error {
 		Stranger: a.store.strangers.enter,
 		Alert:    a.alert,
 	}
+	a.verification = &Verification{
+		denied:    &store.denied,
+		stale:     store.watch.Stale,
+		staleness: a.server.RevocationStaleness + pollGrace,
+		ready:     a.ready,
+		ctx:       a.ctx,
+	}
+	a.release = append(a.release, a.verification.close)
 	a.issuing = a.issuance()
 	a.login = a.loginServer()
 	a.gates.Sessions, a.gates.Pages = a.browserSessions(), a.serverPages()
-	a.staleness = a.server.RevocationStaleness + pollGrace
 	return a.homeIsTarget()
 }
 
@@ -180,7 +177,7 @@ func (a *App) provisionStore() error {
 func (a *App) provisionTrust() error {
 	own := token.Issuer{Name: a.issuer, Own: true, Keys: a.ownKey, MaxLifetime: a.server.MaxLifetime}
 	issuers := []token.Issuer{own}
-	a.accepts = map[string]acceptance{a.issuer: {}}
+	a.verification.accepts = map[string][]string{a.issuer: nil}
 	for _, trusted := range a.server.Trust {
 		issuer, err := a.joinIssuer(trusted)
 		if err != nil {
@@ -189,26 +186,10 @@ func (a *App) provisionTrust() error {
 		issuers = append(issuers, issuer)
 	}
 	var err error
-	if a.verifier, err = token.NewVerifier(issuers); err != nil {
+	if a.verification.verifier, err = token.NewVerifier(issuers); err != nil {
 		return err
 	}
-	return a.cacheTokens()
-}
-
-// cacheTokens puts the cache in front of the verifier, unless it is off.
-func (a *App) cacheTokens() error {
-	a.readBy(a.verifier.Verify)
-	if a.server.TokenCache == 0 {
-		return nil
-	}
-	cache, err := token.NewCache(a.verifier, a.server.TokenCache)
-	if err != nil {
-		return err
-	}
-	a.cache = cache
-	a.release = append(a.release, func() error { cache.Close(); return nil })
-	a.readBy(cache.Verify)
-	return nil
+	return a.verification.remember(a.server.TokenCache)
 }
 
 // joinIssuer joins the key set of a trusted issuer.
@@ -219,7 +200,7 @@ func (a *App) joinIssuer(trusted config.TrustedIssuer) (token.Issuer, error) {
 	}
 	a.release = append(a.release, release)
 	a.remotes = append(a.remotes, remote)
-	a.accepts[trusted.Issuer] = acceptance{audiences: trusted.Audiences}
+	a.verification.accepts[trusted.Issuer] = trusted.Audiences
 	return token.Issuer{
 		Name:        trusted.Issuer,
 		Keys:        remote.Key,

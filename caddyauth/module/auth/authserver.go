@@ -142,7 +142,7 @@ func (a *App) homeIsTarget() error {
 
 // signedIn returns whose living session a cookie is, and since when its token stands.
 func (a *App) signedIn(ctx context.Context, raw string) (string, time.Time, error) {
-	t, err := a.session(ctx, raw)
+	t, err := a.verification.Session(ctx, raw)
 	if err != nil {
 		return "", time.Time{}, err
 	}

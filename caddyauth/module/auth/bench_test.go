@@ -201,7 +201,7 @@ func BenchmarkTokenMemory(b *testing.B) {
 			lines := bearers(b, app, n, strings.Repeat("x", filler))
 			var before, after runtime.MemStats
 			for b.Loop() {
-				app.cache.Close()
+				app.verification.cache.Close()
 				readMemory(&before)
 				serveAll(b, guard, lines)
 				readMemory(&after)

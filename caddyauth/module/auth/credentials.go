@@ -120,8 +120,3 @@ func (g *Gates) cleanTarget(target string) string {
 	}
 	return uri
 }
-
-// isIssued recognises what this server, or one that it trusts, has issued.
-func (a *App) isIssued(word string) bool {
-	return opaque.IsIssued(word) || a.verifier.NamesIssuer(word)
-}

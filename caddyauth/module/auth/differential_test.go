@@ -372,11 +372,11 @@ func (r *round) remembers() error {
 	if err != nil {
 		return err
 	}
-	first, err := r.app.verify(context.Background(), raw)
+	first, err := r.app.verification.Verify(context.Background(), raw)
 	if err != nil {
 		return err
 	}
-	second, err := r.app.verify(context.Background(), raw)
+	second, err := r.app.verification.Verify(context.Background(), raw)
 	if err == nil && first != second {
 		err = errors.New("a configuration remembers nothing")
 	}

@@ -20,9 +20,7 @@ func (a *App) sweep() {
 	for {
 		select {
 		case now := <-minute.C:
-			if a.cache != nil {
-				a.cache.Expire(now)
-			}
+			a.verification.expire(now)
 		case now := <-ticker.C:
 			if err := a.tidy(now); err != nil && a.ctx.Err() == nil {
 				a.logger.Warn("deleting expired rows", zap.Error(err))

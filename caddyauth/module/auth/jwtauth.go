@@ -186,8 +186,8 @@ func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 	a := j.app
 	g := &gate.Gate{
 		Audiences: j.Audiences, Project: j.Project, Leeway: leeway.Default, Preflight: j.Preflight, Upgrades: j.Upgrades,
-		Session: gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access}, VerifySession: a.verify,
-		Credentials: &a.gates.Credentials, Owned: &a.gates.Owned, Revoked: a.revoked,
+		Session: gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access}, VerifySession: a.verification.Verify,
+		Credentials: &a.gates.Credentials, Owned: &a.gates.Owned, Revoked: a.verification.Revoked,
 	}
 	if g.Project == "" {
 		g.Project = project.Default
@@ -203,15 +203,15 @@ func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 			return nil, err
 		}
 	}
-	g.Verify = a.verifierFor(g)
+	g.Verify = a.verification.For(g.Issuers)
 	if err := g.Validate(); err != nil {
 		return nil, err
 	}
 	for _, m := range g.Forward {
-		a.verifier.Keep(m.Claim)
+		a.verification.Keep(m.Claim)
 	}
 	for _, rule := range g.Rules {
-		a.verifier.Keep(rule.Claim)
+		a.verification.Keep(rule.Claim)
 	}
 	return g, nil
 }
@@ -234,11 +234,11 @@ func (j *JWTAuth) buildIssuers(g *gate.Gate, r option.Resolver) (err error) {
 	}
 	g.Issuers = make(map[string][]string)
 	for _, name := range issuers {
-		accepts, ok := j.app.accepts[name]
+		accepts, ok := j.app.verification.Accepts(name)
 		if !ok {
 			return fmt.Errorf("issuer: %q is neither the server's own nor trusted; add `trust %s` to the global option", name, name)
 		}
-		g.Issuers[name] = both(j.Audiences, accepts.audiences)
+		g.Issuers[name] = both(j.Audiences, accepts)
 	}
 	return nil
 }

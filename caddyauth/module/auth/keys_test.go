@@ -49,7 +49,7 @@ func TestRevokedKeysTokensAreRefusedFromTheCacheToo(t *testing.T) {
 	a, server := startedApp(t)
 	raw := minted(t, a)
 	for range 2 { // the second time from the cache
-		if _, err := a.verify(t.Context(), raw); err != nil {
+		if _, err := a.verification.Verify(t.Context(), raw); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,7 +62,7 @@ func TestRevokedKeysTokensAreRefusedFromTheCacheToo(t *testing.T) {
 		keys[1].Until.Sub(keys[1].Since) != time.Hour {
 		t.Fatalf("rotated: %+v, %v", keys, err)
 	}
-	if _, err := a.verify(t.Context(), raw); err != nil {
+	if _, err := a.verification.Verify(t.Context(), raw); err != nil {
 		t.Errorf("after a new key was announced: %v", err)
 	}
 	if set := published(t, server); !strings.Contains(set, keys[0].ID) || !strings.Contains(set, keys[1].ID) {
@@ -72,14 +72,14 @@ func TestRevokedKeysTokensAreRefusedFromTheCacheToo(t *testing.T) {
 	if err != nil || len(left) != 1 || left[0].ID != keys[1].ID || left[0].State != "active" {
 		t.Fatalf("revoked: %+v, %v", left, err)
 	}
-	_, err = a.verify(t.Context(), raw)
+	_, err = a.verification.Verify(t.Context(), raw)
 	if refusal, ok := errors.AsType[*token.Refusal](err); !ok || refusal.Reason != token.UnknownKey {
 		t.Errorf("a token of the revoked key: %v, want %s", err, token.UnknownKey)
 	}
 	if set := published(t, server); strings.Contains(set, keys[0].ID) {
 		t.Errorf("published: %s", set)
 	}
-	if _, err := a.verify(t.Context(), minted(t, a)); err != nil {
+	if _, err := a.verification.Verify(t.Context(), minted(t, a)); err != nil {
 		t.Errorf("a token of the new key: %v", err)
 	}
 	if _, err := a.revokeKey(t.Context(), "never there"); !errors.Is(err, keyring.ErrUnknownKey) {

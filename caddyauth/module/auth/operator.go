@@ -58,7 +58,7 @@ func (o operator) MintToken(ctx context.Context, m manage.Mint, now time.Time) (
 	if err != nil {
 		return "", "", err
 	}
-	t, err := o.app.verify(ctx, raw)
+	t, err := o.app.verification.Verify(ctx, raw)
 	if err != nil {
 		return "", "", fmt.Errorf("reading the minted token: %w", err)
 	}

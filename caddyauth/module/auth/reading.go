@@ -37,13 +37,16 @@ func (a *App) Read() Reading {
 		Declared:        a.declared,
 		Store:           a.store.Store,
 		Ring:            a.ring.Load(),
-		Verify:          a.verify,
+		Verify:          a.verification.Verify,
 	}
 }
 
 // AcceptedAudiences returns the audience words that tokens of an issuer may use; nil stands for all
 // of the server's.
-func (a *App) AcceptedAudiences(issuer string) []string { return a.accepts[issuer].audiences }
+func (a *App) AcceptedAudiences(issuer string) []string {
+	words, _ := a.verification.Accepts(issuer)
+	return words
+}
 
 // FetchKeys begins to fetch the key sets of the trusted issuers.
 func (a *App) FetchKeys() { a.startRemotes() }

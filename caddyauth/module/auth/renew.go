@@ -20,7 +20,7 @@ func (a *App) browserSessions() *browser.Sessions {
 	return &browser.Sessions{
 		Names:      a.cookieNames(),
 		Ready:      a.ready,
-		Verify:     a.session,
+		Verify:     a.verification.Session,
 		Refresh:    a.refreshBrowser,
 		Cleared:    func() []*http.Cookie { return a.login.Cookies(login.Issued{}) },
 		Project:    project.Default,

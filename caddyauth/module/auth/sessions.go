@@ -3,14 +3,12 @@ package auth
 import (
 	"context"
 	"errors"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
-	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
@@ -26,9 +24,9 @@ func (a *App) issuance() *issuance.Service {
 		Store:        a.store,
 		Sessions:     a.grants,
 		SigningKey:   a.signingKey,
-		Opaque:       func(ctx context.Context, c token.Claims) (string, error) { return a.opaque.Issue(ctx, c) },
-		Verify:       func(ctx context.Context, raw string) (*token.Token, error) { return a.verify(ctx, raw) },
-		Revoked:      a.revoked,
+		Opaque:       func(ctx context.Context, c token.Claims) (string, error) { return a.verification.opaque.Issue(ctx, c) },
+		Verify:       func(ctx context.Context, raw string) (*token.Token, error) { return a.verification.Verify(ctx, raw) },
+		Revoked:      a.verification.Revoked,
 		Observe:      func(kind string) { issuedTotal.WithLabelValues(kind).Inc() },
 	}
 }
@@ -66,53 +64,4 @@ func (a *App) alert(_ context.Context, verdict session.Verdict, g session.Grant)
 	a.logger.Warn(text,
 		zap.String("session", g.ID), zap.String("user_id", g.Subject),
 		zap.String("project", g.Project), zap.String("client_id", g.ClientID))
-}
-
-// revoked asks the deny list, which is in memory, and how old it may be.
-func (a *App) revoked(t *token.Token, now time.Time) error {
-	if err := a.denied(t); err != nil || a.store.watch.Stale(now) <= a.staleness {
-		return err
-	}
-	// A request may come a moment before Start has read the list for the first time.
-	if a.ready(a.ctx) != nil || a.store.watch.Stale(now) > a.staleness {
-		return &token.Refusal{
-			Reason: gate.RevocationNotChecked,
-			Detail: "the store has not been reached for longer than revocation_staleness",
-		}
-	}
-	return a.denied(t)
-}
-
-// denied asks the deny list, unless nothing was added to it since it was asked about this very
-// token.
-func (a *App) denied(t *token.Token) error {
-	version := a.store.denied.Version() // before the list is asked: what is added meanwhile is asked about next time
-	if t.RevocationVersion().Load() == version {
-		return nil
-	}
-	if kind := a.store.denied.Denied(t.RevocationSubject()); kind != "" {
-		return &token.Refusal{Reason: token.Revoked, Detail: "revoked with its " + string(kind)}
-	}
-	t.RevocationVersion().Store(version)
-	return nil
-}
-
-// pollGrace is how old the list may be while all is well: it is read every half second, and a
-// reading may take a moment.
-const pollGrace = 2 * time.Second
-
-// session returns the token of a living session cookie.
-func (a *App) session(ctx context.Context, raw string) (*token.Token, error) {
-	t, err := a.verify(ctx, raw)
-	if err != nil {
-		return nil, err
-	}
-	if !t.Own() || !t.HasAudience("web") {
-		return nil, errors.New("the cookie is no session of this server")
-	}
-	now := time.Now()
-	if err := t.CheckTime(now, 0); err != nil {
-		return nil, err
-	}
-	return t, a.revoked(t, now)
 }

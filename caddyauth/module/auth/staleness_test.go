@@ -23,12 +23,12 @@ func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
 			}, JWTAuth{Audiences: []string{"api"}})
 			now := time.Now()
 			app.away.Store(true) // as when the database is away: nobody waits
-			if err := app.revoked(new(token.Token), now); gate.ReasonOf(err) != gate.RevocationNotChecked {
+			if err := app.verification.Revoked(new(token.Token), now); gate.ReasonOf(err) != gate.RevocationNotChecked {
 				t.Errorf("%s: before the list was read once: %v", c.setting, err)
 			}
 			app.away.Store(false)
 			early := make(chan error)
-			go func() { early <- app.revoked(new(token.Token), now) }() // a request that comes before Start
+			go func() { early <- app.verification.Revoked(new(token.Token), now) }() // a request that comes before Start
 			if err := app.startAlone(); err != nil {
 				t.Fatal(err)
 			}
@@ -36,10 +36,10 @@ func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
 				t.Errorf("%s: a request that waited for the start: %v", c.setting, err)
 			}
 			read := time.Now()
-			if err := app.revoked(new(token.Token), read.Add(c.allowed-time.Second)); err != nil {
+			if err := app.verification.Revoked(new(token.Token), read.Add(c.allowed-time.Second)); err != nil {
 				t.Errorf("%s: a second before the end: %v", c.setting, err)
 			}
-			if err := app.revoked(new(token.Token), read.Add(c.allowed+
+			if err := app.verification.Revoked(new(token.Token), read.Add(c.allowed+
 				time.Second)); gate.ReasonOf(err) != gate.RevocationNotChecked {
 				t.Errorf("%s: a second after the end: %v", c.setting, err)
 			}

@@ -50,7 +50,7 @@ func (j *JWTAuth) streamPolicy() *stream.Policy {
 		Session:   gate.Source{Kind: gate.Cookie, Name: j.app.cookieNames().Access},
 		Leeway:    j.gate.Leeway,
 		Grace:     grace,
-		Staleness: j.app.staleness,
+		Staleness: j.app.verification.staleness,
 		Ended:     j.logStreamEnd,
 	}
 }

@@ -48,7 +48,7 @@ func (a *App) manageServer() *manage.Server {
 
 // administrator says which administrator a browser's session belongs to.
 func (a *App) administrator(r *http.Request) (manage.Caller, error) {
-	t, err := a.session(r.Context(), gate.FindCookie(r, a.cookieNames().Access))
+	t, err := a.verification.Session(r.Context(), gate.FindCookie(r, a.cookieNames().Access))
 	if err != nil {
 		return manage.Caller{}, manage.ErrNoSession
 	}
