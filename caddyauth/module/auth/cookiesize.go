@@ -16,8 +16,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
-// checkCookie refuses a user whose claims would make the session cookie larger than browsers keep: such a user could not sign in. It counts
-// with the key that signs now. Users whose tokens are never for browsers have no cookie.
+// checkCookie refuses a user whose claims would make the session cookie larger than browsers keep:
+// such a user could not sign in. It counts with the key that signs now. Users whose tokens are
+// never for browsers have no cookie.
 func (a *App) checkCookie(u identity.User) error {
 	if a.base == nil || len(u.Claims) == 0 || !a.signsIn(u.Project) {
 		return nil
@@ -28,14 +29,24 @@ func (a *App) checkCookie(u identity.User) error {
 	}
 	now := time.Now()
 	raw, err := token.Mint(key, "at+jwt", token.Claims{
-		Issuer: a.issuer, Subject: u.Name, Audience: []string{"web"}, IssuedAt: now, Expiry: now.Add(time.Hour), ID: rand.Text(),
-		ClientID: project.FirstParty, Project: u.Project, Session: sampleFamily(), Extra: u.Claims, Protocol: map[string]any{"epoch": now.UnixMilli()},
+		Issuer:   a.issuer,
+		Subject:  u.Name,
+		Audience: []string{"web"},
+		IssuedAt: now,
+		Expiry:   now.Add(time.Hour),
+		ID:       rand.Text(),
+		ClientID: project.FirstParty,
+		Project:  u.Project,
+		Session:  sampleFamily(),
+		Extra:    u.Claims,
+		Protocol: map[string]any{"epoch": now.UnixMilli()},
 	})
 	if err != nil {
 		return fmt.Errorf("claims: %w", err)
 	}
 	if size := len(a.cookieNames().Access) + len(raw); size > login.MaxCookie {
-		return fmt.Errorf("claims: the session cookie would have %d bytes, above the limit of %d; make them %d bytes shorter",
+		return fmt.Errorf("claims: the session cookie would have %d bytes, above the limit of %d;"+
+			" make them %d bytes shorter",
 			size, login.MaxCookie, int(math.Ceil(float64(size-login.MaxCookie)*3/4))) // base64
 	}
 	return nil
@@ -65,7 +76,8 @@ func (a *App) sampleKey() (*keyring.Key, error) {
 	return sampleOf(a.server.Keys.Algorithm)
 }
 
-// sampleOf keeps one generated key for each algorithm, because RSA keys take long to make. Nothing it signs leaves the process.
+// sampleOf keeps one generated key for each algorithm, because RSA keys take long to make. Nothing
+// it signs leaves the process.
 func sampleOf(algorithm string) (*keyring.Key, error) {
 	samples.Lock()
 	defer samples.Unlock()

@@ -16,8 +16,9 @@ var envPlaceholder = regexp.MustCompile(`\{env\.([^{}]+)\}`)
 // unresolved are members of the configuration in which placeholders are no placeholders.
 var unresolved = []string{"claims", "rules", "forward"}
 
-// WithMissing adds to an error about an environment variable all others that the configuration names and that are not set, so that
-// not each of them takes a run. configs are what is to be looked through: structs or JSON values.
+// WithMissing adds to an error about an environment variable all others that the configuration
+// names and that are not set, so that not each of them takes a run. configs are what is to be
+// looked through: structs or JSON values.
 func WithMissing(err error, configs ...any) error {
 	if err == nil || !strings.Contains(err.Error(), "{env.") {
 		return err
@@ -43,7 +44,8 @@ func WithMissing(err error, configs ...any) error {
 	return fmt.Errorf("%w; not set, too: %s", err, strings.Join(more, ", "))
 }
 
-// findMissing notes the environment variables that a JSON value names and that are empty, each with the member that names it first.
+// findMissing notes the environment variables that a JSON value names and that are empty, each with
+// the member that names it first.
 func findMissing(value any, member string, places map[string]string) {
 	switch v := value.(type) {
 	case string:

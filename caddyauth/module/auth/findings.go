@@ -7,15 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	remark "github.com/caddyauth/gateway/caddyauth/module/finding"
-)
-
-// The words by which this package makes findings.
-type finding = remark.Finding
-
-const (
-	severe = remark.Error
-	warned = remark.Warning
+	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
 
 // httpApp returns Caddy's HTTP app; nil when the configuration has none.
@@ -30,7 +22,7 @@ func (a *App) httpApp() *caddyhttp.App {
 // Findings lists what is wrong with the place of gates in the routes, with the way to the login
 // page, and with private files. A start logs the same. It writes nothing, and one finding may be in
 // the list more than once.
-func (a *App) Findings(ctx caddy.Context) []finding {
+func (a *App) Findings(ctx caddy.Context) []finding.Finding {
 	found := a.findUnguarded()
 	found = append(found, a.gates.Survey.Rewritten()...)
 	found = append(found, a.gates.Survey.Beside()...)
@@ -39,10 +31,10 @@ func (a *App) Findings(ctx caddy.Context) []finding {
 }
 
 // findUnguarded lists routes that reach an application without a gate.
-func (a *App) findUnguarded() (found []finding) {
+func (a *App) findUnguarded() (found []finding.Finding) {
 	for _, route := range a.gates.Survey.Unguarded() {
-		found = append(found, finding{
-			Severity: warned,
+		found = append(found, finding.Finding{
+			Severity: finding.Warning,
 			Where:    route,
 			Text:     "the route is behind neither a gate nor `jwt_auth off`: clients can forge identity headers there",
 		})
@@ -55,20 +47,22 @@ func (a *App) warnRoutes() {
 	a.gates.Survey.Find()
 	for _, g := range a.gates.Survey.Guards() {
 		if g.ReportsOnly() {
-			a.logger.Warn("a gate only reports: it refuses nothing and removes nothing; use it for roll-outs, never to protect",
+			a.logger.Warn("a gate only reports: it refuses nothing and removes nothing;"+
+				" use it for roll-outs, never to protect",
 				zap.String("gate", g.(*JWTAuth).label()))
 		}
 	}
 	for _, route := range a.gates.Survey.Unguarded() {
-		a.logger.Warn("a route to an upstream is behind neither a gate nor `jwt_auth off`: clients can forge identity headers on it",
+		a.logger.Warn("a route to an upstream is behind neither a gate nor `jwt_auth off`:"+
+			" clients can forge identity headers on it",
 			zap.String("route", route))
 	}
 	for _, f := range slices.Concat(a.gates.Survey.Rewritten(), a.gates.Survey.Beside()) {
 		level := a.logger.Warn
 		switch f.Severity {
-		case remark.Note:
+		case finding.Note:
 			continue
-		case severe:
+		case finding.Error:
 			level = a.logger.Error
 		}
 		level(f.Text, zap.String("route", f.Where), zap.String("hint", f.Hint))

@@ -89,7 +89,8 @@ func (j *JWTAuth) unmarshal(d *caddyfile.Dispenser) error {
 	if err := config.ValidateAudiences(args); err != nil {
 		return option.At(d, err)
 	}
-	return option.Block(d, func() error { return j.unmarshalOption(d) }, "require", "deny", "forward", "forward_preset", "from", "issuer", "origins")
+	return option.Block(d, func() error { return j.unmarshalOption(d) },
+		"require", "deny", "forward", "forward_preset", "from", "issuer", "origins")
 }
 
 func (j *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) error {
@@ -148,7 +149,8 @@ func (j *JWTAuth) unmarshalPaths(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if value != "allow" {
-		return d.Errf("%s: %q is not `allow`; without the option such paths are refused where paths decide", word, value)
+		return d.Errf("%s: %q is not `allow`; without the option such paths are refused where paths decide",
+			word, value)
 	}
 	switch word {
 	case "path_parameters":

@@ -70,7 +70,14 @@ func (o operator) Keys(ctx context.Context) ([]manage.Key, error) {
 	infos, err := o.app.listKeys(ctx)
 	keys := make([]manage.Key, len(infos))
 	for i, k := range infos {
-		keys[i] = manage.Key{ID: k.ID, Algorithm: k.Algorithm, State: string(k.State), Created: k.Created, Since: k.Since, Until: k.Until}
+		keys[i] = manage.Key{
+			ID:        k.ID,
+			Algorithm: k.Algorithm,
+			State:     string(k.State),
+			Created:   k.Created,
+			Since:     k.Since,
+			Until:     k.Until,
+		}
 	}
 	return keys, err
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
 
 // The bits of a mode that let other users of the machine do something. A group may be meant.
@@ -26,8 +27,9 @@ type privateFile struct {
 	holds  string
 }
 
-// privateFiles are the sealing secret, the private keys and the database with its log, and the folders in which somebody could put others
-// in their place. The secret's folder is the gateway's own; the database's may be for other things, too.
+// privateFiles are the sealing secret, the private keys and the database with its log, and the
+// folders in which somebody could put others in their place. The secret's folder is the gateway's
+// own; the database's may be for other things, too.
 func (a *App) privateFiles() []privateFile {
 	var files []privateFile
 	if a.secretRing == nil {
@@ -46,8 +48,9 @@ func (a *App) privateFiles() []privateFile {
 	return files
 }
 
-// findOpenFiles lists the private files that other users of the machine may read or change. Windows has no such modes.
-func (a *App) findOpenFiles(caddy.Context) (found []finding) {
+// findOpenFiles lists the private files that other users of the machine may read or change. Windows
+// has no such modes.
+func (a *App) findOpenFiles(caddy.Context) (found []finding.Finding) {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
@@ -62,11 +65,12 @@ func (a *App) findOpenFiles(caddy.Context) (found []finding) {
 		if f.closed == otherWriting {
 			does = "may change"
 		}
-		found = append(found, finding{
-			Severity: warned,
+		found = append(found, finding.Finding{
+			Severity: finding.Warning,
 			Where:    f.path,
-			Text:     fmt.Sprintf("other users of this machine %s it (mode %04o); it is %s", does, info.Mode().Perm(), f.holds),
-			Hint:     fmt.Sprintf("take that away: chmod o-%s %s", letters(f.closed), f.path),
+			Text: fmt.Sprintf("other users of this machine %s it (mode %04o); it is %s",
+				does, info.Mode().Perm(), f.holds),
+			Hint: fmt.Sprintf("take that away: chmod o-%s %s", letters(f.closed), f.path),
 		})
 	}
 	return found

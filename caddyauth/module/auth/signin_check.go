@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/module/finding"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
@@ -24,9 +25,9 @@ func (a *App) warnSignIn() {
 	}
 }
 
-// findSignIn lists why a person who is sent to the login page would not come back signed in. The session cookie belongs to
-// the host of the public URL alone, on every port.
-func (a *App) findSignIn(ctx caddy.Context) (found []finding) {
+// findSignIn lists why a person who is sent to the login page would not come back signed in. The
+// session cookie belongs to the host of the public URL alone, on every port.
+func (a *App) findSignIn(ctx caddy.Context) (found []finding.Finding) {
 	http, err := ctx.AppIfConfigured("http")
 	if err != nil || a.base == nil {
 		return nil
@@ -43,14 +44,15 @@ func (a *App) findSignIn(ctx caddy.Context) (found []finding) {
 	return append(found, s.findLoginPage(gates)...)
 }
 
-// findReturnTargets lists origins to which a person can be sent back, and where nobody is signed in then.
-func (a *App) findReturnTargets() (found []finding) {
+// findReturnTargets lists origins to which a person can be sent back, and where nobody is signed in
+// then.
+func (a *App) findReturnTargets() (found []finding.Finding) {
 	for _, origin := range a.returnTo {
 		if u, err := url.Parse(origin); err != nil || u.Hostname() == a.base.Hostname() {
 			continue
 		}
-		found = append(found, finding{
-			Severity: warned,
+		found = append(found, finding.Finding{
+			Severity: finding.Warning,
 			Where:    "return_to " + origin,
 			Text: fmt.Sprintf("the session cookie belongs to %s alone: browsers can be sent there, and are not signed in there",
 				a.base.Hostname()),
@@ -59,12 +61,13 @@ func (a *App) findReturnTargets() (found []finding) {
 	return found
 }
 
-// findRefusedTokens lists settings of the server by which the token of every sign-in would be refused.
-func (a *App) findRefusedTokens() (found []finding) {
+// findRefusedTokens lists settings of the server by which the token of every sign-in would be
+// refused.
+func (a *App) findRefusedTokens() (found []finding.Finding) {
 	access := a.server.AccessLifetime()
 	if longest := a.server.MaxLifetime; access > longest {
-		found = append(found, finding{
-			Severity: severe,
+		found = append(found, finding.Finding{
+			Severity: finding.Error,
 			Where:    "max_lifetime",
 			Text: fmt.Sprintf("it is %s, and access tokens are issued for %s: gates refuse every one of them",
 				project.Spell(longest), project.Spell(access)),
@@ -73,8 +76,8 @@ func (a *App) findRefusedTokens() (found []finding) {
 	}
 	for _, p := range a.server.Projects {
 		if p.Slug == project.Default && len(p.Audiences) > 0 && !slices.Contains(p.Audiences, "web") {
-			found = append(found, finding{
-				Severity: severe,
+			found = append(found, finding.Finding{
+				Severity: finding.Error,
 				Where:    "project default",
 				Text:     "its audiences are without `web`, which browsers sign in for: every sign-in is refused",
 				Hint:     "add `web` to its audiences",
@@ -92,7 +95,7 @@ type webGate struct {
 }
 
 // findings says why this gate would not accept who comes back from the login page.
-func (g webGate) findings() (found []finding) {
+func (g webGate) findings() (found []finding.Finding) {
 	own := g.app.issuer
 	_, acceptsOwn := g.gate.Issuers[own]
 	cookie := gate.Source{Kind: gate.Cookie, Name: g.app.cookieNames().Access}
@@ -110,28 +113,28 @@ func (g webGate) findings() (found []finding) {
 			"take `resource` away, or add `login off`"},
 	} {
 		if c.wrong {
-			found = append(found, finding{Severity: severe, Where: g.where, Text: c.text, Hint: c.hint})
+			found = append(found, finding.Finding{Severity: finding.Error, Where: g.where, Text: c.text, Hint: c.hint})
 		}
 	}
 	return append(found, g.findHosts()...)
 }
 
 // findHosts lists the hosts of the gate at which the session cookie does not arrive.
-func (g webGate) findHosts() (found []finding) {
+func (g webGate) findHosts() (found []finding.Finding) {
 	at := g.app.base.Hostname()
 	for _, host := range g.hosts {
 		if host == at || strings.Contains(host, "{") { // what a placeholder holds shows with the request
 			continue
 		}
-		f := finding{
-			Severity: severe,
+		f := finding.Finding{
+			Severity: finding.Error,
 			Where:    g.where,
 			Text: fmt.Sprintf("browsers of host %s are sent to %s and come back without a session:"+
 				" the session cookie belongs to %s alone", host, g.signIn.Page, at),
 			Hint: fmt.Sprintf("serve the gate on %s, let `issuer` or `public_url` name %s, or add `login off`", at, host),
 		}
 		if caddyhttp.MatchHost([]string{host}).Match(requestFor(g.app.base, "/")) {
-			f.Severity = warned
+			f.Severity = finding.Warning
 			f.Text = fmt.Sprintf("of the hosts %s only %s gets the session cookie: browsers of others cannot sign in", host, at)
 			f.Hint = ""
 		}
@@ -147,7 +150,8 @@ type signInSurvey struct {
 	servers []string // where an auth_server stands, for messages
 }
 
-// gates returns the gates that send browsers to the own login page, and notes where auth_server stands.
+// gates returns the gates that send browsers to the own login page, and notes where auth_server
+// stands.
 func (s *signInSurvey) gates() (found []webGate) {
 	own := s.app.base.JoinPath("login").String()
 	for _, name := range sortedServers(s.http) {
@@ -170,8 +174,8 @@ func (s *signInSurvey) gates() (found []webGate) {
 	return found
 }
 
-// visit calls f for every handler, however deep, with the hosts that the routes around it name; nil for any.
-// Named routes are not followed into further ones: they may name each other.
+// visit calls f for every handler, however deep, with the hosts that the routes around it name; nil
+// for any. Named routes are not followed into further ones: they may name each other.
 func visit(
 	routes caddyhttp.RouteList, named map[string]*caddyhttp.Route, hosts []string,
 	f func(handler caddyhttp.MiddlewareHandler, hosts []string),
@@ -192,7 +196,8 @@ func visit(
 	}
 }
 
-// hostsOf returns the hosts a route takes: its own, or those around it when some of its matchers take any.
+// hostsOf returns the hosts a route takes: its own, or those around it when some of its matchers
+// take any.
 func hostsOf(route caddyhttp.Route, around []string) []string {
 	var hosts []string
 	for _, set := range route.MatcherSets {
@@ -213,12 +218,12 @@ func hostsOf(route caddyhttp.Route, around []string) []string {
 }
 
 // findLoginPage follows a request for the login page through the servers.
-func (s *signInSurvey) findLoginPage(gates []webGate) []finding {
+func (s *signInSurvey) findLoginPage(gates []webGate) []finding.Finding {
 	page := s.app.base.JoinPath("login").String()
 	if len(s.servers) == 0 {
 		return s.findNoServer(gates, page)
 	}
-	var wrong, mapped *finding
+	var wrong, mapped *finding.Finding
 	for _, name := range sortedServers(s.http) {
 		server := s.http.Servers[name]
 		comes, sure := s.listens(server)
@@ -227,14 +232,14 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding {
 		}
 		e := errand{r: requestFor(s.app.base, "/login"), named: server.NamedRoutes}
 		e.follow(server.Routes)
-		switch f := e.finding(page); {
+		switch f := e.blocked(page); {
 		case f != nil:
 			f.Where, wrong = "server "+name, f
 		case e.reached && sure:
 			return nil
 		case e.reached:
-			mapped = &finding{
-				Severity: warned,
+			mapped = &finding.Finding{
+				Severity: finding.Warning,
 				Where:    "public URL " + s.app.base.String(),
 				Text: "`auth_server` stands in server " + name + " (" + strings.Join(server.Listen, " ") + "), on another port:" +
 					" browsers reach it only when something in front leads there",
@@ -243,12 +248,12 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding {
 	}
 	switch {
 	case wrong != nil:
-		return []finding{*wrong}
+		return []finding.Finding{*wrong}
 	case mapped != nil:
-		return []finding{*mapped}
+		return []finding.Finding{*mapped}
 	}
-	return []finding{{
-		Severity: severe,
+	return []finding.Finding{{
+		Severity: finding.Error,
 		Where:    "public URL " + s.app.base.String(),
 		Text: "no site with `auth_server` answers " + page + "; `auth_server` stands in " +
 			strings.Join(slices.Compact(s.servers), ", and in "),
@@ -257,11 +262,11 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding {
 }
 
 // findNoServer: a gate whose `login` was written out may be meant for a server elsewhere.
-func (s *signInSurvey) findNoServer(gates []webGate, page string) (found []finding) {
+func (s *signInSurvey) findNoServer(gates []webGate, page string) (found []finding.Finding) {
 	for _, g := range gates {
 		if g.Login == "" {
-			found = append(found, finding{
-				Severity: severe,
+			found = append(found, finding.Finding{
+				Severity: finding.Error,
 				Where:    g.where,
 				Text:     "it sends browsers to " + page + ", and no site has `auth_server`",
 				Hint: "add `auth_server` to the site, or `login off` to the gate; with a server elsewhere write its login page:" +
@@ -272,8 +277,9 @@ func (s *signInSurvey) findNoServer(gates []webGate, page string) (found []findi
 	return found
 }
 
-// listens reports whether requests for the public URL may come to the server, and whether that is sure. On a loopback
-// host nothing stands in front. Elsewhere another proxy may: it takes TLS off, or maps the port of its scheme.
+// listens reports whether requests for the public URL may come to the server, and whether that is
+// sure. On a loopback host nothing stands in front. Elsewhere another proxy may: it takes TLS off,
+// or maps the port of its scheme.
 func (s *signInSurvey) listens(server *caddyhttp.Server) (comes, sure bool) {
 	base, tls := s.app.base, len(server.TLSConnPolicies) > 0
 	loopback := weburl.IsLoopback(base.Hostname())

@@ -11,10 +11,13 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
+
+	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
 
-// errand follows a browser's request for the login page through the routes of a server, and runs no handler. Matchers that look
-// at more than the request itself may match or not: what lies behind them is followed, and nothing is concluded from it.
+// errand follows a browser's request for the login page through the routes of a server, and runs no
+// handler. Matchers that look at more than the request itself may match or not: what lies behind
+// them is followed, and nothing is concluded from it.
 type errand struct {
 	r     *http.Request
 	named map[string]*caddyhttp.Route
@@ -41,19 +44,20 @@ func requestFor(base *url.URL, path string) *http.Request {
 	return r.WithContext(ctx)
 }
 
-// finding says why the login page cannot be reached; nil when it can, or when no auth_server was met.
-func (e *errand) finding(page string) *finding {
+// blocked says why the login page cannot be reached; nil when it can, or when no auth_server was
+// met.
+func (e *errand) blocked(page string) *finding.Finding {
 	switch {
 	case e.reached && e.gate != nil:
-		return &finding{
-			Severity: severe,
+		return &finding.Finding{
+			Severity: finding.Error,
 			Text: fmt.Sprintf("the login page %s lies behind the %s, which sends browsers to it: they go round in a circle",
 				page, e.gate.Describe()),
 			Hint: "let `auth_server` stand before the gate: outside `handle` and `route`, or with the gate in a `handle` of its own",
 		}
 	case !e.reached && e.stripped != "":
-		return &finding{
-			Severity: severe,
+		return &finding.Finding{
+			Severity: finding.Error,
 			Text: fmt.Sprintf("%s is taken from the path before `auth_server`, which then finds none of its routes: %s is blank",
 				e.stripped, page),
 			Hint: fmt.Sprintf("write `handle %s/*`, not `handle_path`", e.stripped),

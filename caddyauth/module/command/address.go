@@ -32,8 +32,10 @@ func networkAddress(address string) (string, error) {
 	}
 	u, err := url.Parse(address)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return "", fmt.Errorf("--address: %q is not an address such as localhost:2019, http://localhost:2019 or unix//run/caddy.sock", address)
+	case err != nil || u.Host == "" || u.User != nil ||
+		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return "", fmt.Errorf("--address: %q is not an address such as localhost:2019,"+
+			" http://localhost:2019 or unix//run/caddy.sock", address)
 	case u.Scheme != "http":
 		return "", fmt.Errorf("--address: the scheme %q is not supported: Caddy's admin endpoint speaks http", u.Scheme)
 	case u.Port() == "":

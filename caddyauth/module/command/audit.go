@@ -11,8 +11,14 @@ import (
 )
 
 var auditColumns = []column{
-	{"AT", "at"}, {"ACTOR", "actor"}, {"ACTION", "action"}, {"RESULT", "result"}, {"TARGET", "target_name"}, {"PROJECT", "project"},
-	{"FROM", "client_ip"}, {"DETAIL", "detail"},
+	{"AT", "at"},
+	{"ACTOR", "actor"},
+	{"ACTION", "action"},
+	{"RESULT", "result"},
+	{"TARGET", "target_name"},
+	{"PROJECT", "project"},
+	{"FROM", "client_ip"},
+	{"DETAIL", "detail"},
 }
 
 // auditCommand is `caddy auth audit`.
@@ -46,9 +52,12 @@ A time is one of RFC 3339, or a length of time before now.`,
 	})
 	cmd.Flags().StringVar(&since, "since", "", "only what happened then or later (default: the beginning)")
 	cmd.Flags().StringVar(&until, "until", "", "only what happened before (default: now)")
-	cmd.Flags().StringVar(&actor, "actor", "", "only what this one did: user:<name>, api_token:<id>, "+adminapi.Actor+" (default: all)")
-	cmd.Flags().StringVar(&action, "action", "", "only this: login, logout, user.create, client.delete and the like (default: all)")
-	cmd.Flags().StringVar(&result, "result", "", "only what ended so: success, bad_credentials and the like (default: all)")
+	cmd.Flags().StringVar(&actor, "actor", "",
+		"only what this one did: user:<name>, api_token:<id>, "+adminapi.Actor+" (default: all)")
+	cmd.Flags().StringVar(&action, "action", "",
+		"only this: login, logout, user.create, client.delete and the like (default: all)")
+	cmd.Flags().StringVar(&result, "result", "",
+		"only what ended so: success, bad_credentials and the like (default: all)")
 	cmd.Flags().StringVar(&project, "project", "", "only what concerns the project of this slug or id (default: all)")
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most; 0 for all")
 	return cmd
@@ -61,7 +70,8 @@ func instant(flag, text string, now time.Time) (time.Time, error) {
 	}
 	d, err := project.ParseDuration(text)
 	if err != nil || d < 0 {
-		return time.Time{}, fmt.Errorf("--%s: %q is neither a time like 2026-03-01T00:00:00Z nor a length of time like 24h", flag, text)
+		return time.Time{}, fmt.Errorf("--%s: %q is neither a time like 2026-03-01T00:00:00Z"+
+			" nor a length of time like 24h", flag, text)
 	}
 	return now.Add(-d), nil
 }

@@ -9,8 +9,14 @@ import (
 )
 
 var clientColumns = []column{
-	{"ID", "id"}, {"PROJECT", "project"}, {"NAME", "name"}, {"PUBLIC", "public"}, {"ACTIVE", "active"}, {"CADDYFILE", "declared"},
-	{"AUDIENCE", "audience"}, {"SCOPES", "scopes"},
+	{"ID", "id"},
+	{"PROJECT", "project"},
+	{"NAME", "name"},
+	{"PUBLIC", "public"},
+	{"ACTIVE", "active"},
+	{"CADDYFILE", "declared"},
+	{"AUDIENCE", "audience"},
+	{"SCOPES", "scopes"},
 }
 
 // clientCommand is `caddy auth client`.
@@ -18,12 +24,26 @@ func clientCommand() *cobra.Command {
 	return groupCommand("client", "Adds, shows, pauses and removes clients",
 		clientAddCommand(), clientListCommand(),
 		clientOneCommand("show", "Shows a client", http.MethodGet, "clients/{id}", nil),
-		destructive(clientOneCommand("pause", "Keeps a client from getting tokens, and revokes what it has", http.MethodPatch, "clients/{id}",
-			map[string]bool{"active": false}), "the client gets no more tokens, and what it has is revoked"),
-		clientOneCommand("resume", "Lets a paused client get tokens again", http.MethodPatch, "clients/{id}", map[string]bool{"active": true}),
-		destructive(clientOneCommand("secret", "Gives a client another secret, which is shown once", http.MethodPost, "clients/{id}/secret", nil),
-			"the secret that the client uses now is good no more"),
-		destructive(clientRemoveCommand(), "the client is removed, and what it has is revoked"), ttlCommand("client", "client", "clients/{id}/settings/token-ttl"))
+		clientActiveCommand("pause", "Keeps a client from getting tokens, and revokes what it has", false),
+		clientActiveCommand("resume", "Lets a paused client get tokens again", true),
+		clientSecretCommand(),
+		destructive(clientRemoveCommand(), "the client is removed, and what it has is revoked"),
+		ttlCommand("client", "client", "clients/{id}/settings/token-ttl"))
+}
+
+// clientActiveCommand pauses or resumes a client.
+func clientActiveCommand(name, short string, active bool) *cobra.Command {
+	cmd := clientOneCommand(name, short, http.MethodPatch, "clients/{id}", map[string]bool{"active": active})
+	if active {
+		return cmd
+	}
+	return destructive(cmd, "the client gets no more tokens, and what it has is revoked")
+}
+
+func clientSecretCommand() *cobra.Command {
+	short := "Gives a client another secret, which is shown once"
+	cmd := clientOneCommand("secret", short, http.MethodPost, "clients/{id}/secret", nil)
+	return destructive(cmd, "the secret that the client uses now stops working")
 }
 
 func clientAddCommand() *cobra.Command {
@@ -65,8 +85,10 @@ client_secret, this once, and is not kept; a public client has none.`,
 	})
 	cmd.Flags().StringVar(&slug, "project", project.Default, "the slug or id of the client's project")
 	cmd.Flags().StringVar(&name, "name", "", "what people read (default: the id)")
-	cmd.Flags().BoolVar(&public, "public", false, "a client that cannot keep a secret: a program in a browser or on a phone")
-	cmd.Flags().StringSliceVar(&audience, "audience", nil, "what its tokens are for when a request names nothing (default: api)")
+	cmd.Flags().BoolVar(&public, "public", false,
+		"a client that cannot keep a secret: a program in a browser or on a phone")
+	cmd.Flags().StringSliceVar(&audience, "audience", nil,
+		"what its tokens are for when a request names nothing (default: api)")
 	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "a scope that it may ask for (default: none)")
 	cmd.Flags().StringArrayVar(&claims, "claim", nil, "a claim of its tokens as name=value, as for users")
 	cmd.Flags().StringVar(&format, "access-token-format", "", "jwt or opaque (default: the project's)")

@@ -105,7 +105,8 @@ func printPrivateKey(out, hint io.Writer, key *keyring.Key, kid string) error {
 	if _, err := out.Write(pem); err != nil {
 		return err
 	}
-	fmt.Fprintf(hint, "# %s key %s. Keep it in a file that only Caddy can read (mode 0600), and name it:\n#\tkeys {\n", key.Algorithm(), kid)
+	fmt.Fprintf(hint, "# %s key %s. Keep it in a file that only Caddy can read (mode 0600), and name it:\n#\tkeys {\n",
+		key.Algorithm(), kid)
 	if needsName(key) {
 		fmt.Fprintf(hint, "#\t\talgorithm %s\n", key.Algorithm())
 	}
@@ -116,5 +117,6 @@ func printPrivateKey(out, hint io.Writer, key *keyring.Key, kid string) error {
 // needsName reports whether the algorithm cannot be told from the key: RSA keys are taken for
 // RS256.
 func needsName(key *keyring.Key) bool {
-	return key.Algorithm() != "RS256" && (strings.HasPrefix(key.Algorithm(), "RS") || strings.HasPrefix(key.Algorithm(), "PS"))
+	return key.Algorithm() != "RS256" &&
+		(strings.HasPrefix(key.Algorithm(), "RS") || strings.HasPrefix(key.Algorithm(), "PS"))
 }

@@ -7,7 +7,12 @@ import (
 )
 
 var keyColumns = []column{
-	{"ID", "id"}, {"ALGORITHM", "algorithm"}, {"STATE", "state"}, {"CREATED", "created_at"}, {"SINCE", "since"}, {"UNTIL", "until"},
+	{"ID", "id"},
+	{"ALGORITHM", "algorithm"},
+	{"STATE", "state"},
+	{"CREATED", "created_at"},
+	{"SINCE", "since"},
+	{"UNTIL", "until"},
 }
 
 // keysCommand is `caddy auth keys`.

@@ -7,7 +7,12 @@ import (
 )
 
 var projectColumns = []column{
-	{"SLUG", "slug"}, {"NAME", "name"}, {"ACTIVE", "active"}, {"CADDYFILE", "declared"}, {"AUDIENCES", "audiences"}, {"ID", "id"},
+	{"SLUG", "slug"},
+	{"NAME", "name"},
+	{"ACTIVE", "active"},
+	{"CADDYFILE", "declared"},
+	{"AUDIENCES", "audiences"},
+	{"ID", "id"},
 }
 
 // projectCommand is `caddy auth project`.
@@ -15,11 +20,20 @@ func projectCommand() *cobra.Command {
 	return groupCommand("project", "Adds, shows, pauses and removes projects",
 		projectAddCommand(), projectListCommand(),
 		projectOneCommand("show", "Shows a project", http.MethodGet, nil),
-		destructive(projectOneCommand("pause", "Lets a project issue nothing, and revokes what it has issued", http.MethodPatch,
-			map[string]bool{"active": false}), "all people and programs of the project are signed out, and nobody can sign in"),
-		projectOneCommand("resume", "Lets a paused project issue again", http.MethodPatch, map[string]bool{"active": true}),
-		destructive(projectRemoveCommand(), "the project goes with its users, clients and API tokens, and what it has issued is revoked"),
+		projectActiveCommand("pause", "Lets a project issue nothing, and revokes what it has issued", false),
+		projectActiveCommand("resume", "Lets a paused project issue again", true),
+		destructive(projectRemoveCommand(),
+			"the project is removed with its users, clients and API tokens, and what it has issued is revoked"),
 		ttlCommand("project", "slug", "projects/{id}/settings/jwt-ttl"))
+}
+
+// projectActiveCommand pauses or resumes a project.
+func projectActiveCommand(name, short string, active bool) *cobra.Command {
+	cmd := projectOneCommand(name, short, http.MethodPatch, map[string]bool{"active": active})
+	if active {
+		return cmd
+	}
+	return destructive(cmd, "all people and programs of the project are signed out, and nobody can sign in")
 }
 
 func projectAddCommand() *cobra.Command {
@@ -41,7 +55,8 @@ func projectAddCommand() *cobra.Command {
 		return r.show(r.ask(http.MethodPost, "projects", nil, body))
 	})
 	cmd.Flags().StringVar(&name, "name", "", "what people read (default: the slug)")
-	cmd.Flags().StringSliceVar(&audiences, "audience", nil, "an audience word that its tokens may be issued for (default: the server's)")
+	cmd.Flags().StringSliceVar(&audiences, "audience", nil,
+		"an audience word that its tokens may be issued for (default: the server's)")
 	return cmd
 }
 
@@ -89,8 +104,9 @@ func ttlCommand(what, argument, path string) *cobra.Command {
 		Long: `Shows the lifetimes, in seconds, after changing those that are given. What is null is
 inherited; defaults says what holds then. The word default goes back to it. A changed
 lifetime is for tokens issued afterwards.`,
-		Example: "  $ caddy auth " + what + " ttl acme\n  $ caddy auth " + what + " ttl acme --access 5m --refresh default",
-		Args:    cobra.ExactArgs(1),
+		Example: "  $ caddy auth " + what + " ttl acme\n" +
+			"  $ caddy auth " + what + " ttl acme --access 5m --refresh default",
+		Args: cobra.ExactArgs(1),
 	}, func(r *remote, args []string) error {
 		body := map[string]*int64{}
 		for flag, text := range map[string]string{"access": access, "refresh": refresh} {

@@ -32,7 +32,8 @@ type remote struct {
 // remoteCommand makes a command one that asks the running server.
 func remoteCommand(cmd *cobra.Command, run func(*remote, []string) error) *cobra.Command {
 	r := &remote{cmd: cmd}
-	cmd.Flags().StringVar(&r.address, "address", "", "the admin address of the running Caddy (default: that of --config, or else Caddy's own default)")
+	cmd.Flags().StringVar(&r.address, "address", "",
+		"the admin address of the running Caddy (default: that of --config, or else Caddy's own default)")
 	r.config.Add(cmd, "", "the configuration that names the admin address (default: none)")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print JSON: an object, or a list of them")
 	cmd.RunE = func(_ *cobra.Command, args []string) error { return run(r, args) }
@@ -114,7 +115,8 @@ func refusedBy(address string, err error) error {
 		}
 		return errors.New(terminal.Plain(told.Error))
 	default:
-		return fmt.Errorf("the Caddy at %s answers %.40s, as if it was built without caddyauth", address, terminal.Plain(strings.TrimSpace(answer)))
+		return fmt.Errorf("the Caddy at %s answers %.40s, as if it was built without caddyauth",
+			address, terminal.Plain(strings.TrimSpace(answer)))
 	}
 }
 

@@ -10,8 +10,17 @@ import (
 )
 
 var sessionColumns = []column{
-	{"ID", "id"}, {"USER", "user"}, {"PROJECT", "project"}, {"CLIENT", "client_id"}, {"KIND", "kind"}, {"ACTIVE", "active"}, {"DEVICE", "device"},
-	{"ADDRESS", "client_ip"}, {"BEGUN", "created_at"}, {"LAST USED", "last_used_at"}, {"ENDS", "idle_ends_at"},
+	{"ID", "id"},
+	{"USER", "user"},
+	{"PROJECT", "project"},
+	{"CLIENT", "client_id"},
+	{"KIND", "kind"},
+	{"ACTIVE", "active"},
+	{"DEVICE", "device"},
+	{"ADDRESS", "client_ip"},
+	{"BEGUN", "created_at"},
+	{"LAST USED", "last_used_at"},
+	{"ENDS", "idle_ends_at"},
 }
 
 // sessionCommand is `caddy auth session`.
@@ -29,8 +38,9 @@ func sessionListCommand() *cobra.Command {
 		Short: "Lists the sessions that live, with device, address and last use",
 		Long: `Lists sessions: browsers that are signed in, and programs that hold a refresh token.
 The address and the device are those of the sign-in.`,
-		Example: "  $ caddy auth session list --user alice\n  $ caddy auth session list --client reports --ended --json",
-		Args:    cobra.NoArgs,
+		Example: "  $ caddy auth session list --user alice\n" +
+			"  $ caddy auth session list --client reports --ended --json",
+		Args: cobra.NoArgs,
 	}, func(r *remote, _ []string) error {
 		query := filters("project", project, "user", user, "client", client, "kind", kind)
 		if ended {
@@ -41,7 +51,8 @@ The address and the device are those of the sign-in.`,
 	cmd.Flags().StringVar(&project, "project", "", "only those of the project of this slug or id (default: all)")
 	cmd.Flags().StringVar(&user, "user", "", "only those of this user (default: all)")
 	cmd.Flags().StringVar(&client, "client", "", "only those that this client holds (default: all)")
-	cmd.Flags().StringVar(&kind, "kind", "", "only those that began like this: browser, api and the like (default: all)")
+	cmd.Flags().StringVar(&kind, "kind", "",
+		"only those that began like this: browser, api and the like (default: all)")
 	cmd.Flags().BoolVar(&ended, "ended", false, "those that have ended, too, as long as they are kept")
 	cmd.Flags().IntVar(&limit, "limit", 1000, "how many at most; 0 for all")
 	return cmd
@@ -75,8 +86,10 @@ Nobody is kept from signing in again: see caddy auth user disable.`,
 		}
 		return r.ended(r.ask(http.MethodPost, "sessions/revoke", nil, body))
 	})
-	cmd.Flags().StringVar(&project, "project", "", "the slug or id of the project, whose sessions all end without --user")
-	cmd.Flags().StringVar(&user, "user", "", "the user whose sessions end, of the project default unless --project names another")
+	cmd.Flags().StringVar(&project, "project", "",
+		"the slug or id of the project, whose sessions all end without --user")
+	cmd.Flags().StringVar(&user, "user", "",
+		"the user whose sessions end, of the project default unless --project names another")
 	cmd.Flags().StringVar(&client, "client", "", "the client whose sessions end")
 	return cmd
 }

@@ -11,8 +11,14 @@ import (
 )
 
 var apiTokenColumns = []column{
-	{"ID", "id"}, {"NAME", "name"}, {"PROJECT", "project"}, {"ABILITIES", "abilities"}, {"CREATED", "created_at"}, {"LAST USED", "last_used_at"},
-	{"EXPIRES", "expires_at"}, {"REVOKED", "revoked_at"},
+	{"ID", "id"},
+	{"NAME", "name"},
+	{"PROJECT", "project"},
+	{"ABILITIES", "abilities"},
+	{"CREATED", "created_at"},
+	{"LAST USED", "last_used_at"},
+	{"EXPIRES", "expires_at"},
+	{"REVOKED", "revoked_at"},
 }
 
 // tokenCommand is `caddy auth token`.
@@ -64,8 +70,10 @@ client gets it: in its format, with its claims and for its audience.`,
 		}
 		return r.once(answer, "access_token")
 	})
-	cmd.Flags().StringSliceVar(&audience, "audience", nil, "what the token is for (default: api, or what the client's tokens are for)")
-	cmd.Flags().StringVar(&client, "client", "", "the client that the token is issued to (default: the server's own login routes)")
+	cmd.Flags().StringSliceVar(&audience, "audience", nil,
+		"what the token is for (default: api, or what the client's tokens are for)")
+	cmd.Flags().StringVar(&client, "client", "",
+		"the client that the token is issued to (default: the server's own login routes)")
 	cmd.Flags().StringVar(&expires, "expires", "5m", "the token's lifetime, from 1m to 1h")
 	return flags.add(cmd)
 }

@@ -14,8 +14,14 @@ import (
 )
 
 var userColumns = []column{
-	{"NAME", "name"}, {"PROJECT", "project"}, {"DISABLED", "disabled"}, {"PASSWORD", "has_password"}, {"CADDYFILE", "declared"}, {"ADMIN", "admin"},
-	{"CLAIMS", "claims"}, {"ID", "id"},
+	{"NAME", "name"},
+	{"PROJECT", "project"},
+	{"DISABLED", "disabled"},
+	{"PASSWORD", "has_password"},
+	{"CADDYFILE", "declared"},
+	{"ADMIN", "admin"},
+	{"CLAIMS", "claims"},
+	{"ID", "id"},
 }
 
 // userCommand is `caddy auth user`.
@@ -86,7 +92,8 @@ standard input, one line.`,
 		}
 		return r.show(r.ask(http.MethodPost, "users", nil, body))
 	})
-	cmd.Flags().StringArrayVar(&claims, "claim", nil, "a claim as name=value; given again with another value it is a list; name:=value takes JSON")
+	cmd.Flags().StringArrayVar(&claims, "claim", nil,
+		"a claim as name=value; given again with another value it is a list; name:=value takes JSON")
 	cmd.Flags().BoolVar(&disabled, "disabled", false, "keep the user from signing in for now")
 	cmd.Flags().BoolVar(&noPassword, "no-password", false, "give the user no password yet: nobody can sign in")
 	return flags.add(cmd)
@@ -122,10 +129,11 @@ func claimsOf(pairs []string) (map[string]any, error) {
 func userListCommand() *cobra.Command {
 	var project string
 	cmd := remoteCommand(&cobra.Command{
-		Use:     "list",
-		Short:   "Lists users by project and name",
-		Example: "  $ caddy auth user list --project acme\n  $ caddy auth user list --json | jq -r '.[] | select(.disabled) | .name'",
-		Args:    cobra.NoArgs,
+		Use:   "list",
+		Short: "Lists users by project and name",
+		Example: "  $ caddy auth user list --project acme\n" +
+			"  $ caddy auth user list --json | jq -r '.[] | select(.disabled) | .name'",
+		Args: cobra.NoArgs,
 	}, func(r *remote, _ []string) error {
 		return r.list("users", filters("project", project), 0, userColumns)
 	})
@@ -178,7 +186,8 @@ their next request, programs one for their refresh token.`,
 		r.match = user.Version.String() // nobody else's change is undone
 		return r.show(r.askOne(http.MethodPatch, "user", "users/{id}", id, map[string]any{"claims": claims}))
 	})
-	cmd.Flags().StringArrayVar(&edit.set, "claim", nil, "a claim as name=value in place of the one of that name, as for add")
+	cmd.Flags().StringArrayVar(&edit.set, "claim", nil,
+		"a claim as name=value in place of the one of that name, as for add")
 	cmd.Flags().StringArrayVar(&edit.remove, "remove-claim", nil, "the name of a claim to remove")
 	cmd.Flags().BoolVar(&edit.clear, "clear-claims", false, "remove all claims that the user has")
 	return flags.add(cmd)

@@ -22,7 +22,12 @@ Go and Caddy. The revision is known of a binary that was built from a checkout.`
 			if asJSON {
 				return terminal.JSON(cmd.OutOrStdout(), b)
 			}
-			terminal.Columns(cmd.OutOrStdout(), [][2]string{{"version", b.Version}, {"revision", b.Revision}, {"go", b.Go}, {"caddy", b.Caddy}})
+			terminal.Columns(cmd.OutOrStdout(), [][2]string{
+				{"version", b.Version},
+				{"revision", b.Revision},
+				{"go", b.Go},
+				{"caddy", b.Caddy},
+			})
 			return nil
 		},
 	}

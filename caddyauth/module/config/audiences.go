@@ -23,7 +23,8 @@ func (s *Settings) audiences() []string {
 func ValidateAudiences(words []string) error {
 	for i, w := range words {
 		if w == "" || strings.ContainsAny(w, " \t\r\n\",\\") || len(w) > 255 {
-			return fmt.Errorf("audiences: %q is not a word of 1 to 255 characters without spaces, commas, quotes or backslashes", w)
+			return fmt.Errorf("audiences: %q is not a word of 1 to 255 characters"+
+				" without spaces, commas, quotes or backslashes", w)
 		}
 		if w == option.Off {
 			return errors.New("audiences: `off` is a word of the directive and cannot be an audience")

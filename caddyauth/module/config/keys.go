@@ -90,7 +90,8 @@ func (k *Keys) validateRotation() error {
 	}
 	switch every := k.rotateEvery(); {
 	case every > 0 && k.announce() >= every:
-		return fmt.Errorf("announce: %s is not less than rotate_every, which is %s", project.Spell(k.announce()), project.Spell(every))
+		return fmt.Errorf("announce: %s is not less than rotate_every, which is %s",
+			project.Spell(k.announce()), project.Spell(every))
 	case !k.generated() && k.RotateEvery != nil:
 		return errors.New("rotate_every: it is for generated keys, and keys are given")
 	case !k.generated() && k.Announce != 0:
@@ -186,7 +187,8 @@ func (k *Keys) announce() time.Duration {
 // validateAlgorithm refuses an algorithm that is unknown or not one of the keys given so far.
 func (k *Keys) validateAlgorithm() error {
 	if k.Algorithm != "" && !slices.Contains(keyring.Algorithms(), k.Algorithm) {
-		return fmt.Errorf("algorithm: %q is unknown, want one of %s", k.Algorithm, strings.Join(keyring.Algorithms(), ", "))
+		return fmt.Errorf("algorithm: %q is unknown, want one of %s",
+			k.Algorithm, strings.Join(keyring.Algorithms(), ", "))
 	}
 	hmac := strings.HasPrefix(k.Algorithm, "HS")
 	if k.Algorithm != "" && !hmac && (k.Secrets != "" || len(k.Texts) > 0) {

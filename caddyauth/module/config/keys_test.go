@@ -24,7 +24,8 @@ func TestKeySetIsKeptNoLongerThanHalfOfTheAnnouncement(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.announce), func(t *testing.T) {
 			if got := c.keys.rotation(); got.Announce != c.announce || got.JWKSMaxAge != c.expires {
-				t.Errorf("announced for %v, kept for %v; want %v and %v", got.Announce, got.JWKSMaxAge, c.announce, c.expires)
+				t.Errorf("announced for %v, kept for %v; want %v and %v",
+					got.Announce, got.JWKSMaxAge, c.announce, c.expires)
 			}
 		})
 	}

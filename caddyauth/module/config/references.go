@@ -14,7 +14,8 @@ import (
 // that the server does not have. It is applied once everything is parsed.
 func (s *Settings) validateReferences() error {
 	known := func(slug string) bool {
-		return slug == project.Default || slices.ContainsFunc(s.Projects, func(p Project) bool { return p.Slug == slug })
+		return slug == project.Default ||
+			slices.ContainsFunc(s.Projects, func(p Project) bool { return p.Slug == slug })
 	}
 	for i := range s.Users {
 		if u := &s.Users[i]; !known(u.project()) {
@@ -38,13 +39,15 @@ func (s *Settings) validateReferences() error {
 }
 
 func undeclared(kind, name, slug string) error {
-	return fmt.Errorf("%s %q: project %q is not declared; add `project %s` to the global option", kind, name, slug, slug)
+	return fmt.Errorf("%s %q: project %q is not declared; add `project %s` to the global option",
+		kind, name, slug, slug)
 }
 
 func (s *Settings) validateWords(setting string, words []string) error {
 	for _, word := range words {
 		if !slices.Contains(s.audiences(), word) {
-			return fmt.Errorf("%s: %q is not among the server's audiences (%s)", setting, word, strings.Join(s.audiences(), " "))
+			return fmt.Errorf("%s: %q is not among the server's audiences (%s)",
+				setting, word, strings.Join(s.audiences(), " "))
 		}
 	}
 	return nil

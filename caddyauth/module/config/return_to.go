@@ -47,7 +47,8 @@ func (s *Settings) unmarshalHome(d *caddyfile.Dispenser) error {
 
 // validateHome refuses what cannot be the address of a page. It resolves no placeholder.
 func (s *Settings) validateHome() error {
-	if s.Home == "" || option.HasPlaceholder(s.Home) || strings.HasPrefix(s.Home, "/") && !strings.HasPrefix(s.Home, "//") {
+	isPath := strings.HasPrefix(s.Home, "/") && !strings.HasPrefix(s.Home, "//")
+	if s.Home == "" || option.HasPlaceholder(s.Home) || isPath {
 		return nil
 	}
 	u, err := url.Parse(s.Home)

@@ -146,7 +146,8 @@ func (s *Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return option.Block(d, func() error { return s.unmarshalOption(d) }, "return_to", "trust", "user", "project", "client")
+	return option.Block(d, func() error { return s.unmarshalOption(d) },
+		"return_to", "trust", "user", "project", "client")
 }
 
 func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) error {

@@ -79,7 +79,8 @@ func (s *Settings) unmarshalDefault(d *caddyfile.Dispenser) error {
 	case "insecure_development":
 		s.InsecureDevelopment = true
 		return option.None(d)
-	case "access_token", "refresh_token", "refresh_absolute", "refresh_reuse_interval", "refresh_window", "refresh_check":
+	case "access_token", "refresh_token", "refresh_absolute",
+		"refresh_reuse_interval", "refresh_window", "refresh_check":
 		return d.Errf("auth: unrecognized option %q; write `lifetimes { %s <duration> }`", word, word)
 	default:
 		return d.Errf("auth: unrecognized option %q", word)

@@ -8,7 +8,8 @@ const minDescriptors = 1024
 
 // lowLimitHint says what to change about a low limit of open files.
 const lowLimitHint = "raise it (systemd: LimitNOFILE, a shell: ulimit -n), and close idle connections early " +
-	"(global option `servers { timeouts { read_header 10s; idle 30s } }`), and limit how many connections clients may hold " +
+	"(global option `servers { timeouts { read_header 10s; idle 30s } }`), " +
+	"and limit how many connections clients may hold " +
 	"(`servers { listener_wrappers { auth_connections; tls } }`)"
 
 // LowLimit says that clients can use up the open files of this process, which then answers nobody

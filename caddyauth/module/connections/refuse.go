@@ -13,7 +13,8 @@ const (
 	refusalTime = 100 * time.Millisecond
 	// refusalAnswer needs no Date: RFC 9110, 6.6.1 asks for one only from servers with a clock, and
 	// only for 2xx, 3xx and 4xx.
-	refusalAnswer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+	refusalAnswer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n" +
+		"Connection: close\r\nContent-Length: 0\r\n\r\n"
 	// tlsHandshake is the first byte of a TLS client, RFC 8446, 5.1.
 	tlsHandshake = 22
 )

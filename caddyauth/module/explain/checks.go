@@ -14,7 +14,9 @@ import (
 )
 
 // checkNames are the checks that a token goes through on its own, in their order.
-var checkNames = []string{"structure", "header", "issuer and key", "algorithm", "signature", "type", "claims", "times", "audience"}
+var checkNames = []string{
+	"structure", "header", "issuer and key", "algorithm", "signature", "type", "claims", "times", "audience",
+}
 
 // checkOf names the check that decided, for the commands. raw is the token, where there was one.
 func checkOf(raw string, r *token.Refusal) string {
@@ -64,7 +66,8 @@ func checkByLooking(raw string, r *token.Refusal) string {
 		return "structure" // a refresh token, which is no JWT at all
 	case r.Reason == token.WrongType:
 		return "type"
-	case r.Reason == token.Malformed && strings.HasPrefix(r.Detail, "header"), r.Detail == "nested tokens are not supported":
+	case r.Reason == token.Malformed && strings.HasPrefix(r.Detail, "header"),
+		r.Detail == "nested tokens are not supported":
 		return "header"
 	case r.Reason == token.Malformed:
 		return "structure"
@@ -112,8 +115,8 @@ func quoted(value any) string {
 	return fmt.Sprintf("%q", value)
 }
 
-// spelled writes an instant with its distance from now.
-func spelled(t, now time.Time) string {
+// formatTime writes an instant with its distance from now.
+func formatTime(t, now time.Time) string {
 	distance := t.Sub(now).Round(time.Second)
 	when := "in " + distance.String()
 	if distance < 0 {

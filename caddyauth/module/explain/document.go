@@ -27,7 +27,8 @@ type ConfigFlags struct {
 // Add adds the flags to a command.
 func (f *ConfigFlags) Add(cmd *cobra.Command, fallback, usage string) {
 	cmd.Flags().StringVarP(&f.File, "config", "c", fallback, usage)
-	cmd.Flags().StringVarP(&f.Adapter, "adapter", "a", "", "name of the config adapter (default: caddyfile, except for .json files)")
+	cmd.Flags().StringVarP(&f.Adapter, "adapter", "a", "",
+		"name of the config adapter (default: caddyfile, except for .json files)")
 }
 
 // Document is a configuration in Caddy's native form, as plain JSON values that can be changed

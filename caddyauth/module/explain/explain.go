@@ -65,7 +65,8 @@ command from finding out.`,
 	flags.StringArrayVarP(&e.headers, "header", "H", nil, "a header of the request, as often as needed")
 	flags.StringVar(&e.expect, "expect", "", "what should be decided: allow, deny or a reason code")
 	flags.BoolVar(&e.json, "json", false, "print JSON: an object")
-	flags.StringVar(&e.server, "server", "", "the server to ask, when several listen on the port (default: the one that does)")
+	flags.StringVar(&e.server, "server", "",
+		"the server to ask, when several listen on the port (default: the one that does)")
 	return cmd
 }
 
@@ -244,7 +245,8 @@ func (e *explanation) listener(ctx caddy.Context, u *url.URL) (*caddyhttp.Server
 	servers := app.(*caddyhttp.App).Servers
 	if e.server != "" {
 		if servers[e.server] == nil {
-			return nil, fmt.Errorf("--server: there is no %q, only %s", e.server, strings.Join(slices.Sorted(maps.Keys(servers)), ", "))
+			return nil, fmt.Errorf("--server: there is no %q, only %s",
+				e.server, strings.Join(slices.Sorted(maps.Keys(servers)), ", "))
 		}
 		return servers[e.server], nil
 	}
@@ -262,7 +264,8 @@ func (e *explanation) listener(ctx caddy.Context, u *url.URL) (*caddyhttp.Server
 		return servers[names[0]], nil
 	}
 	slices.Sort(names)
-	return nil, fmt.Errorf("--url: several servers listen on port %d; choose one with --server: %s", port, strings.Join(names, ", "))
+	return nil, fmt.Errorf("--url: several servers listen on port %d; choose one with --server: %s",
+		port, strings.Join(names, ", "))
 }
 
 func portOf(u *url.URL) uint {

@@ -47,7 +47,8 @@ func findDangers(where string, j *auth.JWTAuth) (found []finding.Finding) {
 			found = append(found, finding.Finding{
 				Severity: finding.Warning,
 				Where:    where,
-				Text:     fmt.Sprintf("it takes tokens from the query parameter %q: URLs end up in logs and histories", f.Name),
+				Text: fmt.Sprintf("it takes tokens from the query parameter %q: URLs end up in logs and histories",
+					f.Name),
 			})
 		}
 	}

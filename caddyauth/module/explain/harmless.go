@@ -9,7 +9,8 @@ import (
 
 // keptHandlers run as they are: they look at the request and the response and reach nothing else.
 var keptHandlers = []string{
-	"jwt_auth", "auth_server", "subroute", "static_response", "error", "headers", "rewrite", "vars", "map", "encode", "authentication",
+	"jwt_auth", "auth_server", "subroute", "static_response", "error", "headers", "rewrite", "vars", "map", "encode",
+	"authentication",
 	"request_body", "log_append", "timeouts", "invoke", "intercept", "copy_response", "copy_response_headers",
 }
 
@@ -30,7 +31,9 @@ func (d Document) harmless() (unknown []string) {
 	servers, _ := http["servers"].(map[string]any)
 	for _, value := range servers {
 		server, _ := value.(map[string]any)
-		for _, name := range []string{"logs", "metrics", "tls_connection_policies", "listener_wrappers", "packet_conn_wrappers"} {
+		for _, name := range []string{
+			"logs", "metrics", "tls_connection_policies", "listener_wrappers", "packet_conn_wrappers",
+		} {
 			delete(server, name)
 		}
 		server["automatic_https"] = map[string]any{"disable": true}
@@ -94,7 +97,11 @@ func emptyAnswer(name string, handler map[string]any) map[string]any {
 			name += survey.StandInFastCGI
 		}
 	}
-	return map[string]any{"handler": "static_response", "status_code": 200, "headers": map[string]any{survey.StandInHeader: []any{name}}}
+	return map[string]any{
+		"handler":     "static_response",
+		"status_code": 200,
+		"headers":     map[string]any{survey.StandInHeader: []any{name}},
+	}
 }
 
 func dials(handler map[string]any) string {

@@ -31,8 +31,10 @@ func findHashKinds(ctx caddy.Context, app *auth.App) []finding.Finding {
 	return []finding.Finding{{
 		Severity: finding.Warning,
 		Where:    "users",
-		Text: fmt.Sprintf("passwords are hashed in different ways (%s): each refused sign-in takes as long as one of each, "+
+		Text: fmt.Sprintf("passwords are hashed in different ways (%s): "+
+			"each refused sign-in takes as long as one of each, "+
 			"so that none tells who exists", strings.Join(kinds, ", ")),
-		Hint: "hash the declared passwords with `caddy hash-password --algorithm argon2id`; those of other users are renewed when they sign in",
+		Hint: "hash the declared passwords with `caddy hash-password --algorithm argon2id`;" +
+			" those of other users are renewed when they sign in",
 	}}
 }

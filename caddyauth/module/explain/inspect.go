@@ -47,7 +47,8 @@ with header, claims, verified and, given a configuration, checks and store.`,
 	}
 	flags.Add(cmd, "", "the configuration to verify with (default: none, nothing is verified)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: an object")
-	cmd.Flags().StringVar(&audience, "audience", "", "the audience word that the token must have (default: any of the configuration's)")
+	cmd.Flags().StringVar(&audience, "audience", "",
+		"the audience word that the token must have (default: any of the configuration's)")
 	return cmd
 }
 
@@ -114,14 +115,22 @@ func (i *inspection) members(object map[string]any) [][2]string {
 	var rows [][2]string
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		text := quoted(object[name])
-		if number, ok := object[name].(token.Number); ok && slices.Contains([]string{"exp", "nbf", "iat", "auth_time"}, name) {
-			if seconds, err := strconv.ParseFloat(string(number), 64); err == nil && seconds > 0 && seconds < 32503680000 {
-				text += " (" + spelled(time.Unix(int64(seconds), 0), i.now) + ")"
-			}
+		if at, ok := timeOf(name, object[name]); ok {
+			text += " (" + formatTime(at, i.now) + ")"
 		}
 		rows = append(rows, [2]string{terminal.Plain(name), text})
 	}
 	return rows
+}
+
+// timeOf returns the instant that a claim stands for, if it is one between 1970 and 3000.
+func timeOf(name string, value any) (time.Time, bool) {
+	number, ok := value.(token.Number)
+	if !ok || !slices.Contains([]string{"exp", "nbf", "iat", "auth_time"}, name) {
+		return time.Time{}, false
+	}
+	seconds, err := strconv.ParseFloat(string(number), 64)
+	return time.Unix(int64(seconds), 0), err == nil && seconds > 0 && seconds < 32503680000
 }
 
 // verifyWith prints the token and every check of it; ok says whether all of them passed.
@@ -136,7 +145,8 @@ func (i *inspection) verifyWith(ctx context.Context, flags *ConfigFlags, stdin i
 	}
 	defer func() { err = errors.Join(err, app.Cleanup()) }()
 	if words := app.Read().Audiences; i.audience != "" && !slices.Contains(words, i.audience) {
-		return false, fmt.Errorf("--audience: %q is not among the server's audiences (%s)", i.audience, strings.Join(words, " "))
+		return false, fmt.Errorf("--audience: %q is not among the server's audiences (%s)",
+			i.audience, strings.Join(words, " "))
 	}
 
 	if err := app.OpenForReading(ctx); err != nil {
@@ -266,7 +276,9 @@ func (i *inspection) outcomes(verdict error) []checkOutcome {
 	}
 	names := checkNames
 	if failed == "claims" && i.claimsCameFirst() {
-		names = []string{"structure", "header", "claims", "issuer and key", "algorithm", "signature", "type", "times", "audience"}
+		names = []string{
+			"structure", "header", "claims", "issuer and key", "algorithm", "signature", "type", "times", "audience",
+		}
 	}
 	outcomes, word := make([]checkOutcome, 0, len(names)), "ok"
 	for _, name := range names {

@@ -103,7 +103,8 @@ func (e *explanation) result(answer *recording, seen http.Header) *explained {
 func (e *explanation) notes() []string {
 	notes := e.store.notes()
 	if e.app.Read().Ring == nil {
-		notes = append(notes, "the store holds no signing key yet; it is made when the server starts for the first time")
+		notes = append(notes, "the store holds no signing key yet;"+
+			" it is made when the server starts for the first time")
 	}
 	for _, name := range e.unknown {
 		notes = append(notes, "the handler "+terminal.Plain(name)+

@@ -99,6 +99,7 @@ func (r storeReport) notes() []string {
 	if r.Running == "" {
 		return []string{}
 	}
-	return []string{"the running server uses another store, " + terminal.Plain(r.Running) + ": its keys and revocations are" +
+	return []string{"the running server uses another store, " + terminal.Plain(r.Running) +
+		": its keys and revocations are" +
 		" not those that this command has read; run the command as the user of the server and with its environment"}
 }

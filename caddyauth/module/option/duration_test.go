@@ -12,7 +12,8 @@ func TestLengthsOfTimeAreSpelledAsInACaddyfile(t *testing.T) {
 		want string
 		d    time.Duration
 	}{
-		{"30d", 720 * time.Hour}, {"36h", 36 * time.Hour}, {"5m", 5 * time.Minute}, {"1m30s", 90 * time.Second}, {"59s", 59 * time.Second}, {"0s", 0},
+		{"30d", 720 * time.Hour}, {"36h", 36 * time.Hour}, {"5m", 5 * time.Minute}, {"1m30s", 90 * time.Second},
+		{"59s", 59 * time.Second}, {"0s", 0},
 		{"1h5m", 65 * time.Minute}, {"-1m", -time.Minute}, {"10m0.5s", 10*time.Minute + 500*time.Millisecond},
 	} {
 		t.Run(c.want, func(t *testing.T) {
