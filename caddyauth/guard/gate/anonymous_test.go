@@ -44,3 +44,24 @@ func TestAnonymousRequestsPassManyHeaders(t *testing.T) {
 		})
 	}
 }
+
+// TestAnonymousGateBehindAnotherSetsNoHeaders: a gate that sees no credential leaves the identity of
+// an earlier gate alone, however many headers it would set.
+func TestAnonymousGateBehindAnotherSetsNoHeaders(t *testing.T) {
+	w := newTokenFixture(t)
+	first := w.gate(t, nil)
+	second := w.gate(t, func(g *Gate) {
+		g.Mode = Optional
+		g.Sources = []Source{{Kind: Header, Name: "X-Other"}}
+		g.Forward = []Mapping{{Claim: "role", Header: "X-Other-Role"}}
+	})
+	r := request(bearer(w.mint(t, nil)))
+	prior, err := first.Admit(r, nil, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admission, err := second.Admit(r, prior, now)
+	if err != nil || admission.Token != prior.Token || r.Header.Get("X-Other-Role") != "" {
+		t.Errorf("%v, %v, header %q", admission, err, r.Header.Get("X-Other-Role"))
+	}
+}

@@ -66,10 +66,10 @@ func (g *Gate) setHeaders(r *http.Request, p *Admission) {
 	if p.Token == nil {
 		return // nobody is known, so there is nothing to say
 	}
-	lines := slices.Clone(p.values)
-	for i, name := range g.names {
+	lines := slices.Clone(p.values) // none where only an earlier gate saw a credential
+	for i := range lines {
 		if lines[i] != "" {
-			r.Header[name] = lines[i : i+1 : i+1]
+			r.Header[g.names[i]] = lines[i : i+1 : i+1]
 		}
 	}
 }
