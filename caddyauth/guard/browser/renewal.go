@@ -87,9 +87,12 @@ const includedHeader = "Caddy-Templates-Include"
 
 // Renewal is what Renew found or did. The zero value says that there is no session to renew.
 type Renewal struct {
-	living  bool // nothing was done, because the access token is good
+	living  *token.Token // nothing was done, because this access token is good
 	renewed *Renewed
 }
+
+// Living returns the token of a session that need not be renewed; nil where there is none.
+func (r Renewal) Living() *token.Token { return r.living }
 
 // Renew gives a browser whose access token has ended, or is about to, a new one with this very
 // request: the gate that comes sees the new token, and the answer carries the new cookies, also
@@ -108,7 +111,7 @@ func (s *Sessions) Renew(w *Response, r *http.Request, g *gate.Gate) (Renewal, e
 	t, err := s.Verify(r.Context(), gate.FindCookie(r, s.Names.Access))
 	good := err == nil
 	if good && !s.due(r.Context(), t, time.Now()) {
-		return Renewal{living: true}, nil
+		return Renewal{living: t}, nil
 	}
 	if may, err := g.Renewable(r, gate.Source{Kind: gate.Cookie, Name: s.Names.Access}); !may {
 		return Renewal{}, err
@@ -139,7 +142,7 @@ func (s *Sessions) adopt(w *Response, r *http.Request, renewed Renewed) {
 // RenewAgain is for a request whose access token was revoked between Renew and the gate. A session
 // that lives on gets a token that is good; for one that has ended done is false.
 func (s *Sessions) RenewAgain(w *Response, r *http.Request, g *gate.Gate, before Renewal) (done bool, err error) {
-	if before.living {
+	if before.living != nil {
 		now, err := s.Renew(w, r, g)
 		return now.renewed != nil, err
 	}

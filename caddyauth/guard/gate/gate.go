@@ -206,9 +206,19 @@ func (p *Admission) Via() Source {
 // What an earlier gate has concealed must have been revealed before. In report-only mode r is left
 // as it came, whatever the decision, and the admission is prior unless the decision is a refusal.
 func (g *Gate) Admit(r *http.Request, prior *Admission, now time.Time) (*Admission, error) {
+	return g.admit(r, prior, nil, now)
+}
+
+// AdmitSession is Admit for the first gate of a request whose session cookie the caller has verified
+// already: it is not verified again. session is nil where the caller has not.
+func (g *Gate) AdmitSession(r *http.Request, session *token.Token, now time.Time) (*Admission, error) {
+	return g.admit(r, nil, session, now)
+}
+
+func (g *Gate) admit(r *http.Request, prior *Admission, session *token.Token, now time.Time) (*Admission, error) {
 	preflight := g.Preflight && isPreflight(r)
 	if g.Mode == ReportOnly {
-		t, via, err := g.decide(r, prior, preflight, now)
+		t, via, err := g.decide(r, prior, session, preflight, now)
 		if err != nil {
 			refused := via
 			return &Admission{Token: t, via: &refused}, err
@@ -216,7 +226,7 @@ func (g *Gate) Admit(r *http.Request, prior *Admission, now time.Time) (*Admissi
 		return prior, nil
 	}
 	g.Owned.Strip(r, prior, g.Upgrades...)
-	t, via, err := g.decide(r, prior, preflight, now)
+	t, via, err := g.decide(r, prior, session, preflight, now)
 	concealed := g.removeCredential(r)
 	if err != nil {
 		prior.withdraw(r)
@@ -285,7 +295,9 @@ var staleCookie = Source{Kind: "stale"}
 
 // decide is the list of refusals: one credential, verified, in time, not revoked, for this gate,
 // within the policy.
-func (g *Gate) decide(r *http.Request, prior *Admission, preflight bool, now time.Time) (*token.Token, Source, error) {
+func (g *Gate) decide(
+	r *http.Request, prior *Admission, session *token.Token, preflight bool, now time.Time,
+) (*token.Token, Source, error) {
 	if err := CheckTarget(r, r.URL, g.Paths); err != nil {
 		return nil, Source{}, err
 	}
@@ -304,7 +316,7 @@ func (g *Gate) decide(r *http.Request, prior *Admission, preflight bool, now tim
 			return nil, via, err
 		}
 	}
-	t, err := g.verified(r.Context(), raw, via, prior)
+	t, err := g.verified(r.Context(), raw, via, prior, session)
 	if err == nil {
 		err = g.checkToken(t, now)
 	}
@@ -317,12 +329,18 @@ func (g *Gate) decide(r *http.Request, prior *Admission, preflight bool, now tim
 	return t, via, g.checkPolicy(t)
 }
 
-// verified returns the token of raw, reusing what an earlier gate on this request verified.
-func (g *Gate) verified(ctx context.Context, raw string, via Source, prior *Admission) (*token.Token, error) {
+// verified returns the token of raw, reusing what an earlier gate on this request, or the look at its
+// session, verified.
+func (g *Gate) verified(
+	ctx context.Context, raw string, via Source, prior *Admission, session *token.Token,
+) (*token.Token, error) {
 	if prior != nil && prior.Token != nil && prior.Token.Raw() == raw {
 		return prior.Token, nil
 	}
 	if via.Kind == Cookie && via == g.Session {
+		if session != nil && session.Raw() == raw {
+			return session, nil
+		}
 		return g.VerifySession(ctx, raw)
 	}
 	return g.Verify(ctx, raw)

@@ -126,13 +126,19 @@ func (floor) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 
 func bearers(tb testing.TB, app *App, n int, filler string) []string {
 	tb.Helper()
+	return tokensFor(tb, app, "api", n, filler)
+}
+
+// tokensFor returns Authorization lines with tokens for an audience.
+func tokensFor(tb testing.TB, app *App, audience string, n int, filler string) []string {
+	tb.Helper()
 	lines := make([]string, n)
 	now := time.Now()
 	for i := range lines {
 		raw, err := token.Mint(app.ring.Load().Active(), "at+jwt", token.Claims{
 			Issuer:   app.issuer,
 			Subject:  "alice",
-			Audience: []string{"api"},
+			Audience: []string{audience},
 			IssuedAt: now,
 			Expiry:   now.Add(time.Hour),
 			ID:       strconv.Itoa(i),

@@ -437,7 +437,7 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 		return nil, err
 	}
 	cookies := r.Header["Cookie"] // Admit removes the session's
-	admission, err := j.gate.Admit(r, prior, time.Now())
+	admission, err := j.gate.AdmitSession(r, renewal.Living(), time.Now())
 	if err == nil || gate.ReasonOf(err) != token.Revoked {
 		return admission, err
 	}
