@@ -100,6 +100,13 @@ for family in "${families[@]}"; do
 done
 mint ES256 "$many" "$work/ES256.many"
 
+# A browser's session, as a cookie and as a bearer token: the same bytes in the request, and the same request behind the
+# gate, which removes the refresh token's cookie from both.
+mint ES256 1 "$work/browser" -audience web
+filler=$(printf 'x%.0s' {1..64})
+printf '\ttheme=dark; access_token=%s; refresh_token=rt_%s\n' "$(cat "$work/browser")" "${filler:9}123456789" >"$work/browser.cookie"
+printf '%s\ttheme=dark; refresh_token=rt_%s\n' "$(cat "$work/browser")" "${filler:9}" >"$work/browser.bearer"
+
 # --- servers ---------------------------------------------------------------------------------------------------------------------
 
 at() { echo "127.0.0.1:$((port + $1))"; }
@@ -112,6 +119,7 @@ constant_of() { at $(($1 + 2)); }
 gate_of() { at $(($1 + 3)); }
 forward_of() { at $(($1 + 4)); }
 more_of() { at $(($1 + 5)); }
+browser_of() { echo "$(more_of "$1")/browser"; }
 
 forwards='forward sub X-User-Id
 		forward role X-User-Role
@@ -188,6 +196,12 @@ http://$(forward_of "$base") {
 http://$(more_of "$base") {
 	bind 127.0.0.1
 	auth_server
+	handle /browser/* {
+		jwt_auth web {
+			$forwards
+		}
+		reverse_proxy $upstream
+	}
 CADDYFILE
 		if [[ ${3:-} == large ]]; then
 			for ((i = 0; i < gates; i++)); do
@@ -237,13 +251,18 @@ reload() {
 
 # check_gate: the gate refuses, and the application sees the same from the gate as from the constants.
 check_gate() {
-	local want seen family
+	local want seen family name
 	[[ $(curl -s -o /dev/null -w '%{http_code}' "http://$(gate_of "$2")/headers") == 401 ]] || die "$1: the gate lets a request without token pass"
 	want=$(curl -fsS "http://$(constant_of "$2")/headers")
 	[[ $(grep -c '^X-User-' <<<"$want") == 4 ]] || die "$1: the constants are not there: '$want'"
 	for family in "${families[@]}"; do
 		seen=$(curl -fsS -H "Authorization: Bearer $(cat "$work/$family.one")" "http://$(gate_of "$2")/headers")
 		[[ $seen == "$want" ]] || die "$1, $family: the application saw '$seen', want '$want'"
+	done
+	for name in bearer cookie; do
+		seen=$(awk -F'\t' '{ if ($1) print "header = \"Authorization: Bearer " $1 "\""; print "header = \"Cookie: " $2 "\"" }' "$work/browser.$name" |
+			curl -fsS -K - "http://$(browser_of "$2")/headers")
+		[[ $seen == "$want" ]] || die "$1, browser with a $name: the application saw '$seen', want '$want'"
 	done
 	seen=$(curl -fsS "http://$(forward_of "$2")/headers")
 	[[ $seen == "$want" ]] || die "$1, forward_auth: the application saw '$seen', want '$want'"
@@ -479,15 +498,19 @@ part_hot() {
 		arm "gate-$family" main "$(gate_of "$main_base")" "$family.one" "gate, one $family token, four claims forwarded"
 	done
 	arm gate-many main "$(gate_of "$main_base")" ES256.many "gate, $many ES256 tokens in turn"
+	arm browser-bearer main "$(browser_of "$main_base")" browser.bearer 'gate for browsers, bearer token'
+	arm browser-cookie main "$(browser_of "$main_base")" browser.cookie 'gate for browsers, session cookie, same request bytes'
 	interleave turn "$work/hot"
 	{
 		echo "$denied entries in the deny list."
 		echo
 		table "$work/hot" bare bytes headers
-		for arm in "${arms[@]:3}"; do
+		for arm in "${arms[@]:3:5}"; do
 			judge 1 "${title[$arm]}, by the same bytes and headers" "$(ratio "$work/hot" "$arm" headers)" least 0.97
 			judge 1 "${title[$arm]}, by the same bytes" "$(ratio "$work/hot" "$arm" bytes)" least 0.92
 		done
+		judge 7 "throughput with $many tokens in turn, by one" "$(ratio "$work/hot" gate-many gate-ES256)" least 0.97
+		judge 8 'CPU of a request with a session cookie, by the bearer request' "$(ratio "$work/hot" browser-cookie browser-bearer 4)" most 1.05
 	} | fragment 1 hot
 }
 
@@ -606,6 +629,7 @@ part_memory() {
 		done
 		echo
 		judge 5 "MiB of live heap over the idle gateway after $many tokens" "$(column "$work/memory" many 8 | median)" most 15
+		judge 7 "MiB of live heap over the idle gateway after $many tokens" "$(column "$work/memory" many 8 | median)" most 12
 		judge 5 "MiB of RSS over the idle gateway after $many tokens" "$(column "$work/memory" many 7 | median)" most 15
 	} | fragment 5 memory
 }
@@ -645,13 +669,21 @@ part_scale() {
 	stop small large
 }
 
+# go_package BENCHMARK is the folder of the package that has it.
+go_package() {
+	local file
+	file=$(grep -rl --include='*_test.go' "^func Benchmark$1(" caddyauth | head -n 1)
+	[[ -n $file ]] || die "there is no benchmark $1"
+	dirname "$file"
+}
+
 # go_bench PACKAGE PATTERN prints round, benchmark name, nanoseconds and allocations; a round is once through all of the pattern.
 # The compiler has the profile that it has for the program.
 go_bench() {
 	local round
-	go test -c -pgo="$root/bench/default.pgo" -o "$work/bench.test" "./caddyauth/$1" >"$work/go.out" 2>&1 || die "go test $1: $(tail -n 5 "$work/go.out")"
+	go test -c -pgo="$root/bench/default.pgo" -o "$work/bench.test" "./$1" >"$work/go.out" 2>&1 || die "go test $1: $(tail -n 5 "$work/go.out")"
 	for ((round = 1; round <= go_rounds; round++)); do
-		(cd "caddyauth/$1" && "${server_core[@]}" "$work/bench.test" -test.run '^$' -test.bench "$2" -test.benchmem -test.benchtime 0.3s -test.cpu 1) \
+		(cd "$1" && "${server_core[@]}" "$work/bench.test" -test.run '^$' -test.bench "$2" -test.benchmem -test.benchtime 0.3s -test.cpu 1) \
 			>"$work/go.out" 2>&1 || die "benchmarks of $1: $(tail -n 5 "$work/go.out")"
 		awk -v r="$round" '/^Benchmark/ { sub(/^Benchmark/, "", $1)
 			for (i = 3; i <= NF; i++) { if ($i == "ns/op") ns = $(i - 1); if ($i == "allocs/op") n = $(i - 1) }
@@ -668,11 +700,11 @@ go_rounds=$((rounds < 3 ? 1 : 3))
 part_go() {
 	local name v
 	say 'go: gate'
-	go_bench module/auth/ 'JWTAuthBesideDenials' >"$work/go.gate"
+	go_bench "$(go_package JWTAuthBesideDenials)" '^BenchmarkJWTAuthBesideDenials$' >"$work/go.gate"
 	say 'go: verify and mint'
-	go_bench jose/token/ '^Benchmark(Verify|RawVerify|RawDecode|Mint|RawSign)$' >"$work/go.token"
+	go_bench "$(go_package RawVerify)" '^Benchmark(Verify|RawVerify|RawDecode|Mint|RawSign)$' >"$work/go.token"
 	say 'go: password hash'
-	go_bench domain/identity/ '^BenchmarkPassword$' >"$work/go.login"
+	go_bench "$(go_package Password)" '^BenchmarkPassword$' >"$work/go.login"
 	{
 		echo "Go benchmarks, 0.3 s each in $go_rounds rounds on one core: the directive in Caddy's request context, four claims forwarded, 100000 entries in the deny list."
 		echo

@@ -47,7 +47,7 @@ func main() {
 	flag.DurationVar(&l.duration, "d", 2*time.Second, "for how long")
 	flag.IntVar(&l.rate, "rate", 0, "requests per second; 0 is as fast as answers come")
 	flag.IntVar(&l.number, "n", 0, "requests; 0 is as many as there is time for")
-	tokens := flag.String("tokens", "", "a file of bearer tokens to send in turn, one a line")
+	tokens := flag.String("tokens", "", "a file of bearer tokens to send in turn, one a line, each with a tab and a Cookie header if need be")
 	flag.Func("H", "a header, `Name: value`; may be repeated", l.addHeader)
 	flag.Parse()
 	if l.url == "" || l.connections < 1 || l.duration <= 0 || l.rate < 0 || l.number < 0 {
@@ -81,9 +81,15 @@ func (l *load) prepare(file string) error {
 	if err != nil {
 		return err
 	}
-	for token := range strings.FieldsSeq(string(data)) {
+	for line := range strings.Lines(string(data)) {
 		header := l.header.Clone()
-		header.Set("Authorization", "Bearer "+token)
+		token, cookie, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if token != "" {
+			header.Set("Authorization", "Bearer "+token)
+		}
+		if cookie != "" {
+			header.Set("Cookie", cookie)
+		}
 		l.headers = append(l.headers, header)
 	}
 	if len(l.headers) == 0 {

@@ -24,6 +24,7 @@ func handler() http.Handler {
 	body := []byte("hello\n")
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
 	mux.HandleFunc("/headers", writeHeaders)
+	mux.HandleFunc("/browser/headers", writeHeaders)
 	mux.HandleFunc("/auth", writeIdentity)
 	return mux
 }
