@@ -1,6 +1,7 @@
-// Command fill revokes tokens in a store before bench/run.sh starts a server on it, so that the server begins with a long deny list: the
-// ids denied-0, denied-1 and so on of one issuer, and all tokens of a user called mallory, which makes every token that was issued
-// earlier one to be looked at more closely.
+// Command fill revokes tokens in a store before bench/run.sh starts a server on it, so that the
+// server begins with a long deny list: the ids denied-0, denied-1 and so on of one issuer, and all
+// tokens of a user called mallory, which makes every token that was issued earlier one to be looked
+// at more closely.
 package main
 
 import (

@@ -1,7 +1,8 @@
-// Command load sends GET requests to one URL for a while over kept connections and prints one line of what came of it. With a
-// rate it sends at fixed times, and a request's latency counts from the time at which it was due (so that a stall is not
-// forgotten); without one it sends as fast as answers come. With a file of tokens, one a line, it sends them in turn; with a number of
-// requests it ends with the last of them. Every answer must be 200.
+// Command load sends GET requests to one URL for a while over kept connections and prints one line
+// of what came of it. With a rate it sends at fixed times, and a request's latency counts from the
+// time at which it was due (so that a stall is not forgotten); without one it sends as fast as
+// answers come. With a file of tokens, one a line, it sends them in turn; with a number of requests
+// it ends with the last of them. Every answer must be 200.
 package main
 
 import (
@@ -47,7 +48,7 @@ func main() {
 	flag.DurationVar(&l.duration, "d", 2*time.Second, "for how long")
 	flag.IntVar(&l.rate, "rate", 0, "requests per second; 0 is as fast as answers come")
 	flag.IntVar(&l.number, "n", 0, "requests; 0 is as many as there is time for")
-	tokens := flag.String("tokens", "", "a file of bearer tokens to send in turn, one a line, each with a tab and a Cookie header if need be")
+	tokens := flag.String("tokens", "", "a file of bearer tokens to send in turn, one a line; a Cookie header may follow a tab")
 	flag.Func("H", "a header, `Name: value`; may be repeated", l.addHeader)
 	flag.Parse()
 	if l.url == "" || l.connections < 1 || l.duration <= 0 || l.rate < 0 || l.number < 0 {
@@ -108,7 +109,8 @@ func (l *load) run(w io.Writer) error {
 	sum := l.send(began)
 	took := time.Since(began)
 	if sum.failed > 0 || len(sum.latencies) == 0 {
-		return fmt.Errorf("%d of %d requests failed, the last with: %w", sum.failed, sum.failed+len(sum.latencies), sum.last)
+		all := sum.failed + len(sum.latencies)
+		return fmt.Errorf("%d of %d requests failed, the last with: %w", sum.failed, all, sum.last)
 	}
 	slices.Sort(sum.latencies)
 	at := func(part float64) int64 { return sum.latencies[int(part*float64(len(sum.latencies)-1))].Microseconds() }

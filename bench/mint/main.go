@@ -1,5 +1,6 @@
-// Command mint prints tokens as the server would sign them, one a line, for bench/run.sh. With a length all tokens are of it, whatever
-// the algorithm, so that arms differ in the work and not in the bytes.
+// Command mint prints tokens as the server would sign them, one a line, for bench/run.sh. With a
+// length all tokens are of it, whatever the algorithm, so that arms differ in the work and not in
+// the bytes.
 package main
 
 import (
@@ -120,7 +121,12 @@ func (o *order) one() (string, error) {
 		extra["note"] = o.filler
 	}
 	return token.Mint(o.key, "at+jwt", token.Claims{
-		Issuer: o.issuer, Subject: "alice", Audience: []string{o.audience}, IssuedAt: o.began, Expiry: o.began.Add(o.lifetime), ID: id,
+		Issuer:   o.issuer,
+		Subject:  "alice",
+		Audience: []string{o.audience},
+		IssuedAt: o.began,
+		Expiry:   o.began.Add(o.lifetime),
+		ID:       id,
 		ClientID: "caddyauth", Project: "default", Session: rand.Text(), Extra: extra,
 	})
 }

@@ -1,5 +1,6 @@
-// Command upstream is the application behind the proxy in bench/run.sh: it answers at once, and at /headers with the identity
-// headers it received. At /auth it is what forward_auth asks: it looks at nothing and says that everybody is alice.
+// Command upstream is the application behind the proxy in bench/run.sh: it answers at once, and at
+// /headers with the identity headers it received. At /auth it is what forward_auth asks: it looks
+// at nothing and says that everybody is alice.
 package main
 
 import (

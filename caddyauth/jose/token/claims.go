@@ -82,7 +82,8 @@ func claimOf(name []byte, own bool) claim {
 	return claimOther
 }
 
-// ours is a claim whose meaning is ours: another issuer does not know our projects, sessions and orders.
+// ours is a claim whose meaning is ours: another issuer does not know our projects, sessions and
+// orders.
 func ours(c claim, own bool) claim {
 	if own {
 		return c
@@ -90,8 +91,8 @@ func ours(c claim, own bool) claim {
 	return claimMeaningless
 }
 
-// scanClaims makes s.members those of the payload. Only the form of the JSON is checked here, so that it may be done
-// before the signature is verified.
+// scanClaims makes s.members those of the payload. Only the form of the JSON is checked here, so
+// that it may be done before the signature is verified.
 func (s *scratch) scanClaims(payload []byte, kept announced) error {
 	if s.claims {
 		return nil
@@ -272,8 +273,9 @@ func takeOther(m *member, text *strings.Builder) any {
 	return m.any()
 }
 
-// refuseBound refuses a token that is bound to a key or certificate of its holder (RFC 7800): whoever presents it must prove to have that,
-// and nothing here checks a proof. Null binds it to nothing.
+// refuseBound refuses a token that is bound to a key or certificate of its holder (RFC 7800):
+// whoever presents it must prove to have that, and nothing here checks a proof. Null binds it to
+// nothing.
 func refuseBound(m *member) error {
 	if m.kind == 'n' {
 		return nil

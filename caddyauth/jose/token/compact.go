@@ -9,17 +9,19 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxSize is the length in bytes of the longest token that is read, and of the longest that is minted.
+// MaxSize is the length in bytes of the longest token that is read, and of the longest that is
+// minted.
 const MaxSize = 8 << 10
 
 // refreshPrefix starts our refresh tokens. No compact JWS can: its first byte decodes to no JSON.
 const refreshPrefix = "rt_"
 
-// strict is base64url without padding and without stray bits in the last character (RFC 7515, section 2; RFC 4648,
-// section 3.5).
+// strict is base64url without padding and without stray bits in the last character (RFC 7515,
+// section 2; RFC 4648, section 3.5).
 var strict = base64.RawURLEncoding.Strict()
 
-// scratch is the memory of one verification, used again for the next. Nothing in a Token points into it.
+// scratch is the memory of one verification, used again for the next. Nothing in a Token points
+// into it.
 type scratch struct {
 	text    []byte // the compact token
 	plain   []byte // its three segments, decoded
@@ -51,7 +53,8 @@ type compact struct {
 	signingInput, header, payload, signature []byte
 }
 
-// split takes raw apart before anything of it is read as JSON. It costs nothing that grows with raw beyond MaxSize.
+// split takes raw apart before anything of it is read as JSON. It costs nothing that grows with raw
+// beyond MaxSize.
 func (s *scratch) split(raw string) (compact, error) {
 	if len(raw) > MaxSize {
 		return compact{}, refuse(TooLarge, "the token is longer than 8192 bytes")

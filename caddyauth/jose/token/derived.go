@@ -54,6 +54,6 @@ func (d *derivedValues) add(head *derivedValue, key, value any) {
 	}
 }
 
-// RevocationVersion is the version of the deny list at which the token was last found clear; 0 means
-// never. The caller that asks the deny list reads and writes it.
+// RevocationVersion is the version of the deny list at which the token was last found clear; 0
+// means never. The caller that asks the deny list reads and writes it.
 func (t *Token) RevocationVersion() *atomic.Uint64 { return &t.revocationVersion }

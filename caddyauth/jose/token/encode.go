@@ -11,7 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// appendValue writes v as JSON: objects by sorted names, numbers without loss, lists and objects at most depth deep.
+// appendValue writes v as JSON: objects by sorted names, numbers without loss, lists and objects at
+// most depth deep.
 func appendValue(dst []byte, v any, depth int) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:

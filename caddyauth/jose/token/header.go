@@ -12,8 +12,8 @@ const maxKeyID = 256
 
 var algorithms = keyring.Algorithms()
 
-// header is what a protected header says that matters here. `jku`, `jwk`, `x5u`, `x5c` and whatever else it holds is
-// ignored: a token does not bring its own key.
+// header is what a protected header says that matters here. `jku`, `jwk`, `x5u`, `x5c` and whatever
+// else it holds is ignored: a token does not bring its own key.
 type header struct {
 	alg, kid string
 	typ      string // empty when absent
@@ -55,7 +55,8 @@ func (h *header) take(m *member) (err error) {
 	case "cty":
 		return checkContent(m)
 	case "crit", "b64", "enc", "zip":
-		// RFC 7515 section 4.1.11, RFC 7797, RFC 7516: extensions that must be understood, and encryption.
+		// RFC 7515 section 4.1.11, RFC 7797, RFC 7516: extensions that must be understood, and
+		// encryption.
 		return refuse(Malformed, "header "+string(m.name)+" is not supported")
 	}
 	return err
@@ -92,8 +93,8 @@ func checkContent(m *member) error {
 	return nil
 }
 
-// mediaType makes a `typ` or `cty` comparable: case does not matter, and neither does a leading `application/`
-// (RFC 7515, section 4.1.9).
+// mediaType makes a `typ` or `cty` comparable: case does not matter, and neither does a leading
+// `application/` (RFC 7515, section 4.1.9).
 func mediaType(s string) string {
 	return strings.TrimPrefix(asciiLower(s), "application/")
 }

@@ -5,9 +5,10 @@ import (
 	"sync/atomic"
 )
 
-// headers remembers what the headers of verified tokens said. All tokens of one key begin with the same header, and
-// reading it is an eighth of verifying an HS256 token. Only a token with a good signature puts one in, so a flood of
-// forged ones leaves the few places alone, and what a header says depends on nothing but its text.
+// headers remembers what the headers of verified tokens said. All tokens of one key begin with the
+// same header, and reading it is an eighth of verifying an HS256 token. Only a token with a good
+// signature puts one in, so a flood of forged ones leaves the few places alone, and what a header
+// says depends on nothing but its text.
 type headers struct {
 	seed   maphash.Seed
 	places [16]atomic.Pointer[knownHeader]

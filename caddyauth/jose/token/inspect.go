@@ -1,7 +1,8 @@
 package token
 
-// Inspect takes a token apart for a person to look at and verifies nothing: neither signature nor claims. The form is
-// held as strictly as in Verify (size, base64url, JSON). The error is a *Refusal.
+// Inspect takes a token apart for a person to look at and verifies nothing: neither signature nor
+// claims. The form is held as strictly as in Verify (size, base64url, JSON). The error is a
+// *Refusal.
 func Inspect(raw string) (header, claims map[string]any, err error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()

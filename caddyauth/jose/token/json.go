@@ -45,9 +45,9 @@ var (
 	errFolded    = errors.New("a member's name differs from another or from a known one only by case")
 )
 
-// scan reads object as RFC 8259 and RFC 7493 (I-JSON) have it: valid UTF-8, each name once, nothing after it. The
-// members stand in s.members until the next scan. Nested values are built where build says so of the name, else only
-// checked.
+// scan reads object as RFC 8259 and RFC 7493 (I-JSON) have it: valid UTF-8, each name once, nothing
+// after it. The members stand in s.members until the next scan. Nested values are built where build
+// says so of the name, else only checked.
 func (s *scratch) scan(object []byte, depth int, build func(name []byte) bool) error {
 	clear(s.members)
 	s.members, s.claims = s.members[:0], false
@@ -195,7 +195,8 @@ func jsonError(err error) error {
 	return errNoObject
 }
 
-// unquote returns the text of a valid JSON string; without escapes, that is the inside of quoted itself.
+// unquote returns the text of a valid JSON string; without escapes, that is the inside of quoted
+// itself.
 func unquote(quoted []byte) []byte {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return quoted[1 : len(quoted)-1]

@@ -12,8 +12,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 )
 
-// Claims are what a minted token says (RFC 9068, section 2.2). Issuer, Subject, Audience, Expiry and IssuedAt are
-// required; what is empty of the rest is left out.
+// Claims are what a minted token says (RFC 9068, section 2.2). Issuer, Subject, Audience, Expiry
+// and IssuedAt are required; what is empty of the rest is left out.
 type Claims struct {
 	// Issuer and Subject are `iss` and `sub`.
 	Issuer, Subject string
@@ -25,16 +25,19 @@ type Claims struct {
 	ID, ClientID, Project, Session string
 	// Scopes become `scope`, joined by spaces.
 	Scopes []string
-	// Extra are further claims. No name of theirs may be Reserved, whatever its case. Values are strings, bools,
-	// integers, finite floats, Number or json.Number, nil, and lists ([]any, []string) and maps (map[string]any) of these.
+	// Extra are further claims. No name of theirs may be Reserved, whatever its case. Values are
+	// strings, bools, integers, finite floats, Number or json.Number, nil, and lists ([]any,
+	// []string) and maps (map[string]any) of these.
 	Extra map[string]any
-	// Protocol are claims with a protocol's meaning, such as `nonce` or `cnf`: set by the server's own code and never
-	// from configuration. Their names are Reserved ones that have no field above.
+	// Protocol are claims with a protocol's meaning, such as `nonce` or `cnf`: set by the server's
+	// own code and never from configuration. Their names are Reserved ones that have no field
+	// above.
 	Protocol map[string]any
 }
 
-// Mint returns a token of c signed with key. typ is its `typ`: at+jwt for access tokens (RFC 9068, section 2.1).
-// What Verify would refuse is an error: a missing claim, a value that is no JSON, more than MaxSize bytes.
+// Mint returns a token of c signed with key. typ is its `typ`: at+jwt for access tokens (RFC 9068,
+// section 2.1). What Verify would refuse is an error: a missing claim, a value that is no JSON,
+// more than MaxSize bytes.
 func Mint(key *keyring.Key, typ string, c Claims) (string, error) {
 	if err := c.check(); err != nil {
 		return "", err
@@ -56,12 +59,14 @@ func Mint(key *keyring.Key, typ string, c Claims) (string, error) {
 	return string(d.text), nil
 }
 
-// draft is the memory of one minting, used again for the next. The pool drops idle ones, and with them their hold on a key.
+// draft is the memory of one minting, used again for the next. The pool drops idle ones, and with
+// them their hold on a key.
 type draft struct {
 	payload []byte
 	text    []byte // the token
 
-	// text[:head] is the first segment of every token of this key and type. One is enough: few keys sign at a time.
+	// text[:head] is the first segment of every token of this key and type. One is enough: few keys
+	// sign at a time.
 	key  *keyring.Key
 	typ  string
 	head int
@@ -96,7 +101,8 @@ func (d *draft) write(key *keyring.Key, typ string, c *Claims) error {
 	return nil
 }
 
-// writeHeader makes d.text[:d.head] the header of key and typ, which it is already after a token of the same two.
+// writeHeader makes d.text[:d.head] the header of key and typ, which it is already after a token of
+// the same two.
 func (d *draft) writeHeader(key *keyring.Key, typ string) error {
 	if d.key == key && d.typ == typ {
 		return nil
@@ -188,8 +194,9 @@ func appendHeader(dst []byte, key *keyring.Key, typ string) ([]byte, error) {
 	return o.end()
 }
 
-// appendTo writes the claims in a fixed order: those with a field as RFC 7519 lists them, then the rest by name. It refuses
-// names that may not stand where they do, because it has them in order; the fields are checked before.
+// appendTo writes the claims in a fixed order: those with a field as RFC 7519 lists them, then the
+// rest by name. It refuses names that may not stand where they do, because it has them in order;
+// the fields are checked before.
 func (c *Claims) appendTo(dst []byte) ([]byte, error) {
 	o := object{text: dst}
 	o.string(`{"iss":`, c.Issuer)
@@ -211,8 +218,9 @@ func (c *Claims) appendTo(dst []byte) ([]byte, error) {
 	return o.end()
 }
 
-// object writes one JSON object and keeps its first error. What its methods take as begin is a member up to its value, ready
-// to be copied; the brace stands before the first member, which is never left out.
+// object writes one JSON object and keeps its first error. What its methods take as begin is a
+// member up to its value, ready to be copied; the brace stands before the first member, which is
+// never left out.
 type object struct {
 	text []byte
 	err  error

@@ -5,11 +5,12 @@ import (
 	"fmt"
 )
 
-// OpaqueType is the Type of a Token that was read by FromClaims: its text is a reference, and no JWT.
+// OpaqueType is the Type of a Token that was read by FromClaims: its text is a reference, and no
+// JWT.
 const OpaqueType = "opaque"
 
-// EncodeClaims returns c as the JSON object that FromClaims reads: what Mint would sign. What Mint refuses is an error
-// here as well, and so is more than MaxSize bytes.
+// EncodeClaims returns c as the JSON object that FromClaims reads: what Mint would sign. What Mint
+// refuses is an error here as well, and so is more than MaxSize bytes.
 func EncodeClaims(c Claims) ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -24,13 +25,14 @@ func EncodeClaims(c Claims) ([]byte, error) {
 	return text, nil
 }
 
-// FromClaims returns the token whose text is raw and whose claims were vouched for by other means than a signature: they
-// stood in our own store, or the issuer's introspection endpoint answered with them (RFC 7662). Name, Own and MaxLifetime
-// of the issuer are used. The claims are read as strictly as those of a JWT, of MaxSize bytes at most. `iss` may be
-// missing, as introspection leaves it optional, but it may not name another issuer.
+// FromClaims returns the token whose text is raw and whose claims were vouched for by other means
+// than a signature: they stood in our own store, or the issuer's introspection endpoint answered
+// with them (RFC 7662). Name, Own and MaxLifetime of the issuer are used. The claims are read as
+// strictly as those of a JWT, of MaxSize bytes at most. `iss` may be missing, as introspection
+// leaves it optional, but it may not name another issuer.
 //
-// The token has the Type "opaque", no Key, KeyID or Algorithm. Clock, audience and policy are not looked at. The error is
-// a *Refusal, unless the issuer has no name.
+// The token has the Type "opaque", no Key, KeyID or Algorithm. Clock, audience and policy are not
+// looked at. The error is a *Refusal, unless the issuer has no name.
 func FromClaims(from Issuer, raw string, claims []byte) (*Token, error) {
 	if from.Name == "" {
 		return nil, errors.New("an issuer has no name")

@@ -18,7 +18,8 @@ func isField(name string) bool {
 	return false
 }
 
-// isProtocol reports whether a protocol gives the claim a meaning that no configured value may claim.
+// isProtocol reports whether a protocol gives the claim a meaning that no configured value may
+// claim.
 func isProtocol(name string) bool {
 	switch name {
 	case "auth_time", "nonce", "acr", "amr", "azp", // OpenID Connect Core, section 2
@@ -35,11 +36,12 @@ func isProtocol(name string) bool {
 	return false
 }
 
-// isOurs reports whether this server alone gives the claim its meaning, so that what another issuer writes there says nothing.
+// isOurs reports whether this server alone gives the claim its meaning, so that what another issuer
+// writes there says nothing.
 func isOurs(name string) bool { return name == "project" || name == "sid" || name == "epoch" }
 
-// Reserved reports whether a claim of this name, in any case, has a meaning of its own, so that the configured claims
-// of a user or client may not carry it.
+// Reserved reports whether a claim of this name, in any case, has a meaning of its own, so that the
+// configured claims of a user or client may not carry it.
 func Reserved(name string) bool {
 	folded := fold(name)
 	return isField(folded) || isProtocol(folded)
@@ -55,7 +57,8 @@ func plain[Bytes ~[]byte | ~string](name Bytes) bool {
 	return true
 }
 
-// fold returns the one spelling of all names that simple Unicode folding holds equal, as encoding/json does.
+// fold returns the one spelling of all names that simple Unicode folding holds equal, as
+// encoding/json does.
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		least := r
@@ -69,8 +72,9 @@ func fold(name string) string {
 	}, name)
 }
 
-// checkFolding refuses members that a reader which ignores case would take for one another, or for a known name
-// (`{"aud":"web","Aud":"api"}`). Exact duplicates are gone already, so only names that are not plain can offend.
+// checkFolding refuses members that a reader which ignores case would take for one another, or for
+// a known name (`{"aud":"web","Aud":"api"}`). Exact duplicates are gone already, so only names that
+// are not plain can offend.
 func checkFolding(members []member, known func(string) bool) error {
 	odd := false
 	for i := range members {

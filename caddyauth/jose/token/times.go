@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// MaxLifetime is the longest time from `iat` to `exp` that any issuer may have, and an issuer's maximum unless it has
-// a lower one: 365 days.
+// MaxLifetime is the longest time from `iat` to `exp` that any issuer may have, and an issuer's
+// maximum unless it has a lower one: 365 days.
 const MaxLifetime = 365 * 24 * time.Hour
 
 // maxDate is the year 3000 in seconds since 1970. What is beyond counts in other units.
 const maxDate = 32503680000
 
-// CheckTime refuses a token outside its time. now is the instant to judge by; leeway is what clocks may differ by.
-// It is Expired unless now < exp+leeway, NotYetValid unless now+leeway >= nbf and now+leeway >= iat, and
-// LifetimeTooLong when exp is more than the issuer's maximum after iat, or after now where there is no iat.
-// The error is a *Refusal (RFC 7519, sections 4.1.4 to 4.1.6).
+// CheckTime refuses a token outside its time. now is the instant to judge by; leeway is what clocks
+// may differ by. It is Expired unless now < exp+leeway, NotYetValid unless now+leeway >= nbf and
+// now+leeway >= iat, and LifetimeTooLong when exp is more than the issuer's maximum after iat, or
+// after now where there is no iat. The error is a *Refusal (RFC 7519, sections 4.1.4 to 4.1.6).
 func (t *Token) CheckTime(now time.Time, leeway time.Duration) error {
 	// Whole microseconds are what takeDate reads, and quicker to compare than instants.
 	earliest, latest := now.Add(-leeway).UnixMicro(), now.Add(leeway).UnixMicro()

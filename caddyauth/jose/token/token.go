@@ -12,7 +12,8 @@ import (
 
 // Token is a verified token. It is immutable, decoded once, and shared between requests.
 //
-// What every use of a token looks at stands first, side by side: with many tokens in turn, each is far away in memory.
+// What every use of a token looks at stands first, side by side: with many tokens in turn, each is
+// far away in memory.
 type Token struct {
 	raw    string
 	issuer *issuer
@@ -24,11 +25,13 @@ type Token struct {
 	Key *keyring.Key
 	// Issuer is `iss`, the name of an accepted issuer.
 	Issuer string
-	// IssuedAt, NotBefore and Expiry are `iat`, `nbf` and `exp`. The first two are zero when absent.
+	// IssuedAt, NotBefore and Expiry are `iat`, `nbf` and `exp`. The first two are zero when
+	// absent.
 	IssuedAt, NotBefore, Expiry time.Time
 	// Audience is `aud` as a list; never empty.
 	Audience []string
-	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim means nothing to us.
+	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim
+	// means nothing to us.
 	Project string
 
 	// Subject is `sub`; never empty.
@@ -39,9 +42,11 @@ type Token struct {
 	ClientID string
 	// Session is `sid`, empty when absent and in tokens of foreign issuers.
 	Session string
-	// Epoch is `epoch` of our own tokens, 0 when absent: the count of revocations when the token was issued.
+	// Epoch is `epoch` of our own tokens, 0 when absent: the count of revocations when the token
+	// was issued.
 	Epoch int64
-	// Scopes is `scope` split at its spaces, or `scp` of a foreign issuer that has no `scope`; nil when absent.
+	// Scopes is `scope` split at its spaces, or `scp` of a foreign issuer that has no `scope`; nil
+	// when absent.
 	Scopes []string
 	// Type is `typ` in lower case and without `application/`.
 	Type string
@@ -68,11 +73,12 @@ func (t *Token) HasAudience(words ...string) bool {
 	return slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(words, a) })
 }
 
-// Claim returns a claim by its exact name or, where there is none of that name, by a dotted path into objects
-// (`realm_access.roles`); lists are not entered. A name with dots of its own may start a path, and the longest fits
-// first. The value is a string, bool, Number, []any, map[string]any or nil, and must not be modified. A lone `aud` is
-// a string, several are a list, whichever way the token wrote it; `scope` is the Scopes joined by spaces. `project`, `sid`
-// and `epoch` are absent in tokens of foreign issuers.
+// Claim returns a claim by its exact name or, where there is none of that name, by a dotted path
+// into objects (`realm_access.roles`); lists are not entered. A name with dots of its own may start
+// a path, and the longest fits first. The value is a string, bool, Number, []any, map[string]any or
+// nil, and must not be modified. A lone `aud` is a string, several are a list, whichever way the
+// token wrote it; `scope` is the Scopes joined by spaces. `project`, `sid` and `epoch` are absent
+// in tokens of foreign issuers.
 func (t *Token) Claim(path string) (any, bool) {
 	if v, ok := t.field(path); ok {
 		return v, true
@@ -99,7 +105,8 @@ func (t *Token) other(name string) (any, bool) {
 	return t.unannounced(name)
 }
 
-// walk resolves a dotted path whose first part get knows. The longest first part that leads to a value wins.
+// walk resolves a dotted path whose first part get knows. The longest first part that leads to a
+// value wins.
 func walk(path string, get func(string) (any, bool)) (any, bool) {
 	for i := strings.LastIndexByte(path, '.'); i >= 0; i = strings.LastIndexByte(path[:i], '.') {
 		v, _ := get(path[:i])
@@ -160,8 +167,9 @@ func (t *Token) textField(name string) string {
 	return ""
 }
 
-// Text returns a claim that is a text, for callers who ask on every request: it allocates nothing. It knows exact names of claims that
-// were announced (Verifier.Keep) or have a field; of any other, ok is false and Claim may know more.
+// Text returns a claim that is a text, for callers who ask on every request: it allocates nothing.
+// It knows exact names of claims that were announced (Verifier.Keep) or have a field; of any other,
+// ok is false and Claim may know more.
 func (t *Token) Text(name string) (text string, ok bool) {
 	if text = t.textField(name); text != "" {
 		return text, true
@@ -186,9 +194,9 @@ func audience(words []string) (any, bool) {
 	return list, len(words) > 0
 }
 
-// Strings returns a claim's value as the words that policies and headers compare: a string is itself, a Number its
-// digits, a bool `true` or `false`, a list the words of its scalar elements. Objects, null and anything else, also as
-// elements of a list, have none.
+// Strings returns a claim's value as the words that policies and headers compare: a string is
+// itself, a Number its digits, a bool `true` or `false`, a list the words of its scalar elements.
+// Objects, null and anything else, also as elements of a list, have none.
 func Strings(v any) []string {
 	list, ok := v.([]any)
 	if !ok {

@@ -16,18 +16,20 @@ import (
 type Issuer struct {
 	// Name is what `iss` must say, byte by byte.
 	Name string
-	// Own says that the issuer is this server. Its keys are at hand, so they are tried before `iss` is read, and its
-	// tokens carry `project`.
+	// Own says that the issuer is this server. Its keys are at hand, so they are tried before `iss`
+	// is read, and its tokens carry `project`.
 	Own bool
-	// Keys finds the key of a `kid`. No key, or keyring.ErrUnknownKey, means that the issuer has none; any other error,
-	// keyring.ErrKeysUnavailable above all, that its keys cannot be had now. It is called by many goroutines at once.
+	// Keys finds the key of a `kid`. No key, or keyring.ErrUnknownKey, means that the issuer has
+	// none; any other error, keyring.ErrKeysUnavailable above all, that its keys cannot be had now.
+	// It is called by many goroutines at once.
 	Keys func(ctx context.Context, kid string) (*keyring.Key, error)
 	// Algorithms are those accepted of this issuer's keys. Default: the one pinned to each key.
 	Algorithms []string
-	// Types are the accepted values of `typ`; case and a leading `application/` do not matter. An empty element
-	// accepts a token without `typ`. Default: at+jwt (RFC 9068, section 2.1).
+	// Types are the accepted values of `typ`; case and a leading `application/` do not matter. An
+	// empty element accepts a token without `typ`. Default: at+jwt (RFC 9068, section 2.1).
 	Types []string
-	// MaxLifetime is the longest accepted time from `iat` to `exp`, at most 365 days. Default: 365 days.
+	// MaxLifetime is the longest accepted time from `iat` to `exp`, at most 365 days. Default: 365
+	// days.
 	MaxLifetime time.Duration
 }
 
@@ -45,8 +47,9 @@ type issuer struct {
 // keeps says that a token which does not have the claim beside it does not have it at all.
 func (i *issuer) keeps(name string) bool { return i == nil || i.kept.has(name) }
 
-// Verifier turns compact text into a Token: structure, header, key, signature, claims. It does not look at the clock,
-// the audience or any policy, so that its result may be kept. It is safe for concurrent use.
+// Verifier turns compact text into a Token: structure, header, key, signature, claims. It does not
+// look at the clock, the audience or any policy, so that its result may be kept. It is safe for
+// concurrent use.
 type Verifier struct {
 	own     []*issuer
 	byName  map[string]*issuer
@@ -54,13 +57,18 @@ type Verifier struct {
 	kept    announced
 }
 
-// NewVerifier returns a Verifier of the tokens of issuers. It refuses an empty list, an issuer without name or keys,
-// two of one name, an unknown algorithm, and a maximum lifetime that is negative or over 365 days.
+// NewVerifier returns a Verifier of the tokens of issuers. It refuses an empty list, an issuer
+// without name or keys, two of one name, an unknown algorithm, and a maximum lifetime that is
+// negative or over 365 days.
 func NewVerifier(issuers []Issuer) (*Verifier, error) {
 	if len(issuers) == 0 {
 		return nil, errors.New("a verifier needs at least one issuer")
 	}
-	v := &Verifier{byName: make(map[string]*issuer, len(issuers)), headers: headers{seed: maphash.MakeSeed()}, kept: announced{}}
+	v := &Verifier{
+		byName:  make(map[string]*issuer, len(issuers)),
+		headers: headers{seed: maphash.MakeSeed()},
+		kept:    announced{},
+	}
 	for _, given := range issuers {
 		iss, err := given.prepare()
 		if err != nil {
@@ -78,9 +86,9 @@ func NewVerifier(issuers []Issuer) (*Verifier, error) {
 	return v, nil
 }
 
-// Keep announces claims, by name or dotted path, that will be asked for of every token: they stay beside it, decoded with the rest. Any
-// other claim is read out of the token's text once somebody asks for it, and takes no memory before. It must not be called once tokens
-// are verified.
+// Keep announces claims, by name or dotted path, that will be asked for of every token: they stay
+// beside it, decoded with the rest. Any other claim is read out of the token's text once somebody
+// asks for it, and takes no memory before. It must not be called once tokens are verified.
 func (v *Verifier) Keep(paths ...string) {
 	for _, path := range paths {
 		v.kept[path] = path
@@ -121,7 +129,8 @@ func (i *Issuer) prepare() (*issuer, error) {
 	return iss, nil
 }
 
-// Verify returns the token of raw. The error is a *Refusal. ctx bounds the wait for the keys of a foreign issuer.
+// Verify returns the token of raw. The error is a *Refusal. ctx bounds the wait for the keys of a
+// foreign issuer.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
@@ -153,8 +162,8 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 	return t, nil
 }
 
-// NamesIssuer reports whether raw has the form of a token and its `iss`, which nobody has verified, names an accepted issuer. No other text
-// could pass Verify.
+// NamesIssuer reports whether raw has the form of a token and its `iss`, which nobody has verified,
+// names an accepted issuer. No other text could pass Verify.
 func (v *Verifier) NamesIssuer(raw string) bool {
 	s := scratches.Get().(*scratch)
 	defer s.release()
@@ -168,8 +177,8 @@ func (v *Verifier) NamesIssuer(raw string) bool {
 
 // authenticate returns the issuer that `iss` names and its key that made the signature.
 //
-// Where our own ring has the `kid`, no byte of the payload is read as JSON before its signature is good. A foreign
-// issuer is asked only for tokens that name it: its keys may have to be fetched.
+// Where our own ring has the `kid`, no byte of the payload is read as JSON before its signature is
+// good. A foreign issuer is asked only for tokens that name it: its keys may have to be fetched.
 func (v *Verifier) authenticate(ctx context.Context, s *scratch, c compact, h header) (*issuer, *keyring.Key, error) {
 	iss, key := v.holder(ctx, h.kid)
 	if iss == nil {
@@ -224,8 +233,11 @@ func (v *Verifier) namesOther(s *scratch, c compact, iss *issuer) bool {
 	return other != nil && other != iss
 }
 
-// authenticateNamed picks the issuer by the unverified `iss`, which its key then has to have signed.
-func (v *Verifier) authenticateNamed(ctx context.Context, s *scratch, c compact, h header) (*issuer, *keyring.Key, error) {
+// authenticateNamed picks the issuer by the unverified `iss`, which its key then has to have
+// signed.
+func (v *Verifier) authenticateNamed(
+	ctx context.Context, s *scratch, c compact, h header,
+) (*issuer, *keyring.Key, error) {
 	name, err := s.issuer(c.payload, v.kept)
 	if err != nil {
 		return nil, nil, err
@@ -244,7 +256,8 @@ func (v *Verifier) authenticateNamed(ctx context.Context, s *scratch, c compact,
 	return iss, key, iss.check(key, c, h)
 }
 
-// check holds the algorithm against the key, never against what the token would like, and then the signature.
+// check holds the algorithm against the key, never against what the token would like, and then the
+// signature.
 func (i *issuer) check(key *keyring.Key, c compact, h header) error {
 	if h.alg != key.Algorithm() {
 		return refuse(BadAlgorithm, "alg is not the key's algorithm")
