@@ -351,6 +351,46 @@ func (g *gateway) checkCleanTarget(t *testing.T, tokens map[string]string) {
 	if got.status != http.StatusSeeOther || got.header.Get("Location") != want {
 		t.Errorf("status %d, Location %q, want %q", got.status, got.header.Get("Location"), want)
 	}
+	g.checkCleanNestedTarget(t, tokens)
+}
+
+// checkCleanNestedTarget signs in with a return target that holds the token only within the URL of
+// another parameter, escaped once and twice.
+func (g *gateway) checkCleanNestedTarget(t *testing.T, tokens map[string]string) {
+	for _, inner := range []string{
+		"https://other.example/y?t=" + tokens["alice"] + "&c=3",
+		url.QueryEscape("https://other.example/y?t=" + tokens["alice"] + "&c=3"),
+	} {
+		next := url.QueryEscape(g.url("login") + "/x?a=1&back=" + url.QueryEscape(inner) + "&b=2")
+		got := sendHTTP1(t, g.addr("auth"), call{
+			host: g.host("auth"), target: "/login?next=" + next, lines: lines(navigation),
+		})
+		if got.status != http.StatusOK {
+			t.Errorf("the login page has status %d", got.status)
+		}
+		got.body = unescapeAll(got.body)
+		checkNoTokenIn(t, "login page", got, tokens)
+		got = sendHTTP1(t, g.addr("auth"), call{
+			method: "POST", host: g.host("auth"), target: "/login",
+			lines: lines("Content-Type: application/x-www-form-urlencoded"),
+			body:  "username=alice&password=" + alicePassword + "&next=" + next,
+		})
+		location := got.header.Get("Location")
+		if got.status != http.StatusSeeOther || strings.Contains(unescapeAll(location), tokens["alice"]) ||
+			!strings.Contains(location, "&b=2") {
+			t.Errorf("status %d, Location %q", got.status, location)
+		}
+	}
+}
+
+// unescapeAll unescapes a text three times.
+func unescapeAll(text string) string {
+	for range 3 {
+		if unescaped, err := url.QueryUnescape(text); err == nil {
+			text = unescaped
+		}
+	}
+	return text
 }
 
 // carriers are headers by which clients and proxies repeat a URL.

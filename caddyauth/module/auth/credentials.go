@@ -107,15 +107,24 @@ func (g *Gates) cleanOriginal(r *http.Request) {
 	}
 }
 
-// cleanTarget takes credentials out of an address to which a browser is led. A fragment never
-// leaves the browser and stays.
+// cleanTarget takes credentials out of an address to which a browser is led, also out of URLs that
+// stand escaped in its parameters. A fragment never leaves the browser and stays.
 func (g *Gates) cleanTarget(target string) string {
 	if !g.Credentials.InQuery() {
 		return target
 	}
-	uri, fragment, found := strings.Cut(target, "#")
+	uri, fragment, hasFragment := strings.Cut(target, "#")
+
+	// What a nested URL repeats shows only when it is unescaped, and is erased as it is written.
+	_, query, _ := strings.Cut(uri, "?")
+	_, dropped := weburl.DropNestedParameters(query, g.Credentials.NamesParameter)
+	dropped = append(dropped, weburl.EscapedParameters(query, g.Credentials.NamesParameter)...)
 	uri = weburl.DropParametersIn(uri, g.Credentials.NamesParameter)
-	if found {
+	if address, query, found := strings.Cut(uri, "?"); found && len(dropped) > 0 {
+		uri = address + "?" + weburl.NewEraser(dropped, g.Credentials.Issued).Erase(query)
+	}
+
+	if hasFragment {
 		uri += "#" + fragment
 	}
 	return uri
