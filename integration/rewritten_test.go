@@ -488,6 +488,72 @@ var laterSites = []struct {
 		rewrite /index.php /{query}
 		reverse_proxy {{.Proxy}}
 	}`, []string{"/x?admin/users"}, []string{"/x?y"}},
+	{"file below a root that comes later", `route {
+		@exact path /admin.html
+		jwt_auth @exact api
+		root {{.Dir}}
+		try_files {path} {path}.html
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/admin"}, []string{"/x"}},
+	{"file below a root that comes later, and more", `route {
+		jwt_auth off
+		GATE
+		root {{.Dir}}
+		try_files {path} /index.php
+		rewrite /index.php /{query}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x?admin/users"}, []string{"/x?y"}},
+	{"file of the query below a root that comes later", `route {
+		jwt_auth off
+		GATE
+		root {{.Dir}}
+		try_files {query.f} /index.php
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x?f=index.php"}, nil},
+	{"root itself", `route {
+		jwt_auth off
+		GATE
+		root * /admin
+		rewrite /go/* {vars.root}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/go/x"}, []string{"/x"}},
+	{"map of a root that comes later", `route {
+		map {vars.root} {t} {
+			~^(/admin)$ ${1}
+			default /y
+		}
+		jwt_auth off
+		GATE
+		root * /admin
+		rewrite /go/* {t}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/go/x"}, []string{"/x"}},
+	{"errand to the guarded application by another name", `route {
+		jwt_auth off
+		GATE
+		forward_auth {{.ProxyByName}} {
+			uri /admin/verify
+		}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x", "/admin"}, nil},
+	{"errand to a place that the request names", `route {
+		jwt_auth off
+		GATE
+		forward_auth {{.Proxy}} {
+			uri /{path.1}
+		}
+		reverse_proxy 127.0.0.1:1
+	}`, []string{"/x/admin"}, nil},
+	{"errand that another answer follows", `route {
+		jwt_auth off
+		GATE
+		reverse_proxy {{.Proxy}} {
+			rewrite /admin/verify
+			handle_response {
+				reverse_proxy {{.Proxy}}
+			}
+		}
+	}`, []string{"/x"}, nil},
 	{"map of a capture", `route {
 		map {re.1} {t} {
 			~^(.*)$ /${1}
@@ -558,6 +624,7 @@ var laterSites = []struct {
 // rewrites the request behind the gate.
 func TestLaterRewritesMeetTheGate(t *testing.T) {
 	g := newGateway(t)
+	g.extra["ProxyByName"] = strings.Replace(g.proxy.addr(), "127.0.0.1", "localhost", 1)
 	sites := authSite + `
 &(stripped) {
 	uri strip_prefix /v1

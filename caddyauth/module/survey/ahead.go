@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,48 +20,137 @@ type later struct {
 	steps   []step // what is asked between the gate and the rewrite
 	rewrite *rewrite.Rewrite
 	guards  []guard // with what is asked below where gate and rewrite part
+	files   *files  // what it may lead to where the file that its matcher finds is not known beforehand
+	set     setters // before the gate or filter
 	unknown bool    // what it makes of a request cannot be worked out beforehand: every one of guards is asked
+	own     bool    // of a proxy: nothing behind it sees what it makes
 	queries bool    // the query may decide about guards and about where the rewrite leads
 	fields  bool    // headers or the query may: a gate or filter removes some of them
+}
+
+// outlook is what comes behind a gate or filter. Places with the same outlook share it.
+type outlook struct {
+	later   []later
+	reach   []reached
+	queries bool
+	fields  bool
+}
+
+// reached is a gate that some rewrites lead past, the last of which has an index.
+type reached struct {
+	gate Guard
+	last int
+}
+
+// newOutlook returns nil where nothing comes behind.
+func newOutlook(all []later) *outlook {
+	if len(all) == 0 {
+		return nil
+	}
+	o := &outlook{later: all}
+	index := make(map[Guard]int)
+	for i, l := range all {
+		o.queries, o.fields = o.queries || l.queries, o.fields || l.fields
+		for _, g := range l.guards {
+			at, known := index[g.gate]
+			if !known {
+				at = len(o.reach)
+				index[g.gate] = at
+				o.reach = append(o.reach, reached{gate: g.gate})
+			}
+			o.reach[at].last = i
+		}
+	}
+	return o
+}
+
+// outlooks are those of one configuration, by the first rewrite.
+type outlooks map[*rewrite.Rewrite][]*outlook
+
+// of returns the outlook with these rewrites.
+func (o outlooks) of(all []later) *outlook {
+	if len(all) == 0 {
+		return nil
+	}
+	first := all[0].rewrite
+	for _, known := range o[first] {
+		if slices.EqualFunc(known.later, all, later.same) {
+			return known
+		}
+	}
+	made := newOutlook(all)
+	o[first] = append(o[first], made)
+	return made
+}
+
+// same reports whether two mean the same rewrite seen from places that see the same.
+func (l later) same(other later) bool {
+	return l.rewrite == other.rewrite && l.unknown == other.unknown && l.set == other.set && l.files == other.files &&
+		sameSlice(l.steps, other.steps) && sameSlice(l.guards, other.guards)
+}
+
+func sameSlice[T any](a, b []T) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // mostForms bounds how many forms of a request are looked at. Where there are more, every gate is asked that later rewrites lead past.
 const mostForms = 32
 
+// mostWork bounds how many matchers are asked while one request is looked at, besides a few for
+// each rewrite. Beyond it every gate is asked that later rewrites lead past.
+const mostWork = 4096
+
 // ahead returns a gate of the site that has not judged the request and that would have, had it come as a later rewrite is going to make it:
 // the application gets that form. Each rewrite may apply to what earlier ones have made.
-func (p *Place) ahead(r *http.Request, done *ran) Guard {
-	var forms []*http.Request
+func (o *outlook) ahead(r *http.Request, done *ran) Guard {
 	replay := newReplay(r)
-	queries := slices.ContainsFunc(p.later, func(l later) bool { return l.queries })
-	unsure := false // not all forms are known
-	for i := range p.later {
-		l := &p.later[i]
+	var forms []*http.Request
+	limit := mostWork + 4*len(o.later)
+	for i := range o.later {
+		l := &o.later[i]
+		if done.work > limit || len(forms) > mostForms {
+			return o.anyGate(i, done)
+		}
 		if forms == nil {
 			forms = []*http.Request{replay.prepare(r.Method, r.URL)}
 		}
-		unsure = unsure || l.unknown && len(l.coming(forms)) > 0
-		if unsure {
+		coming := l.coming(forms, done)
+		switch {
+		case len(coming) == 0:
+			continue
+		case l.unknown && !l.own:
+			return o.anyGate(i, done)
+		case l.unknown:
 			if next := l.anyGate(done); next != nil {
 				return next
 			}
 			continue
 		}
-		if l.unknown {
-			continue
-		}
-		for _, made := range l.apply(replay, forms) {
-			if slices.ContainsFunc(forms, func(form *http.Request) bool { return sameForm(form, made, queries) }) {
+		for _, made := range l.apply(replay, coming, done) {
+			same := func(form *http.Request) bool { return sameForm(form, made, o.queries) }
+			if slices.ContainsFunc(forms, same) {
 				continue
 			}
-			for _, g := range l.guards {
-				if !slices.Contains(done.gates, g.gate) && g.guards(replay, made) {
-					return g.gate
-				}
+			if next := l.guarding(replay, made, done); next != nil {
+				return next
 			}
-			if unsure = unsure || len(forms) == mostForms; !unsure {
+			if !l.own && len(forms) <= mostForms { // one too many says that not all are known
 				forms = append(forms, made)
 			}
+		}
+	}
+	return nil
+}
+
+// guarding returns a gate that has not judged the request and takes this form of it.
+func (l *later) guarding(replay *replay, made *http.Request, done *ran) Guard {
+	for _, g := range l.guards {
+		if slices.Contains(done.gates, g.gate) {
+			continue
+		}
+		done.work += len(g.steps)
+		if g.guards(replay, made) {
+			return g.gate
 		}
 	}
 	return nil
@@ -76,6 +166,17 @@ func (l *later) anyGate(done *ran) Guard {
 	return nil
 }
 
+// anyGate returns a gate that has not judged the request and that a rewrite from an index on leads
+// past.
+func (o *outlook) anyGate(from int, done *ran) Guard {
+	for _, g := range o.reach {
+		if g.last >= from && !slices.Contains(done.gates, g.gate) {
+			return g.gate
+		}
+	}
+	return nil
+}
+
 // sameForm leaves the query out where nothing looks at it.
 func sameForm(a, b *http.Request, queries bool) bool {
 	return a.Method == b.Method && a.URL.Path == b.URL.Path && a.URL.RawPath == b.URL.RawPath && a.URL.Opaque == b.URL.Opaque &&
@@ -83,12 +184,13 @@ func sameForm(a, b *http.Request, queries bool) bool {
 }
 
 // coming returns those forms that come to the rewrite.
-func (l *later) coming(forms []*http.Request) []*http.Request {
+func (l *later) coming(forms []*http.Request, done *ran) []*http.Request {
 	coming := forms
 	for _, s := range l.steps {
 		if s.strip != nil {
 			continue // a rewrite of its own, which has left its forms
 		}
+		done.work += len(forms)
 		if coming = filtered(forms, s.takes); len(coming) == 0 {
 			return nil
 		}
@@ -96,9 +198,10 @@ func (l *later) coming(forms []*http.Request) []*http.Request {
 	return coming
 }
 
-// apply returns what the rewrite makes of those forms that come to it, as far as it changes them.
-func (l *later) apply(replay *replay, forms []*http.Request) (made []*http.Request) {
-	for _, form := range l.coming(forms) {
+// apply returns what the rewrite makes of forms that come to it, as far as it changes them.
+func (l *later) apply(replay *replay, coming []*http.Request, done *ran) (made []*http.Request) {
+	add := func(form *http.Request) {
+		done.work += costOfForm
 		before := *form
 		target := *form.URL
 		form.URL = &target
@@ -110,8 +213,22 @@ func (l *later) apply(replay *replay, forms []*http.Request) (made []*http.Reque
 			made = append(made, replay.prepare(method, &target))
 		}
 	}
+	for _, form := range coming {
+		if l.files == nil {
+			add(form)
+			continue
+		}
+		for _, file := range l.files.of(form.URL.Path) {
+			again := replay.prepare(form.Method, form.URL)
+			again.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Set(relativeFile, file)
+			add(again)
+		}
+	}
 	return made
 }
+
+// costOfForm is how many matchers cost about as much as making one form.
+const costOfForm = 8
 
 func filtered(forms []*http.Request, takes func(*http.Request) bool) (taken []*http.Request) {
 	for _, form := range forms {
@@ -134,13 +251,17 @@ type rewriteBehind struct {
 	set      setters
 	harmless bool // clients do not choose where it leads: it only makes forms for the rewrites behind it
 	endless  bool // stands for rewrites that the survey has not followed
+	files    *files
+	proxy    *end // whose own rewrite it is; nil for all others
 }
 
 // end is where requests leave the routes for an application or for files.
 type end struct {
 	addresses []string
 	steps     []step
+	met       []guard            // gates and filters before it
 	within    []*rewrite.Rewrite // rewrites through which all requests have come
+	errand    bool               // the request only asks there, for one path, and goes on as it was
 }
 
 // noteRewrite keeps a rewrite that stands behind gates.
@@ -158,6 +279,7 @@ func (s *surveyor) noteRewrite(h *rewrite.Rewrite, name string, mount bool, at p
 		where:    at.where,
 		set:      s.site.set,
 		harmless: keepsPath(h, at.steps),
+		files:    filesOf(h, at, s.site.set),
 	})
 }
 
@@ -227,13 +349,13 @@ func below(matcher any, prefix string) bool {
 
 // noteEnd keeps what answers requests, and what a proxy makes of the path itself.
 func (s *surveyor) noteEnd(handler caddyhttp.MiddlewareHandler, at position) {
-	e := end{steps: at.steps, within: at.within}
+	e := end{steps: at.steps, met: at.met, within: at.within}
+	var own *rewrite.Rewrite
 	switch h := handler.(type) {
 	case *reverseproxy.Handler:
 		e.addresses = addressesOf(h)
-		if h.Rewrite != nil {
-			s.noteRewrite(h.Rewrite, "`rewrite` in `reverse_proxy`", false, at)
-		}
+		e.errand = isErrand(h)
+		own = h.Rewrite
 	case *fileserver.FileServer:
 		root := h.Root
 		if root == "" || root == "{http.vars.root}" {
@@ -256,6 +378,46 @@ func (s *surveyor) noteEnd(handler caddyhttp.MiddlewareHandler, at position) {
 		e.addresses = []string{anywhere}
 	}
 	s.site.ends = append(s.site.ends, e)
+	if n := len(s.site.behind); own != nil {
+		s.noteRewrite(own, "`rewrite` in `reverse_proxy`", false, at)
+		if len(s.site.behind) > n {
+			s.site.behind[n].proxy = &e
+		}
+	}
+}
+
+// isErrand reports whether a proxy asks another application, as `forward_auth` does: for a path that
+// the configuration names, and the request goes on afterwards as it was.
+func isErrand(h *reverseproxy.Handler) bool {
+	if h.Rewrite == nil || len(h.HandleResponse) == 0 {
+		return false
+	}
+	path, _, _ := strings.Cut(h.Rewrite.URI, "?")
+	if path == "" || strings.Contains(path, "{") || strings.Contains(h.Rewrite.Method, "{") {
+		return false
+	}
+	return !slices.ContainsFunc(h.HandleResponse, func(answer caddyhttp.ResponseHandler) bool {
+		return slices.ContainsFunc(answer.Routes, func(route caddyhttp.Route) bool {
+			return slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool {
+				return kindOf(handler) != passes
+			})
+		})
+	})
+}
+
+// concerns reports whether a proxy's own rewrite may lead to what a gate guards: what it makes is
+// seen only by the proxy's own application. One that is only asked there is not guarded.
+func (b rewriteBehind) concerns(m guard, ends []end) bool {
+	if b.proxy == nil || !b.proxy.errand {
+		return true
+	}
+	return slices.ContainsFunc(ends, func(e end) bool {
+		behind := slices.ContainsFunc(e.met, func(g guard) bool { return g.gate == m.gate })
+		return behind && !e.errand && (slices.Contains(e.addresses, anywhere) ||
+			slices.ContainsFunc(b.proxy.addresses, func(address string) bool {
+				return address == anywhere || slices.Contains(e.addresses, address)
+			}))
+	})
 }
 
 // standsFor returns the addresses of what `caddy auth explain` has replaced.
@@ -308,10 +470,14 @@ func (s *site) lookAhead(verdicts map[Guard]*Place) {
 	}
 	ahead := make(map[Guard][]later)
 	for _, b := range s.behind {
-		l := b.later(apart)
+		l := b.later(apart, s.ends)
+		if l.own && len(l.guards) == 0 {
+			continue // it asks no gate, and nothing behind it sees what it makes
+		}
 		sure, unknown := false, false
+		known := make(map[string]later)
 		for _, m := range b.met {
-			l := l.behind(m, b)
+			l := l.behindOnce(m, b, known)
 			unknown = unknown || l.unknown
 			ahead[m.gate] = append(ahead[m.gate], l)
 			sure = sure || !m.gate.ReportsOnly() && len(tail(m.steps, b.steps)) == 0
@@ -330,11 +496,16 @@ func (s *site) lookAhead(verdicts map[Guard]*Place) {
 }
 
 // later is the rewrite with the gates that may guard what it leads to.
-func (b rewriteBehind) later(apart []*rewrite.Rewrite) later {
-	l := later{rewrite: b.rewrite, queries: usesQuery(b.rewrite), fields: usesQuery(b.rewrite)}
+func (b rewriteBehind) later(apart []*rewrite.Rewrite, ends []end) later {
+	l := later{
+		rewrite: b.rewrite,
+		own:     b.proxy != nil,
+		queries: usesQuery(b.rewrite),
+	}
+	l.fields = l.queries
 	for _, m := range b.met {
 		below := tail(m.steps, b.steps)
-		if m.gate.Gate() == nil || len(below) == 0 || b.harmless || b.leaves(m, apart) {
+		if m.gate.Gate() == nil || len(below) == 0 || b.harmless || b.leaves(m, apart) || !b.concerns(m, ends) {
 			continue
 		}
 		l.guards = append(l.guards, guard{gate: m.gate, steps: below, set: m.set})
@@ -344,17 +515,33 @@ func (b rewriteBehind) later(apart []*rewrite.Rewrite) later {
 	return l
 }
 
-// behind tells one gate or filter of the rewrite.
-func (l later) behind(m guard, b rewriteBehind) later {
-	l.steps = tail(b.steps, m.steps)
-	l.queries = l.queries || asksQuery(l.steps)
-	l.fields = l.fields || asksFields(l.steps)
+// behindOnce is behind, worked out once for all gates and filters to which the rewrite looks the
+// same.
+func (l later) behindOnce(m guard, b rewriteBehind, known map[string]later) later {
 	set := b.set.since(m.set)
 	set.forwarded = forwardedHeaders(m.gate)
-	l.unknown = b.endless || !b.harmless && !set.knowsRewrite(b.rewrite) || !set.knowsSteps(l.steps) ||
-		slices.ContainsFunc(l.guards, func(g guard) bool { return !set.knowsSteps(g.steps) })
-	if l.unknown {
-		l.steps = set.known(l.steps)
+	key := fmt.Sprint(len(tail(b.steps, m.steps)), set)
+	found, ok := known[key]
+	if !ok {
+		found = l.behind(tail(b.steps, m.steps), set, b)
+		known[key] = found
+	}
+	found.set = m.set
+	found.set.changes = 0 // it counts guards, too
+	return found
+}
+
+// behind tells a gate or filter of the rewrite: what is asked between them, and what may have been
+// set there.
+func (l later) behind(steps []step, set between, b rewriteBehind) later {
+	l.steps = steps
+	l.queries = l.queries || asksQuery(steps)
+	l.fields = l.fields || asksFields(steps)
+	l.unknown = b.endless || slices.ContainsFunc(l.guards, func(g guard) bool { return !set.knowsSteps(g.steps) })
+	if l.unknown || !b.harmless && !set.knowsRewrite(b.rewrite) || !set.knowsSteps(steps) {
+		l.unknown = l.unknown || !set.knowsButFiles(b, steps)
+		l.steps = set.known(steps)
+		l.files = b.files
 	}
 	return l
 }

@@ -31,6 +31,10 @@ type Place struct {
 	alone     bool    // nothing else in the site says who the user is
 	guards    []guard // the gates of the site that only some requests meet; none where nothing rewrites requests
 	later     []later // rewrites behind it
+	ahead     *outlook
+	set       setters // before it
+	met       int     // how often routes lead to it
+	fields    bool    // headers or the query may decide about guards
 }
 
 // Alone reports whether nothing else in the site says who the user is.
@@ -38,7 +42,9 @@ func (p *Place) Alone() bool { return p.alone }
 
 // settle takes over what the survey found.
 func (p *Place) settle(found *Place) {
-	p.untouched, p.alone, p.guards, p.later = found.untouched, found.alone, found.guards, found.later
+	p.untouched, p.alone, p.guards, p.ahead = found.untouched, found.alone, found.guards, found.ahead
+	p.set, p.met = found.set, found.met
+	p.fields = slices.ContainsFunc(p.guards, func(g guard) bool { return asksFields(g.steps) })
 	p.Paths.Undecided = found.Paths.Undecided
 	if g := p.Guard.Gate(); g != nil {
 		g.Paths = p.Paths
@@ -97,7 +103,46 @@ func sameTarget(a, b *url.URL) bool {
 const ranVar = "caddyauth.gates"
 
 // ran are gates of one request.
-type ran struct{ gates []Guard }
+type ran struct {
+	gates   []Guard
+	work    int // matchers that were asked
+	cleared view
+}
+
+// view is all on which it depends whether a filter finds that a gate was missed. Filters that stand in
+// a row see the same, and the first looks for all of them.
+type view struct {
+	ahead    *outlook
+	guards   *guard // the first
+	n        int
+	set      setters
+	method   string
+	path     string
+	rawPath  string
+	rawQuery string
+	opaque   string
+}
+
+// view returns the zero view for a gate, behind which a request is another one.
+func (p *Place) view(r *http.Request) (v view) {
+	if p.met != 1 || p.Guard.Gate() != nil {
+		return v
+	}
+	v = view{
+		ahead:    p.ahead,
+		n:        len(p.guards),
+		set:      p.set,
+		method:   r.Method,
+		path:     r.URL.Path,
+		rawPath:  r.URL.RawPath,
+		rawQuery: r.URL.RawQuery,
+		opaque:   r.URL.Opaque,
+	}
+	if v.n > 0 {
+		v.guards = &p.guards[0]
+	}
+	return v
+}
 
 // String says nothing: a placeholder may print every variable of a request.
 func (*ran) String() string { return "gates" }
@@ -105,11 +150,11 @@ func (*ran) String() string { return "gates" }
 // Missed returns the next gate that routes would have led the request to if nothing had rewritten it, and that has not judged it yet.
 // `try_files` and `rewrite` run before gates, and a matcher sees the path that they make; the application may go by the one before.
 func (p *Place) Missed(r *http.Request, vars map[string]any) Guard {
-	if len(p.guards) == 0 && len(p.later) == 0 || p.Guard.ReportsOnly() || vars == nil {
+	if len(p.guards) == 0 && p.ahead == nil || p.Guard.ReportsOnly() || vars == nil {
 		return nil
 	}
 	method, original := p.rewritten(r)
-	if original == nil && len(p.later) == 0 {
+	if original == nil && p.ahead == nil {
 		return nil
 	}
 	done, _ := vars[ranVar].(*ran)
@@ -117,18 +162,47 @@ func (p *Place) Missed(r *http.Request, vars map[string]any) Guard {
 		done = new(ran)
 		vars[ranVar] = done
 	}
+
+	// What the filter before this one has found holds here too, unless something between them may
+	// have changed it.
+	seen := p.view(r)
+	if seen != (view{}) && seen == done.cleared {
+		return nil
+	}
+	done.cleared = view{}
+
 	if !slices.Contains(done.gates, p.Guard) {
 		done.gates = append(done.gates, p.Guard)
 	}
-	next := p.before(r, method, original, done)
-	if next == nil && len(p.later) > 0 {
-		next = p.ahead(r, done)
-	}
-	if next == nil && slices.ContainsFunc(p.later, func(l later) bool { return l.fields }) {
-		next = p.ahead(p.filtered(r), done)
-	}
+	next := p.next(r, method, original, done)
 	if next != nil {
 		done.gates = append(done.gates, next)
+		return next
+	}
+	done.cleared = p.view(r)
+	return nil
+}
+
+// next returns a gate that has not judged the request, as it is and as the guard leaves it.
+func (p *Place) next(r *http.Request, method string, original *url.URL, done *ran) Guard {
+	next := p.before(r, method, original, done)
+	if next == nil && p.ahead != nil {
+		next = p.ahead.ahead(r, done)
+	}
+	fieldsBefore := original != nil && p.fields
+	fieldsAhead := p.ahead != nil && p.ahead.fields
+	if next != nil || !fieldsBefore && !fieldsAhead {
+		return next
+	}
+	left, changed := p.filtered(r)
+	switch {
+	case !changed:
+		return nil
+	case fieldsBefore:
+		next = p.before(left, method, original, done)
+	}
+	if next == nil && fieldsAhead {
+		next = p.ahead.ahead(left, done)
 	}
 	return next
 }
@@ -154,13 +228,15 @@ func (p *Place) before(r *http.Request, method string, original *url.URL, done *
 	return nil
 }
 
-// filtered is what a request will be behind the guard, without credentials and forged headers.
-func (p *Place) filtered(r *http.Request) *http.Request {
+// filtered is what a request will be behind the guard, without credentials and forged headers, and
+// whether it is another one then.
+func (p *Place) filtered(r *http.Request) (left *http.Request, changed bool) {
 	again := *r
 	target := *r.URL
 	again.URL, again.Header, again.Body, again.Trailer = &target, r.Header.Clone(), nil, nil
 	p.Guard.Filter(&again)
-	return &again
+	changed = again.URL.RawQuery != r.URL.RawQuery || !maps.EqualFunc(again.Header, r.Header, slices.Equal)
+	return &again, changed
 }
 
 // replay makes other forms of a request.

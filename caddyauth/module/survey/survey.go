@@ -34,7 +34,9 @@ func (s *Survey) find() {
 			s.findings = append(s.findings, site.findings...)
 		}
 	}
+	shared := make(outlooks)
 	for g, p := range verdicts {
+		p.ahead = shared.of(p.later)
 		g.Place().settle(p)
 	}
 }
@@ -49,6 +51,7 @@ func (s *Survey) Rewritten() []finding.Finding {
 // site is what a survey learns of the routes that belong together: in a Caddyfile, those of a site block.
 type site struct {
 	gates    []Guard // and filters
+	placed   map[Guard]setters
 	guards   []guard
 	byPath   bool // paths decide on a gate, on an answer, or on the application that gets the request
 	rewrites bool
@@ -72,7 +75,11 @@ func (s *site) judge(verdicts map[Guard]*Place) {
 		p.untouched = p.untouched && !s.rewrites
 		p.alone = p.alone && !s.users
 		p.Paths.Undecided = p.Paths.Undecided && !s.byPath
-		if s.rewrites {
+		p.met++
+		p.set = s.placed[j]
+		if s.rewrites && p.guards == nil {
+			p.guards = slices.Clip(s.guards) // all of the site share them
+		} else if s.rewrites {
 			p.guards = append(p.guards, s.guards...)
 		}
 	}
@@ -91,6 +98,7 @@ type position struct {
 	late      string             // the field that `header` changes last; empty when none is that matters
 	where     string
 	depth     int
+	captures  int // counted where the last of steps begins
 }
 
 // surveyServer looks at each site on its own: top-level routes that end there and are not chosen by path. All others belong together.
@@ -159,6 +167,9 @@ func (s *surveyor) walk(routes caddyhttp.RouteList, at position) (position, bool
 		}
 		inner := alternatives.lead(route, s.site.derived)
 		inner.met = without(at.met, alternatives.met)
+		if len(inner.steps) > len(alternatives.before.steps) {
+			inner.captures = s.site.set.captures
+		}
 		before := len(inner.met)
 		after, answers := s.walkRoute(route, inner)
 		s.site.set.matched(route.MatcherSets)
@@ -176,7 +187,8 @@ func (s *surveyor) walk(routes caddyhttp.RouteList, at position) (position, bool
 			at.late = after.late
 		}
 		if len(inner.steps) == len(alternatives.before.steps) && route.Group == "" {
-			at.steps, at.within, at.root = after.steps, after.within, after.root // all requests have come through
+			// All requests have come through.
+			at.steps, at.within, at.root, at.captures = after.steps, after.within, after.root, after.captures
 		}
 	}
 	return at, answered
@@ -288,6 +300,12 @@ func (s *surveyor) walkInner(routes caddyhttp.RouteList, at position) (position,
 // meet notes a gate or filter.
 func (s *surveyor) meet(j Guard, at position) {
 	s.site.gates = append(s.site.gates, j)
+	if s.site.placed == nil {
+		s.site.placed = make(map[Guard]setters)
+	}
+	set := s.site.set
+	set.changes = 0 // it counts guards, too
+	s.site.placed[j] = set
 	s.site.byPath = s.site.byPath || at.byPath
 	if j.Gate() == nil || len(at.steps) == 0 {
 		return

@@ -16,6 +16,7 @@ import (
 // setters counts what the survey has met that later matchers and rewrites may look at. A gate cannot know what is set behind it.
 type setters struct {
 	values   int  // handlers that set variables, values of `map` or request headers, or that are not known
+	roots    int  // handlers that set the root of files, and nothing else
 	hosts    int  // those that may set the host
 	captures int  // matchers and rewrites after which `{re.*}` is not what the matchers of a rewrite's own routes make of its path
 	byPath   int  // handlers that set values by a path which a rewrite has made
@@ -26,7 +27,7 @@ type setters struct {
 func (c *setters) passed(handler caddyhttp.MiddlewareHandler, derived bool) {
 	before := *c
 	c.note(handler)
-	if c.values == before.values && c.hosts == before.hosts {
+	if c.values == before.values && c.hosts == before.hosts && c.roots == before.roots {
 		return
 	}
 	c.changes++
@@ -60,13 +61,28 @@ func (c *setters) note(handler caddyhttp.MiddlewareHandler) {
 		}
 	case id == "http.handlers.map":
 		c.values++
-		c.lazy = c.lazy || slices.ContainsFunc(placeholdersOf(handler), isCaptured)
+		c.lazy = c.lazy || slices.ContainsFunc(placeholdersOf(handler), func(p string) bool {
+			return isCaptured(p) || p == "{http.vars.root}"
+		})
+	case setsRootOnly(handler):
+		c.roots++
 	case id == "http.handlers.vars", id == "http.handlers.request_body":
 		c.values++
 	case proxy != nil && len(proxy.HandleResponse) > 0, kindOf(handler) == unknown: // as `forward_auth` copies headers
 		c.values++
 		c.hosts++
 	}
+}
+
+// setsRootOnly reports whether a handler is `root`, which changes nothing but where files are looked
+// for.
+func setsRootOnly(handler caddyhttp.MiddlewareHandler) bool {
+	vars, ok := handler.(caddyhttp.VarsMiddleware)
+	if pointer, plain := handler.(*caddyhttp.VarsMiddleware); plain {
+		vars, ok = *pointer, true
+	}
+	_, root := vars["root"]
+	return ok && root && len(vars) == 1
 }
 
 // matched counts matchers beside those of a rewrite's own routes.
@@ -82,8 +98,8 @@ func (c *setters) matched(sets caddyhttp.MatcherSets) {
 
 // between is what may have been set between two counts.
 type between struct {
-	values, hosts, captures bool
-	forwarded               []string // headers that the gate itself sets
+	values, hosts, captures, roots bool
+	forwarded                      []string // headers that the gate itself sets
 }
 
 func (c setters) since(before setters) between {
@@ -91,6 +107,7 @@ func (c setters) since(before setters) between {
 		values:   c.values > before.values || c.lazy,
 		hosts:    c.hosts > before.hosts,
 		captures: c.captures > before.captures,
+		roots:    c.roots > before.roots,
 	}
 }
 
@@ -146,7 +163,9 @@ func (b between) knows(placeholder string) bool {
 	case strings.HasPrefix(name, "http.request.host"), name == "http.request.port":
 		return !b.hosts
 	case isCaptured(placeholder):
-		return !b.values && !b.captures
+		return !b.values && !b.captures && !b.roots
+	case name == "http.vars.root":
+		return !b.values && !b.roots
 	}
 	return !b.values
 }
@@ -177,7 +196,7 @@ func (b between) knowsMatcher(matcher any) bool {
 	}
 	text := fmt.Sprint(matcher)
 	switch {
-	case b.depends(text):
+	case b.depends(text), b.roots && looksForFiles(matcher, text):
 		return false
 	case !b.values:
 		return !b.captures || !strings.Contains(text, "{re.") && !strings.Contains(text, "{file_match.") &&
@@ -193,6 +212,17 @@ func (b between) knowsMatcher(matcher any) bool {
 		return !b.hosts && !strings.Contains(fmt.Sprint(matcher), "{")
 	}
 	return false
+}
+
+// looksForFiles reports whether a matcher may look below the root of files, or at that root.
+func looksForFiles(matcher any, text string) bool {
+	switch moduleID(matcher) {
+	case "http.matchers.path", "http.matchers.path_regexp", "http.matchers.host", "http.matchers.method",
+		"http.matchers.header", "http.matchers.header_regexp", "http.matchers.query", "http.matchers.protocol",
+		"http.matchers.tls", "http.matchers.remote_ip", "http.matchers.client_ip":
+		return strings.Contains(text, "{http.vars.root") || strings.Contains(text, "{http.matchers.file.")
+	}
+	return true
 }
 
 // known returns steps that ask only what can be worked out.
