@@ -2,6 +2,6 @@
 // finds them, the canonical form of account names, password hashes and the work spent on them, and
 // the throttle that counts attempts before any of that work is done.
 //
-// It knows no HTTP and no configuration. The room login asks its questions; the face fills the
-// directory from the configuration; the store keeps the throttle.
+// It knows no HTTP and no configuration. Package login asks its questions; the Caddy layer fills
+// the directory from the configuration; the store keeps the throttle.
 package identity

@@ -18,7 +18,7 @@ var (
 	// ErrTaken says that the slug or client id is in use.
 	ErrTaken = errors.New("the name is taken")
 
-	// ErrChanged says that somebody else was faster: the row no longer has the version that the
+	// ErrChanged says that another caller was faster: the row no longer has the version that the
 	// change is for.
 	ErrChanged = errors.New("it was changed meanwhile")
 

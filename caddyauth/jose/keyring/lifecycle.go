@@ -41,7 +41,7 @@ type Lifecycle struct {
 	Secret *SecretRing
 	// Algorithm is that of the keys made from now on. Default: ES256.
 	Algorithm string
-	// Every is how long a key signs. Default: 0, until somebody rotates.
+	// Every is how long a key signs. Default: 0, until an operator rotates.
 	Every time.Duration
 	// Announce is how long a key is published before it signs.
 	Announce time.Duration

@@ -71,7 +71,7 @@ func invalid(format string, args ...any) *refusal {
 	return refuse(http.StatusUnprocessableEntity, "invalid_value", format, args...)
 }
 
-// verdicts are the refusals that the stores and the rooms below know.
+// verdicts are the refusals that the stores and the packages of the domain know.
 var verdicts = []struct {
 	err    error
 	status int

@@ -146,7 +146,8 @@ func (c *call) createClient() (reply, error) {
 		return reply{}, err
 	}
 	c.on(client.ID, client.Name, client.Project)
-	// What the answer needs is read first: an error after the client was added would lose its secret.
+	// What the answer needs is read first: an error after the client was added would lose its
+	// secret.
 	body, err := c.showClient(client)
 	if err != nil {
 		return reply{}, err

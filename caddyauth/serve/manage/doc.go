@@ -10,6 +10,6 @@
 // A Server with an Operator (operator.go) also has the routes of sessions, test tokens and signing
 // keys. They are for whoever runs the server, and are not in the document.
 //
-// The room keeps nothing and revokes nothing itself: the stores and the Revoker in Server do. No
-// answer and no event holds a secret but for the answer to whoever had it made.
+// The package stores nothing and revokes nothing itself: the stores and the Revoker in Server do.
+// No event holds a secret, and an answer only the secret that its caller has just created.
 package manage

@@ -27,7 +27,7 @@ type Operator interface {
 	// EndSession ends one session and denies its access tokens. One which has ended is no error.
 	EndSession(ctx context.Context, id, reason string) error
 
-	// EndSessions carries out an order and returns how many sessions it ended.
+	// EndSessions carries out a revocation and returns how many sessions it ended.
 	EndSessions(ctx context.Context, o revocation.Revocation) (int, error)
 
 	// MintToken makes an access token without a session and returns it with its id (`jti`).
@@ -159,7 +159,7 @@ func (c *call) listSessions() (reply, error) {
 	return listOf(found, q.limit, c.showSession, func(g session.Grant) string { return g.ID }), nil
 }
 
-// subject is a user's name as tokens have it. Of somebody who is there no more it is what was
+// subject is a user's name as tokens have it. Of a user who no longer exists it is what was
 // given.
 func (c *call) subject(slug, name string) (string, error) {
 	if name == "" {

@@ -16,8 +16,8 @@ const (
 	fromDefault = "default"
 )
 
-// tokenOptionsBody are the token options in force. The reuse interval is in seconds; null where no level sets one, which is 0, and
-// 10 for browser sessions.
+// tokenOptionsBody are the token options in force. The reuse interval is in seconds; null where no
+// level sets one, which is 0, and 10 for browser sessions.
 type tokenOptionsBody struct {
 	AccessTokenFormat string `json:"access_token_format"`
 	RefreshRotation   bool   `json:"refresh_rotation"`
@@ -38,7 +38,8 @@ type projectSources struct {
 	RevokeAllOnLogout             string `json:"revoke_all_on_logout"`
 }
 
-// levelOf returns the first level that sets an option. The values are the client's, the project's and the server's.
+// levelOf returns the first level that sets an option. The values are the client's, the project's
+// and the server's.
 func levelOf[T comparable](client, project, server T) string {
 	var unset T
 	switch {

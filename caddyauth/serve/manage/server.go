@@ -63,7 +63,7 @@ type Server struct {
 
 	// Session says which administrator has signed in with the cookies of a request; it is asked
 	// only where there is no Authorization header. It returns ErrNoSession for nobody, ErrNotAdmin
-	// for somebody who may not administer; any other error is answered with 503. Default: there are
+	// for a person who may not administer; any other error is answered with 503. Default: there are
 	// no sessions here.
 	Session func(r *http.Request) (Caller, error)
 

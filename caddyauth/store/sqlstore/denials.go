@@ -55,8 +55,8 @@ func renewTokens(ctx context.Context, t tx, kind revocation.Kind, slug, id strin
 	return err
 }
 
-// keepGrants lets the grants of a user or client outlive the order with this epoch, but for those
-// that an earlier order has ended.
+// keepGrants lets the grants of a user or client outlive the revocation with this epoch, but for
+// those that an earlier revocation has ended.
 func keepGrants(t tx, kind revocation.Kind, slug, id string, epoch int64) error {
 	_, err := t.exec(`UPDATE grants SET epoch = $1 WHERE revoked = $2 AND `+owned[kind]+` AND NOT `+overtaken, epoch, 0, slug, id)
 	return err
@@ -145,12 +145,12 @@ func (s *Store) DeleteOver(ctx context.Context, now time.Time, n int) (int, erro
 		if _, err := t.exec(`UPDATE counter SET value = value WHERE name = 'epoch'`); err != nil {
 			return err
 		}
-		over, err := ordersOver(ctx, t, now, n)
+		over, err := expiredRevocations(ctx, t, now, n)
 		if err != nil {
 			return err
 		}
 		for _, d := range over {
-			if err := fulfil(t, d, now); err != nil {
+			if err := complete(t, d, now); err != nil {
 				return err
 			}
 		}
@@ -164,7 +164,7 @@ func (s *Store) DeleteOver(ctx context.Context, now time.Time, n int) (int, erro
 }
 
 // deleteOver deletes grants which have expired, also the access tokens made from them, since until
-// then the family may have to be denied; and denials, of orders those which were fulfilled.
+// then the family may have to be denied; and denials, of revocations those which were completed.
 func deleteOver(t tx, now time.Time, n, orders int64) (int64, error) {
 	grants, err := t.exec(`DELETE FROM grants WHERE idle_ends <= $1 AND access_until <= $1 AND id IN (SELECT id FROM grants
 		WHERE idle_ends <= $1 AND access_until <= $1 ORDER BY idle_ends, id LIMIT $2)`, now.UnixMilli(), n-orders)
@@ -181,8 +181,8 @@ func deleteOver(t tx, now time.Time, n, orders int64) (int64, error) {
 	return grants + fulfilled + others, err
 }
 
-// ordersOver are the first n denials of orders which are to be deleted.
-func ordersOver(ctx context.Context, t tx, now time.Time, n int) ([]revocation.Denial, error) {
+// expiredRevocations are the first n denials of revocations which are to be deleted.
+func expiredRevocations(ctx context.Context, t tx, now time.Time, n int) ([]revocation.Denial, error) {
 	rows, err := t.query(ctx, `SELECT kind, scope, id, epoch FROM denial WHERE until <= $1 AND epoch > 0
 		ORDER BY until, number LIMIT $2`, now.UnixMilli(), n)
 	if err != nil {
@@ -202,9 +202,9 @@ func ordersOver(ctx context.Context, t tx, now time.Time, n int) ([]revocation.D
 	return over, failure(rows.Err())
 }
 
-// fulfil ends the grants which an order missed: those that were being added while it was carried
-// out. Until now the denial kept them from being used.
-func fulfil(t tx, d revocation.Denial, now time.Time) error {
+// complete ends the grants which a revocation missed: those that were being added while it was
+// carried out. Until now the denial kept them from being used.
+func complete(t tx, d revocation.Denial, now time.Time) error {
 	_, err := t.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[d.Kind]+` AND epoch < $5`,
 		now.UnixMilli(), "revoked before it began", d.Scope, d.ID, d.Epoch)
 	return err

@@ -1,6 +1,6 @@
 // Package sqlstore owns the database: where it lies, its schema and its migrations, and how many
-// callers share it. It implements the atomic verbs which the rooms below declare (keyring.Store,
-// identity.ThrottleStore); the rules behind the verbs stay in those rooms.
+// callers share it. It implements the atomic verbs that other packages declare (keyring.Store,
+// identity.ThrottleStore); the rules behind the verbs stay in those packages.
 //
 // There is one SQL text for every engine: placeholders are $1, types are TEXT, BIGINT and BYTEA, a
 // conflict is settled by ON CONFLICT, and what two callers may race for is decided by one statement

@@ -161,7 +161,7 @@ func refuseRotation(ctx context.Context, t tx, r session.Rotation, now time.Time
 	after, verdict := g.Use(r, now)
 	switch {
 	case verdict.Honoured():
-		done.Grant, done.Verdict = g, session.Ended // by an order, the one condition which the grant does not show
+		done.Grant, done.Verdict = g, session.Ended // by a revocation, which the grant itself does not show
 		return done, nil
 	case verdict != session.Reused:
 		done.Grant, done.Verdict = g, verdict
@@ -201,14 +201,14 @@ func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Tim
 // revoke is how every statement but rotate ends a grant. $1 now, $2 reason.
 const revoke = `revoked = $1, revoked_for = $2, idle_ends = CASE WHEN idle_ends < $1 THEN idle_ends ELSE $1 END`
 
-// owned is which grants an order is about. $3 project, $4 id.
+// owned chooses the grants of a user, client or project. $3 project, $4 id.
 var owned = map[revocation.Kind]string{
 	revocation.UserKind:    `project = $3 AND subject = $4`,
 	revocation.ClientKind:  `project = $3 AND client = $4`,
 	revocation.ProjectKind: `project = $3 AND $4 = ''`,
 }
 
-// RevokeAll carries out an order; see session.Store.
+// RevokeAll carries out a revocation; see session.Store.
 func (s *Store) RevokeAll(ctx context.Context, o revocation.Revocation, now time.Time) (n int, d revocation.Denial, err error) {
 	which, known := owned[o.Kind]
 	if !known {

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// slow is how long a call may take before somebody looks whether the database hangs.
+	// slow is how long a call may take before it is checked whether the database hangs.
 	slow = time.Second
 	// lookPatience is how long that look may take: a connection may have to be made for it, over a
 	// slow link.
@@ -19,7 +19,7 @@ const (
 	lookPause = 250 * time.Millisecond
 )
 
-// timeout is an ErrUnavailable which somebody has waited for.
+// timeout is an ErrUnavailable after a wait.
 type timeout struct {
 	error
 	cut bool // the server has ended the statement: something hangs, and not the server
@@ -30,10 +30,10 @@ func (t timeout) Unwrap() error { return t.error }
 var errSilent = timeout{error: fmt.Errorf("%w: the server did not answer in time", ErrUnavailable)}
 
 // guard is a database whose callers do not queue up while it hangs: frozen, behind a network that
-// drops packets, or with a lock that somebody holds. From the first time-out on, or from a look
-// that a slow call has caused, calls are refused at once, those that wait for a connection too,
-// until one look has succeeded. One row that somebody holds makes one call time out and refuses no
-// other. Only the monotonic clock is asked.
+// drops packets, or with a lock that another process holds. From the first time-out on, or from a
+// look that a slow call has caused, calls are refused at once, those that wait for a connection
+// too, until one look has succeeded. One locked row makes one call time out and refuses no other.
+// Only the monotonic clock is asked.
 type guard struct {
 	database
 	begun    time.Time

@@ -60,7 +60,7 @@ func (s *Store) DeleteOpaque(ctx context.Context, before time.Time, n int) (int,
 	}
 	var deleted int64
 	err = db.writeOne(ctx, func(t tx) (err error) {
-		// A row which somebody holds has the janitor of another node.
+		// A locked row is being deleted by another node.
 		deleted, err = t.exec(`WITH over AS MATERIALIZED (SELECT hash FROM opaque WHERE expires < $1 ORDER BY expires LIMIT $2`+db.skipLocked()+`)
 			DELETE FROM opaque WHERE hash IN (SELECT hash FROM over)`, millis(before), n)
 		return err

@@ -33,8 +33,8 @@ func tokenOptionColumns(o project.TokenOptions) (format string, fixed, reuse int
 	return o.AccessTokenFormat, switchColumn(opposite(o.RefreshRotation)), reuse
 }
 
-// switchIn reads the column of a project.Switch. The columns of options whose default is on hold the opposite, so that 1 is what
-// earlier releases wrote for an option that was set.
+// switchIn reads the column of a project.Switch. The columns of options whose default is on hold
+// the opposite, so that 1 is what earlier releases wrote for an option that was set.
 func switchIn(column int64) project.Switch {
 	switch column {
 	case 0:

@@ -154,7 +154,7 @@ func (t *postgresTx) send(statements ...statement) (pgx.BatchResults, error) {
 	return results, nil
 }
 
-// query runs a query inside the transaction; it does not heed the end of ctx.
+// query runs a query inside the transaction; it does not stop when ctx ends.
 func (t *postgresTx) query(_ context.Context, text string, args ...any) (rows, error) {
 	results, err := t.send(statement{text, args})
 	if err != nil {

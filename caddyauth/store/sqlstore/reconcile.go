@@ -127,7 +127,7 @@ func (r *reconciler) end(kind revocation.Kind, slug, id, reason string) {
 	r.ended = append(r.ended, Ended{Kind: kind, Project: slug, ID: id, Reason: reason})
 }
 
-// revoke carries out an order against everything that was ended: first all grants, then all
+// revoke revokes everything that was ended: first all grants, then all
 // denials, as the order of the locks demands (grants.go).
 func (r *reconciler) revoke() error {
 	denials := make([]revocation.Denial, len(r.ended))

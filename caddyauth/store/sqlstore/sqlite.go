@@ -82,7 +82,7 @@ func (d *sqliteDatabase) writeOne(ctx context.Context, verb func(tx) error) erro
 	return d.write(ctx, verb)
 }
 
-// skipLocked is nothing, as there is no row that somebody else holds.
+// skipLocked is empty, because SQLite has no locked rows.
 func (d *sqliteDatabase) skipLocked() string { return "" }
 
 // clock is none: the file lies on the machine that asks, or is written by it alone.

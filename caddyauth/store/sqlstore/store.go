@@ -58,7 +58,7 @@ type database interface {
 	// clock is an expression for the time of the database server in milliseconds, 0 where there is
 	// none.
 	clock() string
-	// skipLocked ends a SELECT that passes over the rows which somebody else holds.
+	// skipLocked ends a SELECT that skips locked rows.
 	skipLocked() string
 	writable() bool
 	ping(ctx context.Context) error
@@ -163,7 +163,7 @@ func (s *Store) Open(ctx context.Context) error {
 	return s.openForWriting(ctx, false)
 }
 
-// ErrInUse is wrapped by the error of OpenAlone about a store that somebody else has open.
+// ErrInUse is wrapped by the error of OpenAlone about a store that another process has open.
 var ErrInUse = errors.New("it is in use; stop the server, all that use it")
 
 // OpenAlone is Open for whoever must be the only one, as the one that replaces everything: it is

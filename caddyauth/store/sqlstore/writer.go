@@ -195,7 +195,7 @@ type sqliteTx struct {
 // wake makes the commit wake whoever reads Store.Wake.
 func (t *sqliteTx) wake() { t.wakes = true }
 
-// query runs a query inside the transaction; it does not heed the end of ctx.
+// query runs a query inside the transaction; it does not stop when ctx ends.
 func (t *sqliteTx) query(_ context.Context, text string, args ...any) (rows, error) {
 	stmt, err := t.prepare(text)
 	if err != nil {
