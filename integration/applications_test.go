@@ -70,7 +70,7 @@ func TestNoTunnelIntoHypercorn(t *testing.T) {
 	for _, site := range gateSites {
 		app := fmt.Sprintf("reverse_proxy %s", g.addr("hypercorn"))
 		text := strings.ReplaceAll(site.text, "APP", app)
-		fmt.Fprintf(&sites, "{{url %q}} {\n\t%s\n\t%s\n}\n", site.name+"-hyper", text, app)
+		sites.WriteString(siteOf(site.name+"-hyper", text+"\n\t"+app))
 	}
 	g.load(gateGlobals, "(guarded) {\n\tjwt_auth api {"+forwardThree+"\t}\n}\n"+authSite+`{{url "allow-proxy"}} {
 	respond ok

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -46,13 +45,7 @@ var clockProgram = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "caddy")
-	out, err := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", path,
-		"../cmd/caddy").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("building the server: %w\n%s", err, out)
-	}
-	return path, nil
+	return buildServer(dir, "-overlay", filepath.Join(dir, "overlay.json"))
 })
 
 const clockSource = `package time
@@ -201,13 +194,7 @@ func jumpAndComeBack(t *testing.T, ahead time.Duration) {
 // wrongPasswordAt tries to sign in, and may be told that the password is wrong but not to wait.
 func (g *gateway) wrongPasswordAt(t *testing.T, site, address string) {
 	t.Helper()
-	a := sendHTTP1(t, g.addr(site), call{
-		method: http.MethodPost,
-		target: "/login",
-		host:   g.host(site),
-		lines:  []string{"Content-Type: application/json", "X-Forwarded-For: " + address},
-		body:   `{"username":"alice","password":"not hers at all"}`,
-	})
+	a := g.loginAt(t, site, address, "not hers at all")
 	if a.status != http.StatusUnauthorized {
 		t.Errorf("a wrong password: status %d, %s", a.status, a.body)
 	}

@@ -136,8 +136,8 @@ const preamble = `{
 }
 `
 
-// standardAuth is the auth block that most tests use: keys of every family, known to the token fixture,
-// and two people.
+// standardAuth is the auth block that most tests use: keys of every family, known to the token
+// fixture, and two people.
 const standardAuth = `auth {
 	issuer {{url "auth"}}
 	public_url {{url "auth"}}
@@ -196,6 +196,9 @@ func (g *gateway) caddyfile(globals, sites string) string {
 	body := g.expand(sites) // first: it allocates the ports that the globals list as return targets
 	return g.expand(fmt.Sprintf(preamble, globals)) + body
 }
+
+// siteOf is the template of a site with an address of its own.
+func siteOf(name, body string) string { return fmt.Sprintf("{{url %q}} {\n\t%s\n}\n", name, body) }
 
 // load runs a configuration, in place of the running one when there is one.
 func (g *gateway) load(globals, sites string) {

@@ -170,7 +170,7 @@ func twoSites(name, text string) string {
 		{"proxy", "reverse_proxy {{.Proxy}}"},
 		{"php", "php_fastcgi {{.PHP}} {\n\t\troot \"{{.Dir}}\"\n\t}"},
 	} {
-		both += fmt.Sprintf("{{url %q}} {\n\t%s\n}\n", name+"-"+c.kind, strings.ReplaceAll(text, "APP", c.app))
+		both += siteOf(name+"-"+c.kind, strings.ReplaceAll(text, "APP", c.app))
 	}
 	return both
 }

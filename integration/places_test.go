@@ -200,7 +200,7 @@ func placeSites(change func(string) string) string {
 }
 `
 	for _, p := range pathPlaces {
-		sites += "{{url \"" + p.name + "\"}} {\n\t\t" + change(p.site) + "\n}\n"
+		sites += siteOf(p.name, change(p.site))
 	}
 	return sites
 }

@@ -14,13 +14,18 @@ import (
 
 // program builds the server as people run it, once for all tests.
 var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(scratch, "caddy")
-	out, err := exec.Command("go", "build", "-o", path, "../cmd/caddy").CombinedOutput()
+	return buildServer(scratch)
+})
+
+// buildServer builds the server into a folder.
+func buildServer(dir string, flags ...string) (path string, err error) {
+	path = filepath.Join(dir, "caddy")
+	out, err := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, "../cmd/caddy")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the server: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // process is a server in a process of its own, which may be killed and started again on the same
 // data. Its site, its folder and its log have its name.
@@ -180,14 +185,20 @@ func last(text []byte) []byte { return text[max(0, len(text)-3000):] }
 // the cookies and the answer.
 func (g *gateway) signInAt(t *testing.T, site, address string) (cookies, answer) {
 	t.Helper()
-	a := sendHTTP1(t, g.addr(site), call{
+	a := g.loginAt(t, site, address, alicePassword)
+	return g.received(a), a
+}
+
+// loginAt sends alice's name with a password to one of several servers.
+func (g *gateway) loginAt(t *testing.T, site, address, password string) answer {
+	t.Helper()
+	return sendHTTP1(t, g.addr(site), call{
 		method: http.MethodPost,
 		target: "/login",
 		host:   g.host(site),
 		lines:  []string{"Content-Type: application/json", "X-Forwarded-For: " + address},
-		body:   `{"username":"alice","password":"` + alicePassword + `"}`,
+		body:   encode(t, map[string]string{"username": "alice", "password": password}),
 	})
-	return g.received(a), a
 }
 
 // signOutAt signs out at one of several servers.

@@ -2,14 +2,12 @@ package integration
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // radicaleConfig makes radicale believe the header X-Remote-User, as it does behind any gateway.
@@ -135,28 +133,5 @@ func (g *gateway) startRadicale(t *testing.T, program string) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var said strings.Builder
-	cmd := exec.Command(program, "--config", config)
-	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.Env = append(os.Environ(), "HOME="+g.dir)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	over := make(chan error, 1)
-	go func() { over <- cmd.Wait() }()
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		<-over
-		if t.Failed() {
-			t.Log(said.String())
-		}
-	})
-	eventually(t, 20*time.Second, func() string {
-		conn, err := net.Dial("tcp", g.addr("radicale"))
-		if err != nil {
-			return err.Error()
-		}
-		conn.Close()
-		return ""
-	})
+	g.run(t, g.addr("radicale"), exec.Command(program, "--config", config))
 }

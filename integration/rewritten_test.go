@@ -115,8 +115,7 @@ func TestRewrittenRequestsMeetTheGate(t *testing.T) {
 	g := newGateway(t)
 	sites := authSite
 	for _, s := range rewrittenSites {
-		sites += "{{url \"" + s.name + "\"}} {\n\troot {{.Dir}}\n\t" + strings.ReplaceAll(s.site, "NAME", s.name) +
-			"\n}\n"
+		sites += siteOf(s.name, "root {{.Dir}}\n\t"+strings.ReplaceAll(s.site, "NAME", s.name))
 	}
 	g.load(standardAuth, sites)
 	for _, s := range rewrittenSites {
@@ -647,8 +646,7 @@ func TestLaterRewritesMeetTheGate(t *testing.T) {
 }
 `
 	for _, s := range laterSites {
-		sites += "{{url \"" + s.name + "\"}} {\n\troot {{.Dir}}\n\t" +
-			strings.ReplaceAll(s.site, "GATE", "jwt_auth /admin* api") + "\n}\n"
+		sites += siteOf(s.name, "root {{.Dir}}\n\t"+strings.ReplaceAll(s.site, "GATE", "jwt_auth /admin* api"))
 	}
 	g.load(standardAuth, sites)
 	for _, s := range laterSites {
@@ -731,7 +729,7 @@ func TestLaterRewritesGoByWhatGatesLeave(t *testing.T) {
 }
 `
 	for _, c := range cases {
-		sites += "{{url \"" + c.name + "\"}} {\nroute {\n" + c.rewrites + "\nreverse_proxy {{.Proxy}}\n}\n}\n"
+		sites += siteOf(c.name, "route {\n"+c.rewrites+"\nreverse_proxy {{.Proxy}}\n}")
 	}
 	g.load(standardAuth, sites)
 	for _, c := range cases {
@@ -766,10 +764,7 @@ func TestCheckNamesLaterRewrites(t *testing.T) {
 		{"nothing before it", "", "error: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := newGateway(t)
-			out, _, err := command("", "check", "--config", g.configFile(standardAuth, authSite+`
-{{url "app"}} {
-	route {
+			out, err := checkOf(t, `route {
 		`+c.before+`
 		route /admin* {
 			jwt_auth api
@@ -779,9 +774,7 @@ func TestCheckNamesLaterRewrites(t *testing.T) {
 			reverse_proxy {{.Proxy}}
 		}
 		reverse_proxy {{.Proxy}}
-	}
-}
-`))
+	}`)
 			if (err != nil) != (c.want == "error: ") ||
 				!regexp.MustCompile("(?m)^"+c.want+".*`uri` runs behind the gate").MatchString(out) {
 				t.Errorf("%v\n%s", err, out)
@@ -798,18 +791,13 @@ func TestCheckNamesUnknownRewrites(t *testing.T) {
 		{"the path", "/shop{path}", "note: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := newGateway(t)
-			out, _, err := command("", "check", "--config", g.configFile(standardAuth, authSite+`
-{{url "app"}} {
-	route {
+			out, err := checkOf(t, `route {
 		jwt_auth off
 		jwt_auth /admin* api
 		vars area /{path.1}
 		rewrite /old/* `+c.target+`
 		reverse_proxy {{.Proxy}}
-	}
-}
-`))
+	}`)
 			if err != nil ||
 				!regexp.MustCompile("(?m)^"+c.want+".*`rewrite` or `try_files` runs behind the gate").MatchString(out) {
 				t.Errorf("%v\n%s", err, out)
@@ -819,6 +807,14 @@ func TestCheckNamesUnknownRewrites(t *testing.T) {
 			}
 		})
 	}
+}
+
+// checkOf is what `caddy auth check` says of a site with these routes.
+func checkOf(t *testing.T, routes string) (out string, err error) {
+	t.Helper()
+	config := newGateway(t).configFile(standardAuth, authSite+siteOf("app", routes))
+	out, _, err = command("", "check", "--config", config)
+	return out, err
 }
 
 // warningOf is the warning of the load about rewrites before the gate of a site, which has the

@@ -23,8 +23,8 @@ import (
 	"time"
 )
 
-// tokenFixture makes tokens, good and bad, with plain crypto and keys that it knows. It shares no code
-// with the gateway, so that a mistake in one does not excuse the same mistake in the other.
+// tokenFixture makes tokens, good and bad, with plain crypto and keys that it knows. It shares no
+// code with the gateway, so that a mistake in one does not excuse the same mistake in the other.
 type tokenFixture struct {
 	t        *testing.T
 	issuer   string

@@ -348,7 +348,7 @@ func TestNobodyReadsRenewedCookies(t *testing.T) {
 	}
 	var sites strings.Builder
 	for _, c := range cases {
-		sites.WriteString("{{url \"" + strings.ReplaceAll(c.name, " ", "-") + "\"}} {\n" + c.routes + "\n}\n")
+		sites.WriteString(siteOf(strings.ReplaceAll(c.name, " ", "-"), c.routes))
 	}
 	sites.WriteString("{{url \"plain\"}} {\njwt_auth web\n" + fails + "}\n")
 	g.load(sessionAuth, authSite+sites.String())
