@@ -26,7 +26,8 @@ type room struct {
 	outside []string // packages of other modules, each with all beneath it
 }
 
-// rooms is the rule. A new arrow goes in here, with a sentence in docs/architecture.md; arrows run down only.
+// rooms is the rule. A new arrow goes in here, with a sentence in docs/architecture.md; arrows run
+// down only.
 var rooms = []room{
 	{14, "integration", words("caddyauth module/auth module/config integration/documents"),
 		words(caddyPath, "github.com/chromedp golang.org/x/crypto golang.org/x/net")},
@@ -40,7 +41,8 @@ var rooms = []room{
 		words("module/explain module/adminapi module/auth store/sqlstore jose/keyring",
 			"domain/apitoken domain/audit domain/project",
 			"module/version module/terminal"),
-		words(caddyPath, "github.com/spf13/cobra github.com/spf13/pflag github.com/mileusna/useragent golang.org/x/term")},
+		words(caddyPath,
+			"github.com/spf13/cobra github.com/spf13/pflag github.com/mileusna/useragent golang.org/x/term")},
 	{10, "module/explain",
 		words("module/adminapi module/auth guard/gate domain/identity jose/token jose/keyring domain/project",
 			"module/finding module/survey module/terminal jose/leeway"),
@@ -58,14 +60,18 @@ var rooms = []room{
 		words(caddyPath, "go.uber.org/zap github.com/prometheus/client_golang")},
 	{7, "module/survey", words("guard/browser guard/gate module/finding module/request"), words(caddyPath)},
 	{7, "module/config",
-		words("module/option domain/audit domain/identity domain/project domain/session jose/keyring jose/token web/weburl"),
+		words("module/option domain/audit domain/identity domain/project domain/session jose/keyring " +
+			"jose/token web/weburl"),
 		words(caddyPath)},
 	{6, "module/option", words("domain/project"), words(caddyPath)},
 	{6, "store/sqlstore",
 		words("domain/apitoken domain/audit domain/issuance domain/identity domain/opaque domain/session",
 			"jose/keyring domain/project domain/revocation"),
 		words("modernc.org/sqlite github.com/jackc/pgx/v5")},
-	{6, "guard/browser", words("guard/stream guard/gate jose/token domain/session serve/ui"), words("golang.org/x/sync")},
+	{
+		6, "guard/browser", words("guard/stream guard/gate jose/token domain/session serve/ui"),
+		words("golang.org/x/sync"),
+	},
 	{6, "serve/login", words("domain/issuance domain/identity serve/ui web/endpoint web/weburl"), nil},
 	{5, "serve/manage",
 		words("domain/identity domain/session domain/apitoken domain/audit domain/project domain/revocation",
@@ -73,7 +79,8 @@ var rooms = []room{
 	{6, "serve/oauth",
 		words("domain/issuance jose/token domain/session domain/project web/endpoint web/weburl"), nil},
 	{5, "domain/issuance",
-		words("domain/audit domain/identity domain/session domain/project domain/revocation jose/token jose/keyring"), nil},
+		words("domain/audit domain/identity domain/session domain/project domain/revocation jose/token jose/keyring"),
+		nil},
 	{5, "guard/stream", words("guard/gate jose/token domain/session jose/keyring jose/leeway"), nil},
 	{4, "guard/gate", words("jose/token web/weburl jose/leeway"), nil},
 	{4, "domain/opaque", words("jose/token jose/keyring domain/revocation web/egress"), nil},
@@ -111,20 +118,23 @@ const (
 	jwxPath   = "github.com/lestrrat-go/jwx/v2"
 )
 
-// testSupport is what test files may import in every room. They may also use every room on a lower floor, and its libraries, to make
-// what they test with.
+// testSupport is what test files may import in every room. They may also use every room on a lower
+// floor, and its libraries, to make what they test with.
 var testSupport = []string{caddyPath + "/caddytest", "golang.org/x/mod"}
 
 // testRooms are rooms of test support that test files may import whatever their floor. No row names
 // one, so no other file may.
 var testRooms = []string{"jose/token/tokentest"}
 
-// keptApart are packages of the standard library that belong to the named rooms: the database to the store, the log to whoever
-// reports (rooms return errors), testing to nobody's product code.
-var keptApart = map[string][]string{
-	"database/sql": {"store/sqlstore"},
-	"log":          {"module/auth", "bench/load", "bench/upstream"},
-	"testing":      {"store/sqlstore/pgtest", "jose/token/tokentest", "integration/documents"},
+// keptApart are packages of the standard library that belong to the named rooms: the database to
+// the store, the log to whoever reports (rooms return errors), testing to nobody's product code.
+var keptApart = []struct {
+	apart  string
+	owners []string
+}{
+	{"database/sql", []string{"store/sqlstore"}},
+	{"log", []string{"module/auth", "bench/load", "bench/upstream"}},
+	{"testing", []string{"store/sqlstore/pgtest", "jose/token/tokentest", "integration/documents"}},
 }
 
 func TestArrowsRunDown(t *testing.T) {
@@ -151,17 +161,32 @@ func TestFloors(t *testing.T) {
 // TestFloorsAreNoticed makes sure that TestFloors can fail.
 func TestFloorsAreNoticed(t *testing.T) {
 	for _, c := range []struct{ file, imports, want string }{
-		{"caddyauth/guard/gate/x.go", caddyPath, "caddyauth/guard/gate/x.go imports " + caddyPath + ", which only integration, module/command, "},
+		{
+			"caddyauth/guard/gate/x.go", caddyPath,
+			"caddyauth/guard/gate/x.go imports " + caddyPath + ", which only integration, module/command, ",
+		},
 		{"caddyauth/jose/token/x.go", "go.uber.org/zap/zapcore", "which only module/auth may"},
 		{"caddyauth/serve/login/x.go", "github.com/spf13/cobra", "which only module/command, module/explain may"},
-		{"caddyauth/guard/gate/x.go", "github.com/prometheus/client_golang/prometheus", "which only module/auth, module/connections may"},
+		{
+			"caddyauth/guard/gate/x.go", "github.com/prometheus/client_golang/prometheus",
+			"which only module/auth, module/connections may",
+		},
 		{"caddyauth/domain/identity/x.go", "modernc.org/sqlite", "which only store/sqlstore may"},
 		{"caddyauth/domain/identity/x.go", "database/sql/driver", "which only store/sqlstore may"},
 		{"caddyauth/jose/keyring/x.go", "log/slog", "which only module/auth, bench/load, bench/upstream may"},
-		{"caddyauth/serve/ui/x.go", "testing/iotest", "which only store/sqlstore/pgtest, jose/token/tokentest, integration/documents may"},
-		{"caddyauth/store/sqlstore/x.go", modulePath + "/caddyauth/store/sqlstore/pgtest", "store/sqlstore may import only "},
+		{
+			"caddyauth/serve/ui/x.go", "testing/iotest",
+			"which only store/sqlstore/pgtest, jose/token/tokentest, integration/documents may",
+		},
+		{
+			"caddyauth/store/sqlstore/x.go", modulePath + "/caddyauth/store/sqlstore/pgtest",
+			"store/sqlstore may import only ",
+		},
 		{"caddyauth/guard/gate/x.go", modulePath + "/caddyauth/jose/token/tokentest", "guard/gate may import only "},
-		{"caddyauth/jose/keyring/x_test.go", "github.com/jackc/pgx/v5", "which only store/sqlstore, store/sqlstore/pgtest may"},
+		{
+			"caddyauth/jose/keyring/x_test.go", "github.com/jackc/pgx/v5",
+			"which only store/sqlstore, store/sqlstore/pgtest may",
+		},
 		{"caddyauth/guard/gate/x.go", "example.com/surprise", "which nobody may"},
 		{"caddyauth/jose/token/x.go", modulePath + "/caddyauth/guard/gate", "jose/token may import only "},
 		{"caddyauth/serve/login/x.go", modulePath + "/caddyauth/guard/gate", "serve/login may import only "},
@@ -183,7 +208,8 @@ func TestFloorsAreNoticed(t *testing.T) {
 func TestFloorsAllow(t *testing.T) {
 	for _, c := range []struct{ file, imports string }{
 		{"caddyauth/guard/gate/x.go", modulePath + "/caddyauth/jose/token"},
-		{"caddyauth/guard/gate/x_test.go", modulePath + "/caddyauth/jose/keyring"}, // a lower floor, to make tokens with
+		// a lower floor, to make tokens with
+		{"caddyauth/guard/gate/x_test.go", modulePath + "/caddyauth/jose/keyring"},
 		{"caddyauth/guard/gate/y_test.go", jwxPath + "/jws"},
 		{"caddyauth/jose/token/y_test.go", modulePath + "/caddyauth/jose/token"}, // an external test of its own room
 		{"caddyauth/serve/ui/x_test.go", "testing/fstest"},
@@ -209,7 +235,8 @@ func TestFloorsAllow(t *testing.T) {
 // TestFloorsAreDocumented holds the table of docs/architecture.md against the rule.
 func TestFloorsAreDocumented(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("| floor | room | may import inside | may import outside, besides the standard library |\n| --- | --- | --- | --- |\n")
+	b.WriteString("| floor | room | may import inside | may import outside, besides the standard library |\n| --- | " +
+		"--- | --- | --- |\n")
 	for _, r := range rooms {
 		fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", r.floor, r.path, orDash(r.inside), orDash(r.outside))
 	}
@@ -227,14 +254,17 @@ func source(imports string) *fstest.MapFile {
 	return &fstest.MapFile{Data: []byte("package x\n\nimport _ " + strconv.Quote(imports) + "\n")}
 }
 
-// violations lists every import of the tree that the rule does not allow, and every folder with Go files that it does not know.
+// violations lists every import of the tree that the rule does not allow, and every folder with Go
+// files that it does not know.
 func violations(tree fs.FS) ([]string, error) {
 	var found []string
 	err := fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if name != "." && (strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_") || entry.Name() == "testdata") {
+		if name != "." &&
+			(strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_") ||
+				entry.Name() == "testdata") {
 			if entry.IsDir() {
 				return fs.SkipDir
 			}
@@ -253,7 +283,9 @@ func violations(tree fs.FS) ([]string, error) {
 func violationsIn(tree fs.FS, name string) ([]string, error) {
 	r, ok := roomOf(path.Dir(name))
 	if !ok {
-		return []string{name + ": " + strings.Replace(path.Dir(name), ".", "the top folder", 1) + " is no room of the table"}, nil
+		return []string{
+			name + ": " + strings.Replace(path.Dir(name), ".", "the top folder", 1) + " is no room of the table",
+		}, nil
 	}
 	data, err := fs.ReadFile(tree, name)
 	if err != nil {
@@ -276,7 +308,8 @@ func violationsIn(tree fs.FS, name string) ([]string, error) {
 	return found, nil
 }
 
-// roomOf finds the room of a folder or of an import path's tail; rooms beneath caddyauth are written without it.
+// roomOf finds the room of a folder or of an import path's tail; rooms beneath caddyauth are
+// written without it.
 func roomOf(folder string) (room, bool) {
 	i := slices.IndexFunc(rooms, func(r room) bool { return r.path == folder || "caddyauth/"+r.path == folder })
 	if i < 0 {
@@ -322,9 +355,9 @@ func (r room) refusesInside(tail string, test bool) string {
 }
 
 func (r room) refusesStandard(imported string, test bool) string {
-	for apart, owners := range keptApart {
-		if !test && beneathAny(imported, []string{apart}) && !slices.Contains(owners, r.path) {
-			return whoMay(owners)
+	for _, c := range keptApart {
+		if !test && beneathAny(imported, []string{c.apart}) && !slices.Contains(c.owners, r.path) {
+			return whoMay(c.owners)
 		}
 	}
 	return ""
@@ -338,5 +371,6 @@ func whoMay(owners []string) string {
 }
 
 func beneathAny(imported string, roots []string) bool {
-	return slices.ContainsFunc(roots, func(root string) bool { return imported == root || strings.HasPrefix(imported, root+"/") })
+	return slices.ContainsFunc(roots,
+		func(root string) bool { return imported == root || strings.HasPrefix(imported, root+"/") })
 }

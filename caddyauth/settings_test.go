@@ -66,7 +66,8 @@ func TestSettingsAreDocumented(t *testing.T) {
 	s := readStructs(t, append(settingsFiles(t),
 		"module/auth/authserver.go", "module/auth/jwtauth.go", "module/connections/connections.go")...)
 	words := literals(t, append(settingsFiles(t),
-		"module/option/args.go", "module/auth/caddyfile.go", "module/auth/jwtauth_caddyfile.go", "module/auth/authserver_caddyfile.go", "module/connections/connections.go")...)
+		"module/option/args.go", "module/auth/caddyfile.go", "module/auth/jwtauth_caddyfile.go",
+		"module/auth/authserver_caddyfile.go", "module/connections/connections.go")...)
 	reference := documents.Read(t, "docs/caddyfile.md")
 	var b strings.Builder
 	for _, root := range []struct{ title, structure string }{
@@ -142,7 +143,8 @@ func readStructs(t *testing.T, files ...string) structs {
 	return found
 }
 
-// rows takes a struct out and lists its settings and, after each that holds settings of its own, those.
+// rows takes a struct out and lists its settings and, after each that holds settings of its own,
+// those.
 func (s structs) rows(t *testing.T, name, path, block string) []setting {
 	structure := s[name]
 	if structure == nil {
@@ -227,8 +229,8 @@ func splitDefault(comment string) (text, fallback string) {
 	return m[1], m[2] + strings.ToLower(m[3])
 }
 
-// TestReasonsAreDocumented compares the table of reason codes with the codes and with what a gate makes of them. Each code also has
-// a section in docs/troubleshooting.md.
+// TestReasonsAreDocumented compares the table of reason codes with the codes and with what a gate
+// makes of them. Each code also has a section in docs/troubleshooting.md.
 func TestReasonsAreDocumented(t *testing.T) {
 	data := documents.Read(t, "docs/security.md")
 	documented := make(map[string]bool)

@@ -160,7 +160,8 @@ func promisedWords(source string) []string {
 
 // alternatives are the words of which an option takes one; each of them counts as an option of its
 // own.
-var alternatives = regexp.MustCompile(`^(mode|forward_preset|from|login|require|access_token_format|refresh_rotation|revoke_refresh_on_password_change|revoke_all_on_logout) `)
+var alternatives = regexp.MustCompile(`^(mode|forward_preset|from|login|require|access_token_format|` +
+	`refresh_rotation|revoke_refresh_on_password_change|revoke_all_on_logout) `)
 
 // words lists the options of Caddyfile text as `block option`, and for some options as `block
 // option value`.

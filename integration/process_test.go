@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +21,8 @@ var program = sync.OnceValues(func() (string, error) {
 // buildServer builds the server into a folder.
 func buildServer(dir string, flags ...string) (path string, err error) {
 	path = filepath.Join(dir, "caddy")
-	out, err := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, "../cmd/caddy")...).CombinedOutput()
+	args := slices.Concat([]string{"build"}, flags, []string{"-o", path, "../cmd/caddy"})
+	out, err := exec.Command("go", args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the server: %w\n%s", err, out)
 	}

@@ -15,7 +15,8 @@ func TestTokenIsGoodUntilItsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !LooksLikeSecret(secret) || token.Hash != project.HashSecret(secret) || strings.Contains(token.Hash+token.ID, secret) {
+	if !LooksLikeSecret(secret) || token.Hash != project.HashSecret(secret) ||
+		strings.Contains(token.Hash+token.ID, secret) {
 		t.Errorf("%+v", token)
 	}
 	if !token.Good(noon) || !token.Good(noon.Add(time.Hour-1)) || token.Good(noon.Add(time.Hour)) {

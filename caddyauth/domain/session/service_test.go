@@ -200,7 +200,10 @@ func TestRevokeByAnyGenuineToken(t *testing.T) {
 			tokens = append(tokens, refresh(t, s, tokens[i], time.Duration(i)*time.Minute).RefreshToken)
 		}
 		refuses(t, s.Revoke(t.Context(), tokens[which], "another", "revoked", noon), OtherClient)
-		for _, meaningless := range []string{"", "rt_x", (Tokens{Secrets: []Secret{secret("k1", 9)}}).Make(someGrant(), 0), strings.Replace(tokens[which], "rt_k1", "rt_k2", 1)} {
+		for _, meaningless := range []string{
+			"", "rt_x", (Tokens{Secrets: []Secret{secret("k1", 9)}}).Make(someGrant(), 0),
+			strings.Replace(tokens[which], "rt_k1", "rt_k2", 1),
+		} {
 			if err := s.Revoke(t.Context(), meaningless, "web", "revoked", noon); err != nil {
 				t.Errorf("%q: %v", meaningless, err)
 			}
@@ -246,7 +249,10 @@ func TestRevocationEndsWhatWasAndNotWhatComes(t *testing.T) {
 		for _, c := range []struct {
 			name string
 			i    Issued
-		}{{"after it", after}, {"another project", other}, {"refreshed after it", refresh(t, s, after.RefreshToken, time.Minute)}} {
+		}{
+			{"after it", after}, {"another project", other},
+			{"refreshed after it", refresh(t, s, after.RefreshToken, time.Minute)},
+		} {
 			t.Run(c.name, func(t *testing.T) {
 				if got := s.DenyList.Denied(familyOf(c.i.Grant)); got != "" {
 					t.Errorf("%v: %s is denied as %q", o.Kind, c.name, got)
@@ -259,8 +265,9 @@ func TestRevocationEndsWhatWasAndNotWhatComes(t *testing.T) {
 func TestRevocationThatNamesNobodyIsRefused(t *testing.T) {
 	s, store := newService(t)
 	for _, o := range []revocation.Revocation{
-		{}, {Kind: revocation.UserKind, ID: "alice"}, {Kind: revocation.UserKind, Project: "p"}, {Kind: revocation.ClientKind, Project: "p"},
-		{Kind: revocation.ProjectKind}, {Kind: revocation.ProjectKind, Project: "p", ID: "x"}, {Kind: revocation.FamilyKind, Project: "p", ID: "x"},
+		{}, {Kind: revocation.UserKind, ID: "alice"}, {Kind: revocation.UserKind, Project: "p"},
+		{Kind: revocation.ClientKind, Project: "p"}, {Kind: revocation.ProjectKind},
+		{Kind: revocation.ProjectKind, Project: "p", ID: "x"}, {Kind: revocation.FamilyKind, Project: "p", ID: "x"},
 	} {
 		if _, err := s.RevokeAll(t.Context(), o, noon); err == nil {
 			t.Errorf("%+v was carried out", o)
@@ -279,7 +286,8 @@ func TestRevocationWhileSigningIn(t *testing.T) {
 	if o.Epoch, err = s.Epoch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"}, noon); err != nil {
+	if _, err := s.RevokeAll(t.Context(),
+		revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"}, noon); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Begin(t.Context(), o, noon)
@@ -295,7 +303,8 @@ func TestRevocationWhileATokenIsPresented(t *testing.T) {
 	if err != nil || presented.Likely("web", noon) != Advanced {
 		t.Fatalf("%+v, %v", presented, err)
 	}
-	if _, err := s.RevokeAll(t.Context(), revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"}, noon); err != nil {
+	if _, err := s.RevokeAll(t.Context(),
+		revocation.Revocation{Kind: revocation.UserKind, Project: "default", ID: "alice"}, noon); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Use(t.Context(), presented, "web", noon, noon)
@@ -318,7 +327,8 @@ func TestLikelyIsWhatAUseWouldComeTo(t *testing.T) {
 		at     time.Duration
 		want   Verdict
 	}{
-		{"web", 2 * time.Minute, Reused}, {"another", 2 * time.Minute, OtherClient}, {"web", 31 * 24 * time.Hour, Expired},
+		{"web", 2 * time.Minute, Reused}, {"another", 2 * time.Minute, OtherClient},
+		{"web", 31 * 24 * time.Hour, Expired},
 	} {
 		if got := presented.Likely(c.client, noon.Add(c.at)); got != c.want {
 			t.Errorf("%s after %v: %s, want %s", c.client, c.at, got, c.want)

@@ -99,7 +99,8 @@ func TestRefusedSignInsAndSignOutsStandInTheAuditTrail(t *testing.T) {
 	for _, e := range found {
 		byAction[e.Action] = e
 	}
-	if e := byAction["login"]; e.Actor != "user:alice" || e.TargetName != "alice" || e.ClientIP != "192.0.2.1" || e.Project != "default" || e.Detail != "web" {
+	if e := byAction["login"]; e.Actor != "user:alice" || e.TargetName != "alice" || e.ClientIP != "192.0.2.1" ||
+		e.Project != "default" || e.Detail != "web" {
 		t.Errorf("%+v", e)
 	}
 	if e := byAction["api_login"]; e.Actor != "unknown" || e.Result != "bad_credentials" {
@@ -120,7 +121,8 @@ func checkJanitor(t *testing.T, a *App, retention time.Duration) {
 	t.Helper()
 	now := time.Now()
 	for _, age := range []time.Duration{0, retention - 2*time.Hour, retention + 2*time.Hour} {
-		if err := a.store.AddEntry(t.Context(), audit.Entry{At: now.Add(-age), Actor: "command", Action: "test"}); err != nil {
+		entry := audit.Entry{At: now.Add(-age), Actor: "command", Action: "test"}
+		if err := a.store.AddEntry(t.Context(), entry); err != nil {
 			t.Fatal(err)
 		}
 		token, _, err := apitoken.New("test", "", []string{apitoken.Read}, time.Hour, now.Add(-age-time.Hour))

@@ -37,7 +37,8 @@ func TestJanitorWaitsForAClockThatJumped(t *testing.T) {
 				}
 			}
 		}
-		if got := count(t, a, now); got != (rows{entries: 1, tokens: 1}) { // as much time has passed, by the monotonic clock
+		// as much time has passed, by the monotonic clock
+		if got := count(t, a, now); got != (rows{entries: 1, tokens: 1}) {
 			t.Errorf("%v ahead: after a day there are left %+v", jump, got)
 		}
 		tidy(2*day, 2*day+jump) // ahead again, and then for good
@@ -93,7 +94,14 @@ func fill(t *testing.T, a *App, now time.Time) {
 		denied,
 		counted,
 		a.store.AddGrant(t.Context(), session.Grant{
-			ID: "family", Seed: []byte("s"), Project: "default", Subject: "u", ClientID: "web", Created: now, Rotated: now, LastUsed: now,
+			ID:       "family",
+			Seed:     []byte("s"),
+			Project:  "default",
+			Subject:  "u",
+			ClientID: "web",
+			Created:  now,
+			Rotated:  now,
+			LastUsed: now,
 			IdleEnds: until, Ends: until, AccessUntil: until, Idle: time.Hour,
 		}),
 		a.store.AddOpaque(t.Context(), opaque.Reference{Hash: "h", Claims: []byte("{}"), Expiry: until}),

@@ -20,7 +20,12 @@ func TestLoopbackIsTheSameEverywhere(t *testing.T) {
 		{"return_to", func(url string) error { _, err := config.ParseOrigin("return_to", url); return err }},
 		{"jwks", func(url string) error { return (&keyring.Remote{Issuer: "idp", JWKSURL: url}).Validate() }},
 		{"introspection", func(url string) error {
-			return (&opaque.IntrospectionClient{Issuer: token.Issuer{Name: "idp"}, Endpoint: url, ClientID: "a", ClientSecret: "b"}).Validate()
+			return (&opaque.IntrospectionClient{
+				Issuer:       token.Issuer{Name: "idp"},
+				Endpoint:     url,
+				ClientID:     "a",
+				ClientSecret: "b",
+			}).Validate()
 		}},
 	}
 	for _, c := range []struct {

@@ -241,7 +241,13 @@ func (w *watched) graced(t *testing.T, key *keyring.Key, issuer, family string, 
 	}
 	now := time.Now()
 	raw, err := token.Mint(key, "at+jwt", token.Claims{
-		Issuer: issuer, Subject: "alice", Audience: []string{"web"}, ID: key.ID() + family, Session: family, IssuedAt: now, Expiry: now.Add(15 * time.Minute),
+		Issuer:   issuer,
+		Subject:  "alice",
+		Audience: []string{"web"},
+		ID:       key.ID() + family,
+		Session:  family,
+		IssuedAt: now,
+		Expiry:   now.Add(15 * time.Minute),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -333,8 +339,9 @@ func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 		away  bool          // from before that until after it, a new configuration cannot reach the store
 		ends  bool
 	}{
-		{"in time", 0, false, false}, {"by another node's clock", 50 * time.Second, false, false}, {"unseen", 0, true, false},
-		{"revoked", 2 * time.Minute, false, true}, {"revoked unseen", 2 * time.Minute, true, true},
+		{"in time", 0, false, false}, {"by another node's clock", 50 * time.Second, false, false},
+		{"unseen", 0, true, false}, {"revoked", 2 * time.Minute, false, true},
+		{"revoked unseen", 2 * time.Minute, true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inTime(t, func(t *testing.T, w *watched) {
@@ -436,7 +443,10 @@ type foreignSet struct{ ring atomic.Pointer[keyring.Ring] }
 // RoundTrip answers with the set.
 func (p *foreignSet) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{
-		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(p.ring.Load().JWKS())), Request: r,
+		StatusCode: http.StatusOK,
+		Header:     http.Header{"Content-Type": {"application/json"}},
+		Body:       io.NopCloser(bytes.NewReader(p.ring.Load().JWKS())),
+		Request:    r,
 	}, nil
 }
 

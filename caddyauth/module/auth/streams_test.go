@@ -13,7 +13,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// What does not ask for a stream and does not become one costs its response writer and nothing else.
+// What does not ask for a stream and does not become one costs its response writer and nothing
+// else.
 func TestOrdinaryAnswersAreNotStreams(t *testing.T) {
 	app := &App{}
 	j := &JWTAuth{app: app, gate: &gate.Gate{}, streams: new(stream.Policy)}

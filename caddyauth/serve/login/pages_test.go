@@ -14,7 +14,7 @@ import (
 )
 
 func TestTheLoginPageShowsTheForm(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	w := h.do(request("GET", "/auth/login?next="+url.QueryEscape("https://app.example.com/x?a=1&b=2#f"), "", ""))
 	body := w.Body.String()
 	for _, want := range []string{
@@ -35,7 +35,7 @@ func TestTheLoginPageShowsTheForm(t *testing.T) {
 }
 
 func TestALivingSessionNeverBounces(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, c := range []struct {
 		name   string
 		next   string
@@ -89,7 +89,7 @@ func TestALivingSessionNeverBounces(t *testing.T) {
 }
 
 func TestBadCookiesLeadToANewLogin(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, c := range []struct{ name, cookie string }{
 		{"garbage", cookieName + "=garbage"}, {"empty", cookieName + "="}, {"quoted", cookieName + `="token.alice"; x`},
 		{"twice", cookieName + "=token.alice; " + cookieName + "=token.eve"},
@@ -102,12 +102,12 @@ func TestBadCookiesLeadToANewLogin(t *testing.T) {
 				w.Code >= 400 {
 				t.Errorf("%s: %d", c.name, w.Code)
 			}
-			if w := h.do(postForm(form("username", "alice", "password", password), "Cookie", c.cookie)); w.Code !=
-				http.StatusSeeOther {
+			w = h.do(postForm(form("username", "alice", "password", password), "Cookie", c.cookie))
+			if w.Code != http.StatusSeeOther {
 				t.Errorf("%s: signing in: %d", c.name, w.Code)
 			}
-			if w := h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Cookie", c.cookie)); w.Code !=
-				http.StatusSeeOther {
+			w = h.do(request("POST", "/auth/logout", endpoint.FormType, "", "Cookie", c.cookie))
+			if w.Code != http.StatusSeeOther {
 				t.Errorf("%s: signing out: %d", c.name, w.Code)
 			}
 		})
@@ -116,7 +116,7 @@ func TestBadCookiesLeadToANewLogin(t *testing.T) {
 
 func TestNothingReflectedRuns(t *testing.T) {
 	const evil = `"><script>alert(1)</script>`
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, c := range []struct {
 		name string
 		r    *http.Request
@@ -152,7 +152,7 @@ func TestNothingReflectedRuns(t *testing.T) {
 }
 
 func TestLogoutAsksFirst(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	w := h.do(request("GET", "/auth/logout?next=%2Freports", "", "", "Cookie", cookieName+"=token.alice"))
 	body := w.Body.String()
 	for _, want := range []string{
@@ -169,7 +169,7 @@ func TestLogoutAsksFirst(t *testing.T) {
 }
 
 func TestLogoutClearsWhatLoginSet(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	set := h.do(postForm(form("username", "alice", "password", password))).Result().Cookies()[0]
 	h.events = nil
 	w := h.do(request("POST", "/auth/logout", endpoint.FormType, form("next", "https://app.example.com/x#f"), "Cookie",
@@ -198,7 +198,7 @@ func TestLogoutClearsWhatLoginSet(t *testing.T) {
 }
 
 func TestProgramsSignOutToo(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, c := range []struct {
 		name string
 		r    *http.Request
@@ -235,7 +235,7 @@ func TestProgramsSignOutToo(t *testing.T) {
 }
 
 func TestEveryCopyInTheRequestIsRevoked(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.do(request("POST", "/auth/logout", "", "", "Cookie", cookieName+"=token.a; "+cookieName+"=token.b"))
 	if strings.Join(h.revoked, " ") != "token.a token.b" {
 		t.Errorf("%v", h.revoked)
@@ -248,7 +248,7 @@ func TestEveryCopyInTheRequestIsRevoked(t *testing.T) {
 }
 
 func TestALogoutTheStoreMissedIsNoSuccess(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.Revoke = func(context.Context, string, string) error { return errors.New("database is down") }
 	for _, c := range []struct{ accept, want string }{
 		{"text/html", "This browser is signed out."}, {endpoint.JSONType, "store_unavailable"},
@@ -274,7 +274,7 @@ func TestALogoutTheStoreMissedIsNoSuccess(t *testing.T) {
 }
 
 func TestTheRefreshTokenTravelsInACookieOfItsOwn(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.RefreshCookieName = "__Host-refresh_token"
 	signIn := h.SignIn
 	h.SignIn = func(ctx context.Context, in issuance.SignIn) (issuance.Issued, error) {
@@ -293,9 +293,8 @@ func TestTheRefreshTokenTravelsInACookieOfItsOwn(t *testing.T) {
 	if !found {
 		t.Errorf("cookies %v", w.Result().Cookies())
 	}
-	if body := h.do(postAPI("default", object("username", "alice", "password", password))).Body.String(); !strings.Contains(
-		body, `"refresh_token":"rt_1.family.0.mac","refresh_expires_in":3600`,
-	) {
+	body := h.do(postAPI("default", object("username", "alice", "password", password))).Body.String()
+	if !strings.Contains(body, `"refresh_token":"rt_1.family.0.mac","refresh_expires_in":3600`) {
 		t.Errorf("the API answers %s", body)
 	}
 }

@@ -34,7 +34,7 @@ func TestWhoIsSentBackIsToldWhy(t *testing.T) {
 		{"from nowhere", "", at(time.Hour), true, "The page that you came from"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			var told []SentBack
 			h.SentBack = func(_ *http.Request, b SentBack) { told = append(told, b) }
 			w := h.do(request("GET", "/auth/login?next="+url.QueryEscape(c.next)+"&sent="+c.sent, "", "", "Cookie",
@@ -61,7 +61,7 @@ func TestTheMarkIsOfMilliseconds(t *testing.T) {
 // TestTheFormLeavesACookieAndWantsItBack: a browser that keeps none is told so before any password
 // is looked at.
 func TestTheFormLeavesACookieAndWantsItBack(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	shown := h.do(request("GET", "/auth/login?next="+url.QueryEscape("https://auth.example.com:8443/some/page"), "",
 		""))
 	left := shown.Result().Cookies()
@@ -96,7 +96,7 @@ func TestTheFormLeavesACookieAndWantsItBack(t *testing.T) {
 
 // TestTheCookieOfTheFormLeadsOnlyWhereASignInMayLead: it is a client's word like any other.
 func TestTheCookieOfTheFormLeadsOnlyWhereASignInMayLead(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, value := range []string{
 		"https://evil.example", "//evil.example", "%2F%2Fevil.example", "https%3A%2F%2Fevil.example",
 		"javascript:evil", "none", "", "%zz",
@@ -111,7 +111,7 @@ func TestTheCookieOfTheFormLeadsOnlyWhereASignInMayLead(t *testing.T) {
 
 // TestHome: a sign-in that came from nowhere leads home, and pages offer it.
 func TestHome(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.Home = "https://auth.example.com:8443/home"
 	for _, next := range []string{"", "https://evil.example/"} {
 		if w := h.do(postForm(form("username", "alice", "password", password, "next", next))); w.Header().

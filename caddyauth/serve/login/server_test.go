@@ -81,8 +81,8 @@ func (m *memoryThrottle) DeleteIdleAttempts(context.Context, time.Time, int) (in
 	return 0, nil
 }
 
-// house is a server with its surroundings.
-type house struct {
+// fixture is a server with its surroundings.
+type fixture struct {
 	*Server
 	throttle *memoryThrottle
 	events   []Event
@@ -100,7 +100,7 @@ func mustURL(s string) *url.URL {
 	return u
 }
 
-func newHouse(t *testing.T) *house {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	users, err := identity.NewDeclared([]identity.User{
 		{Name: "Alice", Project: "default", PasswordHash: hashOnce()},
@@ -112,7 +112,7 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	passwords := identity.NewPasswords(users.HashKinds())
-	h := &house{users: users, throttle: &memoryThrottle{times: map[string]time.Time{}, known: map[string]time.Time{}}}
+	h := &fixture{users: users, throttle: &memoryThrottle{times: map[string]time.Time{}, known: map[string]time.Time{}}}
 	h.Server = &Server{
 		Base:      mustURL("https://auth.example.com/auth"),
 		ReturnTo:  []string{"https://app.example.com", "https://auth.example.com:8443"},
@@ -136,7 +136,7 @@ func newHouse(t *testing.T) *house {
 }
 
 // find knows the projects default and acme.
-func (h *house) find(ctx context.Context, id, name string) (p issuance.Parties, err error) {
+func (h *fixture) find(ctx context.Context, id, name string) (p issuance.Parties, err error) {
 	if id == "default" || id == "acme" {
 		p.Project = project.Project{Slug: id, Active: true}
 	}
@@ -147,7 +147,7 @@ func (h *house) find(ctx context.Context, id, name string) (p issuance.Parties, 
 	return p, err
 }
 
-func (h *house) signIn(_ context.Context, in issuance.SignIn) (issuance.Issued, error) {
+func (h *fixture) signIn(_ context.Context, in issuance.SignIn) (issuance.Issued, error) {
 	h.throttle.forgive(in.Forgiveness)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -158,10 +158,10 @@ func (h *house) signIn(_ context.Context, in issuance.SignIn) (issuance.Issued, 
 	}, nil
 }
 
-// signedInAt is since when the tokens of a house stand.
+// signedInAt is since when the tokens of a fixture stand.
 var signedInAt = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
-func (h *house) verify(_ context.Context, raw string) (string, time.Time, error) {
+func (h *fixture) verify(_ context.Context, raw string) (string, time.Time, error) {
 	rest, ok := strings.CutPrefix(raw, "token.")
 	if !ok {
 		return "", time.Time{}, errors.New("no session")
@@ -170,14 +170,14 @@ func (h *house) verify(_ context.Context, raw string) (string, time.Time, error)
 	return name, signedInAt, nil
 }
 
-func (h *house) observed(_ context.Context, e Event) {
+func (h *fixture) observed(_ context.Context, e Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, e)
 }
 
 // lastResult returns the word of the only event since the last call.
-func (h *house) lastResult(t *testing.T) string {
+func (h *fixture) lastResult(t *testing.T) string {
 	t.Helper()
 	if len(h.events) != 1 {
 		t.Fatalf("%d events, want one", len(h.events))
@@ -187,7 +187,7 @@ func (h *house) lastResult(t *testing.T) string {
 	return e.Result
 }
 
-func (h *house) do(r *http.Request) *httptest.ResponseRecorder {
+func (h *fixture) do(r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
@@ -251,7 +251,7 @@ func errorWord(t *testing.T, w *httptest.ResponseRecorder) string {
 }
 
 func TestRoutesLieBelowTheBase(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, c := range []struct {
 		path string
 		want bool
@@ -278,7 +278,7 @@ func TestRoutesLieBelowTheBase(t *testing.T) {
 }
 
 func TestOtherMethodsAreRefused(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, c := range []struct{ path, allow string }{
 		{"/auth/login", "GET, HEAD, POST"}, {"/auth/logout", "GET, HEAD, POST"},
 		{"/auth/api/default/auth/login", "POST"},
@@ -320,7 +320,7 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 		{"https://auth.example.com:44", func(s *Server) { s.Base = mustURL("https://auth.example.com:443") }},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			c.spoil(h.Server)
 			if err := h.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)

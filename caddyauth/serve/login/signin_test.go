@@ -21,12 +21,13 @@ import (
 )
 
 func TestAFormSignsInAndLeadsBack(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	w := h.do(postForm(form("username", "ALICE", "password", password, "next", "https://app.example.com/x?a=1&b=2#f")))
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "https://app.example.com/x?a=1&b=2#f" {
 		t.Fatalf("%d to %q", w.Code, w.Header().Get("Location"))
 	}
-	if got, want := w.Header().Get("Set-Cookie"), cookieName+"=token.Alice.x; Path=/; Max-Age=900; HttpOnly; Secure; SameSite=Lax"; got != want {
+	if got, want := w.Header().Get("Set-Cookie"), cookieName+
+		"=token.Alice.x; Path=/; Max-Age=900; HttpOnly; Secure; SameSite=Lax"; got != want {
 		t.Errorf("cookie %q, want %q", got, want)
 	}
 	if w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Referrer-Policy") != "no-referrer" {
@@ -42,7 +43,7 @@ func TestAFormSignsInAndLeadsBack(t *testing.T) {
 }
 
 func TestAFormWithoutATargetLeadsToThePageThatSaysWho(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, next := range []string{"", "https://evil.example/"} {
 		w := h.do(postForm(form("username", "alice", "password", password, "next", next)))
 		if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/auth/login" {
@@ -52,9 +53,10 @@ func TestAFormWithoutATargetLeadsToThePageThatSaysWho(t *testing.T) {
 }
 
 func TestJSONAtLoginAnswersWithTokenAndCookie(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	w := h.do(postJSON(object("username", "alice", "password", password), "Sec-Fetch-Site", "same-origin"))
-	if w.Code != http.StatusOK || w.Body.String() != `{"access_token":"token.Alice.x","token_type":"Bearer","expires_in":900}`+"\n" {
+	if w.Code != http.StatusOK ||
+		w.Body.String() != `{"access_token":"token.Alice.x","token_type":"Bearer","expires_in":900}`+"\n" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if w.Header().Get("Set-Cookie") == "" || w.Header().Get("Cache-Control") != "no-store" {
@@ -63,9 +65,11 @@ func TestJSONAtLoginAnswersWithTokenAndCookie(t *testing.T) {
 }
 
 func TestTheAPIAnswersWithATokenAndNoCookie(t *testing.T) {
-	for _, c := range []struct{ audience, want string }{{"", "api"}, {"api", "api"}, {"web", "web"}, {"a2a", "a2a"}, {"mcp", "mcp"}} {
+	for _, c := range []struct{ audience, want string }{
+		{"", "api"}, {"api", "api"}, {"web", "web"}, {"a2a", "a2a"}, {"mcp", "mcp"},
+	} {
 		t.Run(c.audience, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			members := []string{"username", "alice", "password", password}
 			if c.audience != "" {
 				members = append(members, "audience", c.audience)
@@ -76,17 +80,20 @@ func TestTheAPIAnswersWithATokenAndNoCookie(t *testing.T) {
 				TokenType   string `json:"token_type"`
 				ExpiresIn   int    `json:"expires_in"`
 			}
-			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != 200 || body.TokenType != "Bearer" || body.ExpiresIn != 900 || body.AccessToken == "" {
+			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || w.Code != 200 ||
+				body.TokenType != "Bearer" || body.ExpiresIn != 900 || body.AccessToken == "" {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
 			if w.Header().Get("Set-Cookie") != "" {
 				t.Error("the API set a cookie")
 			}
 			if req := h.issued[0]; req.Audience != c.want || req.Parties.Project.Slug != "acme" ||
-				req.Parties.User.Project != "acme" || req.Action != KindAPILogin || req.Kind != issuance.APIGrant || req.MaxToken != 0 {
+				req.Parties.User.Project != "acme" || req.Action != KindAPILogin || req.Kind != issuance.APIGrant ||
+				req.MaxToken != 0 {
 				t.Errorf("issued for %+v", req)
 			}
-			if e := h.events[0]; e.Kind != KindAPILogin || e.Project != "acme" || e.Audience != c.want || e.Account != "alice" {
+			if e := h.events[0]; e.Kind != KindAPILogin || e.Project != "acme" || e.Audience != c.want ||
+				e.Account != "alice" {
 				t.Errorf("event %+v", e)
 			}
 		})
@@ -94,7 +101,7 @@ func TestTheAPIAnswersWithATokenAndNoCookie(t *testing.T) {
 }
 
 func TestTheAPIRefuses(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	good := object("username", "alice", "password", password)
 	for _, c := range []struct {
 		name    string
@@ -103,11 +110,30 @@ func TestTheAPIRefuses(t *testing.T) {
 		word    string
 	}{
 		{"unknown project", postAPI("nowhere", good), 404, "unknown_project"},
-		{"unknown audience", postAPI("default", object("username", "alice", "password", password, "audience", "all")), 400, "invalid_request"},
-		{"four audiences", postAPI("default", object("username", "alice", "password", password, "audience", "web api a2a mcp")), 400, "invalid_request"},
-		{"list of them", postAPI("default", `{"username":"alice","password":"x","audience":["web","api"]}`), 400, "invalid_request"},
-		{"empty audience", postAPI("default", object("username", "alice", "password", password, "audience", "")), 400, "invalid_request"},
-		{"a form", request("POST", "/auth/api/default/auth/login", endpoint.FormType, form("username", "alice", "password", password)), 415, "unsupported_media_type"},
+		{
+			"unknown audience",
+			postAPI("default", object("username", "alice", "password", password, "audience", "all")), 400,
+			"invalid_request",
+		},
+		{
+			"four audiences",
+			postAPI("default", object("username", "alice", "password", password, "audience", "web api a2a mcp")), 400,
+			"invalid_request",
+		},
+		{
+			"list of them", postAPI("default", `{"username":"alice","password":"x","audience":["web","api"]}`), 400,
+			"invalid_request",
+		},
+		{
+			"empty audience", postAPI("default", object("username", "alice", "password", password, "audience", "")),
+			400, "invalid_request",
+		},
+		{
+			"a form",
+			request("POST", "/auth/api/default/auth/login", endpoint.FormType,
+				form("username", "alice", "password", password)),
+			415, "unsupported_media_type",
+		},
 		{"text", request("POST", "/auth/api/default/auth/login", "text/plain", good), 415, "unsupported_media_type"},
 		{"no type", request("POST", "/auth/api/default/auth/login", "", good), 415, "unsupported_media_type"},
 		{"another site", postAPI("default", good, "Sec-Fetch-Site", "cross-site"), 403, "cross_origin"},
@@ -115,7 +141,10 @@ func TestTheAPIRefuses(t *testing.T) {
 		{"an old browser", postAPI("default", good, "Origin", "https://evil.example"), 403, "cross_origin"},
 		{"Origin null", postAPI("default", good, "Origin", "null"), 403, "cross_origin"},
 		{"wrong password", postAPI("default", object("username", "alice", "password", "x")), 401, "bad_credentials"},
-		{"other project", postAPI("acme", object("username", "disabled", "password", password)), 401, "bad_credentials"},
+		{
+			"other project", postAPI("acme", object("username", "disabled", "password", password)), 401,
+			"bad_credentials",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := h.do(c.request)
@@ -133,7 +162,7 @@ func TestTheAPIRefuses(t *testing.T) {
 }
 
 func TestMalformedBodiesAreRefused(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	big := strings.Repeat("a", maxBody)
 	for _, c := range []struct {
 		name              string
@@ -144,8 +173,14 @@ func TestMalformedBodiesAreRefused(t *testing.T) {
 		{"no name", endpoint.FormType, form("password", "x"), 400},
 		{"name twice", endpoint.FormType, form("username", "alice", "username", "bob", "password", "x"), 400},
 		{"password twice", endpoint.FormType, form("username", "alice", "password", "x", "password", password), 400},
-		{"next twice", endpoint.FormType, form("username", "alice", "password", password, "next", "/a", "next", "/b"), 400},
-		{"unknown field twice", endpoint.FormType, form("username", "alice", "password", password, "z", "", "z", ""), 400},
+		{
+			"next twice", endpoint.FormType,
+			form("username", "alice", "password", password, "next", "/a", "next", "/b"), 400,
+		},
+		{
+			"unknown field twice", endpoint.FormType,
+			form("username", "alice", "password", password, "z", "", "z", ""), 400,
+		},
 		{"bad escape", endpoint.FormType, "username=alice&password=%zz", 400},
 		{"semicolon", endpoint.FormType, "username=alice;password=x", 400},
 		{"multipart", "multipart/form-data; boundary=x", "--x--", 415},
@@ -157,7 +192,10 @@ func TestMalformedBodiesAreRefused(t *testing.T) {
 		{"cut", endpoint.JSONType, `{"username":"alice","password":"x"`, 400},
 		{"trailing", endpoint.JSONType, object("username", "alice", "password", password) + "{}", 400},
 		{"twice", endpoint.JSONType, `{"username":"alice","password":"x","password":"` + password + `"}`, 400},
-		{"twice, escaped", endpoint.JSONType, `{"username":"alice","password":"x","p\u0061ssword":"` + password + `"}`, 400},
+		{
+			"twice, escaped", endpoint.JSONType,
+			`{"username":"alice","password":"x","p\u0061ssword":"` + password + `"}`, 400,
+		},
 		{"unknown twice", endpoint.JSONType, `{"username":"alice","password":"` + password + `","z":1,"z":2}`, 400},
 		{"other case only", endpoint.JSONType, `{"Username":"alice","Password":"` + password + `"}`, 400},
 		{"number", endpoint.JSONType, `{"username":"alice","password":1}`, 400},
@@ -170,7 +208,8 @@ func TestMalformedBodiesAreRefused(t *testing.T) {
 		{"credentials in query", endpoint.FormType, "", 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := h.do(request("POST", "/auth/login?username=alice&password="+password, c.contentType, c.body, "Accept", endpoint.JSONType))
+			w := h.do(request("POST", "/auth/login?username=alice&password="+password, c.contentType, c.body, "Accept",
+				endpoint.JSONType))
 			if w.Code != c.status {
 				t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
 			}
@@ -185,8 +224,9 @@ func TestMalformedBodiesAreRefused(t *testing.T) {
 }
 
 func TestUnknownMembersAreIgnored(t *testing.T) {
-	h := newHouse(t)
-	w := h.do(postJSON(`{"extra":{"a":[1,{"b":null}]},"username":"alice","Password":"no","password":"` + password + `","remember":true}`))
+	h := newFixture(t)
+	w := h.do(postJSON(`{"extra":{"a":[1,{"b":null}]},"username":"alice","Password":"no","password":"` + password +
+		`","remember":true}`))
 	if w.Code != http.StatusOK {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
@@ -229,14 +269,19 @@ func TestAllFailuresLookAlikeAndCostTheSame(t *testing.T) {
 		t.Run(tc.kind, func(t *testing.T) {
 			var first *look
 			for name, c := range failures() {
-				h := newHouse(t)
+				h := newFixture(t)
 				w := h.do(tc.ask(c))
 				headers := maps.Clone(w.Header())
 				delete(headers, "Content-Length") // the name stands in the form again
-				got := look{w.Code, varying.ReplaceAllString(w.Body.String(), ""), varying.ReplaceAllString(fmt.Sprint(headers), "")}
+				got := look{
+					w.Code, varying.ReplaceAllString(w.Body.String(), ""),
+					varying.ReplaceAllString(fmt.Sprint(headers), ""),
+				}
 				if c[0] == "" {
-					got.body = strings.Replace(got.body, "aria-describedby=\"problem\" autofocus>", "aria-describedby=\"problem\">", 1)
-					got.body = strings.Replace(got.body, "required aria-describedby=\"problem\"><button", "required aria-describedby=\"problem\" autofocus><button", 1)
+					got.body = strings.Replace(got.body, "aria-describedby=\"problem\" autofocus>",
+						"aria-describedby=\"problem\">", 1)
+					got.body = strings.Replace(got.body, "required aria-describedby=\"problem\"><button",
+						"required aria-describedby=\"problem\" autofocus><button", 1)
 				}
 				if first == nil {
 					first = &got
@@ -258,7 +303,7 @@ func TestAllFailuresLookAlikeAndCostTheSame(t *testing.T) {
 	}
 }
 
-func (h *house) nobody(name string) bool {
+func (h *fixture) nobody(name string) bool {
 	_, err := h.users.FindUser(context.Background(), "default", name)
 	return err != nil
 }
@@ -274,7 +319,7 @@ func (d directory) FindUser(context.Context, string, string) (*identity.User, er
 }
 
 func TestAnUnusableHashLooksLikeAWrongPassword(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.users = directory{user: &identity.User{Name: "x", PasswordHash: "$2a$31$" + strings.Repeat("a", 53)}}
 	w := h.do(postJSON(object("username", "x", "password", password)))
 	if w.Code != http.StatusUnauthorized || errorWord(t, w) != "bad_credentials" || h.Passwords.Computed() != 1 {
@@ -286,10 +331,13 @@ func TestAnUnusableHashLooksLikeAWrongPassword(t *testing.T) {
 }
 
 func TestAFailedFormIsShownAgain(t *testing.T) {
-	h := newHouse(t)
-	w := h.do(postForm(form("username", "alice", "password", "wrong-CANARY", "next", "https://app.example.com/x?a=1&b=2#f")))
+	h := newFixture(t)
+	w := h.do(postForm(form("username", "alice", "password", "wrong-CANARY", "next",
+		"https://app.example.com/x?a=1&b=2#f")))
 	body := w.Body.String()
-	for _, want := range []string{`value="alice"`, `value="https://app.example.com/x?a=1&amp;b=2#f"`, "The user name or the password is wrong."} {
+	for _, want := range []string{
+		`value="alice"`, `value="https://app.example.com/x?a=1&amp;b=2#f"`, "The user name or the password is wrong.",
+	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in\n%s", want, body)
 		}
@@ -297,14 +345,15 @@ func TestAFailedFormIsShownAgain(t *testing.T) {
 	if strings.Contains(body, "CANARY") {
 		t.Error("the password stands in the page")
 	}
-	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' https://app.example.com;") {
+	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy,
+		"form-action 'self' https://app.example.com;") {
 		t.Errorf("the form may not lead to the target: %s", policy)
 	}
 }
 
 func TestAttemptsAreCountedBeforeHashing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newFixture(t)
 		for range 5 {
 			if w := h.do(postJSON(object("username", "alice", "password", "x"))); w.Code != http.StatusUnauthorized {
 				t.Fatalf("%d", w.Code)
@@ -313,14 +362,16 @@ func TestAttemptsAreCountedBeforeHashing(t *testing.T) {
 		h.events = nil
 		time.Sleep(30500 * time.Millisecond)
 		w := h.do(postJSON(object("username", "alice", "password", password)))
-		if w.Code != http.StatusTooManyRequests || errorWord(t, w) != "throttled" || w.Header().Get("Retry-After") != "30" {
+		if w.Code != http.StatusTooManyRequests || errorWord(t, w) != "throttled" ||
+			w.Header().Get("Retry-After") != "30" {
 			t.Errorf("%d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
 		}
 		if h.Passwords.Computed() != 5 || h.lastResult(t) != "throttled" {
 			t.Errorf("%d hashes", h.Passwords.Computed())
 		}
 		w = h.do(postForm(form("username", "alice", "password", password)))
-		if w.Code != http.StatusTooManyRequests || !strings.Contains(w.Body.String(), "try again in 30 seconds") || w.Header().Get("Retry-After") != "30" {
+		if w.Code != http.StatusTooManyRequests || !strings.Contains(w.Body.String(), "try again in 30 seconds") ||
+			w.Header().Get("Retry-After") != "30" {
 			t.Errorf("page: %d", w.Code)
 		}
 		time.Sleep(30 * time.Second)
@@ -336,7 +387,7 @@ func TestAttemptsAreCountedBeforeHashing(t *testing.T) {
 }
 
 func TestParallelAttemptsDoNotSlipPast(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	var wg sync.WaitGroup
 	statuses := make(chan int, 60)
 	for range cap(statuses) {
@@ -354,7 +405,7 @@ func TestParallelAttemptsDoNotSlipPast(t *testing.T) {
 }
 
 func TestSpellingsOfANameShareTheirAttempts(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, name := range []string{"alice", "ALICE", "Alice", "Ａlice", " alice "} {
 		h.do(postJSON(object("username", name, "password", "x")))
 	}
@@ -369,7 +420,7 @@ func TestSpellingsOfANameShareTheirAttempts(t *testing.T) {
 }
 
 func TestTheClientAddressIsTheFaceToSay(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.ClientIP = func(*http.Request) string { return "192.0.2.7" }
 	h.do(postJSON(object("username", "alice", "password", "x"), "X-Forwarded-For", "10.0.0.1"))
 	if ip := h.events[0].ClientIP; ip != "192.0.2.7" {
@@ -381,20 +432,22 @@ func TestWithoutTheStoreNobodySignsIn(t *testing.T) {
 	down := errors.New("database is down")
 	for _, c := range []struct {
 		name  string
-		spoil func(*house)
+		spoil func(*fixture)
 	}{
-		{"throttle", func(h *house) { h.throttle.err = down }},
-		{"directory", func(h *house) { h.users = directory{err: down} }},
+		{"throttle", func(h *fixture) { h.throttle.err = down }},
+		{"directory", func(h *fixture) { h.users = directory{err: down} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
+			h := newFixture(t)
 			c.spoil(h)
 			for _, r := range []*http.Request{
-				postJSON(object("username", "alice", "password", password)), postForm(form("username", "alice", "password", password)),
+				postJSON(object("username", "alice", "password", password)),
+				postForm(form("username", "alice", "password", password)),
 				postAPI("default", object("username", "alice", "password", password)),
 			} {
 				w := h.do(r)
-				if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" || strings.Contains(w.Body.String(), "database") {
+				if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "5" ||
+					strings.Contains(w.Body.String(), "database") {
 					t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
 				}
 				if e := h.events[0]; !errors.Is(e.Err, down) || h.lastResult(t) != "store_unavailable" {
@@ -406,15 +459,16 @@ func TestWithoutTheStoreNobodySignsIn(t *testing.T) {
 			}
 		})
 	}
-	h := newHouse(t)
+	h := newFixture(t)
 	h.users = directory{err: down}
-	if w := h.do(postAPI("default", object("username", "alice", "password", password))); w.Code != http.StatusServiceUnavailable {
+	w := h.do(postAPI("default", object("username", "alice", "password", password)))
+	if w.Code != http.StatusServiceUnavailable {
 		t.Errorf("projects: %d", w.Code)
 	}
 }
 
 func TestAudienceOfNoProjectIsTheCallersMistake(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.SignIn = func(context.Context, issuance.SignIn) (issuance.Issued, error) {
 		return issuance.Issued{}, fmt.Errorf("acme: %w", issuance.ErrAudience)
 	}
@@ -426,19 +480,20 @@ func TestAudienceOfNoProjectIsTheCallersMistake(t *testing.T) {
 }
 
 func TestIssuingThatFailsSetsNoCookie(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.SignIn = func(context.Context, issuance.SignIn) (issuance.Issued, error) {
 		return issuance.Issued{}, errors.New("secret reason")
 	}
 	w := h.do(postForm(form("username", "alice", "password", password)))
-	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Set-Cookie") != "" || w.Header().Get("Retry-After") != "5" ||
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Set-Cookie") != "" ||
+		w.Header().Get("Retry-After") != "5" ||
 		strings.Contains(w.Body.String(), "secret") || h.lastResult(t) != "issue_failed" {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 }
 
 func TestATokenThatBrowsersWouldDropIsAnError(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	signIn := h.SignIn
 	h.SignIn = func(ctx context.Context, in issuance.SignIn) (issuance.Issued, error) {
 		if in.MaxToken != 0 && in.MaxToken+len(cookieName) <= MaxCookie {
@@ -447,7 +502,8 @@ func TestATokenThatBrowsersWouldDropIsAnError(t *testing.T) {
 		return signIn(ctx, in)
 	}
 	w := h.do(postForm(form("username", "alice", "password", password)))
-	if w.Code != http.StatusInternalServerError || w.Header().Get("Set-Cookie") != "" || h.lastResult(t) != "token_too_large" {
+	if w.Code != http.StatusInternalServerError || w.Header().Get("Set-Cookie") != "" ||
+		h.lastResult(t) != "token_too_large" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 	if w := h.do(postAPI("default", object("username", "alice", "password", password))); w.Code != http.StatusOK {
@@ -456,7 +512,7 @@ func TestATokenThatBrowsersWouldDropIsAnError(t *testing.T) {
 }
 
 func TestABusyServerSaysWhenToComeBack(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	v := verdict{result: whyNot(t.Context(), identity.ErrBusy)}
 	w := httptest.NewRecorder()
 	h.refuseLogin(w, postJSON("{}"), fields{}, v)
@@ -466,7 +522,7 @@ func TestABusyServerSaysWhenToComeBack(t *testing.T) {
 }
 
 func TestAGoneClientIsNobodysFailure(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w := h.do(postJSON(object("username", "alice", "password", password)).WithContext(ctx))
@@ -481,39 +537,46 @@ func TestWhatFailsForAGoneClientIsNoError(t *testing.T) {
 	down := errors.New("database is down")
 	for _, c := range []struct {
 		name  string
-		spoil func(h *house, leave func())
+		spoil func(h *fixture, leave func())
 		there string // the result for a client that stays
 	}{
-		{"find", func(h *house, leave func()) {
+		{"find", func(h *fixture, leave func()) {
 			h.Find = func(context.Context, string, string) (issuance.Parties, error) {
 				leave()
 				return issuance.Parties{}, down
 			}
 		}, "store_unavailable"},
-		{"issue", func(h *house, leave func()) {
+		{"issue", func(h *fixture, leave func()) {
 			h.SignIn = func(context.Context, issuance.SignIn) (issuance.Issued, error) {
 				leave()
 				return issuance.Issued{}, down
 			}
 		}, "issue_failed"},
-		{"throttle", func(h *house, leave func()) { h.throttle.err = down; leave() }, "store_unavailable"},
+		{"throttle", func(h *fixture, leave func()) { h.throttle.err = down; leave() }, "store_unavailable"},
 	} {
 		for _, tc := range []struct {
 			name string
 			r    func() *http.Request
 		}{
 			{"form", func() *http.Request { return postForm(form("username", "alice", "password", password)) }},
-			{"API", func() *http.Request { return postAPI("default", object("username", "alice", "password", password)) }},
+			{
+				"API",
+				func() *http.Request { return postAPI("default", object("username", "alice", "password", password)) },
+			},
 		} {
 			t.Run(c.name+"/"+tc.name, func(t *testing.T) {
-				for gone, want := range map[bool]string{true: "canceled", false: c.there} {
-					h := newHouse(t)
+				for _, end := range []struct {
+					gone bool
+					want string
+				}{{true, "canceled"}, {false, c.there}} {
+					h := newFixture(t)
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
-					c.spoil(h, map[bool]func(){true: cancel, false: func() {}}[gone])
+					c.spoil(h, map[bool]func(){true: cancel, false: func() {}}[end.gone])
 					w := h.do(tc.r().WithContext(ctx))
-					if e := h.events[0]; e.Result != want || (e.Err == nil) != gone || (w.Code < 500) != gone {
-						t.Errorf("gone %v: %s, %v, status %d", gone, e.Result, e.Err, w.Code)
+					if e := h.events[0]; e.Result != end.want || (e.Err == nil) != end.gone ||
+						(w.Code < 500) != end.gone {
+						t.Errorf("gone %v: %s, %v, status %d", end.gone, e.Result, e.Err, w.Code)
 					}
 				}
 			})
@@ -523,7 +586,7 @@ func TestWhatFailsForAGoneClientIsNoError(t *testing.T) {
 
 // TestASignOutGoesOnForAGoneClient: who closes the window after signing out has signed out.
 func TestASignOutGoesOnForAGoneClient(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.Revoke = func(ctx context.Context, access, _ string) error {
 		if ctx.Err() == nil {
 			h.revoked = append(h.revoked, access)
@@ -539,7 +602,7 @@ func TestASignOutGoesOnForAGoneClient(t *testing.T) {
 }
 
 func TestRequestsFromOtherSitesAreRefused(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, c := range []struct {
 		name    string
 		headers []string
@@ -554,10 +617,12 @@ func TestRequestsFromOtherSitesAreRefused(t *testing.T) {
 			for _, r := range []*http.Request{
 				postForm(form("username", "alice", "password", password), c.headers...),
 				postJSON(object("username", "alice", "password", password), c.headers...),
-				request("POST", "/auth/logout", endpoint.FormType, "", append(c.headers, "Cookie", cookieName+"=token.alice")...),
+				request("POST", "/auth/logout", endpoint.FormType, "",
+					append(c.headers, "Cookie", cookieName+"=token.alice")...),
 			} {
 				w := h.do(r)
-				if w.Code != http.StatusForbidden || w.Header().Get("Set-Cookie") != "" || !strings.Contains(w.Body.String(), "another site") {
+				if w.Code != http.StatusForbidden || w.Header().Get("Set-Cookie") != "" ||
+					!strings.Contains(w.Body.String(), "another site") {
 					t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
 				}
 				if h.lastResult(t) != "cross_origin" {
@@ -569,8 +634,12 @@ func TestRequestsFromOtherSitesAreRefused(t *testing.T) {
 	if h.throttle.taken != 0 || len(h.issued)+len(h.revoked) != 0 {
 		t.Error("something happened")
 	}
-	for _, headers := range [][]string{{"Sec-Fetch-Site", "same-origin", "Origin", "null"}, {"Sec-Fetch-Site", "none"}, {"Origin", "https://auth.example.com"}} {
-		if w := h.do(postForm(form("username", "alice", "password", password), headers...)); w.Code != http.StatusSeeOther {
+	for _, headers := range [][]string{
+		{"Sec-Fetch-Site", "same-origin", "Origin", "null"}, {"Sec-Fetch-Site", "none"},
+		{"Origin", "https://auth.example.com"},
+	} {
+		w := h.do(postForm(form("username", "alice", "password", password), headers...))
+		if w.Code != http.StatusSeeOther {
 			t.Errorf("%v: %d", headers, w.Code)
 		}
 	}
@@ -594,7 +663,7 @@ func TestTheAnswerHasTheFormThatIsAskedFor(t *testing.T) {
 		{endpoint.FormType, "APPLICATION/JSON", data},
 		{endpoint.FormType, "application/json;q=x", data},
 	} {
-		h := newHouse(t)
+		h := newFixture(t)
 		body := form("username", "alice", "password", "x")
 		if c.contentType == endpoint.JSONType {
 			body = object("username", "alice", "password", "x")
@@ -610,25 +679,28 @@ func TestTheAnswerHasTheFormThatIsAskedFor(t *testing.T) {
 }
 
 func TestACookieOfBeforeIsNotTheSessionAfter(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	w := h.do(postForm(form("username", "alice", "password", password), "Cookie", cookieName+"=token.attacker.1"))
-	if got := w.Header().Get("Set-Cookie"); w.Code != http.StatusSeeOther || !strings.HasPrefix(got, cookieName+"=token.Alice.") {
+	if got := w.Header().Get("Set-Cookie"); w.Code != http.StatusSeeOther ||
+		!strings.HasPrefix(got, cookieName+"=token.Alice.") {
 		t.Errorf("%d %s", w.Code, got)
 	}
 }
 
 func TestLoopbackCookiesHaveAPlainName(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.Base, h.CookieName, h.SecureCookie = mustURL("http://localhost:8081"), "access_token", false
-	r := httptest.NewRequest("POST", "http://localhost:8081/login", strings.NewReader(form("username", "alice", "password", password)))
+	r := httptest.NewRequest("POST", "http://localhost:8081/login",
+		strings.NewReader(form("username", "alice", "password", password)))
 	r.Header.Set("Content-Type", endpoint.FormType)
-	if got, want := h.do(r).Header().Get("Set-Cookie"), "access_token=token.Alice.x; Path=/; Max-Age=900; HttpOnly; SameSite=Lax"; got != want {
+	if got, want := h.do(r).Header().Get("Set-Cookie"), "access_token=token.Alice.x; Path=/; Max-Age=900; HttpOnly; "+
+		"SameSite=Lax"; got != want {
 		t.Errorf("%s", got)
 	}
 }
 
 func TestNoEventHoldsASecret(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.do(postForm(form("username", "alice", "password", password)))
 	h.do(postForm(form("username", password, "password", "x"))) // typed into the wrong field
 	h.do(postJSON(object("username", "alice", "password", "x-CANARY")))

@@ -89,7 +89,7 @@ func TestTargetsThatAreRefused(t *testing.T) {
 
 func TestRefusedTargetsEndOnTheSafePage(t *testing.T) {
 	for _, next := range refusedTargets {
-		h := newHouse(t)
+		h := newFixture(t)
 		w := h.do(postForm(form("username", "alice", "password", password, "next", next)))
 		if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/auth/login" {
 			t.Errorf("%.80q: %d to %q", next, w.Code, w.Header().Get("Location"))
@@ -106,7 +106,7 @@ func TestRefusedTargetsEndOnTheSafePage(t *testing.T) {
 }
 
 func TestTwoTargetsAreNone(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, query := range []string{
 		"next=%2Fa&next=%2Fb", "next=%2Fa&next=%2Fa", "next=%2Fa;next=%2Fb", "next=%2Fa&%6eext=%2Fb", "next=%zz",
 		"next",

@@ -375,8 +375,8 @@ func TestJanitorDeletesInBatchesWhatIsOver(t *testing.T) {
 		if err := forgiveIn(t.Context(), s, identity.Forgiveness{Known: "old pair", Until: noon}); err != nil {
 			t.Fatal(err)
 		}
-		if err := forgiveIn(t.Context(), s, identity.Forgiveness{Known: "pair", Until: noon.Add(time.Hour)}); err !=
-			nil {
+		err := forgiveIn(t.Context(), s, identity.Forgiveness{Known: "pair", Until: noon.Add(time.Hour)})
+		if err != nil {
 			t.Fatal(err)
 		}
 		later := noon.Add(time.Minute)

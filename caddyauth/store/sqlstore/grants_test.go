@@ -659,8 +659,8 @@ func checkHeldTokens(t *testing.T, s *session.Service, interval bool, tokens []s
 	if err != nil {
 		t.Fatalf("an acknowledged token is not good: %v", err)
 	}
-	if want := map[bool]session.Verdict{false: session.Advanced, true: session.Repeated}[answerLost]; next.Verdict !=
-		want {
+	want := map[bool]session.Verdict{false: session.Advanced, true: session.Repeated}[answerLost]
+	if next.Verdict != want {
 		t.Errorf("going on was %s, want %s", next.Verdict, want)
 	}
 	if len(tokens) > 1 {

@@ -391,8 +391,8 @@ func TestDeadlockIsRetried(t *testing.T) {
 		}
 	})
 	var value string
-	if _, err := one(t.Context(), s.opened.Load(), `SELECT value FROM meta WHERE name = 'a'`, nil, &value); err !=
-		nil || value != "canaryxx" || runs.Load() < 3 {
+	_, err := one(t.Context(), s.opened.Load(), `SELECT value FROM meta WHERE name = 'a'`, nil, &value)
+	if err != nil || value != "canaryxx" || runs.Load() < 3 {
 		t.Errorf("a is %q after %d runs, %v", value, runs.Load(), err)
 	}
 }
