@@ -702,7 +702,7 @@ part_go() {
 	say 'go: gate'
 	go_bench "$(go_package JWTAuthBesideDenials)" '^BenchmarkJWTAuthBesideDenials$' >"$work/go.gate"
 	say 'go: verify and mint'
-	go_bench "$(go_package RawVerify)" '^Benchmark(Verify|RawVerify|RawDecode|Mint|RawSign)$' >"$work/go.token"
+	go_bench "$(go_package RawDecode)" '^Benchmark(Verify|RawVerify|RawDecode|Mint|RawSign)$' >"$work/go.token"
 	say 'go: password hash'
 	go_bench "$(go_package Password)" '^BenchmarkPassword$' >"$work/go.login"
 	{
@@ -845,8 +845,8 @@ collecting garbage in the background~^runtime[.]gcBgMarkWorker$
 allocating, with its share of collecting~^runtime[.]mallocgc$
 Caddy's log fields of the round trip~^go[.]uber[.]org/zap[.][(][*]Logger[)][.]With$
 the gate decides and sets headers~[.][(][*]JWTAuth[)][.]admit$
-the gate's placeholders and variables~[.][(][*]JWTAuth[)][.]carry$
-the gate's eye on answers that go on~auth[.]newResponse$
+the gate's placeholders and variables~[.][(][*]JWTAuth[)][.]setUserVars$
+the gate's eye on answers that go on~browser[.]Watch$
 PARTS
 	echo
 }

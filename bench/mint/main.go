@@ -127,7 +127,10 @@ func (o *order) one() (string, error) {
 		IssuedAt: o.began,
 		Expiry:   o.began.Add(o.lifetime),
 		ID:       id,
-		ClientID: "caddyauth", Project: "default", Session: rand.Text(), Extra: extra,
+		ClientID: "caddyauth",
+		Project:  "default",
+		Session:  rand.Text(),
+		Extra:    extra,
 	})
 }
 
