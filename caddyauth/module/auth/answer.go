@@ -53,7 +53,7 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 func (a *App) sentBack(r *http.Request, b login.SentBack) {
 	detail := "the gate there does not see or does not accept the session; its line `request refused` says why"
 	if b.Unreachable {
-		detail = "the session cookie belongs to " + a.base.Hostname() + " alone"
+		detail = "the session cookie belongs to " + a.server.PublicURL.Hostname() + " alone"
 	}
 	a.audit.sampled.Warn("a person who is signed in was sent to sign in again",
 		zap.String("user_id", b.Subject), zap.String("host", b.Host), zap.String("detail", detail),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -43,32 +42,27 @@ type App struct {
 	logger *zap.Logger
 	audit  *auditor
 
-	issuer   string
-	base     *url.URL // nil when the issuer has no public URL
-	returnTo []string
-	home     string // where a sign-in leads to that came from nowhere
-	words    []string
-
 	store        *pooledStore
-	remotes      []*pooledRemote
-	ring         atomic.Pointer[keyring.Ring]
-	started      chan struct{} // closed once the configuration is in charge
+	keys         keySets
 	charge       charge
-	away         atomic.Bool // the store could not be reached at the start, and is being tried
 	gates        *Gates
 	verification *Verification
 
-	declared  sqlstore.Declaration // what the Caddyfile declares, for the store
 	passwords *identity.Passwords
 	throttle  *identity.Throttle
 
-	keeper  *keyring.Keeper  // of generated keys; set before the ring is
 	grants  *session.Service // ready once started
 	issuing *issuance.Service
 	login   *login.Server
 
-	secretRing *keyring.SecretRing // from `secret`; nil means the key file in the data directory
-	release    []func() error      // undoes what Provision took
+	release []func() error // undoes what Provision took
+}
+
+// keySets are the keys that verify tokens: the server's own and those of trusted issuers.
+type keySets struct {
+	ring    atomic.Pointer[keyring.Ring] // the server's own
+	keeper  *keyring.Keeper              // of generated keys; set before the ring is
+	remotes []*pooledRemote
 }
 
 // CaddyModule returns the Caddy module information.
@@ -85,7 +79,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
 	a.audit = newAuditor(a.logger)
-	a.started = make(chan struct{})
+	a.charge.started = make(chan struct{})
 	a.gates = &Gates{Survey: survey.Survey{HTTP: a.httpApp}}
 	var err error
 	if a.server, err = a.Settings.Resolve(option.NewResolver()); err != nil {
@@ -112,17 +106,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 // provisionServer takes over what needs neither the store nor another module.
 func (a *App) provisionServer() error {
-	server := a.server
-	a.issuer, a.base, a.words = server.Issuer, server.PublicURL, server.Audiences
-	a.returnTo, a.home = server.ReturnTo, server.Home
-	a.secretRing = server.Secret
-	a.ring.Store(server.Ring)
-	a.declared = sqlstore.Declaration{
-		Revocation: server.Revocation,
-		Projects:   server.Projects,
-		Clients:    server.Clients,
-		Users:      server.Users,
-	}
+	a.keys.ring.Store(a.server.Ring)
 	a.gates.Credentials.RefreshCookie, a.gates.Credentials.Issued = a.cookieNames().Refresh, func(word string) bool { return a.verification.isIssued(word) }
 	return a.gates.Credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access})
 }
@@ -147,7 +131,7 @@ func (a *App) provisionStore() error {
 		return err
 	}
 	a.release = append(a.release, release)
-	if store.Shared() && a.secretRing == nil {
+	if store.Shared() && a.server.Secret == nil {
 		return errors.New("secret: it is required with PostgreSQL, because all nodes must have the same; set `secret {env.AUTH_SECRET}`")
 	}
 	a.store = store
@@ -175,9 +159,9 @@ func (a *App) provisionStore() error {
 
 // provisionTrust joins the key sets of the trusted issuers and builds the verifier over them and the server's own ring.
 func (a *App) provisionTrust() error {
-	own := token.Issuer{Name: a.issuer, Own: true, Keys: a.ownKey, MaxLifetime: a.server.MaxLifetime}
+	own := token.Issuer{Name: a.server.Issuer, Own: true, Keys: a.ownKey, MaxLifetime: a.server.MaxLifetime}
 	issuers := []token.Issuer{own}
-	a.verification.accepts = map[string][]string{a.issuer: nil}
+	a.verification.accepts = map[string][]string{a.server.Issuer: nil}
 	for _, trusted := range a.server.Trust {
 		issuer, err := a.joinIssuer(trusted)
 		if err != nil {
@@ -199,7 +183,7 @@ func (a *App) joinIssuer(trusted config.TrustedIssuer) (token.Issuer, error) {
 		return token.Issuer{}, fmt.Errorf("trust: %w", err)
 	}
 	a.release = append(a.release, release)
-	a.remotes = append(a.remotes, remote)
+	a.keys.remotes = append(a.keys.remotes, remote)
 	a.verification.accepts[trusted.Issuer] = trusted.Audiences
 	return token.Issuer{
 		Name:        trusted.Issuer,
@@ -234,7 +218,7 @@ func (a *App) Start() error {
 	}
 	if err != nil {
 		a.logger.Error("the store cannot be reached; everything that needs it answers 503 until it can", zap.Error(err))
-		a.away.Store(true)
+		a.charge.away.Store(true)
 		go a.keepOpening()
 	}
 	a.startRemotes()
@@ -283,8 +267,8 @@ func (a *App) open() error {
 	if err := a.store.follow(a.ctx); err != nil {
 		return fmt.Errorf("reading what is revoked: %w", err)
 	}
-	if a.keeper != nil {
-		go a.keeper.Run(a.ctx, a.store.turn)
+	if a.keys.keeper != nil {
+		go a.keys.keeper.Run(a.ctx, a.store.turn)
 	}
 	a.charge.opened = true
 	return nil
@@ -292,7 +276,7 @@ func (a *App) open() error {
 
 // startRemotes begins fetching the key sets of the trusted issuers.
 func (a *App) startRemotes() {
-	for _, remote := range a.remotes {
+	for _, remote := range a.keys.remotes {
 		remote.start()
 	}
 }
@@ -313,17 +297,17 @@ func (a *App) Cleanup() error {
 // ready waits until Start has succeeded: Caddy starts its apps in any order, and the server may be first.
 func (a *App) ready(ctx context.Context) error {
 	select {
-	case <-a.started:
+	case <-a.charge.started:
 		return nil
 	default:
 	}
-	if a.away.Load() { // this may take long
+	if a.charge.away.Load() { // this may take long
 		return keyring.ErrKeysUnavailable
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	select {
-	case <-a.started:
+	case <-a.charge.started:
 		return nil
 	case <-ctx.Done():
 		return keyring.ErrKeysUnavailable
@@ -332,13 +316,13 @@ func (a *App) ready(ctx context.Context) error {
 
 // ownRing returns the ring of the server's own keys.
 func (a *App) ownRing(ctx context.Context) (*keyring.Ring, error) {
-	if ring := a.ring.Load(); ring != nil {
+	if ring := a.keys.ring.Load(); ring != nil {
 		return ring, nil
 	}
 	if err := a.ready(ctx); err != nil {
 		return nil, err
 	}
-	return a.ring.Load(), nil
+	return a.keys.ring.Load(), nil
 }
 
 func (a *App) ownKey(ctx context.Context, kid string) (*keyring.Key, error) {

@@ -18,7 +18,7 @@ import (
 // authorizationServer wires the endpoints that programs use: /token, /revoke and /introspect.
 func (a *App) authorizationServer() *oauth.Server {
 	return &oauth.Server{
-		Base:       a.base,
+		Base:       a.server.PublicURL,
 		Sessions:   a.grants,
 		FindClient: a.store.FindClient,
 		Refresh:    a.issuing.Refresh,
@@ -38,7 +38,7 @@ func (a *App) provisionOpaque() error {
 	}
 	a.verification.opaque = &opaque.Tokens{
 		Store:    a.store,
-		Issuer:   token.Issuer{Name: a.issuer, Own: true, MaxLifetime: a.server.MaxLifetime},
+		Issuer:   token.Issuer{Name: a.server.Issuer, Own: true, MaxLifetime: a.server.MaxLifetime},
 		Denied:   &a.store.denied,
 		CacheFor: remember,
 	}

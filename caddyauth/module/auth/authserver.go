@@ -51,15 +51,15 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 		return err
 	}
 	s.app = app
-	if s.app.base == nil {
-		return fmt.Errorf("auth_server: the issuer %q is no URL, so `public_url` must say where the server is reached", s.app.issuer)
+	if s.app.server.PublicURL == nil {
+		return fmt.Errorf("auth_server: the issuer %q is no URL, so `public_url` must say where the server is reached", s.app.server.Issuer)
 	}
-	if ring := s.app.ring.Load(); ring != nil && ring.Active() == nil {
+	if ring := s.app.keys.ring.Load(); ring != nil && ring.Active() == nil {
 		return fmt.Errorf("auth_server: none of the configured keys can sign; add a private key or a secret to `keys`")
 	}
 	s.app.gates.Browsers = true // they sign in here, whatever the gates take
 	s.app.gates.Survey.GuardErrors(ctx)
-	s.mount = s.app.base.Path
+	s.mount = s.app.server.PublicURL.Path
 	manage, err := option.NewResolver().Text("manage", s.Manage)
 	if err != nil {
 		return err
@@ -90,13 +90,13 @@ type endpoints interface {
 // loginServer wires the login room.
 func (a *App) loginServer() *login.Server {
 	return &login.Server{
-		Base:              a.base,
-		ReturnTo:          a.returnTo,
+		Base:              a.server.PublicURL,
+		ReturnTo:          a.server.ReturnTo,
 		CleanTarget:       a.gates.cleanTarget,
-		Home:              a.home,
+		Home:              a.server.Home,
 		Project:           project.Default,
 		Find:              a.findParties,
-		Audiences:         a.words,
+		Audiences:         a.server.Audiences,
 		Passwords:         a.passwords,
 		Throttle:          a.throttle,
 		SignIn:            a.issuing.SignIn,
@@ -129,13 +129,13 @@ func (a *App) sessionOwner(ctx context.Context, refresh string) string {
 // homeIsTarget refuses a home that no sign-in may lead to.
 func (a *App) homeIsTarget() error {
 	switch {
-	case a.home == "":
+	case a.server.Home == "":
 		return nil
-	case a.base == nil:
-		return fmt.Errorf("home: the issuer %q is not a URL, so `public_url` must say where people sign in", a.issuer)
-	case !a.login.LeadsTo(a.home):
+	case a.server.PublicURL == nil:
+		return fmt.Errorf("home: the issuer %q is not a URL, so `public_url` must say where people sign in", a.server.Issuer)
+	case !a.login.LeadsTo(a.server.Home):
 		return fmt.Errorf("home: %q is not an address that a sign-in may lead to: its origin must be the public URL's or in `return_to`,"+
-			" and it must not be a page for signing in or out", a.home)
+			" and it must not be a page for signing in or out", a.server.Home)
 	}
 	return nil
 }
@@ -195,7 +195,7 @@ func (s *AuthServer) starting(w http.ResponseWriter, r *http.Request) {
 	}
 	endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
 	ui.Render(w, http.StatusServiceUnavailable, ui.Message{
-		Site: s.app.base.Host, Title: "Not available right now", Text: "Signing in and out is not possible just now. Please try again in a few seconds.",
+		Site: s.app.server.PublicURL.Host, Title: "Not available right now", Text: "Signing in and out is not possible just now. Please try again in a few seconds.",
 		Code: "starting", Links: []ui.Link{{Text: "Try again", URL: browser.SamePage(asSent(r))}},
 	})
 }
@@ -259,7 +259,9 @@ func unavailable(w http.ResponseWriter, reason string) {
 // cookieNames are those of the session's cookies: plain on http loopback, and with a prefix wherever the public URL is https.
 func (a *App) cookieNames() browser.Names { return browser.NamesFor(a.secureCookie()) }
 
-func (a *App) secureCookie() bool { return a.base == nil || a.base.Scheme == "https" }
+func (a *App) secureCookie() bool {
+	return a.server.PublicURL == nil || a.server.PublicURL.Scheme == "https"
+}
 
 // Interface guards
 var (

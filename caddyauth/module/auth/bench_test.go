@@ -135,8 +135,8 @@ func tokensFor(tb testing.TB, app *App, audience string, n int, filler string) [
 	lines := make([]string, n)
 	now := time.Now()
 	for i := range lines {
-		raw, err := token.Mint(app.ring.Load().Active(), "at+jwt", token.Claims{
-			Issuer:   app.issuer,
+		raw, err := token.Mint(app.keys.ring.Load().Active(), "at+jwt", token.Claims{
+			Issuer:   app.server.Issuer,
 			Subject:  "alice",
 			Audience: []string{audience},
 			IssuedAt: now,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -18,6 +19,9 @@ import (
 // it shares with the configuration before it, only when the load has succeeded: one that another
 // app refuses, because a port is in use for example, changes nothing.
 type charge struct {
+	started chan struct{} // closed once the configuration is in charge
+	away    atomic.Bool   // the store could not be reached at the start, and is being tried
+
 	mu     sync.Mutex
 	opened bool // the store
 	begun  bool // the configuration is the one that runs
@@ -141,7 +145,7 @@ func (a *App) begin() {
 	a.charge.mu.Unlock()
 	if err := a.takeOver(); err != nil {
 		a.logger.Error("what the configuration declares is not in the store yet", zap.Error(err))
-		a.away.Store(true)
+		a.charge.away.Store(true)
 		go a.keepOpening()
 	}
 }
@@ -159,7 +163,7 @@ func (a *App) provisionCharge(ctx caddy.Context) error {
 
 // checkDeclared refuses at Start what could not be taken into the store later.
 func (a *App) checkDeclared() error {
-	if err := a.store.CheckDeclaration(a.ctx, a.declared, time.Now()); err != nil {
+	if err := a.store.CheckDeclaration(a.ctx, a.declaration(), time.Now()); err != nil {
 		return fmt.Errorf("taking projects, clients and users into the store: %w", err)
 	}
 	return nil
@@ -181,7 +185,7 @@ func (a *App) takeOver() error {
 		return fmt.Errorf("reading what is revoked: %w", err)
 	}
 	a.charge.taken = true
-	close(a.started)
+	close(a.charge.started)
 	return nil
 }
 
@@ -198,7 +202,7 @@ func (a *App) keepOpening() {
 		}
 		switch err := errors.Join(a.open(), a.takeOver()); {
 		case err == nil:
-			a.away.Store(false)
+			a.charge.away.Store(false)
 			a.logger.Info("the store is there")
 			return
 		case !errors.Is(err, sqlstore.ErrUnavailable) && a.ctx.Err() == nil:

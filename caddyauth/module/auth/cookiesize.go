@@ -20,7 +20,7 @@ import (
 // such a user could not sign in. It counts with the key that signs now. Users whose tokens are
 // never for browsers have no cookie.
 func (a *App) checkCookie(u identity.User) error {
-	if a.base == nil || len(u.Claims) == 0 || !a.signsIn(u.Project) {
+	if a.server.PublicURL == nil || len(u.Claims) == 0 || !a.signsIn(u.Project) {
 		return nil
 	}
 	key, err := a.sampleKey()
@@ -29,7 +29,7 @@ func (a *App) checkCookie(u identity.User) error {
 	}
 	now := time.Now()
 	raw, err := token.Mint(key, "at+jwt", token.Claims{
-		Issuer:   a.issuer,
+		Issuer:   a.server.Issuer,
 		Subject:  u.Name,
 		Audience: []string{"web"},
 		IssuedAt: now,
@@ -54,7 +54,7 @@ func (a *App) checkCookie(u identity.User) error {
 
 // signsIn reports whether tokens of a project may be for browsers.
 func (a *App) signsIn(slug string) bool {
-	words := a.words
+	words := a.server.Audiences
 	for _, p := range a.server.Projects {
 		if p.Slug == slug && len(p.Audiences) > 0 {
 			words = p.Audiences
@@ -68,7 +68,7 @@ func sampleFamily() string { return session.Tokens{Secrets: make([]session.Secre
 
 // sampleKey is the key that signs, or one like it where the store has not been opened yet.
 func (a *App) sampleKey() (*keyring.Key, error) {
-	if ring := a.ring.Load(); ring != nil {
+	if ring := a.keys.ring.Load(); ring != nil {
 		if key := ring.Active(); key != nil {
 			return key, nil
 		}

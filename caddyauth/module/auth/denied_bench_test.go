@@ -26,7 +26,7 @@ func denyMany(app *App) {
 	for i := range 100_000 {
 		app.store.denied.Add(revocation.Denial{
 			Kind:  revocation.TokenKind,
-			Scope: app.issuer,
+			Scope: app.server.Issuer,
 			ID:    "denied-" + strconv.Itoa(i),
 			Until: until,
 		})

@@ -348,7 +348,7 @@ func (a *arena) load() error {
 
 // twins are the same gates again, with a verifier of their own that nothing stands in front of.
 func (a *arena) twins(server *caddyhttp.App, app *App) ([]*JWTAuth, error) {
-	fresh, err := token.NewVerifier([]token.Issuer{{Name: app.issuer, Own: true, Keys: app.ownKey, MaxLifetime: app.server.MaxLifetime}})
+	fresh, err := token.NewVerifier([]token.Issuer{{Name: app.server.Issuer, Own: true, Keys: app.ownKey, MaxLifetime: app.server.MaxLifetime}})
 	if err != nil {
 		return nil, err
 	}
@@ -367,7 +367,7 @@ func (a *arena) twins(server *caddyhttp.App, app *App) ([]*JWTAuth, error) {
 // remembers makes sure that it is a cache which is compared.
 func (r *round) remembers() error {
 	now := time.Now()
-	raw, err := token.Mint(r.app.ring.Load().Active(), "at+jwt", token.Claims{Issuer: r.app.issuer, Subject: "nobody", Audience: []string{"api"},
+	raw, err := token.Mint(r.app.keys.ring.Load().Active(), "at+jwt", token.Claims{Issuer: r.app.server.Issuer, Subject: "nobody", Audience: []string{"api"},
 		IssuedAt: now, Expiry: now.Add(time.Minute)})
 	if err != nil {
 		return err
@@ -415,7 +415,7 @@ func (a *arena) orderKey(turn int) {
 		if turn%2 == 0 {
 			_, err = app.rotateKeys(context.Background())
 		} else {
-			_, err = app.revokeKey(context.Background(), app.ring.Load().Active().ID())
+			_, err = app.revokeKey(context.Background(), app.keys.ring.Load().Active().ID())
 		}
 		return err
 	}) {
@@ -425,7 +425,7 @@ func (a *arena) orderKey(turn int) {
 
 // barKeys is asked after the keys changed: a key that is gone stays gone, but for the one that comes and goes.
 func (a *arena) barKeys() {
-	cause, ring := "key", a.current.Load().app.ring.Load()
+	cause, ring := "key", a.current.Load().app.keys.ring.Load()
 	for i := range a.slots {
 		p := a.slots[i].Load()
 		if key := ring.Key(p.key.ID()); p.key.ID() != tidal && (key == nil || !p.key.Equal(key)) {
@@ -511,7 +511,7 @@ func (a *arena) refill(replace func(*pass) bool) error {
 	if err != nil {
 		return err
 	}
-	keys := app.ring.Load().Keys()
+	keys := app.keys.ring.Load().Keys()
 	for slot := range a.slots {
 		if !replace(a.slots[slot].Load()) {
 			continue

@@ -218,8 +218,8 @@ func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 
 func (j *JWTAuth) buildIssuers(g *gate.Gate, r option.Resolver) (err error) {
 	for _, word := range j.Audiences {
-		if !slices.Contains(j.app.words, word) {
-			return fmt.Errorf("jwt_auth: audience %q is not among the server's audiences (%s)", word, strings.Join(j.app.words, " "))
+		if !slices.Contains(j.app.server.Audiences, word) {
+			return fmt.Errorf("jwt_auth: audience %q is not among the server's audiences (%s)", word, strings.Join(j.app.server.Audiences, " "))
 		}
 	}
 	if g.Resource, err = r.Text("resource", j.Resource); err != nil {
@@ -230,7 +230,7 @@ func (j *JWTAuth) buildIssuers(g *gate.Gate, r option.Resolver) (err error) {
 		return err
 	}
 	if len(issuers) == 0 {
-		issuers = []string{j.app.issuer}
+		issuers = []string{j.app.server.Issuer}
 	}
 	g.Issuers = make(map[string][]string)
 	for _, name := range issuers {
@@ -325,8 +325,8 @@ func (j *JWTAuth) buildBrowser(g *gate.Gate, r option.Resolver) error {
 			return err
 		}
 		j.signIn.Page = u.String()
-	case j.app.base != nil:
-		j.signIn.Page = j.app.base.JoinPath("login").String()
+	case j.app.server.PublicURL != nil:
+		j.signIn.Page = j.app.server.PublicURL.JoinPath("login").String()
 	}
 	return nil
 }
@@ -516,13 +516,13 @@ func userPlaceholders(t *token.Token) any {
 // serverPages is what gates know of the server's own pages.
 func (a *App) serverPages() *browser.Server {
 	return &browser.Server{
-		Base:         a.base,
+		Base:         a.server.PublicURL,
 		ListedOrigin: a.listedOrigin,
 		LeadsTo:      a.login.LeadsTo,
 		CleanTarget:  a.gates.cleanTarget,
 		SentQuery:    login.SentQuery,
 		Home:         a.login.HomeLink,
-		HomeIsSet:    a.home != "",
+		HomeIsSet:    a.server.Home != "",
 	}
 }
 
@@ -538,7 +538,7 @@ func (a *App) listedOrigin(r *http.Request) string {
 		slices.Reverse(schemes)
 	}
 	for _, scheme := range schemes {
-		if origin, err := weburl.CanonicalOrigin(scheme + "://" + r.Host); err == nil && slices.Contains(a.returnTo, origin) {
+		if origin, err := weburl.CanonicalOrigin(scheme + "://" + r.Host); err == nil && slices.Contains(a.server.ReturnTo, origin) {
 			return origin
 		}
 	}

@@ -33,8 +33,8 @@ func (a *App) unlock() error {
 	if a.server.Ring != nil {
 		return nil
 	}
-	if a.keeper == nil { // one that has put a ring in place is being read
-		a.keeper = &keyring.Keeper{
+	if a.keys.keeper == nil { // one that has put a ring in place is being read
+		a.keys.keeper = &keyring.Keeper{
 			Store:        a.store,
 			Lifecycle:    a.lifecycle(secret),
 			Changed:      a.adoptRing,
@@ -43,12 +43,12 @@ func (a *App) unlock() error {
 			Failing:      a.logKeeper,
 		}
 	}
-	return a.keeper.Open(a.ctx, time.Now())
+	return a.keys.keeper.Open(a.ctx, time.Now())
 }
 
 // adoptRing puts a new ring in place and lets streams be checked against it.
 func (a *App) adoptRing(ring *keyring.Ring) {
-	a.ring.Store(ring)
+	a.keys.ring.Store(ring)
 	a.store.streams.Nudge()
 }
 
@@ -93,8 +93,8 @@ func (a *App) listKeys(ctx context.Context) ([]keyring.Info, error) {
 	if _, err := a.ownRing(ctx); err != nil {
 		return nil, err
 	}
-	if a.keeper != nil {
-		if err := a.keeper.Refresh(ctx, time.Now()); err != nil {
+	if a.keys.keeper != nil {
+		if err := a.keys.keeper.Refresh(ctx, time.Now()); err != nil {
 			return nil, err
 		}
 	}
@@ -120,10 +120,10 @@ func (a *App) changeKeys(ctx context.Context, change func(*keyring.Keeper) error
 	if _, err := a.ownRing(ctx); err != nil {
 		return nil, err
 	}
-	if a.keeper == nil {
+	if a.keys.keeper == nil {
 		return nil, errConfiguredKeys
 	}
-	if err := change(a.keeper); err != nil {
+	if err := change(a.keys.keeper); err != nil {
 		return nil, err
 	}
 	return a.keyInfos(), nil
@@ -131,9 +131,9 @@ func (a *App) changeKeys(ctx context.Context, change func(*keyring.Keeper) error
 
 // keyInfos lists the keys that this node knows.
 func (a *App) keyInfos() []keyring.Info {
-	ring := a.ring.Load() // before the keeper, which is set when there is a ring
-	if ring != nil && a.keeper != nil {
-		return a.keeper.Infos()
+	ring := a.keys.ring.Load() // before the keeper, which is set when there is a ring
+	if ring != nil && a.keys.keeper != nil {
+		return a.keys.keeper.Infos()
 	}
 	return ring.Infos()
 }
@@ -146,8 +146,8 @@ func (a *App) signingKey(ctx context.Context, lifetime time.Duration, now time.T
 	if err != nil {
 		return nil, err
 	}
-	if a.keeper != nil {
-		return a.keeper.SigningKey(ctx, lifetime, now)
+	if a.keys.keeper != nil {
+		return a.keys.keeper.SigningKey(ctx, lifetime, now)
 	}
 	if key := ring.Active(); key != nil {
 		return key, nil
@@ -167,7 +167,7 @@ func (a *App) OpenForReading(ctx context.Context) error {
 			return err
 		}
 	}
-	secret := a.secretRing
+	secret := a.server.Secret
 	if secret == nil {
 		secret, _ = readSecretFile() // only opaque tokens need it, and are told that it is missing
 	}
@@ -177,7 +177,7 @@ func (a *App) OpenForReading(ctx context.Context) error {
 	if err := a.store.watch.Poll(ctx); err != nil {
 		return fmt.Errorf("reading what is revoked: %w", err)
 	}
-	close(a.started)
+	close(a.charge.started)
 	return nil
 }
 
@@ -189,7 +189,7 @@ func (a *App) readGeneratedKeys(ctx context.Context) error {
 	if len(set.Records) == 0 {
 		return nil
 	}
-	secret := a.secretRing
+	secret := a.server.Secret
 	if secret == nil {
 		if secret, err = readSecretFile(); err != nil {
 			return fmt.Errorf("secret: the store's keys are sealed, set `secret` or bring back the file: %w", err)
@@ -203,7 +203,7 @@ func (a *App) readGeneratedKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.ring.Store(ring)
+	a.keys.ring.Store(ring)
 	return nil
 }
 
@@ -229,8 +229,8 @@ func secretFile() string { return filepath.Join(config.DataDir(), "secret.key") 
 // sealingSecret returns the configured secret, or the one in the data directory, making it if there
 // is none.
 func (a *App) sealingSecret() (ring *keyring.SecretRing, made bool, err error) {
-	if a.secretRing != nil {
-		return a.secretRing, false, nil
+	if a.server.Secret != nil {
+		return a.server.Secret, false, nil
 	}
 	if ring, err = readSecretFile(); !errors.Is(err, os.ErrNotExist) {
 		return ring, false, err

@@ -36,7 +36,7 @@ func minted(t *testing.T, a *App) string {
 	raw, err := token.Mint(
 		key,
 		"at+jwt",
-		token.Claims{Issuer: a.issuer, Subject: "alice", Audience: []string{"api"}, IssuedAt: now,
+		token.Claims{Issuer: a.server.Issuer, Subject: "alice", Audience: []string{"api"}, IssuedAt: now,
 			Expiry: now.Add(15 * time.Minute), ID: "id", ClientID: "c", Project: "default"},
 	)
 	if err != nil {
@@ -100,7 +100,7 @@ func published(t *testing.T, s *AuthServer) string {
 // What another process does to the keys is learned from the store, without any order here.
 func TestRunningNodeLearnsWhatAnotherRevoked(t *testing.T) {
 	a, _ := startedApp(t)
-	old := a.ring.Load().Active().ID()
+	old := a.keys.ring.Load().Active().ID()
 	other, err := sqlstore.New("sqlite:" + filepath.Join(config.DataDir(), "auth.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func TestRunningNodeLearnsWhatAnotherRevoked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step, err := a.keeper.Lifecycle.Revoke(set, old, time.Now())
+	step, err := a.keys.keeper.Lifecycle.Revoke(set, old, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestRunningNodeLearnsWhatAnotherRevoked(t *testing.T) {
 		t.Fatal(taken, err)
 	}
 	revoked := time.Now()
-	for look := time.NewTicker(time.Millisecond); a.ring.Load().Key(old) != nil; <-look.C {
+	for look := time.NewTicker(time.Millisecond); a.keys.ring.Load().Key(old) != nil; <-look.C {
 		if time.Since(revoked) > 5*time.Second { // a second is promised; this machine may be busy
 			t.Fatal("the revoked key is still in use")
 		}

@@ -135,7 +135,7 @@ func (k keyAges) Collect(ch chan<- prometheus.Metric) {
 	if stale := k.app.store.watch.Stale(time.Now()); stale != math.MaxInt64 {
 		ch <- prometheus.MustNewConstMetric(staleDesc, prometheus.GaugeValue, stale.Seconds())
 	}
-	for _, remote := range k.app.remotes {
+	for _, remote := range k.app.keys.remotes {
 		age := math.Inf(1)
 		if fetched := remote.Fetched(); !fetched.IsZero() {
 			age = time.Since(fetched).Seconds()

@@ -76,7 +76,7 @@ func (s *AuthServer) notFound(w http.ResponseWriter, r *http.Request, route stri
 	if !isBelow(route, managementPrefix) && gate.IsNavigation(r) {
 		w.Header().Set("Cache-Control", "no-store")
 		ui.Render(w, http.StatusNotFound, ui.Message{
-			Site:  s.app.base.Host,
+			Site:  s.app.server.PublicURL.Host,
 			Title: "Not found",
 			Text:  "There is nothing here.",
 			Code:  "not_found",

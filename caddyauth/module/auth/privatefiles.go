@@ -32,7 +32,7 @@ type privateFile struct {
 // own; the database's may be for other things, too.
 func (a *App) privateFiles() []privateFile {
 	var files []privateFile
-	if a.secretRing == nil {
+	if a.server.Secret == nil {
 		files = append(files,
 			privateFile{config.DataDir(), anyOther, "the folder of the sealing secret"},
 			privateFile{secretFile(), anyOther, "the sealing secret"})

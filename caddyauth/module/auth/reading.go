@@ -31,12 +31,12 @@ type Reading struct {
 // changes.
 func (a *App) Read() Reading {
 	return Reading{
-		Issuer:          a.issuer,
-		Audiences:       a.words,
+		Issuer:          a.server.Issuer,
+		Audiences:       a.server.Audiences,
 		IdentityHeaders: a.gates.Owned.Names(),
-		Declared:        a.declared,
+		Declared:        a.declaration(),
 		Store:           a.store.Store,
-		Ring:            a.ring.Load(),
+		Ring:            a.keys.ring.Load(),
 		Verify:          a.verification.Verify,
 	}
 }
@@ -86,8 +86,8 @@ func (a *App) StoreSecret(ctx context.Context) (*keyring.SecretRing, error) {
 // ExistingSecret returns the configured secret, or else the one in the data directory. It generates
 // none.
 func (a *App) ExistingSecret() (*keyring.SecretRing, error) {
-	if a.secretRing != nil {
-		return a.secretRing, nil
+	if a.server.Secret != nil {
+		return a.server.Secret, nil
 	}
 	secret, err := readSecretFile()
 	if err != nil {

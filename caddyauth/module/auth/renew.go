@@ -63,7 +63,7 @@ func (a *App) accessAgain(ctx context.Context, i login.Issued) (browser.Renewed,
 // pageSession answers the routes of session.js, by which a page that stays open keeps its session.
 func (a *App) pageSession() *login.Session {
 	return &login.Session{
-		Base:      a.base,
+		Base:      a.server.PublicURL,
 		Current:   a.gates.Sessions.Current,
 		Renewable: a.gates.Sessions.Renewable,
 		Renew:     a.renewPage,

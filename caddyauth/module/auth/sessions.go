@@ -16,7 +16,7 @@ import (
 // issuance wires what decides about tokens and makes them.
 func (a *App) issuance() *issuance.Service {
 	return &issuance.Service{
-		Issuer:       a.issuer,
+		Issuer:       a.server.Issuer,
 		Lifetimes:    a.server.Lifetimes,
 		Limits:       a.server.Limits,
 		TokenOptions: a.server.TokenOptions,

@@ -29,7 +29,7 @@ func (a *App) warnSignIn() {
 // session cookie belongs to the host of the public URL alone, on every port.
 func (a *App) findSignIn(ctx caddy.Context) (found []finding.Finding) {
 	http, err := ctx.AppIfConfigured("http")
-	if err != nil || a.base == nil {
+	if err != nil || a.server.PublicURL == nil {
 		return nil
 	}
 	found = append(found, a.findReturnTargets()...)
@@ -47,15 +47,15 @@ func (a *App) findSignIn(ctx caddy.Context) (found []finding.Finding) {
 // findReturnTargets lists origins to which a person can be sent back, and where nobody is signed in
 // then.
 func (a *App) findReturnTargets() (found []finding.Finding) {
-	for _, origin := range a.returnTo {
-		if u, err := url.Parse(origin); err != nil || u.Hostname() == a.base.Hostname() {
+	for _, origin := range a.server.ReturnTo {
+		if u, err := url.Parse(origin); err != nil || u.Hostname() == a.server.PublicURL.Hostname() {
 			continue
 		}
 		found = append(found, finding.Finding{
 			Severity: finding.Warning,
 			Where:    "return_to " + origin,
 			Text: fmt.Sprintf("the session cookie belongs to %s alone: browsers can be sent there, and are not signed in there",
-				a.base.Hostname()),
+				a.server.PublicURL.Hostname()),
 		})
 	}
 	return found
@@ -96,7 +96,7 @@ type webGate struct {
 
 // findings says why this gate would not accept who comes back from the login page.
 func (g webGate) findings() (found []finding.Finding) {
-	own := g.app.issuer
+	own := g.app.server.Issuer
 	_, acceptsOwn := g.gate.Issuers[own]
 	cookie := gate.Source{Kind: gate.Cookie, Name: g.app.cookieNames().Access}
 	for _, c := range []struct {
@@ -121,7 +121,7 @@ func (g webGate) findings() (found []finding.Finding) {
 
 // findHosts lists the hosts of the gate at which the session cookie does not arrive.
 func (g webGate) findHosts() (found []finding.Finding) {
-	at := g.app.base.Hostname()
+	at := g.app.server.PublicURL.Hostname()
 	for _, host := range g.hosts {
 		if host == at || strings.Contains(host, "{") { // what a placeholder holds shows with the request
 			continue
@@ -133,7 +133,7 @@ func (g webGate) findHosts() (found []finding.Finding) {
 				" the session cookie belongs to %s alone", host, g.signIn.Page, at),
 			Hint: fmt.Sprintf("serve the gate on %s, let `issuer` or `public_url` name %s, or add `login off`", at, host),
 		}
-		if caddyhttp.MatchHost([]string{host}).Match(requestFor(g.app.base, "/")) {
+		if caddyhttp.MatchHost([]string{host}).Match(requestFor(g.app.server.PublicURL, "/")) {
 			f.Severity = finding.Warning
 			f.Text = fmt.Sprintf("of the hosts %s only %s gets the session cookie: browsers of others cannot sign in", host, at)
 			f.Hint = ""
@@ -153,7 +153,7 @@ type signInSurvey struct {
 // gates returns the gates that send browsers to the own login page, and notes where auth_server
 // stands.
 func (s *signInSurvey) gates() (found []webGate) {
-	own := s.app.base.JoinPath("login").String()
+	own := s.app.server.PublicURL.JoinPath("login").String()
 	for _, name := range sortedServers(s.http) {
 		server := s.http.Servers[name]
 		visit(server.Routes, server.NamedRoutes, nil, func(handler caddyhttp.MiddlewareHandler, hosts []string) {
@@ -219,7 +219,7 @@ func hostsOf(route caddyhttp.Route, around []string) []string {
 
 // findLoginPage follows a request for the login page through the servers.
 func (s *signInSurvey) findLoginPage(gates []webGate) []finding.Finding {
-	page := s.app.base.JoinPath("login").String()
+	page := s.app.server.PublicURL.JoinPath("login").String()
 	if len(s.servers) == 0 {
 		return s.findNoServer(gates, page)
 	}
@@ -230,7 +230,7 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding.Finding {
 		if !comes {
 			continue
 		}
-		e := errand{r: requestFor(s.app.base, "/login"), named: server.NamedRoutes}
+		e := errand{r: requestFor(s.app.server.PublicURL, "/login"), named: server.NamedRoutes}
 		e.follow(server.Routes)
 		switch f := e.blocked(page); {
 		case f != nil:
@@ -240,7 +240,7 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding.Finding {
 		case e.reached:
 			mapped = &finding.Finding{
 				Severity: finding.Warning,
-				Where:    "public URL " + s.app.base.String(),
+				Where:    "public URL " + s.app.server.PublicURL.String(),
 				Text: "`auth_server` stands in server " + name + " (" + strings.Join(server.Listen, " ") + "), on another port:" +
 					" browsers reach it only when something in front leads there",
 			}
@@ -254,7 +254,7 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding.Finding {
 	}
 	return []finding.Finding{{
 		Severity: finding.Error,
-		Where:    "public URL " + s.app.base.String(),
+		Where:    "public URL " + s.app.server.PublicURL.String(),
 		Text: "no site with `auth_server` answers " + page + "; `auth_server` stands in " +
 			strings.Join(slices.Compact(s.servers), ", and in "),
 		Hint: "let `issuer` or `public_url` be the URL of the site that has `auth_server`, or move `auth_server`",
@@ -281,7 +281,7 @@ func (s *signInSurvey) findNoServer(gates []webGate, page string) (found []findi
 // sure. On a loopback host nothing stands in front. Elsewhere another proxy may: it takes TLS off,
 // or maps the port of its scheme.
 func (s *signInSurvey) listens(server *caddyhttp.Server) (comes, sure bool) {
-	base, tls := s.app.base, len(server.TLSConnPolicies) > 0
+	base, tls := s.app.server.PublicURL, len(server.TLSConnPolicies) > 0
 	loopback := weburl.IsLoopback(base.Hostname())
 	switch {
 	case tls != (base.Scheme == "https"):
@@ -294,11 +294,11 @@ func (s *signInSurvey) listens(server *caddyhttp.Server) (comes, sure bool) {
 
 // hasPort reports whether the server listens on the port of the public URL.
 func (s *signInSurvey) hasPort(server *caddyhttp.Server) bool {
-	port := s.app.base.Port()
+	port := s.app.server.PublicURL.Port()
 	switch {
-	case s.app.base.Scheme == "https" && (port == "" || port == "443"):
+	case s.app.server.PublicURL.Scheme == "https" && (port == "" || port == "443"):
 		port = fmt.Sprint(cmp.Or(s.http.HTTPSPort, 443))
-	case s.app.base.Scheme == "http" && (port == "" || port == "80"):
+	case s.app.server.PublicURL.Scheme == "http" && (port == "" || port == "80"):
 		port = fmt.Sprint(cmp.Or(s.http.HTTPPort, 80))
 	}
 	return slices.ContainsFunc(server.Listen, func(address string) bool {

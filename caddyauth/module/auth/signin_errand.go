@@ -164,7 +164,7 @@ func (e *errand) take(route caddyhttp.Route) {
 }
 
 func (e *errand) arrive(s *AuthServer) {
-	login := s.app.base.Path + "/login"
+	login := s.app.server.PublicURL.Path + "/login"
 	if e.r.URL.Path == login {
 		e.reached = true
 		return

@@ -22,11 +22,11 @@ func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
 				Keys: &config.Keys{Texts: []config.SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}},
 			}, JWTAuth{Audiences: []string{"api"}})
 			now := time.Now()
-			app.away.Store(true) // as when the database is away: nobody waits
+			app.charge.away.Store(true) // as when the database is away: nobody waits
 			if err := app.verification.Revoked(new(token.Token), now); gate.ReasonOf(err) != gate.RevocationNotChecked {
 				t.Errorf("%s: before the list was read once: %v", c.setting, err)
 			}
-			app.away.Store(false)
+			app.charge.away.Store(false)
 			early := make(chan error)
 			go func() { early <- app.verification.Revoked(new(token.Token), now) }() // a request that comes before Start
 			if err := app.startAlone(); err != nil {

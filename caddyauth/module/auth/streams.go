@@ -78,8 +78,8 @@ type streamKeys struct{ app *App }
 
 // Version implements stream.Keys.
 func (k streamKeys) Version() stream.KeysVersion {
-	version := stream.KeysVersion{Ring: k.app.ring.Load()}
-	for _, remote := range k.app.remotes {
+	version := stream.KeysVersion{Ring: k.app.keys.ring.Load()}
+	for _, remote := range k.app.keys.remotes {
 		if fetched := remote.Fetched(); fetched.After(version.Fetched) {
 			version.Fetched = fetched
 		}
@@ -89,28 +89,28 @@ func (k streamKeys) Version() stream.KeysVersion {
 
 // Check implements stream.Keys.
 func (k streamKeys) Check(t *token.Token) (ends time.Time, refusal token.Reason) {
-	if t.Issuer != k.app.issuer {
+	if t.Issuer != k.app.server.Issuer {
 		return time.Time{}, k.checkForeign(t)
 	}
-	ring := k.app.ring.Load()
+	ring := k.app.keys.ring.Load()
 	if ring == nil { // the store was not reached yet
 		return time.Time{}, ""
 	}
 	if !t.Key.Equal(ring.Key(t.Key.ID())) {
 		return time.Time{}, token.UnknownKey
 	}
-	if k.app.keeper == nil {
+	if k.app.keys.keeper == nil {
 		return time.Time{}, ""
 	}
-	return k.app.keeper.Retires(t.Key.ID()), ""
+	return k.app.keys.keeper.Retires(t.Key.ID()), ""
 }
 
 func (k streamKeys) checkForeign(t *token.Token) token.Reason {
-	at := slices.IndexFunc(k.app.remotes, func(r *pooledRemote) bool { return r.Issuer == t.Issuer })
+	at := slices.IndexFunc(k.app.keys.remotes, func(r *pooledRemote) bool { return r.Issuer == t.Issuer })
 	if at < 0 {
 		return token.UnknownIssuer
 	}
-	remote := k.app.remotes[at]
+	remote := k.app.keys.remotes[at]
 	if !remote.Available() {
 		return ""
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
 
 const keyedIssuer = "https://auth.example.com"
@@ -120,13 +121,13 @@ func (w *watched) stream(admitted *token.Token, grace time.Duration) *watchedStr
 // until untrack.
 func (w *watched) configuration(t *testing.T, keys ...*keyring.Key) (app *App, untrack func()) {
 	t.Helper()
-	app = &App{issuer: keyedIssuer, ctx: caddy.Context{Context: w.Context}}
+	app = &App{server: &config.Server{Issuer: keyedIssuer}, ctx: caddy.Context{Context: w.Context}}
 	if len(keys) > 0 {
 		ring, err := keyring.NewRing(keys, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		app.ring.Store(ring)
+		app.keys.ring.Store(ring)
 	}
 	return app, w.Track(streamKeys{app})
 }
@@ -174,15 +175,15 @@ func (w *watched) generated(t *testing.T) *generated {
 	}
 	app, untrack := w.configuration(t)
 	g := &generated{App: app, store: new(keyStore), untrack: untrack}
-	app.keeper = &keyring.Keeper{
+	app.keys.keeper = &keyring.Keeper{
 		Store:     g.store,
 		Lifecycle: keyring.Lifecycle{Secret: secret, Announce: time.Minute, Access: 15 * time.Minute},
 		Changed: func(ring *keyring.Ring) {
-			app.ring.Store(ring)
+			app.keys.ring.Store(ring)
 			w.Nudge()
 		},
 	}
-	if err := app.keeper.Open(t.Context(), time.Now()); err != nil {
+	if err := app.keys.keeper.Open(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()
@@ -197,7 +198,7 @@ func (g *generated) takes(t *testing.T, plan func(keyring.Set, time.Time) (keyri
 		t.Fatal(err)
 	}
 	g.store.take(step)
-	if err := g.keeper.Refresh(t.Context(), time.Now()); err != nil {
+	if err := g.keys.keeper.Refresh(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()
@@ -205,17 +206,17 @@ func (g *generated) takes(t *testing.T, plan func(keyring.Set, time.Time) (keyri
 
 func (g *generated) revokes(kid string) func(keyring.Set, time.Time) (keyring.Step, error) {
 	return func(set keyring.Set, now time.Time) (keyring.Step, error) {
-		return g.keeper.Lifecycle.Revoke(set, kid, now)
+		return g.keys.keeper.Lifecycle.Revoke(set, kid, now)
 	}
 }
 
 // rotates announces a key and lets it sign a minute later.
 func (g *generated) rotates(t *testing.T) {
 	t.Helper()
-	g.takes(t, g.keeper.Lifecycle.Rotate)
+	g.takes(t, g.keys.keeper.Lifecycle.Rotate)
 	time.Sleep(time.Minute)
 	g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) {
-		return g.keeper.Lifecycle.Due(set, now, now)
+		return g.keys.keeper.Lifecycle.Due(set, now, now)
 	})
 }
 
@@ -233,8 +234,8 @@ func (w *watched) graced(t *testing.T, key *keyring.Key, issuer, family string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed := &App{issuer: issuer}
-	signed.ring.Store(ring)
+	signed := &App{server: &config.Server{Issuer: issuer}}
+	signed.keys.ring.Store(ring)
 	verifier, err := token.NewVerifier([]token.Issuer{{Name: issuer, Own: issuer == keyedIssuer, Keys: signed.ownKey}})
 	if err != nil {
 		t.Fatal(err)
@@ -306,7 +307,7 @@ func over(t *testing.T, what string, reason token.Reason, all ...*watchedStream)
 func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 	inTime(t, func(t *testing.T, w *watched) {
 		g := w.generated(t)
-		first := g.ring.Load().Active()
+		first := g.keys.ring.Load().Active()
 		plain, browser := w.keyed(t, first, keyedIssuer, ""), w.keyed(t, first, keyedIssuer, w.family("f"))
 		opaque := w.stream(
 			&token.Token{
@@ -319,7 +320,7 @@ func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 		)
 		time.Sleep(time.Minute)
 		g.rotates(t)
-		later := w.keyed(t, g.ring.Load().Active(), keyedIssuer, "")
+		later := w.keyed(t, g.keys.ring.Load().Active(), keyedIssuer, "")
 		goesOn(t, "rotated", plain, browser, later, opaque)
 		g.takes(t, g.revokes(first.ID()))
 		over(t, "revoked", token.UnknownKey, plain, browser)
@@ -346,7 +347,7 @@ func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			inTime(t, func(t *testing.T, w *watched) {
 				g := w.generated(t)
-				first := g.ring.Load().Active()
+				first := g.keys.ring.Load().Active()
 				browser, grace := w.keyed(
 					t,
 					first,
@@ -374,10 +375,10 @@ func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 					g.takes(t, g.revokes(first.ID()))
 				} else {
 					g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) {
-						return g.keeper.Lifecycle.Due(set, now, now)
+						return g.keys.keeper.Lifecycle.Due(set, now, now)
 					})
 				}
-				if g.ring.Load().Key(first.ID()) != nil {
+				if g.keys.ring.Load().Key(first.ID()) != nil {
 					t.Fatal("the key is still there")
 				}
 				back()
@@ -416,7 +417,7 @@ func TestStreamEndsWithTheLastConfigurationThatHasItsKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		app.ring.Store(ring)
+		app.keys.ring.Store(ring)
 		time.Sleep(2 * time.Second)
 		goesOn(t, "while another has it", st, other)
 		untrackThird()
@@ -429,8 +430,8 @@ func TestStreamEndsWhenItsIssuerIsUnknown(t *testing.T) {
 		key := hmacKey(t, "a")
 		app, untrack := w.configuration(t, key)
 		st := w.keyed(t, key, keyedIssuer, "")
-		renamed := &App{issuer: "https://other.example.com", ctx: app.ctx}
-		renamed.ring.Store(app.ring.Load())
+		renamed := &App{server: &config.Server{Issuer: "https://other.example.com"}, ctx: app.ctx}
+		renamed.keys.ring.Store(app.keys.ring.Load())
 		w.Track(streamKeys{renamed})
 		untrack()
 		over(t, "renamed", token.UnknownIssuer, st)
@@ -477,8 +478,12 @@ func TestStreamEndsWhenAForeignKeyHasLeft(t *testing.T) {
 			Remote: &keyring.Remote{Issuer: issuer, JWKSURL: issuer + "/keys", Transport: set},
 			ctx:    w.Context,
 		}
-		app := &App{issuer: keyedIssuer, ctx: caddy.Context{Context: w.Context}, remotes: []*pooledRemote{remote}}
-		app.ring.Store(new(keyring.Ring))
+		app := &App{
+			server: &config.Server{Issuer: keyedIssuer},
+			ctx:    caddy.Context{Context: w.Context},
+			keys:   keySets{remotes: []*pooledRemote{remote}},
+		}
+		app.keys.ring.Store(new(keyring.Ring))
 		w.Track(streamKeys{app})
 		early := w.graced(t, pair[0], issuer, "", time.Hour)
 		if goesOn(t, "before the first set", early); !time.Now().Equal(w.began) {

@@ -17,11 +17,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
 // reconcile takes what the Caddyfile declares into the store. What it declares no more can do nothing from then on.
 func (a *App) reconcile() error {
-	ended, err := a.store.Reconcile(a.ctx, a.declared, time.Now())
+	ended, err := a.store.Reconcile(a.ctx, a.declaration(), time.Now())
 	if err != nil {
 		return fmt.Errorf("taking projects, clients and users into the store: %w", err)
 	}
@@ -39,9 +40,9 @@ func (a *App) reconcile() error {
 // manageServer wires the management API.
 func (a *App) manageServer() *manage.Server {
 	return &manage.Server{
-		Base: a.base, Projects: freshStore{a.store}, Users: freshStore{a.store}, Tokens: a.store, Audit: a.store, Passwords: a.passwords, Revoker: revoker{a},
+		Base: a.server.PublicURL, Projects: freshStore{a.store}, Users: freshStore{a.store}, Tokens: a.store, Audit: a.store, Passwords: a.passwords, Revoker: revoker{a},
 		TokenOptions: a.server.TokenOptions, Revocation: a.server.Revocation,
-		Lifetimes: a.server.Lifetimes, Limits: a.server.Limits, Audiences: a.words, Session: a.administrator, Privileged: a.isAdministrator, CheckUser: a.checkCookie,
+		Lifetimes: a.server.Lifetimes, Limits: a.server.Limits, Audiences: a.server.Audiences, Session: a.administrator, Privileged: a.isAdministrator, CheckUser: a.checkCookie,
 		ClientIP: request.ClientIP, Observe: a.observeManage,
 	}
 }
@@ -129,4 +130,14 @@ func (r revoker) RevokeProject(ctx context.Context, project, reason string) erro
 func (r revoker) order(ctx context.Context, o revocation.Revocation) error {
 	_, err := r.app.grants.RevokeAll(ctx, o, time.Now())
 	return err
+}
+
+// declaration is what the Caddyfile declares, for the store.
+func (a *App) declaration() sqlstore.Declaration {
+	return sqlstore.Declaration{
+		Revocation: a.server.Revocation,
+		Projects:   a.server.Projects,
+		Clients:    a.server.Clients,
+		Users:      a.server.Users,
+	}
 }
