@@ -54,7 +54,7 @@ func TestCheckFindings(t *testing.T) {
 		},
 		{"a project that is not declared", "jwt_auth api {\n project acne\n }",
 			[]string{
-				", gate localhost:%s: there is no project acne, so no token passes; add `project acne`, or " +
+				", gate localhost:%s: project acne not found, so no token passes; add `project acne`, or " +
 					"correct the gate",
 			}},
 		{
@@ -111,7 +111,7 @@ func TestCheckFindings(t *testing.T) {
 			want := append([]string{
 				"warning: user carol: claim name has 2 values: \"Carol\", \"Danvers\"; quotes make one of them: " +
 					"claim name \"Carol Danvers\"",
-				"warning: user carol: there is no password_hash",
+				"warning: user carol: no password_hash",
 			}, c.want...)
 			for _, word := range want {
 				word = strings.Replace(word, "gate localhost:%s:", fmt.Sprintf("gate localhost:%d:", g.port("app")), 1)

@@ -242,8 +242,8 @@ func (d *desk) keepsUsers(t *testing.T) {
 	d.logIn(t, "default", "alice", firstPassword, http.StatusUnauthorized)
 	d.passes(t, d.logIn(t, "default", "alice", secondPassword, http.StatusOK), http.StatusOK)
 	d.object(t, "", "user", "remove", "bob", "--project", "acme")
-	d.fails(t, `there is none of the name "bob" in the project "acme"`, "", "user", "show", "bob", "--project", "acme")
-	d.fails(t, "there is no password on standard input", "", "user", "add", "carol")
+	d.fails(t, `user "bob" not found in project "acme"`, "", "user", "show", "bob", "--project", "acme")
+	d.fails(t, "no password on standard input", "", "user", "add", "carol")
 	d.fails(t, "the project has a user of this name", firstPassword, "user", "add", "ALICE")
 	d.fails(t, "the Caddyfile declares the user", firstPassword, "user", "passwd", "root")
 	d.fails(t, "password", "short", "user", "passwd", "alice")
@@ -286,7 +286,7 @@ func (d *desk) keepsClients(t *testing.T) {
 	}
 	d.object(t, "", "client", "remove", "spa")
 	d.fails(t, "there is no such client", "", "client", "show", "spa")
-	d.fails(t, "client: there is none", "", "client", "show", "../users")
+	d.fails(t, `client "../users" not found`, "", "client", "show", "../users")
 }
 
 func (d *desk) endsSessions(t *testing.T) {
@@ -332,8 +332,8 @@ func (d *desk) endsSessions(t *testing.T) {
 	}
 	d.fails(t, "there is no such session", "", "session", "revoke", "NONE")
 	d.fails(t, "there is no such user", "", "session", "revoke", "--user", "nobody")
-	d.fails(t, "either the id of a session", "", "session", "revoke")
-	d.fails(t, "either the id of a session", "", "session", "revoke", last["id"].(string), "--user", "alice")
+	d.fails(t, "want either a session id", "", "session", "revoke")
+	d.fails(t, "want either a session id", "", "session", "revoke", last["id"].(string), "--user", "alice")
 }
 
 func (d *desk) mints(t *testing.T) {

@@ -36,7 +36,7 @@ func Abilities() []string { return []string{Create, Read, Update, Delete, Admin}
 // CheckAbilities refuses an empty list, an unknown ability and a duplicate.
 func CheckAbilities(abilities []string) error {
 	if len(abilities) == 0 {
-		return fmt.Errorf("abilities: there is none, want some of %s", strings.Join(Abilities(), ", "))
+		return fmt.Errorf("abilities: required, one or more of %s", strings.Join(Abilities(), ", "))
 	}
 	for i, a := range abilities {
 		if !slices.Contains(Abilities(), a) {

@@ -34,7 +34,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 		abilities []string
 		lifetime  time.Duration
 	}{
-		{"abilities: there is none", nil, 0},
+		{"abilities: required", nil, 0},
 		{`abilities: "write" is`, []string{"write"}, 0},
 		{`abilities: "read" is a duplicate`, []string{"read", "read"}, 0},
 		{"expires_in: 1s is below", []string{"read"}, time.Second},

@@ -91,9 +91,9 @@ func firstPart(text string) (part time.Duration, rest string, err error) {
 	return time.Duration(int64(part) * times), rest, nil
 }
 
-// Spell writes a length of time as people and the Caddyfile do: 30d instead of 720h0m0s.
+// FormatDuration writes a length of time as people and the Caddyfile do: 30d instead of 720h0m0s.
 // ParseDuration reads it.
-func Spell(d time.Duration) string {
+func FormatDuration(d time.Duration) string {
 	switch {
 	case d >= year && d%year == 0:
 		return fmt.Sprintf("%dy", d/year)

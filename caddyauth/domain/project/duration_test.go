@@ -57,7 +57,7 @@ func TestSpelledDurationsAreThoseOfTheCaddyfile(t *testing.T) {
 		{90 * time.Minute, "1h30m"}, {90 * time.Second, "1m30s"}, {0, "0s"}, {-day, "-24h"},
 		{1500 * time.Millisecond, "1.5s"},
 	} {
-		if got := Spell(c.d); got != c.want {
+		if got := FormatDuration(c.d); got != c.want {
 			t.Errorf("%v: %q, want %q", c.d, got, c.want)
 		}
 	}
@@ -72,8 +72,8 @@ func FuzzDuration(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := ParseDuration(Spell(d)); err != nil || again != d {
-			t.Errorf("%q is %v, spelled %q, which is %v, %v", text, d, Spell(d), again, err)
+		if again, err := ParseDuration(FormatDuration(d)); err != nil || again != d {
+			t.Errorf("%q is %v, spelled %q, which is %v, %v", text, d, FormatDuration(d), again, err)
 		}
 		if !strings.ContainsAny(text, "dy") {
 			if want, err := time.ParseDuration(text); err != nil || want != d {

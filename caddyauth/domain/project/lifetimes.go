@@ -68,7 +68,7 @@ func (l Limits) Check() error {
 			return err
 		}
 		if c.least > c.utmost {
-			return fmt.Errorf("%s minimum: %s is above the maximum of %s", c.name, Spell(c.least), Spell(c.utmost))
+			return fmt.Errorf("%s minimum: %s is above the maximum of %s", c.name, FormatDuration(c.least), FormatDuration(c.utmost))
 		}
 	}
 	return nil
@@ -121,7 +121,7 @@ func (l Lifetimes) Check(limits Limits) error {
 		return nil
 	}
 	if l.RefreshAbsolute != 0 && l.Refresh > l.RefreshAbsolute {
-		return fmt.Errorf("refresh_token: %s is above refresh_absolute, which is %s", Spell(l.Refresh), Spell(l.RefreshAbsolute))
+		return fmt.Errorf("refresh_token: %s is above refresh_absolute, which is %s", FormatDuration(l.Refresh), FormatDuration(l.RefreshAbsolute))
 	}
 	return CheckWithin("refresh_token", l.Refresh, e.MinRefresh, e.MaxRefresh)
 }
@@ -129,9 +129,9 @@ func (l Lifetimes) Check(limits Limits) error {
 func CheckWithin(name string, value, least, utmost time.Duration) error {
 	switch {
 	case value < least:
-		return fmt.Errorf("%s: %s is below the limit of %s", name, Spell(value), Spell(least))
+		return fmt.Errorf("%s: %s is below the limit of %s", name, FormatDuration(value), FormatDuration(least))
 	case value > utmost:
-		return fmt.Errorf("%s: %s is above the limit of %s", name, Spell(value), Spell(utmost))
+		return fmt.Errorf("%s: %s is above the limit of %s", name, FormatDuration(value), FormatDuration(utmost))
 	case value%time.Second != 0:
 		return fmt.Errorf("%s: %s is not a whole number of seconds", name, value)
 	}

@@ -137,7 +137,7 @@ func CheckWords(field string, words []string) error {
 			return fmt.Errorf("%s: %.70q is not a word of 1 to %d visible ASCII characters without quotes, backslashes and commas", field, w, maxWord)
 		}
 		if seen[w] {
-			return fmt.Errorf("%s: %q is there twice", field, w)
+			return fmt.Errorf("%s: duplicate %q", field, w)
 		}
 		seen[w] = true
 	}

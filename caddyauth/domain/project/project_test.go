@@ -32,7 +32,7 @@ func TestProjectsThatAreRefused(t *testing.T) {
 		{"name: 201 bytes", Project{Slug: "a", Name: strings.Repeat("n", 201)}},
 		{"name: it holds a control", Project{Slug: "a", Name: "a\nb"}},
 		{`audiences: "a b" is not`, Project{Slug: "a", Audiences: []string{"a b"}}},
-		{`audiences: "web" is there`, Project{Slug: "a", Audiences: []string{"web", "web"}}},
+		{`audiences: duplicate "web"`, Project{Slug: "a", Audiences: []string{"web", "web"}}},
 		{"refresh_window: 25h is", Project{Slug: "a", RefreshWindow: 25 * time.Hour}},
 		{"access_token_format: ", Project{Slug: "a", TokenOptions: TokenOptions{AccessTokenFormat: "JWT"}}},
 		{"refresh_check: 500ms is below", Project{Slug: "a", RefreshCheck: time.Second / 2}},

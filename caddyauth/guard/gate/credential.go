@@ -134,7 +134,7 @@ func findHeader(lines []string) (string, error) {
 	case 1:
 		return lines[0], nil
 	}
-	return "", refuse(MultipleCredentials, "the credential header is there twice")
+	return "", refuse(MultipleCredentials, "duplicate credential header")
 }
 
 // findCookie reads the one cookie called name. Cookie names are case-sensitive (RFC 6265, section
@@ -152,7 +152,7 @@ func findCookie(lines []string, name string) (string, error) {
 				continue
 			}
 			if seen {
-				return "", refuse(MultipleCredentials, "the cookie "+name+" is there twice")
+				return "", refuse(MultipleCredentials, "duplicate cookie "+name)
 			}
 			raw, seen = value, true
 		}
@@ -192,7 +192,7 @@ func findQuery(u *url.URL, name string) (string, error) {
 	case 1:
 		return values[0], nil
 	}
-	return "", refuse(MultipleCredentials, "the query parameter "+name+" is there twice")
+	return "", refuse(MultipleCredentials, "duplicate query parameter "+name)
 }
 
 func isForeign(authorization []string) bool {

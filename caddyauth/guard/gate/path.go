@@ -67,7 +67,7 @@ func malformed(r *http.Request, u *url.URL) string {
 		return ""
 	}
 	if u.Path == "" || u.Path[0] != '/' {
-		return "the request target is no path that begins with /"
+		return "the request target is not a path that begins with /"
 	}
 	return ""
 }

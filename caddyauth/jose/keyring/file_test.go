@@ -218,7 +218,7 @@ func TestKeyFilesThatAreRefused(t *testing.T) {
 		{"data behind", "", privateJWK(es) + "{}", "", "data behind the JSON object"},
 		{
 			"member twice", "", `{"kty":"oct","kid":"a","k":"` + canary + `","k":"` + canary + `"}`, "",
-			`member "k" stands twice`,
+			`duplicate member "k"`,
 		},
 		{"case variant is no member", "", `{"KTY":"oct","kid":"a","k":"` + canary + `"}`, "", `kty "" is not one of`},
 		{"no keys", "", `{"keys":[]}`, "", "the key set is empty"},

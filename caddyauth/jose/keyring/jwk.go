@@ -47,7 +47,7 @@ func decodeJSONObject(data []byte) (jwk, error) {
 			return nil, errors.New("not valid JSON")
 		}
 		if _, twice := members[name.(string)]; twice {
-			return nil, fmt.Errorf("member %q stands twice", clip(name.(string)))
+			return nil, fmt.Errorf("duplicate member %q", clip(name.(string)))
 		}
 		members[name.(string)] = value
 	}

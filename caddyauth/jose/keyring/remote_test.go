@@ -362,7 +362,7 @@ func TestPublishedKeysThatAreIgnored(t *testing.T) {
 		{"no object", `"x"`, "not a JSON object"},
 		{
 			"different keys of one id", jwkOf(es, "") + "," + jwkOf(twin, ""),
-			"is given to different keys, none of them is used",
+			"is shared by different keys, none of which is used",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

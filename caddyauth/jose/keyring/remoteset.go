@@ -33,7 +33,7 @@ func (r *Remote) usable(published []json.RawMessage) (keys map[string]*Key, igno
 	}
 	for id := range ambiguous {
 		delete(keys, id)
-		ignored = append(ignored, fmt.Sprintf("kid %q: is given to different keys, none of them is used", id))
+		ignored = append(ignored, fmt.Sprintf("kid %q: is shared by different keys, none of which is used", id))
 	}
 	slices.Sort(ignored)
 	return keys, ignored

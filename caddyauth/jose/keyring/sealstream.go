@@ -110,7 +110,7 @@ func unknownStanza(name string) error {
 	if strings.HasPrefix(name, stanzaOfAnyAge) {
 		return fmt.Errorf("%w: it has the form %q, this release knows %q", ErrSealedForm, clip(name), streamStanza)
 	}
-	return fmt.Errorf("%w: it is an age file for somebody else", ErrSealedForm)
+	return fmt.Errorf("%w: the age file is encrypted for another recipient", ErrSealedForm)
 }
 
 // streamAEAD seals keys of files.

@@ -112,7 +112,7 @@ func TestSealedStreamsOfOtherForm(t *testing.T) {
 			`it has the form "caddyauth/2"`},
 		{
 			"another program's", string(sealedBy(t, &agefile.Stanza{Type: "X25519", Args: []string{"x"}})),
-			"for somebody else",
+			"for another recipient",
 		},
 		{"no argument", string(sealedBy(t, &agefile.Stanza{Type: "caddyauth/1"})), "not sealed by this version"},
 	} {

@@ -225,7 +225,7 @@ func (t *Token) complete() error {
 	case t.Expiry.IsZero():
 		return refuse(Malformed, "claim exp is missing")
 	case len(t.Audience) == 0:
-		return refuse(WrongAudience, "claim aud names nobody")
+		return refuse(WrongAudience, "claim aud is empty")
 	}
 	return nil
 }
@@ -280,7 +280,7 @@ func refuseBound(m *member) error {
 	if m.kind == 'n' {
 		return nil
 	}
-	return refuse(WrongType, "the token is bound to a key (cnf) and is no bearer token")
+	return refuse(WrongType, "the token is bound to a key (cnf) and is not a bearer token")
 }
 
 // takeEpoch reads the claim that our own tokens carry for revocation.

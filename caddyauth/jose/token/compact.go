@@ -60,7 +60,7 @@ func (s *scratch) split(raw string) (compact, error) {
 		return compact{}, refuse(TooLarge, "the token is longer than 8192 bytes")
 	}
 	if strings.HasPrefix(raw, refreshPrefix) {
-		return compact{}, refuse(WrongType, "a refresh token is no access token")
+		return compact{}, refuse(WrongType, "a refresh token is not an access token")
 	}
 	first := strings.IndexByte(raw, '.')
 	last := first + 1 + strings.IndexByte(raw[first+1:], '.')

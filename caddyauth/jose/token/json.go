@@ -39,7 +39,7 @@ type member struct {
 // What makes a text no acceptable JSON object. None of them says anything of what the text holds.
 var (
 	errNoObject  = errors.New("not a JSON object in strict form")
-	errDuplicate = errors.New("a member stands twice")
+	errDuplicate = errors.New("duplicate member")
 	errTrailing  = errors.New("something follows the object")
 	errTooDeep   = errors.New("nested too deeply")
 	errFolded    = errors.New("a member's name differs from another or from a known one only by case")

@@ -261,7 +261,7 @@ func (o *object) protocol(m map[string]any) {
 	var room few
 	for _, name := range sortedNames(room[:0], m) {
 		if !isProtocol(name) {
-			o.fail(fmt.Errorf("claim %q is none of a protocol", name))
+			o.fail(fmt.Errorf("claim %q is not a protocol claim", name))
 			return
 		}
 		o.value(name, m[name])

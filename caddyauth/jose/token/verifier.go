@@ -75,7 +75,7 @@ func NewVerifier(issuers []Issuer) (*Verifier, error) {
 			return nil, err
 		}
 		if v.byName[iss.name] != nil {
-			return nil, fmt.Errorf("issuer %q is given twice", iss.name)
+			return nil, fmt.Errorf("duplicate issuer %q", iss.name)
 		}
 		iss.kept = v.kept
 		v.byName[iss.name] = iss

@@ -52,7 +52,7 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 	}
 	s.app = app
 	if s.app.server.PublicURL == nil {
-		return fmt.Errorf("auth_server: the issuer %q is no URL, so `public_url` must say where the server is reached", s.app.server.Issuer)
+		return fmt.Errorf("auth_server: the issuer %q is not a URL, so `public_url` must say where the server is reached", s.app.server.Issuer)
 	}
 	if ring := s.app.keys.ring.Load(); ring != nil && ring.Active() == nil {
 		return fmt.Errorf("auth_server: none of the configured keys can sign; add a private key or a secret to `keys`")

@@ -170,7 +170,7 @@ func (j *JWTAuth) check() error {
 		}
 	}
 	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > leeway.Max) {
-		return fmt.Errorf("leeway: %s is not between 0s and %s", project.Spell(time.Duration(*j.Leeway)), project.Spell(leeway.Max))
+		return fmt.Errorf("leeway: %s is not between 0s and %s", project.FormatDuration(time.Duration(*j.Leeway)), project.FormatDuration(leeway.Max))
 	}
 	for _, protocol := range j.Upgrades {
 		if err := gate.CheckUpgrade(protocol); err != nil {

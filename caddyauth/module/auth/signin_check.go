@@ -70,7 +70,7 @@ func (a *App) findRefusedTokens() (found []finding.Finding) {
 			Severity: finding.Error,
 			Where:    "max_lifetime",
 			Text: fmt.Sprintf("it is %s, and access tokens are issued for %s: gates refuse every one of them",
-				project.Spell(longest), project.Spell(access)),
+				project.FormatDuration(longest), project.FormatDuration(access)),
 			Hint: "raise max_lifetime, or shorten `lifetimes { access_token }`",
 		})
 	}

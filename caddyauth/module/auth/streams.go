@@ -34,7 +34,7 @@ func parseStreamGrace(text string) (grace time.Duration, ends bool, err error) {
 		return 0, false, fmt.Errorf("stream_grace: %q is neither a duration such as 30s nor off", text)
 	}
 	if grace < 0 || grace > maxStreamGrace {
-		return 0, false, fmt.Errorf("stream_grace: %s is not between 0s and %s", project.Spell(grace), project.Spell(maxStreamGrace))
+		return 0, false, fmt.Errorf("stream_grace: %s is not between 0s and %s", project.FormatDuration(grace), project.FormatDuration(maxStreamGrace))
 	}
 	return grace, true, nil
 }

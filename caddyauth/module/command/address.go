@@ -8,9 +8,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// adminAddress is where the running server is asked: --address, or what the configuration says, or
-// else Caddy's own default.
-func (r *remote) adminAddress() (string, error) {
+// adminAddress is the address of the admin endpoint: --address, that of the configuration, or
+// Caddy's default.
+func (r *adminClient) adminAddress() (string, error) {
 	if r.address != "" {
 		return networkAddress(r.address)
 	}
@@ -24,8 +24,8 @@ func (r *remote) adminAddress() (string, error) {
 	return doc.AdminAddress(), nil
 }
 
-// networkAddress takes a URL for the address that is in it: people copy `http://localhost:2019` out
-// of a browser or of `curl`.
+// networkAddress returns the network address of a URL: people copy `http://localhost:2019` from a
+// browser or from `curl`.
 func networkAddress(address string) (string, error) {
 	if !strings.Contains(address, "://") {
 		return address, nil

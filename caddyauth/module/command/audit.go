@@ -25,53 +25,53 @@ var auditColumns = []column{
 func auditCommand() *cobra.Command {
 	var since, until, actor, action, result, project string
 	var limit int
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:   "audit",
 		Short: "Shows who did what, when, from where, and how it ended",
 		Long: `Shows the audit trail, newest first: sign-ins and sign-outs, and whatever was changed or
 tried through the management API and these commands.
 
-A time is one of RFC 3339, or a length of time before now.`,
+A time is in RFC 3339 form, or a duration before now.`,
 		Example: `  $ caddy auth audit --since 24h
   $ caddy auth audit --actor user:alice --action login --limit 20
   $ caddy auth audit --since 2026-03-01T00:00:00Z --action user.password --json`,
 		Args: cobra.NoArgs,
-	}, func(r *remote, _ []string) error {
-		query := filters("actor", actor, "action", action, "result", result, "project", project)
+	}, func(r *adminClient, _ []string) error {
+		query := queryOf("actor", actor, "action", action, "result", result, "project", project)
 		for flag, text := range map[string]string{"since": since, "until": until} {
 			if text == "" {
 				continue
 			}
-			at, err := instant(flag, text, time.Now())
+			at, err := parseTime(flag, text, time.Now())
 			if err != nil {
 				return err
 			}
 			query.Set(flag, at.UTC().Format(time.RFC3339Nano))
 		}
-		return r.list("audit", query, limit, auditColumns)
+		return r.printList("audit", query, limit, auditColumns)
 	})
-	cmd.Flags().StringVar(&since, "since", "", "only what happened then or later (default: the beginning)")
-	cmd.Flags().StringVar(&until, "until", "", "only what happened before (default: now)")
+	cmd.Flags().StringVar(&since, "since", "", "only entries at or after this time (default: the beginning)")
+	cmd.Flags().StringVar(&until, "until", "", "only entries before this time (default: now)")
 	cmd.Flags().StringVar(&actor, "actor", "",
-		"only what this one did: user:<name>, api_token:<id>, "+adminapi.Actor+" (default: all)")
+		"only what this actor did: user:<name>, api_token:<id>, "+adminapi.Actor+" (default: all)")
 	cmd.Flags().StringVar(&action, "action", "",
-		"only this: login, logout, user.create, client.delete and the like (default: all)")
+		"only this action: login, logout, user.create, client.delete and the like (default: all)")
 	cmd.Flags().StringVar(&result, "result", "",
-		"only what ended so: success, bad_credentials and the like (default: all)")
+		"only this result: success, bad_credentials and the like (default: all)")
 	cmd.Flags().StringVar(&project, "project", "", "only what concerns the project of this slug or id (default: all)")
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most; 0 for all")
 	return cmd
 }
 
-// instant reads a time, or a length of time before now.
-func instant(flag, text string, now time.Time) (time.Time, error) {
+// parseTime reads a time, or a duration before now.
+func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, nil
 	}
 	d, err := project.ParseDuration(text)
 	if err != nil || d < 0 {
 		return time.Time{}, fmt.Errorf("--%s: %q is neither a time like 2026-03-01T00:00:00Z"+
-			" nor a length of time like 24h", flag, text)
+			" nor a duration such as 24h", flag, text)
 	}
 	return now.Add(-d), nil
 }

@@ -37,7 +37,7 @@ func clientActiveCommand(name, short string, active bool) *cobra.Command {
 	if active {
 		return cmd
 	}
-	return destructive(cmd, "the client gets no more tokens, and what it has is revoked")
+	return destructive(cmd, "the client gets no tokens any longer, and what it has is revoked")
 }
 
 func clientSecretCommand() *cobra.Command {
@@ -50,7 +50,7 @@ func clientAddCommand() *cobra.Command {
 	var slug, name, format string
 	var audience, scopes, claims []string
 	var public, fixed bool
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:   "add [<id>]",
 		Short: "Adds a client; its secret is shown once",
 		Long: `Adds a client. Without an id it gets a random one. Its secret is printed as
@@ -59,7 +59,7 @@ client_secret, this once, and is not kept; a public client has none.`,
   $ caddy auth client add spa --public
   $ caddy auth client add --project acme --name "Nightly job" --json | jq -r .client_secret`,
 		Args: cobra.MaximumNArgs(1),
-	}, func(r *remote, args []string) error {
+	}, func(r *adminClient, args []string) error {
 		body := map[string]any{"project": slug, "public": public}
 		if fixed { // otherwise the project and the server decide
 			body["refresh_rotation"] = false
@@ -78,10 +78,10 @@ client_secret, this once, and is not kept; a public client has none.`,
 			}
 		}
 		var err error
-		if body["claims"], err = claimsOf(claims); err != nil {
+		if body["claims"], err = parseClaims(claims); err != nil {
 			return err
 		}
-		return r.show(r.ask(http.MethodPost, "clients", nil, body))
+		return r.printObject(r.request(http.MethodPost, "clients", nil, body))
 	})
 	cmd.Flags().StringVar(&slug, "project", project.Default, "the slug or id of the client's project")
 	cmd.Flags().StringVar(&name, "name", "", "what people read (default: the id)")
@@ -98,13 +98,13 @@ client_secret, this once, and is not kept; a public client has none.`,
 
 func clientListCommand() *cobra.Command {
 	var project string
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:     "list",
 		Short:   "Lists clients by id",
 		Example: "  $ caddy auth client list\n  $ caddy auth client list --project acme --json",
 		Args:    cobra.NoArgs,
-	}, func(r *remote, _ []string) error {
-		return r.list("clients", filters("project", project), 0, clientColumns)
+	}, func(r *adminClient, _ []string) error {
+		return r.printList("clients", queryOf("project", project), 0, clientColumns)
 	})
 	cmd.Flags().StringVar(&project, "project", "", "the slug or id of the project whose clients to list (default: all)")
 	return cmd
@@ -112,24 +112,24 @@ func clientListCommand() *cobra.Command {
 
 // clientOneCommand is a command about one client that answers with it.
 func clientOneCommand(name, short, method, path string, body any) *cobra.Command {
-	return remoteCommand(&cobra.Command{
+	return adminCommand(&cobra.Command{
 		Use:     name + " <id>",
 		Short:   short,
 		Example: "  $ caddy auth client " + name + " reports",
 		Args:    cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
-		return r.show(r.askOne(method, "client", path, args[0], body))
+	}, func(r *adminClient, args []string) error {
+		return r.printObject(r.requestOne(method, "client", path, args[0], body))
 	})
 }
 
 func clientRemoveCommand() *cobra.Command {
-	return remoteCommand(&cobra.Command{
+	return adminCommand(&cobra.Command{
 		Use:     "remove <id>",
 		Short:   "Removes a client and revokes what it has",
 		Example: "  $ caddy auth client remove reports",
 		Args:    cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
-		_, err := r.askOne(http.MethodDelete, "client", "clients/{id}", args[0], nil)
-		return r.did("removed", args[0], err)
+	}, func(r *adminClient, args []string) error {
+		_, err := r.requestOne(http.MethodDelete, "client", "clients/{id}", args[0], nil)
+		return r.printDone("removed", args[0], err)
 	})
 }

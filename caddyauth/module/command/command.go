@@ -15,12 +15,12 @@ func init() {
 		Long: `
 The tools of the authentication gateway.
 
-keygen, check, explain, version and token inspect need no running server and write nothing: no
-file, no database row, but for keygen --out. store export and import open the store
-themselves. All others ask the running server through Caddy's admin endpoint.
+keygen, check, explain, version and token inspect need no running server and write
+nothing, neither files nor database rows, except for keygen --out. store export and
+import open the store themselves. All others ask the running server through Caddy's admin endpoint.
 
-Commands that take something away ask first at a terminal; --yes does not ask, and
-neither does a script.
+Commands that remove or revoke something ask for confirmation at a terminal; with --yes,
+or in a script, they do not.
 
 Exit codes: 0 when the command did what it says, 1 when it did not: a mistake in the
 command line, no server, a refusal by the server, no confirmation; of check a
@@ -37,18 +37,18 @@ func authCommand(cmd *cobra.Command) {
 	cmd.AddCommand(keygenCommand(), tokenCommand(), explain.Command(), explain.CheckCommand(), versionCommand())
 	cmd.AddCommand(userCommand(), clientCommand(), projectCommand(), sessionCommand(), keysCommand(), auditCommand(),
 		storeCommand())
-	cmd.SetFlagErrorFunc(unknownFlag)
+	cmd.SetFlagErrorFunc(unknownFlagError)
 	onlySubcommands(cmd)
 }
 
-// onlySubcommands shows the help of a command that does nothing itself, and refuses a word that is
-// none of its subcommands: cobra alone would show the help and succeed.
+// onlySubcommands shows the help of a command that does nothing itself, and refuses an unknown
+// subcommand: cobra alone would show the help and succeed.
 func onlySubcommands(cmd *cobra.Command) {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		return unknownCommand(cmd, args[0])
+		return unknownCommandError(cmd, args[0])
 	}
 }

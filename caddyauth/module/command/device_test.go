@@ -50,20 +50,20 @@ var devices = []struct{ userAgent, want string }{
 func TestDevicesAreShownAsBrowsers(t *testing.T) {
 	for _, d := range devices {
 		t.Run(d.userAgent, func(t *testing.T) {
-			if got := browser(d.userAgent); got != d.want {
+			if got := describeDevice(d.userAgent); got != d.want {
 				t.Errorf("%q, want %q", got, d.want)
 			}
 		})
 	}
 }
 
-// FuzzBrowser: whatever a stranger says of himself, the list of sessions can be shown.
-func FuzzBrowser(f *testing.F) {
+// FuzzDescribeDevice: whatever a stranger says of himself, the list of sessions can be shown.
+func FuzzDescribeDevice(f *testing.F) {
 	for _, d := range devices {
 		f.Add(d.userAgent)
 	}
 	f.Fuzz(func(t *testing.T, userAgent string) {
-		if got := browser(userAgent); got == "" && userAgent != "" {
+		if got := describeDevice(userAgent); got == "" && userAgent != "" {
 			t.Errorf("%q has no name", userAgent)
 		}
 	})

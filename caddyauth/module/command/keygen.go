@@ -20,8 +20,8 @@ func keygenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keygen [--alg <algorithm>] [--kid <id>] [--out <file>]",
 		Short: "Makes a signing key and prints it",
-		Long: `Makes a signing key and prints it on standard output, and nowhere else. With --out it
-goes into a new file (mode 0600) instead; a file that exists is never overwritten.
+		Long: `Makes a signing key and prints it on standard output only. With --out it is written
+to a new file (mode 0600) instead; an existing file is never overwritten.
 
 For HS256, HS384 and HS512 it is an entry for the option keys, kid:base64secret. For
 all other algorithms it is a private key in PEM (PKCS #8), to be kept in a file and
@@ -53,8 +53,7 @@ Algorithms: ` + strings.Join(keyring.Algorithms(), ", ") + ".",
 	return cmd
 }
 
-// writeNew writes a file that does not exist yet and that nobody else may read; what was not
-// written whole is removed.
+// writeNew creates a file that only its owner may read. An incomplete file is removed.
 func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -107,16 +106,16 @@ func printPrivateKey(out, hint io.Writer, key *keyring.Key, kid string) error {
 	}
 	fmt.Fprintf(hint, "# %s key %s. Keep it in a file that only Caddy can read (mode 0600), and name it:\n#\tkeys {\n",
 		key.Algorithm(), kid)
-	if needsName(key) {
+	if needsAlgorithm(key) {
 		fmt.Fprintf(hint, "#\t\talgorithm %s\n", key.Algorithm())
 	}
 	fmt.Fprintf(hint, "#\t\tfile %s /path/to/the/key.pem\n#\t}\n", kid)
 	return nil
 }
 
-// needsName reports whether the algorithm cannot be told from the key: RSA keys are taken for
+// needsAlgorithm reports whether the key alone does not determine the algorithm: RSA keys count as
 // RS256.
-func needsName(key *keyring.Key) bool {
+func needsAlgorithm(key *keyring.Key) bool {
 	return key.Algorithm() != "RS256" &&
 		(strings.HasPrefix(key.Algorithm(), "RS") || strings.HasPrefix(key.Algorithm(), "PS"))
 }

@@ -22,44 +22,44 @@ func keysCommand() *cobra.Command {
 }
 
 func keysListCommand() *cobra.Command {
-	return remoteCommand(&cobra.Command{
+	return adminCommand(&cobra.Command{
 		Use:     "list",
 		Short:   "Lists the signing keys, oldest first",
 		Example: "  $ caddy auth keys list",
 		Args:    cobra.NoArgs,
-	}, func(r *remote, _ []string) error {
-		return r.list("keys", filters(), 0, keyColumns)
+	}, func(r *adminClient, _ []string) error {
+		return r.printList("keys", queryOf(), 0, keyColumns)
 	})
 }
 
 func keysRotateCommand() *cobra.Command {
-	return remoteCommand(&cobra.Command{
+	return adminCommand(&cobra.Command{
 		Use:   "rotate",
 		Short: "Announces the next key",
-		Long: `Announces the next key, unless one is announced already. It signs once everybody had the
-time to learn of it, and the one before verifies until its last token has expired.
-Keys that stand in the configuration are rotated there.`,
+		Long: `Announces the next key, unless one is announced already. It signs once all verifiers had
+time to fetch it, and the previous one verifies until its last token has expired.
+Keys in the configuration are rotated there.`,
 		Example: "  $ caddy auth keys rotate",
 		Args:    cobra.NoArgs,
-	}, func(r *remote, _ []string) error {
-		if _, err := r.ask(http.MethodPost, "keys/rotate", nil, nil); err != nil {
+	}, func(r *adminClient, _ []string) error {
+		if _, err := r.request(http.MethodPost, "keys/rotate", nil, nil); err != nil {
 			return err
 		}
-		return r.list("keys", filters(), 0, keyColumns)
+		return r.printList("keys", queryOf(), 0, keyColumns)
 	})
 }
 
 func keysRevokeCommand() *cobra.Command {
-	return remoteCommand(&cobra.Command{
+	return adminCommand(&cobra.Command{
 		Use:   "revoke <id>",
-		Short: "Takes a key away at once",
-		Long: `Takes a key away at once, for one that was stolen: every token it has signed is refused
-from then on, on every node within a second. When it was the active one its successor
-signs immediately.`,
+		Short: "Revokes a key at once",
+		Long: `Revokes a key at once, for a key that was stolen: every token it has signed is refused
+on every node within a second. If it was the active key, its successor signs
+immediately.`,
 		Example: "  $ caddy auth keys revoke 20260301-k3v9",
 		Args:    cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
-		_, err := r.askOne(http.MethodDelete, "key", "keys/{id}", args[0], nil)
-		return r.did("revoked", args[0], err)
+	}, func(r *adminClient, args []string) error {
+		_, err := r.requestOne(http.MethodDelete, "key", "keys/{id}", args[0], nil)
+		return r.printDone("revoked", args[0], err)
 	})
 }

@@ -14,9 +14,9 @@ import (
 // maxPasswordInput bounds what is read as a password, in bytes; the server has its own limit.
 const maxPasswordInput = 64 << 10
 
-// readPassword asks for a new password, twice and without showing it, when a person sits at a
-// terminal, and reads the first and only line of standard input otherwise. It is never taken from
-// an argument, which other users of the machine could read.
+// readPassword prompts for a new password twice, without echo, if standard input is a terminal, and
+// otherwise reads one line. A password is never an argument, which other users of the machine could
+// read.
 func readPassword(cmd *cobra.Command) (string, error) {
 	in, ok := cmd.InOrStdin().(*os.File)
 	if ok && term.IsTerminal(int(in.Fd())) {
@@ -29,18 +29,18 @@ func readPassword(cmd *cobra.Command) (string, error) {
 	password := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 	switch {
 	case password == "":
-		return "", errors.New("there is no password on standard input")
+		return "", errors.New("no password on standard input")
 	case len(text) > maxPasswordInput:
 		return "", fmt.Errorf("the password on standard input is above the limit of %d bytes", maxPasswordInput)
 	case strings.ContainsAny(password, "\r\n"):
-		return "", errors.New("standard input has more than one line, and a password has one")
+		return "", errors.New("standard input has more than one line; a password is one line")
 	}
 	return password, nil
 }
 
 func promptPassword(w io.Writer, read func() ([]byte, error)) (string, error) {
 	var typed [2]string
-	for i, prompt := range []string{"New password: ", "The same again: "} {
+	for i, prompt := range []string{"New password: ", "Repeat the password: "} {
 		fmt.Fprint(w, prompt)
 		text, err := read()
 		fmt.Fprintln(w)

@@ -39,12 +39,12 @@ func projectActiveCommand(name, short string, active bool) *cobra.Command {
 func projectAddCommand() *cobra.Command {
 	var name string
 	var audiences []string
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:     "add <slug>",
 		Short:   "Adds a project",
 		Example: "  $ caddy auth project add acme --name \"Acme Ltd\" --audience web,api",
 		Args:    cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
+	}, func(r *adminClient, args []string) error {
 		body := map[string]any{"slug": args[0]}
 		if name != "" {
 			body["name"] = name
@@ -52,7 +52,7 @@ func projectAddCommand() *cobra.Command {
 		if len(audiences) > 0 {
 			body["audiences"] = audiences
 		}
-		return r.show(r.ask(http.MethodPost, "projects", nil, body))
+		return r.printObject(r.request(http.MethodPost, "projects", nil, body))
 	})
 	cmd.Flags().StringVar(&name, "name", "", "what people read (default: the slug)")
 	cmd.Flags().StringSliceVar(&audiences, "audience", nil,
@@ -61,44 +61,44 @@ func projectAddCommand() *cobra.Command {
 }
 
 func projectListCommand() *cobra.Command {
-	return remoteCommand(&cobra.Command{
+	return adminCommand(&cobra.Command{
 		Use:     "list",
 		Short:   "Lists projects by slug",
 		Example: "  $ caddy auth project list",
 		Args:    cobra.NoArgs,
-	}, func(r *remote, _ []string) error {
-		return r.list("projects", filters(), 0, projectColumns)
+	}, func(r *adminClient, _ []string) error {
+		return r.printList("projects", queryOf(), 0, projectColumns)
 	})
 }
 
 // projectOneCommand is a command about one project that answers with it.
 func projectOneCommand(name, short, method string, body any) *cobra.Command {
-	return remoteCommand(&cobra.Command{
+	return adminCommand(&cobra.Command{
 		Use:     name + " <slug>",
 		Short:   short,
 		Example: "  $ caddy auth project " + name + " acme",
 		Args:    cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
-		return r.show(r.askOne(method, "project", "projects/{id}", args[0], body))
+	}, func(r *adminClient, args []string) error {
+		return r.printObject(r.requestOne(method, "project", "projects/{id}", args[0], body))
 	})
 }
 
 func projectRemoveCommand() *cobra.Command {
-	return remoteCommand(&cobra.Command{
+	return adminCommand(&cobra.Command{
 		Use:     "remove <slug>",
 		Short:   "Removes a project with its users, clients and API tokens, and revokes what it has issued",
 		Example: "  $ caddy auth project remove acme",
 		Args:    cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
-		_, err := r.askOne(http.MethodDelete, "project", "projects/{id}", args[0], nil)
-		return r.did("removed", args[0], err)
+	}, func(r *adminClient, args []string) error {
+		_, err := r.requestOne(http.MethodDelete, "project", "projects/{id}", args[0], nil)
+		return r.printDone("removed", args[0], err)
 	})
 }
 
 // ttlCommand shows and changes the lifetimes of a project or client.
 func ttlCommand(what, argument, path string) *cobra.Command {
 	var access, refresh string
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:   "ttl <" + argument + ">",
 		Short: "Shows or changes how long the tokens of a " + what + " are good for",
 		Long: `Shows the lifetimes, in seconds, after changing those that are given. What is null is
@@ -107,23 +107,23 @@ lifetime is for tokens issued afterwards.`,
 		Example: "  $ caddy auth " + what + " ttl acme\n" +
 			"  $ caddy auth " + what + " ttl acme --access 5m --refresh default",
 		Args: cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
+	}, func(r *adminClient, args []string) error {
 		body := map[string]*int64{}
 		for flag, text := range map[string]string{"access": access, "refresh": refresh} {
 			if !r.cmd.Flags().Changed(flag) {
 				continue
 			}
 			var err error
-			if body["jwt_"+flag+"_ttl"], err = wholeSeconds(flag, text); err != nil {
+			if body["jwt_"+flag+"_ttl"], err = parseSeconds(flag, text); err != nil {
 				return err
 			}
 		}
 		if len(body) > 0 {
-			if _, err := r.askOne(http.MethodPatch, what, path, args[0], body); err != nil {
+			if _, err := r.requestOne(http.MethodPatch, what, path, args[0], body); err != nil {
 				return err
 			}
 		}
-		return r.show(r.askOne(http.MethodGet, what, path, args[0], nil))
+		return r.printObject(r.requestOne(http.MethodGet, what, path, args[0], nil))
 	})
 	cmd.Flags().StringVar(&access, "access", "", "the lifetime of an access token, like 15m, or default")
 	cmd.Flags().StringVar(&refresh, "refresh", "", "how long a refresh token may lie unused, like 30d, or default")

@@ -33,44 +33,44 @@ func sessionListCommand() *cobra.Command {
 	var project, user, client, kind string
 	var ended bool
 	var limit int
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:   "list",
-		Short: "Lists the sessions that live, with device, address and last use",
+		Short: "Lists the active sessions, with device, address and last use",
 		Long: `Lists sessions: browsers that are signed in, and programs that hold a refresh token.
 The address and the device are those of the sign-in.`,
 		Example: "  $ caddy auth session list --user alice\n" +
 			"  $ caddy auth session list --client reports --ended --json",
 		Args: cobra.NoArgs,
-	}, func(r *remote, _ []string) error {
-		query := filters("project", project, "user", user, "client", client, "kind", kind)
+	}, func(r *adminClient, _ []string) error {
+		query := queryOf("project", project, "user", user, "client", client, "kind", kind)
 		if ended {
 			query.Set("ended", "true")
 		}
-		return r.list("sessions", query, limit, sessionColumns)
+		return r.printList("sessions", query, limit, sessionColumns)
 	})
 	cmd.Flags().StringVar(&project, "project", "", "only those of the project of this slug or id (default: all)")
 	cmd.Flags().StringVar(&user, "user", "", "only those of this user (default: all)")
 	cmd.Flags().StringVar(&client, "client", "", "only those that this client holds (default: all)")
 	cmd.Flags().StringVar(&kind, "kind", "",
-		"only those that began like this: browser, api and the like (default: all)")
-	cmd.Flags().BoolVar(&ended, "ended", false, "those that have ended, too, as long as they are kept")
+		"only sessions of this kind: browser, api and the like (default: all)")
+	cmd.Flags().BoolVar(&ended, "ended", false, "include sessions that have ended, as long as they are kept")
 	cmd.Flags().IntVar(&limit, "limit", 1000, "how many at most; 0 for all")
 	return cmd
 }
 
 func sessionRevokeCommand() *cobra.Command {
 	var project, user, client string
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:   "revoke (<id> | --user <name> [--project <slug>] | --client <id> | --project <slug>)",
 		Short: "Ends a session, or all of a user, a client or a project",
 		Long: `Ends sessions. Their access tokens are refused on every node within a second; with
 --user, --client and --project so are all tokens that were issued without a session.
-Nobody is kept from signing in again: see caddy auth user disable.`,
+This does not prevent signing in again: see caddy auth user disable.`,
 		Example: `  $ caddy auth session revoke 4XK7ZB2YFEK5QJ6UPRN3DVWHTA
   $ caddy auth session revoke --user alice
   $ caddy auth session revoke --project acme`,
 		Args: cobra.MaximumNArgs(1),
-	}, func(r *remote, args []string) error {
+	}, func(r *adminClient, args []string) error {
 		body := map[string]string{}
 		for member, value := range map[string]string{"project": project, "user": user, "client": client} {
 			if value != "" {
@@ -78,13 +78,13 @@ Nobody is kept from signing in again: see caddy auth user disable.`,
 			}
 		}
 		if (len(args) > 0) == (len(body) > 0) {
-			return errors.New("either the id of a session is needed, or one of --user, --client and --project")
+			return errors.New("want either a session id, or one of --user, --client and --project")
 		}
 		if len(args) > 0 {
-			_, err := r.askOne(http.MethodDelete, "session", "sessions/{id}", args[0], nil)
-			return r.ended(json.RawMessage(`{"sessions":1}`), err)
+			_, err := r.requestOne(http.MethodDelete, "session", "sessions/{id}", args[0], nil)
+			return r.printRevoked(json.RawMessage(`{"sessions":1}`), err)
 		}
-		return r.ended(r.ask(http.MethodPost, "sessions/revoke", nil, body))
+		return r.printRevoked(r.request(http.MethodPost, "sessions/revoke", nil, body))
 	})
 	cmd.Flags().StringVar(&project, "project", "",
 		"the slug or id of the project, whose sessions all end without --user")
@@ -94,8 +94,8 @@ Nobody is kept from signing in again: see caddy auth user disable.`,
 	return cmd
 }
 
-// ended prints how many sessions an order has ended.
-func (r *remote) ended(answer json.RawMessage, err error) error {
+// printRevoked prints how many sessions an order has ended.
+func (r *adminClient) printRevoked(answer json.RawMessage, err error) error {
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (r *remote) ended(answer json.RawMessage, err error) error {
 		Sessions int `json:"sessions"`
 	}
 	if err := json.Unmarshal(answer, &n); err != nil {
-		return fmt.Errorf("the answer is no object: %w", err)
+		return fmt.Errorf("the answer is not an object: %w", err)
 	}
 	if r.json {
 		return r.printJSON(map[string]any{"result": "revoked", "sessions": n.Sessions})

@@ -37,8 +37,8 @@ user of the server, with its environment.`,
 	return cmd
 }
 
-// storeMove is one run of a command that reads or writes a whole store.
-type storeMove struct {
+// storeTransfer is one run of a command that reads or writes a whole store.
+type storeTransfer struct {
 	cmd     *cobra.Command
 	flags   explain.ConfigFlags
 	json    bool
@@ -46,7 +46,7 @@ type storeMove struct {
 }
 
 func storeExportCommand() *cobra.Command {
-	var m storeMove
+	var m storeTransfer
 	cmd := &cobra.Command{
 		Use:   "export [--config <file> [--adapter <name>]] [--json] <file>",
 		Short: "Writes everything in the store to one file",
@@ -64,7 +64,7 @@ the store changes.`,
 }
 
 func storeImportCommand() *cobra.Command {
-	var m storeMove
+	var m storeTransfer
 	cmd := &cobra.Command{
 		Use:   "import [--config <file> [--adapter <name>]] [--replace] [--json] <file>",
 		Short: "Puts everything in an exported file into the store",
@@ -88,7 +88,7 @@ that is in it, in the same step.`,
 
 // open provisions the gateway of the configuration and nothing else. The App must be cleaned up by
 // the caller.
-func (m *storeMove) open() (explain.Document, *auth.App, error) {
+func (m *storeTransfer) open() (explain.Document, *auth.App, error) {
 	doc, _, err := m.flags.Load(m.cmd.InOrStdin())
 	if err != nil {
 		return nil, nil, err
@@ -97,7 +97,7 @@ func (m *storeMove) open() (explain.Document, *auth.App, error) {
 	return doc, app, err
 }
 
-func (m *storeMove) export(path string) (err error) {
+func (m *storeTransfer) export(path string) (err error) {
 	_, app, err := m.open()
 	if err != nil {
 		return err
@@ -113,10 +113,10 @@ func (m *storeMove) export(path string) (err error) {
 	}
 	if path == "-" {
 		counts, err := exportTo(ctx, store, secret, m.cmd.OutOrStdout())
-		return m.tell(m.cmd.ErrOrStderr(), "exported", store, counts, err)
+		return m.printCounts(m.cmd.ErrOrStderr(), "exported", store, counts, err)
 	}
 	counts, err := exportFile(ctx, store, secret, path)
-	return m.tell(m.cmd.OutOrStdout(), "exported", store, counts, err)
+	return m.printCounts(m.cmd.OutOrStdout(), "exported", store, counts, err)
 }
 
 // exportFile writes a new file that only its owner can read, and leaves none behind when it fails.
@@ -151,7 +151,7 @@ func exportTo(ctx context.Context, store *sqlstore.Store, secret *keyring.Secret
 	return counts, sealed.Close()
 }
 
-func (m *storeMove) load(path string) (err error) {
+func (m *storeTransfer) load(path string) (err error) {
 	in := m.cmd.InOrStdin()
 	if path != "-" {
 		f, err := os.Open(path)
@@ -185,7 +185,7 @@ func (m *storeMove) load(path string) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: nothing was imported: %w", path, err)
 	}
-	return m.tell(m.cmd.OutOrStdout(), "imported", store, counts, nil)
+	return m.printCounts(m.cmd.OutOrStdout(), "imported", store, counts, nil)
 }
 
 func importInto(ctx context.Context, store *sqlstore.Store, content io.Reader, replace bool) (
@@ -217,8 +217,8 @@ func rowsOf(counts []sqlstore.TableRows) (all int64) {
 	return all
 }
 
-// tell prints what was moved.
-func (m *storeMove) tell(
+// printCounts prints what was moved.
+func (m *storeTransfer) printCounts(
 	w io.Writer, what string, store *sqlstore.Store, counts []sqlstore.TableRows, err error,
 ) error {
 	if err != nil {

@@ -15,13 +15,12 @@ import (
 // column is one of a table: its heading and the member of the objects that it shows.
 type column struct{ title, member string }
 
-// inWords are the members that a table shows in other words than they have; JSON has them as they
-// are.
-var inWords = map[string]func(string) string{"device": browser}
+// cellFormats format some members for tables; JSON output has the original values.
+var cellFormats = map[string]func(string) string{"device": describeDevice}
 
-// widest is how many characters of a value a table shows, unless it is the last of a line; JSON has
-// all of them.
-const widest = 48
+// maxCellWidth is the most characters of a cell in a table, except in the last column; JSON output
+// is not truncated.
+const maxCellWidth = 48
 
 func printTable(w io.Writer, items []json.RawMessage, columns []column) error {
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
@@ -38,11 +37,11 @@ func printTable(w io.Writer, items []json.RawMessage, columns []column) error {
 		cells := make([]string, len(columns))
 		for i, c := range columns {
 			value := members[c.member]
-			if words, text := inWords[c.member], fmt.Sprint(value); words != nil && value != nil {
+			if words, text := cellFormats[c.member], fmt.Sprint(value); words != nil && value != nil {
 				value = words(text)
 			}
-			if cells[i] = shown(value); i < len(columns)-1 {
-				cells[i] = clipped(cells[i])
+			if cells[i] = formatValue(value); i < len(columns)-1 {
+				cells[i] = truncate(cells[i])
 			}
 		}
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
@@ -55,7 +54,7 @@ func printMembers(w io.Writer, object json.RawMessage) error {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	dec.UseNumber()
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return fmt.Errorf("the answer is no object")
+		return fmt.Errorf("the answer is not an object")
 	}
 	var rows [][2]string
 	for dec.More() {
@@ -67,7 +66,7 @@ func printMembers(w io.Writer, object json.RawMessage) error {
 		if err := dec.Decode(&value); err != nil {
 			return err
 		}
-		rows = append(rows, [2]string{fmt.Sprint(name), shown(value)})
+		rows = append(rows, [2]string{fmt.Sprint(name), formatValue(value)})
 	}
 	terminal.Columns(w, rows)
 	return nil
@@ -79,9 +78,9 @@ func decodeNumbers(text []byte, into any) error {
 	return dec.Decode(into)
 }
 
-// shown writes a value for a person. Whatever a stranger had a say in (a device, a name) cannot
-// confuse the terminal.
-func shown(value any) string {
+// formatValue formats a value for a terminal. Control characters in untrusted values (a device, a
+// name) are quoted.
+func formatValue(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return "-"
@@ -93,39 +92,39 @@ func shown(value any) string {
 	case json.Number:
 		return v.String()
 	case string:
-		return shownText(v)
+		return formatText(v)
 	case []any:
 		words := make([]string, len(v))
 		for i, e := range v {
-			words[i] = shown(e)
+			words[i] = formatValue(e)
 		}
-		return shownText(strings.Join(words, ","))
+		return formatText(strings.Join(words, ","))
 	}
 	text, err := json.Marshal(value)
 	if err != nil || string(text) == "{}" {
 		return "-"
 	}
-	return terminal.Plain(string(text))
+	return terminal.Printable(string(text))
 }
 
-func shownText(text string) string {
+func formatText(text string) string {
 	if text == "" {
 		return "-"
 	}
 	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return t.UTC().Format(time.RFC3339)
 	}
-	return terminal.Plain(text)
+	return terminal.Printable(text)
 }
 
-func clipped(text string) string {
-	if runes := []rune(text); len(runes) > widest {
-		return string(runes[:widest-1]) + "…"
+func truncate(text string) string {
+	if runes := []rune(text); len(runes) > maxCellWidth {
+		return string(runes[:maxCellWidth-1]) + "…"
 	}
 	return text
 }
 
 // printJSON prints a value as JSON with indents.
-func (r *remote) printJSON(value any) error {
+func (r *adminClient) printJSON(value any) error {
 	return terminal.JSON(r.cmd.OutOrStdout(), value)
 }

@@ -38,18 +38,18 @@ func mintCommand() *cobra.Command {
 	var flags userFlags
 	var audience []string
 	var expires, client string
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:   "mint <user>",
 		Short: "Makes a short-lived access token for a test",
 		Long: `Makes an access token in the name of a user, without a session, and prints it alone on
-standard output. It lives for an hour at most and stands in the audit trail.
-caddy auth session revoke --user takes it away before its end. With --client it is a token as that
+standard output. It lives for an hour at most and is recorded in the audit trail.
+caddy auth session revoke --user revokes it earlier. With --client it is a token as that
 client gets it: in its format, with its claims and for its audience.`,
 		Example: `  $ curl -H "Authorization: Bearer $(caddy auth token mint alice)" https://app.example.com/
   $ caddy auth token mint alice --project acme --audience mcp --expires 2m --json
   $ caddy auth token mint alice --client reports`,
 		Args: cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
+	}, func(r *adminClient, args []string) error {
 		body := map[string]any{"user": args[0]}
 		if flags.project != "" {
 			body["project"] = flags.project
@@ -61,14 +61,14 @@ client gets it: in its format, with its claims and for its audience.`,
 			body["audience"] = audience
 		}
 		var err error
-		if body["expires_in"], err = wholeSeconds("expires", expires); err != nil {
+		if body["expires_in"], err = parseSeconds("expires", expires); err != nil {
 			return err
 		}
-		answer, err := r.ask(http.MethodPost, "mint", nil, body)
+		answer, err := r.request(http.MethodPost, "mint", nil, body)
 		if err != nil {
 			return err
 		}
-		return r.once(answer, "access_token")
+		return r.printNewSecret(answer, "access_token")
 	})
 	cmd.Flags().StringSliceVar(&audience, "audience", nil,
 		"what the token is for (default: api, or what the client's tokens are for)")
@@ -82,7 +82,7 @@ client gets it: in its format, with its claims and for its audience.`,
 func createAPICommand() *cobra.Command {
 	var slug, expires string
 	var abilities []string
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:   "create-api <name> --ability <ability>...",
 		Short: "Makes a token for the management API, which is shown once",
 		Long: `Makes a token with which a program may call the management API, and prints it alone on
@@ -92,22 +92,22 @@ Abilities: ` + strings.Join(apitoken.Abilities(), ", ") + ". admin holds all oth
 		Example: `  $ caddy auth token create-api terraform --ability admin > token.txt
   $ caddy auth token create-api billing --project acme --ability read --expires 90d`,
 		Args: cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
+	}, func(r *adminClient, args []string) error {
 		body := map[string]any{"name": args[0], "abilities": abilities}
 		if slug != "" {
 			body["project"] = slug
 		}
 		if expires != "" {
 			var err error
-			if body["expires_in"], err = wholeSeconds("expires", expires); err != nil {
+			if body["expires_in"], err = parseSeconds("expires", expires); err != nil {
 				return err
 			}
 		}
-		answer, err := r.ask(http.MethodPost, "tokens", nil, body)
+		answer, err := r.request(http.MethodPost, "tokens", nil, body)
 		if err != nil {
 			return err
 		}
-		return r.once(answer, "token")
+		return r.printNewSecret(answer, "token")
 	})
 	cmd.Flags().StringSliceVar(&abilities, "ability", []string{}, "what the token may be used for")
 	cmd.Flags().StringVar(&slug, "project", "", "the slug or id of the one project that it is for (default: all)")
@@ -118,13 +118,13 @@ Abilities: ` + strings.Join(apitoken.Abilities(), ", ") + ". admin holds all oth
 // listAPICommand is `caddy auth token list-api`.
 func listAPICommand() *cobra.Command {
 	var slug string
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:     "list-api",
 		Short:   "Lists the tokens of the management API, without their secrets",
 		Example: "  $ caddy auth token list-api",
 		Args:    cobra.NoArgs,
-	}, func(r *remote, _ []string) error {
-		return r.list("tokens", filters("project", slug), 0, apiTokenColumns)
+	}, func(r *adminClient, _ []string) error {
+		return r.printList("tokens", queryOf("project", slug), 0, apiTokenColumns)
 	})
 	cmd.Flags().StringVar(&slug, "project", "", "the slug or id of the project whose tokens to list (default: all)")
 	return cmd
@@ -132,13 +132,13 @@ func listAPICommand() *cobra.Command {
 
 // revokeAPICommand is `caddy auth token revoke-api`.
 func revokeAPICommand() *cobra.Command {
-	return destructive(remoteCommand(&cobra.Command{
+	return destructive(adminCommand(&cobra.Command{
 		Use:     "revoke-api <id>",
 		Short:   "Ends a token of the management API",
 		Example: "  $ caddy auth token revoke-api 0f8fad5b-d9cb-469f-a165-70867728950e",
 		Args:    cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
-		_, err := r.askOne(http.MethodDelete, "API token", "tokens/{id}", args[0], nil)
-		return r.did("revoked", args[0], err)
-	}), "the program that has the token can call the management API no more")
+	}, func(r *adminClient, args []string) error {
+		_, err := r.requestOne(http.MethodDelete, "API token", "tokens/{id}", args[0], nil)
+		return r.printDone("revoked", args[0], err)
+	}), "the program that has the token can no longer call the management API")
 }

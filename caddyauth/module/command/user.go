@@ -43,13 +43,13 @@ func (f *userFlags) add(cmd *cobra.Command) *cobra.Command {
 }
 
 // find returns a user as the API has them.
-func (f *userFlags) find(r *remote, name string) (id string, user json.RawMessage, err error) {
-	found, _, err := r.collect("users", filters("project", f.project, "name", name), 1)
+func (f *userFlags) find(r *adminClient, name string) (id string, user json.RawMessage, err error) {
+	found, _, err := r.fetchAll("users", queryOf("project", f.project, "name", name), 1)
 	if err != nil {
 		return "", nil, err
 	}
 	if len(found) == 0 || name == "" {
-		return "", nil, fmt.Errorf("user: there is none of the name %q in the project %q", name, f.project)
+		return "", nil, fmt.Errorf("user %q not found in project %q", name, f.project)
 	}
 	var u struct {
 		ID string `json:"id"`
@@ -58,19 +58,19 @@ func (f *userFlags) find(r *remote, name string) (id string, user json.RawMessag
 }
 
 // change asks for a change of the user of that name.
-func (f *userFlags) change(r *remote, method, path, name string, body any) (json.RawMessage, error) {
+func (f *userFlags) change(r *adminClient, method, path, name string, body any) (json.RawMessage, error) {
 	found, _, err := f.find(r, name)
 	if err != nil {
 		return nil, err
 	}
-	return r.askOne(method, "user", path, found, body)
+	return r.requestOne(method, "user", path, found, body)
 }
 
 func userAddCommand() *cobra.Command {
 	var flags userFlags
 	var claims []string
 	var disabled, noPassword bool
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:   "add <name>",
 		Short: "Adds a user",
 		Long: `Adds a user, with a password that is asked for at a terminal and otherwise read from
@@ -79,10 +79,10 @@ standard input, one line.`,
   $ pass show alice | caddy auth user add alice --project acme
   $ caddy auth user add alice --no-password --claim role=editor --claim role=reviewer`,
 		Args: cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
+	}, func(r *adminClient, args []string) error {
 		body := map[string]any{"name": args[0], "project": flags.project, "disabled": disabled}
 		var err error
-		if body["claims"], err = claimsOf(claims); err != nil {
+		if body["claims"], err = parseClaims(claims); err != nil {
 			return err
 		}
 		if !noPassword {
@@ -90,7 +90,7 @@ standard input, one line.`,
 				return err
 			}
 		}
-		return r.show(r.ask(http.MethodPost, "users", nil, body))
+		return r.printObject(r.request(http.MethodPost, "users", nil, body))
 	})
 	cmd.Flags().StringArrayVar(&claims, "claim", nil,
 		"a claim as name=value; given again with another value it is a list; name:=value takes JSON")
@@ -99,8 +99,8 @@ standard input, one line.`,
 	return flags.add(cmd)
 }
 
-// claimsOf reads the claims of the command line.
-func claimsOf(pairs []string) (map[string]any, error) {
+// parseClaims reads the claims of the command line.
+func parseClaims(pairs []string) (map[string]any, error) {
 	claims := map[string]any{}
 	for _, pair := range pairs {
 		name, text, ok := strings.Cut(pair, "=")
@@ -108,7 +108,7 @@ func claimsOf(pairs []string) (map[string]any, error) {
 		if raw, typed := strings.CutSuffix(name, ":"); typed {
 			name = raw
 			if err := decodeNumbers([]byte(text), &value); err != nil || !json.Valid([]byte(text)) {
-				return nil, fmt.Errorf("--claim: the value of %q is no JSON", name)
+				return nil, fmt.Errorf("--claim: the value of %q is not JSON", name)
 			}
 		}
 		if !ok || name == "" {
@@ -128,14 +128,14 @@ func claimsOf(pairs []string) (map[string]any, error) {
 
 func userListCommand() *cobra.Command {
 	var project string
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:   "list",
 		Short: "Lists users by project and name",
 		Example: "  $ caddy auth user list --project acme\n" +
 			"  $ caddy auth user list --json | jq -r '.[] | select(.disabled) | .name'",
 		Args: cobra.NoArgs,
-	}, func(r *remote, _ []string) error {
-		return r.list("users", filters("project", project), 0, userColumns)
+	}, func(r *adminClient, _ []string) error {
+		return r.printList("users", queryOf("project", project), 0, userColumns)
 	})
 	cmd.Flags().StringVar(&project, "project", "", "the slug or id of the project whose users to list (default: all)")
 	return cmd
@@ -143,21 +143,21 @@ func userListCommand() *cobra.Command {
 
 func userShowCommand() *cobra.Command {
 	var flags userFlags
-	return flags.add(remoteCommand(&cobra.Command{
+	return flags.add(adminCommand(&cobra.Command{
 		Use:     "show <name>",
 		Short:   "Shows a user with all claims",
 		Example: "  $ caddy auth user show alice",
 		Args:    cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
+	}, func(r *adminClient, args []string) error {
 		_, user, err := flags.find(r, args[0])
-		return r.show(user, err)
+		return r.printObject(user, err)
 	}))
 }
 
 func userSetCommand() *cobra.Command {
 	var flags userFlags
 	var edit claimsEdit
-	cmd := remoteCommand(&cobra.Command{
+	cmd := adminCommand(&cobra.Command{
 		Use:   "set <name>",
 		Short: "Changes a user's claims",
 		Long: `Changes a user's claims; those that are not named stay as they are. It ends the access
@@ -167,7 +167,7 @@ their next request, programs one for their refresh token.`,
   $ caddy auth user set alice --claim group=staff --claim group=admins --project acme
   $ caddy auth user set alice --clear-claims`,
 		Args: cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
+	}, func(r *adminClient, args []string) error {
 		id, text, err := flags.find(r, args[0])
 		if err != nil {
 			return err
@@ -177,14 +177,14 @@ their next request, programs one for their refresh token.`,
 			Version json.Number    `json:"version"`
 		}
 		if err := decodeNumbers(text, &user); err != nil {
-			return fmt.Errorf("the answer is no user: %w", err)
+			return fmt.Errorf("the answer is not a user: %w", err)
 		}
 		claims, err := edit.of(user.Claims)
 		if err != nil {
 			return err
 		}
-		r.match = user.Version.String() // nobody else's change is undone
-		return r.show(r.askOne(http.MethodPatch, "user", "users/{id}", id, map[string]any{"claims": claims}))
+		r.ifMatch = user.Version.String() // a concurrent change is not undone
+		return r.printObject(r.requestOne(http.MethodPatch, "user", "users/{id}", id, map[string]any{"claims": claims}))
 	})
 	cmd.Flags().StringArrayVar(&edit.set, "claim", nil,
 		"a claim as name=value in place of the one of that name, as for add")
@@ -213,39 +213,40 @@ func (e *claimsEdit) of(claims map[string]any) (map[string]any, error) {
 		}
 		delete(claims, name)
 	}
-	set, err := claimsOf(e.set)
+	set, err := parseClaims(e.set)
 	maps.Copy(claims, set)
 	return claims, err
 }
 
 func userDisabledCommand(name, short string, disabled bool) *cobra.Command {
 	var flags userFlags
-	return flags.add(remoteCommand(&cobra.Command{
+	return flags.add(adminCommand(&cobra.Command{
 		Use:     name + " <name>",
 		Short:   short,
 		Example: "  $ caddy auth user " + name + " alice",
 		Args:    cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
-		return r.show(flags.change(r, http.MethodPatch, "users/{id}", args[0], map[string]bool{"disabled": disabled}))
+	}, func(r *adminClient, args []string) error {
+		body := map[string]bool{"disabled": disabled}
+		return r.printObject(flags.change(r, http.MethodPatch, "users/{id}", args[0], body))
 	}))
 }
 
 func userRemoveCommand() *cobra.Command {
 	var flags userFlags
-	return flags.add(remoteCommand(&cobra.Command{
+	return flags.add(adminCommand(&cobra.Command{
 		Use:     "remove <name>",
 		Short:   "Removes a user and ends their sessions",
 		Example: "  $ caddy auth user remove alice --project acme",
 		Args:    cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
+	}, func(r *adminClient, args []string) error {
 		_, err := flags.change(r, http.MethodDelete, "users/{id}", args[0], nil)
-		return r.did("removed", args[0], err)
+		return r.printDone("removed", args[0], err)
 	}))
 }
 
 func passwdCommand() *cobra.Command {
 	var flags userFlags
-	return flags.add(remoteCommand(&cobra.Command{
+	return flags.add(adminCommand(&cobra.Command{
 		Use:   "passwd <name>",
 		Short: "Sets a user's password",
 		Long: `Sets a user's password, which is asked for at a terminal and otherwise read from
@@ -253,8 +254,8 @@ standard input, one line. It ends the user's sessions, unless their project says
 otherwise.`,
 		Example: "  $ caddy auth user passwd alice\n  $ pass show alice | caddy auth user passwd alice",
 		Args:    cobra.ExactArgs(1),
-	}, func(r *remote, args []string) error {
-		id, _, err := flags.find(r, args[0]) // before somebody types a password in vain
+	}, func(r *adminClient, args []string) error {
+		id, _, err := flags.find(r, args[0]) // before a password is typed in vain
 		if err != nil {
 			return err
 		}
@@ -262,7 +263,8 @@ otherwise.`,
 		if err != nil {
 			return err
 		}
-		_, err = r.askOne(http.MethodPut, "user", "users/{id}/password", id, map[string]string{"password": password})
-		return r.did("password_changed", args[0], err)
+		body := map[string]string{"password": password}
+		_, err = r.requestOne(http.MethodPut, "user", "users/{id}/password", id, body)
+		return r.printDone("password_changed", args[0], err)
 	}))
 }

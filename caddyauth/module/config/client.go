@@ -12,25 +12,25 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
-// Client is a program that gets tokens.
+// Client is an OAuth client.
 type Client struct {
 	// The client_id: 1 to 128 letters, digits and `-._~`. Required.
 	ID string `json:"id"`
 	// The project it belongs to. Default: default.
 	Project string `json:"project,omitempty"`
-	// What people read. Default: the id.
+	// The display name. Default: the id.
 	Name string `json:"name,omitempty"`
 	// Its secret, at least 32 bytes. Default: none, a public client.
 	Secret string `json:"secret,omitempty"`
 	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up. Default: the
 	// project's.
 	AccessTokenFormat string `json:"access_token_format,omitempty"`
-	// `off` keeps the same refresh token good again and again. Default: the project's.
+	// `off` lets the same refresh token be used more than once. Default: the project's.
 	RefreshRotation string `json:"refresh_rotation,omitempty"`
-	// How long after a rotation the token before still gets the same successor; 0s to 60s. Default:
-	// the project's.
+	// How long after a rotation the previous refresh token still gets the same successor; 0s to
+	// 60s. Default: the project's.
 	RefreshReuseInterval *option.Duration `json:"refresh_reuse_interval,omitempty"`
-	// What its tokens are for when a request names nothing. Default: api.
+	// The audience of its tokens if a request names none. Default: api.
 	Audience []string `json:"audience,omitempty"`
 	// The scopes it may ask for. Default: none.
 	Scopes []string `json:"scopes,omitempty"`
@@ -38,7 +38,7 @@ type Client struct {
 	Claims map[string]any `json:"claims,omitempty"`
 	// A named set of lifetimes, as for the server. Default: the project's lifetimes.
 	Preset string `json:"preset,omitempty"`
-	// How long what it gets is good for. Default: the project's lifetimes.
+	// The lifetimes of its tokens. Default: the project's lifetimes.
 	Lifetimes OwnLifetimes `json:"lifetimes,omitzero"`
 }
 
@@ -63,7 +63,7 @@ func (c *Client) domain(limits project.Limits, secret string) (project.Client, e
 	switch {
 	case err != nil:
 	case c.ID == project.FirstParty:
-		err = fmt.Errorf("the name belongs to the server's own login routes")
+		err = fmt.Errorf("the id is reserved for the server's own login routes")
 	case secret != "" && len(secret) < 32:
 		err = fmt.Errorf("secret: %d bytes are below the limit of 32", len(secret))
 	default:

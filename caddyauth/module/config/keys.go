@@ -35,8 +35,8 @@ type Keys struct {
 	// generated key, HS256 for HMAC keys, the one that fits for key files.
 	Algorithm string `json:"algorithm,omitempty"`
 
-	// How long a generated key signs before the next one does; 10m to 1y, 0 or `off` for never by
-	// itself. Default: 30d.
+	// How long a generated key signs before the next one does; 10m to 1y, 0 or `off` for no
+	// automatic rotation. Default: 30d.
 	RotateEvery *option.Duration `json:"rotate_every,omitempty"`
 
 	// How long the next generated key is published before it signs; 5m to 30d and less than
@@ -91,7 +91,7 @@ func (k *Keys) validateRotation() error {
 	switch every := k.rotateEvery(); {
 	case every > 0 && k.announce() >= every:
 		return fmt.Errorf("announce: %s is not less than rotate_every, which is %s",
-			project.Spell(k.announce()), project.Spell(every))
+			project.FormatDuration(k.announce()), project.FormatDuration(every))
 	case !k.generated() && k.RotateEvery != nil:
 		return errors.New("rotate_every: it is for generated keys, and keys are given")
 	case !k.generated() && k.Announce != 0:
@@ -245,7 +245,7 @@ func (k *Keys) secretKeys(r option.Resolver) (keys []*keyring.Key, err error) {
 }
 
 // fileAlgorithm is what the algorithm means for key files: an RSA key does not say whether it is
-// for RS256 or PS512. An algorithm of HMAC keys says nothing about the files beside them.
+// for RS256 or PS512. An algorithm of HMAC keys does not apply to key files.
 func (k *Keys) fileAlgorithm() string {
 	if strings.HasPrefix(k.Algorithm, "HS") {
 		return ""

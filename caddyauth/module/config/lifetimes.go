@@ -21,27 +21,27 @@ const (
 	defaultRefreshCheck  = time.Minute
 )
 
-// Lifetimes says how long tokens are good for.
+// Lifetimes are the lifetimes of tokens and sessions.
 type Lifetimes struct {
 	// Lifetime of an access token; 60s to 1y. Default: 15m.
 	AccessToken option.Duration `json:"access_token,omitempty"`
 
-	// How long a refresh token may lie unused; 60s to refresh_absolute. Default: 30d.
+	// How long a refresh token may stay unused; 60s to refresh_absolute. Default: 30d.
 	RefreshToken option.Duration `json:"refresh_token,omitempty"`
 
 	// How long a sign-in lasts, however often it is refreshed; 60s to 10y. Default: 1y.
 	RefreshAbsolute option.Duration `json:"refresh_absolute,omitempty"`
 
-	// How long after a rotation the refresh token before still gets the same successor, so that a
-	// lost answer loses no session; up to 60s. For projects and clients that do not say. Default:
-	// 0s, and 10s for browser sessions.
+	// How long after a rotation the previous refresh token still gets the same successor, so that a
+	// lost response does not end the session; up to 60s. Projects and clients may override it.
+	// Default: 0s, and 10s for browser sessions.
 	RefreshReuseInterval *option.Duration `json:"refresh_reuse_interval,omitempty"`
 
 	// How long before its end a browser's access token is renewed; at most a third of its lifetime
 	// is used. 1s to 1h. Default: 5m.
 	RefreshWindow option.Duration `json:"refresh_window,omitempty"`
 
-	// How often `session.js` looks whether a renewal is due; 5s to 1h. Default: 60s.
+	// How often `session.js` checks whether a renewal is due; 5s to 1h. Default: 60s.
 	RefreshCheck option.Duration `json:"refresh_check,omitempty"`
 }
 
@@ -134,7 +134,7 @@ func (s *Settings) unmarshalLifetimes(d *caddyfile.Dispenser) error {
 type OwnLifetimes struct {
 	// Lifetime of an access token; within `limits`. Default: that of the level above.
 	AccessToken option.Duration `json:"access_token,omitempty"`
-	// How long a refresh token may lie unused; within `limits`. Default: that of the level above.
+	// How long a refresh token may stay unused; within `limits`. Default: that of the level above.
 	RefreshToken option.Duration `json:"refresh_token,omitempty"`
 	// How long a sign-in lasts, however often it is refreshed; within `limits`. Default: that of
 	// the level above.

@@ -70,7 +70,8 @@ func twoDurations(d *caddyfile.Dispenser, shortest, longest *option.Duration) er
 			return err
 		}
 		if value == 0 {
-			return d.Errf("limits: %s: %q is below the limit of %s", word, texts[i], project.Spell(minLifetime))
+			return d.Errf("limits: %s: %q is below the limit of %s",
+				word, texts[i], project.FormatDuration(minLifetime))
 		}
 		*into = option.Duration(value)
 	}

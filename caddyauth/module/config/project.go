@@ -14,32 +14,32 @@ import (
 // Project is a tenant: its own users, clients, lifetimes and flags. The project `default` always
 // exists and may be declared too.
 type Project struct {
-	// The name in addresses, tokens and gates: 1 to 63 small letters, digits and `-`. Required.
+	// The name in URLs, tokens and gates: 1 to 63 lower-case letters, digits and `-`. Required.
 	Slug string `json:"slug"`
-	// What people read. Default: the slug.
+	// The display name. Default: the slug.
 	Name string `json:"name,omitempty"`
 	// The audience words that its tokens may be issued for. Default: the server's.
 	Audiences []string `json:"audiences,omitempty"`
 	// A named set of lifetimes, as for the server. Default: the server's lifetimes.
 	Preset string `json:"preset,omitempty"`
-	// How long what it issues is good for. Default: the server's lifetimes.
+	// The lifetimes of its tokens. Default: the server's lifetimes.
 	Lifetimes OwnLifetimes `json:"lifetimes,omitzero"`
 	// How long before its end a browser's access token is renewed; 1s to 24h. Default: the
 	// server's.
 	RefreshWindow option.Duration `json:"refresh_window,omitempty"`
-	// How often `session.js` looks whether a renewal is due; 1s to 24h. Default: the server's.
+	// How often `session.js` checks whether a renewal is due; 1s to 24h. Default: the server's.
 	RefreshCheck option.Duration `json:"refresh_check,omitempty"`
 	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up. Default: the
 	// server's.
 	AccessTokenFormat string `json:"access_token_format,omitempty"`
-	// `off` keeps the same refresh token good again and again. Default: the server's.
+	// `off` lets the same refresh token be used more than once. Default: the server's.
 	RefreshRotation string `json:"refresh_rotation,omitempty"`
-	// How long after a rotation the token before still gets the same successor; 0s to 60s. Default:
-	// the server's.
+	// How long after a rotation the previous refresh token still gets the same successor; 0s to
+	// 60s. Default: the server's.
 	RefreshReuseInterval *option.Duration `json:"refresh_reuse_interval,omitempty"`
-	// A new password does not end the sign-ins of before. Default: the server's.
+	// Whether sessions survive a change of the password. Default: the server's.
 	KeepRefreshOnPasswordChange *bool `json:"keep_refresh_on_password_change,omitempty"`
-	// Signing out of one session ends all of a person's. Default: the server's.
+	// Whether signing out of one session ends all sessions of the user. Default: the server's.
 	RevokeAllOnLogout *bool `json:"revoke_all_on_logout,omitempty"`
 }
 
@@ -147,7 +147,8 @@ func (s *Settings) unmarshalProject(d *caddyfile.Dispenser) error {
 		if err := p.unmarshalOption(d); err != nil {
 			return err
 		}
-		return option.At(d, s.validateProject(len(s.Projects)-1)) // line by line, so that the error names the line
+		// Line by line, so that the error names the line.
+		return option.At(d, s.validateProject(len(s.Projects)-1))
 	})
 }
 

@@ -22,7 +22,7 @@ type Server struct {
 	ReturnTo []string // canonical origins, the public URL's first
 	Home     string   // empty if none is configured
 
-	Secret *keyring.SecretRing // nil stands for the file in the data directory
+	Secret *keyring.SecretRing // nil means the file in the data directory
 	Ring   *keyring.Ring       // the configured keys; nil if the keys are generated
 	Keys   KeyRotation
 
@@ -35,7 +35,7 @@ type Server struct {
 	Projects []project.Project
 	Clients  []project.Client
 
-	Lifetimes    project.Lifetimes // the server's own over its preset; zero values are defaults of project
+	Lifetimes    project.Lifetimes // the server's own over its preset; zero values are project.Defaults
 	Limits       project.Limits
 	TokenOptions project.TokenOptions
 	Revocation   project.RevocationOptions

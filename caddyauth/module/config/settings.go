@@ -8,13 +8,13 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
-// Settings are the server's settings, as they stand in the global option `auth`. Text settings may
-// hold placeholders (`{env.AUTH_SECRET}`, `{file./run/secrets/key}`); one that cannot be resolved
-// refuses the configuration.
+// Settings are the server's settings as the global option `auth` has them. Text settings may hold
+// placeholders (`{env.AUTH_SECRET}`, `{file./run/secrets/key}`). If one cannot be resolved, the
+// configuration is refused.
 type Settings struct {
-	// The issuer, exactly as it stands in the `iss` claim (RFC 7519, section 4.1.1). Usually the
-	// public URL of the route that has `auth_server`; any other non-empty text needs `public_url`
-	// beside it. Required.
+	// The issuer, exactly as in the `iss` claim (RFC 7519, section 4.1.1). Usually the public URL
+	// of the route that has `auth_server`; any other non-empty text needs `public_url`, too.
+	// Required.
 	Issuer string `json:"issuer,omitempty"`
 
 	// The URL under which browsers reach `auth_server`: https, or http on a loopback host. Its path
@@ -28,41 +28,41 @@ type Settings struct {
 	// The signing keys. Default: generated ES256 keys, kept sealed in the store and rotated.
 	Keys *Keys `json:"keys,omitempty"`
 
-	// What seals generated keys at rest: `kid:base64` entries of 32 bytes and more, separated by
-	// commas; the first seals, all open. Default: generated into `auth/secret.key` (mode 0600) in
-	// Caddy's data directory.
+	// What encrypts generated keys at rest: `kid:base64` entries of 32 bytes and more, separated by
+	// commas; the first encrypts, all decrypt. Default: generated into `auth/secret.key` (mode
+	// 0600) in Caddy's data directory.
 	Secret string `json:"secret,omitempty"`
 
 	// The origins to which a browser may be sent back after signing in, `https://host[:port]` (http
 	// on loopback hosts). The origin of the public URL is always among them. Default: none.
 	ReturnTo []string `json:"return_to,omitempty"`
 
-	// Where a person goes who signs in without having come from somewhere, and what pages offer as
-	// a way on: a URL with the origin of the public URL or one of `return_to`, or a path. Default:
-	// none; pages offer the root of the public URL's host when that has a path.
+	// Where a sign-in without a return target leads, and the link on pages of the server: a URL
+	// with the origin of the public URL or one of `return_to`, or a path. Default: none; if the
+	// public URL has a path, pages link to the root of its host.
 	Home string `json:"home,omitempty"`
 
-	// How long what the server issues is good for.
+	// The lifetimes of the server's tokens.
 	Lifetimes Lifetimes `json:"lifetimes,omitzero"`
 
 	// The longest lifetime (`exp` minus `iat`) of the server's own tokens that gates accept; 60s to
 	// 1y. Default: 1y.
 	MaxLifetime option.Duration `json:"max_lifetime,omitempty"`
 
-	// For how long gates go on with the last known list of revocations while the store cannot be
-	// reached, before they answer 503; 0s to 24h. Default: 10m.
+	// How long gates use the last known revocation list while the store cannot be reached, before
+	// they answer 503; 0s to 24h. Default: 10m.
 	RevocationStaleness *option.Duration `json:"revocation_staleness,omitempty"`
 
-	// For how long the answer to a look-up of an opaque token is remembered, never past the token's
-	// end; 0s to 1h. Default: 60s.
+	// How long the introspection response for an opaque token is cached, never past the token's
+	// expiry; 0s to 1h. Default: 60s.
 	IntrospectionCache *option.Duration `json:"introspection_cache,omitempty"`
 
-	// How long entries of the audit trail are kept, and API tokens after their end; 1d to 10y.
+	// How long audit entries are kept, and API tokens after their expiry; 1d to 10y.
 	// Default: 1y.
 	AuditRetention option.Duration `json:"audit_retention,omitempty"`
 
-	// How many verified tokens are remembered, so that each is verified once, with 2 KiB of memory
-	// for each at the most; 0 or `off` for none, at most 10000000. Default: 20000.
+	// How many verified tokens are cached, so that each is verified once; each takes at most 2 KiB
+	// of memory. 0 or `off` turns the cache off; at most 10000000. Default: 20000.
 	TokenCache *int `json:"token_cache,omitempty"`
 
 	// The database: `sqlite:<path>`, or `postgres://...` for several nodes. Default: `auth/auth.db`
@@ -79,36 +79,35 @@ type Settings struct {
 	// none.
 	Projects []Project `json:"projects,omitempty"`
 
-	// The programs that get tokens, besides those made through the management API. Default: none.
+	// The OAuth clients, besides those made through the management API. Default: none.
 	Clients []Client `json:"clients,omitempty"`
 
 	// A named set of lifetimes: high_security (5m, idle 8h, absolute 24h), standard, convenient
 	// (1h, idle 90d), api_only (no refresh tokens), production (24h, idle 90d) or development (30d,
-	// idle 180d). What `lifetimes` says goes over it. Default: standard.
+	// idle 180d). `lifetimes` overrides it. Default: standard.
 	Preset string `json:"preset,omitempty"`
 
-	// Lets `preset development` stand on a public server, here and in projects and clients.
+	// Allows `preset development` on a public server, here and in projects and clients.
 	// Default: false.
 	InsecureDevelopment bool `json:"insecure_development,omitempty"`
 
-	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up; for projects and
-	// clients that do not say. Default: jwt.
+	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up. Projects and
+	// clients may override it. Default: jwt.
 	AccessTokenFormat string `json:"access_token_format,omitempty"`
 
-	// `off` keeps the same refresh token good again and again; for projects and clients that do not
-	// say. Default: on.
+	// `off` lets the same refresh token be used more than once. Projects and clients may override
+	// it. Default: on.
 	RefreshRotation string `json:"refresh_rotation,omitempty"`
 
-	// A new password does not end the sign-ins of before; for projects that do not say. Default:
-	// false.
+	// Whether sessions survive a change of the password. Projects may override it. Default: false.
 	KeepRefreshOnPasswordChange bool `json:"keep_refresh_on_password_change,omitempty"`
 
-	// Signing out of one session ends all of a person's; for projects that do not say. Default:
-	// false.
+	// Whether signing out of one session ends all sessions of the user. Projects may override it.
+	// Default: false.
 	RevokeAllOnLogout bool `json:"revoke_all_on_logout,omitempty"`
 
-	// What bounds every lifetime that the server, projects, clients and the API set. Default: each
-	// its own.
+	// Limits of every lifetime that the server, projects, clients and the API set. Default: see
+	// each limit.
 	Limits Limits `json:"limits,omitzero"`
 }
 
@@ -222,7 +221,7 @@ const (
 	defaultStaleness = 10 * time.Minute
 )
 
-// ownDurations are the durations that stand in no block.
+// ownDurations are the durations outside of blocks.
 func (s *Settings) ownDurations() []option.DurationRange {
 	return []option.DurationRange{
 		{Name: "max_lifetime", Value: &s.MaxLifetime, Min: minLifetime, Max: MaxLifetime},

@@ -42,7 +42,7 @@ func TestJSONTenancyIsRefused(t *testing.T) {
 			`client "c": refresh_reuse_interval: 1h is`,
 			Settings{Clients: []Client{{ID: "c", RefreshReuseInterval: &hour}}},
 		},
-		{`client "caddyauth": the name belongs`, Settings{Clients: []Client{{ID: project.FirstParty}}}},
+		{`client "caddyauth": the id is reserved`, Settings{Clients: []Client{{ID: project.FirstParty}}}},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			switch err := c.s.Validate(); {

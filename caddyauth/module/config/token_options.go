@@ -51,7 +51,8 @@ func (s *Settings) validateTokenOptions() error {
 
 // revocation are the server's own options, under those of projects.
 func (s *Settings) revocation() project.RevocationOptions {
-	var o project.RevocationOptions // the defaults stay Inherit, so that the management API can tell them
+	// Defaults stay Inherit, so that the management API can tell them from explicit values.
+	var o project.RevocationOptions
 	if s.KeepRefreshOnPasswordChange {
 		o.RevokeRefreshOnPasswordChange = project.Off
 	}

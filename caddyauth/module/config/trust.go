@@ -15,10 +15,10 @@ import (
 
 // Trust is a foreign issuer whose tokens may be accepted.
 type Trust struct {
-	// The issuer, exactly as it stands in `iss`. Required.
+	// The issuer, exactly as in `iss`. Required.
 	Issuer string `json:"issuer"`
-	// Where its key set is; https, or http on a loopback host. Default: found through the issuer's
-	// discovery document.
+	// The URL of its key set; https, or http on a loopback host. Default: found through the
+	// issuer's discovery document.
 	JWKS string `json:"jwks,omitempty"`
 	// The audience words that its tokens may use. Default: all of the server's.
 	Audiences []string `json:"audiences,omitempty"`
@@ -29,7 +29,8 @@ type Trust struct {
 	Types []string `json:"types,omitempty"`
 	// The longest accepted lifetime of its tokens; 60s to 1y. Default: 1y.
 	MaxLifetime option.Duration `json:"max_lifetime,omitempty"`
-	// Where to ask about its opaque tokens (RFC 7662). Default: none, only JWTs are accepted.
+	// The introspection endpoint for its opaque tokens (RFC 7662). Default: none, only JWTs are
+	// accepted.
 	Introspection *Introspection `json:"introspection,omitempty"`
 }
 
@@ -56,7 +57,7 @@ func (t *Trust) Validate() error {
 	}
 	for _, a := range t.Algorithms {
 		if strings.HasPrefix(a, "HS") || !slices.Contains(keyring.Algorithms(), a) {
-			return fmt.Errorf("algorithms: %q is not an asymmetric algorithm that is known here", a)
+			return fmt.Errorf("algorithms: %q is not a supported asymmetric algorithm", a)
 		}
 	}
 	if t.JWKS != "" && !option.HasPlaceholder(t.JWKS) {

@@ -20,9 +20,8 @@ const connectionsWord = "auth_connections"
 // idle clients cannot use up the open files which the store and the upstreams need.
 type Connections struct {
 	// How many connections clients may hold at once, counted over all listeners of the process that
-	// have this wrapper; a number above the limit of open files is refused. Where the system tells
-	// no limit, the number is required. Default: half of what the limit of open files leaves after
-	// 64 for everything else, at least 1.
+	// have this wrapper; a number above the limit of open files is refused. Required where that
+	// limit is not known. Default: half of the limit of open files minus 64, at least 1.
 	Most int `json:"most,omitempty"`
 
 	most int64
@@ -71,7 +70,7 @@ func mostConnections(configured int, limit uint64) (int64, error) {
 	case configured < 0:
 		return 0, fmt.Errorf("%s: %d is not a number from 1", connectionsWord, configured)
 	case configured == 0 && limit == 0:
-		return 0, errors.New(connectionsWord + ": a number is required, as this system tells no limit of open files")
+		return 0, errors.New(connectionsWord + ": a number is required, because the limit of open files is not known")
 	case configured == 0:
 		// Halved, because a request that is proxied takes a second open file.
 		spare := int64(min(limit, math.MaxInt32)) - otherDescriptors

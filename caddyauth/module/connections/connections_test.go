@@ -184,14 +184,14 @@ func TestHijackedConnectionsAreCounted(t *testing.T) {
 // TestCountedConnectionsKeepTheirMethods: net/http and Caddy look for these.
 func TestCountedConnectionsKeepTheirMethods(t *testing.T) {
 	var open atomic.Int64
-	plain := counted(new(net.TCPConn), &open)
+	plain := countConn(new(net.TCPConn), &open)
 	if _, ok := plain.(io.ReaderFrom); !ok {
 		t.Error("TCP: the kernel cannot copy")
 	}
 	if _, ok := plain.(interface{ CloseWrite() error }); !ok {
 		t.Error("TCP: cannot be half-closed")
 	}
-	if _, ok := counted(tls.Server(nil, nil), &open).(interface{ ConnectionState() tls.ConnectionState }); !ok {
+	if _, ok := countConn(tls.Server(nil, nil), &open).(interface{ ConnectionState() tls.ConnectionState }); !ok {
 		t.Error("TLS: the state is hidden")
 	}
 	if _, ok := plain.(interface{ ConnectionState() tls.ConnectionState }); ok {

@@ -35,7 +35,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if l.open.Add(1) <= l.most {
-			return counted(conn, l.open), nil
+			return countConn(conn, l.open), nil
 		}
 		l.open.Add(-1)
 		Refused.Inc()
@@ -43,9 +43,9 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// counted wraps a connection that leaves the count when it is closed. It keeps the methods that
+// countConn wraps a connection that leaves the count when it is closed. It keeps the methods that
 // net/http and Caddy look for: copying in the kernel, half-closing, and the state of TLS.
-func counted(conn net.Conn, open *atomic.Int64) net.Conn {
+func countConn(conn net.Conn, open *atomic.Int64) net.Conn {
 	switch c := conn.(type) {
 	case *net.TCPConn:
 		return &countedTCP{c, slot{open: open}}

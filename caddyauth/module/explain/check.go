@@ -102,8 +102,8 @@ func checkConfig(cmd *cobra.Command, flags *ConfigFlags) (found []finding.Findin
 	return finding.Sort(append(found, findings(ctx, app)...)), nil
 }
 
-// rules are the rules of `check` besides those that a start applies too. Each stands in a file of
-// its own subject, reads the configuration, and writes nothing.
+// rules are the rules of `check` besides those that a start applies too. Each has its own file,
+// reads the configuration, and writes nothing.
 var rules = []func(caddy.Context, *auth.App) []finding.Finding{
 	findGates,
 	findUsers,

@@ -41,7 +41,7 @@ func checkOf(raw string, r *token.Refusal) string {
 	case token.WrongAudience:
 		return "audience"
 	}
-	return checkByLooking(raw, r)
+	return checkFromToken(raw, r)
 }
 
 // gateChecks are the checks that a gate adds to those of the token.
@@ -57,8 +57,8 @@ var gateChecks = map[token.Reason]string{
 	gate.ClaimDenied:          "policy",
 }
 
-// checkByLooking tells apart reasons that stand for more than one check.
-func checkByLooking(raw string, r *token.Refusal) string {
+// checkFromToken looks at the token where a reason can come from more than one check.
+func checkFromToken(raw string, r *token.Refusal) string {
 	header, _, err := token.Inspect(raw)
 	early, _ := errors.AsType[*token.Refusal](err)
 	switch {
@@ -86,9 +86,8 @@ func checkByLooking(raw string, r *token.Refusal) string {
 	return "issuer and key"
 }
 
-// quoted writes a JSON value so that nothing in it can confuse a terminal; members of objects are
-// sorted.
-func quoted(value any) string {
+// quoteJSON formats a JSON value with control characters quoted and members sorted.
+func quoteJSON(value any) string {
 	switch v := value.(type) {
 	case string:
 		return strconv.Quote(v)
@@ -101,13 +100,13 @@ func quoted(value any) string {
 	case []any:
 		parts := make([]string, len(v))
 		for i, e := range v {
-			parts[i] = quoted(e)
+			parts[i] = quoteJSON(e)
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	case map[string]any:
 		parts := make([]string, 0, len(v))
 		for name, e := range v {
-			parts = append(parts, strconv.Quote(name)+": "+quoted(e))
+			parts = append(parts, strconv.Quote(name)+": "+quoteJSON(e))
 		}
 		slices.Sort(parts)
 		return "{" + strings.Join(parts, ", ") + "}"

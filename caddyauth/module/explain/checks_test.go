@@ -18,7 +18,7 @@ func TestEveryReasonHasItsCheck(t *testing.T) {
 
 // TestCommandValuesCannotConfuseATerminal: what a hostile token holds is printed as what it is.
 func TestCommandValuesCannotConfuseATerminal(t *testing.T) {
-	got := quoted(map[string]any{
+	got := quoteJSON(map[string]any{
 		"b\x1b[31m": []any{"\u009b31m", "\u202egnp.exe", true, nil, token.Number("1e3")},
 		"a":         map[string]any{"line": "one\ntwo"},
 	})

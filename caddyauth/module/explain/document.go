@@ -140,7 +140,7 @@ func (d Document) provision() (caddy.Context, *auth.App, error) {
 	}
 	ctx, err := caddy.ProvisionContext(cfg)
 	if err != nil {
-		return ctx, nil, auth.WithMissing(shortened(err), d.apps()["auth"], ownHandlers(d.apps()["http"]))
+		return ctx, nil, auth.WithMissing(shortenError(err), d.apps()["auth"], ownHandlers(d.apps()["http"]))
 	}
 	app, err := ctx.AppIfConfigured("auth")
 	if err != nil {
@@ -156,8 +156,8 @@ var (
 	firstRoute = regexp.MustCompile(`^.*?server ([^ :]+): setting up route handlers: route (\d+): `)
 )
 
-// shortened returns the part of Caddy's error that an operator can act on.
-func shortened(err error) error {
+// shortenError returns the part of Caddy's error that an operator can act on.
+func shortenError(err error) error {
 	text := err.Error()
 	found := lastModule.FindStringSubmatch(text)
 	if found == nil {

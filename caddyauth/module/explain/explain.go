@@ -43,8 +43,7 @@ issuers are fetched. --token and --token-file take - for standard input.
 
 The exit code is 0 whatever the gates decide, and 2 when no site answers the host or the
 path. For tests, --expect takes allow, deny or a reason code such as claim_denied: the
-exit code is then 2 when the decision is another one. 1 is for everything that keeps the
-command from finding out.`,
+exit code is then 2 when the decision differs. 1 means that the command failed.`,
 		Example: `  $ caddy auth explain --url https://app.example.com/admin --token-file token.txt
   $ caddy auth explain --url https://app.example.com/ --header 'Accept: text/html'
   $ caddy auth explain --config Caddyfile --url http://localhost:8080/ --method POST \
@@ -92,7 +91,7 @@ func (e *explanation) run(cmd *cobra.Command) (err error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return fmt.Errorf("--url: %q is not an http or https URL", e.url)
 	}
-	if cmd.Flags().Changed("expect") { // an empty variable of a script is no expectation
+	if cmd.Flags().Changed("expect") { // an empty variable of a script is refused
 		if err := checkExpectation(e.expect); err != nil {
 			return err
 		}
@@ -108,12 +107,12 @@ func (e *explanation) run(cmd *cobra.Command) (err error) {
 	defer func() { err = errors.Join(err, e.app.Cleanup()) }()
 	e.sent = request.Clone(cmd.Context())
 	answer := &recording{header: make(http.Header)}
-	e.unanswered = nobodyAnswers(server, request)
+	e.unanswered = unmatchedHost(server, request)
 	server.ServeHTTP(answer, request)
 	if e.unanswered == "" && answer.status == 0 && len(e.unknown) == 0 {
 		e.unanswered = "no handler answers this path, so the server answers 200 with nothing"
 	}
-	x := e.result(answer, request.Header)
+	x := e.makeResult(answer, request.Header)
 	if !e.json {
 		x.print(e.out)
 	} else if err := terminal.JSON(e.out, x); err != nil {
@@ -122,12 +121,12 @@ func (e *explanation) run(cmd *cobra.Command) (err error) {
 	return x.verdict(cmd, e.expect)
 }
 
-// differs is the exit code of explain when the decision is another one than was expected, or there
-// is none.
-const differs = 2
+// exitUnexpected is the exit code of explain when the decision is not the expected one, or when no
+// site answers.
+const exitUnexpected = 2
 
 // verdict ends the command: with nil when the decision is the expected one.
-func (x *explained) verdict(cmd *cobra.Command, expect string) error {
+func (x *result) verdict(cmd *cobra.Command, expect string) error {
 	met := x.Decision != unanswered
 	if expect != "" {
 		met = met && (expect == x.Decision || expect == string(x.Reason))
@@ -137,12 +136,12 @@ func (x *explained) verdict(cmd *cobra.Command, expect string) error {
 	}
 	what := "no site answers the request"
 	if x.Decision != unanswered {
-		what = fmt.Sprintf("expected %s, decided was %s", expect, strings.TrimSpace(x.Decision+" "+string(x.Reason)))
+		what = fmt.Sprintf("expected %s, got %s", expect, strings.TrimSpace(x.Decision+" "+string(x.Reason)))
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "Error:", what)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	// Caddy has exit codes only for commands of its own kind.
-	code := func(caddycmd.Flags) (int, error) { return differs, errors.New(what) }
+	code := func(caddycmd.Flags) (int, error) { return exitUnexpected, errors.New(what) }
 	return caddycmd.WrapCommandFuncForCobra(code)(cmd, nil)
 }
 
@@ -154,8 +153,8 @@ func checkExpectation(word string) error {
 	return fmt.Errorf("--expect: %q is neither allow nor deny nor a reason code", word)
 }
 
-// open provisions the configuration, made harmless, and returns the server that listens where u
-// points.
+// open provisions the configuration with stubbed handlers and returns the server that listens on
+// the port of u.
 func (e *explanation) open(ctx context.Context, stdin io.Reader, u *url.URL) (*caddyhttp.Server, error) {
 	doc, _, err := e.flags.Load(stdin)
 	if err != nil {
@@ -164,13 +163,13 @@ func (e *explanation) open(ctx context.Context, stdin io.Reader, u *url.URL) (*c
 	doc.keepApps("auth", "http")
 	doc.logToStderr("PANIC")
 	delete(doc, "storage")
-	e.unknown = doc.harmless()
+	e.unknown = doc.stubHandlers()
 	caddyCtx, app, err := doc.provision()
 	if err != nil {
 		return nil, err
 	}
 	e.app = app
-	server, err := e.listener(caddyCtx, u)
+	server, err := e.findServer(caddyCtx, u)
 	if err == nil {
 		err = app.OpenForReading(ctx)
 	}
@@ -236,8 +235,8 @@ func (e *explanation) readToken(cmd *cobra.Command) (string, error) {
 	return e.token, nil
 }
 
-// listener finds the server that listens on the port of u.
-func (e *explanation) listener(ctx caddy.Context, u *url.URL) (*caddyhttp.Server, error) {
+// findServer finds the server that listens on the port of u.
+func (e *explanation) findServer(ctx caddy.Context, u *url.URL) (*caddyhttp.Server, error) {
 	app, err := ctx.AppIfConfigured("http")
 	if err != nil {
 		return nil, errors.New("the configuration has no site")
@@ -245,7 +244,7 @@ func (e *explanation) listener(ctx caddy.Context, u *url.URL) (*caddyhttp.Server
 	servers := app.(*caddyhttp.App).Servers
 	if e.server != "" {
 		if servers[e.server] == nil {
-			return nil, fmt.Errorf("--server: there is no %q, only %s",
+			return nil, fmt.Errorf("--server: %q not found, want one of %s",
 				e.server, strings.Join(slices.Sorted(maps.Keys(servers)), ", "))
 		}
 		return servers[e.server], nil

@@ -14,7 +14,7 @@ import (
 func findGates(ctx caddy.Context, _ *auth.App) (found []finding.Finding) {
 	http, err := ctx.AppIfConfigured("http")
 	if err != nil {
-		return []finding.Finding{{Severity: finding.Warning, Text: "there is no site, so nothing is guarded"}}
+		return []finding.Finding{{Severity: finding.Warning, Text: "no site, so nothing is guarded"}}
 	}
 	gates := 0
 	for name, server := range http.(*caddyhttp.App).Servers {
@@ -26,7 +26,7 @@ func findGates(ctx caddy.Context, _ *auth.App) (found []finding.Finding) {
 	if gates == 0 {
 		found = append(found, finding.Finding{
 			Severity: finding.Warning,
-			Text:     "there is no `jwt_auth` in any site, so nothing is guarded",
+			Text:     "no site has a `jwt_auth`, so nothing is guarded",
 		})
 	}
 	return found

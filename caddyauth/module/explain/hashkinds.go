@@ -33,7 +33,7 @@ func findHashKinds(ctx caddy.Context, app *auth.App) []finding.Finding {
 		Where:    "users",
 		Text: fmt.Sprintf("passwords are hashed in different ways (%s): "+
 			"each refused sign-in takes as long as one of each, "+
-			"so that none tells who exists", strings.Join(kinds, ", ")),
+			"so that its duration does not tell which users exist", strings.Join(kinds, ", ")),
 		Hint: "hash the declared passwords with `caddy hash-password --algorithm argon2id`;" +
 			" those of other users are renewed when they sign in",
 	}}

@@ -28,7 +28,7 @@ func findUsers(_ caddy.Context, app *auth.App) (found []finding.Finding) {
 			found = append(found, finding.Finding{
 				Severity: finding.Warning,
 				Where:    where,
-				Text:     "there is no password_hash, so nobody can sign in as this user",
+				Text:     "no password_hash, so nobody can sign in as this user",
 				Hint:     "add what `caddy hash-password` prints",
 			})
 		}
@@ -37,7 +37,7 @@ func findUsers(_ caddy.Context, app *auth.App) (found []finding.Finding) {
 				found = append(found, finding.Finding{
 					Severity: finding.Warning,
 					Where:    where,
-					Text:     fmt.Sprintf("claim %s has %d values: %s", name, len(words), quotedWords(words)),
+					Text:     fmt.Sprintf("claim %s has %d values: %s", name, len(words), quoteWords(words)),
 					Hint:     fmt.Sprintf("quotes make one of them: claim %s %q", name, strings.Join(words, " ")),
 				})
 			}
@@ -80,10 +80,10 @@ func claimWords(value any) (words []string) {
 	return nil
 }
 
-func quotedWords(words []string) string {
+func quoteWords(words []string) string {
 	all := make([]string, len(words))
 	for i, w := range words {
-		all[i] = quoted(w)
+		all[i] = quoteJSON(w)
 	}
 	return strings.Join(all, ", ")
 }
@@ -96,33 +96,33 @@ func findGateIdentity(ctx caddy.Context, app *auth.App) (found []finding.Finding
 		return nil
 	}
 	config := app.Read()
-	known := make(map[string]projectPeople)
+	known := make(map[string]projectMembers)
 	for name, server := range http.(*caddyhttp.App).Servers {
 		eachGate(server.Routes, func(j *auth.JWTAuth) {
 			slug := j.Gate().Project
-			who, ok := known[slug]
+			members, ok := known[slug]
 			if !ok {
-				who = peopleOf(ctx, config, slug)
-				known[slug] = who
+				members = membersOf(ctx, config, slug)
+				known[slug] = members
 			}
-			found = append(found, gateIdentity{j, config.Issuer, who}.find("server "+name+", gate "+j.Label())...)
+			found = append(found, gateIdentity{j, config.Issuer, members}.find("server "+name+", gate "+j.Label())...)
 		})
 	}
 	return found
 }
 
-// projectPeople is what is known of the users and clients of a project, declared and stored ones.
-type projectPeople struct {
+// projectMembers is what is known of the users and clients of a project, declared and stored ones.
+type projectMembers struct {
 	declared bool // the project
 	unknown  bool // not all users of the store are known
 	users    int  // declared ones
 	claims   []map[string]any
 }
 
-// maxPeople bounds how many users and clients of a project are read from the store.
-const maxPeople = 1000
+// maxMembers bounds how many users and clients of a project are read from the store.
+const maxMembers = 1000
 
-func peopleOf(ctx context.Context, config auth.Reading, slug string) (p projectPeople) {
+func membersOf(ctx context.Context, config auth.Reading, slug string) (p projectMembers) {
 	p.declared = slug == project.Default
 	for i := range config.Declared.Projects {
 		p.declared = p.declared || config.Declared.Projects[i].Slug == slug
@@ -141,9 +141,9 @@ func peopleOf(ctx context.Context, config auth.Reading, slug string) (p projectP
 	if _, err := config.Store.FindProject(ctx, slug); err == nil {
 		p.declared = true
 	}
-	users, err := config.Store.ListUsers(ctx, identity.UserPage{Project: slug, Limit: maxPeople})
-	clients, err2 := config.Store.ListClients(ctx, slug, project.Page{Limit: maxPeople})
-	p.unknown = err != nil || err2 != nil || len(users) == maxPeople || len(clients) == maxPeople
+	users, err := config.Store.ListUsers(ctx, identity.UserPage{Project: slug, Limit: maxMembers})
+	clients, err2 := config.Store.ListClients(ctx, slug, project.Page{Limit: maxMembers})
+	p.unknown = err != nil || err2 != nil || len(users) == maxMembers || len(clients) == maxMembers
 	for i := range users {
 		if !users[i].Disabled {
 			p.claims = append(p.claims, users[i].Claims)
@@ -158,62 +158,62 @@ func peopleOf(ctx context.Context, config auth.Reading, slug string) (p projectP
 // gateIdentity is a gate with what is known of the users of its project.
 type gateIdentity struct {
 	*auth.JWTAuth
-	issuer string // the server's own
-	who    projectPeople
+	issuer  string // the server's own
+	members projectMembers
 }
 
 // find applies the rules to one gate. The claims in tokens of another issuer are not known.
 func (j gateIdentity) find(where string) (found []finding.Finding) {
-	who, accepted := j.who, j.Gate().Issuers
+	members, accepted := j.members, j.Gate().Issuers
 	slug := j.Gate().Project
-	if !who.declared {
+	if !members.declared {
 		severity, hint := finding.Warning, "add `project "+slug+"`, or correct the gate"
-		if who.unknown {
+		if members.unknown {
 			severity, hint = finding.Note, "unless the store has it"
 		}
 		found = append(found, finding.Finding{
 			Severity: severity,
 			Where:    where,
-			Text:     "there is no project " + slug + ", so no token passes",
+			Text:     "project " + slug + " not found, so no token passes",
 			Hint:     hint,
 		})
 	}
-	if _, own := accepted[j.issuer]; who.users == 0 || !own || len(accepted) > 1 {
+	if _, own := accepted[j.issuer]; members.users == 0 || !own || len(accepted) > 1 {
 		return found
 	}
 	for i := range j.Rules {
-		if text := missed(&j.Rules[i], who); text != "" {
-			found = append(found, who.missing(where, text, slug))
+		if text := ruleProblem(&j.Rules[i], members); text != "" {
+			found = append(found, members.claimFinding(where, text, slug))
 		}
 	}
 	for _, f := range j.Forward {
-		if !who.have(f.Claim, nil) {
+		if !members.anyHas(f.Claim, nil) {
 			text := fmt.Sprintf("forward %s %s: no user of project %s has the claim, so the header is never set",
 				f.Claim, f.Header, slug)
-			found = append(found, who.missing(where, text, slug))
+			found = append(found, members.claimFinding(where, text, slug))
 		}
 	}
 	return found
 }
 
-// missed says what is wrong with a rule; empty if nothing is.
-func missed(r *auth.Rule, who projectPeople) string {
+// ruleProblem says what is wrong with a rule; empty if nothing is.
+func ruleProblem(r *auth.Rule, members projectMembers) string {
 	words := strings.Join(append([]string{r.Claim}, r.Values...), " ")
 	switch {
 	case r.Claim == "scope": // clients ask for scopes
 		return ""
-	case r.Deny && !who.have(r.Claim, nil):
+	case r.Deny && !members.anyHas(r.Claim, nil):
 		return "deny " + words + ": no user has the claim, so nobody is refused"
-	case !r.Deny && !who.have(r.Claim, nil):
+	case !r.Deny && !members.anyHas(r.Claim, nil):
 		return "require " + words + ": no user has the claim, so none of them passes"
-	case !r.Deny && !who.have(r.Claim, r.Values):
+	case !r.Deny && !members.anyHas(r.Claim, r.Values):
 		return "require " + words + ": no user has such a value, so none of them passes"
 	}
 	return ""
 }
 
-// missing is the finding about a claim that no user has.
-func (p projectPeople) missing(where, text, slug string) finding.Finding {
+// claimFinding is the finding about a claim that no user has.
+func (p projectMembers) claimFinding(where, text, slug string) finding.Finding {
 	names := make(map[string]bool)
 	for _, claims := range p.claims {
 		for name := range claims {
@@ -233,9 +233,9 @@ func (p projectPeople) missing(where, text, slug string) finding.Finding {
 	return f
 }
 
-// have reports whether any user has a claim, with one of the values if there are values. Claims
+// anyHas reports whether any user has a claim, with one of the values if there are values. Claims
 // that the server itself sets count as present.
-func (p projectPeople) have(name string, values []string) bool {
+func (p projectMembers) anyHas(name string, values []string) bool {
 	if token.Reserved(name) {
 		return true
 	}

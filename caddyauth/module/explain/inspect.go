@@ -78,7 +78,7 @@ func tokenArgument(cmd *cobra.Command, args []string) (raw string, err error) {
 		raw = trimToken(args[0])
 	}
 	if err == nil && raw == "" {
-		return "", errors.New("there is no token to inspect")
+		return "", errors.New("no token to inspect")
 	}
 	return raw, err
 }
@@ -101,24 +101,24 @@ func (i *inspection) decode() error {
 		return err
 	}
 	if i.json {
-		return terminal.JSON(i.out, inspected{Header: jsonValue(header), Claims: jsonValue(claims)})
+		return terminal.JSON(i.out, inspectResult{Header: jsonValue(header), Claims: jsonValue(claims)})
 	}
 	fmt.Fprintln(i.out, "Header (not verified)")
 	terminal.Columns(i.out, i.members(header))
 	fmt.Fprintln(i.out, "Claims (not verified)")
 	terminal.Columns(i.out, i.members(claims))
-	fmt.Fprintln(i.out, "Not verified: anybody can write such a token. Give --config to verify it.")
+	fmt.Fprintln(i.out, "Not verified: anyone can write such a token. Give --config to verify it.")
 	return nil
 }
 
 func (i *inspection) members(object map[string]any) [][2]string {
 	var rows [][2]string
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		text := quoted(object[name])
+		text := quoteJSON(object[name])
 		if at, ok := timeOf(name, object[name]); ok {
 			text += " (" + formatTime(at, i.now) + ")"
 		}
-		rows = append(rows, [2]string{terminal.Plain(name), text})
+		rows = append(rows, [2]string{terminal.Printable(name), text})
 	}
 	return rows
 }
@@ -218,8 +218,8 @@ func (i *inspection) report(verdict error) bool {
 	return true
 }
 
-// inspected is what there is to say about a token, for programs.
-type inspected struct {
+// inspectResult is what there is to say about a token, for programs.
+type inspectResult struct {
 	Verified bool           `json:"verified"`
 	Reason   token.Reason   `json:"reason,omitempty"`
 	Detail   string         `json:"detail,omitempty"`
@@ -237,7 +237,7 @@ type checkOutcome struct {
 }
 
 func (i *inspection) reportJSON(verdict error) error {
-	x := inspected{Verified: verdict == nil, Checks: i.outcomes(verdict), Store: &i.store, Notes: i.store.notes()}
+	x := inspectResult{Verified: verdict == nil, Checks: i.outcomes(verdict), Store: &i.store, Notes: i.store.notes()}
 	if verdict != nil {
 		x.Reason, x.Detail = gate.ReasonOf(verdict), detailOf(verdict)
 	}
@@ -275,7 +275,7 @@ func (i *inspection) outcomes(verdict error) []checkOutcome {
 		failed = checkOf(i.raw, refusal)
 	}
 	names := checkNames
-	if failed == "claims" && i.claimsCameFirst() {
+	if failed == "claims" && i.claimsReadFirst() {
 		names = []string{
 			"structure", "header", "claims", "issuer and key", "algorithm", "signature", "type", "times", "audience",
 		}
@@ -291,10 +291,10 @@ func (i *inspection) outcomes(verdict error) []checkOutcome {
 	return outcomes
 }
 
-// claimsCameFirst reports whether the claims are no proper JSON and were read before a signature
+// claimsReadFirst reports whether the claims are not proper JSON and were read before a signature
 // could be checked: the gateway's own keys are found by `kid` alone, those of other issuers by what
 // `iss` says.
-func (i *inspection) claimsCameFirst() bool {
+func (i *inspection) claimsReadFirst() bool {
 	_, _, err := token.Inspect(i.raw)
 	return err != nil && i.ring.Key(kidOf(i.raw)) == nil
 }

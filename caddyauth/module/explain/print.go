@@ -16,18 +16,18 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/terminal"
 )
 
-// explained is what there is to say about one request, for programs and for people.
-type explained struct {
-	Method   string          `json:"method"`
-	URL      string          `json:"url"`
-	Store    storeReport     `json:"store"`
-	Notes    []string        `json:"notes"`
-	Gates    []explainedGate `json:"gates"` // in the order in which they were asked
-	Decision string          `json:"decision"`
-	Check    string          `json:"check,omitempty"` // the one that decided
-	Reason   token.Reason    `json:"reason,omitempty"`
-	Detail   string          `json:"detail,omitempty"`
-	Answer   explainedAnswer `json:"answer"`
+// result is what there is to say about one request, for programs and for people.
+type result struct {
+	Method   string       `json:"method"`
+	URL      string       `json:"url"`
+	Store    storeReport  `json:"store"`
+	Notes    []string     `json:"notes"`
+	Gates    []gateResult `json:"gates"` // in the order in which they were asked
+	Decision string       `json:"decision"`
+	Check    string       `json:"check,omitempty"` // the one that decided
+	Reason   token.Reason `json:"reason,omitempty"`
+	Detail   string       `json:"detail,omitempty"`
+	Answer   answerResult `json:"answer"`
 
 	// Identity are the identity headers that the application would see, Changed what became of
 	// headers of the client.
@@ -42,8 +42,8 @@ const (
 	unanswered = "unanswered" // by any site, so that nothing is guarded
 )
 
-// explainedGate is what one gate or filter decided.
-type explainedGate struct {
+// gateResult is what one gate or filter decided.
+type gateResult struct {
 	Gate       string       `json:"gate"`
 	Outcome    string       `json:"outcome"` // admitted, refused; would_admit, would_refuse of a gate that only reports
 	Subject    string       `json:"subject,omitempty"`
@@ -53,23 +53,23 @@ type explainedGate struct {
 	Detail     string       `json:"detail,omitempty"`
 }
 
-// explainedAnswer is what the client would get. Without a status it is the application that
+// answerResult is what the client would get. Without a status it is the application that
 // answers.
-type explainedAnswer struct {
+type answerResult struct {
 	By      string              `json:"by,omitempty"`
 	Status  int                 `json:"status,omitempty"`
 	Headers map[string][]string `json:"headers,omitempty"`
 	Cookies []string            `json:"set_cookies,omitempty"` // names
 }
 
-// result puts together what was found. seen are the headers that the application would get.
-func (e *explanation) result(answer *recording, seen http.Header) *explained {
-	x := &explained{
+// makeResult puts together what was found. seen are the headers that the application would get.
+func (e *explanation) makeResult(answer *recording, seen http.Header) *result {
+	x := &result{
 		Method:   e.method,
 		URL:      e.url,
 		Store:    e.store,
 		Notes:    e.notes(),
-		Gates:    []explainedGate{},
+		Gates:    []gateResult{},
 		Decision: allowed,
 		Answer:   answered(answer),
 		Identity: map[string][]string{},
@@ -107,7 +107,7 @@ func (e *explanation) notes() []string {
 			" it is made when the server starts for the first time")
 	}
 	for _, name := range e.unknown {
-		notes = append(notes, "the handler "+terminal.Plain(name)+
+		notes = append(notes, "the handler "+terminal.Printable(name)+
 			" was left out, as it may reach something outside; what it would decide is not known")
 	}
 	if e.unanswered != "" {
@@ -117,8 +117,8 @@ func (e *explanation) notes() []string {
 }
 
 // gate says what one gate decided.
-func (e *explanation) gate(d auth.Decision) explainedGate {
-	g := explainedGate{Gate: d.Gate.Describe(), Outcome: "admitted"}
+func (e *explanation) gate(d auth.Decision) gateResult {
+	g := gateResult{Gate: d.Gate.Describe(), Outcome: "admitted"}
 	refusal, refused := errors.AsType[*token.Refusal](d.Err)
 	var via gate.Source
 	if d.Admission != nil {
@@ -154,12 +154,12 @@ func (e *explanation) credential(via gate.Source) string {
 	return ""
 }
 
-func answered(answer *recording) explainedAnswer {
+func answered(answer *recording) answerResult {
 	if by := answer.header.Get(survey.StandInHeader); by != "" {
-		return explainedAnswer{By: by}
+		return answerResult{By: by}
 	}
 	// A handler that writes nothing answers 200.
-	a := explainedAnswer{Status: max(answer.status, http.StatusOK), Headers: map[string][]string{}}
+	a := answerResult{Status: max(answer.status, http.StatusOK), Headers: map[string][]string{}}
 	for _, name := range []string{"WWW-Authenticate", "Location", "Retry-After"} {
 		if values := answer.header.Values(name); len(values) > 0 {
 			a.Headers[name] = values
@@ -186,7 +186,7 @@ func outcome(sent, left []string) string {
 }
 
 // print writes the result for a person.
-func (x *explained) print(w io.Writer) {
+func (x *result) print(w io.Writer) {
 	fmt.Fprintln(w, x.Store)
 	for _, note := range x.Notes {
 		fmt.Fprintln(w, "note:", note)
@@ -209,7 +209,7 @@ func (x *explained) print(w io.Writer) {
 	}
 }
 
-func (g explainedGate) words() string {
+func (g gateResult) words() string {
 	refusal := &token.Refusal{Reason: g.Reason, Detail: g.Detail}
 	switch {
 	case g.Outcome == "would_refuse":
@@ -221,38 +221,38 @@ func (g explainedGate) words() string {
 	case g.Subject == "":
 		return "admitted without identity"
 	}
-	return fmt.Sprintf("admitted as %s (credential: %s)", terminal.Plain(g.Subject), g.Credential)
+	return fmt.Sprintf("admitted as %s (credential: %s)", terminal.Printable(g.Subject), g.Credential)
 }
 
-func (a explainedAnswer) print(w io.Writer) {
+func (a answerResult) print(w io.Writer) {
 	fmt.Fprintln(w, "Answer")
 	if a.By != "" {
-		fmt.Fprintf(w, "  whatever the application answers: %s\n", terminal.Plain(a.By))
+		fmt.Fprintf(w, "  whatever the application answers: %s\n", terminal.Printable(a.By))
 	} else {
 		fmt.Fprintf(w, "  %d %s\n", a.Status, http.StatusText(a.Status))
 	}
 	for _, name := range []string{"WWW-Authenticate", "Location", "Retry-After"} {
 		for _, value := range a.Headers[name] {
-			fmt.Fprintf(w, "  %s: %s\n", name, terminal.Plain(value))
+			fmt.Fprintf(w, "  %s: %s\n", name, terminal.Printable(value))
 		}
 	}
 	for _, name := range a.Cookies {
-		fmt.Fprintf(w, "  Set-Cookie: %s\n", terminal.Plain(name))
+		fmt.Fprintf(w, "  Set-Cookie: %s\n", terminal.Printable(name))
 	}
 }
 
 // printHeaders says what the application would learn about who asks, and what it would not see.
-func (x *explained) printHeaders(w io.Writer) {
+func (x *result) printHeaders(w io.Writer) {
 	fmt.Fprintln(w, "Identity headers that the application would see")
 	for _, name := range slices.Sorted(maps.Keys(x.Identity)) {
 		for _, value := range x.Identity[name] {
-			fmt.Fprintf(w, "  %s: %s\n", name, terminal.Plain(value))
+			fmt.Fprintf(w, "  %s: %s\n", name, terminal.Printable(value))
 		}
 	}
 	if len(x.Identity) == 0 {
 		fmt.Fprintln(w, "  none")
 	}
 	for _, name := range slices.Sorted(maps.Keys(x.Changed)) {
-		fmt.Fprintf(w, "Sent by the client, %s: %s\n", x.Changed[name], terminal.Plain(name))
+		fmt.Fprintf(w, "Sent by the client, %s: %s\n", x.Changed[name], terminal.Printable(name))
 	}
 }

@@ -90,16 +90,16 @@ func reportStore(ctx context.Context, doc Document, app *auth.App) storeReport {
 // String returns the report as one line.
 func (r storeReport) String() string {
 	if r.Empty {
-		return "Store: " + terminal.Plain(r.Name) + " (empty: no server has used it)"
+		return "Store: " + terminal.Printable(r.Name) + " (empty: no server has used it)"
 	}
-	return "Store: " + terminal.Plain(r.Name)
+	return "Store: " + terminal.Printable(r.Name)
 }
 
 func (r storeReport) notes() []string {
 	if r.Running == "" {
 		return []string{}
 	}
-	return []string{"the running server uses another store, " + terminal.Plain(r.Running) +
+	return []string{"the running server uses another store, " + terminal.Printable(r.Running) +
 		": its keys and revocations are" +
 		" not those that this command has read; run the command as the user of the server and with its environment"}
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/terminal"
 )
 
-// nobodyAnswers says that no site of the server has the host of a request, empty when one has it.
-func nobodyAnswers(server *caddyhttp.Server, r *http.Request) string {
+// unmatchedHost says that no site of the server has the host of a request; empty if one has it.
+func unmatchedHost(server *caddyhttp.Server, r *http.Request) string {
 	repl := caddy.NewReplacer()
 	asked := caddyhttp.PrepareRequest(r.Clone(r.Context()), repl, &recording{header: make(http.Header)}, server)
 	var hosts []string
 	for _, route := range server.Routes {
-		taken, names := takesHost(route, asked)
+		taken, names := matchHost(route, asked)
 		if taken {
 			return ""
 		}
@@ -25,12 +25,12 @@ func nobodyAnswers(server *caddyhttp.Server, r *http.Request) string {
 	}
 	return fmt.Sprintf("no site of the configuration has the host %s, so the server answers 200 with nothing; "+
 		"its sites on this port: %s",
-		terminal.Plain(r.Host), strings.Join(hosts, " "))
+		terminal.Printable(r.Host), strings.Join(hosts, " "))
 }
 
-// takesHost reports whether a route takes requests for the host, and otherwise the hosts that it
-// takes.
-func takesHost(route caddyhttp.Route, r *http.Request) (taken bool, hosts []string) {
+// matchHost reports whether a route matches the host of a request, and otherwise the hosts that it
+// matches.
+func matchHost(route caddyhttp.Route, r *http.Request) (taken bool, hosts []string) {
 	if len(route.MatcherSets) == 0 {
 		return true, nil
 	}

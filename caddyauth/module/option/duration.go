@@ -12,7 +12,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
-// Duration is a length of time in the settings. In JSON it is a text such as `90s`, `15m`, `30d` or
+// Duration is a duration in the settings. In JSON it is a string such as `90s`, `15m`, `30d` or
 // `1y` (a day has 24 hours, a year 365 days), or a number of nanoseconds.
 type Duration time.Duration
 
@@ -34,7 +34,7 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 }
 
 // String returns the duration as a Caddyfile has it: 30d instead of 720h0m0s.
-func (d Duration) String() string { return project.Spell(time.Duration(d)) }
+func (d Duration) String() string { return project.FormatDuration(time.Duration(d)) }
 
 // Or returns the duration, or fallback if it is zero.
 func (d Duration) Or(fallback time.Duration) time.Duration {
@@ -44,8 +44,7 @@ func (d Duration) Or(fallback time.Duration) time.Duration {
 	return time.Duration(d)
 }
 
-// DurationRange is one setting that is a length of time, with its limits. Zero stands for the
-// setting's default.
+// DurationRange is one duration setting with its limits. Zero means the setting's default.
 type DurationRange struct {
 	Name     string
 	Value    *Duration
@@ -58,14 +57,16 @@ func (r DurationRange) Validate() error {
 	case v == 0:
 		return nil
 	case v < r.Min:
-		return fmt.Errorf("%s: %s is below the limit of %s", r.Name, project.Spell(v), project.Spell(r.Min))
+		return fmt.Errorf("%s: %s is below the limit of %s",
+			r.Name, project.FormatDuration(v), project.FormatDuration(r.Min))
 	case v > r.Max:
-		return fmt.Errorf("%s: %s is above the limit of %s", r.Name, project.Spell(v), project.Spell(r.Max))
+		return fmt.Errorf("%s: %s is above the limit of %s",
+			r.Name, project.FormatDuration(v), project.FormatDuration(r.Max))
 	}
 	return nil
 }
 
-// ReadDuration reads the setting that the current word names.
+// ReadDuration reads the duration of the setting that the current word names.
 func ReadDuration(d *caddyfile.Dispenser, ranges []DurationRange) error {
 	word := d.Val()
 	i := slices.IndexFunc(ranges, func(r DurationRange) bool { return r.Name == word })
@@ -81,13 +82,13 @@ func ReadDuration(d *caddyfile.Dispenser, ranges []DurationRange) error {
 		return err
 	}
 	if value == 0 {
-		return d.Errf("%s: %q is below the limit of %s", word, text, project.Spell(ranges[i].Min))
+		return d.Errf("%s: %q is below the limit of %s", word, text, project.FormatDuration(ranges[i].Min))
 	}
 	*ranges[i].Value = Duration(value)
 	return At(d, ranges[i].Validate())
 }
 
-// ReadZeroable reads a length of time that may be 0s.
+// ReadZeroable reads a duration that may be 0s.
 func ReadZeroable(d *caddyfile.Dispenser, into **Duration, limit time.Duration) error {
 	word := d.Val()
 	var text string
@@ -102,11 +103,10 @@ func ReadZeroable(d *caddyfile.Dispenser, into **Duration, limit time.Duration) 
 	return At(d, ValidateZeroable(word, *into, limit))
 }
 
-// ValidateZeroable refuses a length of time below 0s or above the limit. nil stands for the
-// setting's default.
+// ValidateZeroable refuses a duration below 0s or above the limit. nil means the setting's default.
 func ValidateZeroable(name string, value *Duration, limit time.Duration) error {
 	if value != nil && (*value < 0 || time.Duration(*value) > limit) {
-		return fmt.Errorf("%s: %s is not between 0s and %s", name, value, project.Spell(limit))
+		return fmt.Errorf("%s: %s is not between 0s and %s", name, value, project.FormatDuration(limit))
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func TestLengthsOfTimeAreSpelledAsInACaddyfile(t *testing.T) {
 		{"1h5m", 65 * time.Minute}, {"-1m", -time.Minute}, {"10m0.5s", 10*time.Minute + 500*time.Millisecond},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			if got := project.Spell(c.d); got != c.want {
+			if got := project.FormatDuration(c.d); got != c.want {
 				t.Errorf("%v: %s, want %s", c.d, got, c.want)
 			}
 		})

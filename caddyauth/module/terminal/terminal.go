@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Plain returns text as it is, or quoted if it holds characters that a terminal does not print.
-func Plain(text string) string {
+// Printable returns text as it is, or quoted if it holds characters that a terminal does not print.
+func Printable(text string) string {
 	quoted := strconv.Quote(text)
 	notPrinted := func(c rune) bool { return !strconv.IsPrint(c) }
 	if quoted != `"`+text+`"` && strings.ContainsFunc(text, notPrinted) {

@@ -10,7 +10,7 @@ func TestPlainTextCannotConfuseATerminal(t *testing.T) {
 		{"a\u009b", `"a\u009b"`},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			if got := Plain(c.text); got != c.want {
+			if got := Printable(c.text); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})

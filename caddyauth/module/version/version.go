@@ -21,12 +21,12 @@ type Build struct {
 // Current returns what this binary was built from.
 func Current() Build {
 	info, _ := debug.ReadBuildInfo()
-	return read(info)
+	return fromBuildInfo(info)
 }
 
-// read takes the versions from what the linker left. xcaddy and `go install` build this module as a
-// dependency, which has a version and no revision.
-func read(info *debug.BuildInfo) Build {
+// fromBuildInfo reads the versions from the build information. xcaddy and `go install` build this
+// module as a dependency, which has a version and no revision.
+func fromBuildInfo(info *debug.BuildInfo) Build {
 	caddyVersion, _ := caddy.Version()
 	b := Build{
 		Version:  "unknown",

@@ -47,7 +47,7 @@ func TestBuildIsReadFromWhatTheLinkerLeft(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			want := Build{Version: c.version, Revision: c.revision, Go: runtime.Version(), Caddy: caddyVersion}
-			if got := read(c.info); got != want {
+			if got := fromBuildInfo(c.info); got != want {
 				t.Errorf("%+v, want %+v", got, want)
 			}
 		})

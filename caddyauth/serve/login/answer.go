@@ -61,7 +61,7 @@ var answers = map[result]answer{
 	issueFailed:          {http.StatusServiceUnavailable, "Not available", "The sign-in could not be completed. Please try again in a few seconds.", 5 * time.Second},
 	tokenTooLarge:        {http.StatusInternalServerError, "Not signed in", "This account cannot sign in with a browser. Please tell the people who run this site.", 0},
 	unknownProject:       {http.StatusNotFound, "Not found", "There is no such project.", 0},
-	invalidRequest:       {http.StatusBadRequest, "Not understood", "The request is incomplete, malformed, or says something twice.", 0},
+	invalidRequest:       {http.StatusBadRequest, "Not understood", "The request is incomplete, malformed, or repeats a parameter.", 0},
 	noCookies:            {http.StatusBadRequest, "Not signed in", "Your browser did not keep a cookie of this site, and signing in needs one. Allow cookies for this site, then sign in again.", 0},
 	tooLargeBody:         {http.StatusRequestEntityTooLarge, "Too large", "The request is larger than 16 KiB.", 0},
 	unsupportedMediaType: {http.StatusUnsupportedMediaType, "Not understood", "The request must be a form or JSON.", 0},

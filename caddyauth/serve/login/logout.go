@@ -156,7 +156,7 @@ func (s *Server) answerLogout(w http.ResponseWriter, r *http.Request, f fields, 
 		ui.Render(w, answers[v.result].status, ui.Message{
 			Site: s.Base.Host, Title: "Signed out here only", Code: string(v.result),
 			Text: "This browser is signed out. The server could not be told, so a copy of the sign-in, " +
-				"if somebody has one, works until it expires.",
+				"if there is one, works until it expires.",
 			Links: append([]ui.Link{{Text: "Go to the sign-in page", URL: s.url("/login")}}, s.homeLink()...),
 		})
 	case s.wantsPage(r):

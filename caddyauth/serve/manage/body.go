@@ -54,7 +54,7 @@ func (o *object) done() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.members)) {
 		if !o.taken[name] {
-			return invalid("%.70q: there is no such field here", name)
+			return invalid("%.70q: unknown field", name)
 		}
 	}
 	return nil
@@ -137,7 +137,7 @@ func (o *object) allowed(name string, into *[]string, among []string) {
 	o.words(name, into)
 	for _, w := range *into {
 		if _, there := o.members[name]; there && !slices.Contains(among, w) {
-			o.fail(invalid("%s: %.70q is none of %q", name, w, among))
+			o.fail(invalid("%s: %.70q is not one of %q", name, w, among))
 		}
 	}
 }

@@ -36,14 +36,14 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{`{}`, "slug: it is required"},
 		{`{"slug":null}`, "slug: it must be a string"},
 		{`{"Slug":"a"}`, "slug: it is required"},
-		{`{"slug":"a","Name":"x"}`, `"Name": there is no such field`},
+		{`{"slug":"a","Name":"x"}`, `"Name": unknown field`},
 		{`{"slug":"a","name":1}`, "name: it must be a string"},
 		{`{"slug":"a","revoke_all_on_logout":"yes"}`, "revoke_all_on_logout: it must be true, false or null"},
 		{`{"slug":"a","audiences":"web"}`, "audiences: it must be a list of strings"},
 		{`{"slug":"a","audiences":[1]}`, "audiences: it must be a list of strings"},
-		{`{"slug":"a","audiences":["x"]}`, `audiences: "x" is none of ["web" "api" "a2a" "mcp"]`},
+		{`{"slug":"a","audiences":["x"]}`, `audiences: "x" is not one of ["web" "api" "a2a" "mcp"]`},
 		{`{"slug":"A B"}`, `slug: "A B" is not 1 to 63`},
-		{`{"slug":"a","id":"1"}`, `"id": there is no such field`},
+		{`{"slug":"a","id":"1"}`, `"id": unknown field`},
 		{`{"slug":"a","refresh_window":86401}`, "refresh_window: 86401 is above the limit of 86400 seconds"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
@@ -76,8 +76,8 @@ func TestQueriesThatAreRefused(t *testing.T) {
 	for _, c := range []struct{ query, want string }{
 		{"limit=0", "limit"}, {"limit=201", "limit"}, {"limit=x", "limit"},
 		{"limit=1&limit=2", "limit: it is there 2 times"}, {"cursor=%21", "cursor"},
-		{"Limit=1", `"Limit": there is no such parameter`},
-		{"project=default", `"project": there is no such parameter`},
+		{"Limit=1", `"Limit": unknown parameter`},
+		{"project=default", `"project": unknown parameter`},
 	} {
 		t.Run(c.query, func(t *testing.T) {
 			d.call(token, "GET", "/api/projects?"+c.query, "").refused(422, "invalid_value", c.want)

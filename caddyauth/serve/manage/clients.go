@@ -121,7 +121,7 @@ func (c *call) newIn(o *object) (slug string, err error) {
 	o.text("project", &slug)
 	p, err := c.project(cmp.Or(slug, c.caller.Project, project.Default))
 	if errors.Is(err, project.ErrNoProject) {
-		err = invalid("project: there is none of the slug or id %.70q", slug)
+		err = invalid("project: %.70q not found", slug)
 	}
 	return p.Slug, err
 }

@@ -37,7 +37,7 @@ func (c *call) query(filters ...string) (query, error) {
 	q := query{values: values, limit: defaultLimit}
 	for name, given := range values {
 		if name != "limit" && name != "cursor" && !slices.Contains(filters, name) {
-			return query{}, invalid("%.70q: there is no such parameter here", name)
+			return query{}, invalid("%.70q: unknown parameter", name)
 		}
 		if len(given) > 1 {
 			return query{}, invalid("%s: it is there %d times", name, len(given))
@@ -51,7 +51,7 @@ func (c *call) query(filters ...string) (query, error) {
 	}
 	after, err := base64.RawURLEncoding.DecodeString(values.Get("cursor"))
 	if err != nil || len(after) > 1024 {
-		return query{}, invalid("cursor: it is none of ours")
+		return query{}, invalid("cursor: not a cursor of this list")
 	}
 	q.after = string(after)
 	return q, nil

@@ -370,7 +370,7 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			d.call(bound, "POST", c.path, c.body).
-				refused(422, "invalid_value", `project: there is none of the slug or id "default"`)
+				refused(422, "invalid_value", `project: "default" not found`)
 		})
 	}
 	d.call(bound, "POST", "/api/projects", `{"slug":"mine"}`).refused(403, "insufficient_ability", "one project")

@@ -98,7 +98,7 @@ func (c *call) tokenProject(o *object) (slug string, err error) {
 	}
 	p, err := c.project(slug)
 	if errors.Is(err, project.ErrNoProject) {
-		err = invalid("project: there is none of the slug or id %.70q", slug)
+		err = invalid("project: %.70q not found", slug)
 	}
 	return p.Slug, err
 }

@@ -76,7 +76,7 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 		d.call(d.token("", apitoken.Create), "PATCH", path, `{"jwt_refresh_ttl":59}`).
 			refused(422, "invalid_value", "jwt_refresh_ttl: 59 is below the limit of 60 seconds")
 		d.call(d.token("", apitoken.Create), "PATCH", path, `{"jwt_acess_ttl":900}`).
-			refused(422, "invalid_value", `"jwt_acess_ttl": there is no such field`)
+			refused(422, "invalid_value", `"jwt_acess_ttl": unknown field`)
 	}
 	if p := d.projects["default"]; p.Version != 1 {
 		t.Errorf("a refused change was stored: %+v", p)

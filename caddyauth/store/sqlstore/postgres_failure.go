@@ -30,7 +30,7 @@ var passingStates = map[string]string{
 	"53100": "the server's disk is full",
 	"53200": "the server's memory is short",
 	"53300": "the server has too many connections",
-	"55":    "somebody else holds what is needed",
+	"55":    "another session holds what is needed",
 	"57":    "the server was interrupted by its operator",
 	"57014": "the statement took longer than statement_timeout",
 	"57P01": "the server is shutting down",
@@ -72,7 +72,7 @@ func connectionFailure(err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		words = "the connection was refused"
 	case errors.Is(err, syscall.ENOENT):
-		words = "there is no server at this socket"
+		words = "no server listens on this socket"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		words = "the host cannot be reached"
 	case isError[*net.DNSError](err):

@@ -118,7 +118,7 @@ func splitPostgres(rawURL string) (*url.URL, url.Values, error) {
 			return nil, nil, fmt.Errorf("store: unknown option %q in the PostgreSQL URL; known are %s", name, strings.Join(postgresOptions, ", "))
 		}
 		if len(values) > 1 {
-			return nil, nil, fmt.Errorf("store: the option %s stands twice in the PostgreSQL URL", name)
+			return nil, nil, fmt.Errorf("store: duplicate option %s in the PostgreSQL URL", name)
 		}
 	}
 	return u, options, nil

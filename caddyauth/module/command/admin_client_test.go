@@ -27,7 +27,7 @@ func TestCommandPasswordComesFromStandardInput(t *testing.T) {
 		})
 	}
 	for _, c := range []struct{ text, want string }{
-		{"", "there is no password"}, {"\n", "there is no password"}, {"one\ntwo\n", "more than one line"},
+		{"", "no password"}, {"\n", "no password"}, {"one\ntwo\n", "more than one line"},
 		{strings.Repeat("x", 1<<20), "limit"},
 	} {
 		t.Run(fmt.Sprintf("%.20q", c.text), func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestCommandPasswordIsNotReadFromAFileAsFromATerminal(t *testing.T) {
 	defer null.Close()
 	cmd := &cobra.Command{}
 	cmd.SetIn(null)
-	if _, err := readPassword(cmd); err == nil || !strings.Contains(err.Error(), "there is no password") {
+	if _, err := readPassword(cmd); err == nil || !strings.Contains(err.Error(), "no password") {
 		t.Error(err)
 	}
 }
@@ -83,7 +83,7 @@ func TestCommandPasswordIsPromptedForTwice(t *testing.T) {
 }
 
 func TestCommandClaims(t *testing.T) {
-	got, err := claimsOf([]string{"role=editor", "role=reviewer", "level:=3", "note=a=b", "team:={\"id\":1}", "empty="})
+	got, err := parseClaims([]string{"role=editor", "role=reviewer", "level:=3", "note=a=b", "team:={\"id\":1}", "empty="})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,11 +97,11 @@ func TestCommandClaims(t *testing.T) {
 			}
 		})
 	}
-	if text := shown(got["level"]) + shown(got["team"]); text != `3{"id":1}` {
+	if text := formatValue(got["level"]) + formatValue(got["team"]); text != `3{"id":1}` {
 		t.Errorf("typed claims: %s", text)
 	}
 	for _, wrong := range []string{"role", "=x", ":=3", "level:=three", "level:=1 2"} {
-		if got, err := claimsOf([]string{wrong}); err == nil {
+		if got, err := parseClaims([]string{wrong}); err == nil {
 			t.Errorf("%s: %v", wrong, got)
 		}
 	}
@@ -117,7 +117,7 @@ func TestCommandTimes(t *testing.T) {
 		{"2026-02-28T00:00:00Z", now.Add(-36 * time.Hour)},
 	} {
 		t.Run(c.text, func(t *testing.T) {
-			if got, err := instant("since", c.text, now); !got.Equal(c.want) || err != nil {
+			if got, err := parseTime("since", c.text, now); !got.Equal(c.want) || err != nil {
 				t.Errorf("%s: %v, %v", c.text, got, err)
 			}
 		})
@@ -127,17 +127,17 @@ func TestCommandTimes(t *testing.T) {
 		want int64
 	}{{"15m", 900}, {"1d", 86400}, {"1y", 31536000}, {"1y30d", 34128000}, {"0", 0}} {
 		t.Run(c.text, func(t *testing.T) {
-			if got, err := wholeSeconds("access", c.text); err != nil || *got != c.want {
+			if got, err := parseSeconds("access", c.text); err != nil || *got != c.want {
 				t.Errorf("%s: %v", c.text, err)
 			}
 		})
 	}
-	if got, err := wholeSeconds("access", "default"); got != nil || err != nil {
+	if got, err := parseSeconds("access", "default"); got != nil || err != nil {
 		t.Errorf("default: %v, %v", got, err)
 	}
 	for _, wrong := range []string{"yesterday", "-1h", "1500ms", ""} {
-		_, notSeconds := wholeSeconds("access", wrong)
-		_, notTime := instant("since", wrong, now)
+		_, notSeconds := parseSeconds("access", wrong)
+		_, notTime := parseTime("since", wrong, now)
 		if notSeconds == nil || wrong != "1500ms" && notTime == nil {
 			t.Errorf("%q: %v, %v", wrong, notSeconds, notTime)
 		}
@@ -182,7 +182,7 @@ func TestCommandSaysInOneLineWhyThereIsNoAnswer(t *testing.T) {
 		{"invalid admin address x y: something", "invalid admin address x y: something"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			if got := refusedBy("a:1", errors.New(c.text)).Error(); got != c.want {
+			if got := requestError("a:1", errors.New(c.text)).Error(); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})

@@ -20,20 +20,20 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/terminal"
 )
 
-// remote is one run of a command that asks the running server through Caddy's admin endpoint.
-type remote struct {
+// adminClient is one run of a command that asks the running server through Caddy's admin endpoint.
+type adminClient struct {
 	cmd     *cobra.Command
 	address string
 	config  explain.ConfigFlags
 	json    bool
-	match   string // the version that a change is for; sent as If-Match
+	ifMatch string // the version that a change is for; sent as If-Match
 }
 
-// remoteCommand makes a command one that asks the running server.
-func remoteCommand(cmd *cobra.Command, run func(*remote, []string) error) *cobra.Command {
-	r := &remote{cmd: cmd}
+// adminCommand makes a command one that asks the running server.
+func adminCommand(cmd *cobra.Command, run func(*adminClient, []string) error) *cobra.Command {
+	r := &adminClient{cmd: cmd}
 	cmd.Flags().StringVar(&r.address, "address", "",
-		"the admin address of the running Caddy (default: that of --config, or else Caddy's own default)")
+		"the admin address of the running Caddy (default: that of --config, else Caddy's default)")
 	r.config.Add(cmd, "", "the configuration that names the admin address (default: none)")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print JSON: an object, or a list of them")
 	cmd.RunE = func(_ *cobra.Command, args []string) error { return run(r, args) }
@@ -46,7 +46,7 @@ func groupCommand(name, short string, commands ...*cobra.Command) *cobra.Command
 
 The commands ask the running server through Caddy's admin endpoint, which --address or
 the configuration named by --config says. What they change takes effect at once, and
-stands in the audit trail as done by the actor ` + adminapi.Actor + `.`}
+is in the audit trail with the actor ` + adminapi.Actor + `.`}
 	cmd.AddCommand(commands...)
 	onlySubcommands(cmd)
 	return cmd
@@ -55,9 +55,9 @@ stands in the audit trail as done by the actor ` + adminapi.Actor + `.`}
 // maxAnswer bounds one answer of the server, in bytes.
 const maxAnswer = 16 << 20
 
-// ask sends one request. path begins below /auth/api/; a body that is nil is not sent. The answer
-// is nil when there is none.
-func (r *remote) ask(method, path string, query url.Values, body any) (json.RawMessage, error) {
+// request sends one request to the API. path is relative to /auth/api/; a nil body is not sent. The
+// answer may be empty.
+func (r *adminClient) request(method, path string, query url.Values, body any) (json.RawMessage, error) {
 	address, err := r.adminAddress()
 	if err != nil {
 		return nil, err
@@ -66,21 +66,21 @@ func (r *remote) ask(method, path string, query url.Values, body any) (json.RawM
 	if len(query) > 0 {
 		uri += "?" + query.Encode()
 	}
-	var sent io.Reader
+	var payload io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
 			return nil, err
 		}
-		sent = bytes.NewReader(text)
+		payload = bytes.NewReader(text)
 	}
 	header := http.Header{}
-	if r.match != "" {
-		header.Set("If-Match", `"`+r.match+`"`)
+	if r.ifMatch != "" {
+		header.Set("If-Match", `"`+r.ifMatch+`"`)
 	}
-	resp, err := caddycmd.AdminAPIRequest(address, method, uri, header, sent)
+	resp, err := caddycmd.AdminAPIRequest(address, method, uri, header, payload)
 	if err != nil {
-		return nil, refusedBy(address, err)
+		return nil, requestError(address, err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -90,8 +90,9 @@ func (r *remote) ask(method, path string, query url.Values, body any) (json.RawM
 	return bytes.TrimSpace(answer), nil
 }
 
-// refusedBy says in one line why there is no answer. Caddy's client tells of it in words alone.
-func refusedBy(address string, err error) error {
+// requestError shortens an error of Caddy's client to one line. That client has no error types, so
+// the text is parsed.
+func requestError(address string, err error) error {
 	text := err.Error()
 	if _, inner, failed := strings.Cut(text, "performing request: "); failed {
 		if _, reason, ok := strings.Cut(inner, `": `); ok {
@@ -104,52 +105,54 @@ func refusedBy(address string, err error) error {
 		return err
 	}
 	_, body, _ := strings.Cut(answer, ": ")
-	var told struct {
+	var answered struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 	}
-	switch json.Unmarshal([]byte(body), &told) {
+	switch json.Unmarshal([]byte(body), &answered) {
 	case nil:
-		if told.Description != "" {
-			return errors.New(terminal.Plain(told.Description))
+		if answered.Description != "" {
+			return errors.New(terminal.Printable(answered.Description))
 		}
-		return errors.New(terminal.Plain(told.Error))
+		return errors.New(terminal.Printable(answered.Error))
 	default:
 		return fmt.Errorf("the Caddy at %s answers %.40s, as if it was built without caddyauth",
-			address, terminal.Plain(strings.TrimSpace(answer)))
+			address, terminal.Printable(strings.TrimSpace(answer)))
 	}
 }
 
-// segment makes a name one segment of a path.
-func segment(what, name string) (string, error) {
+// pathSegment escapes a name as one segment of a path.
+func pathSegment(what, name string) (string, error) {
 	if name == "" || name == "." || name == ".." || strings.Contains(name, "/") {
-		return "", fmt.Errorf("%s: there is none of the name %q", what, name)
+		return "", fmt.Errorf("%s %q not found", what, name)
 	}
 	return url.PathEscape(name), nil
 }
 
-// askOne is ask about one thing: the name is put into the path where {id} stands.
-func (r *remote) askOne(method, what, path, name string, body any) (json.RawMessage, error) {
-	id, err := segment(what, name)
+// requestOne is request for one object: the name is put into the path where {id} stands.
+func (r *adminClient) requestOne(method, what, path, name string, body any) (json.RawMessage, error) {
+	id, err := pathSegment(what, name)
 	if err != nil {
 		return nil, err
 	}
-	return r.ask(method, strings.Replace(path, "{id}", id, 1), nil, body)
+	return r.request(method, strings.Replace(path, "{id}", id, 1), nil, body)
 }
 
 // pageSize is how many elements are asked for at once.
 const pageSize = 200
 
-// collect asks for a list, page by page, until there is no more or limit is reached; 0 is no limit.
-// more says that something is left.
-func (r *remote) collect(path string, query url.Values, limit int) (items []json.RawMessage, more bool, err error) {
+// fetchAll reads a list page by page, up to limit items; 0 is no limit. more says that the list
+// goes on.
+func (r *adminClient) fetchAll(path string, query url.Values, limit int) (
+	items []json.RawMessage, more bool, err error,
+) {
 	items = []json.RawMessage{}
 	for {
 		query.Set("limit", fmt.Sprint(pageSize))
 		if limit > 0 {
 			query.Set("limit", fmt.Sprint(min(pageSize, limit-len(items))))
 		}
-		answer, err := r.ask(http.MethodGet, path, query, nil)
+		answer, err := r.request(http.MethodGet, path, query, nil)
 		if err != nil {
 			return nil, false, err
 		}
@@ -158,7 +161,7 @@ func (r *remote) collect(path string, query url.Values, limit int) (items []json
 			Next  string            `json:"next_cursor"`
 		}
 		if err := json.Unmarshal(answer, &page); err != nil {
-			return nil, false, fmt.Errorf("the answer is no list: %w", err)
+			return nil, false, fmt.Errorf("the answer is not a list: %w", err)
 		}
 		items = append(items, page.Items...)
 		if page.Next == "" || limit > 0 && len(items) >= limit {
@@ -168,9 +171,9 @@ func (r *remote) collect(path string, query url.Values, limit int) (items []json
 	}
 }
 
-// list prints a list.
-func (r *remote) list(path string, query url.Values, limit int, columns []column) error {
-	items, more, err := r.collect(path, query, limit)
+// printList prints a list.
+func (r *adminClient) printList(path string, query url.Values, limit int, columns []column) error {
+	items, more, err := r.fetchAll(path, query, limit)
 	if err != nil {
 		return err
 	}
@@ -183,8 +186,8 @@ func (r *remote) list(path string, query url.Values, limit int, columns []column
 	return printTable(r.cmd.OutOrStdout(), items, columns)
 }
 
-// show prints one thing.
-func (r *remote) show(answer json.RawMessage, err error) error {
+// printObject prints one object.
+func (r *adminClient) printObject(answer json.RawMessage, err error) error {
 	if err != nil {
 		return err
 	}
@@ -194,27 +197,28 @@ func (r *remote) show(answer json.RawMessage, err error) error {
 	return printMembers(r.cmd.OutOrStdout(), answer)
 }
 
-// did prints that something was done which has no answer of its own.
-func (r *remote) did(result, target string, err error) error {
+// printDone prints the result of a request whose answer is empty.
+func (r *adminClient) printDone(result, target string, err error) error {
 	if err != nil {
 		return err
 	}
 	if r.json {
 		return r.printJSON(map[string]string{"result": result, "target": target})
 	}
-	_, err = fmt.Fprintf(r.cmd.OutOrStdout(), "%s: %s\n", strings.ReplaceAll(result, "_", " "), terminal.Plain(target))
+	words := strings.ReplaceAll(result, "_", " ")
+	_, err = fmt.Fprintf(r.cmd.OutOrStdout(), "%s: %s\n", words, terminal.Printable(target))
 	return err
 }
 
-// once prints a secret that is shown this once: alone on standard output, so that it can be taken
-// by a script, with what belongs to it on standard error.
-func (r *remote) once(answer json.RawMessage, member string) error {
+// printNewSecret prints a secret that is shown only once. It stands alone on standard output, so
+// that a script can read it; the other members go to standard error.
+func (r *adminClient) printNewSecret(answer json.RawMessage, member string) error {
 	if r.json {
 		return r.printJSON(answer)
 	}
 	var members map[string]any
 	if err := json.Unmarshal(answer, &members); err != nil {
-		return fmt.Errorf("the answer is no object: %w", err)
+		return fmt.Errorf("the answer is not an object: %w", err)
 	}
 	secret, _ := members[member].(string)
 	delete(members, member)
@@ -229,8 +233,8 @@ func (r *remote) once(answer json.RawMessage, member string) error {
 	return err
 }
 
-// filters makes a query of what was given.
-func filters(pairs ...string) url.Values {
+// queryOf makes a query of pairs of name and value, without those whose value is empty.
+func queryOf(pairs ...string) url.Values {
 	query := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
@@ -240,8 +244,8 @@ func filters(pairs ...string) url.Values {
 	return query
 }
 
-// wholeSeconds reads a length of time; `default` and 0 are none.
-func wholeSeconds(flag, text string) (*int64, error) {
+// parseSeconds reads a duration in whole seconds; nil stands for `default`.
+func parseSeconds(flag, text string) (*int64, error) {
 	if text == "default" {
 		return nil, nil
 	}
@@ -250,7 +254,7 @@ func wholeSeconds(flag, text string) (*int64, error) {
 		return nil, fmt.Errorf("--%s: %q is %w", flag, text, err)
 	}
 	if err != nil || d < 0 || d%time.Second != 0 {
-		return nil, fmt.Errorf("--%s: %q is no length of time in whole seconds, like 90s, 15m, 30d or 1y", flag, text)
+		return nil, fmt.Errorf("--%s: %q is not a duration in whole seconds, such as 90s, 15m, 30d or 1y", flag, text)
 	}
 	n := int64(d / time.Second)
 	return &n, nil
