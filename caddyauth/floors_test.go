@@ -18,17 +18,17 @@ import (
 
 const modulePath = "github.com/caddyauth/gateway"
 
-// room is one package of the house: what it may import besides the standard library.
-type room struct {
-	floor   int
+// packageRule says what one package may import besides the standard library.
+type packageRule struct {
+	layer   int
 	path    string
-	inside  []string // other rooms
+	inside  []string // other packages of this module
 	outside []string // packages of other modules, each with all beneath it
 }
 
-// rooms is the rule. A new arrow goes in here, with a sentence in docs/architecture.md; arrows run
+// packageRules are the rules. A new arrow goes in here, with a sentence in docs/architecture.md; arrows run
 // down only.
-var rooms = []room{
+var packageRules = []packageRule{
 	{14, "integration", words("caddyauth module/auth module/config integration/documents"),
 		words(caddyPath, "github.com/chromedp golang.org/x/crypto golang.org/x/net")},
 	{14, "bench/fill", words("store/sqlstore domain/revocation"), nil},
@@ -118,16 +118,17 @@ const (
 	jwxPath   = "github.com/lestrrat-go/jwx/v2"
 )
 
-// testSupport is what test files may import in every room. They may also use every room on a lower
-// floor, and its libraries, to make what they test with.
+// testSupport is what test files may import in every package. They may also use every package on a lower
+// layer, and its libraries, to make what they test with.
 var testSupport = []string{caddyPath + "/caddytest", "golang.org/x/mod"}
 
-// testRooms are rooms of test support that test files may import whatever their floor. No row names
+// testPackages are packages of test support that test files may import from every layer. No row names
 // one, so no other file may.
-var testRooms = []string{"jose/token/tokentest"}
+var testPackages = []string{"jose/token/tokentest"}
 
-// keptApart are packages of the standard library that belong to the named rooms: the database to
-// the store, the log to whoever reports (rooms return errors), testing to nobody's product code.
+// keptApart are packages of the standard library that only the named packages may import: the
+// database is for the store, the log for the Caddy layer (other packages return errors), and testing
+// for test files.
 var keptApart = []struct {
 	apart  string
 	owners []string
@@ -138,11 +139,11 @@ var keptApart = []struct {
 }
 
 func TestArrowsRunDown(t *testing.T) {
-	for i, r := range rooms {
+	for i, r := range packageRules {
 		for _, name := range r.inside {
-			below := slices.IndexFunc(rooms, func(other room) bool { return other.path == name })
-			if below <= i || rooms[below].floor >= r.floor {
-				t.Errorf("%s may import %s, which is not on a lower floor", r.path, name)
+			below := slices.IndexFunc(packageRules, func(other packageRule) bool { return other.path == name })
+			if below <= i || packageRules[below].layer >= r.layer {
+				t.Errorf("%s may import %s, which is not on a lower layer", r.path, name)
 			}
 		}
 	}
@@ -194,9 +195,9 @@ func TestFloorsAreNoticed(t *testing.T) {
 		{"caddyauth/jose/keyring/x.go", modulePath + "/caddyauth/util", "jose/keyring may import only "},
 		{"caddyauth/guard/gate/x_test.go", modulePath + "/caddyauth/domain/identity", "guard/gate may import only "},
 		{"caddyauth/guard/gate/x_test.go", caddyPath, "which only"},
-		{"caddyauth/util/x.go", "strings", "caddyauth/util is no room of the table"},
-		{"x.go", "strings", "the top folder is no room of the table"},
-		{"cmd/other/x.go", "strings", "cmd/other is no room of the table"},
+		{"caddyauth/util/x.go", "strings", "caddyauth/util is not a package of the table"},
+		{"x.go", "strings", "the top folder is not a package of the table"},
+		{"cmd/other/x.go", "strings", "cmd/other is not a package of the table"},
 	} {
 		found, err := violations(fstest.MapFS{c.file: source(c.imports)})
 		if err != nil || len(found) != 1 || !strings.Contains(found[0], c.want) {
@@ -208,10 +209,10 @@ func TestFloorsAreNoticed(t *testing.T) {
 func TestFloorsAllow(t *testing.T) {
 	for _, c := range []struct{ file, imports string }{
 		{"caddyauth/guard/gate/x.go", modulePath + "/caddyauth/jose/token"},
-		// a lower floor, to make tokens with
+		// a lower layer, to make tokens with
 		{"caddyauth/guard/gate/x_test.go", modulePath + "/caddyauth/jose/keyring"},
 		{"caddyauth/guard/gate/y_test.go", jwxPath + "/jws"},
-		{"caddyauth/jose/token/y_test.go", modulePath + "/caddyauth/jose/token"}, // an external test of its own room
+		{"caddyauth/jose/token/y_test.go", modulePath + "/caddyauth/jose/token"}, // an external test of its own package
 		{"caddyauth/serve/ui/x_test.go", "testing/fstest"},
 		{"caddyauth/x_test.go", "golang.org/x/mod/modfile"},
 		{"caddyauth/jose/keyring/x.go", jwxPath + "/jws"},
@@ -235,12 +236,12 @@ func TestFloorsAllow(t *testing.T) {
 // TestFloorsAreDocumented holds the table of docs/architecture.md against the rule.
 func TestFloorsAreDocumented(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("| floor | room | may import inside | may import outside, besides the standard library |\n| --- | " +
-		"--- | --- | --- |\n")
-	for _, r := range rooms {
-		fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", r.floor, r.path, orDash(r.inside), orDash(r.outside))
+	b.WriteString("| layer | package | may import inside | may import outside, besides the standard library |\n" +
+		"| --- | --- | --- | --- |\n")
+	for _, r := range packageRules {
+		fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", r.layer, r.path, orDash(r.inside), orDash(r.outside))
 	}
-	documents.Compare(t, "docs/architecture.md", "floors", b.String())
+	documents.Compare(t, "docs/architecture.md", "layers", b.String())
 }
 
 func orDash(words []string) string {
@@ -281,10 +282,10 @@ func violations(tree fs.FS) ([]string, error) {
 }
 
 func violationsIn(tree fs.FS, name string) ([]string, error) {
-	r, ok := roomOf(path.Dir(name))
+	r, ok := ruleOf(path.Dir(name))
 	if !ok {
 		return []string{
-			name + ": " + strings.Replace(path.Dir(name), ".", "the top folder", 1) + " is no room of the table",
+			name + ": " + strings.Replace(path.Dir(name), ".", "the top folder", 1) + " is not a package of the table",
 		}, nil
 	}
 	data, err := fs.ReadFile(tree, name)
@@ -308,18 +309,20 @@ func violationsIn(tree fs.FS, name string) ([]string, error) {
 	return found, nil
 }
 
-// roomOf finds the room of a folder or of an import path's tail; rooms beneath caddyauth are
+// ruleOf finds the rule of a folder or of an import path's tail; packages beneath caddyauth are
 // written without it.
-func roomOf(folder string) (room, bool) {
-	i := slices.IndexFunc(rooms, func(r room) bool { return r.path == folder || "caddyauth/"+r.path == folder })
+func ruleOf(folder string) (packageRule, bool) {
+	i := slices.IndexFunc(packageRules, func(r packageRule) bool {
+		return r.path == folder || "caddyauth/"+r.path == folder
+	})
 	if i < 0 {
-		return room{}, false
+		return packageRule{}, false
 	}
-	return rooms[i], true
+	return packageRules[i], true
 }
 
 // refuses says in words why r may not import the package; nothing when it may.
-func (r room) refuses(imported string, test bool) string {
+func (r packageRule) refuses(imported string, test bool) string {
 	if tail, ok := strings.CutPrefix(imported, modulePath+"/"); ok {
 		return r.refusesInside(tail, test)
 	}
@@ -330,11 +333,11 @@ func (r room) refuses(imported string, test bool) string {
 		return ""
 	}
 	var may []string
-	for _, other := range rooms {
+	for _, other := range packageRules {
 		if !beneathAny(imported, other.outside) {
 			continue
 		}
-		if test && 0 < other.floor && other.floor < r.floor {
+		if test && 0 < other.layer && other.layer < r.layer {
 			return ""
 		}
 		may = append(may, other.path)
@@ -342,10 +345,10 @@ func (r room) refuses(imported string, test bool) string {
 	return whoMay(may)
 }
 
-func (r room) refusesInside(tail string, test bool) string {
-	other, ok := roomOf(tail)
+func (r packageRule) refusesInside(tail string, test bool) string {
+	other, ok := ruleOf(tail)
 	if ok && (slices.Contains(r.inside, other.path) || test &&
-		(other.floor < r.floor || other.path == r.path || slices.Contains(testRooms, other.path))) {
+		(other.layer < r.layer || other.path == r.path || slices.Contains(testPackages, other.path))) {
 		return ""
 	}
 	if len(r.inside) == 0 {
@@ -354,7 +357,7 @@ func (r room) refusesInside(tail string, test bool) string {
 	return r.path + " may import only " + strings.Join(r.inside, ", ") + " of this module"
 }
 
-func (r room) refusesStandard(imported string, test bool) string {
+func (r packageRule) refusesStandard(imported string, test bool) string {
 	for _, c := range keptApart {
 		if !test && beneathAny(imported, []string{c.apart}) && !slices.Contains(c.owners, r.path) {
 			return whoMay(c.owners)

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-// manifest is xcaddy.json: what somebody who builds Caddy with this plugin has to know.
+// manifest is xcaddy.json: what a build of Caddy with this plugin needs to know.
 type manifest struct {
 	Name        string `json:"name"`
 	Version     string `json:"version"`

@@ -141,8 +141,8 @@ func setRetryAfter(w http.ResponseWriter, v verdict) {
 }
 
 // wantsJSON chooses the form of an answer: the one of text/html and application/json that Accept
-// prefers; without a preference the form of the request, and a page when that says nothing. The API
-// answers with JSON whatever is asked.
+// prefers; without a preference the form of the request, and otherwise a page. The API always
+// answers with JSON.
 func (s *Server) wantsJSON(r *http.Request) bool {
 	if rest, ok := strings.CutPrefix(r.URL.Path, s.Base.Path); ok && strings.HasPrefix(rest, "/api/") {
 		return true

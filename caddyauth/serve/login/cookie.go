@@ -41,8 +41,8 @@ func (s *Server) fitsCookie(token string) bool {
 	return len(s.CookieName)+len(token) <= MaxCookie
 }
 
-// subject returns who is signed in with the request's cookie; "" when nobody is. A cookie that is
-// stale, garbage or there twice is none.
+// subject returns the user who is signed in with the request's cookie; "" without one. An expired,
+// malformed or duplicate cookie is ignored.
 func (s *Server) subject(r *http.Request) string {
 	subject, _ := s.signedIn(r)
 	return subject

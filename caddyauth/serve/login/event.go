@@ -52,7 +52,7 @@ type SentBack struct {
 	// Subject is the person.
 	Subject string
 
-	// Host is the host of the return target; empty when there is none.
+	// Host is the host of the return target; empty without one.
 	Host string
 
 	// Unreachable says that the session cookie, which belongs to the server's own host, cannot get

@@ -7,9 +7,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// getLogin shows the form or, to somebody who is signed in, who they are. It never leads on by
-// itself: where the application does not accept the cookie, the person would go round in a circle.
-// The form leaves a cookie, by which its answer knows that the browser keeps any.
+// getLogin shows the form or, if a user is signed in, their name. It never redirects: if the
+// application does not accept the cookie, that would be a redirect loop. The form sets a cookie, by
+// which postLogin knows that the browser accepts cookies.
 func (s *Server) getLogin(w http.ResponseWriter, r *http.Request) {
 	next := s.queryTarget(r)
 	query := r.URL.Query()

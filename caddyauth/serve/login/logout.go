@@ -176,7 +176,7 @@ func (s *Server) wantsPage(r *http.Request) bool {
 	return preference(r) > 0
 }
 
-// switchURL returns the address of the form for somebody who is signed in already.
+// switchURL returns the URL of the form for a user who is already signed in.
 func (s *Server) switchURL(next target) string {
 	query := url.Values{"switch": {"1"}}
 	if next.url != "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
-// ErrSessionOver says that a browser's session can be renewed no longer, or that there is none; see
+// ErrSessionOver says that a browser's session does not exist or can no longer be renewed; see
 // Session.Renew.
 var ErrSessionOver = errors.New("the session is over")
 

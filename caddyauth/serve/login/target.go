@@ -123,7 +123,7 @@ func (s *Server) unreachable(t target) bool {
 	return err != nil || u.Hostname() != s.Base.Hostname()
 }
 
-// home returns what pages offer as a way on; zero when there is none.
+// home returns the target of the home link of pages; zero without one.
 func (s *Server) home() target {
 	if t, ok := s.target(s.Home); ok {
 		return t

@@ -240,8 +240,8 @@ func (c *call) deleteClient() (reply, error) {
 	return reply{status: http.StatusNoContent}, c.Projects.RemoveClient(c.r.Context(), client.ID, client.Version)
 }
 
-// renewClientSecret gives the client another secret; the one before is good no more. What the
-// client holds goes on.
+// renewClientSecret replaces the client's secret. The previous one stops working; the client's
+// tokens and sessions stay valid.
 func (c *call) renewClientSecret() (reply, error) {
 	secret := project.NewClientSecret()
 	client, err := c.changeClient(func(client *project.Client) error {

@@ -40,7 +40,7 @@ type Operator interface {
 	// RotateKeys announces the successor of the active key. ErrKeysConfigured.
 	RotateKeys(ctx context.Context) error
 
-	// RevokeKey takes a key away at once: what it has signed is good no more. ErrNoKey,
+	// RevokeKey revokes a key at once: tokens that it has signed are refused. Errors: ErrNoKey,
 	// ErrKeysConfigured.
 	RevokeKey(ctx context.Context, id string) error
 }
@@ -51,7 +51,7 @@ var (
 	// is paused.
 	ErrMayNotIssue = errors.New("nothing is issued to the user")
 
-	// ErrNoKey says that there is no key of that id.
+	// ErrNoKey says that no key has that id.
 	ErrNoKey = errors.New("no such key")
 
 	// ErrKeysConfigured says that the keys stand in the configuration and are changed there.

@@ -30,8 +30,8 @@ type nothing struct {
 }
 
 // introspect answers /introspect, for confidential clients and the access tokens of their own
-// project. To a client that could be anybody it says nothing (RFC 7662, section 2.1): tokens could
-// be tried out.
+// project. Public clients are refused (RFC 7662, section 2.1), because anyone could use them to
+// test tokens.
 func (c *call) introspect() (any, error) {
 	if c.client.Public() {
 		return nil, unknownClient(len(c.r.Header["Authorization"]) > 0)

@@ -60,7 +60,7 @@ func (c *call) revokeAccess(t *token.Token) error {
 // 2.1), with the word that RFC 6749, section 5.2, has for it.
 func notTheirs() error { return refuse(invalidGrant, "The token was issued to another client.") }
 
-// find returns the access token of raw, and nil when it is none of ours.
+// find returns the access token of raw, or nil if this server did not issue it.
 func (c *call) find(raw string) (*token.Token, error) {
 	t, err := c.Verify(c.r.Context(), raw)
 	if r, ok := errors.AsType[*token.Refusal](err); ok && r.Reason != token.KeysUnavailable {

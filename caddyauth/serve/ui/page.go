@@ -45,7 +45,8 @@ type Login struct {
 	// Notice says in a sentence what happened before, such as a sign-out. Default: none.
 	Notice string
 
-	// AsksCookies lets the form say that its page has left a cookie, which the browser then must bring back.
+	// AsksCookies lets the form say that its page has left a cookie, which the browser then must
+	// bring back.
 	AsksCookies bool
 
 	// Links lead elsewhere, such as home. Default: none.
@@ -75,12 +76,12 @@ type SignedIn struct {
 	// NextHost is the host of Next as it is shown.
 	NextHost string
 
-	// Unreachable says that the sign-in cannot reach NextHost: the cookie belongs to Site alone. The
-	// page then explains it instead of sending the person round in a circle.
+	// Unreachable says that the sign-in cannot reach NextHost: the cookie belongs to Site alone.
+	// The page then explains it instead of sending the person round in a circle.
 	Unreachable bool
 
-	// Refused says that whoever sent the person here did not accept the sign-in. The page then says so
-	// instead of leading on.
+	// Refused says that whoever sent the person here did not accept the sign-in. The page then says
+	// so instead of leading on.
 	Refused bool
 
 	// Links lead elsewhere, such as to a sign-in with another account. Default: none.
@@ -117,7 +118,7 @@ func (SignOut) formOrigins() []string { return nil }
 func (SignOut) hasForm() bool         { return true }
 func (SignOut) framed() bool          { return false }
 
-// Start is what the server shows at its root to somebody who is not signed in.
+// Start is the page at the root of the server for a user who is not signed in.
 type Start struct {
 	// Site is the host that one can sign in to, as it is shown.
 	Site string

@@ -23,7 +23,7 @@ func scanEntry(row rows) (audit.Entry, error) {
 // auditColumns are the columns of entryRow.
 const auditColumns = `id, at, actor, action, target, target_name, project, client_ip, result, detail`
 
-// entryRow makes the id where there is none.
+// entryRow generates a missing id.
 func entryRow(e audit.Entry) []any {
 	if e.ID == "" {
 		e.ID = audit.NewID(e.At)

@@ -40,9 +40,9 @@ func deny(ctx context.Context, t tx, d revocation.Denial, now time.Time) (revoca
 	return d, nil
 }
 
-// renewTokens denies the access tokens that were made of a user or client before, because they say
-// what is true no more. The grants go on: their next use makes a token that says what is true now.
-// Only a grant that is being added at the same moment ends with its first use.
+// renewTokens denies the access tokens that a user or client already has, because their claims are
+// out of date. The grants stay valid: their next use issues a token with the current claims. Only a
+// grant that is being added at the same time ends with its first use.
 func renewTokens(ctx context.Context, t tx, kind revocation.Kind, slug, id string, now time.Time) error {
 	epoch, err := nextNumber(ctx, t, "epoch", now)
 	if err != nil {

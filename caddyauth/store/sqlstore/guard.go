@@ -173,7 +173,7 @@ func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// doubt begins to look at the database, unless somebody does or has just done so. With an error,
+// doubt starts a check of the database, unless one is running or has just run. With an error,
 // calls are refused at once.
 func (g *guard) doubt(met error) {
 	g.mu.Lock()

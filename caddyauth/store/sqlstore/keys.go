@@ -52,8 +52,8 @@ func keyVersion(ctx context.Context, q querier) (version int64, err error) {
 	return version, err
 }
 
-// AddFirstKey stores rec as the active key if and only if there is no key yet, and returns what
-// stands afterwards, oldest first.
+// AddFirstKey stores rec as the active key if and only if there is no key yet, and returns
+// all keys afterwards, oldest first.
 func (s *Store) AddFirstKey(ctx context.Context, rec keyring.Record) ([]keyring.Record, error) {
 	rec.State, rec.Until = keyring.Active, time.Time{}
 	if rec.Since.IsZero() {

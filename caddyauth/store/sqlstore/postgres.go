@@ -38,7 +38,7 @@ type postgresDatabase struct {
 	readOnly bool
 	closed   atomic.Bool
 	looks    *line  // nil: opened for reading only
-	unlisten func() // ends the listener and waits for it; nil: there is none
+	unlisten func() // ends the listener and waits for it; nil without a listener
 }
 
 func (s *postgresServer) connections() int { return int(s.config.MaxConns) }

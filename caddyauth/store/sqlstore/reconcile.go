@@ -61,7 +61,7 @@ func (e Ended) TokensOnly() bool { return e.Reason == ClaimsChanged || e.Reason 
 // of it before is not whom the declaration means, so everything that was issued before ends,
 // whatever the project says. So does what was issued to a user who becomes an administrator. What
 // is declared already is changed where it differs; lifetimes set through the API stay over the
-// declared ones. What is declared no more stays in the store but can do nothing: projects and
+// declared ones. What is no longer declared stays in the store but is inactive: projects and
 // clients are paused, users disabled, the declared lifetimes forgotten; the API may remove it, or
 // bring it back as its own. The default project is never paused.
 //
@@ -221,8 +221,8 @@ func (r *reconciler) endAPITokens(p project.Project) error {
 	return r.note("api_token.revoke", p.ID, p.Slug, p.Slug, fmt.Sprint(TakenOver, ": ", n))
 }
 
-// forgetProject pauses a project that is declared no more. The default project goes on without what
-// was declared of it.
+// forgetProject pauses a project that is no longer declared. The default project stays active
+// without its declared settings.
 func (r *reconciler) forgetProject(p project.Project) error {
 	p.Declared, p.Lifetimes = false, project.Lifetimes{}
 	if p.Slug == project.Default {

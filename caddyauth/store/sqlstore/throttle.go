@@ -143,7 +143,7 @@ func (s *Store) DeleteIdleAttempts(ctx context.Context, now time.Time, n int) (i
 	}
 	var deleted int64
 	err = db.writeOne(ctx, func(t tx) (err error) {
-		// A row which somebody holds is in use again, or the janitor of another node has it.
+		// A locked row is in use again, or the janitor of another node has it.
 		deleted, err = t.exec(`WITH idle AS MATERIALIZED (SELECT key FROM throttle WHERE tat <= $1 ORDER BY tat LIMIT $2`+db.skipLocked()+`)
 			DELETE FROM throttle WHERE tat <= $1 AND key IN (SELECT key FROM idle)`, now.UnixMilli(), n)
 		return err

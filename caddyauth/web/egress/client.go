@@ -154,7 +154,7 @@ func checkURL(u *url.URL) error {
 	return nil
 }
 
-// clip shortens what somebody else wrote for an error text.
+// clip shortens a text of another server for an error.
 func clip(s string) string {
 	const most = 100
 	if len(s) > most {

@@ -1,4 +1,4 @@
-// Package egress owns outgoing HTTP requests to addresses that a configuration or somebody else's
+// Package egress owns outgoing HTTP requests to addresses that a configuration or another server's
 // answer names: key sets, discovery documents, introspection endpoints. Such an address must not
 // make the server talk to its own network (server-side request forgery), and an answer must not
 // take more time or memory than it is given.

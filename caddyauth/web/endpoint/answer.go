@@ -54,7 +54,7 @@ func SetPrivate(h http.Header) {
 	}
 }
 
-// SetRetryAfter says when to try again: in whole seconds, rounded up. Zero says nothing.
+// SetRetryAfter sets Retry-After in whole seconds, rounded up. Zero sets no header.
 func SetRetryAfter(h http.Header, wait time.Duration) {
 	if wait > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))

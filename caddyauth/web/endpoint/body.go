@@ -20,7 +20,7 @@ const (
 	PatchType = "application/merge-patch+json" // RFC 7396
 )
 
-// Errors of bodies. An error that is none of these says what is wrong with the text of the body,
+// Errors of bodies. Any other error says what is wrong with the text of the body,
 // without repeating any of it.
 var (
 	ErrMediaType = errors.New("the media type is not supported")
@@ -28,7 +28,8 @@ var (
 	ErrDuplicate = errors.New("duplicate name")
 )
 
-// MediaType returns the type of the request's body without its parameters; "" when there is none.
+// MediaType returns the type of the request's body without its parameters; "" if it is missing or
+// malformed.
 func MediaType(r *http.Request) string {
 	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {

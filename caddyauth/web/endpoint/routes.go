@@ -33,8 +33,8 @@ func (rs Routes[H]) Handles(base, path string) bool {
 	return ok && slices.ContainsFunc(rs, func(r Route[H]) bool { return r.isAt(below) })
 }
 
-// Match returns the operation that a request is for, with status 0. Otherwise there is none, and
-// the status says why:
+// Match returns the operation that a request is for, with status 0. Otherwise the operation is
+// empty, and the status says why:
 //
 //   - 404: there is no operation at the path
 //   - 405: there are operations at the path, but not of this method; the header Allow is set

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Proxy is a relay on loopback that makes a network out of it: it can add latency, stop forwarding
-// without a word, as a network that drops packets does, and cut connections. What it holds back is
-// not lost, as TCP sends it again.
+// Proxy is a relay on loopback that simulates a network: it can add latency, silently stop
+// forwarding as a network that drops packets does, and cut connections. Data that it holds back is
+// not lost, as TCP would send it again.
 type Proxy struct {
 	listener net.Listener
 	target   string

@@ -47,7 +47,7 @@ type Postgres struct {
 	ended   chan struct{} // closed when process has ended
 }
 
-// shared is the server of this test binary, or why there is none.
+// shared is the server of this test binary, or the error of its start.
 var shared struct {
 	sync.Mutex
 	server *Postgres
@@ -156,8 +156,8 @@ func (p *Postgres) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// start starts the server, again with another port when somebody was faster to take it, and again
-// after a moment when processes of a killed one still end.
+// start starts the server. It tries again with another port if the port was taken meanwhile, and
+// after a pause while processes of a killed server still end.
 func (p *Postgres) start() (err error) {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if p.port == 0 {
@@ -244,8 +244,7 @@ func (p *Postgres) Start(t T) {
 // again.
 func (p *Postgres) Stop(t T) { p.end(t, syscall.SIGINT) }
 
-// Kill ends the server as a loss of power would, without a word to anybody. After the test it runs
-// again.
+// Kill ends the server without a shutdown, as a loss of power would. After the test it runs again.
 func (p *Postgres) Kill(t T) { p.end(t, syscall.SIGKILL) }
 
 func (p *Postgres) end(t T, signal syscall.Signal) {
