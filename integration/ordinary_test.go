@@ -171,6 +171,39 @@ var ordinarySites = []struct {
 			copy_response
 		}
 	}`, []string{"/", "/x"}, []string{"/admin"}, nil},
+	{"pages of errors and files that the application names", `@private not path /public/* /app.js
+	jwt_auth @private api
+	root {{.Dir}}
+	reverse_proxy {{.Proxy}} {
+		@accel header X-Accel-Redirect *
+		handle_response @accel {
+			rewrite * {rp.header.X-Accel-Redirect}
+			file_server
+		}
+		@failed status 5xx
+		handle_response @failed {
+			rewrite * /{rp.status_code}.html
+			file_server
+		}
+	}`, []string{"/public/x", "/app.js"}, []string{"/", "/x"}, nil},
+	{"forward_auth and pages of errors", `jwt_auth /api* api
+	forward_auth {{.Other}} {
+		uri /api/verify
+		copy_headers Remote-User
+	}
+	reverse_proxy {{.Proxy}} {
+		@failed status 5xx
+		handle_response @failed {
+			root {{.Dir}}
+			rewrite * /404.html
+			file_server
+		}
+	}
+	handle_errors {
+		root {{.Dir}}
+		rewrite * /{err.status_code}.html
+		file_server
+	}`, []string{"/", "/x"}, []string{"/api"}, nil},
 }
 
 // answered is a target with the status that it gets without a token.

@@ -606,6 +606,236 @@ var laterSites = []struct {
 		jwt_auth @g api
 		reverse_proxy {{.Proxy}}
 	}`, []string{"/admin/x"}, []string{"/open/x"}},
+	{"errand whose answer gets another status", `route {
+		jwt_auth off
+		GATE
+		reverse_proxy {{.Proxy}} {
+			rewrite /admin/verify
+			replace_status 200
+		}
+	}`, []string{"/x"}, nil},
+	{"errand whose answer is mostly for the client", `route {
+		jwt_auth off
+		GATE
+		reverse_proxy {{.Proxy}} {
+			rewrite /admin/verify
+			@failed status 5xx
+			handle_response @failed {
+				header X-Failed yes
+			}
+		}
+	}`, []string{"/x"}, nil},
+	{"errand whose answer with a header is for the proxy", `route {
+		jwt_auth off
+		GATE
+		reverse_proxy {{.Proxy}} {
+			rewrite /admin/verify
+			@user {
+				status 2xx
+				header Remote-User *
+			}
+			handle_response @user {
+				header X-User yes
+			}
+		}
+	}`, []string{"/x"}, nil},
+	{"errand to an application that answers after another", `route {
+		jwt_auth off
+		GATE
+		forward_auth {{.Proxy}} {
+			uri /admin/verify
+		}
+		reverse_proxy {{.Other}} {
+			handle_response {
+				reverse_proxy {{.Proxy}}
+			}
+		}
+	}`, []string{"/x"}, nil},
+	{"errand to an application that answers in place of another", `route {
+		jwt_auth off
+		GATE
+		forward_auth {{.Proxy}} {
+			uri /admin/verify
+		}
+		intercept {
+			handle_response {
+				reverse_proxy {{.Proxy}}
+			}
+		}
+		respond 200
+	}`, []string{"/x"}, nil},
+	{"errand to one of several addresses", `route {
+		jwt_auth off
+		GATE
+		forward_auth {{.Proxy}} {
+			uri /admin/verify
+		}
+		reverse_proxy 127.0.0.1:1 {
+			dynamic multi {
+				a localhost {{.ProxyPort}}
+			}
+		}
+	}`, []string{"/x"}, nil},
+	{"errand to an application that a service record names", `route {
+		jwt_auth off
+		GATE
+		forward_auth {{.Proxy}} {
+			uri /admin/verify
+		}
+		reverse_proxy {
+			dynamic srv _app._tcp.localhost
+		}
+	}`, []string{"/x"}, nil},
+	{"errand by dynamic addresses", `route {
+		jwt_auth off
+		GATE
+		forward_auth 127.0.0.1:1 {
+			uri /admin/verify
+			dynamic multi {
+				a localhost {{.ProxyPort}}
+			}
+		}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x"}, nil},
+	{"errand to an application that answers errors", `route {
+		jwt_auth off
+		GATE
+		forward_auth {{.Proxy}} {
+			uri /admin/verify
+		}
+		error 404
+	}
+	handle_errors 404 {
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x"}, nil},
+	{"rewrite in what follows an answer", `route {
+		jwt_auth off
+		GATE
+		reverse_proxy {{.Other}} {
+			handle_response {
+				uri strip_prefix /v1
+				reverse_proxy {{.Proxy}}
+			}
+		}
+	}`, []string{"/v1/admin"}, []string{"/v1/x"}},
+	{"rewrite in an intercepted answer", `route {
+		jwt_auth off
+		GATE
+		intercept {
+			handle_response {
+				uri strip_prefix /v1
+				reverse_proxy {{.Proxy}}
+			}
+		}
+		respond 200
+	}`, []string{"/v1/admin"}, []string{"/v1/x"}},
+	{"errand with a prefix", `route {
+		jwt_auth off
+		GATE
+		@v header X-V 1
+		forward_auth @v {{.Proxy}} {
+			uri /v1/verify
+		}
+		uri strip_prefix /v1
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/v1/admin"}, []string{"/v1/x"}},
+	{"errand in a handle", `route {
+		jwt_auth off
+		GATE
+		handle /x {
+			forward_auth {{.ProxyByName}} {
+				uri /admin/verify
+			}
+			respond 200
+		}
+		handle {
+			route {
+				invoke direct
+			}
+		}
+	}`, []string{"/x"}, []string{"/y"}},
+	{"headers of an errand lead on", `route {
+		jwt_auth off
+		GATE
+		forward_auth {{.Other}} {
+			uri /api/verify
+			copy_headers X-Area
+		}
+		@a header X-Area *
+		rewrite @a /{header.X-Area}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x"}, nil},
+	{"root that the client names", `route {
+		jwt_auth off
+		GATE
+		root {header.X-Root}
+		try_files {path}/x {path}.html /admin/index.php =404
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x"}, nil},
+	{"root that the client names with a path", `route {
+		jwt_auth off
+		GATE
+		root {{.Dir}}
+		try_files /{path}in /admi{path} {path}min /index.php
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/adm", "/ad", "/n"}, nil},
+	{"errand to an application of an answer to an answer", `route {
+		jwt_auth off
+		GATE
+		forward_auth {{.Proxy}} {
+			uri /admin/verify
+		}
+		reverse_proxy {{.Other}} {
+			handle_response {
+				intercept {
+					handle_response {
+						invoke direct
+					}
+				}
+				respond 200
+			}
+		}
+	}`, []string{"/x"}, nil},
+	{"rewrite in an answer that leads on", `route {
+		jwt_auth off
+		GATE
+		reverse_proxy {{.Other}} {
+			handle_response {
+				rewrite * /admin/x
+			}
+		}
+		reverse_proxy {{.Proxy}}
+	}`, []string{"/x"}, nil},
+	{"rewrite in an answer to an application", `route {
+		jwt_auth off
+		GATE
+		reverse_proxy {{.Other}} {
+			handle_response {
+				rewrite * /admin/x
+				reverse_proxy {{.Proxy}}
+			}
+		}
+	}`, []string{"/x"}, nil},
+	{"gate in an answer", `route {
+		jwt_auth off
+		reverse_proxy {{.Other}} {
+			handle_response {
+				jwt_auth /admin* api
+				uri strip_prefix /v1
+				reverse_proxy {{.Proxy}}
+			}
+		}
+	}`, []string{"/admin", "/v1/admin"}, []string{"/x"}},
+	{"gate in an answer behind a rewrite", `route {
+		jwt_auth off
+		reverse_proxy {{.Other}} {
+			handle_response {
+				rewrite * /front
+				jwt_auth /admin* api
+				reverse_proxy {{.Proxy}}
+			}
+		}
+	}`, []string{"/admin"}, []string{"/x"}},
 	{"ordinary site", `route {
 		jwt_auth off
 		GATE
@@ -624,6 +854,8 @@ var laterSites = []struct {
 func TestLaterRewritesMeetTheGate(t *testing.T) {
 	g := newGateway(t)
 	g.extra["ProxyByName"] = strings.Replace(g.proxy.addr(), "127.0.0.1", "localhost", 1)
+	_, g.extra["ProxyPort"], _ = strings.Cut(g.proxy.addr(), ":")
+	g.extra["Other"] = newRecorder(t).addr()
 	sites := authSite + `
 &(stripped) {
 	uri strip_prefix /v1
@@ -631,6 +863,9 @@ func TestLaterRewritesMeetTheGate(t *testing.T) {
 }
 &(gate) {
 	jwt_auth api
+}
+&(direct) {
+	reverse_proxy {{.Proxy}}
 }
 &(twice) {
 	uri strip_prefix /v1

@@ -262,11 +262,12 @@ type end struct {
 	met       []guard            // gates and filters before it
 	within    []*rewrite.Rewrite // rewrites through which all requests have come
 	errand    bool               // the request only asks there, for one path, and goes on as it was
+	errors    bool               // in routes for errors, to which any request may come
 }
 
 // noteRewrite keeps a rewrite that stands behind gates.
 func (s *surveyor) noteRewrite(h *rewrite.Rewrite, name string, mount bool, at position) {
-	if len(at.met) == 0 {
+	if len(at.met) == 0 || s.responses > 0 && namedByAnswer(h) {
 		return
 	}
 	s.site.behind = append(s.site.behind, rewriteBehind{
@@ -290,6 +291,7 @@ func (s *surveyor) noteEndless(at position) {
 	if n := len(s.site.behind); len(at.met) > 0 {
 		s.site.behind[n-1].endless = true
 	}
+	s.site.ends = append(s.site.ends, end{addresses: []string{anywhere}, steps: at.steps, met: at.met, within: at.within})
 }
 
 // keepsPath reports whether a rewrite is one of `try_files` or `php_fastcgi` that leads to what is below the path, or to a file that the
@@ -353,7 +355,9 @@ func (s *surveyor) noteEnd(handler caddyhttp.MiddlewareHandler, at position) {
 	var own *rewrite.Rewrite
 	switch h := handler.(type) {
 	case *reverseproxy.Handler:
-		e.addresses = addressesOf(h)
+		if h.DynamicUpstreams == nil { // those may be anywhere, and the named ones are used beside
+			e.addresses = addressesOf(h)
+		}
 		e.errand = isErrand(h)
 		own = h.Rewrite
 	case *fileserver.FileServer:
@@ -369,7 +373,7 @@ func (s *surveyor) noteEnd(handler caddyhttp.MiddlewareHandler, at position) {
 		}
 		e.addresses = standsFor(stands, at.root)
 	default:
-		if kindOf(handler) != unknown { // no application
+		if kindOf(handler) != unknown || moduleID(handler) == errorFilterID { // no application
 			return
 		}
 	}
@@ -387,20 +391,33 @@ func (s *surveyor) noteEnd(handler caddyhttp.MiddlewareHandler, at position) {
 }
 
 // isErrand reports whether a proxy asks another application, as `forward_auth` does: for a path that
-// the configuration names, and the request goes on afterwards as it was.
+// the configuration names, and the request goes on afterwards as it was when the answer is a success.
+// Clients must not get that answer.
 func isErrand(h *reverseproxy.Handler) bool {
-	if h.Rewrite == nil || len(h.HandleResponse) == 0 {
+	if h.Rewrite == nil || h.Rewrite.StripPathPrefix != "" ||
+		h.Rewrite.StripPathSuffix != "" || len(h.Rewrite.URISubstring) > 0 || len(h.Rewrite.PathRegexp) > 0 {
 		return false
 	}
 	path, _, _ := strings.Cut(h.Rewrite.URI, "?")
 	if path == "" || strings.Contains(path, "{") || strings.Contains(h.Rewrite.Method, "{") {
 		return false
 	}
-	return !slices.ContainsFunc(h.HandleResponse, func(answer caddyhttp.ResponseHandler) bool {
-		return slices.ContainsFunc(answer.Routes, func(route caddyhttp.Route) bool {
-			return slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool {
-				return kindOf(handler) != passes
-			})
+	return slices.ContainsFunc(h.HandleResponse, takesSuccess) &&
+		!slices.ContainsFunc(h.HandleResponse, func(answer caddyhttp.ResponseHandler) bool { return !passesOn(answer) })
+}
+
+// takesSuccess reports whether a response handler keeps every answer of success from the client.
+func takesSuccess(answer caddyhttp.ResponseHandler) bool {
+	m := answer.Match
+	return m == nil || len(m.Headers) == 0 && (len(m.StatusCode) == 0 || slices.Contains(m.StatusCode, 2))
+}
+
+// passesOn reports whether a response handler leads on to what comes behind the proxy. One that only
+// changes the status gives the answer to the client.
+func passesOn(answer caddyhttp.ResponseHandler) bool {
+	return answer.StatusCode == "" && !slices.ContainsFunc(answer.Routes, func(route caddyhttp.Route) bool {
+		return slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool {
+			return kindOf(handler) != passes || len(responsesOf(handler)) > 0
 		})
 	})
 }
@@ -412,7 +429,7 @@ func (b rewriteBehind) concerns(m guard, ends []end) bool {
 		return true
 	}
 	return slices.ContainsFunc(ends, func(e end) bool {
-		behind := slices.ContainsFunc(e.met, func(g guard) bool { return g.gate == m.gate })
+		behind := e.errors || slices.ContainsFunc(e.met, func(g guard) bool { return g.gate == m.gate })
 		return behind && !e.errand && (slices.Contains(e.addresses, anywhere) ||
 			slices.ContainsFunc(b.proxy.addresses, func(address string) bool {
 				return address == anywhere || slices.Contains(e.addresses, address)
@@ -470,7 +487,7 @@ func (s *site) lookAhead(verdicts map[Guard]*Place) {
 	}
 	ahead := make(map[Guard][]later)
 	for _, b := range s.behind {
-		l := b.later(apart, s.ends)
+		l := b.later(apart, slices.Concat(s.ends, s.errorEnds))
 		if l.own && len(l.guards) == 0 {
 			continue // it asks no gate, and nothing behind it sees what it makes
 		}

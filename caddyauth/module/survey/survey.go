@@ -61,6 +61,8 @@ type site struct {
 	ends     []end
 	derived  derived
 	set      setters
+
+	errorEnds []end // where requests that fail leave the routes
 }
 
 // judge adds what the site means for its gates. One that several sites invoke is as strict as the strictest of them demands.
@@ -131,6 +133,7 @@ func surveyErrors(server *caddyhttp.Server, sites []*site) *site {
 	w.walk(server.Errors.Routes, position{})
 	errors := &site{gates: w.site.gates, byPath: w.site.byPath}
 	for _, s := range sites {
+		s.errorEnds = append(s.errorEnds, w.site.endsOfErrors()...)
 		errors.byPath = errors.byPath || s.byPath && len(s.gates) > 0
 	}
 	return errors
@@ -138,9 +141,10 @@ func surveyErrors(server *caddyhttp.Server, sites []*site) *site {
 
 // surveyor walks the routes of one site in the order in which requests meet them.
 type surveyor struct {
-	named   map[string]*caddyhttp.Route
-	site    *site
-	invoked int
+	named     map[string]*caddyhttp.Route
+	site      *site
+	invoked   int
+	responses int // how deep in routes that answers choose
 }
 
 // group is what alternatives of which a request takes one have in common.
@@ -246,6 +250,7 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 		s.site.set.changes++
 		return at, true
 	case *caddyhttp.Subroute:
+		s.noteErrors(h.Errors)
 		return s.walkInner(h.Routes, at)
 	case *caddyhttp.Invoke:
 		if route := s.named[h.Name]; route != nil && s.invoked < most {
@@ -280,6 +285,7 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 		s.noteEnd(handler, at)
 	}
 	s.site.set.passed(handler, at.byPath && s.site.rewrites)
+	s.walkResponses(handler, at)
 	s.site.byPath = s.site.byPath || at.byPath && (kind == decides || kind == unknown)
 	s.site.rewrites = s.site.rewrites || kind == unknown
 	s.site.users = s.site.users || kind == unknown || moduleID(handler) == "http.handlers.authentication"
