@@ -136,7 +136,7 @@ func TestCheckKnowsTheStore(t *testing.T) {
 		"respond hello\n}\n"
 	config := d.otherFile("gates", d.caddyfile(operatorAuth, authSite+site))
 	out, _, err := command("", "check", "--config", config)
-	if err != nil || !strings.Contains(out, "no project made") || !strings.Contains(out, "require roles chief") {
+	if err != nil || !strings.Contains(out, "project made not found") || !strings.Contains(out, "require roles chief") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	d.object(t, "", "project", "add", "made")

@@ -431,7 +431,7 @@ func TestExplainIsClearAboutMistakes(t *testing.T) {
 		{"reading the configuration", []string{"-c", filepath.Join(g.dir, "missing"), "-u", g.url("app")}},
 		{"`Name: value`", []string{"-c", config, "-u", g.url("app"), "-H", "nonsense"}},
 		{`"yaml" is unknown`, []string{"-c", config, "-a", "yaml", "-u", g.url("app")}},
-		{"there is no \"srv9\"", []string{"-c", config, "-u", g.url("app"), "--server", "srv9"}},
+		{"\"srv9\" not found", []string{"-c", config, "-u", g.url("app"), "--server", "srv9"}},
 		{"unknown flag", []string{"--nothing"}},
 		{"unknown command \"nothing\"", []string{"nothing"}},
 		{

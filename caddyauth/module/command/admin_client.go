@@ -74,6 +74,8 @@ func (r *adminClient) request(method, path string, query url.Values, body any) (
 		}
 		payload = bytes.NewReader(text)
 	}
+
+	// A change is refused if the object has changed since it was read.
 	header := http.Header{}
 	if r.ifMatch != "" {
 		header.Set("If-Match", `"`+r.ifMatch+`"`)
@@ -93,6 +95,7 @@ func (r *adminClient) request(method, path string, query url.Values, body any) (
 // requestError shortens an error of Caddy's client to one line. That client has no error types, so
 // the text is parsed.
 func requestError(address string, err error) error {
+	// No response: the transport failed.
 	text := err.Error()
 	if _, inner, failed := strings.Cut(text, "performing request: "); failed {
 		if _, reason, ok := strings.Cut(inner, `": `); ok {
@@ -100,6 +103,8 @@ func requestError(address string, err error) error {
 		}
 		return fmt.Errorf("no Caddy answers at the admin address %s: %s", address, inner)
 	}
+
+	// A response with an error: the gateway and Caddy answer with JSON, another handler with text.
 	_, answer, refused := strings.Cut(text, "HTTP ")
 	if !refused {
 		return err

@@ -24,10 +24,10 @@ func clientCommand() *cobra.Command {
 	return groupCommand("client", "Adds, shows, pauses and removes clients",
 		clientAddCommand(), clientListCommand(),
 		clientOneCommand("show", "Shows a client", http.MethodGet, "clients/{id}", nil),
-		clientActiveCommand("pause", "Keeps a client from getting tokens, and revokes what it has", false),
+		clientActiveCommand("pause", "Pauses a client: it gets no tokens, and those it has are revoked", false),
 		clientActiveCommand("resume", "Lets a paused client get tokens again", true),
 		clientSecretCommand(),
-		destructive(clientRemoveCommand(), "the client is removed, and what it has is revoked"),
+		destructive(clientRemoveCommand(), "the client is removed, and its tokens are revoked"),
 		ttlCommand("client", "client", "clients/{id}/settings/token-ttl"))
 }
 
@@ -37,7 +37,7 @@ func clientActiveCommand(name, short string, active bool) *cobra.Command {
 	if active {
 		return cmd
 	}
-	return destructive(cmd, "the client gets no tokens any longer, and what it has is revoked")
+	return destructive(cmd, "the client gets no more tokens, and those it has are revoked")
 }
 
 func clientSecretCommand() *cobra.Command {
@@ -84,15 +84,15 @@ client_secret, this once, and is not kept; a public client has none.`,
 		return r.printObject(r.request(http.MethodPost, "clients", nil, body))
 	})
 	cmd.Flags().StringVar(&slug, "project", project.Default, "the slug or id of the client's project")
-	cmd.Flags().StringVar(&name, "name", "", "what people read (default: the id)")
+	cmd.Flags().StringVar(&name, "name", "", "the display name (default: the id)")
 	cmd.Flags().BoolVar(&public, "public", false,
 		"a client that cannot keep a secret: a program in a browser or on a phone")
 	cmd.Flags().StringSliceVar(&audience, "audience", nil,
-		"what its tokens are for when a request names nothing (default: api)")
+		"the audience of its tokens if a request names none (default: api)")
 	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "a scope that it may ask for (default: none)")
 	cmd.Flags().StringArrayVar(&claims, "claim", nil, "a claim of its tokens as name=value, as for users")
 	cmd.Flags().StringVar(&format, "access-token-format", "", "jwt or opaque (default: the project's)")
-	cmd.Flags().BoolVar(&fixed, "no-refresh-rotation", false, "keep the same refresh token good again and again")
+	cmd.Flags().BoolVar(&fixed, "no-refresh-rotation", false, "let the same refresh token be used more than once")
 	return cmd
 }
 
@@ -125,7 +125,7 @@ func clientOneCommand(name, short, method, path string, body any) *cobra.Command
 func clientRemoveCommand() *cobra.Command {
 	return adminCommand(&cobra.Command{
 		Use:     "remove <id>",
-		Short:   "Removes a client and revokes what it has",
+		Short:   "Removes a client and revokes its tokens",
 		Example: "  $ caddy auth client remove reports",
 		Args:    cobra.ExactArgs(1),
 	}, func(r *adminClient, args []string) error {

@@ -20,7 +20,7 @@ func projectCommand() *cobra.Command {
 	return groupCommand("project", "Adds, shows, pauses and removes projects",
 		projectAddCommand(), projectListCommand(),
 		projectOneCommand("show", "Shows a project", http.MethodGet, nil),
-		projectActiveCommand("pause", "Lets a project issue nothing, and revokes what it has issued", false),
+		projectActiveCommand("pause", "Pauses a project: it issues no tokens, and those it has issued are revoked", false),
 		projectActiveCommand("resume", "Lets a paused project issue again", true),
 		destructive(projectRemoveCommand(),
 			"the project is removed with its users, clients and API tokens, and what it has issued is revoked"),
@@ -54,7 +54,7 @@ func projectAddCommand() *cobra.Command {
 		}
 		return r.printObject(r.request(http.MethodPost, "projects", nil, body))
 	})
-	cmd.Flags().StringVar(&name, "name", "", "what people read (default: the slug)")
+	cmd.Flags().StringVar(&name, "name", "", "the display name (default: the slug)")
 	cmd.Flags().StringSliceVar(&audiences, "audience", nil,
 		"an audience word that its tokens may be issued for (default: the server's)")
 	return cmd
@@ -100,10 +100,10 @@ func ttlCommand(what, argument, path string) *cobra.Command {
 	var access, refresh string
 	cmd := adminCommand(&cobra.Command{
 		Use:   "ttl <" + argument + ">",
-		Short: "Shows or changes how long the tokens of a " + what + " are good for",
-		Long: `Shows the lifetimes, in seconds, after changing those that are given. What is null is
-inherited; defaults says what holds then. The word default goes back to it. A changed
-lifetime is for tokens issued afterwards.`,
+		Short: "Shows or changes the lifetimes of the tokens of a " + what,
+		Long: `Changes the lifetimes that are given, and shows all of them in seconds. null means that
+the value in defaults is inherited; the word default goes back to that. A changed
+lifetime applies to tokens issued afterwards.`,
 		Example: "  $ caddy auth " + what + " ttl acme\n" +
 			"  $ caddy auth " + what + " ttl acme --access 5m --refresh default",
 		Args: cobra.ExactArgs(1),
@@ -126,6 +126,6 @@ lifetime is for tokens issued afterwards.`,
 		return r.printObject(r.requestOne(http.MethodGet, what, path, args[0], nil))
 	})
 	cmd.Flags().StringVar(&access, "access", "", "the lifetime of an access token, like 15m, or default")
-	cmd.Flags().StringVar(&refresh, "refresh", "", "how long a refresh token may lie unused, like 30d, or default")
+	cmd.Flags().StringVar(&refresh, "refresh", "", "how long a refresh token may stay unused, like 30d, or default")
 	return cmd
 }

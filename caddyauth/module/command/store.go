@@ -57,7 +57,10 @@ the store changes.`,
 		Example: `  $ caddy auth store export --config /etc/caddy/Caddyfile auth.export`,
 		Args:    cobra.ExactArgs(1),
 	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { m.cmd = cmd; return m.export(args[0]) }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		m.cmd = cmd
+		return m.export(args[0])
+	}
 	m.flags.Add(cmd, "Caddyfile", "the configuration that names the store; - is standard input")
 	cmd.Flags().BoolVar(&m.json, "json", false, "print the number of rows as JSON")
 	return cmd
@@ -79,7 +82,10 @@ that is in it, in the same step.`,
   $ caddy auth store import --config /etc/caddy/Caddyfile.new --replace auth.export`,
 		Args: cobra.ExactArgs(1),
 	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { m.cmd = cmd; return m.load(args[0]) }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		m.cmd = cmd
+		return m.load(args[0])
+	}
 	m.flags.Add(cmd, "Caddyfile", "the configuration that names the store; - is standard input")
 	cmd.Flags().BoolVar(&m.replace, "replace", false, "delete what is in the store")
 	cmd.Flags().BoolVar(&m.json, "json", false, "print the number of rows as JSON")
@@ -166,6 +172,8 @@ func (m *storeTransfer) load(path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, app.Cleanup()) }()
+
+	// The file can be decrypted only with the secret of the server that exported it.
 	store := app.Read().Store
 	secret, err := app.ExistingSecret()
 	if err != nil {
@@ -178,6 +186,8 @@ func (m *storeTransfer) load(path string) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+
+	// A running server must not lose its store to an import.
 	if running, err := doc.RunningStore(); err == nil && explain.SameStore(running, store.Name()) {
 		return fmt.Errorf("store %s: the server that runs uses it; stop the server, or name another store", running)
 	}

@@ -25,7 +25,7 @@ var apiTokenColumns = []column{
 func tokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "token <command>",
-		Short:   "Looks at tokens, makes them for tests and for the management API",
+		Short:   "Inspects tokens, issues them for tests and for the management API",
 		Example: "  $ caddy auth token inspect --help",
 	}
 	cmd.AddCommand(explain.InspectCommand(), mintCommand(), createAPICommand(), listAPICommand(), revokeAPICommand())
@@ -71,7 +71,7 @@ client gets it: in its format, with its claims and for its audience.`,
 		return r.printNewSecret(answer, "access_token")
 	})
 	cmd.Flags().StringSliceVar(&audience, "audience", nil,
-		"what the token is for (default: api, or what the client's tokens are for)")
+		"the audience of the token (default: api, or that of the client's tokens)")
 	cmd.Flags().StringVar(&client, "client", "",
 		"the client that the token is issued to (default: the server's own login routes)")
 	cmd.Flags().StringVar(&expires, "expires", "5m", "the token's lifetime, from 1m to 1h")

@@ -12,9 +12,9 @@ func versionCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "version [--json]",
-		Short: "Says which version of the gateway this is, and what it was built with",
-		Long: `Says the version of the gateway's module, the revision of its source, and the versions of
-Go and Caddy. The revision is known of a binary that was built from a checkout.`,
+		Short: "Prints the version of the gateway and what it was built with",
+		Long: `Prints the version of the gateway's module, the revision of its source, and the versions
+of Go and Caddy. The revision is known only of a binary built from a checkout.`,
 		Example: "  $ caddy auth version\n  $ caddy auth version --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -93,9 +93,9 @@ func (k *Keys) validateRotation() error {
 		return fmt.Errorf("announce: %s is not less than rotate_every, which is %s",
 			project.FormatDuration(k.announce()), project.FormatDuration(every))
 	case !k.generated() && k.RotateEvery != nil:
-		return errors.New("rotate_every: it is for generated keys, and keys are given")
+		return errors.New("rotate_every: allowed only with generated keys, and keys are given")
 	case !k.generated() && k.Announce != 0:
-		return errors.New("announce: it is for generated keys, and keys are given")
+		return errors.New("announce: allowed only with generated keys, and keys are given")
 	}
 	return nil
 }

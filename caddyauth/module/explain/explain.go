@@ -31,13 +31,13 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "explain [--config <file> [--adapter <name>]] --url <url> [--method <method>]" +
 			" [--token <token> | --token-file <file>] [--header <'Name: value'>...] [--expect <decision>] [--json]",
-		Short: "Says what the gates of a configuration do with a request, and why",
-		Long: `Sends one request through the very routes and gates of a configuration, inside this
-process, and says what each gate decided and why, what the client would be answered,
-and which identity headers the application would see.
+		Short: "Explains what the gates of a configuration decide about a request",
+		Long: `Sends one request through the real routes and gates of a configuration, inside this
+process, and prints what each gate decided and why, what the response would be, and
+which identity headers the application would see.
 
-Nothing is written and no application is asked: reverse_proxy and other handlers that
-would answer from elsewhere are replaced by an empty answer with status 200. The store
+Nothing is written and no application is called: reverse_proxy and other handlers that
+would answer from outside the process are replaced by an empty answer with status 200. The store
 is opened for reading, so that the keys are those of the server; key sets of trusted
 issuers are fetched. --token and --token-file take - for standard input.
 
@@ -105,6 +105,8 @@ func (e *explanation) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.app.Cleanup()) }()
+
+	// The gates change the request, and its headers are compared afterwards.
 	e.sent = request.Clone(cmd.Context())
 	answer := &recording{header: make(http.Header)}
 	e.unanswered = unmatchedHost(server, request)
@@ -138,6 +140,8 @@ func (x *result) verdict(cmd *cobra.Command, expect string) error {
 	if x.Decision != unanswered {
 		what = fmt.Sprintf("expected %s, got %s", expect, strings.TrimSpace(x.Decision+" "+string(x.Reason)))
 	}
+
+	// The reason is printed here, so that cobra adds neither the error nor the usage.
 	fmt.Fprintln(cmd.ErrOrStderr(), "Error:", what)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	// Caddy has exit codes only for commands of its own kind.

@@ -225,7 +225,12 @@ func (p projectMembers) claimFinding(where, text, slug string) finding.Finding {
 		hint = "names are exact; the claims of project " + slug + " are: " +
 			strings.Join(slices.Sorted(maps.Keys(names)), ", ")
 	}
-	f := finding.Finding{Severity: finding.Warning, Where: where, Text: text, Hint: hint}
+	f := finding.Finding{
+		Severity: finding.Warning,
+		Where:    where,
+		Text:     text,
+		Hint:     hint,
+	}
 	if p.unknown {
 		f.Severity = finding.Note
 		f.Hint += "; not all users in the store were looked at"

@@ -60,7 +60,13 @@ func runInspect(cmd *cobra.Command, flags *ConfigFlags, audience string, asJSON 
 	if flags.File == "" && (audience != "" || flags.Adapter != "") {
 		return errors.New("--audience and --adapter need --config")
 	}
-	i := inspection{out: cmd.OutOrStdout(), raw: raw, audience: audience, json: asJSON, now: time.Now()}
+	i := inspection{
+		out:      cmd.OutOrStdout(),
+		raw:      raw,
+		audience: audience,
+		json:     asJSON,
+		now:      time.Now(),
+	}
 	if flags.File == "" {
 		return i.decode()
 	}
@@ -237,7 +243,12 @@ type checkOutcome struct {
 }
 
 func (i *inspection) reportJSON(verdict error) error {
-	x := inspectResult{Verified: verdict == nil, Checks: i.outcomes(verdict), Store: &i.store, Notes: i.store.notes()}
+	x := inspectResult{
+		Verified: verdict == nil,
+		Checks:   i.outcomes(verdict),
+		Store:    &i.store,
+		Notes:    i.store.notes(),
+	}
 	if verdict != nil {
 		x.Reason, x.Detail = gate.ReasonOf(verdict), detailOf(verdict)
 	}

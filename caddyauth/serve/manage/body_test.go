@@ -75,7 +75,7 @@ func TestQueriesThatAreRefused(t *testing.T) {
 	token := d.token("", apitoken.Admin)
 	for _, c := range []struct{ query, want string }{
 		{"limit=0", "limit"}, {"limit=201", "limit"}, {"limit=x", "limit"},
-		{"limit=1&limit=2", "limit: it is there 2 times"}, {"cursor=%21", "cursor"},
+		{"limit=1&limit=2", "duplicate parameter \"limit\""}, {"cursor=%21", "cursor"},
 		{"Limit=1", `"Limit": unknown parameter`},
 		{"project=default", `"project": unknown parameter`},
 	} {

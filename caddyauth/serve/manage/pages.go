@@ -40,7 +40,7 @@ func (c *call) query(filters ...string) (query, error) {
 			return query{}, invalid("%.70q: unknown parameter", name)
 		}
 		if len(given) > 1 {
-			return query{}, invalid("%s: it is there %d times", name, len(given))
+			return query{}, invalid("duplicate parameter %q", name)
 		}
 	}
 	if text := values.Get("limit"); text != "" {
