@@ -225,7 +225,7 @@ func (t *Token) complete() error {
 	case t.Expiry.IsZero():
 		return refuse(Malformed, "claim exp is missing")
 	case len(t.Audience) == 0:
-		return refuse(WrongAudience, "claim aud is empty")
+		return refuse(WrongAudience, "claim aud is missing or empty")
 	}
 	return nil
 }
