@@ -314,10 +314,7 @@ func (g *opaqueGateway) opaqueSecrets(t *testing.T) (secrets []keyring.Subkey) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range ring.Derive(opaque.Label) {
-		secrets = append(secrets, key)
-	}
-	return secrets
+	return append(secrets, ring.Derive(opaque.Label)...)
 }
 
 func (g *opaqueGateway) knowsNoOther(t *testing.T) {

@@ -23,7 +23,8 @@ func TestSessionCookieIsVerifiedOncePerRequest(t *testing.T) {
 	}
 	raw := strings.TrimPrefix(tokensFor(t, app, "web", 1, "")[0], "Bearer ")
 	verified := 0
-	count := func(verify func(context.Context, string) (*token.Token, error)) func(context.Context, string) (*token.Token, error) {
+	type verifier = func(context.Context, string) (*token.Token, error)
+	count := func(verify verifier) verifier {
 		return func(ctx context.Context, raw string) (*token.Token, error) {
 			verified++
 			return verify(ctx, raw)

@@ -34,24 +34,27 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
-// How much is done. Nothing here is a length of time: whoever changes something waits until so many decisions were compared since.
+// How much is done. Nothing here is a length of time: whoever changes something waits until so many
+// decisions were compared since.
 const (
 	hammers     = 64  // goroutines that send requests
 	slots       = 96  // tokens in use at a time, a multiple of what flavours and people make together
 	revocations = 48  // a quarter of them each of a token, a session, a person and a client
 	keyTurns    = 12  // a key comes, or one goes
-	reloads     = 9   // with other audiences, rules, headers, people and another size of the cache
+	reloads     = 18  // with other audiences, rules, headers, people and another size of the cache
 	calm        = 50  // comparisons before a revocation is aimed and before it is carried out
 	calmKeys    = 600 // between two turns of the keys
 	calmReloads = 800 // between two reloads
 )
 
-// TestNoDecisionIsOneThatAFreshVerificationWouldNotHaveGiven sends requests from 64 goroutines through the gates of a running Caddy, while
-// keys come and go, tokens, sessions, people and clients are revoked, and configurations are reloaded. Beside each gate stands a twin of
-// the same settings that verifies anew each time.
+// TestNoDecisionIsOneThatAFreshVerificationWouldNotHaveGiven sends requests from 64 goroutines
+// through the gates of a running Caddy, while keys come and go, tokens, sessions, people and
+// clients are revoked, and configurations are reloaded. Beside each gate stands a twin of the same
+// settings that verifies anew each time.
 //
-// Where nothing changed around both, their decisions must be the same, with the same headers. Two rules hold always, whatever changes: a
-// token that was done with before the request began is not admitted, and who is admitted is whom the token names.
+// Where nothing changed around both, their decisions must be the same, with the same headers. Two
+// rules hold always, whatever changes: a token that was done with before the request began is not
+// admitted, and who is admitted is whom the token names.
 func TestNoDecisionIsOneThatAFreshVerificationWouldNotHaveGiven(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -70,7 +73,8 @@ func TestNoDecisionIsOneThatAFreshVerificationWouldNotHaveGiven(t *testing.T) {
 
 // What must have happened, and often, so that the test does not pass by comparing nothing.
 var (
-	everyDecision = []token.Reason{admitted, anonymously, token.Revoked, token.UnknownKey, token.BadSignature, token.Expired, token.WrongAudience,
+	everyDecision = []token.Reason{admitted, anonymously, token.Revoked, token.UnknownKey, token.BadSignature,
+		token.Expired, token.WrongAudience,
 		gate.InsufficientScope, gate.ClaimDenied}
 	everyEnd = []string{"key", "token", "session", "person", "client", "undeclared", "expired", "forged"}
 )
@@ -97,7 +101,8 @@ type arena struct {
 	faults       atomic.Int64
 	over         atomic.Bool
 
-	// One reload or order about a key at a time: two configurations are as two nodes, which learn of each other's keys within a second.
+	// One reload or order about a key at a time: two configurations are as two nodes, which learn
+	// of each other's keys within a second.
 	loading           sync.Mutex
 	keyTurn, ruleTurn int
 
@@ -133,7 +138,8 @@ type verdict struct {
 }
 
 func newArena(t *testing.T, keys func(int) *config.Keys) *arena {
-	a := &arena{t: t, dir: t.TempDir(), keys: keys, random: rand.New(rand.NewPCG(1, 2)), sessions: make(map[string]string)}
+	a := &arena{t: t, dir: t.TempDir(), keys: keys, random: rand.New(rand.NewPCG(1, 2)),
+		sessions: make(map[string]string)}
 	t.Setenv("XDG_DATA_HOME", filepath.Join(a.dir, "data"))
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(a.dir, "config"))
 	t.Cleanup(func() {
@@ -214,7 +220,8 @@ func (a *arena) fault(format string, args ...any) {
 	}
 }
 
-// people are those who have tokens. Each fourth configuration does not declare the last, whose tokens are done with then.
+// people are those who have tokens. Each fourth configuration does not declare the last, whose
+// tokens are done with then.
 var people = []string{"alice", "bob", "carol", "dave", "erin", "visitor"}
 
 const visitor = "visitor"
@@ -242,7 +249,8 @@ func (a *arena) settings() config.Settings {
 // tidal is a key that is there in every second turn; it alone comes back.
 const tidal = "tide"
 
-// configuredKeys are three that move on with each turn, one whose id stays while its secret changes, and one that comes and goes.
+// configuredKeys are three that move on with each turn, one whose id stays while its secret
+// changes, and one that comes and goes.
 func configuredKeys(turn int) *config.Keys {
 	text := func(id string, n int) config.SecretText {
 		return config.SecretText{ID: id, Secret: fmt.Sprintf("the secret number %d of the key called %s", n, id)}
@@ -258,14 +266,18 @@ func configuredKeys(turn int) *config.Keys {
 	return &k
 }
 
-// guards are the gates of a turn. They put different claims under the same headers, so that what one remembers of a token is wrong for another.
+// guards are the gates of a turn. They put different claims under the same headers, so that what
+// one remembers of a token is wrong for another.
 func (a *arena) guards() []JWTAuth {
 	none, second := option.Duration(0), option.Duration(time.Second)
 	plain := JWTAuth{Name: "plain", Audiences: []string{"api"}, Leeway: &none, Forward: forwards("sub", "role", "jti")}
-	strict := JWTAuth{Name: "strict", Audiences: []string{"api"}, Leeway: &none, Forward: forwards("email", "jti", "sub"),
-		Rules: []Rule{{Claim: "role", Values: []string{"admin"}}}}
-	web := JWTAuth{Name: "web", Audiences: []string{"api", "web"}, Leeway: &second, Forward: forwards("profile.team", "sid", "groups"),
-		Rules: []Rule{{Claim: "scope", Values: []string{"write"}}, {Claim: "role", Values: []string{"banned"}, Deny: true}}}
+	strict := JWTAuth{Name: "strict", Audiences: []string{"api"}, Leeway: &none,
+		Forward: forwards("email", "jti", "sub"),
+		Rules:   []Rule{{Claim: "role", Values: []string{"admin"}}}}
+	web := JWTAuth{Name: "web", Audiences: []string{"api", "web"}, Leeway: &second,
+		Forward: forwards("profile.team", "sid", "groups"),
+		Rules: []Rule{{Claim: "scope", Values: []string{"write"}},
+			{Claim: "role", Values: []string{"banned"}, Deny: true}}}
 	if a.ruleTurn%2 == 1 {
 		plain.Audiences, plain.Forward = []string{"mcp"}, forwards("jti", "sub", "role")
 		strict.Rules[0].Values = []string{"viewer", "admin"}
@@ -300,13 +312,15 @@ func (a *arena) server(address string) *caddyhttp.Server {
 	return server
 }
 
-// config is a whole configuration of Caddy: the app, a server with the gates, and one with their twins.
+// config is a whole configuration of Caddy: the app, a server with the gates, and one with their
+// twins.
 func (a *arena) config() []byte {
 	no := false
 	servers := map[string]*caddyhttp.Server{"gates": a.server("127.0.0.1:0"), "twins": a.server("127.0.0.2:0")}
 	return caddyconfig.JSON(caddy.Config{
-		Admin:      &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &no}},
-		StorageRaw: caddyconfig.JSON(map[string]string{"module": "file_system", "root": filepath.Join(a.dir, "storage")}, nil),
+		Admin: &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &no}},
+		StorageRaw: caddyconfig.JSON(map[string]string{"module": "file_system",
+			"root": filepath.Join(a.dir, "storage")}, nil),
 		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
 			"default": {BaseLog: caddy.BaseLog{WriterRaw: json.RawMessage(`{"output":"discard"}`), Level: "ERROR"}},
 		}},
@@ -348,7 +362,8 @@ func (a *arena) load() error {
 
 // twins are the same gates again, with a verifier of their own that nothing stands in front of.
 func (a *arena) twins(server *caddyhttp.App, app *App) ([]*JWTAuth, error) {
-	fresh, err := token.NewVerifier([]token.Issuer{{Name: app.server.Issuer, Own: true, Keys: app.ownKey, MaxLifetime: app.server.MaxLifetime}})
+	fresh, err := token.NewVerifier([]token.Issuer{{Name: app.server.Issuer, Own: true, Keys: app.ownKey,
+		MaxLifetime: app.server.MaxLifetime}})
 	if err != nil {
 		return nil, err
 	}
@@ -367,7 +382,8 @@ func (a *arena) twins(server *caddyhttp.App, app *App) ([]*JWTAuth, error) {
 // remembers makes sure that it is a cache which is compared.
 func (r *round) remembers() error {
 	now := time.Now()
-	raw, err := token.Mint(r.app.keys.ring.Load().Active(), "at+jwt", token.Claims{Issuer: r.app.server.Issuer, Subject: "nobody", Audience: []string{"api"},
+	raw, err := token.Mint(r.app.keys.ring.Load().Active(), "at+jwt", token.Claims{Issuer: r.app.server.Issuer,
+		Subject: "nobody", Audience: []string{"api"},
 		IssuedAt: now, Expiry: now.Add(time.Minute)})
 	if err != nil {
 		return err
@@ -423,7 +439,8 @@ func (a *arena) orderKey(turn int) {
 	}
 }
 
-// barKeys is asked after the keys changed: a key that is gone stays gone, but for the one that comes and goes.
+// barKeys is asked after the keys changed: a key that is gone stays gone, but for the one that
+// comes and goes.
 func (a *arena) barKeys() {
 	cause, ring := "key", a.current.Load().app.keys.ring.Load()
 	for i := range a.slots {
@@ -434,7 +451,8 @@ func (a *arena) barKeys() {
 	}
 }
 
-// revoke brings some new tokens, lets many requests take one of the good ones, and ends it by one of the four orders.
+// revoke brings some new tokens, lets many requests take one of the good ones, and ends it by one
+// of the four orders.
 func (a *arena) revoke(turn int) {
 	if err := a.refill(func(p *pass) bool { return a.random.IntN(2) == 0 && p.done(time.Now()) }); err != nil {
 		a.t.Error(err)
@@ -445,7 +463,8 @@ func (a *arena) revoke(turn int) {
 	grants, now, ctx := a.current.Load().app.grants, time.Now(), context.Background()
 	all := func(kind revocation.Kind, id string) func() error {
 		return func() error {
-			_, err := grants.RevokeAll(ctx, revocation.Revocation{Kind: kind, Project: project.Default, ID: id, Reason: "test"}, now)
+			_, err := grants.RevokeAll(ctx, revocation.Revocation{Kind: kind, Project: project.Default, ID: id,
+				Reason: "test"}, now)
 			return err
 		}
 	}
@@ -460,10 +479,12 @@ func (a *arena) revoke(turn int) {
 			func() error { return grants.RevokeFamily(ctx, target.session, "test", now) })
 		maps.DeleteFunc(a.sessions, func(_, id string) bool { return id == target.session })
 	case 2:
-		a.order("person", func(p *pass) bool { return p.subject == target.subject }, all(revocation.UserKind, target.subject))
+		a.order("person", func(p *pass) bool { return p.subject == target.subject },
+			all(revocation.UserKind, target.subject))
 		maps.DeleteFunc(a.sessions, func(of, _ string) bool { return strings.HasPrefix(of, target.subject+" ") })
 	case 3:
-		a.order("client", func(p *pass) bool { return p.client == target.client }, all(revocation.ClientKind, target.client))
+		a.order("client", func(p *pass) bool { return p.client == target.client },
+			all(revocation.ClientKind, target.client))
 	}
 }
 
@@ -471,7 +492,8 @@ func (a *arena) order(cause string, ends func(*pass) bool, do func() error) {
 	a.bar(cause, ends, func() bool { return a.change("ending a "+cause, do) })
 }
 
-// bar carries out what ends some tokens, and says so of them afterwards. They are gathered before: what is minted meanwhile may be good.
+// bar carries out what ends some tokens, and says so of them afterwards. They are gathered before:
+// what is minted meanwhile may be good.
 func (a *arena) bar(cause string, ends func(*pass) bool, carryOut func() bool) {
 	var ended []*pass
 	for i := range a.slots {
@@ -529,15 +551,19 @@ func (a *arena) refill(replace func(*pass) bool) error {
 func (a *arena) mint(slot int, app *App, epoch int64, key *keyring.Key) (*pass, error) {
 	a.minted++
 	now, flavour := time.Now(), slot%8
-	p := &pass{id: fmt.Sprint("token-", a.minted), subject: people[slot/8%len(people)], client: clients[a.random.IntN(len(clients))], key: key}
+	p := &pass{id: fmt.Sprint("token-", a.minted), subject: people[slot/8%len(people)],
+		client: clients[a.random.IntN(len(clients))], key: key}
 	if err := a.open(p, app, now); err != nil {
 		return nil, err
 	}
 	claims := token.Claims{
-		Issuer: "https://auth.example.com", Subject: p.subject, Audience: []string{"api", "web"}, IssuedAt: now.Add(-time.Minute), Expiry: now.Add(time.Hour),
-		ID: p.id, ClientID: p.client, Project: project.Default, Session: p.session, Scopes: []string{"read", "write"}, Protocol: map[string]any{"epoch": epoch},
+		Issuer: "https://auth.example.com", Subject: p.subject, Audience: []string{"api", "web"},
+		IssuedAt: now.Add(-time.Minute), Expiry: now.Add(time.Hour),
+		ID: p.id, ClientID: p.client, Project: project.Default, Session: p.session,
+		Scopes: []string{"read", "write"}, Protocol: map[string]any{"epoch": epoch},
 		Extra: map[string]any{
-			"role": "admin", "email": p.subject + "@example.com", "groups": []string{"staff", p.id}, "profile": map[string]any{"team": "team of " + p.id},
+			"role": "admin", "email": p.subject + "@example.com", "groups": []string{"staff", p.id},
+			"profile": map[string]any{"team": "team of " + p.id},
 		},
 	}
 	spice(&claims, flavour, a.random, now)
@@ -582,7 +608,8 @@ func forge(one, other string, random *rand.Rand) string {
 	return one[:strings.LastIndexByte(one, '.')] + other[strings.LastIndexByte(other, '.'):]
 }
 
-// open gives the token one of the two sessions of its subject, and begins that where it is over. The visitor has none.
+// open gives the token one of the two sessions of its subject, and begins that where it is over.
+// The visitor has none.
 func (a *arena) open(p *pass, app *App, now time.Time) error {
 	if p.subject == visitor {
 		return nil
@@ -618,15 +645,18 @@ func (a *arena) hammer(g int, seen *tally) {
 	}
 }
 
-// compare sends one token through gates and through their twins, and reports whether nothing changed around both.
+// compare sends one token through gates and through their twins, and reports whether nothing
+// changed around both.
 func (a *arena) compare(random *rand.Rand, seen *tally) bool {
 	slot := a.hot.Load()
 	if random.IntN(4) > 0 {
 		slot = random.Int64N(slots)
 	}
 	p := a.slots[slot].Load()
-	barred, before := p.barred.Load(), p.admitted.Load() // before looking which configuration is current: it is one that knows
-	ended, begun := a.ended.Load(), a.begun.Load()       // in this order: equal, they say that nothing was going on in between
+	// Before looking which configuration is current: it is one that knows.
+	barred, before := p.barred.Load(), p.admitted.Load()
+	// In this order: equal, they say that nothing was going on in between.
+	ended, begun := a.ended.Load(), a.begun.Load()
 	r, q := a.current.Load(), newQuestion(random)
 
 	start := time.Now()
@@ -645,7 +675,8 @@ func (a *arena) compare(random *rand.Rand, seen *tally) bool {
 	if cause := causeOf(barred, over); cause != "" {
 		seen.barred[cause]++
 		if cached.reason == admitted || fresh.reason == admitted {
-			a.fault("%s was done with (%s) when the request began; %v: cached %+v, fresh %+v", p.id, cause, q, cached, fresh)
+			a.fault("%s was done with (%s) when the request began; %v: cached %+v, fresh %+v", p.id, cause, q,
+				cached, fresh)
 		}
 	}
 	if crossing || ended != begun || a.begun.Load() != begun {
@@ -669,7 +700,8 @@ func causeOf(barred *string, over bool) string {
 	return ""
 }
 
-// question is how a token is sent: through which gates, one after the other, and whether in the session cookie.
+// question is how a token is sent: through which gates, one after the other, and whether in the
+// session cookie.
 type question struct {
 	gates  []int
 	cookie bool
@@ -685,7 +717,8 @@ func newQuestion(random *rand.Rand) question {
 	return question{gates: []int{random.IntN(3), random.IntN(3)}}
 }
 
-// expiry reports whether the token's time was over before start, and whether it ended between start and stop, for one of the gates.
+// expiry reports whether the token's time was over before start, and whether it ended between start
+// and stop, for one of the gates.
 func (q question) expiry(r *round, p *pass, start, stop time.Time) (over, crossing bool) {
 	for _, i := range q.gates {
 		end := p.expiry.Add(time.Duration(*r.gates[i].Leeway))
@@ -760,7 +793,8 @@ type tally struct {
 }
 
 func newTally() *tally {
-	return &tally{compared: make(map[token.Reason]int), turned: make(map[token.Reason]int), barred: make(map[string]int)}
+	return &tally{compared: make(map[token.Reason]int), turned: make(map[token.Reason]int),
+		barred: make(map[string]int)}
 }
 
 func (t *tally) note(reason token.Reason, before bool) {

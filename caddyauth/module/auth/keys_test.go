@@ -132,10 +132,12 @@ func TestRunningNodeLearnsWhatAnotherRevoked(t *testing.T) {
 func TestConfiguredKeysAreNotRotated(t *testing.T) {
 	a, _ := provisioned(t, config.Settings{Issuer: "https://auth.example.com",
 		Keys: &config.Keys{
-			Texts: []config.SecretText{{ID: "k", Secret: strings.Repeat("s", 32)}, {ID: "l", Secret: strings.Repeat("t", 32)}},
+			Texts: []config.SecretText{{ID: "k", Secret: strings.Repeat("s", 32)},
+				{ID: "l", Secret: strings.Repeat("t", 32)}},
 		}}, JWTAuth{Audiences: []string{"api"}})
 	keys, err := a.listKeys(t.Context())
-	if want := []keyring.Info{{ID: "k", Algorithm: "HS256", State: "active"}, {ID: "l", Algorithm: "HS256", State: "verifying"}}; err != nil ||
+	if want := []keyring.Info{{ID: "k", Algorithm: "HS256", State: "active"},
+		{ID: "l", Algorithm: "HS256", State: "verifying"}}; err != nil ||
 		!slices.Equal(keys, want) {
 		t.Errorf("listed: %+v, %v", keys, err)
 	}

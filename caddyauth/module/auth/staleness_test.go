@@ -28,7 +28,8 @@ func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
 			}
 			app.charge.away.Store(false)
 			early := make(chan error)
-			go func() { early <- app.verification.Revoked(new(token.Token), now) }() // a request that comes before Start
+			// A request that comes before Start.
+			go func() { early <- app.verification.Revoked(new(token.Token), now) }()
 			if err := app.startAlone(); err != nil {
 				t.Fatal(err)
 			}

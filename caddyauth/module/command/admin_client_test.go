@@ -83,7 +83,8 @@ func TestCommandPasswordIsPromptedForTwice(t *testing.T) {
 }
 
 func TestCommandClaims(t *testing.T) {
-	got, err := parseClaims([]string{"role=editor", "role=reviewer", "level:=3", "note=a=b", "team:={\"id\":1}", "empty="})
+	got, err := parseClaims([]string{"role=editor", "role=reviewer", "level:=3", "note=a=b", "team:={\"id\":1}",
+		"empty="})
 	if err != nil {
 		t.Fatal(err)
 	}

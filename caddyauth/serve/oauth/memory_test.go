@@ -145,12 +145,6 @@ func (m *memoryStore) FindOpaque(_ context.Context, hash string) (r opaque.Refer
 
 func (m *memoryStore) DeleteOpaque(context.Context, time.Time, int) (int, error) { return 0, nil }
 
-func (m *memoryStore) asked() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.finds
-}
-
 const (
 	ownIssuer = "https://auth.example.com"
 	secret    = "cacs_s+ec/ret=CANARY"

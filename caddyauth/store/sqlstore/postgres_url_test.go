@@ -59,7 +59,7 @@ func TestUnusablePostgresURLsAreRefusedWithoutThePassword(t *testing.T) {
 		{"postgres://auth:hunter2@db/auth?connect_timeout=soon", "connect_timeout"},
 		{"postgres://auth:hunter2@db/auth?statement_timeout=1ms", "from 100ms to 10m"},
 		{"postgres://auth:hunter2@db/auth?statement_timeout=never", "from 100ms to 10m"},
-		{"postgres://auth:hunter2@db/auth?port=1&port=2", "twice"},
+		{"postgres://auth:hunter2@db/auth?port=1&port=2", "duplicate option port"},
 		{"postgres://auth@db/auth?password=hunter2;x", "semicolon"},
 		{"postgres://auth:hunter2@db/auth?sslrootcert=/missing", "missing"},
 	} {
