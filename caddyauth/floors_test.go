@@ -26,8 +26,8 @@ type packageRule struct {
 	outside []string // packages of other modules, each with all beneath it
 }
 
-// packageRules are the rules. A new arrow goes in here, with a sentence in docs/architecture.md; arrows run
-// down only.
+// packageRules are the rules. A new arrow goes in here, with a sentence in docs/architecture.md;
+// arrows run down only.
 var packageRules = []packageRule{
 	{14, "integration", words("caddyauth module/auth module/config integration/documents"),
 		words(caddyPath, "github.com/chromedp golang.org/x/crypto golang.org/x/net")},
@@ -118,17 +118,17 @@ const (
 	jwxPath   = "github.com/lestrrat-go/jwx/v2"
 )
 
-// testSupport is what test files may import in every package. They may also use every package on a lower
-// layer, and its libraries, to make what they test with.
+// testSupport is what test files may import in every package. They may also use every package on a
+// lower layer, and its libraries, to make what they test with.
 var testSupport = []string{caddyPath + "/caddytest", "golang.org/x/mod"}
 
-// testPackages are packages of test support that test files may import from every layer. No row names
-// one, so no other file may.
+// testPackages are packages of test support that test files may import from every layer. No row
+// names one, so no other file may.
 var testPackages = []string{"jose/token/tokentest"}
 
 // keptApart are packages of the standard library that only the named packages may import: the
-// database is for the store, the log for the Caddy layer (other packages return errors), and testing
-// for test files.
+// database is for the store, the log for the Caddy layer (other packages return errors), and
+// testing for test files.
 var keptApart = []struct {
 	apart  string
 	owners []string

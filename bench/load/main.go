@@ -48,7 +48,8 @@ func main() {
 	flag.DurationVar(&l.duration, "d", 2*time.Second, "for how long")
 	flag.IntVar(&l.rate, "rate", 0, "requests per second; 0 is as fast as answers come")
 	flag.IntVar(&l.number, "n", 0, "requests; 0 is as many as there is time for")
-	tokens := flag.String("tokens", "", "a file of bearer tokens to send in turn, one a line; a Cookie header may follow a tab")
+	tokens := flag.String("tokens", "",
+		"a file of bearer tokens to send in turn, one a line; a Cookie header may follow a tab")
 	flag.Func("H", "a header, `Name: value`; may be repeated", l.addHeader)
 	flag.Parse()
 	if l.url == "" || l.connections < 1 || l.duration <= 0 || l.rate < 0 || l.number < 0 {

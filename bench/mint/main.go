@@ -103,7 +103,8 @@ func (o *order) fill() error {
 		case len(raw) == o.length:
 			return nil
 		case len(raw) > o.length:
-			return fmt.Errorf("%s: a token of %d bytes cannot be had, the next one has %d", o.key.Algorithm(), o.length, len(raw))
+			return fmt.Errorf("%s: a token of %d bytes cannot be had, the next one has %d", o.key.Algorithm(),
+				o.length, len(raw))
 		}
 		o.filler += strings.Repeat("x", max(1, (o.length-len(raw))/2))
 	}

@@ -1,5 +1,5 @@
-// Package documents compares the parts of the documentation that are rendered from the code with what the code says. Only tests
-// import it.
+// Package documents compares the parts of the documentation that are rendered from the code with
+// what the code says. Only tests import it.
 package documents
 
 import (
@@ -14,7 +14,8 @@ import (
 )
 
 // Update is the flag -update of tests.
-var Update = flag.Bool("update", false, "rewrite golden files, and the parts of the documentation that are rendered from the code")
+var Update = flag.Bool("update", false,
+	"rewrite golden files, and the parts of the documentation that are rendered from the code")
 
 // Root is the top folder of the checkout, as a path from the folder of the running test.
 func Root(t testing.TB) string {
@@ -60,7 +61,8 @@ func All(t testing.TB) map[string]string {
 	return found
 }
 
-// Compare fails when the part of a document between <!-- name --> and <!-- /name --> is not want. With -update it writes want there.
+// Compare fails when the part of a document between <!-- name --> and <!-- /name --> is not want.
+// With -update it writes want there.
 func Compare(t testing.TB, document, name, want string) {
 	t.Helper()
 	opening, closing := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
@@ -83,7 +85,8 @@ func Compare(t testing.TB, document, name, want string) {
 		document, name, firstDifference(have, want))
 }
 
-// Anchor is the fragment that GitHub gives to a heading: lower case, spaces as hyphens, without punctuation.
+// Anchor is the fragment that GitHub gives to a heading: lower case, spaces as hyphens, without
+// punctuation.
 func Anchor(heading string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -75,7 +75,8 @@ type Token struct {
 // New makes a token with a secret of 256 random bits. The secret is not kept: show it to
 // the caller, once. A zero lifetime means that the token does not expire. An error names the field,
 // the value and the limit.
-func New(name, slug string, abilities []string, lifetime time.Duration, now time.Time) (t Token, secret string, err error) {
+func New(name, slug string, abilities []string, lifetime time.Duration,
+	now time.Time) (t Token, secret string, err error) {
 	if err := project.CheckName(name); err != nil {
 		return Token{}, "", err
 	}
@@ -83,7 +84,14 @@ func New(name, slug string, abilities []string, lifetime time.Duration, now time
 		return Token{}, "", err
 	}
 	secret = project.NewSecret(secretPrefix)
-	t = Token{ID: project.NewID(), Name: name, Project: slug, Abilities: abilities, Hash: project.HashSecret(secret), Created: now}
+	t = Token{
+		ID:        project.NewID(),
+		Name:      name,
+		Project:   slug,
+		Abilities: abilities,
+		Hash:      project.HashSecret(secret),
+		Created:   now,
+	}
 	if lifetime != 0 {
 		if err := project.CheckWithin("expires_in", lifetime, time.Minute, maxLifetime); err != nil {
 			return Token{}, "", err

@@ -36,7 +36,8 @@ var ErrBadHash = errors.New("password hash")
 var bcryptForm = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 
 // bcryptEncoding is the alphabet of bcrypt's salt and hash.
-var bcryptEncoding = base64.NewEncoding("./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789").WithPadding(base64.NoPadding)
+var bcryptEncoding = base64.NewEncoding("./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789").
+	WithPadding(base64.NoPadding)
 
 // work is what it takes to compute a hash: two hashes of equal work take equal time.
 type work struct {
@@ -127,7 +128,8 @@ func encodeArgon(p *argon2id.Params, salt, key []byte) string {
 func (w work) decoy() string {
 	if w.bcryptCost > 0 {
 		random := randomBytes(39)
-		return fmt.Sprintf("$2a$%02d$%s%s", w.bcryptCost, bcryptEncoding.EncodeToString(random[:16]), bcryptEncoding.EncodeToString(random[16:]))
+		return fmt.Sprintf("$2a$%02d$%s%s", w.bcryptCost, bcryptEncoding.EncodeToString(random[:16]),
+			bcryptEncoding.EncodeToString(random[16:]))
 	}
 	return encodeArgon(&w.argon, randomBytes(w.argon.SaltLength), randomBytes(w.argon.KeyLength))
 }

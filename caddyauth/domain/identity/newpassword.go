@@ -69,7 +69,8 @@ func (p *Passwords) hash(ctx context.Context, password string) (string, error) {
 	defer p.slots.Release(int64(params.Parallelism))
 	p.computed.Add(1)
 	salt := randomBytes(params.SaltLength)
-	key := argon2.IDKey([]byte(norm.NFC.String(password)), salt, params.Iterations, params.Memory, params.Parallelism, params.KeyLength)
+	key := argon2.IDKey([]byte(norm.NFC.String(password)), salt, params.Iterations, params.Memory, params.Parallelism,
+		params.KeyLength)
 	p.learn(defaultWork())
 	return encodeArgon(&params, salt, key), nil
 }

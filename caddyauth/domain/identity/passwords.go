@@ -110,7 +110,8 @@ func (p *Passwords) learn(w work) {
 // look asks for the kinds of the store if it is time to.
 func (p *Passwords) look(ctx context.Context) {
 	asked, now := p.asked.Load(), time.Now()
-	if p.Kinds == nil || now.Sub(time.Unix(0, asked)).Abs() < kindsFor || !p.asked.CompareAndSwap(asked, now.UnixNano()) {
+	if p.Kinds == nil || now.Sub(time.Unix(0, asked)).Abs() < kindsFor ||
+		!p.asked.CompareAndSwap(asked, now.UnixNano()) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxHashWait)
@@ -198,7 +199,8 @@ func (p *Passwords) acquire(ctx context.Context, lanes int64) error {
 // password, more than 1 KiB, invalid UTF-8, a NUL (where implementations in C stop reading) and,
 // with bcrypt, more than 72 bytes (where bcrypt stops reading) never match, for the same work.
 func hashable(password, hash string) (text string, counts bool) {
-	if password == "" || len(password) > maxPassword || !utf8.ValidString(password) || strings.Contains(password, "\x00") {
+	if password == "" || len(password) > maxPassword || !utf8.ValidString(password) ||
+		strings.Contains(password, "\x00") {
 		return "", false
 	}
 	text = norm.NFC.String(password)

@@ -115,7 +115,8 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Issued, error) {
 
 func (in SignIn) checkSize(raw string) error {
 	if in.MaxToken > 0 && len(raw) > in.MaxToken {
-		return fmt.Errorf("%w: it has %d bytes, %d are the most: shorten the claims", ErrTooLarge, len(raw), in.MaxToken)
+		return fmt.Errorf("%w: it has %d bytes, %d are the most: shorten the claims", ErrTooLarge, len(raw),
+			in.MaxToken)
 	}
 	return nil
 }

@@ -104,7 +104,8 @@ func (c *IntrospectionClient) Close() {
 func isB64Token(raw string) bool {
 	body := strings.TrimRight(raw, "=")
 	return body != "" && len(raw) <= token.MaxSize && !strings.ContainsFunc(body, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~+/", r))
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+			strings.ContainsRune("-._~+/", r))
 	})
 }
 

@@ -55,7 +55,8 @@ func goDuration(text string) (time.Duration, error) {
 	switch {
 	case err == nil:
 		return d, nil
-	case len(text) <= maxBareNumber && strings.Trim(text, "-+.0123456789") == "" && strings.ContainsAny(text, "0123456789"):
+	case len(text) <= maxBareNumber && strings.Trim(text, "-+.0123456789") == "" &&
+		strings.ContainsAny(text, "0123456789"):
 		return 0, fmt.Errorf("%w; add a unit: %ss", ErrNoUnit, text)
 	}
 	return 0, errNoDuration

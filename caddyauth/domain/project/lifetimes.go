@@ -68,7 +68,8 @@ func (l Limits) Check() error {
 			return err
 		}
 		if c.least > c.utmost {
-			return fmt.Errorf("%s minimum: %s is above the maximum of %s", c.name, FormatDuration(c.least), FormatDuration(c.utmost))
+			return fmt.Errorf("%s minimum: %s is above the maximum of %s", c.name, FormatDuration(c.least),
+				FormatDuration(c.utmost))
 		}
 	}
 	return nil
@@ -114,14 +115,16 @@ func (l Lifetimes) Check(limits Limits) error {
 	if err := CheckWithin("access_token", l.Access, e.MinAccess, e.MaxAccess); l.Access != 0 && err != nil {
 		return err
 	}
-	if err := CheckWithin("refresh_absolute", l.RefreshAbsolute, e.MinRefresh, e.MaxRefresh); l.RefreshAbsolute != 0 && err != nil {
+	if err := CheckWithin("refresh_absolute", l.RefreshAbsolute, e.MinRefresh, e.MaxRefresh); l.RefreshAbsolute != 0 &&
+		err != nil {
 		return err
 	}
 	if l.Refresh == 0 || l.Refresh == None {
 		return nil
 	}
 	if l.RefreshAbsolute != 0 && l.Refresh > l.RefreshAbsolute {
-		return fmt.Errorf("refresh_token: %s is above refresh_absolute, which is %s", FormatDuration(l.Refresh), FormatDuration(l.RefreshAbsolute))
+		return fmt.Errorf("refresh_token: %s is above refresh_absolute, which is %s", FormatDuration(l.Refresh),
+			FormatDuration(l.RefreshAbsolute))
 	}
 	return CheckWithin("refresh_token", l.Refresh, e.MinRefresh, e.MaxRefresh)
 }

@@ -103,7 +103,8 @@ func CheckSlug(slug string) error {
 func (p Project) Check() error {
 	return errors.Join(
 		CheckSlug(p.Slug), CheckName(p.Name), CheckWords("audiences", p.Audiences),
-		checkWindow("refresh_window", p.RefreshWindow), checkWindow("refresh_check", p.RefreshCheck), p.TokenOptions.Check(),
+		checkWindow("refresh_window", p.RefreshWindow), checkWindow("refresh_check", p.RefreshCheck),
+		p.TokenOptions.Check(),
 	)
 }
 
@@ -134,7 +135,8 @@ func CheckWords(field string, words []string) error {
 	seen := make(map[string]bool, len(words))
 	for _, w := range words {
 		if !isWord(w) {
-			return fmt.Errorf("%s: %.70q is not a word of 1 to %d visible ASCII characters without quotes, backslashes and commas", field, w, maxWord)
+			return fmt.Errorf("%s: %.70q is not a word of 1 to %d visible ASCII characters without quotes, "+
+				"backslashes and commas", field, w, maxWord)
 		}
 		if seen[w] {
 			return fmt.Errorf("%s: duplicate %q", field, w)

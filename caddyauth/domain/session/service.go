@@ -202,14 +202,20 @@ func (s *Service) Present(ctx context.Context, token string) (Presented, error) 
 // Likely is what a use would come to if the grant were still as it was read. The store decides; but
 // what it will refuse by all appearances is not worth an access token.
 func (p Presented) Likely(clientID string, now time.Time) Verdict {
-	_, likely := p.Grant.Use(Rotation{ID: p.Grant.ID, Generation: p.generation, ClientID: clientID}, truncateMillis(now))
+	_, likely := p.Grant.Use(Rotation{ID: p.Grant.ID, Generation: p.generation, ClientID: clientID},
+		truncateMillis(now))
 	return likely
 }
 
 // Use uses a refresh token presented by clientID and returns its successor. accessUntil is when the
 // access token expires that goes with it. The error is a *Refusal unless it is the store's.
 func (s *Service) Use(ctx context.Context, p Presented, clientID string, accessUntil, now time.Time) (Issued, error) {
-	r := Rotation{ID: p.Grant.ID, Generation: p.generation, ClientID: clientID, AccessUntil: truncateMillis(accessUntil)}
+	r := Rotation{
+		ID:          p.Grant.ID,
+		Generation:  p.generation,
+		ClientID:    clientID,
+		AccessUntil: truncateMillis(accessUntil),
+	}
 	return s.rotate(ctx, r, truncateMillis(now))
 }
 

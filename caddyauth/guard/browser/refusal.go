@@ -20,7 +20,8 @@ func (s *SignIn) Refusal(r Request, reason token.Reason, a *gate.Admission) ui.M
 	switch {
 	case reason == gate.CrossOrigin:
 		page.Title = "Request from another site"
-		page.Text = "This request was sent by another site, so it was not carried out. Open the page here and try again."
+		page.Text = "This request was sent by another site, so it was not carried out. Open the page here " +
+			"and try again."
 		page.Links = []ui.Link{{Text: "Open the page", URL: SamePage(r)}}
 	case gate.Status(reason) == http.StatusForbidden:
 		page.Title = "No access"

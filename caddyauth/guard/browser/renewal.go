@@ -80,8 +80,8 @@ func (s *Sessions) due(ctx context.Context, t *token.Token, now time.Time) bool 
 }
 
 // includedHeader marks a request that `httpInclude` of templates makes to this server with the
-// browser's cookies. The header of its answer is dropped, and new cookies would be lost with it: the
-// browser would come with a token that is used up. A client that sends it keeps its own session
+// browser's cookies. The header of its answer is dropped, and new cookies would be lost with it:
+// the browser would come with a token that is used up. A client that sends it keeps its own session
 // from being renewed.
 const includedHeader = "Caddy-Templates-Include"
 

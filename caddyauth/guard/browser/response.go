@@ -173,9 +173,10 @@ func (w *Response) Push(target string, opts *http.PushOptions) error {
 }
 
 // Watch holds an answer that goes on to the policy of the gate that admitted r. It returns the
-// writer and the request for the handlers; Unwatch must be called when they have returned. Where gates
-// stack, each watches what it admitted.
-func Watch(w http.ResponseWriter, r *http.Request, p *stream.Policy, a *gate.Admission) (watched *Response, _ *http.Request) {
+// writer and the request for the handlers; Unwatch must be called when they have returned. Where
+// gates stack, each watches what it admitted.
+func Watch(w http.ResponseWriter, r *http.Request, p *stream.Policy,
+	a *gate.Admission) (watched *Response, _ *http.Request) {
 	watched, ok := w.(*Response)
 	if !ok || watched.stream.Watched() {
 		watched = &Response{ResponseWriter: w}
@@ -262,7 +263,8 @@ func (w *Response) dropSessions(h http.Header, name string) {
 	if s := w.state(); s != nil {
 		ours = s.ours
 	}
-	lines = slices.DeleteFunc(lines, func(line string) bool { return setsSession(line) && !slices.Contains(ours, line) })
+	lines = slices.DeleteFunc(lines,
+		func(line string) bool { return setsSession(line) && !slices.Contains(ours, line) })
 	if len(lines) == 0 {
 		delete(h, name)
 		return

@@ -45,8 +45,8 @@ func TestAnonymousRequestsPassManyHeaders(t *testing.T) {
 	}
 }
 
-// TestAnonymousGateBehindAnotherSetsNoHeaders: a gate that sees no credential leaves the identity of
-// an earlier gate alone, however many headers it would set.
+// TestAnonymousGateBehindAnotherSetsNoHeaders: a gate that sees no credential leaves the identity
+// of an earlier gate alone, however many headers it would set.
 func TestAnonymousGateBehindAnotherSetsNoHeaders(t *testing.T) {
 	w := newTokenFixture(t)
 	first := w.gate(t, nil)

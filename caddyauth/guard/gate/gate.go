@@ -209,8 +209,8 @@ func (g *Gate) Admit(r *http.Request, prior *Admission, now time.Time) (*Admissi
 	return g.admit(r, prior, nil, now)
 }
 
-// AdmitSession is Admit for the first gate of a request whose session cookie the caller has verified
-// already: it is not verified again. session is nil where the caller has not.
+// AdmitSession is Admit for the first gate of a request whose session cookie the caller has
+// verified already: it is not verified again. session is nil where the caller has not.
 func (g *Gate) AdmitSession(r *http.Request, session *token.Token, now time.Time) (*Admission, error) {
 	return g.admit(r, nil, session, now)
 }
@@ -283,7 +283,9 @@ func (g *Gate) admission(t *token.Token, via Source) *Admission {
 	for i := range g.admissions {
 		if g.admissions[i].source == via {
 			from := &g.admissions[i]
-			return t.Derived(&from.key, func(t *token.Token) any { return g.newAdmission(t, &from.source) }).(*Admission)
+			return t.Derived(&from.key, func(t *token.Token) any {
+				return g.newAdmission(t, &from.source)
+			}).(*Admission)
 		}
 	}
 	other := via
@@ -329,8 +331,8 @@ func (g *Gate) decide(
 	return t, via, g.checkPolicy(t)
 }
 
-// verified returns the token of raw, reusing what an earlier gate on this request, or the look at its
-// session, verified.
+// verified returns the token of raw, reusing what an earlier gate on this request, or the look at
+// its session, verified.
 func (g *Gate) verified(
 	ctx context.Context, raw string, via Source, prior *Admission, session *token.Token,
 ) (*token.Token, error) {
@@ -360,7 +362,8 @@ func (g *Gate) checkToken(t *token.Token, now time.Time) error {
 		return err
 	}
 	if words := g.accepts[from].words; !t.HasAudience(words...) {
-		return refuse(token.WrongAudience, "the token is for "+shownList(t.Audience)+", not for "+strings.Join(words, ", "))
+		return refuse(token.WrongAudience,
+			"the token is for "+shownList(t.Audience)+", not for "+strings.Join(words, ", "))
 	}
 	if g.Resource != "" && !namesResource(t, g.Resource) {
 		return refuse(token.WrongAudience, "the token is for "+shownList(t.Audience)+", not for "+g.Resource)

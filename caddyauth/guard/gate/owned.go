@@ -161,10 +161,10 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 // refusedNames are headers that a gate may not set: they frame the message or belong to the proxy
 // or the credential.
 var refusedNames = []string{
-	"host", "content-length", "transfer-encoding", "content-encoding", "content-type", "connection",
-	"keep-alive", "te", "trailer", "upgrade", "http2-settings", "proxy-authenticate",
-	"proxy-authorization", "proxy-connection", "authorization", "cookie", "set-cookie", "expect",
-	"via", "early-data", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "origin", "accept-encoding",
+	"host", "content-length", "transfer-encoding", "content-encoding", "content-type", "connection", "keep-alive", "te",
+	"trailer", "upgrade", "http2-settings", "proxy-authenticate", "proxy-authorization", "proxy-connection",
+	"authorization", "cookie", "set-cookie", "expect", "via", "early-data", "forwarded", "x-forwarded-for",
+	"x-forwarded-host", "x-forwarded-proto", "origin", "accept-encoding",
 }
 
 // CheckHeaderName refuses header names that would not arrive as written or would break the message.

@@ -154,7 +154,8 @@ func endsInDot(segment string) bool {
 // isSession reports whether a segment begins with what ASP.NET takes for a session, whatever comes
 // behind it.
 func isSession(segment string) bool {
-	return len(segment) >= 3 && segment[0] == '(' && segment[2] == '(' && 'a' <= segment[1]|0x20 && segment[1]|0x20 <= 'z'
+	return len(segment) >= 3 && segment[0] == '(' && segment[2] == '(' && 'a' <= segment[1]|0x20 &&
+		segment[1]|0x20 <= 'z'
 }
 
 // hasControl reports whether a segment has control characters: whoever reads it as a C string ends

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	lookInterval = 50 * time.Millisecond  // least time between two checks of all streams, however many revocations arrive
+	// least time between two checks of all streams, however many revocations arrive
+	lookInterval = 50 * time.Millisecond
 	tick         = time.Second            // time between two checks of what is due, while there are streams
 	patience     = 250 * time.Millisecond // time for a handler that was told to stop, before its connection is cut
 	retry        = 5 * time.Second        // time before the store is asked again about a session

@@ -114,7 +114,8 @@ func (r *Remote) Validate() error {
 			return fmt.Errorf("issuer %q: algorithms: %w", r.Issuer, err)
 		}
 		if a.family == familyHMAC {
-			return fmt.Errorf("issuer %q: algorithms: %s needs a shared secret, a foreign issuer needs key pairs", r.Issuer, name)
+			return fmt.Errorf("issuer %q: algorithms: %s needs a shared secret, a foreign issuer needs key pairs",
+				r.Issuer, name)
 		}
 	}
 	if r.StaleFor < 0 {

@@ -61,7 +61,8 @@ func ParseSecretRing(s string) (*SecretRing, error) {
 	}
 	for i, e := range entries {
 		if len(e.secret) < minRingSecret {
-			return nil, fmt.Errorf("secret: %s: is %d bytes, at least %d are needed", entryName(i, e.id), len(e.secret), minRingSecret)
+			return nil, fmt.Errorf("secret: %s: is %d bytes, at least %d are needed", entryName(i, e.id),
+				len(e.secret), minRingSecret)
 		}
 		if len(e.id) > 255 {
 			return nil, fmt.Errorf("secret: %s: the kid is too long", entryName(i, e.id))

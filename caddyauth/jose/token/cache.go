@@ -43,7 +43,9 @@ func NewCache(v *Verifier, size int) (*Cache, error) {
 		return nil, fmt.Errorf("token cache: %w", err)
 	}
 	seed := maphash.MakeSeed()
-	return &Cache{verifier: v, hash: func(raw string) uint64 { return maphash.String(seed, raw) }, entries: entries}, nil
+	return &Cache{verifier: v, hash: func(raw string) uint64 {
+		return maphash.String(seed, raw)
+	}, entries: entries}, nil
 }
 
 // Close empties the cache and ends its background work. A closed cache still verifies, and

@@ -1,10 +1,11 @@
-// Package token owns what a token is: the strict reading of a compact JWS into an immutable Token, the words for
-// why one is refused, the check of its times, and the minting of our own (RFC 7515, RFC 7519, RFC 9068).
+// Package token owns what a token is: the strict reading of a compact JWS into an immutable Token,
+// the words for why one is refused, the check of its times, and the minting of our own (RFC 7515,
+// RFC 7519, RFC 9068).
 //
-// A Verifier reads in this order, and the first thing that is wrong is what the caller hears: size and structure of
-// the text, the protected header, the key that `kid` names, its algorithm, the signature, `iss`, `typ`, the claims.
-// The clock, the audience and the policy are asked by the caller of a verified Token, so that one may be kept and
-// shared between requests.
+// A Verifier reads in this order, and the first thing that is wrong is what the caller hears: size
+// and structure of the text, the protected header, the key that `kid` names, its algorithm, the
+// signature, `iss`, `typ`, the claims. The clock, the audience and the policy are asked by the
+// caller of a verified Token, so that one may be kept and shared between requests.
 //
 // Which reason is given where the choice was ours:
 //

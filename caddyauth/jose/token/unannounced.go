@@ -29,7 +29,9 @@ func (t *Token) read(name string) (any, bool) {
 	if err != nil {
 		return nil, false
 	}
-	if err := s.scan(c.payload, maxClaimsDepth, func(member []byte) bool { return string(member) == name }); err != nil {
+	if err := s.scan(c.payload, maxClaimsDepth, func(member []byte) bool {
+		return string(member) == name
+	}); err != nil {
 		return nil, false
 	}
 	for i := range s.members {

@@ -16,9 +16,11 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// answer tells the client why it was refused: a browser that can sign in is sent to the login page, everyone else gets status and
-// challenge of RFC 6750. The body is left to handle_errors where the server has any, with the reason in {http.auth.error}.
-func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, admission *gate.Admission, mayLogin bool) error {
+// answer tells the client why it was refused: a browser that can sign in is sent to the login page,
+// everyone else gets status and challenge of RFC 6750. The body is left to handle_errors where the
+// server has any, with the reason in {http.auth.error}.
+func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, admission *gate.Admission,
+	mayLogin bool) error {
 	reason := gate.ReasonOf(refusal)
 	status := gate.Status(reason)
 	browser.KeepFromCaches(w.Header(), "no-store")
@@ -49,7 +51,8 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 	return nil
 }
 
-// sentBack tells the operator of people who are signed in and sent to sign in again; the gate has a line of its own.
+// sentBack tells the operator of people who are signed in and sent to sign in again; the gate has a
+// line of its own.
 func (a *App) sentBack(r *http.Request, b login.SentBack) {
 	detail := "the gate there does not see or does not accept the session; its line `request refused` says why"
 	if b.Unreachable {
@@ -62,7 +65,8 @@ func (a *App) sentBack(r *http.Request, b login.SentBack) {
 
 // warnCircle tells the operator that the login page lies behind a gate.
 func (j *JWTAuth) warnCircle(r *http.Request) {
-	j.app.audit.sampled.Warn("the login page cannot be reached: no `auth_server` answers it, or a gate stands before it",
+	j.app.audit.sampled.Warn("the login page cannot be reached: no `auth_server` answers it, or "+
+		"a gate stands before it",
 		zap.String("gate", j.label()), zap.String("host", r.Host), zap.String("path", r.URL.Path))
 }
 

@@ -32,7 +32,8 @@ func init() {
 	caddy.RegisterModule(new(ErrorFilter))
 }
 
-// App is the gateway's one application module: it owns what all gates and servers of a configuration share.
+// App is the gateway's one application module: it owns what all gates and servers of a
+// configuration share.
 type App struct {
 	config.Settings
 
@@ -73,8 +74,8 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision resolves and checks the settings and joins what is shared between configurations. It writes nothing: `caddy
-// validate` and `caddy auth check` provision too.
+// Provision resolves and checks the settings and joins what is shared between configurations. It
+// writes nothing: `caddy validate` and `caddy auth check` provision too.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
@@ -107,7 +108,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 // provisionServer takes over what needs neither the store nor another module.
 func (a *App) provisionServer() error {
 	a.keys.ring.Store(a.server.Ring)
-	a.gates.Credentials.RefreshCookie, a.gates.Credentials.Issued = a.cookieNames().Refresh, func(word string) bool { return a.verification.isIssued(word) }
+	a.gates.Credentials.RefreshCookie, a.gates.Credentials.Issued = a.cookieNames().Refresh, func(word string) bool {
+		return a.verification.isIssued(word)
+	}
 	return a.gates.Credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access})
 }
 
@@ -132,7 +135,8 @@ func (a *App) provisionStore() error {
 	}
 	a.release = append(a.release, release)
 	if store.Shared() && a.server.Secret == nil {
-		return errors.New("secret: it is required with PostgreSQL, because all nodes must have the same; set `secret {env.AUTH_SECRET}`")
+		return errors.New("secret: it is required with PostgreSQL, because all nodes must have the same; set " +
+			"`secret {env.AUTH_SECRET}`")
 	}
 	a.store = store
 	a.throttle = &identity.Throttle{Store: store}
@@ -157,7 +161,8 @@ func (a *App) provisionStore() error {
 	return a.homeIsTarget()
 }
 
-// provisionTrust joins the key sets of the trusted issuers and builds the verifier over them and the server's own ring.
+// provisionTrust joins the key sets of the trusted issuers and builds the verifier over them and
+// the server's own ring.
 func (a *App) provisionTrust() error {
 	own := token.Issuer{Name: a.server.Issuer, Own: true, Keys: a.ownKey, MaxLifetime: a.server.MaxLifetime}
 	issuers := []token.Issuer{own}
@@ -194,7 +199,8 @@ func (a *App) joinIssuer(trusted config.TrustedIssuer) (token.Issuer, error) {
 	}, nil
 }
 
-// configuredApp returns the configuration's App, for the directive of that name. An App that is there but was refused says itself why.
+// configuredApp returns the configuration's App, for the directive of that name. An App that is
+// there but was refused says itself why.
 func configuredApp(ctx caddy.Context, directive string) (*App, error) {
 	app, err := ctx.AppIfConfigured("auth")
 	if errors.Is(err, caddy.ErrNotConfigured) {
@@ -206,10 +212,12 @@ func configuredApp(ctx caddy.Context, directive string) (*App, error) {
 	return app.(*App), nil
 }
 
-// Start opens the store, unlocks or makes the keys, and begins the background work. Requests that came a moment earlier wait for it.
+// Start opens the store, unlocks or makes the keys, and begins the background work. Requests that
+// came a moment earlier wait for it.
 //
-// A database of several nodes that is away does not keep a node from starting: gates and server answer 503 until it is back. A reload is
-// refused then: the configuration that runs has its keys and its list of revocations already, and goes on.
+// A database of several nodes that is away does not keep a node from starting: gates and server
+// answer 503 until it is back. A reload is refused then: the configuration that runs has its keys
+// and its list of revocations already, and goes on.
 func (a *App) Start() error {
 	a.gates.freeze()
 	err := a.open()
@@ -242,7 +250,8 @@ func (a *App) warnLowLimit() {
 func (a *App) logStart() {
 	b := version.Current()
 	a.logger.Info("authentication gateway started",
-		zap.String("version", b.Version), zap.String("revision", b.Revision), zap.String("go", b.Go), zap.String("caddy", b.Caddy))
+		zap.String("version", b.Version), zap.String("revision", b.Revision), zap.String("go", b.Go),
+		zap.String("caddy", b.Caddy))
 }
 
 // open does what needs the store, once.
@@ -284,7 +293,8 @@ func (a *App) startRemotes() {
 // Stop has nothing to do: background work ends with the context, shared things are left in Cleanup.
 func (a *App) Stop() error { return nil }
 
-// Cleanup leaves what Provision joined, and nothing more: it also runs after a Provision that failed half-way.
+// Cleanup leaves what Provision joined, and nothing more: it also runs after a Provision that
+// failed half-way.
 func (a *App) Cleanup() error {
 	var errs []error
 	for _, release := range a.release {
@@ -294,7 +304,8 @@ func (a *App) Cleanup() error {
 	return errors.Join(errs...)
 }
 
-// ready waits until Start has succeeded: Caddy starts its apps in any order, and the server may be first.
+// ready waits until Start has succeeded: Caddy starts its apps in any order, and the server may be
+// first.
 func (a *App) ready(ctx context.Context) error {
 	select {
 	case <-a.charge.started:

@@ -17,8 +17,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
-// auditor writes one line per sign-in and per refused request, at INFO. Nothing a client sent unverified is in it but the method, the host
-// and the path; never a query, which may hold a secret.
+// auditor writes one line per sign-in and per refused request, at INFO. Nothing a client sent
+// unverified is in it but the method, the host and the path; never a query, which may hold a
+// secret.
 type auditor struct {
 	all     *zap.Logger
 	sampled *zap.Logger // for requests without a credential: a crawler must not fill the disk
@@ -43,8 +44,9 @@ func (j *JWTAuth) refused(r *http.Request, admission *gate.Admission, err error)
 		return
 	}
 	fields := []zap.Field{
-		zap.String("reason", string(reason)), zap.String("detail", detailOf(err)), zap.String("gate", j.label()), zap.Int("status", gate.Status(reason)),
-		zap.String("client_ip", request.ClientIP(r)), zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path),
+		zap.String("reason", string(reason)), zap.String("detail", detailOf(err)), zap.String("gate", j.label()),
+		zap.Int("status", gate.Status(reason)), zap.String("client_ip", request.ClientIP(r)),
+		zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path),
 	}
 	if admission != nil && admission.Token != nil {
 		fields = append(fields, zap.String("user_id", admission.Token.Subject))
@@ -83,15 +85,18 @@ func (a *App) observe(ctx context.Context, e login.Event) {
 // recordTimeout bounds how long a sign-in waits for its line in the audit trail.
 const recordTimeout = 500 * time.Millisecond
 
-// recorded are the outcomes that the audit trail tells of, besides a sign-in that succeeded: its line is stored with the session. What was turned away before the password was looked at, and a sign-out of
-// nobody, are counted and logged alone: whoever floods the pages must not fill the database.
+// recorded are the outcomes that the audit trail tells of, besides a sign-in that succeeded: its
+// line is stored with the session. What was turned away before the password was looked at, and a
+// sign-out of nobody, are counted and logged alone: whoever floods the pages must not fill the
+// database.
 var recorded = map[string][]string{
 	login.KindLogin:    {"bad_credentials"},
 	login.KindAPILogin: {"bad_credentials"},
 	login.KindLogout:   {"success"},
 }
 
-// record adds a sign-in or sign-out to the audit trail. A line that cannot be written in time is missing there, and is in the log.
+// record adds a sign-in or sign-out to the audit trail. A line that cannot be written in time is
+// missing there, and is in the log.
 func (a *App) record(ctx context.Context, e login.Event) {
 	if !slices.Contains(recorded[e.Kind], e.Result) || e.Kind == login.KindLogout && e.Account == "" {
 		return
@@ -103,7 +108,14 @@ func (a *App) record(ctx context.Context, e login.Event) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	err := a.store.AddEntry(ctx, audit.Entry{
-		At: time.Now(), Actor: actor, Action: e.Kind, TargetName: e.Account, Project: e.Project, ClientIP: e.ClientIP, Result: e.Result, Detail: e.Audience,
+		At:         time.Now(),
+		Actor:      actor,
+		Action:     e.Kind,
+		TargetName: e.Account,
+		Project:    e.Project,
+		ClientIP:   e.ClientIP,
+		Result:     e.Result,
+		Detail:     e.Audience,
 	})
 	if err != nil {
 		a.logger.Warn("a line of the audit trail could not be written", zap.String("kind", e.Kind), zap.Error(err))

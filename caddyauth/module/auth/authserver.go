@@ -22,11 +22,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// AuthServer answers the routes by which people and programs get tokens, beneath the path of the server's public URL, and passes
-// every other request on.
+// AuthServer answers the routes by which people and programs get tokens, beneath the path of the
+// server's public URL, and passes every other request on.
 type AuthServer struct {
-	// Where the management API answers: on the one host of this name, with a port or on any, or `off` for nowhere; elsewhere its paths
-	// are answered 404. Default: on every host that has the server's routes.
+	// Where the management API answers: on the one host of this name, with a port or on any, or
+	// `off` for nowhere; elsewhere its paths are answered 404. Default: on every host that has the
+	// server's routes.
 	Manage string `json:"manage,omitempty"`
 
 	app        *App
@@ -52,7 +53,8 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 	}
 	s.app = app
 	if s.app.server.PublicURL == nil {
-		return fmt.Errorf("auth_server: the issuer %q is not a URL, so `public_url` must say where the server is reached", s.app.server.Issuer)
+		return fmt.Errorf("auth_server: the issuer %q is not a URL, so `public_url` must say where the "+
+			"server is reached", s.app.server.Issuer)
 	}
 	if ring := s.app.keys.ring.Load(); ring != nil && ring.Active() == nil {
 		return fmt.Errorf("auth_server: none of the configured keys can sign; add a private key or a secret to `keys`")
@@ -132,9 +134,11 @@ func (a *App) homeIsTarget() error {
 	case a.server.Home == "":
 		return nil
 	case a.server.PublicURL == nil:
-		return fmt.Errorf("home: the issuer %q is not a URL, so `public_url` must say where people sign in", a.server.Issuer)
+		return fmt.Errorf("home: the issuer %q is not a URL, so `public_url` must say where people sign in",
+			a.server.Issuer)
 	case !a.login.LeadsTo(a.server.Home):
-		return fmt.Errorf("home: %q is not an address that a sign-in may lead to: its origin must be the public URL's or in `return_to`,"+
+		return fmt.Errorf("home: %q is not an address that a sign-in may lead to: its origin must be the public "+
+			"URL's or in `return_to`,"+
 			" and it must not be a page for signing in or out", a.server.Home)
 	}
 	return nil
@@ -178,7 +182,8 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 			return nil
 		}
 		vars := request.Vars(r)
-		s.app.gates.Reveal(r, vars, nil) // a strip in front of the routes conceals the session from applications, not from its owner
+		// a strip in front of the routes conceals the session from applications, not from its owner
+		s.app.gates.Reveal(r, vars, nil)
 		answer := browser.Own(w, vars)
 		defer answer.Finish(w, false)
 		e.ServeHTTP(answer, r)
@@ -195,16 +200,20 @@ func (s *AuthServer) starting(w http.ResponseWriter, r *http.Request) {
 	}
 	endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
 	ui.Render(w, http.StatusServiceUnavailable, ui.Message{
-		Site: s.app.server.PublicURL.Host, Title: "Not available right now", Text: "Signing in and out is not possible just now. Please try again in a few seconds.",
-		Code: "starting", Links: []ui.Link{{Text: "Try again", URL: browser.SamePage(asSent(r))}},
+		Site:  s.app.server.PublicURL.Host,
+		Title: "Not available right now",
+		Text:  "Signing in and out is not possible just now. Please try again in a few seconds.",
+		Code:  "starting", Links: []ui.Link{{Text: "Try again", URL: browser.SamePage(asSent(r))}},
 	})
 }
 
-// serve lets only GET and HEAD through. It answers by itself: an error route might hand the request to an application.
+// serve lets only GET and HEAD through. It answers by itself: an error route might hand the request
+// to an application.
 func (s *AuthServer) serve(w http.ResponseWriter, r *http.Request, handler http.HandlerFunc) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		endpoint.WriteError(w, http.StatusMethodNotAllowed, "method_not_allowed", "this address does not answer the method")
+		endpoint.WriteError(w, http.StatusMethodNotAllowed, "method_not_allowed",
+			"this address does not answer the method")
 		return nil
 	}
 	handler(w, r)
@@ -246,7 +255,8 @@ func (s *AuthServer) healthz(w http.ResponseWriter, r *http.Request) {
 		endpoint.WriteJSON(w, http.StatusOK, health)
 		return
 	}
-	health["status"], health["error"], health["error_description"] = "unavailable", "temporarily_unavailable", "store_unavailable"
+	health["status"] = "unavailable"
+	health["error"], health["error_description"] = "temporarily_unavailable", "store_unavailable"
 	endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
 	endpoint.WriteJSON(w, http.StatusServiceUnavailable, health)
 }
@@ -256,7 +266,8 @@ func unavailable(w http.ResponseWriter, reason string) {
 	endpoint.WriteError(w, http.StatusServiceUnavailable, "temporarily_unavailable", reason)
 }
 
-// cookieNames are those of the session's cookies: plain on http loopback, and with a prefix wherever the public URL is https.
+// cookieNames are those of the session's cookies: plain on http loopback, and with a prefix
+// wherever the public URL is https.
 func (a *App) cookieNames() browser.Names { return browser.NamesFor(a.secureCookie()) }
 
 func (a *App) secureCookie() bool {

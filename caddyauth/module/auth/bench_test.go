@@ -19,7 +19,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
 
-// provisioned provisions a configuration of this app and one site with a gate and a proxy, without starting it.
+// provisioned provisions a configuration of this app and one site with a gate and a proxy, without
+// starting it.
 func provisioned(tb testing.TB, app config.Settings, gate JWTAuth) (*App, *JWTAuth) {
 	tb.Helper()
 	tb.Setenv("XDG_DATA_HOME", tb.TempDir())

@@ -15,9 +15,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
-// concealedVar is where a request keeps the credentials that were taken out of it. The header filter beside
-// a gate with a matcher runs before the gates without one, and gates that stack may each look in a
-// place of their own.
+// concealedVar is where a request keeps the credentials that were taken out of it. The header
+// filter beside a gate with a matcher runs before the gates without one, and gates that stack may
+// each look in a place of their own.
 const concealedVar = "caddyauth.credentials"
 
 // Reveal gives a gate what was concealed before of what it reads, and the server's own routes, for

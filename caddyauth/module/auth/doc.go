@@ -1,2 +1,3 @@
-// Package auth is the Caddy layer of the gateway: the app, its directives, settings, metrics and commands.
+// Package auth is the Caddy layer of the gateway: the app, its directives, settings, metrics and
+// commands.
 package auth

@@ -13,10 +13,11 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/survey"
 )
 
-// ErrorFilter stands before the error routes (`handle_errors`) of every server that has a gate or an `auth_server`, without being
-// configured. A request may fail before it meets a gate, and an error route may lead to an application: in sites with gates or with an
-// `auth_server` the filter removes what `jwt_auth off` removes, and keeps the application from setting the gateway's cookies. It refuses
-// nothing, as an error route has to say what was wrong.
+// ErrorFilter stands before the error routes (`handle_errors`) of every server that has a gate or
+// an `auth_server`, without being configured. A request may fail before it meets a gate, and an
+// error route may lead to an application: in sites with gates or with an `auth_server` the filter
+// removes what `jwt_auth off` removes, and keeps the application from setting the gateway's
+// cookies. It refuses nothing, as an error route has to say what was wrong.
 type ErrorFilter struct {
 	app   *App
 	once  sync.Once
@@ -50,7 +51,8 @@ func (f *ErrorFilter) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	return next.ServeHTTP(w, r)
 }
 
-// concerns reports whether a request belongs to a site with gates or with an `auth_server`. A matcher that fails counts as one that matches.
+// concerns reports whether a request belongs to a site with gates or with an `auth_server`. A
+// matcher that fails counts as one that matches.
 func (f *ErrorFilter) concerns(r *http.Request) bool {
 	f.once.Do(func() {
 		if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {

@@ -48,8 +48,10 @@ func (a *App) tidy(now time.Time) error {
 func (a *App) past(ctx context.Context, now time.Time) (time.Time, error) {
 	past, jump := a.store.steady.Past(now), a.store.steady.Jump(now)
 	if jump != 0 {
-		a.logger.Info("the clock is far from the time that this server last knew: it jumped, or the server did not run; "+
-			"what is over by that time alone is deleted until the clock has gone on for a day", zap.Duration("difference", jump))
+		a.logger.Info("the clock is far from the time that this server last knew: it jumped, or "+
+			"the server did not run; what is over by that time alone is deleted until the clock has gone on for "+
+			"a day",
+			zap.Duration("difference", jump))
 	}
 	_, server, err := a.store.KeptTime(ctx)
 	if err != nil {

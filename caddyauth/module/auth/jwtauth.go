@@ -25,16 +25,18 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
-// JWTAuth guards a route: only requests with a verified token pass, and the application sees identity headers that no client can
-// forge. With mode `off` it only removes the identity headers that clients send.
+// JWTAuth guards a route: only requests with a verified token pass, and the application sees
+// identity headers that no client can forge. With mode `off` it only removes the identity headers
+// that clients send.
 type JWTAuth struct {
-	// What the gate is called in metrics and logs. Default: its site and path, as in `app.example.com/admin*`, and a number where several
-	// gates have the same.
+	// What the gate is called in metrics and logs. Default: its site and path, as in
+	// `app.example.com/admin*`, and a number where several gates have the same.
 	Name string `json:"name,omitempty"`
 	// The audience words of which a token must name at least one. Required, except with mode off.
 	Audiences []string `json:"audiences,omitempty"`
-	// `required`, `optional` (no credential passes without identity), `report_only` (decides and logs, touches nothing) or `off`
-	// (removes what clients forged, asks for nothing). Default: required.
+	// `required`, `optional` (no credential passes without identity), `report_only` (decides and
+	// logs, touches nothing) or `off` (removes what clients forged, asks for nothing). Default:
+	// required.
 	Mode string `json:"mode,omitempty"`
 	// The project whose tokens pass. Default: default.
 	Project string `json:"project,omitempty"`
@@ -48,29 +50,36 @@ type JWTAuth struct {
 	Forward []Forward `json:"forward,omitempty"`
 	// Ready-made header sets: remote_user, x_forwarded, x_auth_request, grafana. Default: none.
 	Presets []string `json:"forward_presets,omitempty"`
-	// Where credentials are looked for. Default: the bearer header, and with audience web the session cookie.
+	// Where credentials are looked for. Default: the bearer header, and with audience web the
+	// session cookie.
 	From []From `json:"from,omitempty"`
-	// Where browsers without a credential are sent: a URL, or `off` for a plain 401. Default: the server's own login route, with audience web.
+	// Where browsers without a credential are sent: a URL, or `off` for a plain 401. Default: the
+	// server's own login route, with audience web.
 	Login string `json:"login,omitempty"`
 	// The clock difference that is forgiven; 0s to 5m. Default: 30s.
 	Leeway *option.Duration `json:"leeway,omitempty"`
-	// For how long a WebSocket, an event stream or another answer without an announced length may outlive the token that admitted it; 0s to
-	// 1h, or `off` to let it go on even when the token is revoked. Default: 0s.
+	// For how long a WebSocket, an event stream or another answer without an announced length may
+	// outlive the token that admitted it; 0s to 1h, or `off` to let it go on even when the token is
+	// revoked. Default: 0s.
 	StreamGrace string `json:"stream_grace,omitempty"`
 	// Let CORS preflights pass without identity. Default: false.
 	Preflight bool `json:"preflight,omitempty"`
-	// The protocols besides websocket to which an admitted request may switch its connection, such as tcp or SPDY/3.1, which no gate sees
-	// into. HTTP and TLS are refused. Default: none.
+	// The protocols besides websocket to which an admitted request may switch its connection, such
+	// as tcp or SPDY/3.1, which no gate sees into. HTTP and TLS are refused. Default: none.
 	Upgrades []string `json:"upgrades,omitempty"`
 	// Other origins from which browsers may send requests with the session cookie. Default: none.
 	Origins []string `json:"origins,omitempty"`
-	// Let paths with `;` pass where paths decide, although servlet containers read `/private;x` as `/private`. Default: false.
+	// Let paths with `;` pass where paths decide, although servlet containers read `/private;x` as
+	// `/private`. Default: false.
 	PathParameters bool `json:"path_parameters,omitempty"`
-	// Let paths that begin with `//` pass where paths decide, although some applications take the first segment for a host. Default: false.
+	// Let paths that begin with `//` pass where paths decide, although some applications take the
+	// first segment for a host. Default: false.
 	PathLeadingSlashes bool `json:"path_leading_slashes,omitempty"`
-	// Let paths with segments that end in dots or spaces pass where paths decide, although Windows takes these off. Default: false.
+	// Let paths with segments that end in dots or spaces pass where paths decide, although Windows
+	// takes these off. Default: false.
 	PathTrailingDots bool `json:"path_trailing_dots,omitempty"`
-	// Let paths with segments that begin like `(S(` pass where paths decide, although ASP.NET takes these out. Default: false.
+	// Let paths with segments that begin like `(S(` pass where paths decide, although ASP.NET takes
+	// these out. Default: false.
 	PathSessions bool `json:"path_sessions,omitempty"`
 
 	app    *App
@@ -88,7 +97,8 @@ type JWTAuth struct {
 type Rule struct {
 	// The claim's name or dotted path; `scope` means the scopes. Required.
 	Claim string `json:"claim"`
-	// The values of which one must match; of scopes all must be there. Default: none, the claim must be present.
+	// The values of which one must match; of scopes all must be there. Default: none, the claim
+	// must be present.
 	Values []string `json:"values,omitempty"`
 	// Refuse instead of require. Default: false.
 	Deny bool `json:"deny,omitempty"`
@@ -141,7 +151,8 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 		return WithMissing(err, j)
 	}
 	j.streams = j.streamPolicy()
-	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieNames().Access}) && !j.reports()
+	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieNames().Access}) &&
+		!j.reports()
 	app.gates.Browsers = app.gates.Browsers || j.renews || slices.Contains(j.Audiences, "web")
 	if j.Name != "" {
 		j.SetLabel(j.Name)
@@ -166,11 +177,13 @@ func (j *JWTAuth) check() error {
 	}
 	for _, name := range j.Presets {
 		if _, ok := gate.Presets[name]; !ok {
-			return fmt.Errorf("forward_preset: %q is unknown, want remote_user, x_forwarded, x_auth_request or grafana", name)
+			return fmt.Errorf("forward_preset: %q is unknown, want remote_user, x_forwarded, x_auth_request or grafana",
+				name)
 		}
 	}
 	if j.Leeway != nil && (*j.Leeway < 0 || time.Duration(*j.Leeway) > leeway.Max) {
-		return fmt.Errorf("leeway: %s is not between 0s and %s", project.FormatDuration(time.Duration(*j.Leeway)), project.FormatDuration(leeway.Max))
+		return fmt.Errorf("leeway: %s is not between 0s and %s", project.FormatDuration(time.Duration(*j.Leeway)),
+			project.FormatDuration(leeway.Max))
 	}
 	for _, protocol := range j.Upgrades {
 		if err := gate.CheckUpgrade(protocol); err != nil {
@@ -185,8 +198,12 @@ func (j *JWTAuth) check() error {
 func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 	a := j.app
 	g := &gate.Gate{
-		Audiences: j.Audiences, Project: j.Project, Leeway: leeway.Default, Preflight: j.Preflight, Upgrades: j.Upgrades,
-		Session: gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access}, VerifySession: a.verification.Verify,
+		Audiences: j.Audiences,
+		Project:   j.Project,
+		Leeway:    leeway.Default,
+		Preflight: j.Preflight,
+		Upgrades:  j.Upgrades,
+		Session:   gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access}, VerifySession: a.verification.Verify,
 		Credentials: &a.gates.Credentials, Owned: &a.gates.Owned, Revoked: a.verification.Revoked,
 	}
 	if g.Project == "" {
@@ -198,7 +215,9 @@ func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 	if j.Leeway != nil {
 		g.Leeway = time.Duration(*j.Leeway)
 	}
-	for _, step := range []func(*gate.Gate, option.Resolver) error{j.buildIssuers, j.buildRules, j.buildForward, j.buildSources, j.buildBrowser} {
+	for _, step := range []func(*gate.Gate, option.Resolver) error{
+		j.buildIssuers, j.buildRules, j.buildForward, j.buildSources, j.buildBrowser,
+	} {
 		if err := step(g, r); err != nil {
 			return nil, err
 		}
@@ -219,7 +238,8 @@ func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 func (j *JWTAuth) buildIssuers(g *gate.Gate, r option.Resolver) (err error) {
 	for _, word := range j.Audiences {
 		if !slices.Contains(j.app.server.Audiences, word) {
-			return fmt.Errorf("jwt_auth: audience %q is not among the server's audiences (%s)", word, strings.Join(j.app.server.Audiences, " "))
+			return fmt.Errorf("jwt_auth: audience %q is not among the server's audiences (%s)", word,
+				strings.Join(j.app.server.Audiences, " "))
 		}
 	}
 	if g.Resource, err = r.Text("resource", j.Resource); err != nil {
@@ -236,7 +256,8 @@ func (j *JWTAuth) buildIssuers(g *gate.Gate, r option.Resolver) (err error) {
 	for _, name := range issuers {
 		accepts, ok := j.app.verification.Accepts(name)
 		if !ok {
-			return fmt.Errorf("issuer: %q is neither the server's own nor trusted; add `trust %s` to the global option", name, name)
+			return fmt.Errorf("issuer: %q is neither the server's own nor trusted; add `trust %s` to the global option",
+				name, name)
 		}
 		g.Issuers[name] = both(j.Audiences, accepts)
 	}
@@ -302,7 +323,8 @@ func (f From) source(sessionCookie string) (gate.Source, error) {
 	case f.Kind == "insecure_query" && f.Name != "":
 		return gate.Source{Kind: gate.Query, Name: f.Name}, nil
 	}
-	return gate.Source{}, fmt.Errorf("from: %q is not one of header [name], cookie [name] or insecure_query <name>", f.Kind)
+	return gate.Source{}, fmt.Errorf("from: %q is not one of header [name], cookie [name] or insecure_query <name>",
+		f.Kind)
 }
 
 func (j *JWTAuth) buildBrowser(g *gate.Gate, r option.Resolver) error {
@@ -420,7 +442,8 @@ func (j *JWTAuth) label() string {
 }
 
 // admit asks the gate.
-func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]any, prior *gate.Admission) (*gate.Admission, error) {
+func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]any,
+	prior *gate.Admission) (*gate.Admission, error) {
 	if err := j.place.CheckOriginal(r); err != nil {
 		j.gate.Refuse(r, prior)
 		return nil, err
@@ -464,7 +487,8 @@ func (j *JWTAuth) renew(w *browser.Response, r *http.Request) (browser.Renewal, 
 }
 
 // setUserVars leaves the admission for later gates, and the user for placeholders and access logs.
-func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[string]any, prior, admission *gate.Admission) {
+func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[string]any,
+	prior, admission *gate.Admission) {
 	if admission == nil {
 		return
 	}
@@ -492,12 +516,14 @@ func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[s
 // userKey is what a token remembers its placeholders under.
 var userKey token.DerivedKey
 
-// noUser leaves the user's placeholders empty: an unknown placeholder would reach the application as it is written.
+// noUser leaves the user's placeholders empty: an unknown placeholder would reach the application
+// as it is written.
 func noUser(key string) (any, bool) { return "", strings.HasPrefix(key, userPrefix) }
 
 const userPrefix = "http.auth.user."
 
-// userPlaceholders answers {http.auth.user.id} and {http.auth.user.<claim>}, at no cost until one is used. An absent claim is empty.
+// userPlaceholders answers {http.auth.user.id} and {http.auth.user.<claim>}, at no cost until one
+// is used. An absent claim is empty.
 func userPlaceholders(t *token.Token) any {
 	return caddy.ReplacerFunc(func(key string) (any, bool) {
 		name, ok := strings.CutPrefix(key, userPrefix)
@@ -538,7 +564,8 @@ func (a *App) listedOrigin(r *http.Request) string {
 		slices.Reverse(schemes)
 	}
 	for _, scheme := range schemes {
-		if origin, err := weburl.CanonicalOrigin(scheme + "://" + r.Host); err == nil && slices.Contains(a.server.ReturnTo, origin) {
+		if origin, err := weburl.CanonicalOrigin(scheme + "://" + r.Host); err == nil &&
+			slices.Contains(a.server.ReturnTo, origin) {
 			return origin
 		}
 	}

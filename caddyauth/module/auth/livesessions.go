@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Counting sessions reads each one that lives. It is done at most once a minute, for whoever asks for metrics, and takes at most a
-// hundredth of the time where it is slow.
+// Counting sessions reads each one that lives. It is done at most once a minute, for whoever asks
+// for metrics, and takes at most a hundredth of the time where it is slow.
 const (
 	countEvery   = time.Minute
 	countShare   = 100
@@ -27,8 +27,9 @@ type sessionCounter interface {
 	CountGrants(ctx context.Context, now time.Time) (map[string]int, error)
 }
 
-// counts returns what was counted last, and has it counted anew in the background when it is time. Before the first count, and after one
-// that failed, there is nothing: a number that is not known is not 0.
+// counts returns what was counted last, and has it counted anew in the background when it is time.
+// Before the first count, and after one that failed, there is nothing: a number that is not known
+// is not 0.
 func (l *liveSessions) counts(store sessionCounter, now time.Time) map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

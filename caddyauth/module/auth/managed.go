@@ -9,11 +9,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
-// managedHost is where the management API answers: everywhere when it is empty, nowhere when it is `off`, or on one host, with a port
-// or on any.
+// managedHost is where the management API answers: everywhere when it is empty, nowhere when it is
+// `off`, or on one host, with a port or on any.
 type managedHost string
 
-// check refuses what cannot be a host. A request would never have it, and the management API would be nowhere without a word.
+// check refuses what cannot be a host. A request would never have it, and the management API would
+// be nowhere without a word.
 func (m managedHost) check() error {
 	if m == "" || m == option.Off {
 		return nil

@@ -13,7 +13,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/version"
 )
 
-// The counters live as long as the process and are registered anew with each configuration's registry.
+// The counters live as long as the process and are registered anew with each configuration's
+// registry.
 var (
 	decisionsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_auth_decisions_total",
@@ -56,7 +57,8 @@ var refreshAlerts = newRefreshAlerts()
 func newRefreshAlerts() *prometheus.CounterVec {
 	alerts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_auth_refresh_token_alerts_total",
-		Help: "Refresh tokens that were presented again after they had been used up (`reused`), or that were never made here (`future`).",
+		Help: "Refresh tokens that were presented again after they had been used up (`reused`), or that were never " +
+			"made here (`future`).",
 	}, []string{"verdict"})
 	for _, verdict := range []session.Verdict{session.Reused, session.Future} {
 		alerts.WithLabelValues(string(verdict)) // 0 from the beginning, so that the first one is an increase
@@ -97,8 +99,10 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{decisionsTotal, loginsTotal, issuedTotal, buildInfo, storeSeconds, storeErrors, refreshAlerts,
-		connections.Refused, keyAges{a}} {
+	for _, c := range []prometheus.Collector{
+		decisionsTotal, loginsTotal, issuedTotal, buildInfo, storeSeconds, storeErrors, refreshAlerts,
+		connections.Refused, keyAges{a},
+	} {
 		if err := registry.Register(c); err != nil {
 			if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); !twice {
 				return err
@@ -108,20 +112,24 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 	return nil
 }
 
-// keyAges computes what is known only when it is asked for: ages of keys and lists, and how many sessions live.
+// keyAges computes what is known only when it is asked for: ages of keys and lists, and how many
+// sessions live.
 type keyAges struct{ app *App }
 
 var keyAgeDesc = prometheus.NewDesc("caddy_auth_key_age_seconds",
-	"Age of each signing key whose making is known. State is `announced`, `active` or `retiring`.", []string{"kid", "algorithm", "state"}, nil)
+	"Age of each signing key whose making is known. State is `announced`, `active` or `retiring`.",
+	[]string{"kid", "algorithm", "state"}, nil)
 
 var staleDesc = prometheus.NewDesc("caddy_auth_revocation_list_age_seconds",
-	"Time since the list of revocations was last read from the store; it grows while the store cannot be reached.", nil, nil)
+	"Time since the list of revocations was last read from the store; it grows while the store cannot be reached.",
+	nil, nil)
 
 var issuerKeysDesc = prometheus.NewDesc("caddy_auth_issuer_keys_age_seconds",
 	"Time since the keys of a trusted issuer were last fetched; +Inf while they never were.", []string{"issuer"}, nil)
 
 var liveDesc = prometheus.NewDesc("caddy_auth_live_sessions",
-	"Sessions that have neither ended nor been revoked, by how they began; counted at most once a minute.", []string{"kind"}, nil)
+	"Sessions that have neither ended nor been revoked, by how they began; counted at most once a minute.",
+	[]string{"kind"}, nil)
 
 // Describe implements prometheus.Collector.
 func (keyAges) Describe(ch chan<- *prometheus.Desc) {
@@ -149,6 +157,7 @@ func (k keyAges) Collect(ch chan<- prometheus.Metric) {
 		if key.Created.IsZero() {
 			continue
 		}
-		ch <- prometheus.MustNewConstMetric(keyAgeDesc, prometheus.GaugeValue, time.Since(key.Created).Seconds(), key.ID, key.Algorithm, string(key.State))
+		ch <- prometheus.MustNewConstMetric(keyAgeDesc, prometheus.GaugeValue, time.Since(key.Created).Seconds(),
+			key.ID, key.Algorithm, string(key.State))
 	}
 }

@@ -15,18 +15,19 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// ownPrefixes are the paths that belong to the server where its public URL has no path, each with everything below it. Below a path, everything is
-// the server's.
+// ownPrefixes are the paths that belong to the server where its public URL has no path, each with
+// everything below it. Below a path, everything is the server's.
 var ownPrefixes = []string{
-	managementPrefix, "/login", "/logout", "/session", "/session.js", "/session.mjs", "/token", "/revoke", "/introspect", "/jwks.json",
-	"/.well-known/jwks.json", "/healthz",
+	managementPrefix, "/login", "/logout", "/session", "/session.js", "/session.mjs", "/token", "/revoke",
+	"/introspect", "/jwks.json", "/.well-known/jwks.json", "/healthz",
 }
 
 // managementPrefix is where programs call the server: the login API and the management API.
 const managementPrefix = "/api"
 
-// passOn hands the request to the application that shares the site, unless the path is the server's: a route that does not exist is
-// answered here. The application would see the API token of a mistyped call, and could answer in the server's name.
+// passOn hands the request to the application that shares the site, unless the path is the
+// server's: a route that does not exist is answered here. The application would see the API token
+// of a mistyped call, and could answer in the server's name.
 func (s *AuthServer) passOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	route, ours := s.ownRoute(r.URL.Path)
 	if !ours {
@@ -43,23 +44,27 @@ func (s *AuthServer) passOn(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
-// ownRoute returns what follows the mount in a path that is the server's, in any spelling that an application could take for it.
+// ownRoute returns what follows the mount in a path that is the server's, in any spelling that an
+// application could take for it.
 func (s *AuthServer) ownRoute(requested string) (route string, ours bool) {
 	route = lenientPath(requested)
 	if !isBelow(route, s.mount) {
 		return "", false
 	}
 	route = route[len(s.mount):]
-	return route, s.mount != "" || slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return isBelow(route, prefix) })
+	return route, s.mount != "" ||
+		slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return isBelow(route, prefix) })
 }
 
 // isBelow says whether a path is the prefix or lies below it, whatever the case of its letters.
 func isBelow(p, prefix string) bool {
-	return len(p) >= len(prefix) && strings.EqualFold(p[:len(prefix)], prefix) && (len(p) == len(prefix) || p[len(prefix)] == '/')
+	return len(p) >= len(prefix) && strings.EqualFold(p[:len(prefix)], prefix) &&
+		(len(p) == len(prefix) || p[len(prefix)] == '/')
 }
 
-// lenientPath reads a path as the most careless application would: without path parameters, with backslashes for slashes, and cleaned.
-// A path that has nothing of this is returned as it is, without an allocation.
+// lenientPath reads a path as the most careless application would: without path parameters, with
+// backslashes for slashes, and cleaned. A path that has nothing of this is returned as it is,
+// without an allocation.
 func lenientPath(p string) string {
 	if strings.ContainsAny(p, `;\`) {
 		segments := strings.Split(strings.ReplaceAll(p, `\`, "/"), "/")
@@ -71,7 +76,8 @@ func lenientPath(p string) string {
 	return path.Clean(p)
 }
 
-// notFound says that the server has no such route: as JSON, or as a page to a person's browser outside the APIs.
+// notFound says that the server has no such route: as JSON, or as a page to a person's browser
+// outside the APIs.
 func (s *AuthServer) notFound(w http.ResponseWriter, r *http.Request, route string) {
 	if !isBelow(route, managementPrefix) && gate.IsNavigation(r) {
 		w.Header().Set("Cache-Control", "no-store")

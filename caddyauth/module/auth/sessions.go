@@ -24,10 +24,12 @@ func (a *App) issuance() *issuance.Service {
 		Store:        a.store,
 		Sessions:     a.grants,
 		SigningKey:   a.signingKey,
-		Opaque:       func(ctx context.Context, c token.Claims) (string, error) { return a.verification.opaque.Issue(ctx, c) },
-		Verify:       func(ctx context.Context, raw string) (*token.Token, error) { return a.verification.Verify(ctx, raw) },
-		Revoked:      a.verification.Revoked,
-		Observe:      func(kind string) { issuedTotal.WithLabelValues(kind).Inc() },
+		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
+			return a.verification.opaque.Issue(ctx, c)
+		},
+		Verify:  func(ctx context.Context, raw string) (*token.Token, error) { return a.verification.Verify(ctx, raw) },
+		Revoked: a.verification.Revoked,
+		Observe: func(kind string) { issuedTotal.WithLabelValues(kind).Inc() },
 	}
 }
 

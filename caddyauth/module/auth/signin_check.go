@@ -54,7 +54,8 @@ func (a *App) findReturnTargets() (found []finding.Finding) {
 		found = append(found, finding.Finding{
 			Severity: finding.Warning,
 			Where:    "return_to " + origin,
-			Text: fmt.Sprintf("the session cookie belongs to %s alone: browsers can be sent there, and are not signed in there",
+			Text: fmt.Sprintf("the session cookie belongs to %s alone: browsers can be sent there, and are not "+
+				"signed in there",
 				a.server.PublicURL.Hostname()),
 		})
 	}
@@ -103,14 +104,24 @@ func (g webGate) findings() (found []finding.Finding) {
 		wrong      bool
 		text, hint string
 	}{
-		{!slices.Contains(g.gate.Sources, cookie), "it sends browsers to the login page and does not read the session cookie",
-			"add `from cookie`, or `login off`"},
-		{g.gate.Project != project.Default, "it sends browsers to the login page, where people sign in to the project default," +
-			" and takes only tokens of the project " + g.gate.Project, "take the project away, or add `login off`"},
+		{
+			!slices.Contains(g.gate.Sources, cookie),
+			"it sends browsers to the login page and does not read the session cookie",
+			"add `from cookie`, or `login off`",
+		},
+		{
+			g.gate.Project != project.Default,
+			"it sends browsers to the login page, where people sign in to the project default," +
+				" and takes only tokens of the project " + g.gate.Project,
+			"take the project away, or add `login off`",
+		},
 		{!acceptsOwn, "it sends browsers to the login page and does not accept the server's own issuer",
 			"add " + own + " to its `issuer`, or add `login off`"},
-		{g.gate.Resource != "", "it sends browsers to the login page, and the tokens of the login page name no resource",
-			"take `resource` away, or add `login off`"},
+		{
+			g.gate.Resource != "",
+			"it sends browsers to the login page, and the tokens of the login page name no resource",
+			"take `resource` away, or add `login off`",
+		},
 	} {
 		if c.wrong {
 			found = append(found, finding.Finding{Severity: finding.Error, Where: g.where, Text: c.text, Hint: c.hint})
@@ -131,11 +142,13 @@ func (g webGate) findHosts() (found []finding.Finding) {
 			Where:    g.where,
 			Text: fmt.Sprintf("browsers of host %s are sent to %s and come back without a session:"+
 				" the session cookie belongs to %s alone", host, g.signIn.Page, at),
-			Hint: fmt.Sprintf("serve the gate on %s, let `issuer` or `public_url` name %s, or add `login off`", at, host),
+			Hint: fmt.Sprintf("serve the gate on %s, let `issuer` or `public_url` name %s, or add `login off`", at,
+				host),
 		}
 		if caddyhttp.MatchHost([]string{host}).Match(requestFor(g.app.server.PublicURL, "/")) {
 			f.Severity = finding.Warning
-			f.Text = fmt.Sprintf("of the hosts %s only %s gets the session cookie: browsers of others cannot sign in", host, at)
+			f.Text = fmt.Sprintf("of the hosts %s only %s gets the session cookie: browsers of others cannot sign in",
+				host, at)
 			f.Hint = ""
 		}
 		found = append(found, f)
@@ -166,7 +179,8 @@ func (s *signInSurvey) gates() (found []webGate) {
 				s.servers = append(s.servers, where)
 			case *JWTAuth:
 				if h.gate != nil && !h.reports() && h.signIn.Page == own {
-					found = append(found, webGate{JWTAuth: h, where: "server " + name + ", " + h.Describe(), hosts: hosts})
+					found = append(found,
+						webGate{JWTAuth: h, where: "server " + name + ", " + h.Describe(), hosts: hosts})
 				}
 			}
 		})
@@ -241,7 +255,8 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding.Finding {
 			mapped = &finding.Finding{
 				Severity: finding.Warning,
 				Where:    "public URL " + s.app.server.PublicURL.String(),
-				Text: "`auth_server` stands in server " + name + " (" + strings.Join(server.Listen, " ") + "), on another port:" +
+				Text: "`auth_server` stands in server " + name + " (" + strings.Join(server.Listen, " ") +
+					"), on another port:" +
 					" browsers reach it only when something in front leads there",
 			}
 		}
@@ -269,7 +284,8 @@ func (s *signInSurvey) findNoServer(gates []webGate, page string) (found []findi
 				Severity: finding.Error,
 				Where:    g.where,
 				Text:     "it sends browsers to " + page + ", and no site has `auth_server`",
-				Hint: "add `auth_server` to the site, or `login off` to the gate; with a server elsewhere write its login page:" +
+				Hint: "add `auth_server` to the site, or `login off` to the gate; with a server elsewhere write its " +
+					"login page:" +
 					" `login " + page + "`",
 			})
 		}

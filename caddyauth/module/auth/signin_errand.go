@@ -51,14 +51,17 @@ func (e *errand) blocked(page string) *finding.Finding {
 	case e.reached && e.gate != nil:
 		return &finding.Finding{
 			Severity: finding.Error,
-			Text: fmt.Sprintf("the login page %s lies behind the %s, which sends browsers to it: they go round in a circle",
+			Text: fmt.Sprintf("the login page %s lies behind the %s, which sends browsers to it: they go round "+
+				"in a circle",
 				page, e.gate.Describe()),
-			Hint: "let `auth_server` stand before the gate: outside `handle` and `route`, or with the gate in a `handle` of its own",
+			Hint: "let `auth_server` stand before the gate: outside `handle` and `route`, or with the gate in a " +
+				"`handle` of its own",
 		}
 	case !e.reached && e.stripped != "":
 		return &finding.Finding{
 			Severity: finding.Error,
-			Text: fmt.Sprintf("%s is taken from the path before `auth_server`, which then finds none of its routes: %s is blank",
+			Text: fmt.Sprintf("%s is taken from the path before `auth_server`, which then finds none of its routes: "+
+				"%s is blank",
 				e.stripped, page),
 			Hint: fmt.Sprintf("write `handle %s/*`, not `handle_path`", e.stripped),
 		}
@@ -118,7 +121,8 @@ func (e *errand) matches(route caddyhttp.Route) (matches, sure bool) {
 // tellsByRequest reports whether a matcher looks at nothing but what an errand has.
 func tellsByRequest(matcher any) bool {
 	switch m := matcher.(type) {
-	case *caddyhttp.MatchHost, *caddyhttp.MatchPath, *caddyhttp.MatchPathRE, *caddyhttp.MatchMethod, *caddyhttp.MatchQuery:
+	case *caddyhttp.MatchHost, *caddyhttp.MatchPath, *caddyhttp.MatchPathRE, *caddyhttp.MatchMethod,
+		*caddyhttp.MatchQuery:
 		return true
 	case *caddyhttp.MatchNot:
 		for _, set := range m.MatcherSets {

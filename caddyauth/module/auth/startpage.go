@@ -13,10 +13,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 )
 
-// start shows the start page at the root of a host where nothing else answers: an application may share the site.
+// start shows the start page at the root of a host where nothing else answers: an application may
+// share the site.
 func (s *AuthServer) start(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	seen := &noticer{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
-	if err := s.passOn(seen, r, next); err != nil || seen.yes || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if err := s.passOn(seen, r, next); err != nil || seen.yes ||
+		r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return err
 	}
 	if err := s.app.ready(r.Context()); err != nil {
@@ -49,22 +51,25 @@ func (w *noticer) ReadFrom(r io.Reader) (int64, error) {
 	return w.ResponseWriterWrapper.ReadFrom(r)
 }
 
-// Unwrap is for whoever takes over the connection, or sends the header by flushing: both are answers.
+// Unwrap is for whoever takes over the connection, or sends the header by flushing: both are
+// answers.
 func (w *noticer) Unwrap() http.ResponseWriter {
 	w.yes = true
 	return w.ResponseWriter
 }
 
-// stripped reports whether the path of the mount was taken away before the request came here, as `handle_path` does:
-// no route could be found then, and the answer would be blank.
+// stripped reports whether the path of the mount was taken away before the request came here, as
+// `handle_path` does: no route could be found then, and the answer would be blank.
 func (s *AuthServer) stripped(r *http.Request) bool {
 	path := request.OriginalURL(r).Path
-	return s.mount != "" && strings.HasPrefix(path, s.mount+"/") && strings.HasSuffix(path, r.URL.Path) && path != r.URL.Path
+	return s.mount != "" && strings.HasPrefix(path, s.mount+"/") && strings.HasSuffix(path, r.URL.Path) &&
+		path != r.URL.Path
 }
 
 // answerStripped says so: to a person that the page is not there, to the operator why.
 func (s *AuthServer) answerStripped(w http.ResponseWriter, r *http.Request) error {
-	err := fmt.Errorf("auth_server: %s was taken from the path before it came here; write `handle %s/*`, not `handle_path`",
+	err := fmt.Errorf("auth_server: %s was taken from the path before it came here; write `handle %s/*`, not "+
+		"`handle_path`",
 		s.mount, s.mount)
 	if hasErrorRoutes(r) || !gate.WantsPage(r) {
 		return caddyhttp.Error(http.StatusInternalServerError, err)

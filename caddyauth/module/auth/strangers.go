@@ -10,8 +10,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
-// places bound how many questions of one kind the store is asked at once, so that whoever makes credentials up, which anybody can do as
-// often as he likes, leaves the store to others.
+// places bound how many questions of one kind the store is asked at once, so that whoever makes
+// credentials up, which anybody can do as often as he likes, leaves the store to others.
 type places chan struct{}
 
 // placePatience is how long a question waits for its place.

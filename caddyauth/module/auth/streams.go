@@ -34,7 +34,8 @@ func parseStreamGrace(text string) (grace time.Duration, ends bool, err error) {
 		return 0, false, fmt.Errorf("stream_grace: %q is neither a duration such as 30s nor off", text)
 	}
 	if grace < 0 || grace > maxStreamGrace {
-		return 0, false, fmt.Errorf("stream_grace: %s is not between 0s and %s", project.FormatDuration(grace), project.FormatDuration(maxStreamGrace))
+		return 0, false, fmt.Errorf("stream_grace: %s is not between 0s and %s", project.FormatDuration(grace),
+			project.FormatDuration(maxStreamGrace))
 	}
 	return grace, true, nil
 }
@@ -63,8 +64,10 @@ func (j *JWTAuth) logStreamEnd(why token.Reason, t *token.Token) {
 		zap.String("session", t.Session))
 }
 
-// serveNext lets an admitted request through, and sees to it that an answer which goes on ends with the credential.
-func (j *JWTAuth) serveNext(w http.ResponseWriter, r *http.Request, admission *gate.Admission, next caddyhttp.Handler) error {
+// serveNext lets an admitted request through, and sees to it that an answer which goes on ends with
+// the credential.
+func (j *JWTAuth) serveNext(w http.ResponseWriter, r *http.Request, admission *gate.Admission,
+	next caddyhttp.Handler) error {
 	if j.streams == nil || admission == nil || admission.Token == nil {
 		return next.ServeHTTP(w, r)
 	}

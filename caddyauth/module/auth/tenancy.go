@@ -20,7 +20,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
-// reconcile takes what the Caddyfile declares into the store. What it declares no more can do nothing from then on.
+// reconcile takes what the Caddyfile declares into the store. What it declares no more can do
+// nothing from then on.
 func (a *App) reconcile() error {
 	ended, err := a.store.Reconcile(a.ctx, a.declaration(), time.Now())
 	if err != nil {
@@ -40,10 +41,21 @@ func (a *App) reconcile() error {
 // manageServer wires the management API.
 func (a *App) manageServer() *manage.Server {
 	return &manage.Server{
-		Base: a.server.PublicURL, Projects: freshStore{a.store}, Users: freshStore{a.store}, Tokens: a.store, Audit: a.store, Passwords: a.passwords, Revoker: revoker{a},
+		Base:         a.server.PublicURL,
+		Projects:     freshStore{a.store},
+		Users:        freshStore{a.store},
+		Tokens:       a.store,
+		Audit:        a.store,
+		Passwords:    a.passwords,
+		Revoker:      revoker{a},
 		TokenOptions: a.server.TokenOptions, Revocation: a.server.Revocation,
-		Lifetimes: a.server.Lifetimes, Limits: a.server.Limits, Audiences: a.server.Audiences, Session: a.administrator, Privileged: a.isAdministrator, CheckUser: a.checkCookie,
-		ClientIP: request.ClientIP, Observe: a.observeManage,
+		Lifetimes:  a.server.Lifetimes,
+		Limits:     a.server.Limits,
+		Audiences:  a.server.Audiences,
+		Session:    a.administrator,
+		Privileged: a.isAdministrator,
+		CheckUser:  a.checkCookie,
+		ClientIP:   request.ClientIP, Observe: a.observeManage,
 	}
 }
 
@@ -74,9 +86,10 @@ func (a *App) isAdministrator(u *identity.User) bool {
 
 func (a *App) observeManage(_ context.Context, e manage.Event) {
 	fields := []zap.Field{
-		zap.String("actor", e.Actor), zap.String("action", e.Action), zap.String("target", e.Target), zap.String("project", e.Project),
-		zap.String("actor_name", e.ActorName), zap.String("target_name", e.TargetName),
-		zap.String("result", e.Result), zap.Int("status", e.Status), zap.String("client_ip", e.ClientIP),
+		zap.String("actor", e.Actor), zap.String("action", e.Action), zap.String("target", e.Target),
+		zap.String("project", e.Project), zap.String("actor_name", e.ActorName),
+		zap.String("target_name", e.TargetName), zap.String("result", e.Result), zap.Int("status", e.Status),
+		zap.String("client_ip", e.ClientIP),
 	}
 	if e.Err != nil {
 		a.audit.all.Error("management call failed", append(fields, zap.Error(e.Err))...)
@@ -85,7 +98,8 @@ func (a *App) observeManage(_ context.Context, e manage.Event) {
 	a.audit.all.Info("management call", fields...)
 }
 
-// freshStore is the store for the management API. What a change of a user or client denies holds on this node before the caller is answered.
+// freshStore is the store for the management API. What a change of a user or client denies holds on
+// this node before the caller is answered.
 type freshStore struct{ *pooledStore }
 
 // ChangeUser implements identity.UserStore.
@@ -119,7 +133,8 @@ func (r revoker) RevokeUser(ctx context.Context, project, subject, reason string
 
 // RevokeClient implements manage.Revoker.
 func (r revoker) RevokeClient(ctx context.Context, project, clientID, reason string) error {
-	return r.order(ctx, revocation.Revocation{Kind: revocation.ClientKind, Project: project, ID: clientID, Reason: reason})
+	return r.order(ctx,
+		revocation.Revocation{Kind: revocation.ClientKind, Project: project, ID: clientID, Reason: reason})
 }
 
 // RevokeProject implements manage.Revoker.

@@ -9,14 +9,16 @@ import (
 // upgradeVar is where the upgrade of a request is kept between handlers.
 const upgradeVar = "caddyauth.upgrade"
 
-// upgradeState is what handlers know about the upgrade that a request asks for, if that is no lone WebSocket.
+// upgradeState is what handlers know about the upgrade that a request asks for, if that is no lone
+// WebSocket.
 type upgradeState struct {
 	protocol, connection []string // the lines that a strip removed
 	passed               []string // what a gate let pass
 }
 
-// hideUpgrade keeps the lines that a strip is about to remove, as hideSession keeps cookies: the strip beside a gate with a matcher runs
-// before the gates without one, which may let the upgrade pass.
+// hideUpgrade keeps the lines that a strip is about to remove, as hideSession keeps cookies: the
+// strip beside a gate with a matcher runs before the gates without one, which may let the upgrade
+// pass.
 func hideUpgrade(r *http.Request, vars map[string]any) {
 	if vars == nil || vars[upgradeVar] != nil || !gate.WantsUpgrade(r) {
 		return
@@ -24,7 +26,8 @@ func hideUpgrade(r *http.Request, vars map[string]any) {
 	vars[upgradeVar] = &upgradeState{protocol: r.Header["Upgrade"], connection: r.Header["Connection"]}
 }
 
-// bringBackUpgrade undoes hideUpgrade for a gate that lets some pass, which removes all others again.
+// bringBackUpgrade undoes hideUpgrade for a gate that lets some pass, which removes all others
+// again.
 func bringBackUpgrade(r *http.Request, vars map[string]any) {
 	hidden, ok := vars[upgradeVar].(*upgradeState)
 	if !ok || hidden.protocol == nil {

@@ -76,7 +76,8 @@ func (v *Verification) readsOwn(jwt reader) reader {
 			return jwt(ctx, raw)
 		}
 		if err := v.ready(ctx); err != nil { // the secret comes with the store
-			return nil, fmt.Errorf("%w: %w", &token.Refusal{Reason: token.KeysUnavailable, Detail: "the server is starting"}, err)
+			return nil, fmt.Errorf("%w: %w",
+				&token.Refusal{Reason: token.KeysUnavailable, Detail: "the server is starting"}, err)
 		}
 		return v.opaque.Verify(ctx, raw)
 	}

@@ -2,11 +2,12 @@ package request
 
 import "github.com/caddyserver/caddy/v2"
 
-// AnswerFirst has a function answer before everything that a replacer knows and everything that is set afterwards, as `basic_auth` sets
-// {http.auth.user.id}.
+// AnswerFirst has a function answer before everything that a replacer knows and everything that is
+// set afterwards, as `basic_auth` sets {http.auth.user.id}.
 //
-// A replacer looks first into the table of what was set, and its look-up is bound to its address. So the one that comes first gets a table
-// that stays empty, and the tables of what is set from now on and of what was set before are asked behind the function.
+// A replacer looks first into the table of what was set, and its look-up is bound to its address.
+// So the one that comes first gets a table that stays empty, and the tables of what is set from now
+// on and of what was set before are asked behind the function.
 func AnswerFirst(repl *caddy.Replacer, first caddy.ReplacerFunc) {
 	before := *repl
 	empty := caddy.NewEmptyReplacer()

@@ -15,7 +15,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
 
-// later is a rewrite behind a gate or filter, with the gates before it that the request may have gone past.
+// later is a rewrite behind a gate or filter, with the gates before it that the request may have
+// gone past.
 type later struct {
 	steps   []step // what is asked between the gate and the rewrite
 	rewrite *rewrite.Rewrite
@@ -93,15 +94,17 @@ func sameSlice[T any](a, b []T) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-// mostForms bounds how many forms of a request are looked at. Where there are more, every gate is asked that later rewrites lead past.
+// mostForms bounds how many forms of a request are looked at. Where there are more, every gate is
+// asked that later rewrites lead past.
 const mostForms = 32
 
 // mostWork bounds how many matchers are asked while one request is looked at, besides a few for
 // each rewrite. Beyond it every gate is asked that later rewrites lead past.
 const mostWork = 4096
 
-// ahead returns a gate of the site that has not judged the request and that would have, had it come as a later rewrite is going to make it:
-// the application gets that form. Each rewrite may apply to what earlier ones have made.
+// ahead returns a gate of the site that has not judged the request and that would have, had it come
+// as a later rewrite is going to make it: the application gets that form. Each rewrite may apply to
+// what earlier ones have made.
 func (o *outlook) ahead(r *http.Request, done *ran) Guard {
 	replay := newReplay(r)
 	var forms []*http.Request
@@ -179,7 +182,8 @@ func (o *outlook) anyGate(from int, done *ran) Guard {
 
 // sameForm leaves the query out where nothing looks at it.
 func sameForm(a, b *http.Request, queries bool) bool {
-	return a.Method == b.Method && a.URL.Path == b.URL.Path && a.URL.RawPath == b.URL.RawPath && a.URL.Opaque == b.URL.Opaque &&
+	return a.Method == b.Method && a.URL.Path == b.URL.Path && a.URL.RawPath == b.URL.RawPath &&
+		a.URL.Opaque == b.URL.Opaque &&
 		(!queries || a.URL.RawQuery == b.URL.RawQuery)
 }
 
@@ -205,7 +209,8 @@ func (l *later) apply(replay *replay, coming []*http.Request, done *ran) (made [
 		before := *form
 		target := *form.URL
 		form.URL = &target
-		// The placeholders are those of the form, and tell already what one part of the rewrite has made.
+		// The placeholders are those of the form, and tell already what one part of the rewrite has
+		// made.
 		l.rewrite.Rewrite(form, form.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
 		method := form.Method
 		form.Method, form.URL, form.RequestURI = before.Method, before.URL, before.RequestURI
@@ -239,7 +244,8 @@ func filtered(forms []*http.Request, takes func(*http.Request) bool) (taken []*h
 	return taken
 }
 
-// rewriteBehind is a rewrite that the survey has met behind gates, until it is known where it leads.
+// rewriteBehind is a rewrite that the survey has met behind gates, until it is known where it
+// leads.
 type rewriteBehind struct {
 	rewrite  *rewrite.Rewrite
 	name     string // the directive
@@ -291,11 +297,13 @@ func (s *surveyor) noteEndless(at position) {
 	if n := len(s.site.behind); len(at.met) > 0 {
 		s.site.behind[n-1].endless = true
 	}
-	s.site.ends = append(s.site.ends, end{addresses: []string{anywhere}, steps: at.steps, met: at.met, within: at.within})
+	s.site.ends = append(s.site.ends,
+		end{addresses: []string{anywhere}, steps: at.steps, met: at.met, within: at.within})
 }
 
-// keepsPath reports whether a rewrite is one of `try_files` or `php_fastcgi` that leads to what is below the path, or to a file that the
-// configuration names: the application reads what the client asked for, and clients do not choose another path.
+// keepsPath reports whether a rewrite is one of `try_files` or `php_fastcgi` that leads to what is
+// below the path, or to a file that the configuration names: the application reads what the client
+// asked for, and clients do not choose another path.
 func keepsPath(h *rewrite.Rewrite, steps []step) bool {
 	target, _, _ := strings.Cut(h.URI, "?")
 	if target != "{http.matchers.file.relative}" || len(steps) == 0 {
@@ -328,7 +336,8 @@ func leadsElsewhere(file string) bool {
 	return rest != file && rest != "" && rest[0] != '/'
 }
 
-// mounts reports whether a rewrite takes off the very prefix that has led requests to its route, as `handle_path` does: all of them have it.
+// mounts reports whether a rewrite takes off the very prefix that has led requests to its route, as
+// `handle_path` does: all of them have it.
 func mounts(h *rewrite.Rewrite, steps []step) bool {
 	if !only(h) || h.StripPathPrefix == "" || strings.Contains(h.StripPathPrefix, "{") || len(steps) == 0 {
 		return false
@@ -346,7 +355,9 @@ func below(matcher any, prefix string) bool {
 	if value, plain := matcher.(caddyhttp.MatchPath); plain {
 		paths, ok = &value, true
 	}
-	return ok && !slices.ContainsFunc(*paths, func(pattern string) bool { return !strings.HasPrefix(strings.ToLower(pattern), prefix) })
+	return ok &&
+		!slices.ContainsFunc(*paths,
+			func(pattern string) bool { return !strings.HasPrefix(strings.ToLower(pattern), prefix) })
 }
 
 // noteEnd keeps what answers requests, and what a proxy makes of the path itself.
@@ -390,9 +401,9 @@ func (s *surveyor) noteEnd(handler caddyhttp.MiddlewareHandler, at position) {
 	}
 }
 
-// isErrand reports whether a proxy asks another application, as `forward_auth` does: for a path that
-// the configuration names, and the request goes on afterwards as it was when the answer is a success.
-// Clients must not get that answer.
+// isErrand reports whether a proxy asks another application, as `forward_auth` does: for a path
+// that the configuration names, and the request goes on afterwards as it was when the answer is a
+// success. Clients must not get that answer.
 func isErrand(h *reverseproxy.Handler) bool {
 	if h.Rewrite == nil || h.Rewrite.StripPathPrefix != "" ||
 		h.Rewrite.StripPathSuffix != "" || len(h.Rewrite.URISubstring) > 0 || len(h.Rewrite.PathRegexp) > 0 {
@@ -412,8 +423,8 @@ func takesSuccess(answer caddyhttp.ResponseHandler) bool {
 	return m == nil || len(m.Headers) == 0 && (len(m.StatusCode) == 0 || slices.Contains(m.StatusCode, 2))
 }
 
-// passesOn reports whether a response handler leads on to what comes behind the proxy. One that only
-// changes the status gives the answer to the client.
+// passesOn reports whether a response handler leads on to what comes behind the proxy. One that
+// only changes the status gives the answer to the client.
 func passesOn(answer caddyhttp.ResponseHandler) bool {
 	return answer.StatusCode == "" && !slices.ContainsFunc(answer.Routes, func(route caddyhttp.Route) bool {
 		return slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool {
@@ -452,8 +463,8 @@ func standsFor(stands, root string) (addresses []string) {
 // anywhere stands for an application that the survey cannot tell from others.
 const anywhere = ""
 
-// apart reports whether a prefix is taken off for an application or files to which no other way leads in the site: its paths mean nothing to
-// the gates beside it.
+// apart reports whether a prefix is taken off for an application or files to which no other way
+// leads in the site: its paths mean nothing to the gates beside it.
 func (s *site) apart(b rewriteBehind) bool {
 	if !b.mount {
 		return false
@@ -470,7 +481,8 @@ func (s *site) apart(b rewriteBehind) bool {
 	}
 	outside := func(e end) bool {
 		return !slices.Contains(e.within, b.rewrite) &&
-			slices.ContainsFunc(e.addresses, func(address string) bool { return inside[address] || address == anywhere })
+			slices.ContainsFunc(e.addresses,
+				func(address string) bool { return inside[address] || address == anywhere })
 	}
 	return sure && !inside[anywhere] && !slices.ContainsFunc(s.ends, outside)
 }
@@ -563,7 +575,8 @@ func (l later) behind(steps []step, set between, b rewriteBehind) later {
 	return l
 }
 
-// leaves reports whether one of the prefixes that are taken off for an application of its own stands between a gate and the rewrite.
+// leaves reports whether one of the prefixes that are taken off for an application of its own
+// stands between a gate and the rewrite.
 func (b rewriteBehind) leaves(gate guard, apart []*rewrite.Rewrite) bool {
 	return slices.ContainsFunc(apart, func(h *rewrite.Rewrite) bool {
 		inside := slices.ContainsFunc(gate.steps, func(s step) bool { return s.strip == h })
@@ -575,8 +588,10 @@ func (b rewriteBehind) finding(gate Guard, sure, unknown bool) finding.Finding {
 	f := finding.Finding{
 		Severity: finding.Note,
 		Where:    b.where + ", " + gate.Describe(),
-		Text:     b.name + " runs behind the gate and changes what the application gets; the gate is asked as well where its matcher takes that",
-		Hint:     "let the gate guard the whole site when what is public is refused",
+		Text: b.name +
+			" runs behind the gate and changes what the application gets; the gate is asked as well where its " +
+			"matcher takes that",
+		Hint: "let the gate guard the whole site when what is public is refused",
 	}
 	if unknown {
 		f.Severity = finding.Warning
@@ -586,7 +601,9 @@ func (b rewriteBehind) finding(gate Guard, sure, unknown bool) finding.Finding {
 	}
 	if !sure {
 		f.Severity = finding.Error
-		f.Text = b.name + " runs behind the gate, and requests that go past the gate meet no filter before it: it may lead to what the gate guards"
+		f.Text = b.name +
+			" runs behind the gate, and requests that go past the gate meet no filter before it: it may lead to " +
+			"what the gate guards"
 		f.Hint = "put `jwt_auth off` before it, or give the gate a matcher instead of the route around it"
 	}
 	return f

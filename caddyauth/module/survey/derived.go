@@ -11,10 +11,12 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
-// derived are parts of requests that handlers of the site may have made of the path, so that matchers that look at them look at the path.
+// derived are parts of requests that handlers of the site may have made of the path, so that
+// matchers that look at them look at the path.
 type derived struct{ headers, query, method bool }
 
-// passed notes what a handler that is no rewrite may have set. One that is not known may have set anything.
+// passed notes what a handler that is no rewrite may have set. One that is not known may have set
+// anything.
 func (d *derived) passed(handler caddyhttp.MiddlewareHandler, at position) {
 	h, ok := handler.(*headers.Handler)
 	if value, plain := handler.(headers.Handler); plain {
@@ -41,7 +43,8 @@ func setsFromPlaceholder(o *headers.HeaderOps) bool {
 
 func replacesFromPlaceholder(o *headers.HeaderOps) bool {
 	for _, all := range o.Replace {
-		if slices.ContainsFunc(all, func(r headers.Replacement) bool { return strings.Contains(r.Replace+r.Search, "{") }) {
+		if slices.ContainsFunc(all,
+			func(r headers.Replacement) bool { return strings.Contains(r.Replace+r.Search, "{") }) {
 			return true
 		}
 	}
@@ -54,7 +57,8 @@ func (d *derived) rewritten(h *rewrite.Rewrite, at position) {
 	d.method = d.method || h.Method != "" && (at.byPath || strings.Contains(h.Method, "{"))
 }
 
-// decide reports whether a request's path, or something that is not known, may decide whether matchers take it.
+// decide reports whether a request's path, or something that is not known, may decide whether
+// matchers take it.
 func (d derived) decide(sets caddyhttp.MatcherSets) bool {
 	return slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool { return slices.ContainsFunc(set, d.decides) })
 }

@@ -13,9 +13,9 @@ import (
 // relativeFile is the placeholder for the path of the file that a matcher has found.
 const relativeFile = "http.matchers.file.relative"
 
-// files are the paths to which a rewrite by a `file` matcher may lead, whichever file is there. They
-// stand for what the matcher finds where that cannot be asked beforehand, for example because `root`
-// comes between.
+// files are the paths to which a rewrite by a `file` matcher may lead, whichever file is there.
+// They stand for what the matcher finds where that cannot be asked beforehand, for example because
+// `root` comes between.
 type files struct {
 	patterns []string // with the request's path at the beginning, or without placeholders
 	split    []string
@@ -97,8 +97,8 @@ func cutFold(text, separator string) (string, bool) {
 	return "", false
 }
 
-// knowsButFiles reports whether everything about a rewrite can be worked out beforehand but the file
-// to which it leads, which is one of a few.
+// knowsButFiles reports whether everything about a rewrite can be worked out beforehand but the
+// file to which it leads, which is one of a few.
 func (b between) knowsButFiles(r rewriteBehind, steps []step) bool {
 	if r.files == nil {
 		return false

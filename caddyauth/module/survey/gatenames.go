@@ -13,8 +13,9 @@ import (
 // maxGateName bounds the name that a gate without one gets, in bytes.
 const maxGateName = 120
 
-// nameGates gives each gate its label for logs and metrics: the configured name, or one of its site and path, with a number where others
-// have the same. Servers are visited by name, so that a reload gives the same labels.
+// nameGates gives each gate its label for logs and metrics: the configured name, or one of its site
+// and path, with a number where others have the same. Servers are visited by name, so that a reload
+// gives the same labels.
 func (s *Survey) nameGates(servers map[string]*caddyhttp.Server) {
 	n := naming{taken: make(map[string]int), named: make(map[Guard]bool)}
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
@@ -53,7 +54,8 @@ func (s spot) String() string {
 	return s.host + s.port + s.path
 }
 
-// listenPort is the first port that a server listens on, as in `:8080`; the address of one that has none.
+// listenPort is the first port that a server listens on, as in `:8080`; the address of one that has
+// none.
 func listenPort(server *caddyhttp.Server) string {
 	if len(server.Listen) == 0 {
 		return ""

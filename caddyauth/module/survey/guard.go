@@ -109,7 +109,8 @@ func (s *Survey) AnswersErrors(r *http.Request) bool {
 }
 
 // noteFiltered notes whether all error routes of a server have a filter. A subroute that handles
-// errors and invokes a gate of a named route has none, and one without error routes drops the error.
+// errors and invokes a gate of a named route has none, and one without error routes drops the
+// error.
 func (s *Survey) noteFiltered(server *caddyhttp.Server) {
 	w := walker{named: server.NamedRoutes}
 	unfiltered := func(handler caddyhttp.MiddlewareHandler) bool {

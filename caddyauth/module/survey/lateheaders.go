@@ -49,8 +49,8 @@ func keepsAway(value string) bool {
 	return strings.Contains(value, "no-store") || strings.Contains(value, "private")
 }
 
-// concernsCookies reports whether a field, or some field that a name with `*` stands for, is one that
-// goes with the gateway's cookies.
+// concernsCookies reports whether a field, or some field that a name with `*` stands for, is one
+// that goes with the gateway's cookies.
 func concernsCookies(name string) bool {
 	if !strings.Contains(name, "*") {
 		switch name {
@@ -73,8 +73,8 @@ func concernsCookies(name string) bool {
 	})
 }
 
-// onlyWhereAbsent reports whether a handler leaves alone an answer that has Cache-Control, as all have
-// that the gate has settled.
+// onlyWhereAbsent reports whether a handler leaves alone an answer that has Cache-Control, as all
+// have that the gate has settled.
 func onlyWhereAbsent(h *headers.Handler, name string) bool {
 	if h.Response.Require == nil || name != "Cache-Control" {
 		return false
@@ -83,8 +83,8 @@ func onlyWhereAbsent(h *headers.Handler, name string) bool {
 	return named && values == nil
 }
 
-// noteLate notes a handler before a gate, or before the server's own routes, that changes the header
-// of their answers last.
+// noteLate notes a handler before a gate, or before the server's own routes, that changes the
+// header of their answers last.
 func (s *surveyor) noteLate(what string, at position) {
 	if at.late == "" {
 		return

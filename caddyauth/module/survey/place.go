@@ -66,7 +66,8 @@ type step struct {
 	mount  bool // the path has led here by that prefix, and so all requests lose it
 }
 
-// CheckTarget judges what a filter passes on, and what the client asked for before something rewrote it.
+// CheckTarget judges what a filter passes on, and what the client asked for before something
+// rewrote it.
 func (p *Place) CheckTarget(r *http.Request) error {
 	if err := gate.CheckTarget(r, r.URL, p.Paths); err != nil {
 		return err
@@ -74,8 +75,8 @@ func (p *Place) CheckTarget(r *http.Request) error {
 	return p.CheckOriginal(r)
 }
 
-// CheckOriginal judges the URL that the client asked for where it is another one by now: php_fastcgi tells the application both. The
-// gate judges the one of now itself.
+// CheckOriginal judges the URL that the client asked for where it is another one by now:
+// php_fastcgi tells the application both. The gate judges the one of now itself.
 func (p *Place) CheckOriginal(r *http.Request) error {
 	if _, original := p.rewritten(r); original != nil {
 		return gate.CheckTarget(r, original, p.Paths)
@@ -83,7 +84,8 @@ func (p *Place) CheckOriginal(r *http.Request) error {
 	return nil
 }
 
-// rewritten returns method and URL as the client sent them when something has changed one of them since; no URL otherwise.
+// rewritten returns method and URL as the client sent them when something has changed one of them
+// since; no URL otherwise.
 func (p *Place) rewritten(r *http.Request) (method string, u *url.URL) {
 	if p.untouched {
 		return "", nil
@@ -109,8 +111,8 @@ type ran struct {
 	cleared view
 }
 
-// view is all on which it depends whether a filter finds that a gate was missed. Filters that stand in
-// a row see the same, and the first looks for all of them.
+// view is all on which it depends whether a filter finds that a gate was missed. Filters that stand
+// in a row see the same, and the first looks for all of them.
 type view struct {
 	ahead    *outlook
 	guards   *guard // the first
@@ -147,8 +149,9 @@ func (p *Place) view(r *http.Request) (v view) {
 // String says nothing: a placeholder may print every variable of a request.
 func (*ran) String() string { return "gates" }
 
-// Missed returns the next gate that routes would have led the request to if nothing had rewritten it, and that has not judged it yet.
-// `try_files` and `rewrite` run before gates, and a matcher sees the path that they make; the application may go by the one before.
+// Missed returns the next gate that routes would have led the request to if nothing had rewritten
+// it, and that has not judged it yet. `try_files` and `rewrite` run before gates, and a matcher
+// sees the path that they make; the application may go by the one before.
 func (p *Place) Missed(r *http.Request, vars map[string]any) Guard {
 	if len(p.guards) == 0 && p.ahead == nil || p.Guard.ReportsOnly() || vars == nil {
 		return nil
@@ -243,8 +246,10 @@ func (p *Place) filtered(r *http.Request) (left *http.Request, changed bool) {
 type replay struct {
 	r     *http.Request
 	set   *caddy.Replacer
-	ready bool            // set answers for forms, too
-	form  *caddy.Replacer // what is known of the form for which set is being asked; nil when it is asked for the request itself
+	ready bool // set answers for forms, too
+	// what is known of the form for which set is being asked; nil when it is asked for the request
+	// itself
+	form *caddy.Replacer
 }
 
 func newReplay(r *http.Request) *replay {
@@ -252,7 +257,8 @@ func newReplay(r *http.Request) *replay {
 	return &replay{r: r, set: set}
 }
 
-// prepare returns a copy of the request with another method and URL, whose placeholders tell of these. What handlers have set is kept.
+// prepare returns a copy of the request with another method and URL, whose placeholders tell of
+// these. What handlers have set is kept.
 func (p *replay) prepare(method string, u *url.URL) *http.Request {
 	again := *p.r
 	target := *u
@@ -293,7 +299,8 @@ func isOfRequest(key string) bool {
 	return strings.HasPrefix(key, "http.request.orig_") || strings.HasPrefix(key, "http.request.body")
 }
 
-// ofForm answers for the form that is being looked at what `map` asks the request's own replacer: it works out its values only then.
+// ofForm answers for the form that is being looked at what `map` asks the request's own replacer:
+// it works out its values only then.
 func (p *replay) ofForm(key string) (any, bool) {
 	if p.form == nil || !strings.HasPrefix(key, "http.request.") || isOfRequest(key) {
 		return nil, false
@@ -301,9 +308,9 @@ func (p *replay) ofForm(key string) (any, bool) {
 	return p.form.Get(key)
 }
 
-// guards reports whether routes lead r to the gate. A prefix that is taken off on the way may have been there or not, so that both forms
-// count from then on, unless the path has led there by it. A matcher that fails counts as one that matches: the gate refuses too much then,
-// not too little.
+// guards reports whether routes lead r to the gate. A prefix that is taken off on the way may have
+// been there or not, so that both forms count from then on, unless the path has led there by it. A
+// matcher that fails counts as one that matches: the gate refuses too much then, not too little.
 func (g guard) guards(replay *replay, r *http.Request) bool {
 	forms := []*http.Request{r}
 	for _, s := range g.steps {

@@ -10,7 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
-// responsesOf are what a handler does with the answers of an application or of what comes behind it.
+// responsesOf are what a handler does with the answers of an application or of what comes behind
+// it.
 func responsesOf(handler caddyhttp.MiddlewareHandler) []caddyhttp.ResponseHandler {
 	switch h := handler.(type) {
 	case *reverseproxy.Handler:
@@ -52,21 +53,22 @@ func showsFiles(ends []end, at position) bool {
 	return all && sure
 }
 
-// namedByAnswer reports whether an application says in a header of its answer where a rewrite leads,
-// as in `X-Accel-Redirect`.
+// namedByAnswer reports whether an application says in a header of its answer where a rewrite
+// leads, as in `X-Accel-Redirect`.
 func namedByAnswer(h *rewrite.Rewrite) bool {
 	return changesByAnswer(h) && (strings.HasPrefix(h.URI, "{http.reverse_proxy.header.") ||
 		strings.HasPrefix(h.URI, "{http.intercept.header."))
 }
 
-// changesByAnswer reports whether the configuration and the answer say where a rewrite leads, as for
-// pages of errors, and not the client.
+// changesByAnswer reports whether the configuration and the answer say where a rewrite leads, as
+// for pages of errors, and not the client.
 func changesByAnswer(h *rewrite.Rewrite) bool {
 	if h.URI == "" || h.StripPathPrefix+h.StripPathSuffix != "" || len(h.URISubstring) > 0 || len(h.PathRegexp) > 0 {
 		return false
 	}
 	return !slices.ContainsFunc(placeholdersOf(h), func(placeholder string) bool {
-		return !strings.HasPrefix(placeholder, "{http.reverse_proxy.") && !strings.HasPrefix(placeholder, "{http.intercept.")
+		return !strings.HasPrefix(placeholder, "{http.reverse_proxy.") &&
+			!strings.HasPrefix(placeholder, "{http.intercept.")
 	})
 }
 

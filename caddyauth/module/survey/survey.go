@@ -48,7 +48,8 @@ func (s *Survey) Rewritten() []finding.Finding {
 	return s.findings
 }
 
-// site is what a survey learns of the routes that belong together: in a Caddyfile, those of a site block.
+// site is what a survey learns of the routes that belong together: in a Caddyfile, those of a site
+// block.
 type site struct {
 	gates    []Guard // and filters
 	placed   map[Guard]setters
@@ -65,7 +66,8 @@ type site struct {
 	errorEnds []end // where requests that fail leave the routes
 }
 
-// judge adds what the site means for its gates. One that several sites invoke is as strict as the strictest of them demands.
+// judge adds what the site means for its gates. One that several sites invoke is as strict as the
+// strictest of them demands.
 func (s *site) judge(verdicts map[Guard]*Place) {
 	for _, j := range s.gates {
 		p := verdicts[j]
@@ -103,7 +105,8 @@ type position struct {
 	captures  int // counted where the last of steps begins
 }
 
-// surveyServer looks at each site on its own: top-level routes that end there and are not chosen by path. All others belong together.
+// surveyServer looks at each site on its own: top-level routes that end there and are not chosen by
+// path. All others belong together.
 func surveyServer(name string, server *caddyhttp.Server) []*site {
 	rest := new(site)
 	sites := []*site{rest}
@@ -126,8 +129,8 @@ func surveyServer(name string, server *caddyhttp.Server) []*site {
 	return sites
 }
 
-// surveyErrors looks at the error routes of a server: they are as strict as the sites that lead there. What they show is decided by what they
-// make of the request, and not by what was refused.
+// surveyErrors looks at the error routes of a server: they are as strict as the sites that lead
+// there. What they show is decided by what they make of the request, and not by what was refused.
 func surveyErrors(server *caddyhttp.Server, sites []*site) *site {
 	w := surveyor{named: server.NamedRoutes, site: new(site)}
 	w.walk(server.Errors.Routes, position{})
@@ -156,7 +159,8 @@ type group struct {
 	changes int     // counted at the end of the last alternative
 }
 
-// walk returns what is known about requests that leave the routes at their end, and whether some may be answered before.
+// walk returns what is known about requests that leave the routes at their end, and whether some
+// may be answered before.
 func (s *surveyor) walk(routes caddyhttp.RouteList, at position) (position, bool) {
 	groups := make(map[string]*group)
 	answered := false
@@ -166,7 +170,8 @@ func (s *surveyor) walk(routes caddyhttp.RouteList, at position) (position, bool
 		}
 		alternatives := groups[route.Group]
 		if alternatives.changes != s.site.set.changes {
-			// What lies between may have led requests here that earlier alternatives take now, and did not take then.
+			// What lies between may have led requests here that earlier alternatives take now, and
+			// did not take then.
 			alternatives.before, alternatives.earlier = at, nil
 		}
 		inner := alternatives.lead(route, s.site.derived)
@@ -217,11 +222,13 @@ func (g *group) lead(route caddyhttp.Route, d derived) position {
 // without returns the gates that are not in others.
 func without(all, others []guard) []guard {
 	return slices.DeleteFunc(slices.Clone(all), func(g guard) bool {
-		return slices.ContainsFunc(others, func(o guard) bool { return o.gate == g.gate && len(o.steps) == len(g.steps) })
+		return slices.ContainsFunc(others,
+			func(o guard) bool { return o.gate == g.gate && len(o.steps) == len(g.steps) })
 	})
 }
 
-// walkRoute returns the position behind a route's handlers, and whether they may answer requests instead of passing them on.
+// walkRoute returns the position behind a route's handlers, and whether they may answer requests
+// instead of passing them on.
 func (s *surveyor) walkRoute(route caddyhttp.Route, at position) (position, bool) {
 	answered := false
 	for _, handler := range route.Handlers {
@@ -318,22 +325,26 @@ func (s *surveyor) meet(j Guard, at position) {
 	}
 	steps := at.steps
 	if s.site.rewrites && s.site.set.byPath > 0 {
-		steps = between{values: true, hosts: true}.known(steps) // with the path before, other values would have been set
+		// with the path before, other values would have been set
+		steps = between{values: true, hosts: true}.known(steps)
 	}
 	s.site.guards = append(s.site.guards, guard{j, steps, s.site.set})
 	if at.misled != "" {
 		s.site.findings = append(s.site.findings, finding.Finding{
 			Severity: finding.Warning,
 			Where:    at.where + ", " + j.Describe(),
-			Text:     at.misled + " runs before the gate, whose matcher sees the path that it makes; the gate also holds where the path before would have matched",
-			Hint: "guard the whole site, or let the gate come first, with `order jwt_auth before rewrite` or in a `route` block: " +
+			Text: at.misled +
+				" runs before the gate, whose matcher sees the path that it makes; the gate also holds where the " +
+				"path before would have matched",
+			Hint: "guard the whole site, or let the gate come first, with `order jwt_auth before rewrite` or in a " +
+				"`route` block: " +
 				"it is then asked about what clients ask for, and about what later rewrites make of that",
 		})
 	}
 }
 
-// rewrittenBy is the position behind a rewrite. A prefix that is taken off where the path has led (`handle_path`) is where an application
-// is mounted and misleads nobody.
+// rewrittenBy is the position behind a rewrite. A prefix that is taken off where the path has led
+// (`handle_path`) is where an application is mounted and misleads nobody.
 func (p position) rewrittenBy(h *rewrite.Rewrite) position {
 	if only(h) && h.StripPathPrefix != "" {
 		p.steps = append(slices.Clip(p.steps), step{strip: h, mount: mounts(h, p.steps)})
@@ -403,7 +414,8 @@ var kinds = map[caddy.ModuleID]kind{
 func kindOf(handler caddyhttp.MiddlewareHandler) kind {
 	switch h := handler.(type) {
 	case *caddyhttp.StaticResponse:
-		if stands := h.Headers.Get(StandInHeader); stands != "" { // for a handler that `caddy auth explain` has replaced
+		// for a handler that `caddy auth explain` has replaced
+		if stands := h.Headers.Get(StandInHeader); stands != "" {
 			if name, _, _ := strings.Cut(stands, " "); !strings.HasSuffix(stands, StandInFastCGI) {
 				return kinds[caddy.ModuleID("http.handlers."+name)]
 			}
@@ -413,7 +425,8 @@ func kindOf(handler caddyhttp.MiddlewareHandler) kind {
 			return passes
 		}
 	case *reverseproxy.Handler:
-		if moduleID(h.Transport) == "http.reverse_proxy.transport.fastcgi" { // one application, which php_fastcgi gives `*.php`
+		// one application, which php_fastcgi gives `*.php`
+		if moduleID(h.Transport) == "http.reverse_proxy.transport.fastcgi" {
 			return serves
 		}
 	}

@@ -13,15 +13,20 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
-// setters counts what the survey has met that later matchers and rewrites may look at. A gate cannot know what is set behind it.
+// setters counts what the survey has met that later matchers and rewrites may look at. A gate
+// cannot know what is set behind it.
 type setters struct {
-	values   int  // handlers that set variables, values of `map` or request headers, or that are not known
-	roots    int  // handlers that set the root of files, and nothing else
-	hosts    int  // those that may set the host
-	captures int  // matchers and rewrites after which `{re.*}` is not what the matchers of a rewrite's own routes make of its path
-	byPath   int  // handlers that set values by a path which a rewrite has made
-	changes  int  // all that may make an earlier alternative take a request that it has left alone, or the other way round
-	lazy     bool // `map` works out values of what matchers capture, and only when it is asked
+	values int // handlers that set variables, values of `map` or request headers, or that are not known
+	roots  int // handlers that set the root of files, and nothing else
+	hosts  int // those that may set the host
+	// matchers and rewrites after which `{re.*}` is not what the matchers of a rewrite's own routes
+	// make of its path
+	captures int
+	byPath   int // handlers that set values by a path which a rewrite has made
+	// all that may make an earlier alternative take a request that it has left alone, or the other
+	// way round
+	changes int
+	lazy    bool // `map` works out values of what matchers capture, and only when it is asked
 }
 
 func (c *setters) passed(handler caddyhttp.MiddlewareHandler, derived bool) {
@@ -39,7 +44,8 @@ func (c *setters) passed(handler caddyhttp.MiddlewareHandler, derived bool) {
 // pathsOf are the placeholders of a handler that stand for a path.
 func pathsOf(handler caddyhttp.MiddlewareHandler) []string {
 	return slices.DeleteFunc(placeholdersOf(handler), func(p string) bool {
-		return moduleID(handler) == "http.handlers.map" || // which looks when it is asked, also on behalf of another path
+		// which looks when it is asked, also on behalf of another path
+		return moduleID(handler) == "http.handlers.map" ||
 			!strings.HasPrefix(p, "{http.request.uri") && !strings.HasPrefix(p, "{http.request.method")
 	})
 }
@@ -74,8 +80,8 @@ func (c *setters) note(handler caddyhttp.MiddlewareHandler) {
 	}
 }
 
-// setsRootOnly reports whether a handler is `root`, which changes nothing but where files are looked
-// for.
+// setsRootOnly reports whether a handler is `root`, which changes nothing but where files are
+// looked for.
 func setsRootOnly(handler caddyhttp.MiddlewareHandler) bool {
 	vars, ok := handler.(caddyhttp.VarsMiddleware)
 	if pointer, plain := handler.(*caddyhttp.VarsMiddleware); plain {
@@ -89,7 +95,8 @@ func setsRootOnly(handler caddyhttp.MiddlewareHandler) bool {
 func (c *setters) matched(sets caddyhttp.MatcherSets) {
 	for _, set := range sets {
 		for _, matcher := range set {
-			if id := moduleID(matcher); id != "http.matchers.path" && id != "http.matchers.host" && id != "http.matchers.method" {
+			if id := moduleID(matcher); id != "http.matchers.path" && id != "http.matchers.host" &&
+				id != "http.matchers.method" {
 				c.captures++
 			}
 		}
@@ -149,7 +156,8 @@ func placeholdersOf(value any) []string {
 	return slices.DeleteFunc(placeholders.FindAllString(string(text), -1), repeats.MatchString)
 }
 
-// knows reports whether what a placeholder stands for can be worked out before the handlers between have run.
+// knows reports whether what a placeholder stands for can be worked out before the handlers between
+// have run.
 func (b between) knows(placeholder string) bool {
 	name := strings.Trim(placeholder, "{}")
 	switch {
@@ -203,7 +211,8 @@ func (b between) knowsMatcher(matcher any) bool {
 			!strings.Contains(text, "http.regexp.") && !strings.Contains(text, "http.matchers.")
 	}
 	switch moduleID(matcher) {
-	case "http.matchers.method", "http.matchers.protocol", "http.matchers.tls", "http.matchers.remote_ip", "http.matchers.client_ip",
+	case "http.matchers.method", "http.matchers.protocol", "http.matchers.tls", "http.matchers.remote_ip",
+		"http.matchers.client_ip",
 		"http.matchers.path_regexp":
 		return true
 	case "http.matchers.path", "http.matchers.query":
@@ -234,7 +243,8 @@ func (b between) known(steps []step) (known []step) {
 		}
 		var k step
 		for _, set := range s.match {
-			k.match = append(k.match, slices.DeleteFunc(slices.Clone(set), func(m any) bool { return !b.knowsMatcher(m) }))
+			k.match = append(k.match,
+				slices.DeleteFunc(slices.Clone(set), func(m any) bool { return !b.knowsMatcher(m) }))
 		}
 		for _, sets := range s.unless {
 			if b.knowsSets(sets) {
@@ -254,7 +264,8 @@ func asksQuery(steps []step) bool {
 }
 
 func setsAskQuery(sets caddyhttp.MatcherSets) bool {
-	return slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool { return slices.ContainsFunc(set, matcherAsksQuery) })
+	return slices.ContainsFunc(sets,
+		func(set caddyhttp.MatcherSet) bool { return slices.ContainsFunc(set, matcherAsksQuery) })
 }
 
 func matcherAsksQuery(matcher any) bool {
@@ -265,7 +276,8 @@ func matcherAsksQuery(matcher any) bool {
 		return setsAskQuery(not.MatcherSets)
 	}
 	switch moduleID(matcher) {
-	case "http.matchers.path", "http.matchers.path_regexp", "http.matchers.host", "http.matchers.method", "http.matchers.header",
+	case "http.matchers.path", "http.matchers.path_regexp", "http.matchers.host", "http.matchers.method",
+		"http.matchers.header",
 		"http.matchers.remote_ip", "http.matchers.client_ip", "http.matchers.protocol", "http.matchers.tls":
 		return strings.Contains(fmt.Sprint(matcher), "{http.")
 	}

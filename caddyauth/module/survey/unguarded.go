@@ -19,7 +19,8 @@ func (s *Survey) Unguarded() (found []string) {
 	return found
 }
 
-// sitesOf takes the routes of a server apart: each top-level route that ends there is a site, and all others are one.
+// sitesOf takes the routes of a server apart: each top-level route that ends there is a site, and
+// all others are one.
 func sitesOf(server *caddyhttp.Server) (sites []caddyhttp.RouteList) {
 	var rest caddyhttp.RouteList
 	for _, route := range server.Routes {
@@ -32,8 +33,8 @@ func sitesOf(server *caddyhttp.Server) (sites []caddyhttp.RouteList) {
 	return append(sites, rest)
 }
 
-// unguardedSites looks at each site with gates on its own. A request may fail before it meets a gate, so the site's error routes start
-// uncovered where no filter stands before them.
+// unguardedSites looks at each site with gates on its own. A request may fail before it meets a
+// gate, so the site's error routes start uncovered where no filter stands before them.
 func unguardedSites(name string, server *caddyhttp.Server) (found []string) {
 	s := walker{named: server.NamedRoutes}
 	where := "server " + name
@@ -78,7 +79,8 @@ type walker struct {
 	invoked  int
 }
 
-// walk reports whether a request that leaves routes at their end has surely passed a gate or a header filter.
+// walk reports whether a request that leaves routes at their end has surely passed a gate or a
+// header filter.
 func (s *walker) walk(routes caddyhttp.RouteList, covered bool, where string) bool {
 	for _, route := range routes {
 		after := s.walkRoute(route, covered, where+describe(route))
@@ -104,7 +106,8 @@ func (s *walker) walkRoute(route caddyhttp.Route, covered bool, where string) bo
 			if route := s.named[h.Name]; route != nil && s.invoked < most && !slices.Contains(s.invoking, h.Name) {
 				s.invoked++
 				s.invoking = append(s.invoking, h.Name)
-				covered = s.walkRoute(*route, covered, where+", invoke "+h.Name) && (covered || len(route.MatcherSets) == 0)
+				covered = s.walkRoute(*route, covered, where+", invoke "+h.Name) &&
+					(covered || len(route.MatcherSets) == 0)
 				s.invoking = s.invoking[:len(s.invoking)-1]
 			}
 		case *reverseproxy.Handler:
@@ -126,7 +129,8 @@ func (s *walker) hasGate(routes caddyhttp.RouteList) bool {
 // has reports whether routes lead to a handler of some kind.
 func (s *walker) has(routes caddyhttp.RouteList, is func(caddyhttp.MiddlewareHandler) bool) bool {
 	return slices.ContainsFunc(routes, func(route caddyhttp.Route) bool {
-		return slices.ContainsFunc(route.Handlers, func(handler caddyhttp.MiddlewareHandler) bool { return s.leads(handler, is) })
+		return slices.ContainsFunc(route.Handlers,
+			func(handler caddyhttp.MiddlewareHandler) bool { return s.leads(handler, is) })
 	})
 }
 

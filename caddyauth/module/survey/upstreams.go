@@ -43,7 +43,8 @@ func (s *Survey) Beside() (found []finding.Finding) {
 	return found
 }
 
-// proxiedBeside returns where sites without gates lead to applications, and notes in guarded what sites with gates lead to.
+// proxiedBeside returns where sites without gates lead to applications, and notes in guarded what
+// sites with gates lead to.
 func proxiedBeside(name string, server *caddyhttp.Server, guarded map[string]string) []proxied {
 	open := walker{named: server.NamedRoutes}
 	where := "server " + name
@@ -86,13 +87,14 @@ func addressesOf(h *reverseproxy.Handler) (all []string) {
 	case *reverseproxy.AUpstreams:
 		all = append(all, canonicalAddress(repl.ReplaceKnown(dynamic.Name+":"+dynamic.Port, "")))
 	case *reverseproxy.SRVUpstreams:
-		all = append(all, "srv/"+canonicalHost(repl.ReplaceKnown(dynamic.Service+"."+dynamic.Proto+"."+dynamic.Name, "")))
+		all = append(all,
+			"srv/"+canonicalHost(repl.ReplaceKnown(dynamic.Service+"."+dynamic.Proto+"."+dynamic.Name, "")))
 	}
 	return all
 }
 
-// canonicalAddress writes an address that Caddy dials in one spelling. All names of this machine's loopback are one host: an application
-// that listens there mostly answers to all of them.
+// canonicalAddress writes an address that Caddy dials in one spelling. All names of this machine's
+// loopback are one host: an application that listens there mostly answers to all of them.
 func canonicalAddress(dial string) string {
 	address, err := caddy.ParseNetworkAddress(dial)
 	switch {

@@ -38,8 +38,8 @@ const (
 func Results() []string {
 	return []string{
 		string(success), string(badCredentials), string(throttled), string(busy), string(canceled), string(crossOrigin),
-		string(storeUnavailable), string(issueFailed), string(tokenTooLarge), string(unknownProject), string(invalidRequest),
-		string(noCookies), string(tooLargeBody), string(unsupportedMediaType),
+		string(storeUnavailable), string(issueFailed), string(tokenTooLarge), string(unknownProject),
+		string(invalidRequest), string(noCookies), string(tooLargeBody), string(unsupportedMediaType),
 	}
 }
 
@@ -52,17 +52,45 @@ type answer struct {
 }
 
 var answers = map[result]answer{
-	badCredentials:       {http.StatusUnauthorized, "Not signed in", "The user name or the password is wrong.", 0},
-	throttled:            {http.StatusTooManyRequests, "Too many attempts", "There were too many attempts. Please wait and try again.", time.Second},
-	busy:                 {http.StatusServiceUnavailable, "Busy", "Too many people are signing in just now. Please try again in a few seconds.", 5 * time.Second},
-	canceled:             {endpoint.StatusClientGone, "Interrupted", "The request ended before it was answered.", 5 * time.Second},
-	crossOrigin:          {http.StatusForbidden, "Request from another site", "This request was sent by another site, so it was not carried out. Open this site's own page and try there.", 0},
-	storeUnavailable:     {http.StatusServiceUnavailable, "Not available", "Signing in and out is not possible just now. Please try again in a few seconds.", 5 * time.Second},
-	issueFailed:          {http.StatusServiceUnavailable, "Not available", "The sign-in could not be completed. Please try again in a few seconds.", 5 * time.Second},
-	tokenTooLarge:        {http.StatusInternalServerError, "Not signed in", "This account cannot sign in with a browser. Please tell the people who run this site.", 0},
-	unknownProject:       {http.StatusNotFound, "Not found", "There is no such project.", 0},
-	invalidRequest:       {http.StatusBadRequest, "Not understood", "The request is incomplete, malformed, or repeats a parameter.", 0},
-	noCookies:            {http.StatusBadRequest, "Not signed in", "Your browser did not keep a cookie of this site, and signing in needs one. Allow cookies for this site, then sign in again.", 0},
+	badCredentials: {http.StatusUnauthorized, "Not signed in", "The user name or the password is wrong.", 0},
+	throttled: {
+		http.StatusTooManyRequests, "Too many attempts", "There were too many attempts. Please wait and try again.",
+		time.Second,
+	},
+	busy: {
+		http.StatusServiceUnavailable, "Busy",
+		"Too many people are signing in just now. Please try again in a few seconds.", 5 * time.Second,
+	},
+	canceled: {
+		endpoint.StatusClientGone, "Interrupted", "The request ended before it was answered.", 5 * time.Second,
+	},
+	crossOrigin: {
+		http.StatusForbidden, "Request from another site",
+		"This request was sent by another site, so it was not carried out. Open this site's own page and try there.",
+		0,
+	},
+	storeUnavailable: {
+		http.StatusServiceUnavailable, "Not available",
+		"Signing in and out is not possible just now. Please try again in a few seconds.", 5 * time.Second,
+	},
+	issueFailed: {
+		http.StatusServiceUnavailable, "Not available",
+		"The sign-in could not be completed. Please try again in a few seconds.", 5 * time.Second,
+	},
+	tokenTooLarge: {
+		http.StatusInternalServerError, "Not signed in",
+		"This account cannot sign in with a browser. Please tell the people who run this site.", 0,
+	},
+	unknownProject: {http.StatusNotFound, "Not found", "There is no such project.", 0},
+	invalidRequest: {
+		http.StatusBadRequest, "Not understood", "The request is incomplete, malformed, or repeats a parameter.", 0,
+	},
+	noCookies: {
+		http.StatusBadRequest, "Not signed in",
+		"Your browser did not keep a cookie of this site, and signing in needs one. Allow cookies for this site, " +
+			"then sign in again.",
+		0,
+	},
 	tooLargeBody:         {http.StatusRequestEntityTooLarge, "Too large", "The request is larger than 16 KiB.", 0},
 	unsupportedMediaType: {http.StatusUnsupportedMediaType, "Not understood", "The request must be a form or JSON.", 0},
 	methodNotAllowed:     {http.StatusMethodNotAllowed, "Not possible", "This address does not answer this method.", 0},
@@ -84,7 +112,8 @@ func (v verdict) retryAfter() time.Duration { return max(v.wait, answers[v.resul
 // text returns the sentence for the verdict.
 func (v verdict) text() string {
 	if v.result == throttled {
-		return "There were too many attempts. Please try again in " + seconds(int(math.Ceil(v.retryAfter().Seconds()))) + "."
+		return "There were too many attempts. Please try again in " +
+			seconds(int(math.Ceil(v.retryAfter().Seconds()))) + "."
 	}
 	return answers[v.result].text
 }

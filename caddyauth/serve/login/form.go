@@ -25,7 +25,8 @@ func (s *Server) getLogin(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case subject != "":
 		page.Notice = "You are signed in as " + subject + ". Signing in here takes its place."
-		page.Links = append([]ui.Link{{Text: "Stay signed in as " + subject, URL: s.loginURL(next, false)}}, page.Links...)
+		page.Links = append([]ui.Link{{Text: "Stay signed in as " + subject, URL: s.loginURL(next, false)}},
+			page.Links...)
 	case query.Has("signed_out"):
 		page.Notice = "You are signed out."
 	}

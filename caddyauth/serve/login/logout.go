@@ -25,7 +25,11 @@ func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
 		next = s.rootOf(from)
 	}
 	page := ui.SignOut{
-		Site: s.Base.Host, Subject: s.subject(r), Action: s.url("/logout"), Back: s.loginURL(next, false), Next: next.url,
+		Site:    s.Base.Host,
+		Subject: s.subject(r),
+		Action:  s.url("/logout"),
+		Back:    s.loginURL(next, false),
+		Next:    next.url,
 	}
 	if page.Subject != "" && from.url != "" {
 		page.Back = from.url

@@ -135,7 +135,8 @@ func (s *Session) refresh(w http.ResponseWriter, r *http.Request) {
 	}
 	subject, expires, err := s.Renew(w, r)
 	if errors.Is(err, ErrSessionOver) {
-		endpoint.WriteError(w, http.StatusUnauthorized, string(sessionOver), "The session is over. Please sign in again.")
+		endpoint.WriteError(w, http.StatusUnauthorized, string(sessionOver),
+			"The session is over. Please sign in again.")
 		return
 	}
 	if err != nil {

@@ -86,14 +86,29 @@ var verdicts = []struct {
 	{project.ErrTaken, http.StatusConflict, "already_exists", "the slug or id is in use"},
 	{identity.ErrNameTaken, http.StatusConflict, "already_exists", "the project has a user of this name"},
 	{project.ErrDeclared, http.StatusConflict, "declared", "the Caddyfile declares it, so it is changed there"},
-	{identity.ErrUserDeclared, http.StatusConflict, "declared", "the Caddyfile declares the user, who is changed there"},
-	{project.ErrIsDefault, http.StatusConflict, "default_project", "the project default can be neither paused nor removed"},
+	{
+		identity.ErrUserDeclared, http.StatusConflict, "declared",
+		"the Caddyfile declares the user, who is changed there",
+	},
+	{
+		project.ErrIsDefault, http.StatusConflict, "default_project",
+		"the project default can be neither paused nor removed",
+	},
 	{project.ErrChanged, http.StatusConflict, "changed_meanwhile", "it was changed meanwhile; read it and try again"},
-	{identity.ErrUserChanged, http.StatusConflict, "changed_meanwhile", "it was changed meanwhile; read it and try again"},
-	{ErrMayNotIssue, http.StatusConflict, "may_not_issue", "the user is disabled or the project is paused, so nothing is issued"},
+	{
+		identity.ErrUserChanged, http.StatusConflict, "changed_meanwhile",
+		"it was changed meanwhile; read it and try again",
+	},
+	{
+		ErrMayNotIssue, http.StatusConflict, "may_not_issue",
+		"the user is disabled or the project is paused, so nothing is issued",
+	},
 	{ErrNoKey, http.StatusNotFound, "not_found", "there is no such key"},
 	{ErrKeysConfigured, http.StatusConflict, "declared", "the keys stand in the configuration and are changed there"},
-	{identity.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being hashed; try again in some seconds"},
+	{
+		identity.ErrBusy, http.StatusServiceUnavailable, "busy",
+		"too many passwords are being hashed; try again in some seconds",
+	},
 }
 
 // storeUnavailable is the code of an answer that the store is needed for.
@@ -113,13 +128,19 @@ func refusalOf(err error) *refusal {
 			return &refusal{status: v.status, code: v.code, text: v.text}
 		}
 	}
-	return &refusal{status: http.StatusServiceUnavailable, code: storeUnavailable, text: "the store cannot be asked just now; try again in some seconds", inside: err}
+	return &refusal{
+		status: http.StatusServiceUnavailable,
+		code:   storeUnavailable,
+		text:   "the store cannot be asked just now; try again in some seconds",
+		inside: err,
+	}
 }
 
 // notRevoked is the answer when a change is stored and what was issued before could not be ended.
 // The change stands, nothing new is issued, and the same request again ends the rest.
 func notRevoked(err error) error {
-	e := refuse(http.StatusServiceUnavailable, "revocation_failed", "the change is stored, but running sessions could not be ended: send the same request again")
+	e := refuse(http.StatusServiceUnavailable, "revocation_failed",
+		"the change is stored, but running sessions could not be ended: send the same request again")
 	e.inside = err
 	return e
 }
@@ -138,7 +159,8 @@ func (c *call) matches(version int64) error {
 			return nil
 		}
 	}
-	return refuse(http.StatusPreconditionFailed, "version_mismatch", "it has version %d, which If-Match does not name", version)
+	return refuse(http.StatusPreconditionFailed, "version_mismatch", "it has version %d, which If-Match does not name",
+		version)
 }
 
 // tries is how often a change is begun anew that others overtook.

@@ -21,7 +21,9 @@ type entryBody struct {
 }
 
 func showEntry(e audit.Entry) entryBody {
-	return entryBody{e.ID, stamp(e.At), e.Actor, e.Action, e.Target, e.TargetName, e.Project, e.ClientIP, e.Result, e.Detail}
+	return entryBody{
+		e.ID, stamp(e.At), e.Actor, e.Action, e.Target, e.TargetName, e.Project, e.ClientIP, e.Result, e.Detail,
+	}
 }
 
 func (c *call) listEntries() (reply, error) {

@@ -32,9 +32,11 @@ func (c *call) body() (*object, error) {
 	members, err := endpoint.ReadObject(c.w, c.r, maxBody, endpoint.PatchType)
 	switch {
 	case errors.Is(err, endpoint.ErrMediaType):
-		return nil, refuse(http.StatusUnsupportedMediaType, "unsupported_media_type", "Content-Type must be application/json")
+		return nil, refuse(http.StatusUnsupportedMediaType, "unsupported_media_type",
+			"Content-Type must be application/json")
 	case errors.Is(err, endpoint.ErrTooLarge):
-		return nil, refuse(http.StatusRequestEntityTooLarge, "too_large", "the body is above the limit of %d bytes", maxBody)
+		return nil, refuse(http.StatusRequestEntityTooLarge, "too_large", "the body is above the limit of %d bytes",
+			maxBody)
 	case err != nil:
 		return nil, refuse(http.StatusBadRequest, "invalid_request", "the body is not one JSON object: %v", err)
 	}
@@ -184,7 +186,8 @@ func (o *object) seconds(name string, into *time.Duration, least, utmost time.Du
 
 func (o *object) within(name, value string, into *time.Duration, least, utmost time.Duration) {
 	low, high := int64(least/time.Second), int64(utmost/time.Second)
-	n, err := strconv.ParseInt(value, 10, 64) // beyond 64 bits it is the nearest that there is, which is over every limit
+	// beyond 64 bits it is the nearest that there is, which is over every limit
+	n, err := strconv.ParseInt(value, 10, 64)
 	switch {
 	case n < low:
 		o.fail(invalid("%s: %.20s is below the limit of %d seconds", name, value, low))

@@ -93,7 +93,8 @@ func (c *call) sessionCaller() (Caller, error) {
 	case errors.Is(err, ErrNoSession):
 		return Caller{}, nobody()
 	case errors.Is(err, ErrNotAdmin):
-		return caller, refuse(http.StatusForbidden, "insufficient_ability", "whoever is signed in is not an administrator")
+		return caller, refuse(http.StatusForbidden, "insufficient_ability",
+			"whoever is signed in is not an administrator")
 	case err != nil:
 		return Caller{}, err
 	case c.ofAnotherSite():
@@ -112,7 +113,8 @@ func (c *call) ofAnotherSite() bool {
 }
 
 func nobody() error {
-	e := refuse(http.StatusUnauthorized, "no_credential", "an API token (Authorization: Bearer) or an administrator's session is required")
+	e := refuse(http.StatusUnauthorized, "no_credential",
+		"an API token (Authorization: Bearer) or an administrator's session is required")
 	e.challenge = "Bearer"
 	return e
 }

@@ -54,9 +54,15 @@ func (c *call) optionsAbove(client project.Client) (project.TokenOptions, error)
 
 func bodyOf(c project.Client, above, server project.TokenOptions) clientBody {
 	return clientBody{
-		ID: c.ID, Project: c.Project, Name: cmp.Or(c.Name, c.ID), Public: c.Public(), Active: c.Active, Declared: c.Declared,
-		tokenOptionsBody: showTokenOptions(c.TokenOptions.Over(above).Over(server)), Sources: tokenSourcesOf(c.TokenOptions, above, server),
-		Audience: listed(c.Audience), Scopes: listed(c.Scopes),
+		ID:               c.ID,
+		Project:          c.Project,
+		Name:             cmp.Or(c.Name, c.ID),
+		Public:           c.Public(),
+		Active:           c.Active,
+		Declared:         c.Declared,
+		tokenOptionsBody: showTokenOptions(c.TokenOptions.Over(above).Over(server)),
+		Sources:          tokenSourcesOf(c.TokenOptions, above, server),
+		Audience:         listed(c.Audience), Scopes: listed(c.Scopes),
 		Claims: claimsOf(c.Claims), Version: c.Version, Created: stamp(c.Created), Changed: stamp(c.Changed),
 	}
 }

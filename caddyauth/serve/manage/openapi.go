@@ -18,5 +18,8 @@ const serverURL = "https://auth.example.com"
 // getOpenAPI answers with the description of the API. It tells nothing about this server but its
 // URL.
 func (c *call) getOpenAPI() (reply, error) {
-	return reply{status: http.StatusOK, body: json.RawMessage(strings.Replace(openAPI, serverURL, c.Base.String(), 1))}, nil
+	return reply{
+		status: http.StatusOK,
+		body:   json.RawMessage(strings.Replace(openAPI, serverURL, c.Base.String(), 1)),
+	}, nil
 }

@@ -123,9 +123,17 @@ type sessionBody struct {
 
 func (c *call) showSession(g session.Grant) sessionBody {
 	return sessionBody{
-		ID: g.ID, Project: g.Project, User: g.Subject, ClientID: g.ClientID, Kind: g.Kind, Audience: listed(g.Audience), Scopes: listed(g.Scopes),
-		Device: g.Device, ClientIP: g.ClientIP, Active: g.Revoked.IsZero() && c.now.Before(g.IdleEnds) && c.now.Before(g.Ends),
-		Created: stamp(g.Created), LastUsed: stamp(g.LastUsed), IdleEnds: stamp(g.IdleEnds), Ends: stamp(g.Ends),
+		ID:       g.ID,
+		Project:  g.Project,
+		User:     g.Subject,
+		ClientID: g.ClientID,
+		Kind:     g.Kind,
+		Audience: listed(g.Audience),
+		Scopes:   listed(g.Scopes),
+		Device:   g.Device,
+		ClientIP: g.ClientIP,
+		Active:   g.Revoked.IsZero() && c.now.Before(g.IdleEnds) && c.now.Before(g.Ends),
+		Created:  stamp(g.Created), LastUsed: stamp(g.LastUsed), IdleEnds: stamp(g.IdleEnds), Ends: stamp(g.Ends),
 		Revoked: stamp(g.Revoked), RevokedFor: g.RevokedFor,
 	}
 }
@@ -140,7 +148,12 @@ func (c *call) listSessions() (reply, error) {
 		return reply{}, err
 	}
 	f := session.Filter{
-		Project: slug, ClientID: q.values.Get("client"), Kind: q.values.Get("kind"), LiveAt: c.now, After: q.after, Limit: q.limit + 1,
+		Project:  slug,
+		ClientID: q.values.Get("client"),
+		Kind:     q.values.Get("kind"),
+		LiveAt:   c.now,
+		After:    q.after,
+		Limit:    q.limit + 1,
 	}
 	if f.Subject, err = c.subject(slug, q.values.Get("user")); err != nil {
 		return reply{}, err
@@ -232,7 +245,12 @@ func (c *call) order(slug, user, client string) (revocation.Revocation, error) {
 		return revocation.Revocation{}, invalid("user, client: only one of them can be given")
 	case client != "":
 		found, err := c.client(client)
-		return revocation.Revocation{Kind: revocation.ClientKind, Project: found.Project, ID: found.ID, Reason: "operator"}, err
+		return revocation.Revocation{
+			Kind:    revocation.ClientKind,
+			Project: found.Project,
+			ID:      found.ID,
+			Reason:  "operator",
+		}, err
 	case user == "" && slug == "":
 		return revocation.Revocation{}, invalid("project: it is required where neither user nor client is given")
 	}

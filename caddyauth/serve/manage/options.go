@@ -69,7 +69,8 @@ func tokenSourcesOf(client, project, server project.TokenOptions) tokenSources {
 	return tokenSources{
 		AccessTokenFormat: levelOf(client.AccessTokenFormat, project.AccessTokenFormat, server.AccessTokenFormat),
 		RefreshRotation:   levelOf(client.RefreshRotation, project.RefreshRotation, server.RefreshRotation),
-		ReuseInterval:     levelOf(client.RefreshReuseInterval, project.RefreshReuseInterval, server.RefreshReuseInterval),
+		ReuseInterval: levelOf(client.RefreshReuseInterval, project.RefreshReuseInterval,
+			server.RefreshReuseInterval),
 	}
 }
 

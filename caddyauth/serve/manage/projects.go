@@ -105,7 +105,8 @@ func (c *call) createProject() (reply, error) {
 		return reply{}, err
 	}
 	if c.caller.Project != "" {
-		return reply{}, refuse(http.StatusForbidden, "insufficient_ability", "the credential is for one project, and can make no other")
+		return reply{}, refuse(http.StatusForbidden, "insufficient_ability",
+			"the credential is for one project, and can make no other")
 	}
 	p := project.Project{ID: project.NewID(), Active: true, Version: 1, Created: c.now, Changed: c.now}
 	o.required("slug", &p.Slug)

@@ -125,7 +125,8 @@ func (s *Server) Validate() error {
 	if err := weburl.CheckBase(s.Base); err != nil {
 		return fmt.Errorf("manage: Base: %w", err)
 	}
-	if s.Projects == nil || s.Users == nil || s.Tokens == nil || s.Audit == nil || s.Passwords == nil || s.Revoker == nil {
+	if s.Projects == nil || s.Users == nil || s.Tokens == nil || s.Audit == nil || s.Passwords == nil ||
+		s.Revoker == nil {
 		return errors.New("manage: Projects, Users, Tokens, Audit, Passwords and Revoker are required")
 	}
 	if err := s.Limits.Check(); err != nil {
@@ -186,7 +187,8 @@ func (c *call) serve() (reply, error) {
 	case http.StatusNotFound:
 		return reply{}, refuse(status, "not_found", "nothing is at this address")
 	default:
-		return reply{}, refuse(status, "method_not_allowed", "this address does not answer the method %.20q", c.r.Method)
+		return reply{}, refuse(status, "method_not_allowed", "this address does not answer the method %.20q",
+			c.r.Method)
 	}
 	c.route, c.id = route.Handler, c.r.PathValue("id")
 	c.entry.Action = c.route.action
@@ -213,7 +215,8 @@ func (c *call) report(status int, refused *refusal) {
 		inside = errors.Join(inside, c.Audit.AddEntry(context.WithoutCancel(c.r.Context()), c.entry))
 	}
 	if c.Observe != nil {
-		c.Observe(c.r.Context(), Event{Entry: c.entry, ActorName: c.caller.Name, Status: status, Request: c.r, Err: inside})
+		c.Observe(c.r.Context(),
+			Event{Entry: c.entry, ActorName: c.caller.Name, Status: status, Request: c.r, Err: inside})
 	}
 }
 

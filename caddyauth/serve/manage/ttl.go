@@ -30,7 +30,9 @@ func ttlOf(own project.Lifetimes) ttlBody {
 }
 
 func withDefaults(own, effective project.Lifetimes) ttlWithDefaults {
-	return ttlWithDefaults{ttlOf(own), ttlDefaults{int64(effective.Access.Seconds()), int64(effective.Refresh.Seconds())}}
+	return ttlWithDefaults{
+		ttlOf(own), ttlDefaults{int64(effective.Access.Seconds()), int64(effective.Refresh.Seconds())},
+	}
 }
 
 // editTTL takes the lifetimes over into what is set through the API. above are the lifetimes of the

@@ -28,8 +28,14 @@ type userBody struct {
 
 func showUser(u identity.User) userBody {
 	return userBody{
-		ID: u.ID, Project: u.Project, Name: u.Name, Disabled: u.Disabled, Declared: u.Declared, Admin: u.Admin, HasPassword: u.PasswordHash != "",
-		Claims: claimsOf(u.Claims), Version: u.Version, Created: stamp(u.Created), Changed: stamp(u.Changed),
+		ID:          u.ID,
+		Project:     u.Project,
+		Name:        u.Name,
+		Disabled:    u.Disabled,
+		Declared:    u.Declared,
+		Admin:       u.Admin,
+		HasPassword: u.PasswordHash != "",
+		Claims:      claimsOf(u.Claims), Version: u.Version, Created: stamp(u.Created), Changed: stamp(u.Changed),
 		PasswordChanged: stamp(u.PasswordChanged),
 	}
 }
@@ -58,7 +64,8 @@ func (c *call) mayTouch(u identity.User) error {
 	if c.Privileged == nil || c.caller.everything() || !c.Privileged(&u) {
 		return nil
 	}
-	return refuse(http.StatusForbidden, "insufficient_ability", "the user may administer: the ability %q for all projects is required", apitoken.Admin)
+	return refuse(http.StatusForbidden, "insufficient_ability",
+		"the user may administer: the ability %q for all projects is required", apitoken.Admin)
 }
 
 func (c *call) listUsers() (reply, error) {
@@ -166,7 +173,8 @@ func (c *call) getUser() (reply, error) {
 
 // changeUser changes the user of the path in one step, whoever else changes it. store is the verb
 // that does it.
-func (c *call) changeUser(edit func(*identity.User) error, store func(identity.User) (*identity.User, error)) (identity.User, error) {
+func (c *call) changeUser(edit func(*identity.User) error,
+	store func(identity.User) (*identity.User, error)) (identity.User, error) {
 	var after identity.User
 	err := c.change(func() error {
 		u, err := c.user()

@@ -29,8 +29,8 @@ const (
 // Results returns every word that Event.Result can be, for whoever prepares counters.
 func Results() []string {
 	return []string{
-		success, inactive, invalidRequest, invalidClient, invalidGrant, invalidScope, unsupportedGrantType, unsupportedTokenType,
-		temporarilyUnavailable, canceled,
+		success, inactive, invalidRequest, invalidClient, invalidGrant, invalidScope, unsupportedGrantType,
+		unsupportedTokenType, temporarilyUnavailable, canceled,
 	}
 }
 

@@ -76,10 +76,17 @@ func isAccessToken(t *token.Token) bool { return t.Type == "at+jwt" || t.Type ==
 
 func describe(t *token.Token) introspection {
 	return introspection{
-		Active: true, Scope: strings.Join(t.Scopes, " "), ClientID: t.ClientID, TokenType: "Bearer", Expiry: t.Expiry.Unix(),
-		IssuedAt: seconds(
-			t.IssuedAt,
-		), NotBefore: seconds(t.NotBefore), Subject: t.Subject, Audience: t.Audience, Issuer: t.Issuer, ID: t.ID,
+		Active:    true,
+		Scope:     strings.Join(t.Scopes, " "),
+		ClientID:  t.ClientID,
+		TokenType: "Bearer",
+		Expiry:    t.Expiry.Unix(),
+		IssuedAt:  seconds(t.IssuedAt),
+		NotBefore: seconds(t.NotBefore),
+		Subject:   t.Subject,
+		Audience:  t.Audience,
+		Issuer:    t.Issuer,
+		ID:        t.ID,
 	}
 }
 

@@ -32,7 +32,6 @@ type memoryStore struct {
 	denials revocation.DenyList
 	fail    error
 	writing error // of what writes alone
-	finds   int   // of opaque tokens
 	uses    int   // of refresh tokens that changed something
 }
 
@@ -132,7 +131,6 @@ func (m *memoryStore) AddOpaque(_ context.Context, r opaque.Reference) error {
 
 func (m *memoryStore) FindOpaque(_ context.Context, hash string) (r opaque.Reference, denied bool, err error) {
 	err = m.locked(nil, func() error {
-		m.finds++
 		found, ok := m.opaque[hash]
 		if !ok {
 			return opaque.ErrNotFound

@@ -31,9 +31,10 @@ type view struct {
 }
 
 // Render answers with the page, the status, and the headers that belong to every page: a content
-// security policy that allows only the page's own style and script (by nonce), its own forms and, but
-// for a framed message, no frame; no-store, no-referrer, nosniff, and isolation from other windows. It replaces these headers
-// where they stand already and leaves others (Set-Cookie, Retry-After) alone.
+// security policy that allows only the page's own style and script (by nonce), its own forms and,
+// but for a framed message, no frame; no-store, no-referrer, nosniff, and isolation from other
+// windows. It replaces these headers where they stand already and leaves others (Set-Cookie,
+// Retry-After) alone.
 //
 // A page that cannot be rendered becomes a plain 500. A client that went away is nobody's error.
 func Render(w http.ResponseWriter, status int, page Page) {
@@ -55,10 +56,10 @@ func Render(w http.ResponseWriter, status int, page Page) {
 
 // setHeaders sets what a browser must know of a page before it reads it.
 //
-// Referrer-Policy is no-referrer, under which browsers send `Origin: null` with a form. That is enough
-// for those that send Sec-Fetch-Site (all since 2023, on https and loopback); for the others, pages
-// with a form loosen it to same-origin in a meta element, so that the check for requests from other
-// sites sees the true origin. No other site sees a referrer either way.
+// Referrer-Policy is no-referrer, under which browsers send `Origin: null` with a form. That is
+// enough for those that send Sec-Fetch-Site (all since 2023, on https and loopback); for the
+// others, pages with a form loosen it to same-origin in a meta element, so that the check for
+// requests from other sites sees the true origin. No other site sees a referrer either way.
 func setHeaders(h http.Header, nonce string, page Page) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy(nonce, page))
@@ -79,7 +80,8 @@ func policy(nonce string, page Page) string {
 	if page.framed() {
 		ancestors = "'self'"
 	}
-	return "default-src 'none'; style-src 'nonce-" + nonce + "'; script-src 'nonce-" + nonce + "'; form-action " + formAction +
+	return "default-src 'none'; style-src 'nonce-" + nonce + "'; script-src 'nonce-" + nonce + "'; form-action " +
+		formAction +
 		"; base-uri 'none'; frame-ancestors " + ancestors
 }
 

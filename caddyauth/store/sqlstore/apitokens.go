@@ -19,11 +19,11 @@ func scanAPIToken(row rows) (apitoken.Token, error) {
 	var t apitoken.Token
 	var abilities string
 	var created, expires, used, revoked int64
-	if err := row.Scan(&t.ID, &t.Hash, &t.Name, &t.Project, &abilities, &created, &expires, &used, &revoked); err != nil {
+	err := row.Scan(&t.ID, &t.Hash, &t.Name, &t.Project, &abilities, &created, &expires, &used, &revoked)
+	if err != nil {
 		return apitoken.Token{}, failure(err)
 	}
 	t.Created, t.Expires, t.LastUsed, t.Revoked = instant(created), instant(expires), instant(used), instant(revoked)
-	var err error
 	t.Abilities, err = textList(abilities)
 	return t, err
 }
@@ -40,7 +40,8 @@ func (s *Store) AddAPIToken(ctx context.Context, a apitoken.Token) error {
 				return project.ErrNoProject
 			}
 		}
-		_, err := t.exec(`INSERT INTO api_token (id, hash, name, project, abilities, created, expires, last_used, revoked)
+		_, err := t.exec(`INSERT INTO api_token (id, hash, name, project, abilities, created, expires, last_used,
+			revoked)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, a.ID, a.Hash, a.Name, a.Project, listText(a.Abilities),
 			millis(a.Created), millis(a.Expires), millis(a.LastUsed), millis(a.Revoked))
 		return err
@@ -54,7 +55,8 @@ func (s *Store) UseAPIToken(ctx context.Context, hash string, now time.Time) (ap
 	if err != nil {
 		return apitoken.Token{}, err
 	}
-	a, err := theRow(ctx, db, scanAPIToken, apitoken.ErrNotFound, `SELECT `+tokenColumns+` FROM api_token WHERE hash = $1`, hash)
+	a, err := theRow(ctx, db, scanAPIToken, apitoken.ErrNotFound,
+		`SELECT `+tokenColumns+` FROM api_token WHERE hash = $1`, hash)
 	if err != nil || !a.Good(now) || now.Sub(a.LastUsed) < useEvery {
 		return a, err
 	}
@@ -73,7 +75,8 @@ func (s *Store) FindAPIToken(ctx context.Context, id string) (apitoken.Token, er
 	if err != nil {
 		return apitoken.Token{}, err
 	}
-	return theRow(ctx, db, scanAPIToken, apitoken.ErrNotFound, `SELECT `+tokenColumns+` FROM api_token WHERE id = $1`, id)
+	return theRow(ctx, db, scanAPIToken, apitoken.ErrNotFound, `SELECT `+tokenColumns+` FROM api_token WHERE id = $1`,
+		id)
 }
 
 // ListAPITokens returns tokens by id; see apitoken.Store.
@@ -89,7 +92,8 @@ func (s *Store) ListAPITokens(ctx context.Context, slug string, page project.Pag
 // RevokeAPIToken ends a token; see apitoken.Store.
 func (s *Store) RevokeAPIToken(ctx context.Context, id string, now time.Time) error {
 	return s.write(ctx, func(t tx) error {
-		n, err := t.exec(`UPDATE api_token SET revoked = CASE WHEN revoked = 0 THEN $1 ELSE revoked END WHERE id = $2`, millis(now), id)
+		n, err := t.exec(`UPDATE api_token SET revoked = CASE WHEN revoked = 0 THEN $1 ELSE revoked END WHERE id = $2`,
+			millis(now), id)
 		if err == nil && n == 0 {
 			err = apitoken.ErrNotFound
 		}

@@ -15,7 +15,8 @@ const lastEntry = "g"
 func scanEntry(row rows) (audit.Entry, error) {
 	var e audit.Entry
 	var at int64
-	err := row.Scan(&e.ID, &at, &e.Actor, &e.Action, &e.Target, &e.TargetName, &e.Project, &e.ClientIP, &e.Result, &e.Detail)
+	err := row.Scan(&e.ID, &at, &e.Actor, &e.Action, &e.Target, &e.TargetName, &e.Project, &e.ClientIP, &e.Result,
+		&e.Detail)
 	e.At = instant(at)
 	return e, failure(err)
 }
@@ -28,7 +29,9 @@ func entryRow(e audit.Entry) []any {
 	if e.ID == "" {
 		e.ID = audit.NewID(e.At)
 	}
-	return []any{e.ID, millis(e.At), e.Actor, e.Action, e.Target, e.TargetName, e.Project, e.ClientIP, e.Result, e.Detail}
+	return []any{
+		e.ID, millis(e.At), e.Actor, e.Action, e.Target, e.TargetName, e.Project, e.ClientIP, e.Result, e.Detail,
+	}
 }
 
 // AddEntry stores an entry of the audit trail; see audit.Store.
@@ -37,7 +40,8 @@ func (s *Store) AddEntry(ctx context.Context, e audit.Entry) error {
 }
 
 func insertEntry(t tx, e audit.Entry) error {
-	_, err := t.exec(`INSERT INTO audit (`+auditColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, entryRow(e)...)
+	_, err := t.exec(`INSERT INTO audit (`+auditColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		entryRow(e)...)
 	return err
 }
 
@@ -51,7 +55,8 @@ func (s *Store) ListEntries(ctx context.Context, f audit.Filter) ([]audit.Entry,
 	if before == "" {
 		before = lastEntry
 	}
-	return eachRow(ctx, db, scanEntry, `SELECT id, at, actor, action, target, target_name, project, client_ip, result, detail
+	return eachRow(ctx, db, scanEntry,
+		`SELECT id, at, actor, action, target, target_name, project, client_ip, result, detail
 		FROM audit WHERE id < $1 AND (project = $2 OR $2 = '') AND (actor = $3 OR $3 = '') AND (action = $4 OR $4 = '')
 		AND (target = $5 OR $5 = '') AND (result = $6 OR $6 = '') AND (at >= $7 OR $7 = 0) AND (at < $8 OR $8 = 0)
 		ORDER BY id DESC LIMIT $9`,

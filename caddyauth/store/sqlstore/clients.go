@@ -8,12 +8,13 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
-const clientColumns = `id, project, name, secret_hash, access_token_format, fixed_refresh, reuse_interval, audience, scopes, claims,
-	access, refresh, refresh_absolute, own_access, own_refresh, own_refresh_absolute, active, declared, version, created, changed`
+const clientColumns = `id, project, name, secret_hash, access_token_format, fixed_refresh, reuse_interval, audience,
+	scopes, claims, access, refresh, refresh_absolute, own_access, own_refresh, own_refresh_absolute, active, declared,
+	version, created, changed`
 
-const addClient = `INSERT INTO client (name, secret_hash, access_token_format, fixed_refresh, reuse_interval, audience, scopes,
-	claims, access, refresh, refresh_absolute, own_access, own_refresh, own_refresh_absolute, active, declared,
-	id, project, version, created, changed)
+const addClient = `INSERT INTO client (name, secret_hash, access_token_format, fixed_refresh, reuse_interval,
+	audience, scopes, claims, access, refresh, refresh_absolute, own_access, own_refresh, own_refresh_absolute,
+	active, declared, id, project, version, created, changed)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 1, $19, $19)
 	ON CONFLICT (id) DO NOTHING`
 
@@ -49,8 +50,9 @@ type clientScan struct {
 func (r *clientScan) into() []any {
 	ms := &r.lifetimes
 	return []any{
-		&r.ID, &r.Client.Project, &r.Name, &r.SecretHash, &r.tokens.format, &r.tokens.fixed, &r.tokens.reuse, &r.audience, &r.scopes, &r.claims,
-		&ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5], &r.active, &r.declared, &r.Version, &r.created, &r.changed,
+		&r.ID, &r.Client.Project, &r.Name, &r.SecretHash, &r.tokens.format, &r.tokens.fixed, &r.tokens.reuse,
+		&r.audience, &r.scopes, &r.claims, &ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5], &r.active, &r.declared,
+		&r.Version, &r.created, &r.changed,
 	}
 }
 
@@ -134,7 +136,8 @@ func (s *Store) ChangeClient(ctx context.Context, c project.Client, now time.Tim
 		if err != nil {
 			return err
 		}
-		c.Project, c.Declared, c.Lifetimes, c.Created = standing.Project, standing.Declared, standing.Lifetimes, standing.Created
+		c.Project, c.Declared = standing.Project, standing.Declared
+		c.Lifetimes, c.Created = standing.Lifetimes, standing.Created
 		if after, err = updateClient(t, c, now); err != nil || sameClaims(standing.Claims, after.Claims) {
 			return err
 		}

@@ -23,7 +23,8 @@ func (s *Store) KeptTime(ctx context.Context) (kept, server time.Time, err error
 		return time.Time{}, time.Time{}, err
 	}
 	var past, clock int64
-	_, err = one(ctx, db, `SELECT coalesce((SELECT value FROM counter WHERE name = 'past'), 0), `+db.clock(), nil, &past, &clock)
+	_, err = one(ctx, db, `SELECT coalesce((SELECT value FROM counter WHERE name = 'past'), 0), `+db.clock(), nil,
+		&past, &clock)
 	if err != nil {
 		return time.Time{}, time.Time{}, err
 	}

@@ -51,14 +51,22 @@ func renewTokens(ctx context.Context, t tx, kind revocation.Kind, slug, id strin
 	if err := keepGrants(t, kind, slug, id, epoch); err != nil {
 		return err
 	}
-	_, err = deny(ctx, t, revocation.Denial{Kind: kind, Scope: slug, ID: id, Epoch: epoch, Until: now.Add(revocation.LongestAccess + revocation.Margin)}, now)
+	_, err = deny(ctx, t,
+		revocation.Denial{
+			Kind:  kind,
+			Scope: slug,
+			ID:    id,
+			Epoch: epoch,
+			Until: now.Add(revocation.LongestAccess + revocation.Margin),
+		}, now)
 	return err
 }
 
 // keepGrants lets the grants of a user or client outlive the revocation with this epoch, but for
 // those that an earlier revocation has ended.
 func keepGrants(t tx, kind revocation.Kind, slug, id string, epoch int64) error {
-	_, err := t.exec(`UPDATE grants SET epoch = $1 WHERE revoked = $2 AND `+owned[kind]+` AND NOT `+overtaken, epoch, 0, slug, id)
+	_, err := t.exec(`UPDATE grants SET epoch = $1 WHERE revoked = $2 AND `+owned[kind]+` AND NOT `+overtaken, epoch,
+		0, slug, id)
 	return err
 }
 
@@ -89,7 +97,8 @@ func (s *Store) RevokeToken(ctx context.Context, issuer, id string, until, now t
 // denialsAfter is the newest number, and what is after a cursor. $1 the cursor, $2 how many. It
 // needs no window for late commits: behind the locked counter, all numbers below one that is seen
 // were committed. It is one statement, for a look has half a second.
-const denialsAfter = `SELECT counter.value, coalesce(denial.number, 0), coalesce(denial.kind, ''), coalesce(denial.scope, ''),
+const denialsAfter = `SELECT counter.value, coalesce(denial.number, 0), coalesce(denial.kind, ''),
+	coalesce(denial.scope, ''),
 		coalesce(denial.id, ''), coalesce(denial.epoch, 0), coalesce(denial.until, 0)
 	FROM counter LEFT JOIN denial ON denial.number > $1 WHERE counter.name = 'denial' ORDER BY denial.number LIMIT $2`
 
@@ -110,7 +119,8 @@ func (s *Store) Denials(ctx context.Context, after revocation.Cursor) ([]revocat
 	return denials, last, nil
 }
 
-func lookAfter(ctx context.Context, q querier, after revocation.Cursor) (denials []revocation.Denial, last, newest revocation.Cursor, err error) {
+func lookAfter(ctx context.Context, q querier,
+	after revocation.Cursor) (denials []revocation.Denial, last, newest revocation.Cursor, err error) {
 	rows, err := q.query(ctx, denialsAfter, int64(after), revocation.MaxDenials)
 	if err != nil {
 		return nil, 0, 0, failure(err)
@@ -166,8 +176,9 @@ func (s *Store) DeleteOver(ctx context.Context, now time.Time, n int) (int, erro
 // deleteOver deletes grants which have expired, also the access tokens made from them, since until
 // then the family may have to be denied; and denials, of revocations those which were completed.
 func deleteOver(t tx, now time.Time, n, orders int64) (int64, error) {
-	grants, err := t.exec(`DELETE FROM grants WHERE idle_ends <= $1 AND access_until <= $1 AND id IN (SELECT id FROM grants
-		WHERE idle_ends <= $1 AND access_until <= $1 ORDER BY idle_ends, id LIMIT $2)`, now.UnixMilli(), n-orders)
+	grants, err := t.exec(`DELETE FROM grants WHERE idle_ends <= $1 AND access_until <= $1 AND id IN (
+		SELECT id FROM grants WHERE idle_ends <= $1 AND access_until <= $1 ORDER BY idle_ends, id LIMIT $2)`,
+		now.UnixMilli(), n-orders)
 	if err != nil {
 		return 0, err
 	}

@@ -102,7 +102,8 @@ func (s *Store) Export(ctx context.Context, w io.Writer, now time.Time) (counts 
 	out.SetEscapeHTML(false)
 	err = db.snapshot(ctx, func(q querier) error {
 		counts = nil
-		if err := out.Encode(exportHead{exportFormat, len(migrationNames()), now.UTC().Format(time.RFC3339)}); err != nil {
+		err := out.Encode(exportHead{exportFormat, len(migrationNames()), now.UTC().Format(time.RFC3339)})
+		if err != nil {
 			return err
 		}
 		var all int64
@@ -308,7 +309,8 @@ func (r *exportReader) head() error {
 		return fmt.Errorf("%w: it has format %d and this release knows %d", ErrExportForm, head.Format, exportFormat)
 	}
 	if needed := len(migrationNames()); head.Schema != needed {
-		return fmt.Errorf("%w: it has schema version %d and this release needs %d; export and import with the same release",
+		return fmt.Errorf("%w: it has schema version %d and this release needs %d; export and import with the "+
+			"same release",
 			ErrExportForm, head.Schema, needed)
 	}
 	return nil

@@ -16,8 +16,9 @@ var _ session.Store = (*Store)(nil)
 // Rows are locked in one order, so that two transactions never wait for each other: the counter of
 // epochs, then grants (more than one only behind that counter), then the counter of denials.
 
-const grantColumns = `id, seed, project, subject, client, audience, scopes, kind, device, client_ip, generation, repeats, epoch,
-	created, rotated, last_used, idle_ends, ends, access_until, idle, reuse, fixed, revoked, revoked_for`
+const grantColumns = `id, seed, project, subject, client, audience, scopes, kind, device, client_ip, generation,
+	repeats, epoch, created, rotated, last_used, idle_ends, ends, access_until, idle, reuse, fixed, revoked,
+	revoked_for`
 
 const insertGrant = `INSERT INTO grants (` + grantColumns + `) VALUES
 	($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`
@@ -40,10 +41,12 @@ const rotate = `UPDATE grants SET
 		repeats = CASE WHEN ` + isCurrent + ` THEN 0 ELSE repeats + 1 END,
 		rotated = CASE WHEN ` + isCurrent + ` AND fixed = 0 THEN $4 ELSE rotated END,
 		last_used = CASE WHEN ` + isCurrent + ` THEN $4 ELSE last_used END,
-		idle_ends = CASE WHEN ` + isCurrent + ` THEN CASE WHEN $4 + idle < ends THEN $4 + idle ELSE ends END ELSE idle_ends END,
+		idle_ends = CASE WHEN ` + isCurrent +
+	` THEN CASE WHEN $4 + idle < ends THEN $4 + idle ELSE ends END ELSE idle_ends END,
 		access_until = CASE WHEN access_until < $5 THEN $5 ELSE access_until END
 	WHERE id = $1 AND client = $2 AND revoked = 0 AND idle_ends > $4 AND ends > $4
-		AND (` + isCurrent + ` OR generation = $3 + 1 AND reuse > 0 AND rotated + reuse > $4 AND rotated <= $6) AND NOT ` + overtaken + `
+		AND (` + isCurrent +
+	` OR generation = $3 + 1 AND reuse > 0 AND rotated + reuse > $4 AND rotated <= $6) AND NOT ` + overtaken + `
 	RETURNING (SELECT value FROM counter WHERE name = 'epoch'), ` + grantColumns
 
 const isCurrent = `generation = $3`
@@ -109,7 +112,10 @@ func (s *Store) RotateGrant(ctx context.Context, r session.Rotation, now time.Ti
 	var row grantRow
 	honoured := false
 	err := s.writeOne(ctx, func(t tx) (err error) {
-		args := []any{r.ID, r.ClientID, r.Generation, now.UnixMilli(), millis(r.AccessUntil), now.Add(session.MaxSkew).UnixMilli()}
+		args := []any{
+			r.ID, r.ClientID, r.Generation, now.UnixMilli(), millis(r.AccessUntil),
+			now.Add(session.MaxSkew).UnixMilli(),
+		}
 		honoured, err = one(ctx, t, rotate, args, append([]any{&done.Epoch}, row.into()...)...)
 		return err
 	})
@@ -144,7 +150,8 @@ func honouredAs(g session.Grant) session.Verdict {
 // refuseRotation names the reason for refusing, and ends the family on reuse.
 func refuseRotation(ctx context.Context, t tx, r session.Rotation, now time.Time) (done session.Rotated, err error) {
 	var row grantRow
-	found, err := one(ctx, t, `UPDATE grants SET seed = seed WHERE id = $1 RETURNING `+grantColumns, []any{r.ID}, row.into()...)
+	found, err := one(ctx, t, `UPDATE grants SET seed = seed WHERE id = $1 RETURNING `+grantColumns, []any{r.ID},
+		row.into()...)
 	if err != nil {
 		return done, err
 	}
@@ -168,7 +175,8 @@ func refuseRotation(ctx context.Context, t tx, r session.Rotation, now time.Time
 		return done, nil
 	}
 	done.Grant, done.Verdict = after, verdict
-	if _, err = t.exec(`UPDATE grants SET `+revoke+` WHERE id = $3`, now.UnixMilli(), after.RevokedFor, g.ID); err != nil {
+	_, err = t.exec(`UPDATE grants SET `+revoke+` WHERE id = $3`, now.UnixMilli(), after.RevokedFor, g.ID)
+	if err != nil {
 		return done, err
 	}
 	done.Denial, err = denyFamily(ctx, t, after, now)
@@ -181,7 +189,8 @@ func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Tim
 	err := s.write(ctx, func(t tx) error {
 		d = revocation.Denial{}
 		var row grantRow
-		changed, err := one(ctx, t, `UPDATE grants SET `+revoke+` WHERE id = $3 AND revoked = 0 RETURNING `+grantColumns,
+		changed, err := one(ctx, t,
+			`UPDATE grants SET `+revoke+` WHERE id = $3 AND revoked = 0 RETURNING `+grantColumns,
 			[]any{now.UnixMilli(), reason, id}, row.into()...)
 		if err != nil || !changed {
 			return err
@@ -209,7 +218,8 @@ var owned = map[revocation.Kind]string{
 }
 
 // RevokeAll carries out a revocation; see session.Store.
-func (s *Store) RevokeAll(ctx context.Context, o revocation.Revocation, now time.Time) (n int, d revocation.Denial, err error) {
+func (s *Store) RevokeAll(ctx context.Context, o revocation.Revocation,
+	now time.Time) (n int, d revocation.Denial, err error) {
 	which, known := owned[o.Kind]
 	if !known {
 		return 0, revocation.Denial{}, fmt.Errorf("order: a %q cannot be revoked so", o.Kind)
@@ -250,7 +260,9 @@ func (s *Store) CountGrants(ctx context.Context, now time.Time) (map[string]int,
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.query(ctx, `SELECT kind, count(*) FROM grants WHERE idle_ends > $1 AND ends > $1 AND revoked = 0 GROUP BY kind`, now.UnixMilli())
+	rows, err := db.query(ctx,
+		`SELECT kind, count(*) FROM grants WHERE idle_ends > $1 AND ends > $1 AND revoked = 0 GROUP BY kind`,
+		now.UnixMilli())
 	if err != nil {
 		return nil, failure(err)
 	}
@@ -333,9 +345,11 @@ type grantRow struct {
 
 // into are the targets of grantColumns.
 func (r *grantRow) into() []any {
-	return []any{&r.ID, &r.Seed, &r.Project, &r.Subject, &r.ClientID, &r.audience, &r.scopes, &r.Kind, &r.Device, &r.ClientIP,
+	return []any{
+		&r.ID, &r.Seed, &r.Project, &r.Subject, &r.ClientID, &r.audience, &r.scopes, &r.Kind, &r.Device, &r.ClientIP,
 		&r.Generation, &r.Repeats, &r.Epoch, &r.created, &r.rotated, &r.lastUsed, &r.idleEnds, &r.ends, &r.accessUntil,
-		&r.idle, &r.reuse, &r.fixed, &r.revoked, &r.RevokedFor}
+		&r.idle, &r.reuse, &r.fixed, &r.revoked, &r.RevokedFor,
+	}
 }
 
 func (r *grantRow) grant() (session.Grant, error) {
@@ -364,10 +378,12 @@ func writeGrant(g session.Grant) ([]any, error) {
 	if g.Fixed {
 		fixed = 1
 	}
-	return []any{g.ID, g.Seed, g.Project, g.Subject, g.ClientID, string(audience), string(scopes), g.Kind, g.Device, g.ClientIP,
+	return []any{
+		g.ID, g.Seed, g.Project, g.Subject, g.ClientID, string(audience), string(scopes), g.Kind, g.Device, g.ClientIP,
 		g.Generation, g.Repeats, g.Epoch, millis(g.Created), millis(g.Rotated), millis(g.LastUsed), millis(g.IdleEnds),
 		millis(g.Ends), millis(g.AccessUntil), g.Idle.Milliseconds(), g.Reuse.Milliseconds(), fixed, millis(g.Revoked),
-		g.RevokedFor}, nil
+		g.RevokedFor,
+	}, nil
 }
 
 // millis is a time as it is stored.

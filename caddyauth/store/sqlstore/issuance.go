@@ -15,7 +15,8 @@ var _ issuance.Store = (*Store)(nil)
 // parties reads the epoch, project, client and user in one statement, which sees one moment. There
 // is always one row. $1 project, by id or slug, $2 client, $3 the user's canonical name.
 var parties = `SELECT counter.value, ` +
-	qualified("project", projectColumns) + `, ` + qualified("client", clientColumns) + `, ` + qualified("account", userColumns) + `
+	qualified("project", projectColumns) + `, ` + qualified("client", clientColumns) + `, ` +
+	qualified("account", userColumns) + `
 	FROM counter
 	LEFT JOIN project ON project.id = $1 OR project.slug = $1
 	LEFT JOIN client ON client.id = $2
@@ -139,7 +140,8 @@ var signInGrant = `INSERT INTO grants (` + grantColumns + `)
 // or, for a sign-in without a grant, if everything still stands. $11 the grant, $12 the client, $13
 // the epoch, $14 the user's id, $15 their version.
 var signInEntry = `INSERT INTO audit (` + auditColumns + `) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
-	WHERE EXISTS (SELECT 1 FROM grants WHERE id = $11) OR $11 = '' AND ` + standing("$7", "$6", "$12", "$13", "$14", "$15")
+	WHERE EXISTS (SELECT 1 FROM grants WHERE id = $11) OR $11 = '' AND ` +
+	standing("$7", "$6", "$12", "$13", "$14", "$15")
 
 // AddSignIn stores what becomes true with a sign-in; see issuance.Store. On PostgreSQL it is one
 // round trip, so that nothing can be undone after the answer: each statement has its condition.

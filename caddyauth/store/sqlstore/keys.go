@@ -88,7 +88,8 @@ func (s *Store) AddFirstKey(ctx context.Context, rec keyring.Record) ([]keyring.
 // AdvanceKeys takes the step if the set still has the version it was made of; see keyring.Store.
 // The version goes on above the time in milliseconds, so that a database which was set back does
 // not come to a version that a node already knows.
-func (s *Store) AdvanceKeys(ctx context.Context, step keyring.Step, now time.Time) (set keyring.Set, taken bool, err error) {
+func (s *Store) AdvanceKeys(ctx context.Context, step keyring.Step,
+	now time.Time) (set keyring.Set, taken bool, err error) {
 	err = s.write(ctx, func(t tx) (err error) {
 		var version int64
 		taken, err = one(ctx, t, `UPDATE counter SET value = CASE WHEN value >= $1 THEN value + 1 ELSE $1 END
@@ -124,11 +125,14 @@ func putKeys(t tx, records ...keyring.Record) error {
 	puts := make([][]any, len(records))
 	for i, rec := range records {
 		puts[i] = []any{
-			rec.ID, rec.Algorithm, rec.Created.UnixMilli(), rec.Sealed, string(rec.State), millis(rec.Since), millis(rec.Until), rec.Longest.Milliseconds(),
+			rec.ID, rec.Algorithm, rec.Created.UnixMilli(), rec.Sealed, string(rec.State), millis(rec.Since),
+			millis(rec.Until), rec.Longest.Milliseconds(),
 		}
 	}
-	_, err := t.each(`INSERT INTO key (id, algorithm, created, sealed, state, since, until, longest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (id) DO UPDATE SET state = excluded.state, since = excluded.since, until = excluded.until, longest = excluded.longest`, puts...)
+	_, err := t.each(`INSERT INTO key (id, algorithm, created, sealed, state, since, until, longest)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (id) DO UPDATE SET state = excluded.state, since = excluded.since, until = excluded.until,
+			longest = excluded.longest`, puts...)
 	return err
 }
 
@@ -150,7 +154,8 @@ func (s *Store) SetMetaOnce(ctx context.Context, name, value string) (string, er
 }
 
 func keys(ctx context.Context, q querier) ([]keyring.Record, error) {
-	rows, err := q.query(ctx, `SELECT id, algorithm, created, sealed, state, since, until, longest FROM key ORDER BY created, id`)
+	rows, err := q.query(ctx,
+		`SELECT id, algorithm, created, sealed, state, since, until, longest FROM key ORDER BY created, id`)
 	if err != nil {
 		return nil, failure(err)
 	}
@@ -159,7 +164,8 @@ func keys(ctx context.Context, q querier) ([]keyring.Record, error) {
 	for rows.Next() {
 		var rec keyring.Record
 		var created, since, until, longest int64
-		if err := rows.Scan(&rec.ID, &rec.Algorithm, &created, &rec.Sealed, &rec.State, &since, &until, &longest); err != nil {
+		err := rows.Scan(&rec.ID, &rec.Algorithm, &created, &rec.Sealed, &rec.State, &since, &until, &longest)
+		if err != nil {
 			return nil, failure(err)
 		}
 		rec.Created, rec.Since, rec.Until = time.UnixMilli(created).UTC(), instant(since), instant(until)

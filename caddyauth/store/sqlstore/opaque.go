@@ -16,8 +16,10 @@ const opaqueColumns = `hash, claims, expires, issuer, id, family, project, subje
 const deniedOpaque = `EXISTS (SELECT 1 FROM denial WHERE
 	denial.kind = 'token' AND denial.scope = opaque.issuer AND denial.id = opaque.id AND opaque.id <> ''
 	OR denial.kind = 'family' AND denial.scope = '' AND denial.id = opaque.family AND opaque.family <> ''
-	OR denial.kind = 'user' AND denial.scope = opaque.project AND denial.id = opaque.subject AND denial.epoch > opaque.epoch
-	OR denial.kind = 'client' AND denial.scope = opaque.project AND denial.id = opaque.client AND denial.epoch > opaque.epoch
+	OR denial.kind = 'user' AND denial.scope = opaque.project AND denial.id = opaque.subject
+		AND denial.epoch > opaque.epoch
+	OR denial.kind = 'client' AND denial.scope = opaque.project AND denial.id = opaque.client
+		AND denial.epoch > opaque.epoch
 	OR denial.kind = 'project' AND denial.scope = opaque.project AND denial.id = '' AND denial.epoch > opaque.epoch)`
 
 // AddOpaque stores a new opaque token; see opaque.Store.
@@ -39,8 +41,10 @@ func (s *Store) FindOpaque(ctx context.Context, hash string) (opaque.Reference, 
 	var r opaque.Reference
 	var claims string
 	var expires, denied int64
-	found, err := one(ctx, db, `SELECT `+opaqueColumns+`, CASE WHEN `+deniedOpaque+` THEN 1 ELSE 0 END FROM opaque WHERE hash = $1`,
-		[]any{hash}, &r.Hash, &claims, &expires, &r.Subject.Issuer, &r.Subject.TokenID, &r.Subject.Family, &r.Subject.Project,
+	found, err := one(ctx, db,
+		`SELECT `+opaqueColumns+`, CASE WHEN `+deniedOpaque+` THEN 1 ELSE 0 END FROM opaque WHERE hash = $1`,
+		[]any{hash}, &r.Hash, &claims, &expires, &r.Subject.Issuer, &r.Subject.TokenID, &r.Subject.Family,
+		&r.Subject.Project,
 		&r.Subject.Subject, &r.Subject.ClientID, &r.Subject.Epoch, &denied)
 	if err == nil && !found {
 		err = opaque.ErrNotFound
@@ -61,7 +65,8 @@ func (s *Store) DeleteOpaque(ctx context.Context, before time.Time, n int) (int,
 	var deleted int64
 	err = db.writeOne(ctx, func(t tx) (err error) {
 		// A locked row is being deleted by another node.
-		deleted, err = t.exec(`WITH over AS MATERIALIZED (SELECT hash FROM opaque WHERE expires < $1 ORDER BY expires LIMIT $2`+db.skipLocked()+`)
+		deleted, err = t.exec(`WITH over AS MATERIALIZED (SELECT hash FROM opaque WHERE expires < $1 `+
+			`ORDER BY expires LIMIT $2`+db.skipLocked()+`)
 			DELETE FROM opaque WHERE hash IN (SELECT hash FROM over)`, millis(before), n)
 		return err
 	})

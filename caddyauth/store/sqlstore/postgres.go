@@ -134,7 +134,8 @@ func (p *postgresDatabase) migrate(ctx context.Context) error {
 		return context.WithTimeout(ctx, migrationTimeout)
 	}
 	err, _ := p.transact(ctx, limit, false, func(t tx) error {
-		if err := t.script(fmt.Sprintf(`SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '%ds'; SELECT pg_advisory_xact_lock(%d)`,
+		if err := t.script(fmt.Sprintf(`SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '%ds'; SELECT `+
+			`pg_advisory_xact_lock(%d)`,
 			int(migrationTimeout.Seconds()), migrationLock)); err != nil {
 			return err
 		}
@@ -246,7 +247,9 @@ func (p *postgresDatabase) bounded(ctx context.Context) (context.Context, contex
 // what making one may take: who waits behind others often enough adds to their number.
 const busyPatience = 2 * time.Second
 
-var errBusy = timeout{error: fmt.Errorf("%w: all connections to the server are in use (pool_max_conns)", ErrUnavailable)}
+var errBusy = timeout{
+	error: fmt.Errorf("%w: all connections to the server are in use (pool_max_conns)", ErrUnavailable),
+}
 
 // acquire waits for a free connection or a new one, within bounds.
 func (p *postgresDatabase) acquire(ctx context.Context) (*pgxpool.Conn, error) {

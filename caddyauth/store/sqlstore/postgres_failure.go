@@ -77,7 +77,8 @@ func connectionFailure(err error) error {
 		words = "the host cannot be reached"
 	case isError[*net.DNSError](err):
 		words = "the host name cannot be resolved"
-	case isError[*tls.CertificateVerificationError](err), isError[x509.UnknownAuthorityError](err), isError[x509.HostnameError](err):
+	case isError[*tls.CertificateVerificationError](err), isError[x509.UnknownAuthorityError](err),
+		isError[x509.HostnameError](err):
 		words = "the server's certificate was refused"
 	case isError[*pgconn.ConnectError](err) && strings.Contains(err.Error(), "server refused TLS"):
 		words = "the server does not speak TLS, which sslmode asks for"

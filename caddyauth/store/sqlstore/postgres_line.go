@@ -27,7 +27,12 @@ type line struct {
 }
 
 func (s *postgresServer) line() *line {
-	l := &line{server: s, idle: make(chan *pgx.Conn, 1), making: make(chan struct{}, linesMade), failed: make(chan error, 1)}
+	l := &line{
+		server: s,
+		idle:   make(chan *pgx.Conn, 1),
+		making: make(chan struct{}, linesMade),
+		failed: make(chan error, 1),
+	}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	return l
 }

@@ -69,7 +69,8 @@ func (s *postgresServer) markedConn(ctx context.Context, alone bool) (*pgx.Conn,
 		lock, refused = "pg_try_advisory_lock", ErrInUse
 	}
 	var marked bool
-	err = conn.QueryRow(ctx, `SELECT `+lock+`($1::int, oid::int) FROM pg_catalog.pg_namespace WHERE nspname = current_schema()`,
+	err = conn.QueryRow(ctx,
+		`SELECT `+lock+`($1::int, oid::int) FROM pg_catalog.pg_namespace WHERE nspname = current_schema()`,
 		pgx.QueryExecModeExec, useLock).Scan(&marked)
 	if err == nil && marked {
 		return conn, nil

@@ -52,7 +52,8 @@ type limited func(ctx context.Context) (context.Context, context.CancelFunc)
 
 // transact runs verb once. Waiting for a connection ends with ctx, the transaction with what limit
 // makes of it. again reports that nothing was done and that the same may succeed at once.
-func (p *postgresDatabase) transact(ctx context.Context, limit limited, single bool, verb func(tx) error) (err error, again bool) {
+func (p *postgresDatabase) transact(ctx context.Context, limit limited, single bool,
+	verb func(tx) error) (err error, again bool) {
 	conn, err := p.acquire(ctx)
 	if err != nil {
 		return err, false

@@ -34,11 +34,10 @@ const (
 // out by the server at the first connection. Those which are not listed in pgx's documentation are
 // parameters of the server.
 var postgresOptions = []string{
-	"host", "port", "user", "password", "dbname", "passfile",
-	"sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslsni", "sslnegotiation", "channel_binding",
-	"connect_timeout", "target_session_attrs", "application_name", "search_path", "options",
-	"statement_timeout", "lock_timeout",
-	"pool_max_conns", "pool_min_conns", "pool_min_idle_conns", "pool_max_conn_lifetime", "pool_max_conn_lifetime_jitter",
+	"host", "port", "user", "password", "dbname", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey",
+	"sslpassword", "sslsni", "sslnegotiation", "channel_binding", "connect_timeout", "target_session_attrs",
+	"application_name", "search_path", "options", "statement_timeout", "lock_timeout", "pool_max_conns",
+	"pool_min_conns", "pool_min_idle_conns", "pool_max_conn_lifetime", "pool_max_conn_lifetime_jitter",
 	"pool_max_conn_idle_time", "pool_health_check_period",
 }
 
@@ -103,19 +102,24 @@ func parsePostgres(rawURL string) (*postgresServer, error) {
 func splitPostgres(rawURL string) (*url.URL, url.Values, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Opaque != "" || !strings.Contains(rawURL, "://") {
-		return nil, nil, errors.New("store: the PostgreSQL URL cannot be read (in a password write : / ? # @ % as %3A %2F %3F %23 %40 %25); " + postgresForm)
+		return nil, nil, errors.New("store: the PostgreSQL URL cannot be read (in a password write : / ? # @ % as " +
+			"%3A %2F %3F %23 %40 %25); " + postgresForm)
 	}
 	u.Scheme = "postgres"
-	if rest := u.EscapedPath() + u.RawQuery; u.Fragment != "" || strings.Contains(rest, "@") || strings.Count(u.EscapedPath(), "/") > 1 {
-		return nil, nil, errors.New("store: the PostgreSQL URL holds an @, / or # where none belongs (in a password write / ? # @ as %2F %3F %23 %40); " + postgresForm)
+	if rest := u.EscapedPath() + u.RawQuery; u.Fragment != "" || strings.Contains(rest, "@") ||
+		strings.Count(u.EscapedPath(), "/") > 1 {
+		return nil, nil, errors.New("store: the PostgreSQL URL holds an @, / or # where none belongs (in a password " +
+			"write / ? # @ as %2F %3F %23 %40); " + postgresForm)
 	}
 	options, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return nil, nil, errors.New("store: the options of the PostgreSQL URL hold a bad percent escape or a semicolon; " + postgresForm)
+		return nil, nil, errors.New("store: the options of the PostgreSQL URL hold a bad percent escape or a " +
+			"semicolon; " + postgresForm)
 	}
 	for name, values := range options {
 		if !slices.Contains(postgresOptions, name) {
-			return nil, nil, fmt.Errorf("store: unknown option %q in the PostgreSQL URL; known are %s", name, strings.Join(postgresOptions, ", "))
+			return nil, nil, fmt.Errorf("store: unknown option %q in the PostgreSQL URL; known are %s", name,
+				strings.Join(postgresOptions, ", "))
 		}
 		if len(values) > 1 {
 			return nil, nil, fmt.Errorf("store: duplicate option %s in the PostgreSQL URL", name)
@@ -156,7 +160,8 @@ func parseWords(err error, u *url.URL, options url.Values) string {
 	return "the PostgreSQL URL: " + text
 }
 
-// places are the servers in order, each once: pgx lists one twice when it may be spoken to with and without TLS.
+// places are the servers in order, each once: pgx lists one twice when it may be spoken to with and
+// without TLS.
 func places(conn *pgx.ConnConfig) (hosts, ports []string) {
 	all := append([]*pgconn.FallbackConfig{{Host: conn.Host, Port: conn.Port}}, conn.Fallbacks...)
 	seen := map[string]bool{}
@@ -170,8 +175,8 @@ func places(conn *pgx.ConnConfig) (hosts, ports []string) {
 	return hosts, ports
 }
 
-// canonicalPostgres is the one spelling of all that was resolved. A keyed fingerprint stands for the passwords, so that two
-// which differ are two stores, and none is shown.
+// canonicalPostgres is the one spelling of all that was resolved. A keyed fingerprint stands for
+// the passwords, so that two which differ are two stores, and none is shown.
 func canonicalPostgres(conn *pgx.ConnConfig, hosts, ports []string, options url.Values) string {
 	secret := conn.Password + "\x00" + options.Get("sslpassword")
 	for _, name := range []string{"user", "password", "dbname", "sslpassword", "passfile"} {

@@ -23,7 +23,8 @@ func projectRow(p project.Project) []any {
 		p.Lifetimes.Access.Milliseconds(), idleOf(p.Lifetimes), p.Lifetimes.RefreshAbsolute.Milliseconds(),
 		p.Override.Access.Milliseconds(), idleOf(p.Override), p.Override.RefreshAbsolute.Milliseconds(),
 		p.RefreshWindow.Milliseconds(), p.RefreshCheck.Milliseconds(),
-		switchColumn(opposite(p.RevokeRefreshOnPasswordChange)), switchColumn(p.RevokeAllOnLogout), format, fixed, reuse,
+		switchColumn(opposite(p.RevokeRefreshOnPasswordChange)), switchColumn(p.RevokeAllOnLogout),
+		format, fixed, reuse,
 	}
 }
 
@@ -33,8 +34,9 @@ const addProject = `INSERT INTO project (name, active, declared, audiences, acce
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1, $20, $20)
 	ON CONFLICT DO NOTHING`
 
-const changeProject = `UPDATE project SET name = $1, active = $2, declared = $3, audiences = $4, access = $5, refresh = $6,
-	refresh_absolute = $7, own_access = $8, own_refresh = $9, own_refresh_absolute = $10, refresh_window = $11,
+const changeProject = `UPDATE project SET name = $1, active = $2, declared = $3, audiences = $4, access = $5,
+	refresh = $6, refresh_absolute = $7, own_access = $8, own_refresh = $9, own_refresh_absolute = $10,
+	refresh_window = $11,
 	refresh_check = $12, keep_refresh = $13, revoke_all_on_logout = $14, access_token_format = $15, fixed_refresh = $16,
 	reuse_interval = $17, version = version + 1, changed = $18
 	WHERE id = $19 AND version = $20`
@@ -54,7 +56,8 @@ func (r *projectScan) into() []any {
 	ms := &r.lifetimes
 	return []any{
 		&r.ID, &r.Slug, &r.Name, &r.active, &r.declared, &r.audiences, &ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5],
-		&r.window, &r.check, &r.keep, &r.all, &r.tokens.format, &r.tokens.fixed, &r.tokens.reuse, &r.Version, &r.created, &r.changed,
+		&r.window, &r.check, &r.keep, &r.all, &r.tokens.format, &r.tokens.fixed, &r.tokens.reuse, &r.Version,
+		&r.created, &r.changed,
 	}
 }
 
@@ -127,7 +130,8 @@ func (s *Store) ChangeProject(ctx context.Context, p project.Project, now time.T
 		case standing.Slug == project.Default && !p.Active:
 			return project.ErrIsDefault
 		}
-		p.Slug, p.Declared, p.Lifetimes, p.Created = standing.Slug, standing.Declared, standing.Lifetimes, standing.Created
+		p.Slug, p.Declared = standing.Slug, standing.Declared
+		p.Lifetimes, p.Created = standing.Lifetimes, standing.Created
 		after, err = updateProject(t, p, now)
 		return err
 	})
@@ -258,7 +262,8 @@ func textClaims(text string) (claims map[string]any, err error) {
 }
 
 // eachRow returns what scan makes of the rows of a query.
-func eachRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), query string, args ...any) ([]T, error) {
+func eachRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), query string,
+	args ...any) ([]T, error) {
 	found, err := q.query(ctx, query, args...)
 	if err != nil {
 		return nil, failure(err)
@@ -276,7 +281,8 @@ func eachRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), 
 }
 
 // theRow returns what scan makes of the only row of a query, or the error none.
-func theRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), none error, query string, args ...any) (T, error) {
+func theRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), none error, query string,
+	args ...any) (T, error) {
 	list, err := eachRow(ctx, q, scan, query, args...)
 	if err == nil && len(list) == 0 {
 		err = none

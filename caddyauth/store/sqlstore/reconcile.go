@@ -139,12 +139,19 @@ func (r *reconciler) revoke() error {
 		if e.TokensOnly() {
 			err = keepGrants(r.tx, e.Kind, e.Project, e.ID, epoch)
 		} else {
-			_, err = r.tx.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[e.Kind], millis(r.now), e.Reason, e.Project, e.ID)
+			_, err = r.tx.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[e.Kind], millis(r.now),
+				e.Reason, e.Project, e.ID)
 		}
 		if err != nil {
 			return err
 		}
-		denials[i] = revocation.Denial{Kind: e.Kind, Scope: e.Project, ID: e.ID, Epoch: epoch, Until: r.now.Add(revocation.LongestAccess + revocation.Margin)}
+		denials[i] = revocation.Denial{
+			Kind:  e.Kind,
+			Scope: e.Project,
+			ID:    e.ID,
+			Epoch: epoch,
+			Until: r.now.Add(revocation.LongestAccess + revocation.Margin),
+		}
 	}
 	for _, d := range denials {
 		if _, err := deny(r.ctx, r.tx, d, r.now); err != nil {
@@ -155,8 +162,16 @@ func (r *reconciler) revoke() error {
 }
 
 func (r *reconciler) note(action, target, name, slug, detail string) error {
-	return insertEntry(r.tx, audit.Entry{At: r.now, Actor: "configuration", Action: action, Target: target, TargetName: name,
-		Project: slug, Result: "success", Detail: detail})
+	return insertEntry(r.tx, audit.Entry{
+		At:         r.now,
+		Actor:      "configuration",
+		Action:     action,
+		Target:     target,
+		TargetName: name,
+		Project:    slug,
+		Result:     "success",
+		Detail:     detail,
+	})
 }
 
 func (r *reconciler) projects(declared []project.Project) error {
@@ -166,7 +181,8 @@ func (r *reconciler) projects(declared []project.Project) error {
 			return fmt.Errorf("project %q: %w", p.Slug, err)
 		}
 	}
-	standing, err := eachRow(r.ctx, r.tx, scanProject, `SELECT `+projectColumns+` FROM project WHERE declared = 1 ORDER BY slug`)
+	standing, err := eachRow(r.ctx, r.tx, scanProject,
+		`SELECT `+projectColumns+` FROM project WHERE declared = 1 ORDER BY slug`)
 	if err != nil {
 		return err
 	}
@@ -226,7 +242,14 @@ func (r *reconciler) endAPITokens(p project.Project) error {
 func (r *reconciler) forgetProject(p project.Project) error {
 	p.Declared, p.Lifetimes = false, project.Lifetimes{}
 	if p.Slug == project.Default {
-		p = project.Project{ID: p.ID, Slug: p.Slug, Active: true, Override: p.Override, Version: p.Version, Created: p.Created}
+		p = project.Project{
+			ID:       p.ID,
+			Slug:     p.Slug,
+			Active:   true,
+			Override: p.Override,
+			Version:  p.Version,
+			Created:  p.Created,
+		}
 	} else {
 		p.Active = false
 		r.end(revocation.ProjectKind, p.Slug, "", Undeclared)
@@ -256,7 +279,8 @@ func (r *reconciler) clients(declared []project.Client) error {
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
 	}
-	standing, err := eachRow(r.ctx, r.tx, scanClient, `SELECT `+clientColumns+` FROM client WHERE declared = 1 ORDER BY id`)
+	standing, err := eachRow(r.ctx, r.tx, scanClient,
+		`SELECT `+clientColumns+` FROM client WHERE declared = 1 ORDER BY id`)
 	if err != nil {
 		return err
 	}
@@ -325,7 +349,8 @@ func (r *reconciler) users(declared []identity.User) error {
 		}
 		kept[id] = true
 	}
-	standing, err := eachRow(r.ctx, r.tx, scanUser, `SELECT `+userColumns+` FROM account WHERE declared = 1 ORDER BY project, canonical`)
+	standing, err := eachRow(r.ctx, r.tx, scanUser,
+		`SELECT `+userColumns+` FROM account WHERE declared = 1 ORDER BY project, canonical`)
 	if err != nil {
 		return err
 	}
@@ -362,7 +387,8 @@ func (r *reconciler) user(u identity.User) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	u.ID, u.Version, u.Created, u.PasswordChanged = standing.ID, standing.Version, standing.Created, standing.PasswordChanged
+	u.ID, u.Version = standing.ID, standing.Version
+	u.Created, u.PasswordChanged = standing.Created, standing.PasswordChanged
 	if u.PasswordHash != standing.PasswordHash {
 		u.PasswordChanged = r.now
 	}

@@ -67,7 +67,8 @@ func recognise(ctx context.Context, q querier, listing string) (int, error) {
 // checkVersion refuses a database which a newer release has changed.
 func checkVersion(version int) error {
 	if known := len(migrationNames()); version > known {
-		return fmt.Errorf("a newer release has changed the database: it has schema version %d and this release knows versions up to %d; use that release, or restore a backup made before the upgrade", version, known)
+		return fmt.Errorf("a newer release has changed the database: it has schema version %d and this release "+
+			"knows versions up to %d; use that release, or restore a backup made before the upgrade", version, known)
 	}
 	return nil
 }
@@ -76,7 +77,9 @@ func checkVersion(version int) error {
 // is none: it is read as an empty store (openEmpty).
 func readable(version int) error {
 	if needed := len(migrationNames()); 0 < version && version < needed {
-		return fmt.Errorf("%w: it has schema version %d and this release needs %d; start the server with this release once, which migrates it, or use the release that the server runs now", ErrOlderSchema, version, needed)
+		return fmt.Errorf("%w: it has schema version %d and this release needs %d; start the server with this "+
+			"release once, which migrates it, or use the release that the server runs now", ErrOlderSchema, version,
+			needed)
 	}
 	return nil
 }

@@ -136,7 +136,8 @@ func (s *sqliteFile) openForWriting(ctx context.Context, alone bool) (database, 
 	}
 	how := []string{"mode", "rw", "_foreign_keys", "1", "_synchronous", "FULL"}
 	if alone {
-		how = append(how, "_busy_timeout", strconv.FormatInt(aloneTimeout.Milliseconds(), 10), "_pragma", "locking_mode(exclusive)")
+		how = append(how, "_busy_timeout", strconv.FormatInt(aloneTimeout.Milliseconds(), 10), "_pragma",
+			"locking_mode(exclusive)")
 	}
 	db, err := s.connect(how...)
 	if err != nil {
@@ -212,7 +213,8 @@ func (s *sqliteFile) prepareFile(ctx context.Context, db *sql.DB) error {
 		return s.named(failure(err))
 	}
 	if mode != "wal" {
-		return fmt.Errorf("store %s: the file system does not allow write-ahead logging (journal mode stays %q)", s.path, mode)
+		return fmt.Errorf("store %s: the file system does not allow write-ahead logging (journal mode stays %q)",
+			s.path, mode)
 	}
 	return nil
 }
@@ -298,7 +300,8 @@ func (s *sqliteFile) quietly() ([]string, error) {
 	if log.Size() == 0 {
 		return []string{"immutable", "1"}, nil
 	}
-	return nil, fmt.Errorf("%w: store %s has a write-ahead log without its index, as in a copy: only a server which opens it for writing can recover it", ErrUnavailable, s.path)
+	return nil, fmt.Errorf("%w: store %s has a write-ahead log without its index, as in a copy: only a server which "+
+		"opens it for writing can recover it", ErrUnavailable, s.path)
 }
 
 // unreachable is an error of the file system, which names the file itself.

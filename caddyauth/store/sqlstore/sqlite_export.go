@@ -45,7 +45,8 @@ func (d *sqliteDatabase) still() (stays func() error, err error) {
 			return unreachable(err)
 		}
 		if !after.ModTime().Equal(before.ModTime()) || after.Size() != before.Size() {
-			return fmt.Errorf("%w: store %s: a server began to write while it was read; do it again", ErrUnavailable, d.unlocked)
+			return fmt.Errorf("%w: store %s: a server began to write while it was read; do it again", ErrUnavailable,
+				d.unlocked)
 		}
 		return nil
 	}, nil

@@ -77,7 +77,8 @@ func countsOf(a identity.Attempt) ([]count, error) {
 	}
 	for _, c := range counts {
 		if c.Burst < 1 || c.Every < time.Millisecond {
-			return nil, fmt.Errorf("throttle: a bucket of %d attempts, one more each %v, is not possible (at least 1 and 1ms)",
+			return nil, fmt.Errorf("throttle: a bucket of %d attempts, one more each %v, is not possible (at "+
+				"least 1 and 1ms)",
 				c.Burst, c.Every)
 		}
 	}
@@ -144,7 +145,8 @@ func (s *Store) DeleteIdleAttempts(ctx context.Context, now time.Time, n int) (i
 	var deleted int64
 	err = db.writeOne(ctx, func(t tx) (err error) {
 		// A locked row is in use again, or the janitor of another node has it.
-		deleted, err = t.exec(`WITH idle AS MATERIALIZED (SELECT key FROM throttle WHERE tat <= $1 ORDER BY tat LIMIT $2`+db.skipLocked()+`)
+		deleted, err = t.exec(`WITH idle AS MATERIALIZED (SELECT key FROM throttle WHERE tat <= $1 ORDER BY `+
+			`tat LIMIT $2`+db.skipLocked()+`)
 			DELETE FROM throttle WHERE tat <= $1 AND key IN (SELECT key FROM idle)`, now.UnixMilli(), n)
 		return err
 	})

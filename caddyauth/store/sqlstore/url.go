@@ -10,7 +10,8 @@ import (
 )
 
 // forms is the end of the sentences which refuse a store URL.
-const forms = "write sqlite:///absolute/path.db, sqlite:relative/path.db, a file path or postgres://user:password@host:port/database"
+const forms = "write sqlite:///absolute/path.db, sqlite:relative/path.db, a file path or " +
+	"postgres://user:password@host:port/database"
 
 var urlScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
@@ -76,7 +77,8 @@ func checkScheme(scheme string) error {
 // sqlitePath reads what follows `sqlite:`.
 func sqlitePath(rest string) (string, error) {
 	if strings.ContainsAny(rest, "?#") {
-		return "", errors.New("store: a sqlite URL takes neither options nor a fragment (write ? as %3F and # as %23 in a path); " + forms)
+		return "", errors.New("store: a sqlite URL takes neither options nor a fragment (write ? as %3F and # as " +
+			"%23 in a path); " + forms)
 	}
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
 		if !strings.HasPrefix(after, "/") {

@@ -10,14 +10,17 @@ import (
 
 var _ identity.UserStore = (*Store)(nil)
 
-const userColumns = `id, project, name, password_hash, password_changed, disabled, declared, admin, claims, version, created, changed`
+const userColumns = `id, project, name, password_hash, password_changed, disabled, declared, admin, claims, version,` +
+	` created, changed`
 
-const addUser = `INSERT INTO account (name, password_hash, hash_kind, password_changed, disabled, declared, admin, claims,
+const addUser = `INSERT INTO account (name, password_hash, hash_kind, password_changed, disabled, declared, admin,
+	claims,
 	id, project, canonical, version, created, changed)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12)
 	ON CONFLICT DO NOTHING`
 
-const changeUser = `UPDATE account SET name = $1, password_hash = $2, hash_kind = $3, password_changed = $4, disabled = $5,
+const changeUser = `UPDATE account SET name = $1, password_hash = $2, hash_kind = $3, password_changed = $4, disabled
+	= $5,
 	declared = $6, admin = $7, claims = $8, version = version + 1, changed = $9
 	WHERE id = $10 AND version = $11`
 
@@ -25,7 +28,8 @@ const changeUser = `UPDATE account SET name = $1, password_hash = $2, hash_kind 
 func userRow(u identity.User) ([]any, error) {
 	claims, err := claimsText(u.Claims)
 	return []any{
-		u.Name, u.PasswordHash, identity.HashKind(u.PasswordHash), millis(u.PasswordChanged), switchOf(u.Disabled), switchOf(u.Declared), switchOf(u.Admin), claims,
+		u.Name, u.PasswordHash, identity.HashKind(u.PasswordHash), millis(u.PasswordChanged), switchOf(u.Disabled),
+		switchOf(u.Declared), switchOf(u.Admin), claims,
 	}, err
 }
 
@@ -145,7 +149,8 @@ func (s *Store) ChangeUser(ctx context.Context, u identity.User, now time.Time) 
 }
 
 // SetPassword stores a password hash; see identity.UserStore.
-func (s *Store) SetPassword(ctx context.Context, id string, version int64, hash string, now time.Time) (*identity.User, error) {
+func (s *Store) SetPassword(ctx context.Context, id string, version int64, hash string,
+	now time.Time) (*identity.User, error) {
 	return s.editUser(ctx, id, version, now, func(standing *identity.User) {
 		standing.PasswordHash, standing.PasswordChanged = hash, instant(millis(now))
 	})
@@ -155,7 +160,8 @@ func (s *Store) SetPassword(ctx context.Context, id string, version int64, hash 
 // declared. Nothing that people see changes, so the version stays.
 func (s *Store) RenewHash(ctx context.Context, id, old, renewed string) error {
 	return s.write(ctx, func(t tx) error {
-		_, err := t.exec(`UPDATE account SET password_hash = $1, hash_kind = $2 WHERE id = $3 AND password_hash = $4 AND declared = 0`,
+		_, err := t.exec(`UPDATE account SET password_hash = $1, hash_kind = $2 WHERE id = $3 AND password_hash = `+
+			`$4 AND declared = 0`,
 			renewed, identity.HashKind(renewed), id, old)
 		return err
 	})
@@ -172,7 +178,8 @@ func (s *Store) HashKinds(ctx context.Context) ([]string, error) {
 	return eachRow(ctx, db, scanText, `WITH RECURSIVE kinds (kind) AS (
 			SELECT min(hash_kind) FROM account WHERE hash_kind > ''
 			UNION ALL
-			SELECT (SELECT min(hash_kind) FROM account WHERE hash_kind > kinds.kind) FROM kinds WHERE kinds.kind IS NOT NULL
+			SELECT (SELECT min(hash_kind) FROM account WHERE hash_kind > kinds.kind) FROM kinds
+				WHERE kinds.kind IS NOT NULL
 		) SELECT kind FROM kinds WHERE kind IS NOT NULL`)
 }
 
@@ -182,7 +189,8 @@ func scanText(row rows) (text string, err error) {
 }
 
 // editUser changes the user of that id if the row has that version (0: any).
-func (s *Store) editUser(ctx context.Context, id string, version int64, now time.Time, edit func(*identity.User)) (*identity.User, error) {
+func (s *Store) editUser(ctx context.Context, id string, version int64, now time.Time,
+	edit func(*identity.User)) (*identity.User, error) {
 	var after *identity.User
 	err := s.write(ctx, func(t tx) error {
 		// Holding the row keeps others from changing it after it was read.

@@ -36,7 +36,14 @@ type job struct {
 }
 
 func startWriter(db *sql.DB, woken func()) *writer {
-	w := &writer{db: db, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}), limit: groupLimit, woken: woken}
+	w := &writer{
+		db:    db,
+		jobs:  make(chan *job),
+		quit:  make(chan struct{}),
+		done:  make(chan struct{}),
+		limit: groupLimit,
+		woken: woken,
+	}
 	go w.run()
 	return w
 }

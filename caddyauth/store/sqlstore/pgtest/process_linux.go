@@ -29,7 +29,8 @@ func unprivileged() (account, error) {
 		}
 		return account{&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 	}
-	return account{}, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody")
+	return account{}, errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor a " +
+		"user nobody")
 }
 
 func (a account) own(path string) error {

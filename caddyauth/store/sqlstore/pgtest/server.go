@@ -87,7 +87,8 @@ func Server(t T) *Postgres {
 	return shared.server
 }
 
-var errNotInstalled = errors.New("PostgreSQL is not installed: no initdb and postgres in PATH, /usr/local/bin or /usr/lib/postgresql/*/bin")
+var errNotInstalled = errors.New("PostgreSQL is not installed: no initdb and postgres in PATH, /usr/local/bin or " +
+	"/usr/lib/postgresql/*/bin")
 
 // programs finds initdb and postgres beside each other, the newest first.
 func programs() (initdb, postgres string, err error) {
@@ -307,12 +308,18 @@ func (p *Postgres) SocketURL(t T, options ...string) string {
 	t.Helper()
 	u := p.place(p.database(t))
 	u.Host = ""
-	u.RawQuery = strings.Join(append([]string{"host=" + url.QueryEscape(p.dir), "port=" + strconv.Itoa(p.port)}, options...), "&")
+	u.RawQuery = strings.Join(append([]string{"host=" + url.QueryEscape(p.dir), "port=" + strconv.Itoa(p.port)},
+		options...), "&")
 	return u.String()
 }
 
 func (p *Postgres) place(database string) *url.URL {
-	return &url.URL{Scheme: "postgres", User: url.UserPassword(user, p.password), Host: fmt.Sprintf("127.0.0.1:%d", p.port), Path: "/" + database}
+	return &url.URL{
+		Scheme: "postgres",
+		User:   url.UserPassword(user, p.password),
+		Host:   fmt.Sprintf("127.0.0.1:%d", p.port),
+		Path:   "/" + database,
+	}
 }
 
 func (p *Postgres) database(t T) string {
