@@ -372,7 +372,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return j.serveFiltered(w, r, next)
 	}
 	revealed := j.app.gates.Reveal(r, vars, j.gate)
-	asksForPage := j.signIn.Page != "" && len(r.Header["Authorization"]) == 0 // the gate conceals what was there
+	asksForPage := j.signIn.Page != "" && len(r.Header["Authorization"]) == 0 // the gate removes what was there
 	admission, err := j.admit(w, r, vars, prior)
 	decided(r, Decision{Gate: j, Err: err, Admission: admission})
 	j.settleCredentials(r, vars, admission, revealed, err)
