@@ -78,6 +78,7 @@ func (a *App) deleteOver(past time.Time) error {
 	const batch = 500
 	verbs := []func(context.Context, time.Time, int) (int, error){
 		a.store.DeleteIdleAttempts, a.store.DeleteOver, a.deleteEntries, a.deleteAPITokens, a.deleteOpaque,
+		a.deleteUses,
 	}
 	for _, verb := range verbs {
 		for n := batch; n == batch; {
@@ -93,6 +94,12 @@ func (a *App) deleteOver(past time.Time) error {
 // deleteOpaque keeps what has ended for as long as a gate may still tell that it has expired.
 func (a *App) deleteOpaque(ctx context.Context, past time.Time, n int) (int, error) {
 	return a.store.DeleteOpaque(ctx, past.Add(-revocation.Margin), n)
+}
+
+// deleteUses keeps what was used for as long as clocks may differ: a node whose clock is behind still
+// takes what carries the id.
+func (a *App) deleteUses(ctx context.Context, past time.Time, n int) (int, error) {
+	return a.store.DeleteUses(ctx, past.Add(-revocation.Margin), n)
 }
 
 // deleteEntries and deleteAPITokens delete what has been over for as long as the audit trail is

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/replay"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -32,7 +33,7 @@ func TestJanitorWaitsForAClockThatJumped(t *testing.T) {
 			tidy(after, after+jump)
 			if after < time.Hour {
 				tidy(after, after)
-				if got := count(t, a, now); got != (rows{1, 1, 1, 1, 1, 1}) {
+				if got := count(t, a, now); got != (rows{1, 1, 1, 1, 1, 1, 1}) {
 					t.Fatalf("%v ahead: after %v there are left %+v", jump, after, got)
 				}
 			}
@@ -67,18 +68,22 @@ func TestJanitorGoesOnWhereAnotherProcessEnded(t *testing.T) {
 	if err := a.tidy(now.Add(10 * day)); err != nil {
 		t.Fatal(err)
 	}
-	if got := count(t, a, now); got != (rows{1, 1, 1, 1, 1, 1}) {
+	if got := count(t, a, now); got != (rows{1, 1, 1, 1, 1, 1, 1}) {
 		t.Errorf("there are left %+v", got)
 	}
 }
 
 // rows are what the janitor deletes.
-type rows struct{ grants, denials, opaque, attempts, entries, tokens int }
+type rows struct{ grants, denials, opaque, attempts, uses, entries, tokens int }
 
 // fill puts one row of each kind into the store, good for half an hour; the trail and API tokens
 // are kept longer. attempt is counted in a bucket that is full for half an hour.
 func attempt() identity.Attempt {
 	return identity.Attempt{Buckets: []identity.Bucket{{Key: "k", Burst: 1, Every: 30 * time.Minute}}}
+}
+
+func use(until time.Time) replay.Use {
+	return replay.Use{Purpose: replay.DPoP, Issuer: "client", ID: "jti", Until: until}
 }
 
 func fill(t *testing.T, a *App, now time.Time) {
@@ -107,6 +112,7 @@ func fill(t *testing.T, a *App, now time.Time) {
 		a.store.AddOpaque(t.Context(), opaque.Reference{Hash: "h", Claims: []byte("{}"), Expiry: until}),
 		a.store.AddEntry(t.Context(), audit.Entry{At: now, Actor: "command", Action: "test"}),
 		a.store.AddAPIToken(t.Context(), token),
+		a.store.UseOnce(t.Context(), use(until)),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -130,6 +136,11 @@ func count(t *testing.T, a *App, now time.Time) (left rows) {
 	}
 	if wait, _ := a.store.TakeAttempt(t.Context(), attempt(), now); wait > 0 {
 		left.attempts = 1
+	}
+	if used := a.store.UseOnce(t.Context(), use(now.Add(30*time.Minute))); used != nil {
+		left.uses = 1
+	} else if _, err := a.store.DeleteUses(t.Context(), now.Add(time.Hour), 1); err != nil {
+		t.Fatal(err)
 	}
 	left.grants, left.denials, left.tokens, left.entries = len(grants), len(denials), len(tokens), len(a.entries(t))
 	return left

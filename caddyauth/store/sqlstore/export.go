@@ -51,6 +51,7 @@ var exportedTables = []exportedTable{
 	{name: "grants"},
 	{name: "denial", order: ` ORDER BY number`},
 	{name: "opaque"},
+	{name: "replay"},
 	{name: "audit"},
 	{name: "throttle"},
 }

@@ -194,6 +194,7 @@ const lookText = `WITH
 	i AS (UPDATE client SET id = id WHERE false),
 	j AS (UPDATE key SET id = id WHERE false),
 	k AS (UPDATE api_token SET id = id WHERE false),
+	l AS (UPDATE replay SET key = key WHERE false),
 	f AS MATERIALIZED (SELECT name FROM counter WHERE name = 'denial' FOR UPDATE)
 	SELECT count(*) FROM f`
 
