@@ -37,7 +37,7 @@ type SignIn struct {
 	Kind string
 
 	// Action is what the audit trail calls the sign-in.
-	Action string
+	Action audit.Kind
 
 	// Audience is the one word that the token is for.
 	Audience string
@@ -177,7 +177,7 @@ func (in SignIn) record(g session.Grant) Record {
 		Entry: audit.Entry{
 			At:         in.Now,
 			Actor:      "user:" + g.Subject,
-			Action:     in.Action,
+			Action:     string(in.Action),
 			TargetName: g.Subject,
 			Project:    g.Project,
 			ClientIP:   in.ClientIP,

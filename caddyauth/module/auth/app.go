@@ -138,7 +138,7 @@ func (a *App) provisionStore() error {
 		return errors.New("secret: it is required with PostgreSQL, because all nodes must have the same; set " +
 			"`secret {env.AUTH_SECRET}`")
 	}
-	a.store = store
+	a.store, a.audit.trail = store, store
 	a.throttle = &identity.Throttle{Store: store}
 	a.passwords.Kinds = store.HashKinds
 	a.grants = &session.Service{

@@ -1,11 +1,8 @@
 package auth
 
 import (
-	"context"
 	"fmt"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -25,7 +22,7 @@ func (a *App) authorizationServer() *oauth.Server {
 		Verify:     a.verification.Verify,
 		Revoked:    func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
 		ClientIP:   request.ClientIP,
-		Observe:    a.observeOAuth,
+		Events:     a.audit.report,
 	}
 }
 
@@ -73,19 +70,4 @@ func introspectionOf(trusted config.TrustedIssuer) (*opaque.IntrospectionClient,
 		return nil, fmt.Errorf("trust %s: %w", trusted.Issuer, err)
 	}
 	return foreign, nil
-}
-
-// observeOAuth counts and logs a request to the token endpoints.
-func (a *App) observeOAuth(_ context.Context, e oauth.Event) {
-	loginsTotal.WithLabelValues(e.Kind, e.Result).Inc()
-	fields := []zap.Field{
-		zap.String("kind", e.Kind), zap.String("result", e.Result), zap.String("verdict", string(e.Verdict)),
-		zap.String("client_id", e.ClientID),
-		zap.String("project", e.Project), zap.String("user_id", e.Subject), zap.String("client_ip", e.ClientIP),
-	}
-	if e.Err != nil {
-		a.audit.all.Error("token request failed", append(fields, zap.Error(e.Err))...)
-		return
-	}
-	a.audit.all.Info("token request", fields...)
 }

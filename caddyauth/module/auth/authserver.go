@@ -107,7 +107,7 @@ func (a *App) loginServer() *login.Server {
 		Revoke:            a.endSession,
 		Owner:             a.sessionOwner,
 		ClientIP:          request.ClientIP,
-		Observe:           a.observe,
+		Events:            a.audit.report,
 		SentBack:          a.sentBack,
 		CookieName:        a.cookieNames().Access,
 		RefreshCookieName: a.cookieNames().Refresh,

@@ -55,7 +55,8 @@ func (a *App) manageServer() *manage.Server {
 		Session:    a.administrator,
 		Privileged: a.isAdministrator,
 		CheckUser:  a.checkCookie,
-		ClientIP:   request.ClientIP, Observe: a.observeManage,
+		ClientIP:   request.ClientIP,
+		Events:     a.audit.report,
 	}
 }
 
@@ -82,20 +83,6 @@ func (a *App) isAdministrator(u *identity.User) bool {
 	return slices.ContainsFunc(a.server.Users, func(declared identity.User) bool {
 		return declared.Admin && declared.Name == u.Name && declared.Project == u.Project
 	})
-}
-
-func (a *App) observeManage(_ context.Context, e manage.Event) {
-	fields := []zap.Field{
-		zap.String("actor", e.Actor), zap.String("action", e.Action), zap.String("target", e.Target),
-		zap.String("project", e.Project), zap.String("actor_name", e.ActorName),
-		zap.String("target_name", e.TargetName), zap.String("result", e.Result), zap.Int("status", e.Status),
-		zap.String("client_ip", e.ClientIP),
-	}
-	if e.Err != nil {
-		a.audit.all.Error("management call failed", append(fields, zap.Error(e.Err))...)
-		return
-	}
-	a.audit.all.Info("management call", fields...)
 }
 
 // freshStore is the store for the management API. What a change of a user or client denies holds on

@@ -34,7 +34,7 @@ const (
 	notFound             result = "not_found"
 )
 
-// Results returns every word that Event.Result can be, for whoever prepares counters.
+// Results returns every word that audit.Event.Result can be, for whoever prepares counters.
 func Results() []string {
 	return []string{
 		string(success), string(badCredentials), string(throttled), string(busy), string(canceled), string(crossOrigin),

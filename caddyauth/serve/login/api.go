@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
@@ -11,7 +12,7 @@ import (
 // projects exist is no secret: their names stand in the addresses of their applications, so an
 // unknown one is 404.
 func (s *Server) postAPILogin(w http.ResponseWriter, r *http.Request) {
-	a := attempt{kind: KindAPILogin}
+	a := attempt{kind: audit.APILogin}
 	v := s.apiVerdict(w, r, r.PathValue("projectId"), &a).unlessGone(r.Context())
 	s.event(r, a, v)
 	if v.result != success {

@@ -3,6 +3,7 @@ package login
 import (
 	"net/http"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -98,7 +99,7 @@ func (s *Server) homeLink() []ui.Link {
 // have been refused by then, so who asks is a page of this site or a program. A new token is issued
 // each time; the cookie of before is never taken over.
 func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
-	a := attempt{kind: KindLogin, project: s.project(), audience: webAudience}
+	a := attempt{kind: audit.Login, project: s.project(), audience: webAudience}
 	f, v := s.readAttempt(w, r, &a, endpoint.FormType, endpoint.JSONType)
 	if v.result == "" {
 		v = s.formVerdict(r, a).unlessGone(r.Context())

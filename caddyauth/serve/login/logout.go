@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -205,8 +206,13 @@ func (s *Server) loginURL(next target, signedOut bool) string {
 }
 
 func (s *Server) logoutEvent(r *http.Request, subject string, v verdict) {
-	s.observe(r.Context(), Event{
-		Kind: KindLogout, Result: string(v.result), Account: subject, Project: s.project(),
-		ClientIP: s.ClientIP.Of(r), Request: r, Err: v.err,
+	s.Events.Report(r.Context(), audit.Event{
+		Kind:     audit.Logout,
+		Result:   string(v.result),
+		User:     subject,
+		Project:  s.project(),
+		ClientIP: s.ClientIP.Of(r),
+		Recorded: v.result == success && subject != "",
+		Err:      v.err,
 	})
 }

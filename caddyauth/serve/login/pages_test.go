@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -188,7 +189,7 @@ func TestLogoutClearsWhatLoginSet(t *testing.T) {
 		w.Header().Get("Location") != "/auth/login?next=https%3A%2F%2Fapp.example.com%2Fx%23f&signed_out=1" {
 		t.Errorf("%d to %s", w.Code, w.Header().Get("Location"))
 	}
-	if e := h.events[0]; e.Kind != KindLogout || e.Account != "Alice" || h.lastResult(t) != "success" {
+	if e := h.events[0]; e.Kind != audit.Logout || e.User != "Alice" || h.lastResult(t) != "success" {
 		t.Errorf("%+v", e)
 	}
 	page := h.do(request("GET", w.Header().Get("Location"), "", ""))

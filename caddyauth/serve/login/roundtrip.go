@@ -26,6 +26,19 @@ func sentAfter(sent string, since time.Time) bool {
 	return err == nil && time.UnixMilli(ms).After(since)
 }
 
+// SentBack is a person whose sign-in was not accepted where they came from.
+type SentBack struct {
+	// Subject is the person.
+	Subject string
+
+	// Host is the host of the return target; empty without one.
+	Host string
+
+	// Unreachable says that the session cookie, which belongs to the server's own host, cannot get
+	// there.
+	Unreachable bool
+}
+
 // returnCookieName is the cookie that the form leaves. Its value is the origin of where the person
 // wanted to go: who signs out and in again gets back there. It holds no path, which would tell the
 // next person at this browser what the last one looked at.

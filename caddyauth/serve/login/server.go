@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -88,9 +89,9 @@ type Server struct {
 	// ClientIP returns the address that attempts are counted by. Default: the peer's.
 	ClientIP endpoint.ClientIP
 
-	// Observe is told of every POST to a route, once, after the verdict and before the answer.
+	// Events is told of every POST to a route, once, after the verdict and before the answer.
 	// Default: nobody is told.
-	Observe func(ctx context.Context, e Event)
+	Events audit.Sink
 
 	// SentBack is told of a person who is signed in and was nevertheless sent to the login page:
 	// whoever sent them does not see the session or does not accept it. Default: nobody is told.

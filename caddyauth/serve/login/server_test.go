@@ -15,6 +15,7 @@ import (
 
 	"github.com/alexedwards/argon2id"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
@@ -85,7 +86,7 @@ func (m *memoryThrottle) DeleteIdleAttempts(context.Context, time.Time, int) (in
 type fixture struct {
 	*Server
 	throttle *memoryThrottle
-	events   []Event
+	events   []audit.Event
 	issued   []issuance.SignIn
 	users    identity.Directory
 	revoked  []string
@@ -125,7 +126,7 @@ func newFixture(t *testing.T) *fixture {
 			h.revoked = append(h.revoked, access+refresh)
 			return nil
 		},
-		Observe:      h.observed,
+		Events:       func(_ context.Context, e audit.Event) { h.observed(t, e) },
 		CookieName:   cookieName,
 		SecureCookie: true,
 	}
@@ -170,7 +171,16 @@ func (h *fixture) verify(_ context.Context, raw string) (string, time.Time, erro
 	return name, signedInAt, nil
 }
 
-func (h *fixture) observed(_ context.Context, e Event) {
+// observed keeps an event. What costs whoever sends it nothing is not recorded: a flood would fill
+// the audit trail. The entry of a sign-in that succeeded is stored with its session.
+func (h *fixture) observed(t *testing.T, e audit.Event) {
+	recorded := e.Result == "bad_credentials"
+	if e.Kind == audit.Logout {
+		recorded = e.Result == "success" && e.User != ""
+	}
+	if e.Recorded != recorded {
+		t.Errorf("recorded: %v, want %v: %+v", e.Recorded, recorded, e)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, e)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 )
@@ -17,8 +18,9 @@ const noAccount = "no such name"
 
 // attempt is one try to sign in.
 type attempt struct {
-	kind, project, audience string
-	username, password      string
+	kind               audit.Kind
+	project, audience  string
+	username, password string
 
 	account string // the name to count it under
 	parties issuance.Parties
@@ -58,7 +60,7 @@ func (s *Server) signIn(r *http.Request, a attempt) verdict {
 		Forgiveness: s.Throttle.Forgiven(a.project, a.account, ip, now),
 		Now:         now,
 	}
-	if a.kind == KindLogin {
+	if a.kind == audit.Login {
 		in.Kind, in.MaxToken = issuance.BrowserGrant, MaxCookie-len(s.CookieName)
 	}
 	return s.issue(ctx, in, v)
@@ -134,10 +136,17 @@ func (v verdict) unlessGone(ctx context.Context) verdict {
 	return v.with(canceled, nil)
 }
 
-// event tells of the attempt.
+// event tells of the attempt. The entry of one that succeeded is stored with its session; one that
+// was refused before the password was looked at has none.
 func (s *Server) event(r *http.Request, a attempt, v verdict) {
-	s.observe(r.Context(), Event{
-		Kind: a.kind, Result: string(v.result), Account: v.account, Project: a.project, Audience: a.audience,
-		ClientIP: s.ClientIP.Of(r), Request: r, Err: v.err,
+	s.Events.Report(r.Context(), audit.Event{
+		Kind:     a.kind,
+		Result:   string(v.result),
+		User:     v.account,
+		Project:  a.project,
+		Audience: a.audience,
+		ClientIP: s.ClientIP.Of(r),
+		Recorded: v.result == badCredentials,
+		Err:      v.err,
 	})
 }

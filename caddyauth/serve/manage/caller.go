@@ -59,7 +59,7 @@ func (c *call) identify() error {
 	default:
 		c.caller, err = c.sessionCaller()
 	}
-	c.entry.Actor = c.caller.Actor
+	c.event.Actor = c.caller.Actor
 	return err
 }
 

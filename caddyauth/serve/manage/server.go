@@ -79,9 +79,9 @@ type Server struct {
 	// ClientIP returns the address for the audit trail. Default: the peer's.
 	ClientIP endpoint.ClientIP
 
-	// Observe is told of every call, once, after the verdict and before the answer. Default: nobody
-	// is told.
-	Observe func(ctx context.Context, e Event)
+	// Events is told of every call, once, after the verdict and before the answer. Default: nobody is
+	// told.
+	Events audit.Sink
 
 	protection http.CrossOriginProtection
 }
@@ -97,27 +97,6 @@ type Revoker interface {
 
 	// RevokeProject ends all sessions of a project and denies its access tokens.
 	RevokeProject(ctx context.Context, project, reason string) error
-}
-
-// Event is one call and its outcome: what a log line and a counter need. Calls of callers who are
-// known and that were to change something stand in the audit trail, too.
-type Event struct {
-	// Entry is who, what, when, from where and the result. Its Actor is empty when nobody knows who
-	// called.
-	audit.Entry
-
-	// ActorName is what people call the Actor; empty when nobody knows.
-	ActorName string
-
-	// Status is the status of the answer.
-	Status int
-
-	// Request is the request. Its body may have been read.
-	Request *http.Request
-
-	// Err is what failed inside, for a log: a store, a revocation, the writing of the audit trail.
-	// It is nil where the result says everything.
-	Err error
 }
 
 // Validate says what is missing or contradictory in the server.
@@ -144,7 +123,7 @@ func (s *Server) Handles(path string) bool {
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{Server: s, w: w, r: r, now: time.Now()}
-	c.entry = audit.Entry{At: c.now, ClientIP: s.ClientIP.Of(r), Action: "unknown"}
+	c.event = audit.Event{Kind: audit.Management, Action: "unknown", ClientIP: s.ClientIP.Of(r)}
 	answer, err := c.serve()
 	refused := refusalOf(err)
 	if refused != nil && refused.code == storeUnavailable && endpoint.IsGone(r.Context()) {
@@ -152,13 +131,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case refused != nil:
-		answer, c.entry.Result = refused.reply(), refused.code
+		answer, c.event.Result = refused.reply(), refused.code
 	case c.detail != "":
-		c.entry.Result, c.entry.Detail = "success", c.detail
+		c.event.Result, c.event.Detail = "success", c.detail
 	case c.sent != nil:
-		c.entry.Result, c.entry.Detail = "success", c.sent.names()
+		c.event.Result, c.event.Detail = "success", c.sent.names()
 	default:
-		c.entry.Result = "success"
+		c.event.Result = "success"
 	}
 	c.report(answer.status, refused)
 	c.write(answer)
@@ -175,7 +154,7 @@ type call struct {
 	caller Caller
 	sent   *object // the body, once it was read
 	detail string  // what the audit trail says of a success; default: the names of what was sent
-	entry  audit.Entry
+	event  audit.Event
 	above  map[string]project.TokenOptions // of the projects whose clients are shown, by slug
 }
 
@@ -191,7 +170,7 @@ func (c *call) serve() (reply, error) {
 			c.r.Method)
 	}
 	c.route, c.id = route.Handler, c.r.PathValue("id")
-	c.entry.Action = c.route.action
+	c.event.Action = c.route.action
 	if c.route.ability == "" {
 		return c.route.serve(c)
 	}
@@ -204,20 +183,18 @@ func (c *call) serve() (reply, error) {
 	return c.route.serve(c)
 }
 
-// report writes the audit trail and tells the observer. What changed has changed, whether the trail
+// report writes the audit trail and tells the sink. What changed has changed, whether the trail
 // could be written or not.
 func (c *call) report(status int, refused *refusal) {
-	var inside error
+	c.event.Status, c.event.ActorName = status, c.caller.Name
 	if refused != nil {
-		inside = refused.inside
+		c.event.Err = refused.inside
 	}
-	if c.entry.Actor != "" && c.unsafe() {
-		inside = errors.Join(inside, c.Audit.AddEntry(context.WithoutCancel(c.r.Context()), c.entry))
+	if c.event.Actor != "" && c.unsafe() {
+		err := c.Audit.AddEntry(context.WithoutCancel(c.r.Context()), c.event.Entry(c.now))
+		c.event.Err = errors.Join(c.event.Err, err)
 	}
-	if c.Observe != nil {
-		c.Observe(c.r.Context(),
-			Event{Entry: c.entry, ActorName: c.caller.Name, Status: status, Request: c.r, Err: inside})
-	}
+	c.Events.Report(c.r.Context(), c.event)
 }
 
 // unsafe says whether the request is to change something (RFC 9110, section 9.2.1).
@@ -227,7 +204,7 @@ func (c *call) unsafe() bool {
 
 // on notes what the call is about.
 func (c *call) on(target, name, slug string) {
-	c.entry.Target, c.entry.TargetName, c.entry.Project = target, name, slug
+	c.event.Target, c.event.TargetName, c.event.Project = target, name, slug
 }
 
 func (s *Server) audiences() []string {

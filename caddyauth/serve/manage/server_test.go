@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -24,7 +25,7 @@ type desk struct {
 	*testing.T
 	*Server
 	*memory
-	events    []Event
+	events    []audit.Event
 	exercised map[string]bool // operations that succeeded
 	secrets   []string        // must never be seen again
 }
@@ -47,7 +48,7 @@ func open(t *testing.T) *desk {
 		Revoker:    d.memory,
 		Privileged: func(u *identity.User) bool { return u.Claims["role"] == "admin" && !u.Disabled },
 		Session:    signedIn,
-		Observe:    func(_ context.Context, e Event) { d.events = append(d.events, e) },
+		Events:     func(_ context.Context, e audit.Event) { d.events = append(d.events, e) },
 	}
 	if err := d.Validate(); err != nil {
 		t.Fatal(err)

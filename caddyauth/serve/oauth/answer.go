@@ -8,7 +8,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// The words of Event.Result; those of errors are `error` in the answer, too (RFC 6749, section 5.2;
+// The words of audit.Event.Result; those of errors are `error` in the answer, too (RFC 6749, section 5.2;
 // RFC 7009, section 2.2.1).
 const (
 	success                = "success"
@@ -26,7 +26,7 @@ const (
 	canceled = "canceled"
 )
 
-// Results returns every word that Event.Result can be, for whoever prepares counters.
+// Results returns every word that audit.Event.Result can be, for whoever prepares counters.
 func Results() []string {
 	return []string{
 		success, inactive, invalidRequest, invalidClient, invalidGrant, invalidScope, unsupportedGrantType,

@@ -52,7 +52,7 @@ func (c *call) introspect() (any, error) {
 		c.event.Result = inactive
 		return nothing{}, nil
 	}
-	c.event.isAbout(t.Project, t.Subject)
+	c.isAbout(t.Project, t.Subject)
 	return describe(t), nil
 }
 

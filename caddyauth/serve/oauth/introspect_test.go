@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
@@ -41,8 +42,8 @@ func TestIntrospectionDescribesAnActiveToken(t *testing.T) {
 			if !reflect.DeepEqual(got, want) || id == "" {
 				t.Errorf("%s: %v\nwant %v", client, got, want)
 			}
-			if e := h.last(t); e.Kind != KindIntrospect || e.Result != success || e.ClientID != "other" ||
-				e.Subject != "alice" {
+			if e := h.last(t); e.Kind != audit.Introspect || e.Result != success || e.ClientID != "other" ||
+				e.User != "alice" {
 				t.Errorf("event %+v", e)
 			}
 		}
@@ -90,7 +91,7 @@ func TestEverythingElseIsNotActive(t *testing.T) {
 		} {
 			w := h.post("/introspect", asker, "token", c.raw)
 			if w.Code != 200 || w.Body.String() != notActive || h.last(t).Result != inactive ||
-				h.last(t).Subject != "" {
+				h.last(t).User != "" {
 				t.Errorf("%s: %d %q, event %+v", c.name, w.Code, w.Body, h.last(t))
 			}
 		}

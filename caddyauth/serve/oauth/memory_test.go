@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
@@ -165,7 +166,7 @@ type fixture struct {
 	issuance *issuance.Service
 	opaque   *opaque.Tokens
 	tokens   *tokentest.Fixture
-	events   []Event
+	events   []audit.Event
 
 	findClient, issuing, verifying, revocation error
 }
@@ -200,7 +201,7 @@ func newFixture(t *testing.T) *fixture {
 		},
 		Verify: h.verify, Revoked: h.revoked,
 		ClientIP: func(*http.Request) string { return "192.0.2.7" },
-		Observe:  func(_ context.Context, e Event) { h.events = append(h.events, e) },
+		Events:   func(_ context.Context, e audit.Event) { h.events = append(h.events, e) },
 	}
 	h.issuance = &issuance.Service{
 		Issuer:   ownIssuer,
@@ -321,7 +322,7 @@ func (h *fixture) post(path string, with func(*http.Request), fields ...string) 
 	return w
 }
 
-func (h *fixture) last(t *testing.T) Event {
+func (h *fixture) last(t *testing.T) audit.Event {
 	t.Helper()
 	if len(h.events) == 0 {
 		t.Fatal("nothing was observed")

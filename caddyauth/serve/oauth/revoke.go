@@ -32,8 +32,8 @@ func (c *call) revoke() (any, error) {
 func (c *call) revokeGrant(raw string) error {
 	err := c.Sessions.Revoke(c.r.Context(), raw, c.client.ID, revokedByClient, c.now)
 	if r, ok := errors.AsType[*session.Refusal](err); ok {
-		c.event.Verdict = r.Verdict
-		c.event.isAbout(r.Grant.Project, r.Grant.Subject)
+		c.event.Verdict = string(r.Verdict)
+		c.isAbout(r.Grant.Project, r.Grant.Subject)
 		return notTheirs()
 	}
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *call) revokeGrant(raw string) error {
 }
 
 func (c *call) revokeAccess(t *token.Token) error {
-	c.event.isAbout(t.Project, t.Subject)
+	c.isAbout(t.Project, t.Subject)
 	if t.ClientID != c.client.ID {
 		return notTheirs()
 	}

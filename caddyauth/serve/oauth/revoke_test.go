@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
@@ -66,7 +67,7 @@ func TestRevokingAnAccessTokenEndsItAlone(t *testing.T) {
 			if h.revoked(before) == nil {
 				t.Error("the access token is still good")
 			}
-			if e := h.last(t); e.Kind != KindRevoke || e.Subject != "alice" || e.Result != success {
+			if e := h.last(t); e.Kind != audit.Revoke || e.User != "alice" || e.Result != success {
 				t.Errorf("event %+v", e)
 			}
 			if _, err := h.verify(t.Context(), got.AccessToken); opaque.IsOwn(got.AccessToken) &&

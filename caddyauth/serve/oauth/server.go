@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -53,9 +54,9 @@ type Server struct {
 	// ClientIP returns the address that events name. Default: the peer's.
 	ClientIP endpoint.ClientIP
 
-	// Observe is told of every POST to a route, once, after the verdict and before the answer.
+	// Events is told of every POST to a route, once, after the verdict and before the answer.
 	// Default: nobody is told.
-	Observe func(ctx context.Context, e Event)
+	Events audit.Sink
 }
 
 // Validate says what is missing or contradictory in the server.
@@ -71,7 +72,7 @@ func (s *Server) Validate() error {
 
 // operation is what a route does: the word of its events, and the answer.
 type operation struct {
-	kind   string
+	kind   audit.Kind
 	answer func(*call) (any, error)
 }
 
@@ -81,19 +82,19 @@ var routes = endpoint.Routes[operation]{
 	{
 		Method:    http.MethodPost,
 		Path:      "/token",
-		Handler:   operation{KindToken, (*call).token},
+		Handler:   operation{audit.Token, (*call).token},
 		AnyOrigin: true,
 	},
 	{
 		Method:    http.MethodPost,
 		Path:      "/revoke",
-		Handler:   operation{KindRevoke, (*call).revoke},
+		Handler:   operation{audit.Revoke, (*call).revoke},
 		AnyOrigin: true,
 	},
 	{
 		Method:  http.MethodPost,
 		Path:    "/introspect",
-		Handler: operation{KindIntrospect, (*call).introspect},
+		Handler: operation{audit.Introspect, (*call).introspect},
 	},
 }
 
@@ -119,21 +120,16 @@ type call struct {
 	form   form
 	client project.Client
 	now    time.Time // in whole milliseconds, as sessions count
-	event  Event
+	event  audit.Event
 }
 
 // serve answers a request, and reports the outcome before it writes the answer.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, op operation) {
 	c := &call{Server: s, r: r, now: time.Now().UTC().Truncate(time.Millisecond)}
-	c.event = Event{
-		Kind:     op.kind,
-		Result:   success,
-		ClientIP: s.ClientIP.Of(r),
-		Request:  r,
-	}
+	c.event = audit.Event{Kind: op.kind, Result: success, ClientIP: s.ClientIP.Of(r)}
 	answer, err := c.answer(w, op)
 	if err == nil {
-		s.observe(r.Context(), c.event)
+		s.Events.Report(r.Context(), c.event)
 		endpoint.WriteJSON(w, http.StatusOK, answer)
 		return
 	}
@@ -145,7 +141,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op operation) {
 		c.event.Result, c.event.Err = canceled, nil
 		p.status = endpoint.StatusClientGone
 	}
-	s.observe(r.Context(), c.event)
+	s.Events.Report(r.Context(), c.event)
 	p.write(w, s.Base.Host)
 }
 
@@ -159,4 +155,11 @@ func (c *call) answer(w http.ResponseWriter, op operation) (any, error) {
 		return nil, err
 	}
 	return op.answer(c)
+}
+
+// isAbout notes whose token the request is about.
+func (c *call) isAbout(projectSlug, subject string) {
+	if projectSlug != "" {
+		c.event.Project, c.event.User = projectSlug, subject
+	}
 }

@@ -122,7 +122,7 @@ func TestEveryResultIsListed(t *testing.T) {
 
 func TestPeerIsTheClientUnlessSomebodyKnowsBetter(t *testing.T) {
 	h := newFixture(t)
-	h.ClientIP, h.Observe = nil, nil
+	h.ClientIP, h.Events = nil, nil
 	if ip := h.ClientIP.Of(&http.Request{RemoteAddr: "[2001:db8::1]:4711"}); ip != "2001:db8::1" {
 		t.Error(ip)
 	}

@@ -43,14 +43,14 @@ func (c *call) refresh() (any, error) {
 		Now:      c.now,
 	})
 	if errors.Is(err, issuance.ErrScope) {
-		c.event.isAbout(issued.Grant.Project, issued.Grant.Subject)
+		c.isAbout(issued.Grant.Project, issued.Grant.Subject)
 		return nil, refuse(invalidScope, "The refresh token does not have the requested scope.")
 	}
 	if err != nil {
 		return nil, c.refused(err)
 	}
-	c.event.Verdict = issued.Verdict
-	c.event.isAbout(issued.Grant.Project, issued.Grant.Subject)
+	c.event.Verdict = string(issued.Verdict)
+	c.isAbout(issued.Grant.Project, issued.Grant.Subject)
 	return granted{
 		AccessToken:  issued.AccessToken,
 		TokenType:    "Bearer",
@@ -82,7 +82,7 @@ func (c *call) refused(err error) error {
 	if !ok {
 		return unavailable(err)
 	}
-	c.event.Verdict = r.Verdict
-	c.event.isAbout(r.Grant.Project, r.Grant.Subject)
+	c.event.Verdict = string(r.Verdict)
+	c.isAbout(r.Grant.Project, r.Grant.Subject)
 	return refuse(invalidGrant, "The refresh token is unknown, used up, expired, revoked or another client's.")
 }
