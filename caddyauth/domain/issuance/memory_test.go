@@ -85,15 +85,17 @@ func (m *memory) RotateGrant(_ context.Context, r session.Rotation, now time.Tim
 	return done, err
 }
 
-func (m *memory) RevokeGrant(_ context.Context, id, reason string, now time.Time) (d revocation.Denial, err error) {
+func (m *memory) RevokeGrant(_ context.Context, id, reason string,
+	now time.Time) (denials []revocation.Denial, err error) {
 	err = m.locked(func() error {
 		g := m.grants[id]
 		g.Revoked, g.RevokedFor = now, reason
 		m.grants[id] = g
-		d = revocation.Denial{Kind: revocation.FamilyKind, ID: id, Until: g.AccessUntil.Add(revocation.Margin)}
+		denials = append(denials,
+			revocation.Denial{Kind: revocation.FamilyKind, ID: id, Until: g.AccessUntil.Add(revocation.Margin)})
 		return nil
 	})
-	return d, err
+	return denials, err
 }
 
 func (m *memory) RevokeAll(_ context.Context, o revocation.Revocation,

@@ -56,6 +56,24 @@ type Grant struct {
 	// Fixed means that the refresh token stays the same and is not used up (refresh_rotation off).
 	Fixed bool
 
+	// Parent is the session that the grant was given under. It ends with it, in the same step.
+	// Empty: the grant is a sign-in itself, or it outlives the one it was given under (Offline).
+	Parent string
+	// Offline says that the person let the client have tokens while they are not signed in (the
+	// scope offline_access).
+	Offline bool
+	// AuthTime is when the person proved who they are, ACR and AMR how (OpenID Connect Core, section
+	// 2). Zero and empty: no person did, or a release did not note it.
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+	// JKT is the thumbprint of the key that the client proves possession of (RFC 9449, section 6.1).
+	// Empty: tokens are bearer tokens.
+	JKT string
+	// ClaimsRequest is the parameter `claims` as it was accepted (OpenID Connect Core, section 5.5),
+	// a JSON object. Empty: none was sent.
+	ClaimsRequest string
+
 	// Revoked is when the grant was ended by a revocation or by reuse, RevokedFor the reason in a
 	// word or two.
 	Revoked    time.Time
@@ -79,8 +97,9 @@ type Rotated struct {
 	Grant Grant
 	// Epoch is the one current when the rotation was decided. The access token made now carries it.
 	Epoch int64
-	// Denial was written together with the verdict Reused; otherwise it is empty.
-	Denial revocation.Denial
+	// Denials were written together with the verdict Reused: of the family, and of what was granted
+	// under it.
+	Denials []revocation.Denial
 }
 
 // Filter chooses grants to list. An empty field chooses all.
@@ -111,7 +130,7 @@ type Store interface {
 	revocation.Store
 
 	// AddGrant stores a new grant. It returns ErrOvertaken when a denial of its user, client or
-	// project has an epoch over g.Epoch.
+	// project has an epoch over g.Epoch, and when its parent is over at g.Created.
 	AddGrant(ctx context.Context, g Grant) error
 
 	// FindGrant returns the grant, revoked and expired ones too, or ErrNoGrant.
@@ -119,15 +138,15 @@ type Store interface {
 
 	// RotateGrant applies Grant.Use to the grant as it stands, and reads the epoch in the same
 	// step. A denial of its user, client or project with an epoch over the grant's counts as its
-	// revocation. With the verdict Reused the family is revoked and denied; with every other
-	// refusal nothing changes.
+	// revocation, and so does a parent that is over. With the verdict Reused the family is revoked
+	// and denied, with what was granted under it; with every other refusal nothing changes.
 	RotateGrant(ctx context.Context, r Rotation, now time.Time) (Rotated, error)
 
-	// RevokeGrant ends a grant and returns its denial, which is for its access tokens and for
-	// streams, which live as long as the grant. The denial is written even when now is past its
-	// end, because the clock may be ahead and come back. A grant that does not exist or has been
-	// ended already is no error and gives an empty denial.
-	RevokeGrant(ctx context.Context, id, reason string, now time.Time) (revocation.Denial, error)
+	// RevokeGrant ends a grant with what was granted under it, and returns a denial of each, the
+	// grant's own first. A denial is for the access tokens and for streams, which live as long as
+	// the grant. It is written even when now is past its end, because the clock may be ahead and
+	// come back. A grant that does not exist or has been ended already is no error and gives none.
+	RevokeGrant(ctx context.Context, id, reason string, now time.Time) ([]revocation.Denial, error)
 
 	// ListGrants returns the chosen grants in the order of their IDs, without their seeds.
 	ListGrants(ctx context.Context, f Filter) ([]Grant, error)

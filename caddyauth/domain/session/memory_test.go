@@ -82,7 +82,7 @@ func (m *memory) RotateGrant(_ context.Context, r Rotation, now time.Time) (done
 		done.Grant, done.Verdict = g.Use(r, now)
 		m.grants[r.ID] = done.Grant
 		if done.Verdict == Reused {
-			done.Denial = m.denyFamily(g)
+			done.Denials = []revocation.Denial{m.denyFamily(g)}
 		}
 		return nil
 	})
@@ -95,16 +95,16 @@ func (m *memory) denyFamily(g Grant) revocation.Denial {
 	return d
 }
 
-func (m *memory) RevokeGrant(_ context.Context, id, reason string, now time.Time) (d revocation.Denial, err error) {
+func (m *memory) RevokeGrant(_ context.Context, id, reason string, now time.Time) (denials []revocation.Denial, err error) {
 	err = m.locked(func() error {
 		if g, ok := m.grants[id]; ok && g.Revoked.IsZero() {
 			g.Revoked, g.RevokedFor = now, reason
 			m.grants[id] = g
-			d = m.denyFamily(g)
+			denials = append(denials, m.denyFamily(g))
 		}
 		return nil
 	})
-	return d, err
+	return denials, err
 }
 
 func (m *memory) RevokeAll(

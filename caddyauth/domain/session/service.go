@@ -65,6 +65,14 @@ type GrantRequest struct {
 	Reuse time.Duration
 	// Fixed keeps the refresh token the same (refresh_rotation off).
 	Fixed bool
+	// Parent, Offline, AuthTime, ACR, AMR, JKT and ClaimsRequest are those of the Grant.
+	Parent        string
+	Offline       bool
+	AuthTime      time.Time
+	ACR           string
+	AMR           []string
+	JKT           string
+	ClaimsRequest string
 	// Epoch is the server's epoch that was read with the owner, or before the owner proved who they
 	// are, so that a revocation in between (a changed password) wins. Required for New. Default:
 	// the epoch when Begin is called.
@@ -146,6 +154,14 @@ func (s *Service) New(r GrantRequest, now time.Time) (Issued, error) {
 		Idle:        r.Idle,
 		Reuse:       r.Reuse,
 		Fixed:       r.Fixed,
+
+		Parent:        r.Parent,
+		Offline:       r.Offline,
+		AuthTime:      r.AuthTime,
+		ACR:           r.ACR,
+		AMR:           r.AMR,
+		JKT:           r.JKT,
+		ClaimsRequest: r.ClaimsRequest,
 	}
 	if _, err := rand.Read(g.Seed); err != nil {
 		return Issued{}, err
@@ -224,7 +240,7 @@ func (s *Service) rotate(ctx context.Context, r Rotation, now time.Time) (Issued
 	if err != nil {
 		return Issued{}, err
 	}
-	s.deny(done.Denial)
+	s.deny(done.Denials...)
 	if s.Alert != nil && (done.Verdict == Reused || done.Verdict == Future) {
 		s.Alert(ctx, done.Verdict, done.Grant)
 	}
@@ -279,9 +295,9 @@ func (s *Service) find(ctx context.Context, family string) (Grant, error) {
 }
 
 // deny makes a revocation hold on this node before the caller is answered.
-func (s *Service) deny(d revocation.Denial) {
+func (s *Service) deny(denials ...revocation.Denial) {
 	if s.DenyList != nil {
-		s.DenyList.Add(d)
+		s.DenyList.Add(denials...)
 	}
 }
 
@@ -291,5 +307,5 @@ func clampText(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
 }
 
-// whole is a time as the store keeps it.
+// truncateMillis is a time as the store keeps it.
 func truncateMillis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

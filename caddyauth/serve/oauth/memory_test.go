@@ -86,11 +86,7 @@ func (m *memoryStore) RotateGrant(
 		}
 		m.grants[r.ID] = done.Grant
 		if done.Verdict == session.Reused {
-			done.Denial = revocation.Denial{
-				Kind:  revocation.FamilyKind,
-				ID:    g.ID,
-				Until: g.AccessUntil.Add(revocation.Margin),
-			}
+			done.Denials = []revocation.Denial{familyDenial(g)}
 		}
 		return nil
 	})
@@ -101,17 +97,21 @@ func (m *memoryStore) RevokeGrant(
 	_ context.Context,
 	id, reason string,
 	now time.Time,
-) (d revocation.Denial, err error) {
+) (denials []revocation.Denial, err error) {
 	err = m.locked(m.writing, func() error {
 		g, ok := m.grants[id]
 		if ok && g.Revoked.IsZero() {
 			g.Revoked, g.RevokedFor = now, reason
 			m.grants[id] = g
-			d = revocation.Denial{Kind: revocation.FamilyKind, ID: id, Until: g.AccessUntil.Add(revocation.Margin)}
+			denials = append(denials, familyDenial(g))
 		}
 		return nil
 	})
-	return d, err
+	return denials, err
+}
+
+func familyDenial(g session.Grant) revocation.Denial {
+	return revocation.Denial{Kind: revocation.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(revocation.Margin)}
 }
 
 func (m *memoryStore) RevokeToken(

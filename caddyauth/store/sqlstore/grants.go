@@ -18,10 +18,21 @@ var _ session.Store = (*Store)(nil)
 
 const grantColumns = `id, seed, project, subject, client, audience, scopes, kind, device, client_ip, generation,
 	repeats, epoch, created, rotated, last_used, idle_ends, ends, access_until, idle, reuse, fixed, revoked,
-	revoked_for`
+	revoked_for, parent, auth_time, acr, amr, jkt, offline, claims_request`
 
-const insertGrant = `INSERT INTO grants (` + grantColumns + `) VALUES
-	($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`
+// grantValues are the placeholders of grantColumns, from $1 on; the next one is $32.
+const grantValues = `$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+	$22, $23, $24, $25, $26, $27, $28, $29, $30, $31`
+
+const insertGrant = `INSERT INTO grants (` + grantColumns + `) VALUES (` + grantValues + `)`
+
+// living is true of a row of grants that can still be used at a time, which follows.
+const living = `revoked = 0 AND idle_ends > `
+
+// parentLives is true of a row of grants unless the session that it was granted under is over. $4
+// now.
+const parentLives = `(grants.parent = '' OR EXISTS (SELECT 1 FROM grants AS sso
+	WHERE sso.id = grants.parent AND sso.revoked = 0 AND sso.idle_ends > $4))`
 
 // overtaken is true of a row of grants whose user, client or project was revoked after its owner
 // was checked.
@@ -46,7 +57,7 @@ const rotate = `UPDATE grants SET
 		access_until = CASE WHEN access_until < $5 THEN $5 ELSE access_until END
 	WHERE id = $1 AND client = $2 AND revoked = 0 AND idle_ends > $4 AND ends > $4
 		AND (` + isCurrent +
-	` OR generation = $3 + 1 AND reuse > 0 AND rotated + reuse > $4 AND rotated <= $6) AND NOT ` + overtaken + `
+	` OR generation = $3 + 1 AND reuse > 0 AND rotated + reuse > $4 AND rotated <= $6) AND NOT ` + overtaken + ` AND ` + parentLives + `
 	RETURNING (SELECT value FROM counter WHERE name = 'epoch'), ` + grantColumns
 
 const isCurrent = `generation = $3`
@@ -72,6 +83,9 @@ func (s *Store) AddGrant(ctx context.Context, g session.Grant) error {
 		return err
 	}
 	return s.write(ctx, func(t tx) error {
+		if err := holdParent(t, g); err != nil {
+			return err
+		}
 		if _, err := t.exec(insertGrant, row...); err != nil {
 			return err
 		}
@@ -82,6 +96,19 @@ func (s *Store) AddGrant(ctx context.Context, g session.Grant) error {
 		}
 		return err
 	})
+}
+
+// holdParent keeps the session that a grant is given under from ending until the transaction has:
+// whoever ends it then finds the grant.
+func holdParent(t tx, g session.Grant) error {
+	if g.Parent == "" {
+		return nil
+	}
+	held, err := t.exec(`UPDATE grants SET seed = seed WHERE id = $1 AND `+living+`$2`, g.Parent, millis(g.Created))
+	if err == nil && held == 0 {
+		err = session.ErrOvertaken
+	}
+	return err
 }
 
 // FindGrant returns a grant or session.ErrNoGrant.
@@ -149,6 +176,9 @@ func honouredAs(g session.Grant) session.Verdict {
 
 // refuseRotation names the reason for refusing, and ends the family on reuse.
 func refuseRotation(ctx context.Context, t tx, r session.Rotation, now time.Time) (done session.Rotated, err error) {
+	if err := lockGrants(t); err != nil {
+		return done, err
+	}
 	var row grantRow
 	found, err := one(ctx, t, `UPDATE grants SET seed = seed WHERE id = $1 RETURNING `+grantColumns, []any{r.ID},
 		row.into()...)
@@ -179,15 +209,24 @@ func refuseRotation(ctx context.Context, t tx, r session.Rotation, now time.Time
 	if err != nil {
 		return done, err
 	}
-	done.Denial, err = denyFamily(ctx, t, after, now)
+	done.Denials, err = denyFamilies(ctx, t, after, now)
 	return done, err
 }
 
+// lockGrants is the lock in front of more than one grant.
+func lockGrants(t tx) error {
+	_, err := t.exec(`UPDATE counter SET value = value WHERE name = 'epoch'`)
+	return err
+}
+
 // RevokeGrant ends a grant; see session.Store.
-func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Time) (revocation.Denial, error) {
-	var d revocation.Denial
+func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Time) ([]revocation.Denial, error) {
+	var denials []revocation.Denial
 	err := s.write(ctx, func(t tx) error {
-		d = revocation.Denial{}
+		denials = nil
+		if err := lockGrants(t); err != nil {
+			return err
+		}
 		var row grantRow
 		changed, err := one(ctx, t,
 			`UPDATE grants SET `+revoke+` WHERE id = $3 AND revoked = 0 RETURNING `+grantColumns,
@@ -197,14 +236,43 @@ func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Tim
 		}
 		g, err := row.grant()
 		if err == nil {
-			d, err = denyFamily(ctx, t, g, now)
+			g.RevokedFor = reason
+			denials, err = denyFamilies(ctx, t, g, now)
 		}
 		return err
 	})
 	if err != nil {
-		return revocation.Denial{}, err
+		return nil, err
 	}
-	return d, nil
+	return denials, nil
+}
+
+// denyFamilies denies a grant that was ended, and ends and denies what was granted under it. The
+// grants are locked (lockGrants).
+func denyFamilies(ctx context.Context, t tx, g session.Grant, now time.Time) ([]revocation.Denial, error) {
+	children, err := endChildren(ctx, t, g, now)
+	if err != nil {
+		return nil, err
+	}
+	var denials []revocation.Denial
+	for _, ended := range append([]session.Grant{g}, children...) {
+		d, err := denyFamily(ctx, t, ended, now)
+		if err != nil {
+			return nil, err
+		}
+		denials = append(denials, d)
+	}
+	return denials, nil
+}
+
+// endChildren ends what was granted under a grant, and returns it.
+func endChildren(ctx context.Context, t tx, parent session.Grant, now time.Time) ([]session.Grant, error) {
+	rows, err := t.query(ctx, `UPDATE grants SET `+revoke+` WHERE parent = $3 AND parent <> '' AND revoked = 0
+		RETURNING `+grantColumns, now.UnixMilli(), parent.RevokedFor, parent.ID)
+	if err != nil {
+		return nil, failure(err)
+	}
+	return readGrants(rows)
 }
 
 // revoke is how every statement but rotate ends a grant. $1 now, $2 reason.
@@ -290,11 +358,16 @@ func (s *Store) ListGrants(ctx context.Context, f session.Filter) ([]session.Gra
 	if err != nil {
 		return nil, failure(err)
 	}
-	defer rows.Close()
+	return readGrants(rows)
+}
+
+// readGrants reads all rows, without the seeds.
+func readGrants(found rows) ([]session.Grant, error) {
+	defer found.Close()
 	var grants []session.Grant
-	for rows.Next() {
+	for found.Next() {
 		var row grantRow
-		if err := rows.Scan(row.into()...); err != nil {
+		if err := found.Scan(row.into()...); err != nil {
 			return nil, failure(err)
 		}
 		g, err := row.grant()
@@ -304,7 +377,7 @@ func (s *Store) ListGrants(ctx context.Context, f session.Filter) ([]session.Gra
 		g.Seed = nil
 		grants = append(grants, g)
 	}
-	return grants, failure(rows.Err())
+	return grants, failure(found.Err())
 }
 
 const defaultPage = 100
@@ -338,9 +411,9 @@ func chosen(f session.Filter) (query string, args []any) {
 // grantRow is a row of grants on its way to a session.Grant.
 type grantRow struct {
 	session.Grant
-	audience, scopes                                                              string
+	audience, scopes, amr                                                         string
 	created, rotated, lastUsed, idleEnds, ends, accessUntil, idle, reuse, revoked int64
-	fixed                                                                         int64
+	fixed, authTime, offline                                                      int64
 }
 
 // into are the targets of grantColumns.
@@ -349,18 +422,21 @@ func (r *grantRow) into() []any {
 		&r.ID, &r.Seed, &r.Project, &r.Subject, &r.ClientID, &r.audience, &r.scopes, &r.Kind, &r.Device, &r.ClientIP,
 		&r.Generation, &r.Repeats, &r.Epoch, &r.created, &r.rotated, &r.lastUsed, &r.idleEnds, &r.ends, &r.accessUntil,
 		&r.idle, &r.reuse, &r.fixed, &r.revoked, &r.RevokedFor,
+		&r.Parent, &r.authTime, &r.ACR, &r.amr, &r.JKT, &r.offline, &r.ClaimsRequest,
 	}
 }
 
 func (r *grantRow) grant() (session.Grant, error) {
 	g := r.Grant
-	if json.Unmarshal([]byte(r.audience), &g.Audience) != nil || json.Unmarshal([]byte(r.scopes), &g.Scopes) != nil {
+	if json.Unmarshal([]byte(r.audience), &g.Audience) != nil || json.Unmarshal([]byte(r.scopes), &g.Scopes) != nil ||
+		json.Unmarshal([]byte(r.amr), &g.AMR) != nil {
 		return session.Grant{}, errors.New("a grant in the store has a damaged list")
 	}
 	g.Created, g.Rotated, g.LastUsed = instant(r.created), instant(r.rotated), instant(r.lastUsed)
 	g.IdleEnds, g.Ends, g.AccessUntil = instant(r.idleEnds), instant(r.ends), instant(r.accessUntil)
 	g.Idle, g.Reuse = time.Duration(r.idle)*time.Millisecond, time.Duration(r.reuse)*time.Millisecond
 	g.Fixed, g.Revoked = r.fixed != 0, instant(r.revoked)
+	g.AuthTime, g.Offline = instant(r.authTime), r.offline != 0
 	return g, nil
 }
 
@@ -374,15 +450,16 @@ func writeGrant(g session.Grant) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	fixed := 0
-	if g.Fixed {
-		fixed = 1
+	amr, err := json.Marshal(g.AMR)
+	if err != nil {
+		return nil, err
 	}
 	return []any{
 		g.ID, g.Seed, g.Project, g.Subject, g.ClientID, string(audience), string(scopes), g.Kind, g.Device, g.ClientIP,
 		g.Generation, g.Repeats, g.Epoch, millis(g.Created), millis(g.Rotated), millis(g.LastUsed), millis(g.IdleEnds),
-		millis(g.Ends), millis(g.AccessUntil), g.Idle.Milliseconds(), g.Reuse.Milliseconds(), fixed, millis(g.Revoked),
-		g.RevokedFor,
+		millis(g.Ends), millis(g.AccessUntil), g.Idle.Milliseconds(), g.Reuse.Milliseconds(), switchOf(g.Fixed),
+		millis(g.Revoked), g.RevokedFor, g.Parent, millis(g.AuthTime), g.ACR, string(amr), g.JKT, switchOf(g.Offline),
+		g.ClaimsRequest,
 	}, nil
 }
 

@@ -130,11 +130,10 @@ func standing(slug, subject, client, epoch, userID, version string) string {
 				OR denial.kind = 'project' AND denial.id = ''))`)
 }
 
-// signInGrant is insertGrant under the condition that everything still stands. $25 the user's id,
-// $26 their version.
-var signInGrant = `INSERT INTO grants (` + grantColumns + `)
-	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24
-	WHERE ` + standing("$3", "$4", "$5", "$13", "$25", "$26")
+// signInGrant is insertGrant under the condition that everything still stands. $32 the user's id,
+// $33 their version.
+var signInGrant = `INSERT INTO grants (` + grantColumns + `) SELECT ` + grantValues + `
+	WHERE ` + standing("$3", "$4", "$5", "$13", "$32", "$33")
 
 // signInEntry adds the line of the audit trail if the sign-in took place: if its grant was stored,
 // or, for a sign-in without a grant, if everything still stands. $11 the grant, $12 the client, $13
