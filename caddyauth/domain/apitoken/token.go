@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 )
 
 // The abilities of an API token. Each permits one kind of call; Admin permits all of them, and is
@@ -64,7 +65,7 @@ type Token struct {
 	// Abilities say which calls it may make.
 	Abilities []string
 
-	// Hash is project.HashSecret of the secret.
+	// Hash is secrets.Hash of the secret.
 	Hash string
 
 	// Created is when it was made; Expires when it ends, zero for never; LastUsed when it was used,
@@ -77,23 +78,23 @@ type Token struct {
 // the value and the limit.
 func New(name, slug string, abilities []string, lifetime time.Duration,
 	now time.Time) (t Token, secret string, err error) {
-	if err := project.CheckName(name); err != nil {
+	if err := project.ValidateName(name); err != nil {
 		return Token{}, "", err
 	}
 	if err := CheckAbilities(abilities); err != nil {
 		return Token{}, "", err
 	}
-	secret = project.NewSecret(secretPrefix)
+	secret = secrets.New(secretPrefix)
 	t = Token{
 		ID:        project.NewID(),
 		Name:      name,
 		Project:   slug,
 		Abilities: abilities,
-		Hash:      project.HashSecret(secret),
+		Hash:      secrets.Hash(secret),
 		Created:   now,
 	}
 	if lifetime != 0 {
-		if err := project.CheckWithin("expires_in", lifetime, time.Minute, maxLifetime); err != nil {
+		if err := project.ValidateWithin("expires_in", lifetime, time.Minute, maxLifetime); err != nil {
 			return Token{}, "", err
 		}
 		t.Expires = now.Add(lifetime)

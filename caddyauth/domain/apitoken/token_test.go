@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -15,7 +15,7 @@ func TestTokenIsGoodUntilItsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !LooksLikeSecret(secret) || token.Hash != project.HashSecret(secret) ||
+	if !LooksLikeSecret(secret) || token.Hash != secrets.Hash(secret) ||
 		strings.Contains(token.Hash+token.ID, secret) {
 		t.Errorf("%+v", token)
 	}

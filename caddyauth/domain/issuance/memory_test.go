@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -155,7 +156,7 @@ func newIssuer(t *testing.T) *issuer {
 	store := &memory{grants: map[string]session.Grant{}, parties: Parties{
 		Epoch:   5,
 		Project: project.Project{Slug: "acme", Active: true},
-		Client:  project.Client{ID: project.FirstParty, Active: true},
+		Client:  clients.Client{ID: clients.FirstParty, Active: true},
 		User:    &identity.User{ID: "u", Project: "acme", Name: "Alice", Claims: map[string]any{"role": "admin"}},
 	}}
 	x := &issuer{store: store, seen: map[string]int{}}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -25,7 +26,7 @@ func (s afterAdding) AddSignIn(ctx context.Context, r Record) error {
 }
 
 func presented(i Issued) Refresh {
-	return Refresh{Token: i.RefreshToken, ClientID: project.FirstParty, Now: noon.Add(time.Minute)}
+	return Refresh{Token: i.RefreshToken, ClientID: clients.FirstParty, Now: noon.Add(time.Minute)}
 }
 
 func TestARefreshReadsThePartiesOnce(t *testing.T) {

@@ -30,7 +30,7 @@ var (
 // SignIn is a person who has proved who they are.
 type SignIn struct {
 	// Parties are what FindParties returned before the proof was checked, for the client
-	// project.FirstParty. Required.
+	// clients.FirstParty. Required.
 	Parties Parties
 
 	// Kind is BrowserGrant or APIGrant.

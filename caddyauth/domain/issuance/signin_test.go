@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
@@ -18,7 +19,7 @@ func TestASignInBeginsASession(t *testing.T) {
 	x.store.parties.Project.RefreshReuseInterval = 7 * time.Second
 	issued := x.signedIn(t)
 	g := issued.Grant
-	if g.Project != "acme" || g.Subject != "Alice" || g.ClientID != project.FirstParty || g.Kind != BrowserGrant ||
+	if g.Project != "acme" || g.Subject != "Alice" || g.ClientID != clients.FirstParty || g.Kind != BrowserGrant ||
 		g.Epoch != 5 ||
 		g.Device != "Firefox" || g.ClientIP != "192.0.2.7" || g.Reuse != 7*time.Second || g.Fixed {
 		t.Errorf("the grant is %+v", g)

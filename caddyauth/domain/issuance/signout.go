@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -26,7 +27,7 @@ func (s *Service) SignOut(ctx context.Context, access, refresh string, now time.
 	if refresh == "" {
 		return nil
 	}
-	err := s.Sessions.Revoke(ctx, refresh, project.FirstParty, "logout", now)
+	err := s.Sessions.Revoke(ctx, refresh, clients.FirstParty, "logout", now)
 	if _, refused := errors.AsType[*session.Refusal](err); refused {
 		return nil
 	}
@@ -67,12 +68,12 @@ func (s *Service) living(ctx context.Context, access, refresh string, now time.T
 			g, err = session.Grant{
 				Project:  t.Project,
 				Subject:  t.Subject,
-				ClientID: project.FirstParty,
+				ClientID: clients.FirstParty,
 				IdleEnds: t.Expiry,
 			}, nil
 		}
 	}
-	if err == nil && (g.ClientID != project.FirstParty || !g.Revoked.IsZero() || !now.Before(g.IdleEnds)) {
+	if err == nil && (g.ClientID != clients.FirstParty || !g.Revoked.IsZero() || !now.Before(g.IdleEnds)) {
 		err = errNotLiving
 	}
 	return g, err

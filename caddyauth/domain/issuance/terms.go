@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -81,7 +82,7 @@ type Parties struct {
 	Project project.Project
 
 	// Client is the program; the zero value means not found.
-	Client project.Client
+	Client clients.Client
 
 	// User is the person; nil means not found. Shared: not to be changed.
 	User *identity.User

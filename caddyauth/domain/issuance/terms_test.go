@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -26,7 +27,7 @@ var notIssued = []struct {
 }{
 	{"no project", func(p *Parties) { p.Project = project.Project{} }},
 	{"a paused project", func(p *Parties) { p.Project.Active = false }},
-	{"no client", func(p *Parties) { p.Client = project.Client{} }},
+	{"no client", func(p *Parties) { p.Client = clients.Client{} }},
 	{"a paused client", func(p *Parties) { p.Client.Active = false }},
 	{"no user", func(p *Parties) { p.User = nil }},
 	{"a disabled user", func(p *Parties) { p.User = &identity.User{Name: "Alice", Disabled: true} }},
@@ -43,7 +44,7 @@ func TestNothingIsIssuedToWhoMayNotHaveIt(t *testing.T) {
 			_, err := x.Terms(t.Context(), g)
 			refuses(t, err, session.NotAllowed)
 			_, err = x.Refresh(t.Context(),
-				Refresh{Token: issued.RefreshToken, ClientID: project.FirstParty, Now: noon})
+				Refresh{Token: issued.RefreshToken, ClientID: clients.FirstParty, Now: noon})
 			refuses(t, err, session.NotAllowed)
 			_, err = x.Mint(t.Context(), g, time.Hour, noon)
 			refuses(t, err, session.NotAllowed)

@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
@@ -192,7 +192,7 @@ func TestForeignIsAskedOnlyAboutWhatCouldBeAToken(t *testing.T) {
 		}
 	}
 	// Our own secrets are for nobody else.
-	for _, raw := range []string{"rt_1.FAMILY.0.mac", "at_x", project.NewClientSecret(), "caat_x"} {
+	for _, raw := range []string{"rt_1.FAMILY.0.mac", "at_x", clients.NewSecret(), "caat_x"} {
 		if _, err := f.Verify(t.Context(), raw); refusalReason(err) != token.WrongType {
 			t.Errorf("%.8q: %v", raw, err)
 		}

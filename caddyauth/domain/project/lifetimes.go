@@ -50,9 +50,9 @@ type Limits struct {
 // widest are the limits that no operator may widen.
 var widest = Limits{MinAccess: time.Minute, MaxAccess: year, MinRefresh: time.Minute, MaxRefresh: 10 * year}
 
-// Check refuses limits that are wider than the widest or that leave nothing between them; the error
-// names the limit, its value and what bounds it.
-func (l Limits) Check() error {
+// Validate refuses limits that are wider than the widest or that leave nothing between them; the
+// error names the limit, its value and what bounds it.
+func (l Limits) Validate() error {
 	e := l.effective()
 	for _, c := range []struct {
 		name                                 string
@@ -61,10 +61,10 @@ func (l Limits) Check() error {
 		{"access_token", e.MinAccess, e.MaxAccess, widest.MinAccess, widest.MaxAccess},
 		{"refresh_token", e.MinRefresh, e.MaxRefresh, widest.MinRefresh, widest.MaxRefresh},
 	} {
-		if err := CheckWithin(c.name+" minimum", c.least, c.leastEver, c.utmostEver); err != nil {
+		if err := ValidateWithin(c.name+" minimum", c.least, c.leastEver, c.utmostEver); err != nil {
 			return err
 		}
-		if err := CheckWithin(c.name+" maximum", c.utmost, c.leastEver, c.utmostEver); err != nil {
+		if err := ValidateWithin(c.name+" maximum", c.utmost, c.leastEver, c.utmostEver); err != nil {
 			return err
 		}
 		if c.least > c.utmost {
@@ -107,15 +107,15 @@ func (l Lifetimes) Over(base Lifetimes) Lifetimes {
 	}
 }
 
-// Check refuses what lies outside the limits, and an idle lifetime above the absolute one beside
+// Validate refuses what lies outside the limits, and an idle lifetime above the absolute one beside
 // it; a zero field says nothing. The error names the setting, the value and the limit. Whole
 // seconds only: tokens carry no finer times.
-func (l Lifetimes) Check(limits Limits) error {
+func (l Lifetimes) Validate(limits Limits) error {
 	e := limits.effective()
-	if err := CheckWithin("access_token", l.Access, e.MinAccess, e.MaxAccess); l.Access != 0 && err != nil {
+	if err := ValidateWithin("access_token", l.Access, e.MinAccess, e.MaxAccess); l.Access != 0 && err != nil {
 		return err
 	}
-	if err := CheckWithin("refresh_absolute", l.RefreshAbsolute, e.MinRefresh, e.MaxRefresh); l.RefreshAbsolute != 0 &&
+	if err := ValidateWithin("refresh_absolute", l.RefreshAbsolute, e.MinRefresh, e.MaxRefresh); l.RefreshAbsolute != 0 &&
 		err != nil {
 		return err
 	}
@@ -126,10 +126,11 @@ func (l Lifetimes) Check(limits Limits) error {
 		return fmt.Errorf("refresh_token: %s is above refresh_absolute, which is %s", FormatDuration(l.Refresh),
 			FormatDuration(l.RefreshAbsolute))
 	}
-	return CheckWithin("refresh_token", l.Refresh, e.MinRefresh, e.MaxRefresh)
+	return ValidateWithin("refresh_token", l.Refresh, e.MinRefresh, e.MaxRefresh)
 }
 
-func CheckWithin(name string, value, least, utmost time.Duration) error {
+// ValidateWithin refuses a length of time outside of two limits, or with a fraction of a second.
+func ValidateWithin(name string, value, least, utmost time.Duration) error {
 	switch {
 	case value < least:
 		return fmt.Errorf("%s: %s is below the limit of %s", name, FormatDuration(value), FormatDuration(least))

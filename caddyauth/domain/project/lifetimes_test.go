@@ -101,7 +101,7 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 		},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			err := c.l.Check(Limits{})
+			err := c.l.Validate(Limits{})
 			if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
 				t.Errorf("%v: %v, want %s", c.l, err, c.want)
 			}
@@ -115,14 +115,14 @@ func TestLimitsAreNeverWiderThanTheWidest(t *testing.T) {
 		{MinRefresh: time.Second}, {MaxRefresh: 11 * year}, {MinRefresh: 2 * time.Hour, MaxRefresh: time.Hour},
 		{MinAccess: -time.Hour},
 	} {
-		if err := l.Check(); err == nil {
+		if err := l.Validate(); err == nil {
 			t.Errorf("%+v was taken", l)
 		}
 	}
 	for _, l := range []Limits{
 		{}, {MinAccess: 5 * time.Minute, MaxAccess: time.Hour, MinRefresh: time.Hour, MaxRefresh: year},
 	} {
-		if err := l.Check(); err != nil {
+		if err := l.Validate(); err != nil {
 			t.Errorf("%+v: %v", l, err)
 		}
 	}
@@ -145,7 +145,7 @@ func TestPresets(t *testing.T) {
 			if err != nil || got != c.want {
 				t.Errorf("%v, %v, want %v", got, err, c.want)
 			}
-			if err := got.Check(Limits{}); err != nil {
+			if err := got.Validate(Limits{}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -2,6 +2,8 @@ package project
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -32,6 +34,18 @@ func (s Switch) Or(fallback bool) bool {
 	return s == On
 }
 
+// The formats of access tokens.
+const (
+	// JWT is a signed token that a gate verifies by itself.
+	JWT = "jwt"
+
+	// Opaque is a reference that a gate looks up.
+	Opaque = "opaque"
+)
+
+// MaxReuseInterval is the longest time for which a refresh token may be presented again.
+const MaxReuseInterval = time.Minute
+
 // TokenOptions says how tokens are made and renewed. A zero field inherits: a client from its
 // project, a project from the server, the server from the defaults.
 type TokenOptions struct {
@@ -57,6 +71,25 @@ func (o TokenOptions) Over(base TokenOptions) TokenOptions {
 		RefreshRotation:      cmp.Or(o.RefreshRotation, base.RefreshRotation),
 		RefreshReuseInterval: cmp.Or(o.RefreshReuseInterval, base.RefreshReuseInterval),
 	}
+}
+
+// Validate refuses options that cannot be; the error names the option, the value and the limit.
+func (o TokenOptions) Validate() error {
+	return errors.Join(validateFormat(o.AccessTokenFormat), validateReuse(o.RefreshReuseInterval))
+}
+
+func validateFormat(format string) error {
+	if format != "" && format != JWT && format != Opaque {
+		return fmt.Errorf("access_token_format: %.70q is neither %s nor %s", format, JWT, Opaque)
+	}
+	return nil
+}
+
+func validateReuse(d time.Duration) error {
+	if d == 0 || d == None {
+		return nil
+	}
+	return ValidateWithin("refresh_reuse_interval", d, 0, MaxReuseInterval)
 }
 
 // Reuse returns the reuse interval in force; fallback is the default where no level sets one.

@@ -87,9 +87,9 @@ func NewID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// CheckSlug refuses what cannot name a project: other than 1 to 63 lower-case letters, digits and
-// inner hyphens, or a UUID, which would be taken for an id.
-func CheckSlug(slug string) error {
+// ValidateSlug refuses what cannot name a project: other than 1 to 63 lower-case letters, digits
+// and inner hyphens, or a UUID, which would be taken for an id.
+func ValidateSlug(slug string) error {
 	if !slugForm.MatchString(slug) {
 		return fmt.Errorf("slug: %.70q is not 1 to 63 lower-case letters, digits and inner hyphens", slug)
 	}
@@ -99,16 +99,17 @@ func CheckSlug(slug string) error {
 	return nil
 }
 
-// Check refuses a project that cannot be; the error names the field, the value and the limit.
-func (p Project) Check() error {
+// Validate refuses a project that cannot be; the error names the field, the value and the limit.
+func (p Project) Validate() error {
 	return errors.Join(
-		CheckSlug(p.Slug), CheckName(p.Name), CheckWords("audiences", p.Audiences),
-		checkWindow("refresh_window", p.RefreshWindow), checkWindow("refresh_check", p.RefreshCheck),
-		p.TokenOptions.Check(),
+		ValidateSlug(p.Slug), ValidateName(p.Name), ValidateWords("audiences", p.Audiences),
+		validateWindow("refresh_window", p.RefreshWindow), validateWindow("refresh_check", p.RefreshCheck),
+		p.TokenOptions.Validate(),
 	)
 }
 
-func CheckName(name string) error {
+// ValidateName refuses a name above 200 bytes or with control characters.
+func ValidateName(name string) error {
 	if len(name) > maxName {
 		return fmt.Errorf("name: %d bytes are above the limit of %d", len(name), maxName)
 	}
@@ -118,17 +119,17 @@ func CheckName(name string) error {
 	return nil
 }
 
-func checkWindow(name string, d time.Duration) error {
+func validateWindow(name string, d time.Duration) error {
 	if d == 0 {
 		return nil
 	}
-	return CheckWithin(name, d, leastWindow, maxWindow)
+	return ValidateWithin(name, d, leastWindow, maxWindow)
 }
 
-// CheckWords refuses lists of audience words or scopes (RFC 6749, section 3.3) that hold more than
-// 100 of them, one twice, or one that is not 1 to 255 visible ASCII characters without quotes,
+// ValidateWords refuses lists of audience words or scopes (RFC 6749, section 3.3) that hold more
+// than 100 of them, one twice, or one that is not 1 to 255 visible ASCII characters without quotes,
 // backslashes and commas. field is what the error names.
-func CheckWords(field string, words []string) error {
+func ValidateWords(field string, words []string) error {
 	if len(words) > maxWords {
 		return fmt.Errorf("%s: %d words are above the limit of %d", field, len(words), maxWords)
 	}

@@ -8,14 +8,14 @@ import (
 
 func TestSlugs(t *testing.T) {
 	for _, slug := range []string{"a", "acme", "acme-2", "0", strings.Repeat("a", 63)} {
-		if err := CheckSlug(slug); err != nil {
+		if err := ValidateSlug(slug); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, slug := range []string{
 		"", "-a", "a-", "Acme", "a_b", "a.b", "a/b", "a b", "ä", strings.Repeat("a", 64), NewID(), "a\n",
 	} {
-		if CheckSlug(slug) == nil {
+		if ValidateSlug(slug) == nil {
 			t.Errorf("%q was taken", slug)
 		}
 	}
@@ -36,51 +36,9 @@ func TestProjectsThatAreRefused(t *testing.T) {
 		{"refresh_check: 500ms is below", Project{Slug: "a", RefreshCheck: time.Second / 2}},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			if err := c.p.Check(); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			if err := c.p.Validate(); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 				t.Errorf("%v, want %s", err, c.want)
 			}
 		})
-	}
-}
-
-func TestClientsThatAreRefused(t *testing.T) {
-	for _, tc := range []struct {
-		want string
-		c    Client
-	}{
-		{"id: ", Client{ID: "a/b"}},
-		{`id: "."`, Client{ID: "."}},
-		{"access_token_format: ", Client{ID: "a", TokenOptions: TokenOptions{AccessTokenFormat: "JWT"}}},
-		{
-			"refresh_reuse_interval: 1m1s is",
-			Client{ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: 61 * time.Second}},
-		},
-		{
-			"refresh_reuse_interval: -1s is",
-			Client{ID: "a", TokenOptions: TokenOptions{RefreshReuseInterval: -time.Second}},
-		},
-		{"scopes: 101 words", Client{ID: "a", Scopes: make([]string, 101)}},
-		{`audience: "" is not`, Client{ID: "a", Audience: []string{""}}},
-	} {
-		t.Run(tc.want, func(t *testing.T) {
-			if err := tc.c.Check(); err == nil || !strings.HasPrefix(err.Error(), tc.want) {
-				t.Errorf("%v, want %s", err, tc.want)
-			}
-		})
-	}
-	longest := TokenOptions{AccessTokenFormat: Opaque, RefreshReuseInterval: time.Minute}
-	if err := (Client{ID: "https-client.example_1~", TokenOptions: longest}).Check(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestClientIsAuthenticWithItsSecretOnly(t *testing.T) {
-	secret := NewClientSecret()
-	c := Client{SecretHash: HashSecret(secret)}
-	if !c.Authentic(secret) || c.Authentic(secret+"x") || c.Authentic("") || c.Authentic(c.SecretHash) {
-		t.Error("a secret was taken for another")
-	}
-	if public := (Client{}); public.Authentic("") || !public.Public() {
-		t.Error("a public client was authentic")
 	}
 }

@@ -12,10 +12,7 @@ var (
 	// ErrNoProject says that there is no such project.
 	ErrNoProject = errors.New("no such project")
 
-	// ErrNoClient says that there is no such client.
-	ErrNoClient = errors.New("no such client")
-
-	// ErrTaken says that the slug or client id is in use.
+	// ErrTaken says that the slug, or a client's id, is in use.
 	ErrTaken = errors.New("the name is taken")
 
 	// ErrChanged says that another caller was faster: the row no longer has the version that the
@@ -38,7 +35,7 @@ type Page struct {
 	Limit int
 }
 
-// Store is what keeps projects and clients. Every verb is one atomic step; times are kept in
+// Store is what keeps projects. Every verb is one atomic step; times are kept in
 // milliseconds.
 type Store interface {
 	// AddProject stores a new project as version 1. ErrTaken when the slug or the id is in use.
@@ -60,23 +57,4 @@ type Store interface {
 	// (0: any). ErrNoProject, ErrChanged, ErrDeclared, ErrIsDefault. Whatever was issued must have
 	// been revoked before.
 	RemoveProject(ctx context.Context, id string, version int64) error
-
-	// AddClient stores a new client as version 1. ErrTaken when the id is in use in any project,
-	// ErrNoProject.
-	AddClient(ctx context.Context, c Client) error
-
-	// FindClient returns the client of that id, or ErrNoClient.
-	FindClient(ctx context.Context, id string) (Client, error)
-
-	// ListClients returns clients by id: those of the project, or all when project is empty.
-	ListClients(ctx context.Context, project string, page Page) ([]Client, error)
-
-	// ChangeClient is to clients what ChangeProject is to projects; the project does not change
-	// either. Other claims deny the access tokens that were made before, in the same step; sessions
-	// go on. ErrNoClient, ErrChanged.
-	ChangeClient(ctx context.Context, c Client, now time.Time) (Client, error)
-
-	// RemoveClient removes a client if it has that version (0: any). ErrNoClient, ErrChanged,
-	// ErrDeclared. Whatever was issued must have been revoked before.
-	RemoveClient(ctx context.Context, id string, version int64) error
 }

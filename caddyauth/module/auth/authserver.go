@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
@@ -117,7 +118,7 @@ func (a *App) loginServer() *login.Server {
 
 // findParties reads who signs in at the server's own login routes.
 func (a *App) findParties(ctx context.Context, slug, name string) (issuance.Parties, error) {
-	return a.store.FindParties(ctx, slug, project.FirstParty, name)
+	return a.store.FindParties(ctx, slug, clients.FirstParty, name)
 }
 
 func (a *App) endSession(ctx context.Context, access, refresh string) error {

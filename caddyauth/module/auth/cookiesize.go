@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -35,7 +35,7 @@ func (a *App) checkCookie(u identity.User) error {
 		IssuedAt: now,
 		Expiry:   now.Add(time.Hour),
 		ID:       rand.Text(),
-		ClientID: project.FirstParty,
+		ClientID: clients.FirstParty,
 		Project:  u.Project,
 		Session:  sampleFamily(),
 		Extra:    u.Claims,

@@ -23,6 +23,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage" // where Caddy writes must be a folder of the test
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -226,7 +227,7 @@ var people = []string{"alice", "bob", "carol", "dave", "erin", "visitor"}
 
 const visitor = "visitor"
 
-var clients = []string{"reports", "backup", "phone", "desk"}
+var clientIDs = []string{"reports", "backup", "phone", "desk"}
 
 func (a *arena) visitorDeclared() bool { return a.ruleTurn%4 != 3 }
 
@@ -552,7 +553,7 @@ func (a *arena) mint(slot int, app *App, epoch int64, key *keyring.Key) (*pass, 
 	a.minted++
 	now, flavour := time.Now(), slot%8
 	p := &pass{id: fmt.Sprint("token-", a.minted), subject: people[slot/8%len(people)],
-		client: clients[a.random.IntN(len(clients))], key: key}
+		client: clientIDs[a.random.IntN(len(clientIDs))], key: key}
 	if err := a.open(p, app, now); err != nil {
 		return nil, err
 	}
@@ -619,7 +620,7 @@ func (a *arena) open(p *pass, app *App, now time.Time) error {
 		begun, err := app.grants.Begin(context.Background(), session.GrantRequest{
 			Project:  project.Default,
 			Subject:  p.subject,
-			ClientID: project.FirstParty,
+			ClientID: clients.FirstParty,
 			Kind:     issuance.APIGrant,
 			Audience: []string{"api"},
 			Access:   15 * time.Minute,

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -49,7 +49,7 @@ func (o operator) MintToken(ctx context.Context, m manage.Mint, now time.Time) (
 	raw, err = o.app.issuing.Mint(ctx, session.Grant{
 		Project:  m.User.Project,
 		Subject:  m.User.Name,
-		ClientID: cmp.Or(m.ClientID, project.FirstParty),
+		ClientID: cmp.Or(m.ClientID, clients.FirstParty),
 		Audience: m.Audience,
 	}, m.Lifetime, now)
 	if _, refused := errors.AsType[*session.Refusal](err); refused {

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
@@ -34,7 +35,7 @@ func (a *App) refreshBrowser(ctx context.Context, refresh string) (browser.Renew
 	now := time.Now()
 	issued, err := a.issuing.Refresh(ctx, issuance.Refresh{
 		Token:    refresh,
-		ClientID: project.FirstParty,
+		ClientID: clients.FirstParty,
 		Browser:  true,
 		Now:      now,
 	})

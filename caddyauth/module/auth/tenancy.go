@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
@@ -43,6 +43,7 @@ func (a *App) manageServer() *manage.Server {
 	return &manage.Server{
 		Base:         a.server.PublicURL,
 		Projects:     freshStore{a.store},
+		Clients:      freshStore{a.store},
 		Users:        freshStore{a.store},
 		Tokens:       a.store,
 		Audit:        a.store,
@@ -98,8 +99,8 @@ func (s freshStore) ChangeUser(ctx context.Context, u identity.User, now time.Ti
 	return after, err
 }
 
-// ChangeClient implements project.Store.
-func (s freshStore) ChangeClient(ctx context.Context, c project.Client, now time.Time) (project.Client, error) {
+// ChangeClient implements clients.Store.
+func (s freshStore) ChangeClient(ctx context.Context, c clients.Client, now time.Time) (clients.Client, error) {
 	after, err := s.pooledStore.ChangeClient(ctx, c, now)
 	if err == nil {
 		s.hear(ctx)

@@ -7,8 +7,10 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
@@ -43,12 +45,12 @@ type Client struct {
 }
 
 // domain returns the client as the store declares it. An empty secret makes it a public client.
-func (c *Client) domain(limits project.Limits, secret string) (project.Client, error) {
+func (c *Client) domain(limits project.Limits, secret string) (clients.Client, error) {
 	lifetimes, err := lifetimesOver(c.Lifetimes.domain(), c.Preset)
 	if err == nil {
-		err = lifetimes.Check(limits)
+		err = lifetimes.Validate(limits)
 	}
-	declared := project.Client{
+	declared := clients.Client{
 		ID:        c.ID,
 		Project:   c.project(),
 		Name:      c.Name,
@@ -62,18 +64,18 @@ func (c *Client) domain(limits project.Limits, secret string) (project.Client, e
 	}
 	switch {
 	case err != nil:
-	case c.ID == project.FirstParty:
+	case c.ID == clients.FirstParty:
 		err = fmt.Errorf("the id is reserved for the server's own login routes")
 	case secret != "" && len(secret) < 32:
 		err = fmt.Errorf("secret: %d bytes are below the limit of 32", len(secret))
 	default:
-		err = errors.Join(declared.Check(), identity.CheckClaims(c.Claims))
+		err = errors.Join(declared.Validate(), identity.CheckClaims(c.Claims))
 	}
 	if err != nil {
-		return project.Client{}, fmt.Errorf("client %q: %w", c.ID, oneLine(err))
+		return clients.Client{}, fmt.Errorf("client %q: %w", c.ID, oneLine(err))
 	}
 	if secret != "" {
-		declared.SecretHash = project.HashSecret(secret)
+		declared.SecretHash = secrets.Hash(secret)
 	}
 	return declared, nil
 }

@@ -78,8 +78,8 @@ func (s *Settings) serverLifetimes() (project.Lifetimes, error) {
 	}
 	_, absolute := limits.Refresh(cmp.Or(lifetimes.RefreshAbsolute, project.Defaults.RefreshAbsolute))
 	effective := project.Lifetimes{Refresh: lifetimes.Refresh, RefreshAbsolute: absolute}
-	if err = lifetimes.Check(limits); err == nil {
-		err = effective.Check(limits)
+	if err = lifetimes.Validate(limits); err == nil {
+		err = effective.Validate(limits)
 	}
 	if err != nil {
 		return project.Lifetimes{}, fmt.Errorf("lifetimes: %w", err)
@@ -89,7 +89,7 @@ func (s *Settings) serverLifetimes() (project.Lifetimes, error) {
 
 // validateLifetimes refuses limits and server lifetimes that contradict each other.
 func (s *Settings) validateLifetimes() error {
-	if err := s.Limits.domain().Check(); err != nil {
+	if err := s.Limits.domain().Validate(); err != nil {
 		return fmt.Errorf("limits: %w", err)
 	}
 	_, err := s.serverLifetimes()

@@ -47,7 +47,7 @@ type Project struct {
 func (p *Project) domain(limits project.Limits) (project.Project, error) {
 	lifetimes, err := lifetimesOver(p.Lifetimes.domain(), p.Preset)
 	if err == nil {
-		err = lifetimes.Check(limits)
+		err = lifetimes.Validate(limits)
 	}
 	declared := project.Project{
 		Slug:              p.Slug,
@@ -62,7 +62,7 @@ func (p *Project) domain(limits project.Limits) (project.Project, error) {
 		declared.TokenOptions, err = tokenOptions(p.AccessTokenFormat, p.RefreshRotation, p.RefreshReuseInterval)
 	}
 	if err == nil {
-		err = declared.Check()
+		err = declared.Validate()
 	}
 	if err != nil {
 		return project.Project{}, fmt.Errorf("project %q: %w", p.Slug, oneLine(err))

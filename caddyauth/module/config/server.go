@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -33,7 +34,7 @@ type Server struct {
 
 	Users    []identity.User
 	Projects []project.Project
-	Clients  []project.Client
+	Clients  []clients.Client
 
 	Lifetimes    project.Lifetimes // the server's own over its preset; zero values are project.Defaults
 	Limits       project.Limits

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
@@ -42,7 +42,7 @@ func TestJSONTenancyIsRefused(t *testing.T) {
 			`client "c": refresh_reuse_interval: 1h is`,
 			Settings{Clients: []Client{{ID: "c", RefreshReuseInterval: &hour}}},
 		},
-		{`client "caddyauth": the id is reserved`, Settings{Clients: []Client{{ID: project.FirstParty}}}},
+		{`client "caddyauth": the id is reserved`, Settings{Clients: []Client{{ID: clients.FirstParty}}}},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			switch err := c.s.Validate(); {

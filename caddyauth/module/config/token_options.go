@@ -36,7 +36,7 @@ func tokenOptions(format, rotation string, reuse *option.Duration) (project.Toke
 			o.RefreshReuseInterval = project.None
 		}
 	}
-	return o, o.Check()
+	return o, o.Validate()
 }
 
 // tokenOptions are the server's own options, under those of projects and clients.

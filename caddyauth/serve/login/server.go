@@ -54,7 +54,7 @@ type Server struct {
 	Audiences []string
 
 	// Find reads project, which an API caller may have named by its id, and the user of that
-	// canonical name, for the client project.FirstParty. What is not found is no error. An error is
+	// canonical name, for the client clients.FirstParty. What is not found is no error. An error is
 	// answered with 503. Required.
 	Find func(ctx context.Context, project, name string) (issuance.Parties, error)
 

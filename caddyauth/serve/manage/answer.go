@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -80,7 +81,7 @@ var verdicts = []struct {
 }{
 	{project.ErrNoProject, http.StatusNotFound, "not_found", "there is no such project"},
 	{identity.ErrNoSuchProject, http.StatusNotFound, "not_found", "there is no such project"},
-	{project.ErrNoClient, http.StatusNotFound, "not_found", "there is no such client"},
+	{clients.ErrNotFound, http.StatusNotFound, "not_found", "there is no such client"},
 	{identity.ErrNoUser, http.StatusNotFound, "not_found", "there is no such user"},
 	{apitoken.ErrNotFound, http.StatusNotFound, "not_found", "there is no such API token"},
 	{project.ErrTaken, http.StatusConflict, "already_exists", "the slug or id is in use"},

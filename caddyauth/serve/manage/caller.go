@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 )
 
 // What Server.Session answers when there is no administrator.
@@ -68,7 +68,7 @@ func (c *call) tokenCaller(header string) (Caller, error) {
 	if !strings.EqualFold(scheme, "Bearer") || !apitoken.LooksLikeSecret(credential) {
 		return Caller{}, badToken()
 	}
-	t, err := c.Tokens.UseAPIToken(c.r.Context(), project.HashSecret(credential), c.now)
+	t, err := c.Tokens.UseAPIToken(c.r.Context(), secrets.Hash(credential), c.now)
 	switch {
 	case errors.Is(err, apitoken.ErrNotFound) || err == nil && !t.Good(c.now):
 		return Caller{}, badToken()

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 )
 
 // clientBody is a client as the API has it.
@@ -31,13 +33,13 @@ type clientBody struct {
 }
 
 // showClient shows a client with the options in force.
-func (c *call) showClient(client project.Client) (clientBody, error) {
+func (c *call) showClient(client clients.Client) (clientBody, error) {
 	above, err := c.optionsAbove(client)
 	return bodyOf(client, above, c.TokenOptions), err
 }
 
 // optionsAbove returns the options of a client's project, which are read once per call.
-func (c *call) optionsAbove(client project.Client) (project.TokenOptions, error) {
+func (c *call) optionsAbove(client clients.Client) (project.TokenOptions, error) {
 	if above, known := c.above[client.Project]; known {
 		return above, nil
 	}
@@ -52,7 +54,7 @@ func (c *call) optionsAbove(client project.Client) (project.TokenOptions, error)
 	return p.TokenOptions, nil
 }
 
-func bodyOf(c project.Client, above, server project.TokenOptions) clientBody {
+func bodyOf(c clients.Client, above, server project.TokenOptions) clientBody {
 	return clientBody{
 		ID:               c.ID,
 		Project:          c.Project,
@@ -76,14 +78,14 @@ func claimsOf(claims map[string]any) map[string]any {
 }
 
 // client finds a client that is the caller's business, and notes that the call is about it.
-func (c *call) client(id string) (project.Client, error) {
-	client, err := c.Projects.FindClient(c.r.Context(), id)
+func (c *call) client(id string) (clients.Client, error) {
+	client, err := c.Clients.FindClient(c.r.Context(), id)
 	if err != nil {
-		return project.Client{}, err
+		return clients.Client{}, err
 	}
 	c.on(client.ID, client.Name, client.Project)
 	if !c.caller.sees(client.Project) {
-		return project.Client{}, project.ErrNoClient
+		return clients.Client{}, clients.ErrNotFound
 	}
 	return client, nil
 }
@@ -107,7 +109,7 @@ func (c *call) listClients() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	found, err := c.Projects.ListClients(c.r.Context(), slug, project.Page{After: q.after, Limit: q.limit + 1})
+	found, err := c.Clients.ListClients(c.r.Context(), slug, project.Page{After: q.after, Limit: q.limit + 1})
 	if err != nil {
 		return reply{}, err
 	}
@@ -137,7 +139,7 @@ func (c *call) createClient() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	client := project.Client{ID: project.NewID(), Active: true, Version: 1, Created: c.now, Changed: c.now}
+	client := clients.Client{ID: project.NewID(), Active: true, Version: 1, Created: c.now, Changed: c.now}
 	if client.Project, err = c.newIn(o); err != nil {
 		return reply{}, err
 	}
@@ -145,8 +147,8 @@ func (c *call) createClient() (reply, error) {
 	o.text("id", &client.ID)
 	o.flag("public", &public)
 	if !public {
-		secret = project.NewClientSecret()
-		client.SecretHash = project.HashSecret(secret)
+		secret = clients.NewSecret()
+		client.SecretHash = secrets.Hash(secret)
 	}
 	if err := editClient(o, &client, c.audiences()); err != nil {
 		return reply{}, err
@@ -158,7 +160,7 @@ func (c *call) createClient() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := c.Projects.AddClient(c.r.Context(), client); err != nil {
+	if err := c.Clients.AddClient(c.r.Context(), client); err != nil {
 		return reply{}, err
 	}
 	body.Secret = secret
@@ -166,13 +168,13 @@ func (c *call) createClient() (reply, error) {
 }
 
 // editClient takes over what may be changed.
-func editClient(o *object, client *project.Client, audiences []string) error {
+func editClient(o *object, client *clients.Client, audiences []string) error {
 	o.text("name", &client.Name)
 	o.editTokenOptions(&client.TokenOptions)
 	o.allowed("audience", &client.Audience, audiences)
 	o.words("scopes", &client.Scopes)
 	o.claims("claims", &client.Claims)
-	o.fail(client.Check())
+	o.fail(client.Validate())
 	return o.done()
 }
 
@@ -186,8 +188,8 @@ func (c *call) getClient() (reply, error) {
 }
 
 // changeClient changes the client of the path in one step, whoever else changes it.
-func (c *call) changeClient(edit func(*project.Client) error) (project.Client, error) {
-	var client project.Client
+func (c *call) changeClient(edit func(*clients.Client) error) (clients.Client, error) {
+	var client clients.Client
 	err := c.change(func() (err error) {
 		if client, err = c.client(c.id); err != nil {
 			return err
@@ -198,7 +200,7 @@ func (c *call) changeClient(edit func(*project.Client) error) (project.Client, e
 		if err = edit(&client); err != nil {
 			return err
 		}
-		client, err = c.Projects.ChangeClient(c.r.Context(), client, c.now)
+		client, err = c.Clients.ChangeClient(c.r.Context(), client, c.now)
 		return err
 	})
 	return client, err
@@ -209,7 +211,7 @@ func (c *call) patchClient() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	client, err := c.changeClient(func(client *project.Client) error {
+	client, err := c.changeClient(func(client *clients.Client) error {
 		if client.Declared {
 			return project.ErrDeclared
 		}
@@ -230,7 +232,7 @@ func (c *call) patchClient() (reply, error) {
 
 // deleteClient pauses first, so that nothing is issued between the revocation and the end.
 func (c *call) deleteClient() (reply, error) {
-	client, err := c.changeClient(func(client *project.Client) error {
+	client, err := c.changeClient(func(client *clients.Client) error {
 		if client.Declared {
 			return project.ErrDeclared
 		}
@@ -243,21 +245,21 @@ func (c *call) deleteClient() (reply, error) {
 	if err := c.Revoker.RevokeClient(c.r.Context(), client.Project, client.ID, "deleted"); err != nil {
 		return reply{}, notRevoked(err)
 	}
-	return reply{status: http.StatusNoContent}, c.Projects.RemoveClient(c.r.Context(), client.ID, client.Version)
+	return reply{status: http.StatusNoContent}, c.Clients.RemoveClient(c.r.Context(), client.ID, client.Version)
 }
 
 // renewClientSecret replaces the client's secret. The previous one stops working; the client's
 // tokens and sessions stay valid.
 func (c *call) renewClientSecret() (reply, error) {
-	secret := project.NewClientSecret()
-	client, err := c.changeClient(func(client *project.Client) error {
+	secret := clients.NewSecret()
+	client, err := c.changeClient(func(client *clients.Client) error {
 		switch {
 		case client.Declared:
 			return project.ErrDeclared
 		case client.Public():
 			return refuse(http.StatusConflict, "public_client", "a public client has no secret")
 		}
-		client.SecretHash = project.HashSecret(secret)
+		client.SecretHash = secrets.Hash(secret)
 		_, err := c.optionsAbove(*client) // before the change: an error after it would lose the secret
 		return err
 	})

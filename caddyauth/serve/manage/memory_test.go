@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
@@ -19,7 +20,7 @@ import (
 type memory struct {
 	mu       sync.Mutex
 	projects map[string]project.Project // by slug
-	clients  map[string]project.Client
+	clients  map[string]clients.Client
 	users    map[string]identity.User // by id
 	tokens   map[string]apitoken.Token
 	entries  []audit.Entry
@@ -35,7 +36,7 @@ func newMemory() *memory {
 		projects: map[string]project.Project{
 			"default": {ID: project.NewID(), Slug: "default", Active: true, Version: 1, Created: time.Now()},
 		},
-		clients: map[string]project.Client{}, users: map[string]identity.User{}, tokens: map[string]apitoken.Token{},
+		clients: map[string]clients.Client{}, users: map[string]identity.User{}, tokens: map[string]apitoken.Token{},
 	}
 }
 
@@ -127,7 +128,7 @@ func (m *memory) RemoveProject(_ context.Context, id string, version int64) erro
 	return cmp.Or(err, project.ErrChanged)
 }
 
-func (m *memory) AddClient(_ context.Context, c project.Client) error {
+func (m *memory) AddClient(_ context.Context, c clients.Client) error {
 	unlock, err := m.lock()
 	defer unlock()
 	if _, taken := m.clients[c.ID]; taken && err == nil {
@@ -137,25 +138,25 @@ func (m *memory) AddClient(_ context.Context, c project.Client) error {
 	return err
 }
 
-func (m *memory) FindClient(_ context.Context, id string) (project.Client, error) {
+func (m *memory) FindClient(_ context.Context, id string) (clients.Client, error) {
 	unlock, err := m.lock()
 	defer unlock()
 	c, found := m.clients[id]
 	if !found {
-		return c, cmp.Or(err, project.ErrNoClient)
+		return c, cmp.Or(err, clients.ErrNotFound)
 	}
 	return c, err
 }
 
-func (m *memory) ListClients(_ context.Context, slug string, page project.Page) ([]project.Client, error) {
+func (m *memory) ListClients(_ context.Context, slug string, page project.Page) ([]clients.Client, error) {
 	unlock, err := m.lock()
 	defer unlock()
 	of := maps.Clone(m.clients)
-	maps.DeleteFunc(of, func(_ string, c project.Client) bool { return slug != "" && c.Project != slug })
-	return part(maps.Values(of), page, func(c project.Client) string { return c.ID }), err
+	maps.DeleteFunc(of, func(_ string, c clients.Client) bool { return slug != "" && c.Project != slug })
+	return part(maps.Values(of), page, func(c clients.Client) string { return c.ID }), err
 }
 
-func (m *memory) ChangeClient(_ context.Context, c project.Client, now time.Time) (project.Client, error) {
+func (m *memory) ChangeClient(_ context.Context, c clients.Client, now time.Time) (clients.Client, error) {
 	m.overtake()
 	unlock, err := m.lock()
 	defer unlock()
@@ -164,7 +165,7 @@ func (m *memory) ChangeClient(_ context.Context, c project.Client, now time.Time
 	case err != nil:
 		return c, err
 	case !found:
-		return c, project.ErrNoClient
+		return c, clients.ErrNotFound
 	case standing.Version != c.Version:
 		return c, project.ErrChanged
 	}

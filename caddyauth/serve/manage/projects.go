@@ -129,7 +129,7 @@ func (c *call) editProject(o *object, p *project.Project) error {
 	o.editTokenOptions(&p.TokenOptions)
 	o.seconds("refresh_window", &p.RefreshWindow, time.Second, 24*time.Hour)
 	o.seconds("refresh_check", &p.RefreshCheck, time.Second, 24*time.Hour)
-	o.fail(p.Check())
+	o.fail(p.Validate())
 	return o.done()
 }
 

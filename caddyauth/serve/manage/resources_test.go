@@ -11,6 +11,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 )
 
 // ended checks what was revoked since it was asked last.
@@ -277,7 +278,7 @@ func TestAPITokenIsShownOnceAndEndsWhenItIsRevoked(t *testing.T) {
 	admin := d.token("", apitoken.Admin)
 	made := d.call(admin, "POST", "/api/tokens", `{"name":"ci","abilities":["read"],"expires_in":60}`).is(201)
 	secret, id := made["token"].(string), made["id"].(string)
-	if d.tokens[id].Hash != project.HashSecret(secret) || made["project"] != nil || made["expires_at"] == nil {
+	if d.tokens[id].Hash != secrets.Hash(secret) || made["project"] != nil || made["expires_at"] == nil {
 		t.Errorf("%+v", d.tokens[id])
 	}
 	d.secrets = append(d.secrets, secret)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -24,8 +25,11 @@ type Server struct {
 	// mounted below, without a trailing slash ("" or "/auth"). Required.
 	Base *url.URL
 
-	// Projects keeps projects and clients. Required.
+	// Projects keeps projects. Required.
 	Projects project.Store
+
+	// Clients keeps clients. Required.
+	Clients clients.Store
 
 	// Users keeps users. Required.
 	Users identity.UserStore
@@ -104,14 +108,14 @@ func (s *Server) Validate() error {
 	if err := weburl.CheckBase(s.Base); err != nil {
 		return fmt.Errorf("manage: Base: %w", err)
 	}
-	if s.Projects == nil || s.Users == nil || s.Tokens == nil || s.Audit == nil || s.Passwords == nil ||
-		s.Revoker == nil {
-		return errors.New("manage: Projects, Users, Tokens, Audit, Passwords and Revoker are required")
+	if s.Projects == nil || s.Clients == nil || s.Users == nil || s.Tokens == nil || s.Audit == nil ||
+		s.Passwords == nil || s.Revoker == nil {
+		return errors.New("manage: Projects, Clients, Users, Tokens, Audit, Passwords and Revoker are required")
 	}
-	if err := s.Limits.Check(); err != nil {
+	if err := s.Limits.Validate(); err != nil {
 		return err
 	}
-	return s.Lifetimes.Check(s.Limits)
+	return s.Lifetimes.Validate(s.Limits)
 }
 
 // Handles reports whether the path, as in URL.Path, is one of this server's.

@@ -16,7 +16,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
@@ -41,6 +41,7 @@ func open(t *testing.T) *desk {
 	d.Server = &Server{
 		Base:       base,
 		Projects:   d.memory,
+		Clients:    d.memory,
 		Users:      d.memory,
 		Tokens:     d.memory,
 		Audit:      d.memory,
@@ -243,7 +244,7 @@ func TestWhoeverHasNoGoodCredentialIsToldSo(t *testing.T) {
 	d.tokens[expired.ID] = expired
 	revoked := d.token("", apitoken.Admin)
 	for id, token := range d.tokens {
-		if token.Hash == project.HashSecret(revoked) {
+		if token.Hash == secrets.Hash(revoked) {
 			token.Revoked = time.Now()
 			d.tokens[id] = token
 		}

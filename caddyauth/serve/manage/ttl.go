@@ -3,6 +3,7 @@ package manage
 import (
 	"net/http"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
@@ -88,7 +89,7 @@ func (c *call) patchClientTTL() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	client, err := c.changeClient(func(client *project.Client) error {
+	client, err := c.changeClient(func(client *clients.Client) error {
 		p, err := c.Projects.FindProject(c.r.Context(), client.Project)
 		if err != nil {
 			return err

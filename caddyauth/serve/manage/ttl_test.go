@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
@@ -109,7 +110,7 @@ func TestLifetimesOfWhatIsDeclaredChangeToo(t *testing.T) {
 		Version:   1,
 		Created:   time.Now(),
 	}
-	d.clients["c"] = project.Client{
+	d.clients["c"] = clients.Client{
 		ID:       "c",
 		Project:  "acme",
 		Active:   true,

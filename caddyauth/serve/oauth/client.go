@@ -7,12 +7,12 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 )
 
 // FirstParty is the id of the client that tokens of the login routes belong to. It is public, is in
 // every project, and exists without being declared or stored.
-const FirstParty = project.FirstParty
+const FirstParty = clients.FirstParty
 
 // credentials are what a client proves itself with: client_secret_basic or client_secret_post (RFC
 // 6749, section 2.3.1), or only its name, which is enough for public clients.
@@ -29,7 +29,7 @@ func (c *call) authenticate() error {
 		return err
 	}
 	client, err := c.findClient(given.id)
-	if errors.Is(err, project.ErrNoClient) {
+	if errors.Is(err, clients.ErrNotFound) {
 		return unknownClient(given.header)
 	}
 	if err != nil {
@@ -45,7 +45,7 @@ func (c *call) authenticate() error {
 
 // proves reports whether secret is what the client has to know; a public client has nothing to know
 // and may not claim to.
-func proves(c project.Client, secret string) bool {
+func proves(c clients.Client, secret string) bool {
 	if c.Public() {
 		return secret == ""
 	}
@@ -53,12 +53,12 @@ func proves(c project.Client, secret string) bool {
 }
 
 // findClient asks the store only for what could be an id.
-func (c *call) findClient(id string) (project.Client, error) {
+func (c *call) findClient(id string) (clients.Client, error) {
 	if id == FirstParty {
-		return project.Client{ID: FirstParty, Active: true}, nil
+		return clients.Client{ID: FirstParty, Active: true}, nil
 	}
-	if (project.Client{ID: id}).Check() != nil {
-		return project.Client{}, project.ErrNoClient
+	if (clients.Client{ID: id}).Validate() != nil {
+		return clients.Client{}, clients.ErrNotFound
 	}
 	return c.FindClient(c.r.Context(), id)
 }

@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
+	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -149,12 +151,12 @@ const (
 	secret    = "cacs_s+ec/ret=CANARY"
 )
 
-var clients = map[string]project.Client{
-	"reports": {ID: "reports", Project: "default", SecretHash: project.HashSecret(secret), Active: true},
-	"other":   {ID: "other", Project: "default", SecretHash: project.HashSecret("other-secret"), Active: true},
-	"acme":    {ID: "acme", Project: "acme", SecretHash: project.HashSecret("acme-secret"), Active: true},
+var known = map[string]clients.Client{
+	"reports": {ID: "reports", Project: "default", SecretHash: secrets.Hash(secret), Active: true},
+	"other":   {ID: "other", Project: "default", SecretHash: secrets.Hash("other-secret"), Active: true},
+	"acme":    {ID: "acme", Project: "acme", SecretHash: secrets.Hash("acme-secret"), Active: true},
 	"spa":     {ID: "spa", Project: "default", Active: true},
-	"paused":  {ID: "paused", Project: "default", SecretHash: project.HashSecret(secret)},
+	"paused":  {ID: "paused", Project: "default", SecretHash: secrets.Hash(secret)},
 }
 
 // fixture is a server with its surroundings.
@@ -192,10 +194,10 @@ func newFixture(t *testing.T) *fixture {
 			Tokens:   session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte(strings.Repeat("k", 32))}}},
 			DenyList: h.opaque.Denied,
 		},
-		FindClient: func(_ context.Context, id string) (project.Client, error) {
-			c, ok := clients[id]
+		FindClient: func(_ context.Context, id string) (clients.Client, error) {
+			c, ok := known[id]
 			if !ok && h.findClient == nil {
-				return c, project.ErrNoClient
+				return c, clients.ErrNotFound
 			}
 			return c, h.findClient
 		},
@@ -232,7 +234,7 @@ func (h *fixture) FindParties(_ context.Context, slug, clientID, name string) (i
 	p := issuance.Parties{
 		Epoch:   5,
 		Project: project.Project{Slug: slug, Active: true},
-		Client:  project.Client{ID: clientID, Active: true},
+		Client:  clients.Client{ID: clientID, Active: true},
 	}
 	if clientID == "spa" {
 		p.Client.AccessTokenFormat = project.Opaque

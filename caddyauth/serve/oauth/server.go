@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -33,9 +33,9 @@ type Server struct {
 	// Sessions finds and ends grants. Required.
 	Sessions *session.Service
 
-	// FindClient returns the client of that id, or project.ErrNoClient. Any other error is answered
+	// FindClient returns the client of that id, or clients.ErrNotFound. Any other error is answered
 	// with 503. It is not asked for FirstParty. Required.
-	FindClient func(ctx context.Context, id string) (project.Client, error)
+	FindClient func(ctx context.Context, id string) (clients.Client, error)
 
 	// Refresh uses a refresh token (issuance.Service.Refresh). The error is issuance.ErrScope, with
 	// the grant, or a *session.Refusal; any other is answered with 503. Required.
@@ -118,7 +118,7 @@ type call struct {
 	*Server
 	r      *http.Request
 	form   form
-	client project.Client
+	client clients.Client
 	now    time.Time // in whole milliseconds, as sessions count
 	event  audit.Event
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
@@ -98,7 +99,7 @@ func BenchmarkFindParties(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				p, err := s.FindParties(b.Context(), "default", project.FirstParty, "alice")
+				p, err := s.FindParties(b.Context(), "default", clients.FirstParty, "alice")
 				if err != nil || p.User == nil {
 					b.Fatalf("%+v, %v", p, err)
 				}

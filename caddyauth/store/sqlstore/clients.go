@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
@@ -25,7 +26,7 @@ const changeClient = `UPDATE client SET name = $1, secret_hash = $2, access_toke
 	WHERE id = $18 AND version = $19`
 
 // clientRow is what a change may set, in the order of changeClient from $1 on.
-func clientRow(c project.Client) ([]any, error) {
+func clientRow(c clients.Client) ([]any, error) {
 	claims, err := claimsText(c.Claims)
 	format, fixed, reuse := tokenOptionColumns(c.TokenOptions)
 	return []any{
@@ -37,9 +38,9 @@ func clientRow(c project.Client) ([]any, error) {
 	}, err
 }
 
-// clientScan is a row of clients on its way to a project.Client.
+// clientScan is a row of clients on its way to a clients.Client.
 type clientScan struct {
-	project.Client
+	clients.Client
 	audience, scopes, claims           string
 	lifetimes                          lifetimeRow
 	tokens                             tokenRow
@@ -56,36 +57,36 @@ func (r *clientScan) into() []any {
 	}
 }
 
-func (r *clientScan) client() (project.Client, error) {
+func (r *clientScan) client() (clients.Client, error) {
 	c := r.Client
 	c.TokenOptions, c.Active, c.Declared = r.tokens.options(), r.active > 0, r.declared > 0
 	c.Lifetimes, c.Override = r.lifetimes.lifetimes()
 	c.Created, c.Changed = instant(r.created), instant(r.changed)
 	var err error
 	if c.Audience, err = textList(r.audience); err != nil {
-		return project.Client{}, err
+		return clients.Client{}, err
 	}
 	if c.Scopes, err = textList(r.scopes); err != nil {
-		return project.Client{}, err
+		return clients.Client{}, err
 	}
 	c.Claims, err = textClaims(r.claims)
 	return c, err
 }
 
-func scanClient(row rows) (project.Client, error) {
+func scanClient(row rows) (clients.Client, error) {
 	var r clientScan
 	if err := row.Scan(r.into()...); err != nil {
-		return project.Client{}, failure(err)
+		return clients.Client{}, failure(err)
 	}
 	return r.client()
 }
 
-// AddClient stores a new client; see project.Store.
-func (s *Store) AddClient(ctx context.Context, c project.Client) error {
+// AddClient stores a new client; see clients.Store.
+func (s *Store) AddClient(ctx context.Context, c clients.Client) error {
 	return s.write(ctx, func(t tx) error { return insertClient(t, c) })
 }
 
-func insertClient(t tx, c project.Client) error {
+func insertClient(t tx, c clients.Client) error {
 	row, err := clientRow(c)
 	if err != nil {
 		return err
@@ -104,21 +105,21 @@ func insertClient(t tx, c project.Client) error {
 	return err
 }
 
-// FindClient returns the client of that id; see project.Store.
-func (s *Store) FindClient(ctx context.Context, id string) (project.Client, error) {
+// FindClient returns the client of that id; see clients.Store.
+func (s *Store) FindClient(ctx context.Context, id string) (clients.Client, error) {
 	db, err := s.database()
 	if err != nil {
-		return project.Client{}, err
+		return clients.Client{}, err
 	}
 	return findClient(ctx, db, id)
 }
 
-func findClient(ctx context.Context, q querier, id string) (project.Client, error) {
-	return theRow(ctx, q, scanClient, project.ErrNoClient, `SELECT `+clientColumns+` FROM client WHERE id = $1`, id)
+func findClient(ctx context.Context, q querier, id string) (clients.Client, error) {
+	return theRow(ctx, q, scanClient, clients.ErrNotFound, `SELECT `+clientColumns+` FROM client WHERE id = $1`, id)
 }
 
-// ListClients returns clients by id; see project.Store.
-func (s *Store) ListClients(ctx context.Context, slug string, page project.Page) ([]project.Client, error) {
+// ListClients returns clients by id; see clients.Store.
+func (s *Store) ListClients(ctx context.Context, slug string, page project.Page) ([]clients.Client, error) {
 	db, err := s.database()
 	if err != nil {
 		return nil, err
@@ -127,10 +128,10 @@ func (s *Store) ListClients(ctx context.Context, slug string, page project.Page)
 		WHERE (project = $1 OR $1 = '') AND id > $2 ORDER BY id LIMIT $3`, slug, page.After, page.Limit)
 }
 
-// ChangeClient stores c over the version it was read at; see project.Store. Access tokens with
+// ChangeClient stores c over the version it was read at; see clients.Store. Access tokens with
 // other claims than the new ones are denied in the same transaction.
-func (s *Store) ChangeClient(ctx context.Context, c project.Client, now time.Time) (project.Client, error) {
-	var after project.Client
+func (s *Store) ChangeClient(ctx context.Context, c clients.Client, now time.Time) (clients.Client, error) {
+	var after clients.Client
 	err := s.write(ctx, func(t tx) error {
 		standing, err := findClient(ctx, t, c.ID)
 		if err != nil {
@@ -147,24 +148,24 @@ func (s *Store) ChangeClient(ctx context.Context, c project.Client, now time.Tim
 }
 
 // updateClient sets the row of c if it still has c's version.
-func updateClient(t tx, c project.Client, now time.Time) (project.Client, error) {
+func updateClient(t tx, c clients.Client, now time.Time) (clients.Client, error) {
 	row, err := clientRow(c)
 	if err != nil {
-		return project.Client{}, err
+		return clients.Client{}, err
 	}
 	n, err := t.exec(changeClient, append(row, millis(now), c.ID, c.Version)...)
 	if err != nil {
-		return project.Client{}, err
+		return clients.Client{}, err
 	}
 	if n == 0 {
-		return project.Client{}, project.ErrChanged
+		return clients.Client{}, project.ErrChanged
 	}
 	c.Version++
 	c.Changed = instant(millis(now))
 	return c, nil
 }
 
-// RemoveClient removes a client; see project.Store.
+// RemoveClient removes a client; see clients.Store.
 func (s *Store) RemoveClient(ctx context.Context, id string, version int64) error {
 	return s.write(ctx, func(t tx) error {
 		n, err := t.exec(`DELETE FROM client WHERE id = $1 AND declared = 0 AND (version = $2 OR $2 = 0)`, id, version)

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -79,8 +79,8 @@ func (r *partiesScan) parties(clientID string) (p issuance.Parties, err error) {
 			return issuance.Parties{}, err
 		}
 	}
-	if clientID == project.FirstParty {
-		p.Client = project.Client{ID: project.FirstParty, Active: true}
+	if clientID == clients.FirstParty {
+		p.Client = clients.Client{ID: clients.FirstParty, Active: true}
 	}
 	return p, nil
 }
@@ -121,7 +121,7 @@ func standing(slug, subject, client, epoch, userID, version string) string {
 		"@user", userID, "@version", version)
 	return names.Replace(`
 		EXISTS (SELECT 1 FROM project WHERE slug = @slug AND active = 1)
-		AND (@client = '` + project.FirstParty + `' OR EXISTS (SELECT 1 FROM client WHERE id = @client AND active = 1))
+		AND (@client = '` + clients.FirstParty + `' OR EXISTS (SELECT 1 FROM client WHERE id = @client AND active = 1))
 		AND EXISTS (SELECT 1 FROM account WHERE id = @user AND version = @version
 			AND project = @slug AND name = @subject AND disabled = 0)
 		AND NOT EXISTS (SELECT 1 FROM denial WHERE denial.epoch > @epoch AND denial.scope = @slug

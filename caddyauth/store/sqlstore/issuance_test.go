@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
@@ -42,7 +43,7 @@ func known(ctx context.Context, s *Store, key string, now time.Time) (bool, erro
 type tenants struct {
 	*Store
 	project project.Project
-	client  project.Client
+	client  clients.Client
 	user    identity.User
 }
 
@@ -51,7 +52,7 @@ func newTenants(t *testing.T, s *Store) *tenants {
 	x := &tenants{
 		Store:   s,
 		project: project.Project{ID: "p-id", Slug: "acme", Active: true, Created: noon},
-		client: project.Client{
+		client: clients.Client{
 			ID:      "reports",
 			Project: "acme",
 			Active:  true,
@@ -107,7 +108,7 @@ func TestPartiesAreReadAsTheirOwnVerbsReadThem(t *testing.T) {
 		must(t, err)
 		epoch, err := x.Epoch(t.Context())
 		must(t, err)
-		firstParty := project.Client{ID: project.FirstParty, Active: true}
+		firstParty := clients.Client{ID: clients.FirstParty, Active: true}
 		for _, c := range []struct {
 			name                     string
 			project, client, account string
@@ -122,7 +123,7 @@ func TestPartiesAreReadAsTheirOwnVerbsReadThem(t *testing.T) {
 				issuance.Parties{Project: wantProject, Client: wantClient, User: wantUser},
 			},
 			{
-				"first party", "acme", project.FirstParty, "alice",
+				"first party", "acme", clients.FirstParty, "alice",
 				issuance.Parties{Project: wantProject, Client: firstParty, User: wantUser},
 			},
 			{"no project", "nowhere", "reports", "alice", issuance.Parties{Client: wantClient}},

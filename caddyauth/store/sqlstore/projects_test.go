@@ -12,9 +12,11 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
+	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 )
 
 // started opens a store into which an empty configuration was taken, so that the default project
@@ -54,9 +56,9 @@ func acme() project.Project {
 // keeps is revoke_refresh_on_password_change off.
 var keeps = project.RevocationOptions{RevokeRefreshOnPasswordChange: project.Off}
 
-func reports(slug string) project.Client {
-	return project.Client{
-		ID: "reports", Project: slug, Name: "Reports", SecretHash: project.HashSecret("s"),
+func reports(slug string) clients.Client {
+	return clients.Client{
+		ID: "reports", Project: slug, Name: "Reports", SecretHash: secrets.Hash("s"),
 		TokenOptions: project.TokenOptions{
 			AccessTokenFormat: project.Opaque, RefreshRotation: project.Off, RefreshReuseInterval: 30 * time.Second,
 		},
@@ -199,7 +201,7 @@ func TestProjectIsRemovedWithAllThatBelongsToIt(t *testing.T) {
 		must(t, s.RemoveProject(t.Context(), p.ID, 1))
 		fails(t, s.RemoveProject(t.Context(), p.ID, 0), project.ErrNoProject)
 		_, err = s.FindClient(t.Context(), "reports")
-		fails(t, err, project.ErrNoClient)
+		fails(t, err, clients.ErrNotFound)
 		_, err = s.FindUserByID(t.Context(), "u")
 		fails(t, err, identity.ErrNoUser)
 		_, err = s.FindAPIToken(t.Context(), token.ID)
@@ -233,7 +235,7 @@ func TestClientComesBackWholeAndIsListedInItsProject(t *testing.T) {
 		got, err := s.FindClient(t.Context(), "reports")
 		must(t, err)
 		same(t, got, c)
-		must(t, s.AddClient(t.Context(), project.Client{ID: "other", Project: "default", Created: noon}))
+		must(t, s.AddClient(t.Context(), clients.Client{ID: "other", Project: "default", Created: noon}))
 		for _, c := range []struct {
 			slug string
 			want int
@@ -264,9 +266,9 @@ func TestClientIsChangedAndRemovedInItsVersion(t *testing.T) {
 		fails(t, err, project.ErrChanged)
 		fails(t, s.RemoveClient(t.Context(), "reports", 1), project.ErrChanged)
 		must(t, s.RemoveClient(t.Context(), "reports", 2))
-		fails(t, s.RemoveClient(t.Context(), "reports", 0), project.ErrNoClient)
+		fails(t, s.RemoveClient(t.Context(), "reports", 0), clients.ErrNotFound)
 		_, err = s.ChangeClient(t.Context(), c, noon)
-		fails(t, err, project.ErrNoClient)
+		fails(t, err, clients.ErrNotFound)
 	})
 }
 
@@ -276,7 +278,7 @@ func TestAPITokenIsFoundByItsHashUntilItEnds(t *testing.T) {
 		token, secret, err := apitoken.New("ci", "", []string{apitoken.Create, apitoken.Read}, time.Hour, noon)
 		must(t, err)
 		must(t, s.AddAPIToken(t.Context(), token))
-		got, err := s.UseAPIToken(t.Context(), project.HashSecret(secret), noon.Add(time.Second))
+		got, err := s.UseAPIToken(t.Context(), secrets.Hash(secret), noon.Add(time.Second))
 		must(t, err)
 		token.LastUsed = noon.Add(time.Second)
 		same(t, got, token)
@@ -290,7 +292,7 @@ func TestAPITokenIsFoundByItsHashUntilItEnds(t *testing.T) {
 				}
 			})
 		}
-		_, err = s.UseAPIToken(t.Context(), project.HashSecret(secret+"x"), noon)
+		_, err = s.UseAPIToken(t.Context(), secrets.Hash(secret+"x"), noon)
 		fails(t, err, apitoken.ErrNotFound)
 		must(t, s.RevokeAPIToken(t.Context(), token.ID, noon.Add(5*time.Minute)))
 		must(t, s.RevokeAPIToken(t.Context(), token.ID, noon.Add(time.Hour)))
@@ -388,7 +390,7 @@ func TestNodesThatStartTogetherMakeOneDefaultProject(t *testing.T) {
 		nodes := []*Store{open(), open()}
 		d := Declaration{
 			Projects: []project.Project{{Slug: "acme", Lifetimes: project.Lifetimes{Access: time.Hour}}},
-			Clients:  []project.Client{{ID: "reports", Project: "acme"}},
+			Clients:  []clients.Client{{ID: "reports", Project: "acme"}},
 			Users:    []identity.User{{Name: "Alice"}},
 		}
 		atOnce(10, func(i int) {
@@ -413,7 +415,7 @@ func TestLifetimesSetThroughTheAPISurviveANewDeclaration(t *testing.T) {
 		declare := func(access time.Duration) {
 			reconcile(t, s, Declaration{
 				Projects: []project.Project{{Slug: "acme", Lifetimes: project.Lifetimes{Access: access}}},
-				Clients: []project.Client{
+				Clients: []clients.Client{
 					{ID: "reports", Project: "acme", Lifetimes: project.Lifetimes{Access: access}},
 				},
 			})
@@ -449,7 +451,7 @@ func TestWhatIsDeclaredNoMoreCanDoNothing(t *testing.T) {
 				{Slug: "acme", Lifetimes: project.Lifetimes{Access: time.Hour}},
 				{Slug: "default", Lifetimes: project.Lifetimes{Access: time.Hour}},
 			},
-			Clients: []project.Client{{ID: "reports"}},
+			Clients: []clients.Client{{ID: "reports"}},
 			Users:   []identity.User{{Name: "Alice", PasswordHash: "h"}},
 		})
 		ended := reconcile(t, s, Declaration{})
@@ -559,7 +561,7 @@ func TestDeclarationEndsWhatWasIssuedBeforeItTookOver(t *testing.T) {
 	user := func(name string, admin bool) []identity.User {
 		return []identity.User{{Project: "acme", Name: name, PasswordHash: "h", Admin: admin}}
 	}
-	declared := func(u []identity.User, c ...project.Client) Declaration {
+	declared := func(u []identity.User, c ...clients.Client) Declaration {
 		return Declaration{Projects: kept, Users: u, Clients: c}
 	}
 	addUser := func(t *testing.T, s *Store) {
@@ -608,7 +610,7 @@ func TestDeclarationEndsWhatWasIssuedBeforeItTookOver(t *testing.T) {
 		{
 			"a stored client", new(declared(nil)),
 			func(t *testing.T, s *Store) { must(t, s.AddClient(t.Context(), reports("acme"))) },
-			declared(nil, project.Client{ID: "reports", Project: "acme"}),
+			declared(nil, clients.Client{ID: "reports", Project: "acme"}),
 			[]Ended{{"client", "acme", "reports", TakenOver}},
 		},
 		{
@@ -658,7 +660,7 @@ func TestChangedDeclarationsEndSessions(t *testing.T) {
 		reconcile(t, s,
 			Declaration{
 				Projects: projects,
-				Clients:  []project.Client{{ID: "c", SecretHash: "1"}, {ID: "moves"}},
+				Clients:  []clients.Client{{ID: "c", SecretHash: "1"}, {ID: "moves"}},
 				Users: []identity.User{
 					user("", "alice", "1", false), user("kept", "alice", "1", false), user("", "bob", "1", false),
 					user("", "carol", "1", false), user("", "dave", "1", false),
@@ -667,7 +669,7 @@ func TestChangedDeclarationsEndSessions(t *testing.T) {
 		ended := reconcile(t, s,
 			Declaration{
 				Projects: projects,
-				Clients:  []project.Client{{ID: "c", SecretHash: "2"}, {ID: "moves", Project: "kept"}},
+				Clients:  []clients.Client{{ID: "c", SecretHash: "2"}, {ID: "moves", Project: "kept"}},
 				Users: []identity.User{
 					user("", "alice", "2", false), user("kept", "alice", "2", false), user("", "bob", "1", true),
 					user("", "Carol", "1", false), user("", "dave", "1", false),
@@ -728,7 +730,7 @@ func TestOptionsAreKept(t *testing.T) {
 			}
 			must(t, s.AddProject(t.Context(), p))
 			must(t,
-				s.AddClient(t.Context(), project.Client{ID: p.Slug, Project: p.Slug, TokenOptions: o, Created: noon}))
+				s.AddClient(t.Context(), clients.Client{ID: p.Slug, Project: p.Slug, TokenOptions: o, Created: noon}))
 			gotProject, err := s.FindProject(t.Context(), p.Slug)
 			must(t, err)
 			gotClient, err := s.FindClient(t.Context(), p.Slug)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -21,7 +22,7 @@ type Declaration struct {
 	Revocation project.RevocationOptions
 
 	Projects []project.Project
-	Clients  []project.Client
+	Clients  []clients.Client
 	Users    []identity.User
 }
 
@@ -269,7 +270,7 @@ func (r *reconciler) defaultProject() error {
 	return errors.Join(insertProject(r.tx, p), r.note("project.declare", p.ID, p.Slug, p.Slug, "added"))
 }
 
-func (r *reconciler) clients(declared []project.Client) error {
+func (r *reconciler) clients(declared []clients.Client) error {
 	for _, c := range declared {
 		c.Declared, c.Active = true, true
 		if c.Project == "" {
@@ -285,7 +286,7 @@ func (r *reconciler) clients(declared []project.Client) error {
 		return err
 	}
 	for _, c := range standing {
-		if slices.ContainsFunc(declared, func(d project.Client) bool { return d.ID == c.ID }) {
+		if slices.ContainsFunc(declared, func(d clients.Client) bool { return d.ID == c.ID }) {
 			continue
 		}
 		c.Declared, c.Active, c.Lifetimes = false, false, project.Lifetimes{}
@@ -302,16 +303,16 @@ func (r *reconciler) clients(declared []project.Client) error {
 
 // client adds a declared client, or brings the one which stands up to what is declared. One that
 // moves to another project is a new one.
-func (r *reconciler) client(c project.Client) error {
+func (r *reconciler) client(c clients.Client) error {
 	standing, err := findClient(r.ctx, r.tx, c.ID)
 	if err == nil && standing.Project != c.Project {
 		r.end(revocation.ClientKind, standing.Project, c.ID, Undeclared)
 		if _, err := r.tx.exec(`DELETE FROM client WHERE id = $1`, c.ID); err != nil {
 			return err
 		}
-		err = project.ErrNoClient
+		err = clients.ErrNotFound
 	}
-	if errors.Is(err, project.ErrNoClient) {
+	if errors.Is(err, clients.ErrNotFound) {
 		c.Override, c.Created = project.Lifetimes{}, r.now
 		return errors.Join(insertClient(r.tx, c), r.note("client.declare", c.ID, c.ID, c.Project, "added"))
 	}

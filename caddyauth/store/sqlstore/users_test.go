@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -268,14 +269,14 @@ func TestChangedClaimsDenyTokensAndKeepSessions(t *testing.T) {
 			reconcile(t, s,
 				Declaration{
 					Users:   []identity.User{{Name: "dora", Claims: claims(role)}},
-					Clients: []project.Client{{ID: "kept"}},
+					Clients: []clients.Client{{ID: "kept"}},
 				})
 		}},
 		{"declared client", revocation.ClientKind, "kept", func(t *testing.T, s *Store, role string) {
 			reconcile(t, s,
 				Declaration{
 					Users:   []identity.User{{Name: "dora"}},
-					Clients: []project.Client{{ID: "kept", Claims: claims(role)}},
+					Clients: []clients.Client{{ID: "kept", Claims: claims(role)}},
 				})
 		}},
 	} {
@@ -283,7 +284,7 @@ func TestChangedClaimsDenyTokensAndKeepSessions(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, open func() *Store) {
 				s := started(t, open)
 				reconcile(t, s,
-					Declaration{Users: []identity.User{{Name: "dora"}}, Clients: []project.Client{{ID: "kept"}}})
+					Declaration{Users: []identity.User{{Name: "dora"}}, Clients: []clients.Client{{ID: "kept"}}})
 				must(t, s.AddUser(t.Context(), alice()))
 				must(t, s.AddClient(t.Context(), reports("default")))
 				owned := func(id string, epoch int64) session.Grant {
