@@ -53,6 +53,9 @@ var Presets = map[string][]Mapping{
 // written into one header line unchanged, leaves none.
 func (g *Gate) newAdmission(t *token.Token, via *Source) *Admission {
 	p := &Admission{Token: t, via: via, headers: g.names, values: make([]string, len(g.names))}
+	if g.Placeholders != nil {
+		p.Placeholders = g.Placeholders(t)
+	}
 	for i, name := range g.claims {
 		claim, _ := t.Claim(name)
 		p.values[i], _ = HeaderValue(claim)

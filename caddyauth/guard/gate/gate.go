@@ -73,6 +73,9 @@ type Gate struct {
 	VerifySession func(ctx context.Context, raw string) (*token.Token, error)
 	// Revoked returns a *token.Refusal when the token was revoked. Required.
 	Revoked func(t *token.Token, now time.Time) error
+	// Placeholders returns what answers placeholders about a token; it is called once per token and
+	// source. Default: none, and so are Admission.Placeholders.
+	Placeholders func(t *token.Token) func(key string) (any, bool)
 
 	sameOrigin http.CrossOriginProtection
 	names      []string // canonical header names of Forward, each once, the last mapping to a name wins
@@ -177,6 +180,8 @@ type Admission struct {
 	// Stale says that an expired cookie was ignored in optional mode and should be cleared at the
 	// client.
 	Stale bool
+	// Placeholders answers placeholders about Token; nil when there is none.
+	Placeholders func(key string) (any, bool)
 
 	via     *Source
 	headers []string // canonical names of the headers set so far
@@ -254,7 +259,7 @@ func (p *Admission) after(prior *Admission) *Admission {
 	}
 	joined.headers = append(slices.Clip(prior.headers), p.headers...)
 	if joined.Token == nil && prior.Token != nil {
-		joined.Token, joined.via = prior.Token, prior.via
+		joined.Token, joined.via, joined.Placeholders = prior.Token, prior.via, prior.Placeholders
 	}
 	return &joined
 }

@@ -205,6 +205,7 @@ func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 		Upgrades:  j.Upgrades,
 		Session:   gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access}, VerifySession: a.verification.Verify,
 		Credentials: &a.gates.Credentials, Owned: &a.gates.Owned, Revoked: a.verification.Revoked,
+		Placeholders: userPlaceholders,
 	}
 	if g.Project == "" {
 		g.Project = project.Default
@@ -502,8 +503,8 @@ func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[s
 		j.app.gates.Sessions.ClearStale(browser.Guard(w, vars))
 	}
 	user := caddy.ReplacerFunc(noUser)
-	if admission.Token != nil {
-		user = admission.Token.Derived(&userKey, userPlaceholders).(caddy.ReplacerFunc)
+	if admission.Placeholders != nil {
+		user = admission.Placeholders
 	}
 	switch repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); {
 	case !j.place.Alone(), prior != nil && prior.Token == nil: // an earlier gate has said that there is none
@@ -513,9 +514,6 @@ func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[s
 	}
 }
 
-// userKey is what a token remembers its placeholders under.
-var userKey token.DerivedKey
-
 // noUser leaves the user's placeholders empty: an unknown placeholder would reach the application
 // as it is written.
 func noUser(key string) (any, bool) { return "", strings.HasPrefix(key, userPrefix) }
@@ -524,8 +522,8 @@ const userPrefix = "http.auth.user."
 
 // userPlaceholders answers {http.auth.user.id} and {http.auth.user.<claim>}, at no cost until one
 // is used. An absent claim is empty.
-func userPlaceholders(t *token.Token) any {
-	return caddy.ReplacerFunc(func(key string) (any, bool) {
+func userPlaceholders(t *token.Token) func(key string) (any, bool) {
+	return func(key string) (any, bool) {
 		name, ok := strings.CutPrefix(key, userPrefix)
 		if !ok {
 			return nil, false
@@ -536,7 +534,7 @@ func userPlaceholders(t *token.Token) any {
 		claim, _ := t.Claim(name)
 		value, _ := gate.HeaderValue(claim)
 		return value, true
-	})
+	}
 }
 
 // serverPages is what gates know of the server's own pages.
