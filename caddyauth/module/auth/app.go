@@ -141,23 +141,12 @@ func (a *App) provisionStore() error {
 	a.store, a.audit.trail = store, store
 	a.throttle = &identity.Throttle{Store: store}
 	a.passwords.Kinds = store.HashKinds
-	a.grants = &session.Service{
-		Store:    a.store,
-		DenyList: &a.store.denied,
-		Stranger: a.store.strangers.enter,
-		Alert:    a.alert,
-	}
-	a.verification = &Verification{
-		denied:    &store.denied,
-		stale:     store.watch.Stale,
-		staleness: a.server.RevocationStaleness + pollGrace,
-		ready:     a.ready,
-		ctx:       a.ctx,
-	}
+	a.grants = buildGrants(a)
+	a.verification = buildVerification(a)
 	a.release = append(a.release, a.verification.close)
-	a.issuing = a.issuance()
-	a.login = a.loginServer()
-	a.gates.Sessions, a.gates.Pages = a.browserSessions(), a.serverPages()
+	a.issuing = buildIssuance(a)
+	a.login = buildLogin(a)
+	a.gates.Sessions, a.gates.Pages = buildBrowserSessions(a), buildPages(a)
 	return a.homeIsTarget()
 }
 

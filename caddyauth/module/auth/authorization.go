@@ -8,37 +8,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
-	"github.com/caddyauth/gateway/caddyauth/module/request"
-	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 )
-
-// authorizationServer wires the endpoints that programs use: /token, /revoke and /introspect.
-func (a *App) authorizationServer() *oauth.Server {
-	return &oauth.Server{
-		Base:       a.server.PublicURL,
-		Sessions:   a.grants,
-		FindClient: a.store.FindClient,
-		Refresh:    a.issuing.Refresh,
-		Verify:     a.verification.Verify,
-		Revoked:    func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
-		ClientIP:   request.ClientIP,
-		Events:     a.audit.report,
-	}
-}
 
 // provisionOpaque wires the look-up of tokens that are references: our own, and those of issuers
 // that are asked by introspection.
 func (a *App) provisionOpaque() error {
-	remember := a.server.IntrospectionCache
-	if remember == 0 {
-		remember = -1 // the packages' word for none
-	}
-	a.verification.opaque = &opaque.Tokens{
-		Store:    a.store,
-		Issuer:   token.Issuer{Name: a.server.Issuer, Own: true, MaxLifetime: a.server.MaxLifetime},
-		Denied:   &a.store.denied,
-		CacheFor: remember,
-	}
+	a.verification.opaque = buildOpaque(a)
 	for _, trusted := range a.server.Trust {
 		if trusted.Introspection == nil {
 			continue
@@ -47,10 +22,19 @@ func (a *App) provisionOpaque() error {
 		if err != nil {
 			return err
 		}
-		foreign.CacheFor, foreign.Denied = remember, &a.store.denied
+		foreign.CacheFor, foreign.Denied = a.introspectionCache(), &a.store.denied
 		a.verification.foreign = append(a.verification.foreign, foreign)
 	}
 	return nil
+}
+
+// introspectionCache is how long what was learnt of a reference is kept, in the packages' words: none
+// is -1.
+func (a *App) introspectionCache() time.Duration {
+	if a.server.IntrospectionCache == 0 {
+		return -1
+	}
+	return a.server.IntrospectionCache
 }
 
 // openOpaque gives the opaque tokens what makes them.

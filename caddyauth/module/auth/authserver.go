@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"fmt"
-	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -13,12 +12,10 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
-	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -31,11 +28,11 @@ type AuthServer struct {
 	// server's routes.
 	Manage string `json:"manage,omitempty"`
 
-	app        *App
-	endpoints  []endpoints
-	management endpoints
-	managed    managedHost
-	mount      string
+	app       *App
+	endpoints []Endpoint
+	prefixes  []string // see ownRoute
+	managed   managedHost
+	mount     string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -71,49 +68,14 @@ func (s *AuthServer) Provision(ctx caddy.Context) error {
 	if err := s.managed.check(); err != nil {
 		return err
 	}
-	s.management = s.app.manageServer()
-	s.endpoints = []endpoints{s.app.login, s.app.pageSession(), s.app.authorizationServer(), s.management}
+	s.endpoints = s.app.Endpoints()
 	for _, e := range s.endpoints {
 		if err := e.Validate(); err != nil {
 			return err
 		}
 	}
+	s.prefixes = prefixesOf(s.endpoints)
 	return nil
-}
-
-// endpoints answer some of the server's routes.
-type endpoints interface {
-	http.Handler
-	// Handles says whether a path is one of theirs.
-	Handles(path string) bool
-	// Validate says what is missing in the wiring.
-	Validate() error
-}
-
-// loginServer wires the login room.
-func (a *App) loginServer() *login.Server {
-	return &login.Server{
-		Base:              a.server.PublicURL,
-		ReturnTo:          a.server.ReturnTo,
-		CleanTarget:       a.gates.cleanTarget,
-		Home:              a.server.Home,
-		Project:           project.Default,
-		Find:              a.findParties,
-		Audiences:         a.server.Audiences,
-		Passwords:         a.passwords,
-		Throttle:          a.throttle,
-		SignIn:            a.issuing.SignIn,
-		Verify:            a.signedIn,
-		Renew:             a.renewHash,
-		Revoke:            a.endSession,
-		Owner:             a.sessionOwner,
-		ClientIP:          request.ClientIP,
-		Events:            a.audit.report,
-		SentBack:          a.sentBack,
-		CookieName:        a.cookieNames().Access,
-		RefreshCookieName: a.cookieNames().Refresh,
-		SecureCookie:      a.secureCookie(),
-	}
 }
 
 // findParties reads who signs in at the server's own login routes.
@@ -161,42 +123,46 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 		endpoint.WriteError(w, gate.Status(reason), bodyError(reason), string(reason))
 		return nil
 	}
-	route, mounted := strings.CutPrefix(r.URL.Path, s.mount)
-	switch {
+	switch mounted := strings.HasPrefix(r.URL.Path, s.mount); {
 	case !mounted && s.stripped(r):
 		return s.answerStripped(w, r)
 	case !mounted:
 		return s.passOn(w, r, next)
 	case r.URL.Path == "/" && s.mount == "":
 		return s.start(w, r, next)
-	case route == "/jwks.json" || route == "/.well-known/jwks.json":
-		return s.serve(w, r, s.jwks)
-	case route == "/healthz":
-		return s.serve(w, r, s.healthz)
 	}
 	for _, e := range s.endpoints {
-		if !e.Handles(r.URL.Path) || e == s.management && !s.managed.answers(r.Host) {
-			continue
-		}
-		if err := s.app.ready(r.Context()); err != nil {
-			s.starting(w, r)
+		if e.Handles(r.URL.Path) && (!e.Management || s.managed.answers(r.Host)) {
+			s.serve(w, r, e)
 			return nil
 		}
-		vars := request.Vars(r)
-		// a strip in front of the routes conceals the session from applications, not from its owner
-		s.app.gates.Reveal(r, vars, nil)
-		answer := browser.Own(w, vars)
-		defer answer.Finish(w, false)
-		e.ServeHTTP(answer, r)
-		return nil
 	}
 	return s.passOn(w, r, next)
+}
+
+// serve answers by itself, also with an error: an error route might hand the request to an
+// application.
+func (s *AuthServer) serve(w http.ResponseWriter, r *http.Request, e Endpoint) {
+	if e.Always {
+		e.ServeHTTP(w, r)
+		return
+	}
+	if err := s.app.ready(r.Context()); err != nil {
+		s.starting(w, r)
+		return
+	}
+	vars := request.Vars(r)
+	// a strip in front of the routes conceals the session from applications, not from its owner
+	s.app.gates.Reveal(r, vars, nil)
+	answer := browser.Own(w, vars)
+	defer answer.Finish(w, false)
+	e.ServeHTTP(answer, r)
 }
 
 // starting answers while the server cannot do anything yet.
 func (s *AuthServer) starting(w http.ResponseWriter, r *http.Request) {
 	if !gate.WantsPage(r) {
-		unavailable(w, "starting")
+		endpoint.Unavailable(w, "starting")
 		return
 	}
 	endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
@@ -206,65 +172,6 @@ func (s *AuthServer) starting(w http.ResponseWriter, r *http.Request) {
 		Text:  "Signing in and out is not possible just now. Please try again in a few seconds.",
 		Code:  "starting", Links: []ui.Link{{Text: "Try again", URL: browser.SamePage(asSent(r))}},
 	})
-}
-
-// serve lets only GET and HEAD through. It answers by itself: an error route might hand the request
-// to an application.
-func (s *AuthServer) serve(w http.ResponseWriter, r *http.Request, handler http.HandlerFunc) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		endpoint.WriteError(w, http.StatusMethodNotAllowed, "method_not_allowed",
-			"this address does not answer the method")
-		return nil
-	}
-	handler(w, r)
-	return nil
-}
-
-// jwks answers with the public keys (RFC 7517, section 5), readable by scripts of any origin.
-func (s *AuthServer) jwks(w http.ResponseWriter, r *http.Request) {
-	ring, err := s.app.ownRing(r.Context())
-	if err != nil {
-		unavailable(w, "keys_unavailable")
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/jwk-set+json")
-	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(s.app.server.Keys.JWKSMaxAge.Seconds())))
-	h.Set("Access-Control-Allow-Origin", "*")
-	_, _ = w.Write(ring.JWKS())
-}
-
-// healthz answers 200 when tokens can be issued, 503 when not.
-func (s *AuthServer) healthz(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-	defer cancel()
-	if _, err := s.app.ownRing(ctx); err != nil {
-		unavailable(w, "keys_unavailable")
-		return
-	}
-	if err := s.app.ready(ctx); err != nil {
-		unavailable(w, "store_unavailable") // the configuration is not in charge yet
-		return
-	}
-	err := s.app.store.Ping(ctx)
-	health := map[string]any{"status": "ok"}
-	if age := s.app.store.watch.Stale(time.Now()); age != math.MaxInt64 {
-		health["revocation_list_age"] = age.Round(time.Millisecond).Seconds()
-	}
-	if err == nil {
-		endpoint.WriteJSON(w, http.StatusOK, health)
-		return
-	}
-	health["status"] = "unavailable"
-	health["error"], health["error_description"] = "temporarily_unavailable", "store_unavailable"
-	endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
-	endpoint.WriteJSON(w, http.StatusServiceUnavailable, health)
-}
-
-func unavailable(w http.ResponseWriter, reason string) {
-	endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
-	endpoint.WriteError(w, http.StatusServiceUnavailable, "temporarily_unavailable", reason)
 }
 
 // cookieNames are those of the session's cookies: plain on http loopback, and with a prefix

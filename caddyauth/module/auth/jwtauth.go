@@ -21,7 +21,6 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/module/survey"
-	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
@@ -534,19 +533,6 @@ func userPlaceholders(t *token.Token) func(key string) (any, bool) {
 		claim, _ := t.Claim(name)
 		value, _ := gate.HeaderValue(claim)
 		return value, true
-	}
-}
-
-// serverPages is what gates know of the server's own pages.
-func (a *App) serverPages() *browser.Server {
-	return &browser.Server{
-		Base:         a.server.PublicURL,
-		ListedOrigin: a.listedOrigin,
-		LeadsTo:      a.login.LeadsTo,
-		CleanTarget:  a.gates.cleanTarget,
-		SentQuery:    login.SentQuery,
-		Home:         a.login.HomeLink,
-		HomeIsSet:    a.server.Home != "",
 	}
 }
 

@@ -34,14 +34,7 @@ func (a *App) unlock() error {
 		return nil
 	}
 	if a.keys.keeper == nil { // one that has put a ring in place is being read
-		a.keys.keeper = &keyring.Keeper{
-			Store:        a.store,
-			Lifecycle:    a.lifecycle(secret),
-			Changed:      a.adoptRing,
-			Past:         a.store.steady.Past,
-			StateChanged: a.logKeyState,
-			Failing:      a.logKeeper,
-		}
+		a.keys.keeper = buildKeeper(a, secret)
 	}
 	return a.keys.keeper.Open(a.ctx, time.Now())
 }

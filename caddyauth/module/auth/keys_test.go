@@ -90,7 +90,7 @@ func TestRevokedKeysTokensAreRefusedFromTheCacheToo(t *testing.T) {
 func published(t *testing.T, s *AuthServer) string {
 	t.Helper()
 	w := httptest.NewRecorder()
-	s.jwks(w, httptest.NewRequestWithContext(t.Context(), "GET", "/jwks.json", nil))
+	buildStatus(s.app).keySet(w, httptest.NewRequestWithContext(t.Context(), "GET", "/jwks.json", nil))
 	if got := w.Header().Get("Cache-Control"); w.Code != 200 || got != "public, max-age=300" {
 		t.Errorf("the key set: status %d, Cache-Control %q", w.Code, got)
 	}

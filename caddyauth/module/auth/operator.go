@@ -17,7 +17,7 @@ import (
 // OperatorAPI returns the management API with the routes that only an operator may call. Where it
 // is mounted and who calls is for the caller to set.
 func (a *App) OperatorAPI() *manage.Server {
-	s := a.manageServer()
+	s := buildManagement(a)
 	s.Operator = operator{a}
 	return s
 }

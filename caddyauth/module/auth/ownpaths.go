@@ -15,15 +15,32 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// ownPrefixes are the paths that belong to the server where its public URL has no path, each with
-// everything below it. Below a path, everything is the server's.
-var ownPrefixes = []string{
-	managementPrefix, "/login", "/logout", "/session", "/session.js", "/session.mjs", "/token", "/revoke",
-	"/introspect", "/jwks.json", "/.well-known/jwks.json", "/healthz",
-}
-
 // managementPrefix is where programs call the server: the login API and the management API.
 const managementPrefix = "/api"
+
+// prefixesOf lists the paths that belong to the server where its public URL has no path, each with
+// everything below it: the first segment of each route, and behind /.well-known, which the server
+// shares with others, the second one, too. Below a path, everything is the server's.
+func prefixesOf(endpoints []Endpoint) (prefixes []string) {
+	for _, e := range endpoints {
+		for _, rule := range e.Rules() {
+			prefix := firstSegments(rule.Path)
+			if prefix != "/" && !slices.Contains(prefixes, prefix) {
+				prefixes = append(prefixes, prefix)
+			}
+		}
+	}
+	return prefixes
+}
+
+func firstSegments(route string) string {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(route, "/"), "/")
+	if first == ".well-known" {
+		second, _, _ := strings.Cut(rest, "/")
+		first += "/" + second
+	}
+	return "/" + first
+}
 
 // passOn hands the request to the application that shares the site, unless the path is the
 // server's: a route that does not exist is answered here. The application would see the API token
@@ -53,7 +70,7 @@ func (s *AuthServer) ownRoute(requested string) (route string, ours bool) {
 	}
 	route = route[len(s.mount):]
 	return route, s.mount != "" ||
-		slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return isBelow(route, prefix) })
+		slices.ContainsFunc(s.prefixes, func(prefix string) bool { return isBelow(route, prefix) })
 }
 
 // isBelow says whether a path is the prefix or lies below it, whatever the case of its letters.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/integration/documents"
 )
 
@@ -25,23 +26,30 @@ func TestOwnPrefixesCoverEndpoints(t *testing.T) {
 	if len(paths) < 15 {
 		t.Fatalf("only %d endpoints were found: %q", len(paths), paths)
 	}
-	s := &AuthServer{}
+	s := serverOf(t)
 	for _, path := range paths {
 		if _, ours := s.ownRoute(path); !ours {
-			t.Errorf("%s is not below any of %q", path, ownPrefixes)
+			t.Errorf("%s is not below any of %q", path, s.prefixes)
 		}
 	}
-	for _, prefix := range ownPrefixes {
+	for _, prefix := range s.prefixes {
 		if !slices.ContainsFunc(paths, func(path string) bool { return isBelow(path, prefix) }) {
 			t.Errorf("docs/reference/endpoints.md has no path below %s", prefix)
 		}
 	}
 }
 
+// serverOf is an auth_server at the root of a host.
+func serverOf(t *testing.T) *AuthServer {
+	t.Helper()
+	app, _ := provisioned(t, config.Settings{Issuer: "https://auth.example.com"}, JWTAuth{Audiences: []string{"api"}})
+	return &AuthServer{app: app, prefixes: prefixesOf(app.Endpoints())}
+}
+
 // TestPassingOnAllocatesNothing: every request of an application on the same site is looked at.
 func TestPassingOnAllocatesNothing(t *testing.T) {
 	for _, mount := range []string{"", "/auth"} {
-		s := &AuthServer{mount: mount}
+		s := &AuthServer{mount: mount, prefixes: serverOf(t).prefixes}
 		if n := testing.AllocsPerRun(100, func() { s.ownRoute("/assets/js/app.6f2c.js") }); n != 0 {
 			t.Errorf("mount %q: %v allocations", mount, n)
 		}

@@ -11,24 +11,9 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
-
-// browserSessions wires the sessions of browsers.
-func (a *App) browserSessions() *browser.Sessions {
-	return &browser.Sessions{
-		Names:      a.cookieNames(),
-		Ready:      a.ready,
-		Verify:     a.verification.Session,
-		Refresh:    a.refreshBrowser,
-		Cleared:    func() []*http.Cookie { return a.login.Cookies(login.Issued{}) },
-		Project:    project.Default,
-		Window:     a.serverWindow(),
-		FindWindow: a.findWindow,
-	}
-}
 
 // refreshBrowser uses up a browser's refresh token.
 func (a *App) refreshBrowser(ctx context.Context, refresh string) (browser.Renewed, error) {
@@ -59,17 +44,6 @@ func (a *App) accessAgain(ctx context.Context, i login.Issued) (browser.Renewed,
 	var err error
 	i.AccessToken, err = a.issuing.Again(ctx, i.RefreshToken, i.ExpiresIn, time.Now())
 	return a.renewed(i), err
-}
-
-// pageSession answers the routes of session.js, by which a page that stays open keeps its session.
-func (a *App) pageSession() *login.Session {
-	return &login.Session{
-		Base:      a.server.PublicURL,
-		Current:   a.gates.Sessions.Current,
-		Renewable: a.gates.Sessions.Renewable,
-		Renew:     a.renewPage,
-		Pace:      a.gates.Sessions.PageWindow,
-	}
 }
 
 // renewPage renews the session of a page that asks for it.

@@ -7,31 +7,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
-	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
-	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
-
-// issuance wires what decides about tokens and makes them.
-func (a *App) issuance() *issuance.Service {
-	return &issuance.Service{
-		Issuer:       a.server.Issuer,
-		Lifetimes:    a.server.Lifetimes,
-		Limits:       a.server.Limits,
-		TokenOptions: a.server.TokenOptions,
-		Revocation:   a.server.Revocation,
-		Store:        a.store,
-		Sessions:     a.grants,
-		SigningKey:   a.signingKey,
-		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
-			return a.verification.opaque.Issue(ctx, c)
-		},
-		Verify:  func(ctx context.Context, raw string) (*token.Token, error) { return a.verification.Verify(ctx, raw) },
-		Revoked: a.verification.Revoked,
-		Observe: func(kind string) { issuedTotal.WithLabelValues(kind).Inc() },
-	}
-}
 
 // openSessions gives the sessions what makes their refresh tokens, and clients what makes their
 // opaque tokens.

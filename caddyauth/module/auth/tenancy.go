@@ -15,7 +15,6 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
-	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
@@ -36,29 +35,6 @@ func (a *App) reconcile() error {
 			zap.String("id", e.ID), zap.String("reason", e.Reason))
 	}
 	return nil
-}
-
-// manageServer wires the management API.
-func (a *App) manageServer() *manage.Server {
-	return &manage.Server{
-		Base:         a.server.PublicURL,
-		Projects:     freshStore{a.store},
-		Clients:      freshStore{a.store},
-		Users:        freshStore{a.store},
-		Tokens:       a.store,
-		Audit:        a.store,
-		Passwords:    a.passwords,
-		Revoker:      revoker{a},
-		TokenOptions: a.server.TokenOptions, Revocation: a.server.Revocation,
-		Lifetimes:  a.server.Lifetimes,
-		Limits:     a.server.Limits,
-		Audiences:  a.server.Audiences,
-		Session:    a.administrator,
-		Privileged: a.isAdministrator,
-		CheckUser:  a.checkCookie,
-		ClientIP:   request.ClientIP,
-		Events:     a.audit.report,
-	}
 }
 
 // administrator says which administrator a browser's session belongs to.

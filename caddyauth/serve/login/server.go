@@ -202,6 +202,9 @@ func (s *Server) routes() endpoint.Routes[handler] {
 // Handles reports whether the path, as in URL.Path, is one of this server's.
 func (s *Server) Handles(path string) bool { return s.routes().Handles(s.Base.Path, path) }
 
+// Rules lists the routes of this server.
+func (s *Server) Rules() []endpoint.Rule { return s.routes().Rules() }
+
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")

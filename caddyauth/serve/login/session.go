@@ -101,6 +101,9 @@ func asset(serve http.HandlerFunc) sessionHandler {
 // Handles reports whether the path, as in URL.Path, is one of the session's.
 func (s *Session) Handles(path string) bool { return sessionRoutes.Handles(s.Base.Path, path) }
 
+// Rules lists the routes of the session.
+func (s *Session) Rules() []endpoint.Rule { return sessionRoutes.Rules() }
+
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Session) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route, status := sessionRoutes.Match(w, r, s.Base.Path)

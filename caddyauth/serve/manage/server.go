@@ -124,6 +124,9 @@ func (s *Server) Handles(path string) bool {
 	return ok && strings.HasPrefix(below, "/api/") && s.routes().Handles("", below)
 }
 
+// Rules lists the routes of this server.
+func (s *Server) Rules() []endpoint.Rule { return s.routes().Rules() }
+
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{Server: s, w: w, r: r, now: time.Now()}

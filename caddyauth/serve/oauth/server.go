@@ -101,6 +101,9 @@ var routes = endpoint.Routes[operation]{
 // Handles reports whether the path, as in URL.Path, is one of this server's.
 func (s *Server) Handles(path string) bool { return routes.Handles(s.Base.Path, path) }
 
+// Rules lists the routes of this server.
+func (s *Server) Rules() []endpoint.Rule { return routes.Rules() }
+
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Pragma", "no-cache") // RFC 6749, section 5.1

@@ -32,6 +32,12 @@ func WriteError(w http.ResponseWriter, status int, code, description string) {
 	WriteJSON(w, status, Error{code, description})
 }
 
+// Unavailable answers 503 to a request that may succeed a little later. The reason is a word.
+func Unavailable(w http.ResponseWriter, reason string) {
+	SetRetryAfter(w.Header(), RetryLater)
+	WriteError(w, http.StatusServiceUnavailable, "temporarily_unavailable", reason)
+}
+
 // WriteJSON answers with JSON. The answer is private, see [SetPrivate]. A nil body is no body.
 func WriteJSON(w http.ResponseWriter, status int, body any) {
 	SetPrivate(w.Header())

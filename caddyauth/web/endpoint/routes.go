@@ -26,6 +26,23 @@ type Route[H any] struct {
 // Routes are the operations of a server. Operations at one path differ in their methods.
 type Routes[H any] []Route[H]
 
+// Rule is what of an operation is to be known outside its server: which method it has at which path,
+// and whether pages of any origin may call it. The fields are those of Route.
+type Rule struct {
+	Method    string
+	Path      string
+	AnyOrigin bool
+}
+
+// Rules lists the operations without their handlers.
+func (rs Routes[H]) Rules() []Rule {
+	rules := make([]Rule, len(rs))
+	for i, r := range rs {
+		rules[i] = Rule{Method: r.Method, Path: r.Path, AnyOrigin: r.AnyOrigin}
+	}
+	return rules
+}
+
 // Handles reports whether an operation is at the path, as in URL.Path. base is the path of the
 // public URL, "" or "/auth".
 func (rs Routes[H]) Handles(base, path string) bool {

@@ -3,6 +3,9 @@ package endpoint
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -63,5 +66,40 @@ func TestMatch(t *testing.T) {
 func TestHandlesAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { testRoutes.Handles("", "/application/things/7/ttl") }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestHandlersAnswerWhatTheyDoNotTake(t *testing.T) {
+	s := Handlers{Base: &url.URL{Path: "/auth"}, Routes: Routes[http.HandlerFunc]{
+		{Method: http.MethodGet, Path: "/keys", Handler: func(w http.ResponseWriter, _ *http.Request) {
+			WriteJSON(w, http.StatusOK, "keys")
+		}},
+		{Method: http.MethodPost, Path: "/ask", AnyOrigin: true, Handler: func(http.ResponseWriter, *http.Request) {}},
+	}}
+	for _, c := range []struct {
+		method, path string
+		status       int
+		body, allow  string
+	}{
+		{"GET", "/auth/keys", 200, `"keys"`, ""},
+		{"POST", "/auth/keys", 405, `{"error":"method_not_allowed"`, "GET, HEAD"},
+		{"GET", "/auth/other", 404, `{"error":"not_found"`, ""},
+		{"GET", "/keys", 404, `{"error":"not_found"`, ""},
+		{"OPTIONS", "/auth/ask", 204, "", ""},
+	} {
+		t.Run(c.method+c.path, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequest(c.method, "https://h"+c.path, nil))
+			if w.Code != c.status || !strings.HasPrefix(w.Body.String(), c.body) || w.Header().Get("Allow") != c.allow {
+				t.Errorf("%d %s, %v", w.Code, w.Body, w.Header())
+			}
+			if handles := s.Handles(c.path); handles != (c.status != 404) {
+				t.Errorf("handles: %v", handles)
+			}
+		})
+	}
+	want := []Rule{{Method: "GET", Path: "/keys"}, {Method: "POST", Path: "/ask", AnyOrigin: true}}
+	if got := s.Rules(); !slices.Equal(got, want) {
+		t.Errorf("rules: %v", got)
 	}
 }

@@ -1,0 +1,220 @@
+package auth
+
+// This file is the composition root: what a configuration consists of, one struct literal for each
+// part. Nothing is decided here. What a part asks of another one is a function field or an
+// interface that its own package declares.
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/guard/browser"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
+	"github.com/caddyauth/gateway/caddyauth/serve/login"
+	"github.com/caddyauth/gateway/caddyauth/serve/manage"
+	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
+)
+
+// Tokens and sessions.
+
+func buildVerification(a *App) *Verification {
+	return &Verification{
+		denied:    &a.store.denied,
+		stale:     a.store.watch.Stale,
+		staleness: a.server.RevocationStaleness + pollGrace,
+		ready:     a.ready,
+		ctx:       a.ctx,
+	}
+}
+
+func buildOpaque(a *App) *opaque.Tokens {
+	return &opaque.Tokens{
+		Store:    a.store,
+		Issuer:   token.Issuer{Name: a.server.Issuer, Own: true, MaxLifetime: a.server.MaxLifetime},
+		Denied:   &a.store.denied,
+		CacheFor: a.introspectionCache(),
+	}
+}
+
+func buildGrants(a *App) *session.Service {
+	return &session.Service{
+		Store:    a.store,
+		DenyList: &a.store.denied,
+		Stranger: a.store.strangers.enter,
+		Alert:    a.alert,
+	}
+}
+
+// buildIssuance wires what decides about tokens and makes them.
+func buildIssuance(a *App) *issuance.Service {
+	return &issuance.Service{
+		Issuer:       a.server.Issuer,
+		Lifetimes:    a.server.Lifetimes,
+		Limits:       a.server.Limits,
+		TokenOptions: a.server.TokenOptions,
+		Revocation:   a.server.Revocation,
+		Store:        a.store,
+		Sessions:     a.grants,
+		SigningKey:   a.signingKey,
+		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
+			return a.verification.opaque.Issue(ctx, c)
+		},
+		Verify:  func(ctx context.Context, raw string) (*token.Token, error) { return a.verification.Verify(ctx, raw) },
+		Revoked: a.verification.Revoked,
+		Observe: func(kind string) { issuedTotal.WithLabelValues(kind).Inc() },
+	}
+}
+
+// buildKeeper wires what keeps the generated keys, which the secret seals.
+func buildKeeper(a *App, secret *keyring.SecretRing) *keyring.Keeper {
+	return &keyring.Keeper{
+		Store:        a.store,
+		Lifecycle:    a.lifecycle(secret),
+		Changed:      a.adoptRing,
+		Past:         a.store.steady.Past,
+		StateChanged: a.logKeyState,
+		Failing:      a.logKeeper,
+	}
+}
+
+// What gates have for browsers.
+
+func buildBrowserSessions(a *App) *browser.Sessions {
+	return &browser.Sessions{
+		Names:      a.cookieNames(),
+		Ready:      a.ready,
+		Verify:     a.verification.Session,
+		Refresh:    a.refreshBrowser,
+		Cleared:    func() []*http.Cookie { return a.login.Cookies(login.Issued{}) },
+		Project:    project.Default,
+		Window:     a.serverWindow(),
+		FindWindow: a.findWindow,
+	}
+}
+
+// buildPages is what gates know of the server's own pages.
+func buildPages(a *App) *browser.Server {
+	return &browser.Server{
+		Base:         a.server.PublicURL,
+		ListedOrigin: a.listedOrigin,
+		LeadsTo:      a.login.LeadsTo,
+		CleanTarget:  a.gates.cleanTarget,
+		SentQuery:    login.SentQuery,
+		Home:         a.login.HomeLink,
+		HomeIsSet:    a.server.Home != "",
+	}
+}
+
+// The endpoints of the authorization server; Endpoints lists them.
+
+func buildLogin(a *App) *login.Server {
+	return &login.Server{
+		Base:              a.server.PublicURL,
+		ReturnTo:          a.server.ReturnTo,
+		CleanTarget:       a.gates.cleanTarget,
+		Home:              a.server.Home,
+		Project:           project.Default,
+		Find:              a.findParties,
+		Audiences:         a.server.Audiences,
+		Passwords:         a.passwords,
+		Throttle:          a.throttle,
+		SignIn:            a.issuing.SignIn,
+		Verify:            a.signedIn,
+		Renew:             a.renewHash,
+		Revoke:            a.endSession,
+		Owner:             a.sessionOwner,
+		ClientIP:          request.ClientIP,
+		Events:            a.audit.report,
+		SentBack:          a.sentBack,
+		CookieName:        a.cookieNames().Access,
+		RefreshCookieName: a.cookieNames().Refresh,
+		SecureCookie:      a.secureCookie(),
+	}
+}
+
+// buildPageSession answers the routes of session.js, by which a page that stays open keeps its
+// session.
+func buildPageSession(a *App) *login.Session {
+	return &login.Session{
+		Base:      a.server.PublicURL,
+		Current:   a.gates.Sessions.Current,
+		Renewable: a.gates.Sessions.Renewable,
+		Renew:     a.renewPage,
+		Pace:      a.gates.Sessions.PageWindow,
+	}
+}
+
+// buildOAuth answers /token, /revoke and /introspect.
+func buildOAuth(a *App) *oauth.Server {
+	return &oauth.Server{
+		Base:       a.server.PublicURL,
+		Sessions:   a.grants,
+		FindClient: a.store.FindClient,
+		Refresh:    a.issuing.Refresh,
+		Verify:     a.verification.Verify,
+		Revoked:    func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
+		ClientIP:   request.ClientIP,
+		Events:     a.audit.report,
+	}
+}
+
+func buildManagement(a *App) *manage.Server {
+	return &manage.Server{
+		Base:         a.server.PublicURL,
+		Projects:     freshStore{a.store},
+		Clients:      freshStore{a.store},
+		Users:        freshStore{a.store},
+		Tokens:       a.store,
+		Audit:        a.store,
+		Passwords:    a.passwords,
+		Revoker:      revoker{a},
+		TokenOptions: a.server.TokenOptions,
+		Revocation:   a.server.Revocation,
+		Lifetimes:    a.server.Lifetimes,
+		Limits:       a.server.Limits,
+		Audiences:    a.server.Audiences,
+		Session:      a.administrator,
+		Privileged:   a.isAdministrator,
+		CheckUser:    a.checkCookie,
+		ClientIP:     request.ClientIP,
+		Events:       a.audit.report,
+	}
+}
+
+// buildKeySet answers with the public keys.
+func buildKeySet(a *App) endpoint.Handlers {
+	keySet := buildStatus(a).keySet
+	return endpoint.Handlers{
+		Base: a.server.PublicURL,
+		Routes: endpoint.Routes[http.HandlerFunc]{
+			{Method: http.MethodGet, Path: "/jwks.json", Handler: keySet},
+			{Method: http.MethodGet, Path: "/.well-known/jwks.json", Handler: keySet},
+		},
+	}
+}
+
+func buildHealth(a *App) endpoint.Handlers {
+	return endpoint.Handlers{
+		Base: a.server.PublicURL,
+		Routes: endpoint.Routes[http.HandlerFunc]{
+			{Method: http.MethodGet, Path: "/healthz", Handler: buildStatus(a).health},
+		},
+	}
+}
+
+func buildStatus(a *App) status {
+	return status{
+		ring:   a.ownRing,
+		ready:  a.ready,
+		store:  a.store,
+		maxAge: a.server.Keys.JWKSMaxAge,
+	}
+}
