@@ -35,7 +35,7 @@ func (s *Service) mint(ctx context.Context, r accessRequest, terms Terms) (strin
 		Session:  r.grant.ID,
 		Scopes:   r.scopes,
 		Extra:    terms.Claims,
-		Protocol: map[string]any{"epoch": r.epoch},
+		Protocol: protocolClaims(r),
 	}
 	if terms.AccessTokenFormat == project.Opaque {
 		s.observe("opaque_access_token")
@@ -51,6 +51,23 @@ func (s *Service) mint(ctx context.Context, r accessRequest, terms Terms) (strin
 	}
 	s.observe("access_token")
 	return raw, nil
+}
+
+// protocolClaims are the claims that no configuration may set: the epoch, and how and when the person
+// signed in (RFC 9068, section 2.2.1).
+func protocolClaims(r accessRequest) map[string]any {
+	claims := map[string]any{"epoch": r.epoch}
+	if r.grant.AuthTime.IsZero() {
+		return claims
+	}
+	claims["auth_time"] = r.grant.AuthTime.Unix()
+	if r.grant.ACR != "" {
+		claims["acr"] = r.grant.ACR
+	}
+	if len(r.grant.AMR) > 0 {
+		claims["amr"] = r.grant.AMR
+	}
+	return claims
 }
 
 // renewAttempts is how often an access token is made anew because claims were changed at the same

@@ -2,6 +2,7 @@ package issuance
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"sync"
 	"testing"
@@ -201,6 +202,8 @@ func (x *issuer) signIn() SignIn {
 		Kind:        BrowserGrant,
 		Action:      "login",
 		Audience:    "web",
+		ACR:         PasswordClass,
+		AMR:         []string{PasswordMethod},
 		Device:      "Firefox",
 		ClientIP:    "192.0.2.7",
 		Forgiveness: identity.Forgiveness{Empty: "pair"},
@@ -225,10 +228,16 @@ func (x *issuer) read(t *testing.T, raw string) (claims map[string]any) {
 		t.Fatal(err)
 	}
 	claims = map[string]any{}
-	for _, name := range []string{"role", "tier"} {
+	for _, name := range []string{"role", "tier", "acr"} {
 		if value, ok := parsed.Claim(name); ok {
 			claims[name] = value
 		}
+	}
+	if at, ok := parsed.Claim("auth_time"); ok {
+		claims["auth_time"] = fmt.Sprint(at)
+	}
+	if amr, ok := parsed.Claim("amr"); ok {
+		claims["amr"] = fmt.Sprint(amr)
 	}
 	maps.Copy(claims,
 		map[string]any{

@@ -42,6 +42,10 @@ type SignIn struct {
 	// Audience is the one word that the token is for.
 	Audience string
 
+	// ACR and AMR say how the person has proved it (OpenID Connect Core, section 2). Required.
+	ACR string
+	AMR []string
+
 	// Device and ClientIP are kept for listings.
 	Device, ClientIP string
 
@@ -75,6 +79,13 @@ type Issued struct {
 	// Verdict is how the refresh token before was used; empty after a sign-in.
 	Verdict session.Verdict
 }
+
+// How a person proves who they are: the class (`acr`) and the method (`amr`, RFC 8176, section 2). A
+// password alone is the one class that there is.
+const (
+	PasswordClass  = "pwd"
+	PasswordMethod = "pwd"
+)
 
 // SignIn begins a session, or only makes an access token where the project has no refresh tokens.
 // The access token is made before the session begins, so that one that cannot be made leaves
@@ -129,6 +140,9 @@ func (s *Service) prepare(in SignIn) (session.Issued, Terms, error) {
 		ClientID: in.Parties.Client.ID,
 		Audience: []string{in.Audience},
 		Epoch:    in.Parties.Epoch,
+		AuthTime: in.Now.UTC().Truncate(time.Millisecond),
+		ACR:      in.ACR,
+		AMR:      in.AMR,
 	}
 	if in.Parties.User != nil {
 		g.Subject = in.Parties.User.Name
@@ -157,6 +171,9 @@ func (s *Service) prepare(in SignIn) (session.Issued, Terms, error) {
 		Reuse:    terms.Reuse(defaultReuse(in.Kind)),
 		Fixed:    terms.RefreshRotation == project.Off,
 		Epoch:    g.Epoch,
+		AuthTime: g.AuthTime,
+		ACR:      g.ACR,
+		AMR:      g.AMR,
 	}, in.Now)
 	return begun, terms, err
 }

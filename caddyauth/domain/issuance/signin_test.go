@@ -24,7 +24,8 @@ func TestASignInBeginsASession(t *testing.T) {
 		g.Device != "Firefox" || g.ClientIP != "192.0.2.7" || g.Reuse != 7*time.Second || g.Fixed {
 		t.Errorf("the grant is %+v", g)
 	}
-	want := map[string]any{"role": "admin", "sub": "Alice", "epoch": int64(5), "sid": g.ID, "exp": 15 * time.Minute}
+	want := map[string]any{"role": "admin", "sub": "Alice", "epoch": int64(5), "sid": g.ID, "exp": 15 * time.Minute,
+		"acr": "pwd", "amr": "[pwd]", "auth_time": "1772366400"}
 	if got := x.read(t, issued.AccessToken); !reflect.DeepEqual(got, want) {
 		t.Errorf("the access token says %v, want %v", got, want)
 	}
@@ -112,7 +113,8 @@ func TestWithoutRefreshTokensNoSessionBegins(t *testing.T) {
 	if issued.RefreshToken != "" || issued.Grant.ID != "" || !issued.AccessUntil.Equal(noon.Add(15*time.Minute)) {
 		t.Errorf("issued %+v", issued)
 	}
-	want := map[string]any{"role": "admin", "sub": "Alice", "epoch": int64(5), "sid": "", "exp": 15 * time.Minute}
+	want := map[string]any{"role": "admin", "sub": "Alice", "epoch": int64(5), "sid": "", "exp": 15 * time.Minute,
+		"acr": "pwd", "amr": "[pwd]", "auth_time": "1772366400"}
 	if got := x.read(t, issued.AccessToken); !reflect.DeepEqual(got, want) {
 		t.Errorf("the access token says %v, want %v", got, want)
 	}

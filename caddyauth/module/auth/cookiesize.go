@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -39,7 +40,12 @@ func (a *App) checkCookie(u identity.User) error {
 		Project:  u.Project,
 		Session:  sampleFamily(),
 		Extra:    u.Claims,
-		Protocol: map[string]any{"epoch": now.UnixMilli()},
+		Protocol: map[string]any{
+			"epoch":     now.UnixMilli(),
+			"auth_time": now.Unix(),
+			"acr":       issuance.PasswordClass,
+			"amr":       []string{issuance.PasswordMethod},
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("claims: %w", err)

@@ -55,6 +55,8 @@ func (s *Server) signIn(r *http.Request, a attempt) verdict {
 		Kind:        issuance.APIGrant,
 		Action:      a.kind,
 		Audience:    a.audience,
+		ACR:         issuance.PasswordClass,
+		AMR:         []string{issuance.PasswordMethod},
 		Device:      r.UserAgent(),
 		ClientIP:    ip,
 		Forgiveness: s.Throttle.Forgiven(a.project, a.account, ip, now),
