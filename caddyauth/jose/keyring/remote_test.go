@@ -399,7 +399,7 @@ func TestPublishedKeyIsPinnedToOneAlgorithm(t *testing.T) {
 		{[]string{"ES256", "PS256"}, "RS256", ""},
 		{[]string{"ES256"}, "", ""},
 	} {
-		r := &Remote{Issuer: "idp", Algorithms: c.allowed}
+		r := publication{algorithms: c.allowed}
 		text := `{"kty":"RSA","kid":"a","n":"` + enc.Modulus + `","e":"` + enc.Exponent + `"`
 		if c.alg != "" {
 			text += `,"alg":"` + c.alg + `"`

@@ -8,17 +8,31 @@ import (
 )
 
 // usable makes keys of what the issuer published and says why the others are
-// left out. A key that stood in the set before stays the very same pointer, so
-// that what was verified with it need not be verified again.
+// left out.
 func (r *Remote) usable(published []json.RawMessage) (keys map[string]*Key, ignored []string) {
 	var before map[string]*Key
 	if set := r.set.Load(); set != nil {
 		before = set.keys
 	}
+	return publication{algorithms: r.Algorithms}.usable(published, before)
+}
+
+// publication are the rules for a set that someone else publishes.
+type publication struct {
+	algorithms []string // the preferred first; none: all of key pairs
+	nameless   bool     // a key without an id gets its thumbprint as one
+}
+
+// usable makes keys of a set and says why the others are left out. A key that
+// stood in the set before stays the very same pointer, so that what was
+// verified with it need not be verified again.
+func (p publication) usable(published []json.RawMessage, before map[string]*Key) (
+	keys map[string]*Key, ignored []string,
+) {
 	keys = make(map[string]*Key)
 	ambiguous := make(map[string]bool)
 	for i, raw := range published {
-		k, err := r.publishedKey(raw)
+		k, err := p.publishedKey(raw)
 		if err != nil {
 			ignored = append(ignored, fmt.Sprintf("key %d: %v", i+1, err))
 			continue
@@ -41,7 +55,7 @@ func (r *Remote) usable(published []json.RawMessage) (keys map[string]*Key, igno
 
 // publishedKey reads one key of a published set and refuses what must not be
 // there or cannot be used.
-func (r *Remote) publishedKey(raw json.RawMessage) (*Key, error) {
+func (p publication) publishedKey(raw json.RawMessage) (*Key, error) {
 	j, err := decodeJSONObject(raw)
 	if err != nil {
 		return nil, err
@@ -50,7 +64,7 @@ func (r *Remote) publishedKey(raw json.RawMessage) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := r.trusted(j, kid)
+	k, err := p.trusted(j, kid)
 	if err != nil {
 		return nil, fmt.Errorf("kid %q: %w", clip(kid), err)
 	}
@@ -58,9 +72,11 @@ func (r *Remote) publishedKey(raw json.RawMessage) (*Key, error) {
 }
 
 // trusted makes the key of a JWK that is fit to verify a foreign token with.
-func (r *Remote) trusted(j jwk, kid string) (*Key, error) {
-	if err := checkID(kid); err != nil {
-		return nil, err
+func (p publication) trusted(j jwk, kid string) (*Key, error) {
+	if kid != "" || !p.nameless {
+		if err := checkID(kid); err != nil {
+			return nil, err
+		}
 	}
 	if err := j.checkPurpose(); err != nil {
 		return nil, err
@@ -72,16 +88,22 @@ func (r *Remote) trusted(j jwk, kid string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	alg, err := r.pin(j, m)
+	alg, err := p.pin(j, m)
 	if err != nil {
 		return nil, err
+	}
+	if kid == "" {
+		if _, err := alg.check(m.public); err != nil {
+			return nil, err
+		}
+		kid = thumbprint(m.public)
 	}
 	return m.key(kid, alg)
 }
 
 // pin chooses the one algorithm a published key is used with.
-func (r *Remote) pin(j jwk, m material) (*algorithm, error) {
-	allowed := r.allowed()
+func (p publication) pin(j jwk, m material) (*algorithm, error) {
+	allowed := p.allowed()
 	name, err := j.text("alg")
 	if err != nil {
 		return nil, err
@@ -95,9 +117,9 @@ func (r *Remote) pin(j jwk, m material) (*algorithm, error) {
 	return algorithmNamed(name)
 }
 
-func (r *Remote) allowed() []string {
-	if len(r.Algorithms) == 0 {
+func (p publication) allowed() []string {
+	if len(p.algorithms) == 0 {
 		return asymmetricAlgorithms()
 	}
-	return r.Algorithms
+	return p.algorithms
 }

@@ -66,8 +66,6 @@ func (h *header) check() error {
 	switch {
 	case h.alg == "":
 		return refuse(Malformed, "header alg is missing")
-	case h.kid == "":
-		return refuse(UnknownKey, "kid is missing")
 	case len(h.kid) > maxKeyID:
 		return refuse(UnknownKey, "kid is longer than 256 bytes")
 	}

@@ -23,6 +23,9 @@ type Issuer struct {
 	// none; any other error, keyring.ErrKeysUnavailable above all, that its keys cannot be had now.
 	// It is called by many goroutines at once.
 	Keys func(ctx context.Context, kid string) (*keyring.Key, error)
+	// SoleKey says that a token without `kid` is of the issuer's only key, which Keys finds under
+	// the empty name. It matters to a Verifier of one issuer alone. Default: `kid` is required.
+	SoleKey bool
 	// Algorithms are those accepted of this issuer's keys. Default: the one pinned to each key.
 	Algorithms []string
 	// Types are the accepted values of `typ`; case and a leading `application/` do not matter. An
@@ -55,6 +58,7 @@ type Verifier struct {
 	byName  map[string]*issuer
 	headers headers
 	kept    announced
+	soleKey bool // kid may be missing
 }
 
 // NewVerifier returns a Verifier of the tokens of issuers. It refuses an empty list, an issuer
@@ -68,6 +72,7 @@ func NewVerifier(issuers []Issuer) (*Verifier, error) {
 		byName:  make(map[string]*issuer, len(issuers)),
 		headers: headers{seed: maphash.MakeSeed()},
 		kept:    announced{},
+		soleKey: len(issuers) == 1 && issuers[0].SoleKey,
 	}
 	for _, given := range issuers {
 		iss, err := given.prepare()
@@ -142,6 +147,9 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 	if !known {
 		if h, err = s.header(c.header); err != nil {
 			return nil, err
+		}
+		if h.kid == "" && !v.soleKey {
+			return nil, refuse(UnknownKey, "kid is missing")
 		}
 	}
 	iss, key, err := v.authenticate(ctx, s, c, h)
