@@ -17,6 +17,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
 	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
@@ -152,17 +153,22 @@ func buildPageSession(a *App) *login.Session {
 	}
 }
 
+// buildClientAuthenticator authenticates the clients at every endpoint for programs.
+func buildClientAuthenticator(a *App) *clientauth.Authenticator {
+	return &clientauth.Authenticator{FindClient: a.store.FindClient}
+}
+
 // buildOAuth answers /token, /revoke and /introspect.
 func buildOAuth(a *App) *oauth.Server {
 	return &oauth.Server{
-		Base:       a.server.PublicURL,
-		Sessions:   a.grants,
-		FindClient: a.store.FindClient,
-		Refresh:    a.issuing.Refresh,
-		Verify:     a.verification.Verify,
-		Revoked:    func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
-		ClientIP:   request.ClientIP,
-		Events:     a.audit.report,
+		Base:     a.server.PublicURL,
+		Sessions: a.grants,
+		Clients:  buildClientAuthenticator(a),
+		Refresh:  a.issuing.Refresh,
+		Verify:   a.verification.Verify,
+		Revoked:  func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
+		ClientIP: request.ClientIP,
+		Events:   a.audit.report,
 	}
 }
 

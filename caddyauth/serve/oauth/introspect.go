@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 )
 
 // introspection is the answer of RFC 7662, section 2.2, about an active token.
@@ -34,7 +35,7 @@ type nothing struct {
 // test tokens.
 func (c *call) introspect() (any, error) {
 	if c.client.Public() {
-		return nil, unknownClient(len(c.r.Header["Authorization"]) > 0)
+		return nil, clientauth.UnknownClient(len(c.r.Header["Authorization"]) > 0)
 	}
 	raw := c.form["token"]
 	if raw == "" {

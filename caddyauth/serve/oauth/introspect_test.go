@@ -13,6 +13,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 )
 
 const notActive = "{\"active\":false}\n"
@@ -122,7 +123,7 @@ func TestIntrospectionIsForTheClientsOfTheProject(t *testing.T) {
 
 func TestRevocationIsSeenAtOnceByIntrospection(t *testing.T) {
 	h := newFixture(t)
-	for _, client := range []string{"spa", FirstParty} {
+	for _, client := range []string{"spa", clientauth.FirstParty} {
 		raw := h.access(t, client)
 		if w := h.post("/introspect", basic("reports", secret), "token", raw); w.Body.String() == notActive {
 			t.Fatalf("%s: %s", client, w.Body)
@@ -149,7 +150,7 @@ func TestIntrospectionsThatAreRefused(t *testing.T) {
 		{"nobody", nil, []string{"token", raw}, 401, invalidClient},
 		{"public", nil, []string{"token", raw, "client_id", "spa"}, 401, invalidClient},
 		{"public, in the header", basic("spa", ""), []string{"token", raw}, 401, invalidClient},
-		{"the first party", nil, []string{"token", raw, "client_id", FirstParty}, 401, invalidClient},
+		{"the first party", nil, []string{"token", raw, "client_id", clientauth.FirstParty}, 401, invalidClient},
 		{"wrong secret", basic("reports", "wrong"), []string{"token", raw}, 401, invalidClient},
 		{"paused", basic("paused", secret), []string{"token", raw}, 401, invalidClient},
 		{

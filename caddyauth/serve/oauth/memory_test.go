@@ -22,6 +22,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/jose/token/tokentest"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 )
 
 // memoryStore is a store without a database: what these tests need of session.Store and
@@ -194,12 +195,14 @@ func newFixture(t *testing.T) *fixture {
 			Tokens:   session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte(strings.Repeat("k", 32))}}},
 			DenyList: h.opaque.Denied,
 		},
-		FindClient: func(_ context.Context, id string) (clients.Client, error) {
-			c, ok := known[id]
-			if !ok && h.findClient == nil {
-				return c, clients.ErrNotFound
-			}
-			return c, h.findClient
+		Clients: &clientauth.Authenticator{
+			FindClient: func(_ context.Context, id string) (clients.Client, error) {
+				c, ok := known[id]
+				if !ok && h.findClient == nil {
+					return c, clients.ErrNotFound
+				}
+				return c, h.findClient
+			},
 		},
 		Verify: h.verify, Revoked: h.revoked,
 		ClientIP: func(*http.Request) string { return "192.0.2.7" },

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 )
 
 func TestRevokingARefreshTokenEndsTheGrant(t *testing.T) {
@@ -48,7 +49,7 @@ func TestRevokingAnAccessTokenEndsItAlone(t *testing.T) {
 	for _, c := range []struct {
 		client string
 		with   func(*http.Request)
-	}{{"reports", basic("reports", secret)}, {"spa", basic("spa", "")}, {FirstParty, basic(FirstParty, "")}} {
+	}{{"reports", basic("reports", secret)}, {"spa", basic("spa", "")}, {clientauth.FirstParty, basic(clientauth.FirstParty, "")}} {
 		t.Run(c.client, func(t *testing.T) {
 			h := newFixture(t)
 			first := h.begin(t, c.client)
@@ -113,7 +114,7 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 		{"another's refresh token", basic("other", "other-secret"), []string{"token", refresh}, 400, invalidGrant},
 		{"another's access token", basic("other", "other-secret"), []string{"token", access}, 400, invalidGrant},
 		{"another's opaque token", basic("other", "other-secret"), []string{"token", opaque}, 400, invalidGrant},
-		{"by the first party", nil, []string{"token", access, "client_id", FirstParty}, 400, invalidGrant},
+		{"by the first party", nil, []string{"token", access, "client_id", clientauth.FirstParty}, 400, invalidGrant},
 		{
 			"an access token without a jti", nil, []string{"token", nameless, "client_id", "spa"}, 400,
 			unsupportedTokenType,
@@ -190,10 +191,10 @@ func TestRevocationThatFailsIsNoSuccess(t *testing.T) {
 			h := newFixture(t)
 			raw := map[string]string{
 				"refresh": h.begin(t, "spa").RefreshToken,
-				"jwt":     h.access(t, FirstParty),
+				"jwt":     h.access(t, clientauth.FirstParty),
 				"opaque":  h.access(t, "spa"),
 			}[c.token]
-			client := map[string]string{"refresh": "spa", "jwt": FirstParty, "opaque": "spa"}[c.token]
+			client := map[string]string{"refresh": "spa", "jwt": clientauth.FirstParty, "opaque": "spa"}[c.token]
 			if c.name == "clients" {
 				client = "reports"
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
@@ -33,9 +34,8 @@ type Server struct {
 	// Sessions finds and ends grants. Required.
 	Sessions *session.Service
 
-	// FindClient returns the client of that id, or clients.ErrNotFound. Any other error is answered
-	// with 503. It is not asked for FirstParty. Required.
-	FindClient func(ctx context.Context, id string) (clients.Client, error)
+	// Clients authenticates whoever asks. Required.
+	Clients *clientauth.Authenticator
 
 	// Refresh uses a refresh token (issuance.Service.Refresh). The error is issuance.ErrScope, with
 	// the grant, or a *session.Refusal; any other is answered with 503. Required.
@@ -64,8 +64,8 @@ func (s *Server) Validate() error {
 	if err := weburl.CheckBase(s.Base); err != nil {
 		return fmt.Errorf("oauth: Base: %w", err)
 	}
-	if s.Sessions == nil || s.FindClient == nil || s.Refresh == nil || s.Verify == nil || s.Revoked == nil {
-		return errors.New("oauth: Sessions, FindClient, Refresh, Verify and Revoked are required")
+	if s.Sessions == nil || s.Clients == nil || s.Refresh == nil || s.Verify == nil || s.Revoked == nil {
+		return errors.New("oauth: Sessions, Clients, Refresh, Verify and Revoked are required")
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type call struct {
 	*Server
 	r      *http.Request
-	form   form
+	form   clientauth.Form
 	client clients.Client
 	now    time.Time // in whole milliseconds, as sessions count
 	event  audit.Event
@@ -138,23 +138,25 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op operation) {
 	}
 
 	// A failure is the server's, unless the client has gone before it was answered.
-	p := problemOf(err)
-	c.event.Result, c.event.Err = p.code, p.cause
-	if p.cause != nil && endpoint.IsGone(r.Context()) {
+	p := clientauth.ProblemOf(err)
+	c.event.Result, c.event.Err = p.Code, p.Cause
+	if p.Cause != nil && endpoint.IsGone(r.Context()) {
 		c.event.Result, c.event.Err = canceled, nil
-		p.status = endpoint.StatusClientGone
+		p.Status = endpoint.StatusClientGone
 	}
 	s.Events.Report(r.Context(), c.event)
-	p.write(w, s.Base.Host)
+	p.Write(w, s.Base.Host)
 }
 
 // answer reads the request, authenticates the client, and carries out the operation.
 func (c *call) answer(w http.ResponseWriter, op operation) (any, error) {
 	var err error
-	if c.form, err = readForm(w, c.r); err != nil {
+	if c.form, _, err = clientauth.ReadForm(w, c.r); err != nil {
 		return nil, err
 	}
-	if err := c.authenticate(); err != nil {
+	c.client, err = c.Clients.Authenticate(clientauth.Request{HTTP: c.r, Form: c.form, Now: c.now})
+	c.event.ClientID, c.event.Project = c.client.ID, c.client.Project
+	if err != nil {
 		return nil, err
 	}
 	return op.answer(c)

@@ -93,7 +93,7 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 		{"trailing slash", func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", Path: "/"} }},
 		{"query", func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", RawQuery: "x"} }},
 		{"sessions", func(s *Server) { s.Sessions = nil }},
-		{"clients", func(s *Server) { s.FindClient = nil }},
+		{"clients", func(s *Server) { s.Clients = nil }},
 		{"issuing", func(s *Server) { s.Refresh = nil }},
 		{"verifying", func(s *Server) { s.Verify = nil }},
 		{"the deny list", func(s *Server) { s.Revoked = nil }},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 )
 
 // problemIn reads an error answer and what every answer must have.
@@ -119,8 +120,8 @@ func TestClientsAuthenticate(t *testing.T) {
 		{"public, by name", "spa", nil, []string{"client_id", "spa"}},
 		{"public, empty secret", "spa", basic("spa", ""), nil},
 		{"public, empty secret in body", "spa", nil, []string{"client_id", "spa", "client_secret", ""}},
-		{"first party, by name", FirstParty, nil, []string{"client_id", FirstParty}},
-		{"first party, in the header", FirstParty, basic(FirstParty, ""), nil},
+		{"first party, by name", clientauth.FirstParty, nil, []string{"client_id", clientauth.FirstParty}},
+		{"first party, in the header", clientauth.FirstParty, basic(clientauth.FirstParty, ""), nil},
 		{
 			"scheme in another case", "spa",
 			func(r *http.Request) { r.Header.Set("Authorization", "bAsIc  c3BhOg==") }, nil,
@@ -174,7 +175,7 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 		{"confidential, no secret", nil, "client_id=reports", 401, invalidClient, false},
 		{"confidential, empty secret", basic("reports", ""), "", 401, invalidClient, true},
 		{"public, with a secret", nil, "client_id=spa client_secret=x", 401, invalidClient, false},
-		{"first party, with a secret", basic(FirstParty, "x"), "", 401, invalidClient, true},
+		{"first party, with a secret", basic(clientauth.FirstParty, "x"), "", 401, invalidClient, true},
 		{"paused", basic("paused", secret), "", 401, invalidClient, true},
 		{"bearer scheme", header("Bearer x"), "client_id=spa", 401, invalidClient, true},
 		{"no base64", header("Basic ???"), "", 401, invalidClient, true},
@@ -187,11 +188,11 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 		{"token in the query", target("refresh_token=x"), "", 400, invalidRequest, false},
 		{"repeated parameter", good, "scope=read scope=read", 400, invalidRequest, false},
 		{"repeated grant_type", good, "grant_type=refresh_token", 400, invalidRequest, false},
-		{"repeated empty parameter", good, "resource= resource=", 400, invalidRequest, false},
+		{"repeated empty parameter", good, "x= x=", 400, invalidRequest, false},
 		{"repeated refresh_token", good, "refresh_token=x", 400, invalidRequest, false},
 		{"bad escape", good, "x=%zz", 400, invalidRequest, false},
 		{"semicolons", good, "x=1;y=2", 400, invalidRequest, false},
-		{"too large", good, "x=" + strings.Repeat("x", maxBody), 400, invalidRequest, false},
+		{"too large", good, "x=" + strings.Repeat("x", clientauth.MaxBody), 400, invalidRequest, false},
 		{
 			"JSON", func(r *http.Request) { good(r); r.Header.Set("Content-Type", "application/json") }, "", 400,
 			invalidRequest, false,

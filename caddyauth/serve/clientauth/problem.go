@@ -1,0 +1,88 @@
+package clientauth
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
+)
+
+// The words of errors (RFC 6749, section 5.2; RFC 7009, section 2.2.1; RFC 8707, section 2).
+const (
+	InvalidRequest         = "invalid_request"
+	InvalidClient          = "invalid_client"
+	InvalidGrant           = "invalid_grant"
+	InvalidScope           = "invalid_scope"
+	InvalidTarget          = "invalid_target"
+	UnauthorizedClient     = "unauthorized_client"
+	UnsupportedGrantType   = "unsupported_grant_type"
+	UnsupportedTokenType   = "unsupported_token_type"
+	TemporarilyUnavailable = "temporarily_unavailable"
+)
+
+// Problem is an error that a client is told of.
+type Problem struct {
+	// Status is the status of the answer.
+	Status int
+
+	// Code is the member `error`, Text the member `error_description`.
+	Code, Text string
+
+	// Challenge says that the client tried the Authorization header, so that the answer has
+	// WWW-Authenticate.
+	Challenge bool
+
+	// Cause is what failed inside, for a log; nil where the code says everything.
+	Cause error
+}
+
+func (p *Problem) Error() string { return p.Code + ": " + p.Text }
+
+func (p *Problem) Unwrap() error { return p.Cause }
+
+// Refuse is a request that is answered with 400.
+func Refuse(code, text string) error {
+	return &Problem{Status: http.StatusBadRequest, Code: code, Text: text}
+}
+
+// UnknownClient is one answer for a client that does not exist, does not authenticate, or is
+// paused. MCP clients register anew when they see it.
+func UnknownClient(header bool) error {
+	return &Problem{
+		Status:    http.StatusUnauthorized,
+		Code:      InvalidClient,
+		Text:      "The client is unknown or did not authenticate.",
+		Challenge: header,
+	}
+}
+
+// Unavailable is what cannot be decided or done at present.
+func Unavailable(cause error) error {
+	return &Problem{
+		Status: http.StatusServiceUnavailable,
+		Code:   TemporarilyUnavailable,
+		Text:   "The request could not be carried out. Please try again in a few seconds.",
+		Cause:  cause,
+	}
+}
+
+// ProblemOf returns the Problem that an error is. One that is none is Unavailable.
+func ProblemOf(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	p, _ := errors.AsType[*Problem](Unavailable(err))
+	return p
+}
+
+// Write answers with the problem. realm is that of a challenge.
+func (p *Problem) Write(w http.ResponseWriter, realm string) {
+	if p.Challenge {
+		w.Header().Set("WWW-Authenticate", "Basic realm="+strconv.Quote(realm))
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
+	}
+	endpoint.WriteError(w, p.Status, p.Code, p.Text)
+}
