@@ -51,6 +51,7 @@ var packageRules = []packageRule{
 	{8, "module/auth",
 		words("store/sqlstore",
 			"serve/clientauth serve/login serve/manage serve/oauth serve/ui",
+			"serve/discovery",
 			"guard/browser guard/gate guard/stream",
 			"domain/apitoken domain/audit domain/clients domain/issuance domain/identity domain/opaque domain/project",
 			"domain/replay domain/revocation domain/session",
@@ -85,6 +86,7 @@ var packageRules = []packageRule{
 		words("domain/audit domain/clients domain/identity domain/session domain/project domain/revocation",
 			"jose/token jose/keyring"), nil},
 	{5, "guard/stream", words("guard/gate jose/token domain/session jose/keyring jose/leeway"), nil},
+	{4, "serve/discovery", words("web/endpoint web/weburl"), nil},
 	{4, "guard/gate", words("jose/token web/weburl jose/leeway"), nil},
 	{4, "domain/opaque", words("jose/token jose/keyring domain/revocation web/egress"), nil},
 	{4, "jose/token/tokentest", words("jose/token jose/keyring"), nil}, // test support, as below

@@ -84,6 +84,9 @@ var ownPaths = []ownPath{
 	{target: "/jwks.json/x", status: 404},
 	{target: "/.well-known/jwks.json/", status: 404},
 	{target: "/healthz/x", status: 404},
+	{target: "/.well-known/openid-configuration/", status: 404},
+	{target: "/.well-known/OpenID-Configuration", status: 404},
+	{target: "/.well-known/oauth-authorization-server/x", status: 404},
 
 	{target: "/api/projects", method: "PUT", status: 405, allow: "GET, HEAD, POST"},
 	{target: "/api/openapi.json", method: "POST", status: 405, allow: "GET, HEAD"},
@@ -96,6 +99,7 @@ var ownPaths = []ownPath{
 	{target: "/jwks.json", method: "POST", status: 405, allow: "GET, HEAD"},
 	{target: "/.well-known/jwks.json", method: "DELETE", status: 405, allow: "GET, HEAD"},
 	{target: "/healthz", method: "POST", status: 405, allow: "GET, HEAD"},
+	{target: "/.well-known/openid-configuration", method: "POST", status: 405, allow: "GET, HEAD, OPTIONS"},
 }
 
 // TestServerKeepsItsPaths asks for paths beneath the server's own prefixes that it does not have,
@@ -156,6 +160,7 @@ func TestServerPassesOthersPaths(t *testing.T) {
 		{"below a path", "/auth", sharedPath, []string{
 			"/", "/api/projects", "/login", "/token", "/healthz", "/authx", "/authors/api", "/auth.html",
 			"/x/auth/login", "/.well-known/jwks.json",
+			"/.well-known/oauth-authorization-server/authx",
 		}},
 	} {
 		t.Run(site.name, func(t *testing.T) {

@@ -123,19 +123,17 @@ func (s *AuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 		endpoint.WriteError(w, gate.Status(reason), bodyError(reason), string(reason))
 		return nil
 	}
-	switch mounted := strings.HasPrefix(r.URL.Path, s.mount); {
-	case !mounted && s.stripped(r):
-		return s.answerStripped(w, r)
-	case !mounted:
-		return s.passOn(w, r, next)
-	case r.URL.Path == "/" && s.mount == "":
-		return s.start(w, r, next)
-	}
-	for _, e := range s.endpoints {
+	for _, e := range s.endpoints { // not all of their routes are below the mount
 		if e.Handles(r.URL.Path) && (!e.Management || s.managed.answers(r.Host)) {
 			s.serve(w, r, e)
 			return nil
 		}
+	}
+	switch mounted := strings.HasPrefix(r.URL.Path, s.mount); {
+	case !mounted && s.stripped(r):
+		return s.answerStripped(w, r)
+	case mounted && r.URL.Path == "/" && s.mount == "":
+		return s.start(w, r, next)
 	}
 	return s.passOn(w, r, next)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
+	"github.com/caddyauth/gateway/caddyauth/serve/discovery"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
 	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
@@ -205,6 +206,11 @@ func buildKeySet(a *App) endpoint.Handlers {
 			{Method: http.MethodGet, Path: "/.well-known/jwks.json", Handler: keySet},
 		},
 	}
+}
+
+// buildDiscovery answers with the metadata of the server.
+func buildDiscovery(a *App) *discovery.Server {
+	return &discovery.Server{Issuer: a.server.Issuer, Base: a.server.PublicURL}
 }
 
 func buildHealth(a *App) endpoint.Handlers {

@@ -28,6 +28,7 @@ func (a *App) Endpoints() []Endpoint {
 	return []Endpoint{
 		{Server: buildKeySet(a), Always: true},
 		{Server: buildHealth(a), Always: true},
+		{Server: buildDiscovery(a), Always: true},
 		{Server: a.login}, // shared with the gates
 		{Server: buildPageSession(a)},
 		{Server: buildOAuth(a)},

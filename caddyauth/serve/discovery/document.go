@@ -1,0 +1,46 @@
+package discovery
+
+// Document is the metadata of the authorization server. Both documents are this one: a client reads
+// what it knows (RFC 8414, section 2; OpenID Connect Discovery 1.0, section 3).
+type Document struct {
+	Issuer                string `json:"issuer"`
+	TokenEndpoint         string `json:"token_endpoint"`
+	RevocationEndpoint    string `json:"revocation_endpoint"`
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
+	JWKSURI               string `json:"jwks_uri"`
+
+	ScopesSupported        []string `json:"scopes_supported,omitempty"`
+	ResponseTypesSupported []string `json:"response_types_supported"` // required by RFC 8414
+	GrantTypesSupported    []string `json:"grant_types_supported"`
+
+	TokenEndpointAuthMethods         []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationEndpointAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionEndpointAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
+
+	// Their defaults are true where they are missing, or differ between the specifications.
+	RequestParameterSupported    bool `json:"request_parameter_supported"`
+	RequestURIParameterSupported bool `json:"request_uri_parameter_supported"`
+}
+
+// document is what works at present. Whoever makes something work adds its line.
+func (s *Server) document() Document {
+	confidential := []string{"client_secret_basic", "client_secret_post"}
+	everyone := append(confidential[:len(confidential):len(confidential)], "none")
+	return Document{
+		Issuer:                s.Issuer,
+		TokenEndpoint:         s.at("/token"),
+		RevocationEndpoint:    s.at("/revoke"),
+		IntrospectionEndpoint: s.at("/introspect"),
+		JWKSURI:               s.at("/jwks.json"),
+
+		ResponseTypesSupported: []string{},
+		GrantTypesSupported:    []string{"refresh_token"},
+
+		TokenEndpointAuthMethods:         everyone,
+		RevocationEndpointAuthMethods:    everyone,
+		IntrospectionEndpointAuthMethods: confidential,
+	}
+}
+
+// at is the address of an endpoint.
+func (s *Server) at(path string) string { return s.Base.String() + path }

@@ -1,0 +1,96 @@
+package discovery
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"testing"
+)
+
+func newServer(t *testing.T, issuer, base string) *Server {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Issuer: issuer, Base: u}
+	if err := s.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestPaths are every form under which a client looks for the documents.
+func TestPaths(t *testing.T) {
+	for _, c := range []struct {
+		name, issuer, base string
+		paths              []string
+	}{
+		{"root", "https://as.example", "https://as.example", []string{
+			"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
+		}},
+		{"slash", "https://as.example/", "https://as.example", []string{
+			"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
+		}},
+		{"path", "https://as.example/auth", "https://as.example/auth", []string{
+			"/auth/.well-known/openid-configuration", "/.well-known/openid-configuration/auth",
+			"/auth/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/auth",
+		}},
+		{"another path", "https://as.example/a", "https://as.example/b", []string{
+			"/b/.well-known/openid-configuration", "/.well-known/openid-configuration/a",
+			"/b/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/a",
+		}},
+		{"not a URL", "gateway", "https://as.example", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newServer(t, c.issuer, c.base)
+			for _, path := range c.paths {
+				w := httptest.NewRecorder()
+				s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+				var d Document
+				if err := json.Unmarshal(w.Body.Bytes(), &d); err != nil || d.Issuer != c.issuer ||
+					d.TokenEndpoint != c.base+"/token" {
+					t.Errorf("%s: %d %s", path, w.Code, w.Body)
+				}
+			}
+			for _, path := range []string{"/.well-known/", "/.well-known/jwks.json", "/x/.well-known/openid-configuration",
+				"/.well-known/openid-configuration/", "/.well-known/openid-configuration/x", openIDName} {
+				if s.Handles(path) && !slices.Contains(c.paths, path) {
+					t.Errorf("it handles %s", path)
+				}
+			}
+		})
+	}
+}
+
+// TestAnyOriginMayRead: clients in pages ask with headers of their own, so that browsers send a
+// preflight first.
+func TestAnyOriginMayRead(t *testing.T) {
+	s := newServer(t, "https://as.example", "https://as.example")
+	for _, c := range []struct {
+		method string
+		status int
+		found  bool
+	}{
+		{http.MethodGet, 200, true},
+		{http.MethodHead, 200, true},
+		{http.MethodOptions, 204, false},
+		{http.MethodPost, 405, false},
+	} {
+		t.Run(c.method, func(t *testing.T) {
+			w, r := httptest.NewRecorder(), httptest.NewRequest(c.method, openIDName, nil)
+			r.Header.Set("Origin", "https://page.example")
+			r.Header.Set("Authorization", "Bearer nonsense")
+			s.ServeHTTP(w, r)
+			h := w.Header()
+			if w.Code != c.status || h.Get("Access-Control-Allow-Origin") != "*" || (w.Body.Len() > 0) == (c.status == 204) {
+				t.Errorf("%d %v %s", w.Code, h, w.Body)
+			}
+			if c.found && (h.Get("Cache-Control") != maxAge || h.Get("Content-Type") != "application/json") {
+				t.Errorf("%v", h)
+			}
+		})
+	}
+}
