@@ -244,7 +244,7 @@ func (x *issuer) read(t *testing.T, raw string) (claims map[string]any) {
 			"sub":   parsed.Subject,
 			"epoch": parsed.Epoch,
 			"sid":   parsed.Session,
-			"exp":   parsed.Expiry.Sub(noon),
+			"exp":   parsed.Expiry.Time().Sub(noon),
 		})
 	return claims
 }

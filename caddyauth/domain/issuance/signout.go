@@ -22,7 +22,7 @@ func (s *Service) SignOut(ctx context.Context, access, refresh string, now time.
 		if t.Session != "" {
 			return s.Sessions.RevokeFamily(ctx, t.Session, "logout", now)
 		}
-		return s.Sessions.RevokeToken(ctx, t.Issuer, t.ID, t.Expiry, now)
+		return s.Sessions.RevokeToken(ctx, t.Issuer, t.ID, t.Expiry.Time(), now)
 	}
 	if refresh == "" {
 		return nil
@@ -69,7 +69,7 @@ func (s *Service) living(ctx context.Context, access, refresh string, now time.T
 				Project:  t.Project,
 				Subject:  t.Subject,
 				ClientID: clients.FirstParty,
-				IdleEnds: t.Expiry,
+				IdleEnds: t.Expiry.Time(),
 			}, nil
 		}
 	}

@@ -215,8 +215,9 @@ func (s *shard) finish(key cacheKey, cl *call, cacheFor time.Duration) {
 	delete(s.calls, key)
 	switch {
 	case cl.token != nil:
-		if cl.until = now.Add(cacheFor); cl.token.Expiry.Before(cl.until) {
-			cl.until = cl.token.Expiry
+		cl.until = now.Add(cacheFor)
+		if expiry := cl.token.Expiry.Time(); expiry.Before(cl.until) {
+			cl.until = expiry
 		}
 		put(s.valid, key, cl.entry, maxValid, now)
 	case isRefusal(cl.err):

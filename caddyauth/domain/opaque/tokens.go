@@ -84,7 +84,7 @@ func (o *Tokens) Issue(ctx context.Context, c token.Claims) (string, error) {
 	err = o.Store.AddOpaque(ctx, Reference{
 		Hash:    Hash(raw),
 		Claims:  claims,
-		Expiry:  t.Expiry,
+		Expiry:  t.Expiry.Time(),
 		Subject: t.RevocationSubject(),
 	})
 	if err != nil {

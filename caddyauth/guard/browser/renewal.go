@@ -75,8 +75,9 @@ func (s *Sessions) ClearStale(w *Response) {
 // its project's refresh_window, but never in the first two thirds of its life, so that short-lived
 // tokens are not renewed with every request.
 func (s *Sessions) due(ctx context.Context, t *token.Token, now time.Time) bool {
-	left := t.Expiry.Sub(now)
-	return left < t.Expiry.Sub(t.IssuedAt)/3 && left < s.window(ctx, t.Project, now).Length
+	expiry := t.Expiry.Time()
+	left := expiry.Sub(now)
+	return left < expiry.Sub(t.IssuedAt.Time())/3 && left < s.window(ctx, t.Project, now).Length
 }
 
 // includedHeader marks a request that `httpInclude` of templates makes to this server with the
@@ -163,7 +164,7 @@ func (s *Sessions) Current(r *http.Request) (subject string, expires time.Time, 
 	if err != nil {
 		return "", time.Time{}, false
 	}
-	return t.Subject, t.Expiry, true
+	return t.Subject, t.Expiry.Time(), true
 }
 
 // Renewable reports whether a request brings a refresh token.
@@ -179,7 +180,7 @@ func (s *Sessions) RenewPage(w http.ResponseWriter, r *http.Request) (subject st
 	}
 	t, err := s.Verify(r.Context(), gate.FindCookie(r, s.Names.Access))
 	if err == nil && !s.due(r.Context(), t, time.Now()) {
-		return t.Subject, t.Expiry, nil
+		return t.Subject, t.Expiry.Time(), nil
 	}
 
 	renewed, err := s.refresh(r.Context(), raw)
@@ -196,7 +197,7 @@ func (s *Sessions) RenewPage(w http.ResponseWriter, r *http.Request) (subject st
 	if t, err = s.Verify(r.Context(), renewed.AccessToken); err != nil {
 		return "", time.Time{}, err
 	}
-	return t.Subject, t.Expiry, nil
+	return t.Subject, t.Expiry.Time(), nil
 }
 
 // PageWindow is the window of the session that a page has; without one, that of Project.

@@ -68,7 +68,7 @@ func (w *Watcher) keysChanged() (changed bool) {
 // key. Nobody knows why a trusted issuer removes a key, so its keys count as long as the token.
 func (w *Watcher) keyRefusal(s *stream, now time.Time) token.Reason {
 	t := s.token
-	if t.Key == nil || !t.Own() && !now.Before(t.Expiry) {
+	if t.Key == nil || !t.Own() && !now.Before(t.Expiry.Time()) {
 		return ""
 	}
 	var why token.Reason

@@ -67,12 +67,12 @@ func (p *Policy) begin(a *Answer, w http.ResponseWriter) *stream {
 		socket: a.socket,
 		cancel: a.cancel,
 		w:      w,
-		due:    t.Expiry,
+		due:    t.Expiry.Time(),
 		index:  -1,
 	}
 	s.session = t.Own() && t.Session != "" && a.admission.Via() == p.Session
 	if !s.session {
-		s.due = t.Expiry.Add(p.Grace)
+		s.due = t.Expiry.Time().Add(p.Grace)
 		if !now.Before(s.due) { // the leeway admitted it, so it gets what is left of that
 			s.due = s.due.Add(p.Leeway)
 		}

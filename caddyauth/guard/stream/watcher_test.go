@@ -87,8 +87,13 @@ func (f *fixture) questions(id string) []time.Duration {
 func (f *fixture) stream(family string, expires time.Duration) *stream {
 	now := time.Now()
 	s := &stream{
-		policy:  f.policy,
-		token:   &token.Token{ID: "jti " + family, Subject: "alice", Session: family, Expiry: now.Add(expires)},
+		policy: f.policy,
+		token: &token.Token{
+			ID:      "jti " + family,
+			Subject: "alice",
+			Session: family,
+			Expiry:  token.NewNumericDate(now.Add(expires)),
+		},
 		session: family != "",
 		w:       httptest.NewRecorder(),
 		due:     now.Add(expires),

@@ -62,7 +62,7 @@ func (c *Cache) Len() int { return c.entries.EstimatedSize() }
 // no more: gates look at the times of a token on every use.
 func (c *Cache) Expire(now time.Time) {
 	for key, t := range c.entries.All() {
-		if now.After(t.Expiry.Add(leeway.Max)) {
+		if now.After(t.Expiry.Time().Add(leeway.Max)) {
 			c.entries.Invalidate(key)
 		}
 	}

@@ -38,7 +38,7 @@ func (m *shardedMap) get(raw string, now time.Time) *Token {
 	shard.RLock()
 	t := shard.entries[raw]
 	shard.RUnlock()
-	if t == nil || now.After(t.Expiry.Add(leeway.Max)) {
+	if t == nil || now.After(t.Expiry.Time().Add(leeway.Max)) {
 		return nil
 	}
 	return t
@@ -83,7 +83,7 @@ func (m *shardedLRU) get(raw string, now time.Time) *Token {
 	shard.Lock()
 	defer shard.Unlock()
 	e := shard.entries[raw]
-	if e == nil || now.After(e.Value.(*Token).Expiry.Add(leeway.Max)) {
+	if e == nil || now.After(e.Value.(*Token).Expiry.Time().Add(leeway.Max)) {
 		return nil
 	}
 	shard.order.MoveToFront(e)
@@ -161,7 +161,7 @@ func BenchmarkCacheChoice(b *testing.B) {
 			keys := texts(0, n, raw)
 			r := arm.open(b, benchSize)
 			for _, k := range keys {
-				r.put(k, &Token{raw: k, Expiry: expiry})
+				r.put(k, &Token{raw: k, Expiry: NewNumericDate(expiry)})
 			}
 			b.Run(arm.name+"/hit/"+strconv.Itoa(n), func(b *testing.B) {
 				i := 0
@@ -202,13 +202,13 @@ func BenchmarkCacheFlood(b *testing.B) {
 					i++
 					if i%2 == 0 {
 						fresh := raw + ".new." + strconv.Itoa(i)
-						r.put(fresh, &Token{raw: fresh, Expiry: expiry})
+						r.put(fresh, &Token{raw: fresh, Expiry: NewNumericDate(expiry)})
 						continue
 					}
 					asked++
 					if who := people[i/2%n]; !r.get(who) {
 						missed++
-						r.put(who, &Token{raw: who, Expiry: expiry})
+						r.put(who, &Token{raw: who, Expiry: NewNumericDate(expiry)})
 					}
 				}
 				b.ReportMetric(float64(missed)/float64(max(asked, 1)), "missed/op")

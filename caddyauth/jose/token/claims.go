@@ -222,7 +222,7 @@ func (t *Token) complete() error {
 	switch {
 	case t.Subject == "":
 		return refuse(Malformed, "claim sub is missing")
-	case t.Expiry.IsZero():
+	case t.Expiry == 0:
 		return refuse(Malformed, "claim exp is missing")
 	case len(t.Audience) == 0:
 		return refuse(WrongAudience, "claim aud is missing or empty")

@@ -39,7 +39,7 @@ func TestEncodedClaimsAreReadBackWhole(t *testing.T) {
 		got.ID != c.ID ||
 		got.ClientID != c.ClientID || got.Project != c.Project || got.Session != c.Session ||
 		!slices.Equal(got.Scopes, c.Scopes) ||
-		!got.IssuedAt.Equal(c.IssuedAt) || !got.Expiry.Equal(c.Expiry) {
+		!got.IssuedAt.Time().Equal(c.IssuedAt) || !got.Expiry.Time().Equal(c.Expiry) {
 		t.Errorf("came back as %+v", got)
 	}
 	if got.Raw() != "at_reference" || !got.Own() || got.Type != OpaqueType || got.Key != nil {

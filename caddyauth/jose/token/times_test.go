@@ -54,7 +54,7 @@ func TestCheckTimeEdges(t *testing.T) {
 }
 
 func TestCheckTimeWithoutLeeway(t *testing.T) {
-	tok := &Token{IssuedAt: instant, Expiry: instant.Add(time.Minute)}
+	tok := &Token{IssuedAt: NewNumericDate(instant), Expiry: NewNumericDate(instant.Add(time.Minute))}
 	for _, c := range []struct {
 		at   time.Duration
 		want Reason
@@ -82,6 +82,27 @@ func TestLifetimeIsAtMostAYear(t *testing.T) {
 			}
 			if got := reasonOf(t, tok.CheckTime(instant, 0)); got != c.want {
 				t.Errorf("%s: %s, want %s", c.exp, got, c.want)
+			}
+		})
+	}
+}
+
+func TestNumericDate(t *testing.T) {
+	instant := time.Date(2026, 3, 1, 12, 0, 0, 250_000_000, time.UTC)
+	for _, c := range []struct {
+		name string
+		give time.Time
+		want NumericDate
+		text string
+	}{
+		{"absent", time.Time{}, 0, "0001-01-01T00:00:00Z"},
+		{"a fraction", instant, 1772366400250000, "2026-03-01T12:00:00Z"},
+		{"another zone", instant.In(time.FixedZone("", 3600)), 1772366400250000, "2026-03-01T12:00:00Z"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := NewNumericDate(c.give)
+			if d != c.want || !d.Time().Equal(c.give) || d.Time().Location() != time.UTC || d.String() != c.text {
+				t.Errorf("%d, %v, %s; want %d, %v, %s", d, d.Time(), d, c.want, c.give, c.text)
 			}
 		})
 	}

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 )
@@ -27,7 +26,7 @@ type Token struct {
 	Issuer string
 	// IssuedAt, NotBefore and Expiry are `iat`, `nbf` and `exp`. The first two are zero when
 	// absent.
-	IssuedAt, NotBefore, Expiry time.Time
+	IssuedAt, NotBefore, Expiry NumericDate
 	// Audience is `aud` as a list; never empty.
 	Audience []string
 	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim
@@ -139,11 +138,11 @@ func (t *Token) field(name string) (any, bool) {
 	case "scope":
 		return strings.Join(t.Scopes, " "), t.Scopes != nil
 	case "exp":
-		return dateNumber(t.Expiry), !t.Expiry.IsZero()
+		return t.Expiry.number(), t.Expiry != 0
 	case "nbf":
-		return dateNumber(t.NotBefore), !t.NotBefore.IsZero()
+		return t.NotBefore.number(), t.NotBefore != 0
 	case "iat":
-		return dateNumber(t.IssuedAt), !t.IssuedAt.IsZero()
+		return t.IssuedAt.number(), t.IssuedAt != 0
 	}
 	return nil, false
 }

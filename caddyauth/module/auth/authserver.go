@@ -113,7 +113,7 @@ func (a *App) signedIn(ctx context.Context, raw string) (string, time.Time, erro
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	return t.Subject, t.IssuedAt, nil
+	return t.Subject, t.IssuedAt.Time(), nil
 }
 
 // ServeHTTP answers the server's own routes. What has no path is neither one of them nor passed on.

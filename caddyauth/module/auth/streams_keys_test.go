@@ -99,7 +99,7 @@ func (w *watched) stream(admitted *token.Token, grace time.Duration) *watchedStr
 	if err := g.Validate(); err != nil {
 		panic(err)
 	}
-	admission, err := g.Admit(r, nil, admitted.IssuedAt)
+	admission, err := g.Admit(r, nil, admitted.IssuedAt.Time())
 	if err != nil {
 		panic(err)
 	}
@@ -313,8 +313,8 @@ func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 			&token.Token{
 				Issuer:   keyedIssuer,
 				Audience: []string{"web"},
-				IssuedAt: w.began,
-				Expiry:   w.began.Add(time.Hour),
+				IssuedAt: token.NewNumericDate(w.began),
+				Expiry:   token.NewNumericDate(w.began.Add(time.Hour)),
 			},
 			0,
 		)

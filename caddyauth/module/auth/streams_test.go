@@ -18,7 +18,7 @@ import (
 func TestOrdinaryAnswersAreNotStreams(t *testing.T) {
 	app := &App{}
 	j := &JWTAuth{app: app, gate: &gate.Gate{}, streams: new(stream.Policy)}
-	admission := &gate.Admission{Token: &token.Token{Expiry: time.Now()}}
+	admission := &gate.Admission{Token: &token.Token{Expiry: token.NewNumericDate(time.Now())}}
 	r := caddyRequest()
 	for _, c := range []struct {
 		name string

@@ -74,7 +74,7 @@ func TestRefreshAnswersWithBothTokens(t *testing.T) {
 			t.Fatal(err)
 		}
 		if epoch, _ := access.Claim("epoch"); access.Session != first.Grant.ID ||
-			!access.Expiry.Equal(time.Now().Add(15*time.Minute)) ||
+			!access.Expiry.Time().Equal(time.Now().Add(15*time.Minute)) ||
 			epoch == nil {
 			t.Errorf("the access token is %+v, epoch %v", access, epoch)
 		}

@@ -198,7 +198,7 @@ func TestOpaqueTokenIsGoodOnAnotherNodeUntilRevoked(t *testing.T) {
 		if err != nil || found.Subject != "alice" || !found.Own() {
 			t.Fatalf("%+v, %v", found, err)
 		}
-		if _, err := other.RevokeToken(t.Context(), "https://iss", "id", found.Expiry, now); err != nil {
+		if _, err := other.RevokeToken(t.Context(), "https://iss", "id", found.Expiry.Time(), now); err != nil {
 			t.Fatal(err)
 		}
 		_, err = here.Verify(t.Context(), raw)
