@@ -22,7 +22,7 @@ func (s *Service) SignOut(ctx context.Context, access, refresh string, now time.
 		if t.Session != "" {
 			return s.Sessions.RevokeFamily(ctx, t.Session, "logout", now)
 		}
-		return s.Sessions.RevokeToken(ctx, t.Issuer, t.ID, t.Expiry.Time(), now)
+		return s.Sessions.RevokeToken(ctx, t.Issuer(), t.ID, t.Expiry.Time(), now)
 	}
 	if refresh == "" {
 		return nil

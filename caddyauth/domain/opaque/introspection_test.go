@@ -72,7 +72,7 @@ func TestForeignTokenIsWhatItsIssuerSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Issuer != "https://idp.example" || got.Subject != "bob" ||
+		if got.Issuer() != "https://idp.example" || got.Subject != "bob" ||
 			!slices.Equal(got.Audience, []string{"api", "other"}) || got.ClientID != "app" ||
 			!slices.Equal(got.Scopes, []string{"read", "write"}) || got.Own() || got.Project != "" ||
 			got.Type != token.OpaqueType ||

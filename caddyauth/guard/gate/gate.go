@@ -356,9 +356,10 @@ func (g *Gate) verified(
 // checkToken holds everything that may change between two uses of the same token, and what differs
 // between gates.
 func (g *Gate) checkToken(t *token.Token, now time.Time) error {
-	from := slices.IndexFunc(g.accepts, func(a accepted) bool { return a.issuer == t.Issuer })
+	issuer := t.Issuer()
+	from := slices.IndexFunc(g.accepts, func(a accepted) bool { return a.issuer == issuer })
 	if from < 0 {
-		return refuse(token.UnknownIssuer, "this gate does not accept tokens of "+shown(t.Issuer))
+		return refuse(token.UnknownIssuer, "this gate does not accept tokens of "+shown(issuer))
 	}
 	if err := t.CheckTime(now, g.Leeway); err != nil {
 		return err

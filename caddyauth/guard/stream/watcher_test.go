@@ -42,7 +42,7 @@ func inTime(t *testing.T, test func(t *testing.T, f *fixture)) {
 		f.Watcher = &Watcher{
 			Context: ctx,
 			Denied: func(t *token.Token) bool {
-				return f.denied.Denied(revocation.Subject{Issuer: t.Issuer, TokenID: t.ID, Subject: t.Subject}) != ""
+				return f.denied.Denied(revocation.Subject{Issuer: t.Issuer(), TokenID: t.ID, Subject: t.Subject}) != ""
 			},
 			Changed: f.denied.Changed,
 			Stale: func(time.Time) time.Duration {

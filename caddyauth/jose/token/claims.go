@@ -129,10 +129,13 @@ func (s *scratch) issuer(payload []byte, kept announced) ([]byte, error) {
 // allocation: raw, followed by the texts of the claims.
 func (s *scratch) newToken(t *Token, raw string) error {
 	var text strings.Builder
-	size, others := s.measure(t.issuer)
+	size, texts, others := s.measure(t.issuer)
 	text.Grow(len(raw) + size)
 	text.WriteString(raw)
 	t.raw = text.String()
+	if texts > 0 {
+		t.texts = make([]textClaim, 0, texts)
+	}
 	if others > 0 {
 		t.others = make([]other, 0, others)
 	}
@@ -153,13 +156,16 @@ func (s *scratch) newToken(t *Token, raw string) error {
 }
 
 // measure marks each member with its claim, and returns how many bytes of text the members need and
-// how many are kept as others.
-func (s *scratch) measure(iss *issuer) (size, others int) {
+// how many are kept as texts and as others.
+func (s *scratch) measure(iss *issuer) (size, texts, others int) {
 	for i := range s.members {
 		m := &s.members[i]
 		m.claim = claimOf(m.name, iss.own)
 		m.keep = m.claim.fieldless() && iss.kept.has(string(m.name))
-		if m.keep {
+		switch {
+		case m.keep && m.kind == '"':
+			texts++
+		case m.keep:
 			others++
 		}
 		switch kept := m.keep || m.claim.ownText(); {
@@ -169,7 +175,7 @@ func (s *scratch) measure(iss *issuer) (size, others int) {
 			size += len(m.value)
 		}
 	}
-	return size, others
+	return size, texts, others
 }
 
 // fieldless says that Claim finds it nowhere but in the text, unless it is kept.
@@ -212,7 +218,7 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 		err = refuseBound(m)
 	}
 	if m.keep {
-		t.others = append(t.others, other{t.issuer.kept.shared(m.name), takeOther(m, text)})
+		t.keep(m, text)
 	}
 	return err
 }
@@ -263,14 +269,17 @@ func takeString(m *member, text *strings.Builder) (string, error) {
 	return keep(text, unquote(m.value)), nil
 }
 
-func takeOther(m *member, text *strings.Builder) any {
+// keep keeps a claim that has no field.
+func (t *Token) keep(m *member, text *strings.Builder) {
+	name := t.issuer.kept.shared(m.name)
 	switch m.kind {
 	case '"':
-		return keep(text, unquote(m.value))
+		t.texts = append(t.texts, textClaim{name, keep(text, unquote(m.value))})
 	case '0':
-		return Number(keep(text, m.value))
+		t.others = append(t.others, other{name, Number(keep(text, m.value))})
+	default:
+		t.others = append(t.others, other{name, m.any()})
 	}
-	return m.any()
 }
 
 // refuseBound refuses a token that is bound to a key or certificate of its holder (RFC 7800):

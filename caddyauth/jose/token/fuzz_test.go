@@ -129,7 +129,7 @@ func sameAsJWX(t *testing.T, tok *Token, raw string) {
 	if err != nil {
 		return
 	}
-	if second.Issuer() != tok.Issuer || second.Subject() != tok.Subject || second.JwtID() != tok.ID ||
+	if second.Issuer() != tok.Issuer() || second.Subject() != tok.Subject || second.JwtID() != tok.ID ||
 		!slices.Equal(second.Audience(), tok.Audience) {
 		t.Errorf("%+v\nis not\n%+v", tok, second)
 	}

@@ -33,7 +33,7 @@ type member struct {
 	value  []byte        // JSON text of a scalar
 	nested any           // an object or list, built if it was wanted
 	claim  claim
-	keep   bool // as one of the token's others
+	keep   bool // among the token's texts or others
 }
 
 // What makes a text no acceptable JSON object. None of them says anything of what the text holds.

@@ -49,7 +49,6 @@ func FromClaims(from Issuer, raw string, claims []byte) (*Token, error) {
 		return nil, err
 	}
 	t := &Token{issuer: from.vouching(), Type: OpaqueType}
-	t.Issuer = t.issuer.name
 	if err := s.newToken(t, raw); err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func TestEncodedClaimsAreReadBackWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Issuer != c.Issuer || got.Subject != c.Subject || !slices.Equal(got.Audience, c.Audience) ||
+	if got.Issuer() != c.Issuer || got.Subject != c.Subject || !slices.Equal(got.Audience, c.Audience) ||
 		got.ID != c.ID ||
 		got.ClientID != c.ClientID || got.Project != c.Project || got.Session != c.Session ||
 		!slices.Equal(got.Scopes, c.Scopes) ||

@@ -5,7 +5,7 @@ import "github.com/caddyauth/gateway/caddyauth/domain/revocation"
 // RevocationSubject returns what the token says about itself, as far as it can be revoked by it.
 func (t *Token) RevocationSubject() revocation.Subject {
 	return revocation.Subject{
-		Issuer:   t.Issuer,
+		Issuer:   t.Issuer(),
 		TokenID:  t.ID,
 		Family:   t.Session,
 		Project:  t.Project,

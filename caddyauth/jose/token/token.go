@@ -22,8 +22,6 @@ type Token struct {
 
 	// Key is the key that verified the token.
 	Key *keyring.Key
-	// Issuer is `iss`, the name of an accepted issuer.
-	Issuer string
 	// IssuedAt, NotBefore and Expiry are `iat`, `nbf` and `exp`. The first two are zero when
 	// absent.
 	IssuedAt, NotBefore, Expiry NumericDate
@@ -52,10 +50,15 @@ type Token struct {
 
 	oneAudience [1]string // what Audience has when it has one
 
-	others []other // the announced claims without a field
+	// The announced claims without a field. Texts are most of them, and take no box of their own.
+	texts  []textClaim
+	others []other
 }
 
-// other is a claim that has no field in Token.
+// textClaim is a claim that has no field in Token and is a text.
+type textClaim struct{ name, text string }
+
+// other is a claim that has no field in Token and is no text.
 type other struct {
 	name  string
 	value any
@@ -63,6 +66,14 @@ type other struct {
 
 // Raw returns the compact text that was verified. It is a credential.
 func (t *Token) Raw() string { return t.raw }
+
+// Issuer returns `iss`, the name of an accepted issuer.
+func (t *Token) Issuer() string {
+	if t.issuer == nil {
+		return ""
+	}
+	return t.issuer.name
+}
 
 // Own reports whether the token is of an issuer that the Verifier holds for our own.
 func (t *Token) Own() bool { return t.issuer != nil && t.issuer.own }
@@ -92,6 +103,9 @@ func (t *Token) Claim(path string) (any, bool) {
 func (t *Token) other(name string) (any, bool) {
 	if !t.Own() && isOurs(name) {
 		return nil, false
+	}
+	if text, ok := t.keptText(name); ok {
+		return text, true
 	}
 	for i := range t.others {
 		if t.others[i].name == name {
@@ -151,7 +165,7 @@ func (t *Token) field(name string) (any, bool) {
 func (t *Token) textField(name string) string {
 	switch name {
 	case "iss":
-		return t.Issuer
+		return t.Issuer()
 	case "sub":
 		return t.Subject
 	case "jti":
@@ -173,10 +187,14 @@ func (t *Token) Text(name string) (text string, ok bool) {
 	if text = t.textField(name); text != "" {
 		return text, true
 	}
-	for i := range t.others {
-		if t.others[i].name == name {
-			text, ok = t.others[i].value.(string)
-			return text, ok
+	return t.keptText(name)
+}
+
+// keptText returns an announced claim that is a text.
+func (t *Token) keptText(name string) (text string, ok bool) {
+	for i := range t.texts {
+		if t.texts[i].name == name {
+			return t.texts[i].text, true
 		}
 	}
 	return "", false

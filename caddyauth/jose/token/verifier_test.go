@@ -66,8 +66,8 @@ func TestIssuerOfAToken(t *testing.T) {
 			if got := reasonOf(t, err); got != c.want {
 				t.Errorf("%s: %v, want %s", c.name, err, c.want)
 			}
-			if err == nil && (tok.Issuer != c.issuer || tok.Own() != (c.issuer != foreignName)) {
-				t.Errorf("%s: issuer %s, own %v", c.name, tok.Issuer, tok.Own())
+			if err == nil && (tok.Issuer() != c.issuer || tok.Own() != (c.issuer != foreignName)) {
+				t.Errorf("%s: issuer %s, own %v", c.name, tok.Issuer(), tok.Own())
 			}
 		})
 	}

@@ -92,7 +92,7 @@ func (k streamKeys) Version() stream.KeysVersion {
 
 // Check implements stream.Keys.
 func (k streamKeys) Check(t *token.Token) (ends time.Time, refusal token.Reason) {
-	if t.Issuer != k.app.server.Issuer {
+	if t.Issuer() != k.app.server.Issuer {
 		return time.Time{}, k.checkForeign(t)
 	}
 	ring := k.app.keys.ring.Load()
@@ -109,7 +109,7 @@ func (k streamKeys) Check(t *token.Token) (ends time.Time, refusal token.Reason)
 }
 
 func (k streamKeys) checkForeign(t *token.Token) token.Reason {
-	at := slices.IndexFunc(k.app.keys.remotes, func(r *pooledRemote) bool { return r.Issuer == t.Issuer })
+	at := slices.IndexFunc(k.app.keys.remotes, func(r *pooledRemote) bool { return r.Issuer == t.Issuer() })
 	if at < 0 {
 		return token.UnknownIssuer
 	}

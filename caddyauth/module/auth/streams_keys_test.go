@@ -83,7 +83,7 @@ func (w *watched) stream(admitted *token.Token, grace time.Duration) *watchedStr
 	}
 	g := &gate.Gate{
 		Audiences: []string{"web"},
-		Issuers:   map[string][]string{admitted.Issuer: nil},
+		Issuers:   map[string][]string{admitted.Issuer(): nil},
 		Sources:   []gate.Source{source},
 		Owned:     new(gate.Owned),
 		Verify:    func(context.Context, string) (*token.Token, error) { return admitted, nil },
@@ -302,6 +302,26 @@ func over(t *testing.T, what string, reason token.Reason, all ...*watchedStream)
 	}
 }
 
+// reference is an opaque token, which no key has signed.
+func (w *watched) reference(t *testing.T) *token.Token {
+	t.Helper()
+	claims, err := token.EncodeClaims(token.Claims{
+		Issuer:   keyedIssuer,
+		Subject:  "alice",
+		Audience: []string{"web"},
+		IssuedAt: w.began,
+		Expiry:   w.began.Add(time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := token.FromClaims(token.Issuer{Name: keyedIssuer}, "at_reference", claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
 // What a key has let in goes with the key when it is revoked, at once and sessions included:
 // whoever has the key could have named any session.
 func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
@@ -309,15 +329,7 @@ func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 		g := w.generated(t)
 		first := g.keys.ring.Load().Active()
 		plain, browser := w.keyed(t, first, keyedIssuer, ""), w.keyed(t, first, keyedIssuer, w.family("f"))
-		opaque := w.stream(
-			&token.Token{
-				Issuer:   keyedIssuer,
-				Audience: []string{"web"},
-				IssuedAt: token.NewNumericDate(w.began),
-				Expiry:   token.NewNumericDate(w.began.Add(time.Hour)),
-			},
-			0,
-		)
+		opaque := w.stream(w.reference(t), 0)
 		time.Sleep(time.Minute)
 		g.rotates(t)
 		later := w.keyed(t, g.keys.ring.Load().Active(), keyedIssuer, "")

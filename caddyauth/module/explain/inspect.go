@@ -181,7 +181,7 @@ func (i *inspection) check(ctx context.Context, app *auth.App) error {
 	if i.audience != "" {
 		words = []string{i.audience}
 	}
-	if accepted := app.AcceptedAudiences(t.Issuer); accepted != nil {
+	if accepted := app.AcceptedAudiences(t.Issuer()); accepted != nil {
 		words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return !slices.Contains(accepted, w) })
 	}
 	if !t.HasAudience(words...) {

@@ -86,7 +86,7 @@ func describe(t *token.Token) introspection {
 		NotBefore: seconds(t.NotBefore.Time()),
 		Subject:   t.Subject,
 		Audience:  t.Audience,
-		Issuer:    t.Issuer,
+		Issuer:    t.Issuer(),
 		ID:        t.ID,
 	}
 }

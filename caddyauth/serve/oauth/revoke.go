@@ -50,7 +50,7 @@ func (c *call) revokeAccess(t *token.Token) error {
 	if t.ID == "" {
 		return refuse(unsupportedTokenType, "The token has no id by which it could be revoked.")
 	}
-	if err := c.Sessions.RevokeToken(c.r.Context(), t.Issuer, t.ID, t.Expiry.Time(), c.now); err != nil {
+	if err := c.Sessions.RevokeToken(c.r.Context(), t.Issuer(), t.ID, t.Expiry.Time(), c.now); err != nil {
 		return unavailable(err)
 	}
 	return nil
