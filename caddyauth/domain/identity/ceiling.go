@@ -93,10 +93,10 @@ func ceilingOf(kinds []string) (c ceiling) {
 
 func (c ceiling) empty() bool { return c.bcryptCost == 0 && len(c.argon) == 0 }
 
-// rest returns hashes that nobody has a password for, whose work brings what was done up to the
+// missingWork returns hashes that nobody has a password for, whose work brings what was done up to the
 // ceiling: a bcrypt hash of cost 12 and those of 12 and 13 make one of 14, because each step of the
 // cost doubles the work.
-func (c ceiling) rest(done work) (decoys []string) {
+func (c ceiling) missingWork(done work) (decoys []string) {
 	switch {
 	case c.bcryptCost == 0:
 	case done.bcryptCost == 0:

@@ -71,6 +71,6 @@ func (p *Passwords) hash(ctx context.Context, password string) (string, error) {
 	salt := randomBytes(params.SaltLength)
 	key := argon2.IDKey([]byte(norm.NFC.String(password)), salt, params.Iterations, params.Memory, params.Parallelism,
 		params.KeyLength)
-	p.learn(defaultWork())
+	p.addWork(defaultWork())
 	return encodeArgon(&params, salt, key), nil
 }

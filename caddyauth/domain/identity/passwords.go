@@ -81,12 +81,12 @@ const kindsFor = 5 * time.Second
 // not count. Without any, a refusal costs what a new hash does.
 func NewPasswords(kinds []string) *Passwords {
 	p := &Passwords{declared: kinds, slots: processSlots(), matches: matches}
-	p.expect(nil)
+	p.setKinds(nil)
 	return p
 }
 
-// expect makes the ceiling that of the declared and these kinds.
-func (p *Passwords) expect(kinds []string) {
+// setKinds makes the ceiling that of the declared and these kinds.
+func (p *Passwords) setKinds(kinds []string) {
 	c := ceilingOf(slices.Concat(p.declared, kinds))
 	if c.empty() {
 		c = c.with(defaultWork())
@@ -96,8 +96,8 @@ func (p *Passwords) expect(kinds []string) {
 	p.top.Store(&c)
 }
 
-// learn takes in a work before the store tells of it.
-func (p *Passwords) learn(w work) {
+// addWork takes in a work before the store tells of it.
+func (p *Passwords) addWork(w work) {
 	if p.top.Load().holds(w) {
 		return
 	}
@@ -107,8 +107,8 @@ func (p *Passwords) learn(w work) {
 	p.top.Store(&c)
 }
 
-// look asks for the kinds of the store if it is time to.
-func (p *Passwords) look(ctx context.Context) {
+// refreshKinds asks for the kinds of the store if it is time to.
+func (p *Passwords) refreshKinds(ctx context.Context) {
 	asked, now := p.asked.Load(), time.Now()
 	if p.Kinds == nil || now.Sub(time.Unix(0, asked)).Abs() < kindsFor ||
 		!p.asked.CompareAndSwap(asked, now.UnixNano()) {
@@ -117,7 +117,7 @@ func (p *Passwords) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, maxHashWait)
 	defer cancel()
 	if kinds, err := p.Kinds(ctx); err == nil {
-		p.expect(kinds)
+		p.setKinds(kinds)
 	}
 }
 
@@ -128,12 +128,12 @@ func (p *Passwords) look(ctx context.Context) {
 // It returns ErrBusy when no turn came within 2 s, and the context's error when that ended first.
 // Once a hash is being computed, it is not interrupted and keeps its turn to the end.
 func (p *Passwords) Check(ctx context.Context, u *User, password string) (ok bool, err error) {
-	p.look(ctx)
+	p.refreshKinds(ctx)
 	hash, err := hashOf(u)
 	var done work
 	if hash != "" {
 		done, _ = workOf(hash) // hashOf has asked
-		p.learn(done)
+		p.addWork(done)
 	}
 	top := p.top.Load()
 	if err := p.acquire(ctx, top.lanes()); err != nil {
@@ -143,7 +143,7 @@ func (p *Passwords) Check(ctx context.Context, u *User, password string) (ok boo
 	if hash != "" && p.compute(hash, password) {
 		return true, nil
 	}
-	for _, decoy := range top.rest(done) {
+	for _, decoy := range top.missingWork(done) {
 		if err := ctx.Err(); err != nil {
 			return false, err // nobody is there who could measure
 		}

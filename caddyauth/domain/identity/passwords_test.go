@@ -303,7 +303,7 @@ func TestLanesTakePlaces(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
 			p, most := blocked(c.places, release)
-			p.learn(work{
+			p.addWork(work{
 				argon: argon2id.Params{
 					Memory:      64,
 					Iterations:  1,

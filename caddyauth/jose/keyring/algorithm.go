@@ -104,15 +104,15 @@ func firstFitting(public crypto.PublicKey, names []string) (*algorithm, error) {
 		if err != nil {
 			return nil, err
 		}
-		if a.takes(public) {
+		if a.fits(public) {
 			return a, nil
 		}
 	}
 	return nil, fmt.Errorf("no allowed algorithm (%s) fits a key of %s", strings.Join(names, " "), describe(public))
 }
 
-// takes reports whether the key is of the algorithm's family and curve.
-func (a *algorithm) takes(public crypto.PublicKey) bool {
+// fits reports whether the key is of the algorithm's family and curve.
+func (a *algorithm) fits(public crypto.PublicKey) bool {
 	switch k := public.(type) {
 	case *rsa.PublicKey:
 		return a.family == familyRSA

@@ -71,7 +71,7 @@ func (r *Remote) discover(ctx context.Context, c *egress.Client, home *url.URL) 
 	var err error
 	for _, place := range places {
 		var body []byte
-		body, _, err = get(ctx, c, at(home, place))
+		body, _, err = get(ctx, c, sameHost(home, place))
 		if err == nil {
 			return r.jwksURI(body, c)
 		}
@@ -82,8 +82,8 @@ func (r *Remote) discover(ctx context.Context, c *egress.Client, home *url.URL) 
 	return nil, err
 }
 
-// at is an address on the same host.
-func at(home *url.URL, escapedPath string) *url.URL {
+// sameHost is an address on the same host.
+func sameHost(home *url.URL, escapedPath string) *url.URL {
 	u := *home
 	u.Path, _ = url.PathUnescape(escapedPath)
 	u.RawPath = escapedPath

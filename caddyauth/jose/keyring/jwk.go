@@ -167,7 +167,7 @@ func (j jwk) material() (material, error) {
 func (j jwk) rsa() (material, error) {
 	n, errN := j.number("n")
 	e, errE := j.number("e")
-	if err := firstOf(errN, errE); err != nil {
+	if err := firstError(errN, errE); err != nil {
 		return material{}, err
 	}
 	if !e.IsInt64() || e.Int64() > math.MaxInt32 {
@@ -186,7 +186,7 @@ func (j jwk) rsa() (material, error) {
 	d, errD := j.number("d")
 	p, errP := j.number("p")
 	q, errQ := j.number("q")
-	if err := firstOf(errD, errP, errQ); err != nil {
+	if err := firstError(errD, errP, errQ); err != nil {
 		return material{}, err
 	}
 	private := &rsa.PrivateKey{PublicKey: *public, D: d, Primes: []*big.Int{p, q}}
@@ -209,7 +209,7 @@ func (j jwk) ecdsa() (material, error) {
 	}
 	x, errX := j.octets("x")
 	y, errY := j.octets("y")
-	if err := firstOf(errX, errY); err != nil {
+	if err := firstError(errX, errY); err != nil {
 		return material{}, err
 	}
 	if size := (curve.Params().BitSize + 7) / 8; len(x) != size || len(y) != size {
@@ -279,8 +279,8 @@ func (m material) key(id string, alg *algorithm) (*Key, error) {
 	return newPublicKey(id, alg, m.public, time.Time{})
 }
 
-// firstOf returns the first error there is.
-func firstOf(errs ...error) error {
+// firstError returns the first error there is.
+func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
 			return err

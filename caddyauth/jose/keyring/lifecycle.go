@@ -65,11 +65,11 @@ func (l *Lifecycle) First(now time.Time) (Record, error) {
 func (l *Lifecycle) Due(set Set, now, past time.Time) (Step, error) {
 	step := Step{From: set.Version}
 	for _, rec := range set.Records {
-		if rec.over(past) {
+		if rec.expired(past) {
 			step.Remove = append(step.Remove, rec.ID)
 		}
 	}
-	active, next := set.in(Active), set.in(Announced)
+	active, next := set.inState(Active), set.inState(Announced)
 	switch {
 	case active == nil || next != nil && !now.Before(next.Until):
 		return l.succeed(step, active, next, now)
@@ -83,7 +83,7 @@ func (l *Lifecycle) Due(set Set, now, past time.Time) (Step, error) {
 // whatever Every says. It is empty when one is announced already.
 func (l *Lifecycle) Rotate(set Set, now time.Time) (Step, error) {
 	step := Step{From: set.Version}
-	if set.in(Announced) != nil {
+	if set.inState(Announced) != nil {
 		return step, nil
 	}
 	return l.announce(step, now)
@@ -101,7 +101,7 @@ func (l *Lifecycle) Revoke(set Set, id string, now time.Time) (Step, error) {
 	if rec.State != Active {
 		return step, nil
 	}
-	return l.succeed(step, nil, set.in(Announced), now)
+	return l.succeed(step, nil, set.inState(Announced), now)
 }
 
 // Cover returns the step after which the active key may sign tokens of this
@@ -109,7 +109,7 @@ func (l *Lifecycle) Revoke(set Set, id string, now time.Time) (Step, error) {
 // them is signed. It is empty when the lifetime is covered.
 func (l *Lifecycle) Cover(set Set, lifetime time.Duration) (Step, error) {
 	step := Step{From: set.Version}
-	active := set.in(Active)
+	active := set.inState(Active)
 	if active == nil {
 		return Step{}, errors.New("keys: none is active")
 	}
@@ -129,7 +129,7 @@ func (l *Lifecycle) Ring(set Set, now time.Time, old *Ring) (*Ring, error) {
 	var errs []error
 	active := ""
 	for _, rec := range set.Records {
-		if rec.over(now) {
+		if rec.expired(now) {
 			continue
 		}
 		key, err := l.Secret.Open(rec)
@@ -171,7 +171,7 @@ func (l *Lifecycle) announce(step Step, now time.Time) (Step, error) {
 	if err != nil {
 		return Step{}, err
 	}
-	rec.State, rec.Since = Announced, whole(now)
+	rec.State, rec.Since = Announced, truncateMillis(now)
 	rec.Until = rec.Since.Add(l.Announce)
 	step.Put = append(step.Put, rec)
 	return step, nil
@@ -189,7 +189,7 @@ func (l *Lifecycle) succeed(step Step, active, next *Record, now time.Time) (Ste
 		next = &rec
 	}
 	if active != nil {
-		active.State, active.Since = Retiring, whole(now)
+		active.State, active.Since = Retiring, truncateMillis(now)
 		active.Until = active.Since.Add(max(active.Longest, l.Access) + RetireMargin)
 		step.Put = append(step.Put, *active)
 	}
@@ -198,7 +198,7 @@ func (l *Lifecycle) succeed(step Step, active, next *Record, now time.Time) (Ste
 }
 
 func (l *Lifecycle) activate(rec Record, now time.Time) Record {
-	rec.State, rec.Since, rec.Until = Active, whole(now), time.Time{}
+	rec.State, rec.Since, rec.Until = Active, truncateMillis(now), time.Time{}
 	rec.Longest = max(rec.Longest, l.Access)
 	return rec
 }
@@ -211,8 +211,8 @@ func (l *Lifecycle) generate(now time.Time) (Record, error) {
 	return l.Secret.Seal(key)
 }
 
-// in returns a copy of the key in this state, nil when there is none.
-func (s Set) in(state State) *Record {
+// inState returns a copy of the key in this state, nil when there is none.
+func (s Set) inState(state State) *Record {
 	for _, rec := range s.Records {
 		if rec.State == state {
 			return &rec
@@ -231,15 +231,15 @@ func (s Set) Find(id string) *Record {
 	return nil
 }
 
-// over reports whether nothing that the key signed can still be good.
-func (r Record) over(now time.Time) bool { return r.State == Retiring && !now.Before(r.Until) }
+// expired reports whether nothing that the key signed can still be good.
+func (r Record) expired(now time.Time) bool { return r.State == Retiring && !now.Before(r.Until) }
 
 // EndsAfter returns when the first of the keys that retire at now is over; zero
 // when none retires.
 func (s Set) EndsAfter(now time.Time) time.Time {
 	var first time.Time
 	for _, rec := range s.Records {
-		if rec.State == Retiring && !rec.over(now) && (first.IsZero() || rec.Until.Before(first)) {
+		if rec.State == Retiring && !rec.expired(now) && (first.IsZero() || rec.Until.Before(first)) {
 			first = rec.Until
 		}
 	}
@@ -248,11 +248,11 @@ func (s Set) EndsAfter(now time.Time) time.Time {
 
 // Longest returns the longest lifetime of a token that the active key may sign.
 func (s Set) Longest() time.Duration {
-	if active := s.in(Active); active != nil {
+	if active := s.inState(Active); active != nil {
 		return active.Longest
 	}
 	return 0
 }
 
-// whole is a time as the store keeps it.
-func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+// truncateMillis is a time as the store keeps it.
+func truncateMillis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

@@ -129,13 +129,13 @@ func TestKeyIsAnnouncedActiveRetiringAndGone(t *testing.T) {
 func TestRotationsFollowEachOtherAtTheirPace(t *testing.T) {
 	l := born(t)
 	l.Every, l.Announce = 2*time.Hour, 30*time.Minute
-	rotations, active := 0, l.set.in(Active).ID
+	rotations, active := 0, l.set.inState(Active).ID
 	for range 100 * 120 {
 		l.pass(time.Minute)
 		if len(l.set.Records) > 2 {
 			t.Fatalf("%d keys after %v", len(l.set.Records), l.now.Sub(dawn))
 		}
-		if id := l.set.in(Active).ID; id != active {
+		if id := l.set.inState(Active).ID; id != active {
 			rotations, active = rotations+1, id
 		}
 	}

@@ -19,7 +19,7 @@ const (
 // check refuses a public key the algorithm must not be used with and returns
 // the one length, in bytes, its signatures have.
 func (a *algorithm) check(public crypto.PublicKey) (signatureSize int, err error) {
-	if !a.takes(public) {
+	if !a.fits(public) {
 		return 0, fmt.Errorf("algorithm %s does not fit a key of %s", a.name, describe(public))
 	}
 	switch k := public.(type) {

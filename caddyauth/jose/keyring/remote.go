@@ -148,15 +148,15 @@ func (r *Remote) Run(ctx context.Context) {
 	for {
 		started := time.Now()
 		next := r.refresh(ctx)
-		if !r.rest(ctx, started, next) {
+		if !r.waitForNextFetch(ctx, started, next) {
 			return
 		}
 	}
 }
 
-// rest waits until the next fetch is due, which an unknown key id brings
+// waitForNextFetch waits until the next fetch is due, which an unknown key id brings
 // forward. It reports false when ctx has ended.
-func (r *Remote) rest(ctx context.Context, started time.Time, next time.Duration) bool {
+func (r *Remote) waitForNextFetch(ctx context.Context, started time.Time, next time.Duration) bool {
 	planned := time.NewTimer(next)
 	defer planned.Stop()
 	select {
@@ -218,7 +218,7 @@ func (r *Remote) refresh(ctx context.Context) time.Duration {
 func (r *Remote) Key(ctx context.Context, kid string) (*Key, error) {
 	set := r.set.Load()
 	if set == nil {
-		set = r.firstSet(ctx)
+		set = r.waitForFirstSet(ctx)
 	}
 	if set == nil || time.Since(set.fetched) > r.staleFor() {
 		return nil, ErrKeysUnavailable
@@ -233,8 +233,8 @@ func (r *Remote) Key(ctx context.Context, kid string) (*Key, error) {
 	return nil, ErrUnknownKey
 }
 
-// firstSet waits for the end of the first fetch. The result may be nil.
-func (r *Remote) firstSet(ctx context.Context) *remoteSet {
+// waitForFirstSet waits for the end of the first fetch. The result may be nil.
+func (r *Remote) waitForFirstSet(ctx context.Context) *remoteSet {
 	r.init()
 	timer := time.NewTimer(fetchTimeout)
 	defer timer.Stop()

@@ -53,7 +53,7 @@ func (s Subkey) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "subkey %q",
 func ParseSecretRing(s string) (*SecretRing, error) {
 	s = strings.TrimSpace(s)
 	if s != "" && !strings.ContainsAny(s, ":,{}") {
-		return loneSecret(s)
+		return singleSecret(s)
 	}
 	entries, err := splitEntries(s)
 	if err != nil {
@@ -71,8 +71,8 @@ func ParseSecretRing(s string) (*SecretRing, error) {
 	return &SecretRing{entries: entries}, nil
 }
 
-// loneSecret makes the ring of a value that is one secret.
-func loneSecret(s string) (*SecretRing, error) {
+// singleSecret makes the ring of a value that is one secret.
+func singleSecret(s string) (*SecretRing, error) {
 	secret, err := decodeBase64(s)
 	if err != nil || len(secret) < minRingSecret {
 		secret = []byte(s)

@@ -146,11 +146,11 @@ func buildLogin(a *App) *login.Server {
 // session.
 func buildPageSession(a *App) *login.Session {
 	return &login.Session{
-		Base:      a.server.PublicURL,
-		Current:   a.gates.Sessions.Current,
-		Renewable: a.gates.Sessions.Renewable,
-		Renew:     a.renewPage,
-		Pace:      a.gates.Sessions.PageWindow,
+		Base:         a.server.PublicURL,
+		Current:      a.gates.Sessions.Current,
+		Renewable:    a.gates.Sessions.Renewable,
+		Renew:        a.renewPage,
+		RenewalTimes: a.gates.Sessions.PageWindow,
 	}
 }
 

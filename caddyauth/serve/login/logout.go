@@ -81,7 +81,7 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, verdict{result: refusal})
 		return
 	}
-	subject, v := s.signingOut(r), verdict{result: success}
+	subject, v := s.nameSigningOut(r), verdict{result: success}
 	if err := s.revokeAll(r); err != nil {
 		v = verdict{result: storeUnavailable, err: err}
 	}
@@ -98,14 +98,14 @@ func readLogout(w http.ResponseWriter, r *http.Request) (fields, result) {
 	return readFields(w, r, endpoint.FormType, endpoint.JSONType)
 }
 
-// signingOut returns the name of whoever signs out: that of the access token, or of the refresh
+// nameSigningOut returns the name of whoever signs out: that of the access token, or of the refresh
 // token beside it.
-func (s *Server) signingOut(r *http.Request) string {
+func (s *Server) nameSigningOut(r *http.Request) string {
 	subject := s.subject(r)
 	if subject != "" || s.Owner == nil || s.RefreshCookieName == "" {
 		return subject
 	}
-	for _, refresh := range s.presented(r, s.RefreshCookieName) {
+	for _, refresh := range s.cookieValues(r, s.RefreshCookieName) {
 		if subject = s.Owner(r.Context(), refresh); subject != "" {
 			break
 		}
@@ -124,7 +124,7 @@ func (s *Server) revokeAll(r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), revokeTimeout)
 	defer cancel()
-	for _, access := range s.presented(r, s.CookieName) {
+	for _, access := range s.cookieValues(r, s.CookieName) {
 		if err := s.Revoke(ctx, access, ""); err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (s *Server) revokeAll(r *http.Request) error {
 	if s.RefreshCookieName == "" {
 		return nil
 	}
-	for _, refresh := range s.presented(r, s.RefreshCookieName) {
+	for _, refresh := range s.cookieValues(r, s.RefreshCookieName) {
 		if err := s.Revoke(ctx, "", refresh); err != nil {
 			return err
 		}
@@ -140,8 +140,8 @@ func (s *Server) revokeAll(r *http.Request) error {
 	return nil
 }
 
-// presented returns the values of the request's cookies of one name.
-func (s *Server) presented(r *http.Request, name string) []string {
+// cookieValues returns the values of the request's cookies of one name.
+func (s *Server) cookieValues(r *http.Request, name string) []string {
 	var values []string
 	cookies := r.CookiesNamed(name)
 	for _, c := range cookies[:min(len(cookies), maxRevoked)] {

@@ -210,14 +210,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	route, status := s.routes().Match(w, r, s.Base.Path)
 	if status != 0 {
-		s.refuse(w, r, verdict{result: noRoute(status)})
+		s.refuse(w, r, verdict{result: routeRefusal(status)})
 		return
 	}
 	route.Handler(s, w, r)
 }
 
-// noRoute is the result of a request that no route answers.
-func noRoute(status int) result {
+// routeRefusal is the result of a request that no route answers.
+func routeRefusal(status int) result {
 	if status == http.StatusMethodNotAllowed {
 		return methodNotAllowed
 	}

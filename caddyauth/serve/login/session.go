@@ -60,9 +60,9 @@ type Session struct {
 	// Every is how often the script looks, at least a second. Default: 1m.
 	Every time.Duration
 
-	// Pace says both for the session of a request, in place of Window and Every; each is at least a
-	// second. Default: all sessions have the same.
-	Pace func(r *http.Request) (window, every time.Duration)
+	// RenewalTimes returns both for the session of a request, in place of Window and Every; each is at
+	// least a second. Default: all sessions have the same.
+	RenewalTimes func(r *http.Request) (window, every time.Duration)
 
 	protection http.CrossOriginProtection
 }
@@ -108,7 +108,7 @@ func (s *Session) Rules() []endpoint.Rule { return sessionRoutes.Rules() }
 func (s *Session) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route, status := sessionRoutes.Match(w, r, s.Base.Path)
 	if status != 0 {
-		refuseJSON(w, verdict{result: noRoute(status)})
+		refuseJSON(w, verdict{result: routeRefusal(status)})
 		return
 	}
 	route.Handler(s, w, r)
@@ -132,7 +132,7 @@ func (s *Session) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	subject, expires, ok := s.Current(r)
-	if window, _ := s.pace(r); ok && time.Until(expires) > window {
+	if window, _ := s.renewalTimes(r); ok && time.Until(expires) > window {
 		writeSession(w, s.answer(r, subject, expires, true))
 		return
 	}
@@ -161,7 +161,7 @@ type sessionAnswer struct {
 }
 
 func (s *Session) answer(r *http.Request, subject string, expires time.Time, ok bool) sessionAnswer {
-	window, every := s.pace(r)
+	window, every := s.renewalTimes(r)
 	a := sessionAnswer{
 		SignedIn:      ok,
 		RefreshWindow: int64(window / time.Second),
@@ -176,9 +176,9 @@ func (s *Session) answer(r *http.Request, subject string, expires time.Time, ok 
 
 func writeSession(w http.ResponseWriter, a sessionAnswer) { endpoint.WriteJSON(w, http.StatusOK, a) }
 
-func (s *Session) pace(r *http.Request) (window, every time.Duration) {
-	if s.Pace != nil {
-		return s.Pace(r)
+func (s *Session) renewalTimes(r *http.Request) (window, every time.Duration) {
+	if s.RenewalTimes != nil {
+		return s.RenewalTimes(r)
 	}
 	return cmp.Or(s.Window, defaultWindow), cmp.Or(s.Every, defaultEvery)
 }

@@ -74,7 +74,7 @@ func TestSessionsMayEachHaveTheirPace(t *testing.T) {
 		b := newBrowser(t, 10*time.Minute)
 		window := 20 * time.Minute
 		b.Window = time.Minute // Pace goes before it
-		b.Pace = func(*http.Request) (time.Duration, time.Duration) { return window, 7 * time.Second }
+		b.RenewalTimes = func(*http.Request) (time.Duration, time.Duration) { return window, 7 * time.Second }
 		if a := decoded(t, b.do("GET", "/auth/session")); a.RefreshWindow != 1200 || a.CheckEvery != 7 {
 			t.Errorf("%+v", a)
 		}

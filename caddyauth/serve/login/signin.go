@@ -43,7 +43,7 @@ func (s *Server) signIn(r *http.Request, a attempt) verdict {
 		return v.with(throttled, nil)
 	}
 	if ok, err := s.Passwords.Check(ctx, a.parties.User, a.password); !ok {
-		return v.with(whyNot(ctx, err), err)
+		return v.with(refusalFor(ctx, err), err)
 	}
 
 	// The password was right: the rest is one step of the store.
@@ -68,9 +68,9 @@ func (s *Server) signIn(r *http.Request, a attempt) verdict {
 	return s.issue(ctx, in, v)
 }
 
-// whyNot names the reason why a password was not accepted. A hash that cannot be used is the
+// refusalFor names the reason why a password was not accepted. A hash that cannot be used is the
 // operator's business; to the outside the password is wrong.
-func whyNot(ctx context.Context, err error) result {
+func refusalFor(ctx context.Context, err error) result {
 	switch {
 	case errors.Is(err, identity.ErrBusy):
 		return busy

@@ -514,7 +514,7 @@ func TestATokenThatBrowsersWouldDropIsAnError(t *testing.T) {
 
 func TestABusyServerSaysWhenToComeBack(t *testing.T) {
 	h := newFixture(t)
-	v := verdict{result: whyNot(t.Context(), identity.ErrBusy)}
+	v := verdict{result: refusalFor(t.Context(), identity.ErrBusy)}
 	w := httptest.NewRecorder()
 	h.refuseLogin(w, postJSON("{}"), fields{}, v)
 	if w.Code != http.StatusServiceUnavailable || errorWord(t, w) != "busy" || w.Header().Get("Retry-After") != "5" {

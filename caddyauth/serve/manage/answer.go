@@ -137,9 +137,9 @@ func refusalOf(err error) *refusal {
 	}
 }
 
-// notRevoked is the answer when a change is stored and what was issued before could not be ended.
+// revocationFailed is the answer when a change is stored and what was issued before could not be ended.
 // The change stands, nothing new is issued, and the same request again ends the rest.
-func notRevoked(err error) error {
+func revocationFailed(err error) error {
 	e := refuse(http.StatusServiceUnavailable, "revocation_failed",
 		"the change is stored, but running sessions could not be ended: send the same request again")
 	e.inside = err
@@ -190,8 +190,8 @@ func seconds(d time.Duration) *int64 {
 	return &n
 }
 
-// stamp is a time as the API has it (RFC 3339); nil for never.
-func stamp(t time.Time) *string {
+// rfc3339 is a time as the API has it (RFC 3339); nil for never.
+func rfc3339(t time.Time) *string {
 	if t.IsZero() {
 		return nil
 	}
@@ -199,8 +199,8 @@ func stamp(t time.Time) *string {
 	return &text
 }
 
-// listed is a list as the API has it: never null.
-func listed[E any](list []E) []E {
+// nonNil is a list as the API has it: never null.
+func nonNil[E any](list []E) []E {
 	if list == nil {
 		return []E{}
 	}

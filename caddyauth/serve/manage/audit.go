@@ -22,7 +22,7 @@ type entryBody struct {
 
 func showEntry(e audit.Entry) entryBody {
 	return entryBody{
-		e.ID, stamp(e.At), e.Actor, e.Action, e.Target, e.TargetName, e.Project, e.ClientIP, e.Result, e.Detail,
+		e.ID, rfc3339(e.At), e.Actor, e.Action, e.Target, e.TargetName, e.Project, e.ClientIP, e.Result, e.Detail,
 	}
 }
 

@@ -111,8 +111,8 @@ func (o *object) flag(name string, into *bool) {
 	}
 }
 
-// words takes a list of strings.
-func (o *object) words(name string, into *[]string) {
+// stringList takes a list of strings.
+func (o *object) stringList(name string, into *[]string) {
 	raw, there := o.take(name)
 	if !there {
 		return
@@ -136,7 +136,7 @@ func (o *object) words(name string, into *[]string) {
 
 // allowed is words that must be among some.
 func (o *object) allowed(name string, into *[]string, among []string) {
-	o.words(name, into)
+	o.stringList(name, into)
 	for _, w := range *into {
 		if _, there := o.members[name]; there && !slices.Contains(among, w) {
 			o.fail(invalid("%s: %.70q is not one of %q", name, w, among))

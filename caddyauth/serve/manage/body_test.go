@@ -8,7 +8,7 @@ import (
 )
 
 func TestBodiesThatAreRefused(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	token := d.token("", apitoken.Admin)
 	for _, c := range []struct{ body, want string }{
 		{``, "does not begin with a brace"},
@@ -56,7 +56,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 }
 
 func TestLargeBodiesAndOtherTypesAreRefused(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	token := d.token("", apitoken.Admin)
 	large := `{"slug":"` + strings.Repeat("a", 64<<10) + `"}`
 	d.call(token, "POST", "/api/projects", large).refused(413, "too_large", "65536")
@@ -71,7 +71,7 @@ func TestLargeBodiesAndOtherTypesAreRefused(t *testing.T) {
 }
 
 func TestQueriesThatAreRefused(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	token := d.token("", apitoken.Admin)
 	for _, c := range []struct{ query, want string }{
 		{"limit=0", "limit"}, {"limit=201", "limit"}, {"limit=x", "limit"},

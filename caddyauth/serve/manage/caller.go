@@ -39,12 +39,12 @@ func (c Caller) can(ability string) bool {
 	return slices.Contains(c.Abilities, ability) || slices.Contains(c.Abilities, apitoken.Admin)
 }
 
-// everything says whether nothing is closed to the caller.
-func (c Caller) everything() bool { return c.Project == "" && c.can(apitoken.Admin) }
+// isUnrestricted says whether nothing is closed to the caller.
+func (c Caller) isUnrestricted() bool { return c.Project == "" && c.can(apitoken.Admin) }
 
-// sees says whether a project is the caller's business. What belongs to another project is answered
+// canSee says whether a project is the caller's business. What belongs to another project is answered
 // as if it did not exist: a caller for one project cannot learn which names others use.
-func (c Caller) sees(slug string) bool { return c.Project == "" || c.Project == slug }
+func (c Caller) canSee(slug string) bool { return c.Project == "" || c.Project == slug }
 
 // identify says who calls. A credential in the Authorization header is the only one looked at where
 // there is one; a browser sends cookies by itself, so a session is good for requests of this
@@ -86,12 +86,12 @@ func badToken() error {
 
 func (c *call) sessionCaller() (Caller, error) {
 	if c.Session == nil {
-		return Caller{}, nobody()
+		return Caller{}, noCredential()
 	}
 	caller, err := c.Session(c.r)
 	switch {
 	case errors.Is(err, ErrNoSession):
-		return Caller{}, nobody()
+		return Caller{}, noCredential()
 	case errors.Is(err, ErrNotAdmin):
 		return caller, refuse(http.StatusForbidden, "insufficient_ability",
 			"whoever is signed in is not an administrator")
@@ -112,15 +112,15 @@ func (c *call) ofAnotherSite() bool {
 	return c.protection.Check(&asked) != nil
 }
 
-func nobody() error {
+func noCredential() error {
 	e := refuse(http.StatusUnauthorized, "no_credential",
 		"an API token (Authorization: Bearer) or an administrator's session is required")
 	e.challenge = "Bearer"
 	return e
 }
 
-// lacks is the refusal of a caller who is known and may not (RFC 6750, section 3.1).
-func lacks(ability string) error {
+// missingAbility is the refusal of a caller who is known and may not (RFC 6750, section 3.1).
+func missingAbility(ability string) error {
 	e := refuse(http.StatusForbidden, "insufficient_ability", "the ability %q is required", ability)
 	e.challenge = `Bearer error="insufficient_scope"`
 	return e

@@ -40,17 +40,17 @@ func (c *call) showClient(client clients.Client) (clientBody, error) {
 
 // optionsAbove returns the options of a client's project, which are read once per call.
 func (c *call) optionsAbove(client clients.Client) (project.TokenOptions, error) {
-	if above, known := c.above[client.Project]; known {
+	if above, known := c.projectOptions[client.Project]; known {
 		return above, nil
 	}
 	p, err := c.Projects.FindProject(c.r.Context(), client.Project)
 	if err != nil {
 		return project.TokenOptions{}, err
 	}
-	if c.above == nil {
-		c.above = map[string]project.TokenOptions{}
+	if c.projectOptions == nil {
+		c.projectOptions = map[string]project.TokenOptions{}
 	}
-	c.above[client.Project] = p.TokenOptions
+	c.projectOptions[client.Project] = p.TokenOptions
 	return p.TokenOptions, nil
 }
 
@@ -64,8 +64,8 @@ func bodyOf(c clients.Client, above, server project.TokenOptions) clientBody {
 		Declared:         c.Declared,
 		tokenOptionsBody: showTokenOptions(c.TokenOptions.Over(above).Over(server)),
 		Sources:          tokenSourcesOf(c.TokenOptions, above, server),
-		Audience:         listed(c.Audience), Scopes: listed(c.Scopes),
-		Claims: claimsOf(c.Claims), Version: c.Version, Created: stamp(c.Created), Changed: stamp(c.Changed),
+		Audience:         nonNil(c.Audience), Scopes: nonNil(c.Scopes),
+		Claims: claimsOf(c.Claims), Version: c.Version, Created: rfc3339(c.Created), Changed: rfc3339(c.Changed),
 	}
 }
 
@@ -83,8 +83,8 @@ func (c *call) client(id string) (clients.Client, error) {
 	if err != nil {
 		return clients.Client{}, err
 	}
-	c.on(client.ID, client.Name, client.Project)
-	if !c.caller.sees(client.Project) {
+	c.setTarget(client.ID, client.Name, client.Project)
+	if !c.caller.canSee(client.Project) {
 		return clients.Client{}, clients.ErrNotFound
 	}
 	return client, nil
@@ -123,9 +123,9 @@ func (c *call) listClients() (reply, error) {
 	return listOf(shown, q.limit, same, func(b clientBody) string { return b.ID }), nil
 }
 
-// newIn takes the project that something new is for: the caller's own, or the default one, when
+// projectForNew takes the project that something new is for: the caller's own, or the default one, when
 // none is named.
-func (c *call) newIn(o *object) (slug string, err error) {
+func (c *call) projectForNew(o *object) (slug string, err error) {
 	o.text("project", &slug)
 	p, err := c.project(cmp.Or(slug, c.caller.Project, project.Default))
 	if errors.Is(err, project.ErrNoProject) {
@@ -140,7 +140,7 @@ func (c *call) createClient() (reply, error) {
 		return reply{}, err
 	}
 	client := clients.Client{ID: project.NewID(), Active: true, Version: 1, Created: c.now, Changed: c.now}
-	if client.Project, err = c.newIn(o); err != nil {
+	if client.Project, err = c.projectForNew(o); err != nil {
 		return reply{}, err
 	}
 	public, secret := false, ""
@@ -153,7 +153,7 @@ func (c *call) createClient() (reply, error) {
 	if err := editClient(o, &client, c.audiences()); err != nil {
 		return reply{}, err
 	}
-	c.on(client.ID, client.Name, client.Project)
+	c.setTarget(client.ID, client.Name, client.Project)
 	// What the answer needs is read first: an error after the client was added would lose its
 	// secret.
 	body, err := c.showClient(client)
@@ -172,7 +172,7 @@ func editClient(o *object, client *clients.Client, audiences []string) error {
 	o.text("name", &client.Name)
 	o.editTokenOptions(&client.TokenOptions)
 	o.allowed("audience", &client.Audience, audiences)
-	o.words("scopes", &client.Scopes)
+	o.stringList("scopes", &client.Scopes)
 	o.claims("claims", &client.Claims)
 	o.fail(client.Validate())
 	return o.done()
@@ -221,9 +221,9 @@ func (c *call) patchClient() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if _, said := o.members["active"]; said && !client.Active {
+	if _, given := o.members["active"]; given && !client.Active {
 		if err := c.Revoker.RevokeClient(c.r.Context(), client.Project, client.ID, "paused"); err != nil {
-			return reply{}, notRevoked(err)
+			return reply{}, revocationFailed(err)
 		}
 	}
 	body, err := c.showClient(client)
@@ -243,7 +243,7 @@ func (c *call) deleteClient() (reply, error) {
 		return reply{}, err
 	}
 	if err := c.Revoker.RevokeClient(c.r.Context(), client.Project, client.ID, "deleted"); err != nil {
-		return reply{}, notRevoked(err)
+		return reply{}, revocationFailed(err)
 	}
 	return reply{status: http.StatusNoContent}, c.Clients.RemoveClient(c.r.Context(), client.ID, client.Version)
 }

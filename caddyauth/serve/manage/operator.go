@@ -128,13 +128,13 @@ func (c *call) showSession(g session.Grant) sessionBody {
 		User:     g.Subject,
 		ClientID: g.ClientID,
 		Kind:     g.Kind,
-		Audience: listed(g.Audience),
-		Scopes:   listed(g.Scopes),
+		Audience: nonNil(g.Audience),
+		Scopes:   nonNil(g.Scopes),
 		Device:   g.Device,
 		ClientIP: g.ClientIP,
 		Active:   g.Revoked.IsZero() && c.now.Before(g.IdleEnds) && c.now.Before(g.Ends),
-		Created:  stamp(g.Created), LastUsed: stamp(g.LastUsed), IdleEnds: stamp(g.IdleEnds), Ends: stamp(g.Ends),
-		Revoked: stamp(g.Revoked), RevokedFor: g.RevokedFor,
+		Created:  rfc3339(g.Created), LastUsed: rfc3339(g.LastUsed), IdleEnds: rfc3339(g.IdleEnds), Ends: rfc3339(g.Ends),
+		Revoked: rfc3339(g.Revoked), RevokedFor: g.RevokedFor,
 	}
 }
 
@@ -205,8 +205,8 @@ func (c *call) revokeSession() (reply, error) {
 	if len(found) == 0 {
 		return reply{}, noSession()
 	}
-	c.on(found[0].ID, found[0].Subject, found[0].Project)
-	if !c.caller.sees(found[0].Project) {
+	c.setTarget(found[0].ID, found[0].Subject, found[0].Project)
+	if !c.caller.canSee(found[0].Project) {
 		return reply{}, noSession()
 	}
 	return reply{status: http.StatusNoContent}, c.Operator.EndSession(c.r.Context(), c.id, "operator")
@@ -228,7 +228,7 @@ func (c *call) revokeSessions() (reply, error) {
 	if err := o.done(); err != nil {
 		return reply{}, err
 	}
-	order, err := c.order(slug, user, client)
+	order, err := c.revocationFor(slug, user, client)
 	if err != nil {
 		return reply{}, err
 	}
@@ -239,7 +239,7 @@ func (c *call) revokeSessions() (reply, error) {
 	return reply{status: http.StatusOK, body: map[string]int{"sessions": n}}, nil
 }
 
-func (c *call) order(slug, user, client string) (revocation.Revocation, error) {
+func (c *call) revocationFor(slug, user, client string) (revocation.Revocation, error) {
 	switch {
 	case user != "" && client != "":
 		return revocation.Revocation{}, invalid("user, client: only one of them can be given")
@@ -262,7 +262,7 @@ func (c *call) order(slug, user, client string) (revocation.Revocation, error) {
 	if err != nil {
 		return revocation.Revocation{}, err
 	}
-	c.on(u.ID, u.Name, u.Project)
+	c.setTarget(u.ID, u.Name, u.Project)
 	return revocation.Revocation{Kind: revocation.UserKind, Project: u.Project, ID: u.Name, Reason: "operator"}, nil
 }
 
@@ -308,7 +308,7 @@ func (c *call) mintToken() (reply, error) {
 	if m.User, err = c.userNamed(p.Slug, name); err != nil {
 		return reply{}, err
 	}
-	c.on(m.User.ID, m.User.Name, m.User.Project)
+	c.setTarget(m.User.ID, m.User.Name, m.User.Project)
 	m.Lifetime = cmp.Or(m.Lifetime, defaultMint)
 	return c.minted(m)
 }
@@ -351,10 +351,10 @@ func (c *call) minted(m Mint) (reply, error) {
 	if m.ClientID != "" {
 		of = " of client " + m.ClientID
 	}
-	c.detail = "token " + id + of + " for " + strings.Join(m.Audience, " ") + " until " + *stamp(c.now.Add(m.Lifetime))
+	c.detail = "token " + id + of + " for " + strings.Join(m.Audience, " ") + " until " + *rfc3339(c.now.Add(m.Lifetime))
 	return reply{status: http.StatusCreated, body: mintBody{
 		Token: token, ID: id, Project: m.User.Project, User: m.User.Name, ClientID: m.ClientID, Audience: m.Audience,
-		ExpiresIn: int64(m.Lifetime / time.Second), Expires: stamp(c.now.Add(m.Lifetime)),
+		ExpiresIn: int64(m.Lifetime / time.Second), Expires: rfc3339(c.now.Add(m.Lifetime)),
 	}}, nil
 }
 
@@ -377,7 +377,7 @@ func (c *call) listKeys() (reply, error) {
 		return reply{}, err
 	}
 	return listOf(keys, len(keys), func(k Key) keyBody {
-		return keyBody{k.ID, k.Algorithm, k.State, stamp(k.Created), stamp(k.Since), stamp(k.Until)}
+		return keyBody{k.ID, k.Algorithm, k.State, rfc3339(k.Created), rfc3339(k.Since), rfc3339(k.Until)}
 	}, nil), nil
 }
 
@@ -396,6 +396,6 @@ func (c *call) revokeKey() (reply, error) {
 	if !slices.ContainsFunc(keys, func(k Key) bool { return k.ID == c.id }) {
 		return reply{}, ErrNoKey
 	}
-	c.on(c.id, "", "")
+	c.setTarget(c.id, "", "")
 	return reply{status: http.StatusNoContent}, c.Operator.RevokeKey(c.r.Context(), c.id)
 }

@@ -63,28 +63,28 @@ func (o *orders) RevokeKey(_ context.Context, id string) error {
 	return o.err
 }
 
-// openFor is a server for an operator, who needs no token, with the user Alice.
-func openFor(t *testing.T, o Operator) *desk {
+// newOperatorFixture is a server for an operator, who needs no token, with the user Alice.
+func newOperatorFixture(t *testing.T, o Operator) *fixture {
 	t.Helper()
-	d := open(t)
+	d := newFixture(t)
 	d.Operator = o
 	d.Session = func(*http.Request) (Caller, error) {
 		return Caller{Actor: "command", Abilities: []string{apitoken.Admin}}, nil
 	}
-	d.operate("POST", "/api/users", `{"name":"Alice"}`).is(http.StatusCreated)
+	d.byOperator("POST", "/api/users", `{"name":"Alice"}`).is(http.StatusCreated)
 	return d
 }
 
-// operate sends a request as the operator, without holding it against the document of the public
+// callOperator sends a request as the operator, without holding it against the document of the public
 // routes.
-func (d *desk) operate(method, path, body string) answer {
+func (d *fixture) byOperator(method, path, body string) answer {
 	d.Helper()
 	return d.call("", method, path, body)
 }
 
 // TestOperatorsRoutesAreClosedToOthers: no ability opens them where there is no Operator.
 func TestOperatorsRoutesAreClosedToOthers(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	token := d.token("", apitoken.Admin)
 	for _, r := range operatorRoutes {
 		path := strings.Replace(r.Path, "{id}", "x", 1)
@@ -109,8 +109,8 @@ func TestOperatorSeesSessions(t *testing.T) {
 			Created:  now, LastUsed: now, IdleEnds: now.Add(time.Hour), Ends: now.Add(time.Hour),
 		})
 	}
-	d := openFor(t, o)
-	first := d.operate("GET", "/api/sessions?limit=2&user=alice&client=web", "")
+	d := newOperatorFixture(t, o)
+	first := d.byOperator("GET", "/api/sessions?limit=2&user=alice&client=web", "")
 	items := first.is(http.StatusOK)["items"].([]any)
 	if got := items[0].(map[string]any); len(items) != 2 || got["device"] != "Mozilla" || got["active"] != true ||
 		strings.Contains(first.body, "seed") {
@@ -120,7 +120,7 @@ func TestOperatorSeesSessions(t *testing.T) {
 		t.Errorf("asked for %+v", f)
 	}
 	next := first.is(http.StatusOK)["next_cursor"].(string)
-	if items := d.operate("GET", "/api/sessions?limit=2&ended=true&cursor="+
+	if items := d.byOperator("GET", "/api/sessions?limit=2&ended=true&cursor="+
 		next, "").is(http.StatusOK)["items"].([]any); len(
 		items,
 	) != 1 {
@@ -129,13 +129,13 @@ func TestOperatorSeesSessions(t *testing.T) {
 	if f := o.asked[1]; f.After != "b" || !f.LiveAt.IsZero() {
 		t.Errorf("asked for %+v", f)
 	}
-	d.operate("GET", "/api/sessions?ended=maybe", "").is(http.StatusUnprocessableEntity)
+	d.byOperator("GET", "/api/sessions?ended=maybe", "").is(http.StatusUnprocessableEntity)
 }
 
 func TestOperatorEndsSessions(t *testing.T) {
 	o := &orders{grants: []session.Grant{{ID: "a", Project: "default", Subject: "Alice"}}}
-	d := openFor(t, o)
-	d.operate("POST", "/api/clients", `{"id":"web"}`).is(http.StatusCreated)
+	d := newOperatorFixture(t, o)
+	d.byOperator("POST", "/api/clients", `{"id":"web"}`).is(http.StatusCreated)
 	for _, c := range []struct {
 		method, path, body string
 		status             int
@@ -154,7 +154,7 @@ func TestOperatorEndsSessions(t *testing.T) {
 		{"POST", "/api/sessions/revoke", `{"users":"alice"}`, 422, ""},
 	} {
 		o.done = nil
-		d.operate(c.method, c.path, c.body).is(c.status)
+		d.byOperator(c.method, c.path, c.body).is(c.status)
 		if got := strings.Join(o.done, ", "); got != c.want {
 			t.Errorf("%s %s %s: ordered %q, want %q", c.method, c.path, c.body, got, c.want)
 		}
@@ -167,8 +167,8 @@ func TestOperatorEndsSessions(t *testing.T) {
 
 func TestOperatorMints(t *testing.T) {
 	o := &orders{}
-	d := openFor(t, o)
-	got := d.operate("POST", "/api/mint", `{"user":"alice","audience":["web"],"expires_in":120}`).is(http.StatusCreated)
+	d := newOperatorFixture(t, o)
+	got := d.byOperator("POST", "/api/mint", `{"user":"alice","audience":["web"],"expires_in":120}`).is(http.StatusCreated)
 	if got["access_token"] != "the-token" || got["token_id"] != "the-id" || got["user"] != "Alice" ||
 		got["expires_in"] != 120.0 {
 		t.Errorf("%v", got)
@@ -182,7 +182,7 @@ func TestOperatorMints(t *testing.T) {
 		!strings.Contains(e.Detail, "the-id") || strings.Contains(e.Detail, "the-token") {
 		t.Errorf("the audit trail says %+v", e)
 	}
-	d.operate("POST", "/api/mint", `{"user":"alice"}`).is(http.StatusCreated)
+	d.byOperator("POST", "/api/mint", `{"user":"alice"}`).is(http.StatusCreated)
 	if m := o.mints[1]; m.Lifetime != defaultMint || !slices.Equal(m.Audience, []string{"api"}) {
 		t.Errorf("minted %+v", m)
 	}
@@ -195,20 +195,20 @@ func TestOperatorMints(t *testing.T) {
 		{`{"user":"alice","expires_in":59}`, 422}, {`{"user":"alice","expires_in":3601}`, 422},
 	} {
 		t.Run(c.body, func(t *testing.T) {
-			d.operate("POST", "/api/mint", c.body).is(c.status)
+			d.byOperator("POST", "/api/mint", c.body).is(c.status)
 		})
 	}
 	o.err = ErrMayNotIssue
-	d.operate("POST", "/api/mint", `{"user":"alice"}`).is(http.StatusConflict)
+	d.byOperator("POST", "/api/mint", `{"user":"alice"}`).is(http.StatusConflict)
 }
 
 func TestOperatorMintsForClients(t *testing.T) {
 	o := &orders{}
-	d := openFor(t, o)
-	d.operate("POST", "/api/projects", `{"slug":"acme"}`).is(http.StatusCreated)
-	d.operate("POST", "/api/users", `{"name":"Carol","project":"acme"}`).is(http.StatusCreated)
-	d.operate("POST", "/api/clients", `{"id":"reports","project":"acme","audience":["mcp"]}`).is(http.StatusCreated)
-	got := d.operate("POST", "/api/mint", `{"user":"carol","client":"reports"}`).is(http.StatusCreated)
+	d := newOperatorFixture(t, o)
+	d.byOperator("POST", "/api/projects", `{"slug":"acme"}`).is(http.StatusCreated)
+	d.byOperator("POST", "/api/users", `{"name":"Carol","project":"acme"}`).is(http.StatusCreated)
+	d.byOperator("POST", "/api/clients", `{"id":"reports","project":"acme","audience":["mcp"]}`).is(http.StatusCreated)
+	got := d.byOperator("POST", "/api/mint", `{"user":"carol","client":"reports"}`).is(http.StatusCreated)
 	if m := o.mints[0]; m.ClientID != "reports" || m.User.Project != "acme" ||
 		!slices.Equal(m.Audience, []string{"mcp"}) || got["client_id"] != "reports" {
 		t.Errorf("minted %+v, %v", m, got)
@@ -217,7 +217,7 @@ func TestOperatorMintsForClients(t *testing.T) {
 		!strings.Contains(e.Detail, "reports") {
 		t.Errorf("the audit trail says %+v", e)
 	}
-	d.operate("POST", "/api/mint", `{"user":"carol","client":"reports","audience":["api"]}`).is(http.StatusCreated)
+	d.byOperator("POST", "/api/mint", `{"user":"carol","client":"reports","audience":["api"]}`).is(http.StatusCreated)
 	if m := o.mints[1]; !slices.Equal(m.Audience, []string{"api"}) {
 		t.Errorf("minted %+v", m)
 	}
@@ -229,7 +229,7 @@ func TestOperatorMintsForClients(t *testing.T) {
 		{`{"user":"carol","project":"default","client":"reports"}`, 422}, {`{"user":"carol","client":7}`, 422},
 	} {
 		t.Run(c.body, func(t *testing.T) {
-			d.operate("POST", "/api/mint", c.body).is(c.status)
+			d.byOperator("POST", "/api/mint", c.body).is(c.status)
 		})
 	}
 	if len(o.mints) != 2 {
@@ -239,18 +239,18 @@ func TestOperatorMintsForClients(t *testing.T) {
 
 func TestOperatorKeepsKeys(t *testing.T) {
 	o := &orders{}
-	d := openFor(t, o)
+	d := newOperatorFixture(t, o)
 	for range 2 {
-		items := d.operate("GET", "/api/keys", "").is(http.StatusOK)["items"].([]any)
+		items := d.byOperator("GET", "/api/keys", "").is(http.StatusOK)["items"].([]any)
 		if items[0].(map[string]any)["id"] != "k1" {
 			t.Errorf("keys %v", items)
 		}
 	}
-	d.operate("POST", "/api/keys/rotate", "").is(http.StatusOK)
-	d.operate("DELETE", "/api/keys/k1", "").is(http.StatusNoContent)
-	d.operate("DELETE", "/api/keys/k2", "").is(http.StatusNotFound)
+	d.byOperator("POST", "/api/keys/rotate", "").is(http.StatusOK)
+	d.byOperator("DELETE", "/api/keys/k1", "").is(http.StatusNoContent)
+	d.byOperator("DELETE", "/api/keys/k2", "").is(http.StatusNotFound)
 	o.err = ErrKeysConfigured
-	d.operate("POST", "/api/keys/rotate", "").is(http.StatusConflict)
+	d.byOperator("POST", "/api/keys/rotate", "").is(http.StatusConflict)
 	if got := strings.Join(o.done, ", "); got != "rotate, revoke k1, rotate" {
 		t.Errorf("ordered %s", got)
 	}
@@ -258,7 +258,7 @@ func TestOperatorKeepsKeys(t *testing.T) {
 
 // TestUsersAreFoundByName finds them however the name is written, and in one project only.
 func TestUsersAreFoundByName(t *testing.T) {
-	d := openFor(t, &orders{})
+	d := newOperatorFixture(t, &orders{})
 	for _, c := range []struct {
 		query string
 		want  int
@@ -280,23 +280,23 @@ func TestOperatorOfOneProjectCannotTellOtherSessions(t *testing.T) {
 			{ID: "s1", Project: "default", Subject: "Alice"}, {ID: "s2", Project: "acme", Subject: "bob"},
 		},
 	}
-	d := openFor(t, o)
+	d := newOperatorFixture(t, o)
 	d.Session = func(*http.Request) (Caller, error) {
 		return Caller{Actor: "command", Abilities: []string{apitoken.Admin}, Project: "acme"}, nil
 	}
-	there, nowhere := d.operate("DELETE", "/api/sessions/s1", ""), d.operate("DELETE", "/api/sessions/nobody-has-this",
-		"")
+	there := d.byOperator("DELETE", "/api/sessions/s1", "")
+	nowhere := d.byOperator("DELETE", "/api/sessions/nobody-has-this", "")
 	if there.status != http.StatusNotFound || there.status != nowhere.status || there.body != nowhere.body ||
 		len(o.done) != 0 {
 		t.Errorf("%d %s, and of none %d %s; done %q", there.status, there.body, nowhere.status, nowhere.body, o.done)
 	}
-	d.operate("DELETE", "/api/sessions/s2", "").is(http.StatusNoContent)
+	d.byOperator("DELETE", "/api/sessions/s2", "").is(http.StatusNoContent)
 	for _, body := range []string{`{"project":"default"}`, `{"project":"default","user":"Alice"}`} {
-		d.operate("POST", "/api/sessions/revoke", body).
+		d.byOperator("POST", "/api/sessions/revoke", body).
 			refused(http.StatusNotFound, "not_found", "there is no such project")
 	}
-	d.operate("POST", "/api/mint", `{"project":"default","user":"Alice"}`).
+	d.byOperator("POST", "/api/mint", `{"project":"default","user":"Alice"}`).
 		refused(http.StatusNotFound, "not_found", "there is no such project")
-	d.operate("GET", "/api/sessions?project=default", "").
+	d.byOperator("GET", "/api/sessions?project=default", "").
 		refused(http.StatusNotFound, "not_found", "there is no such project")
 }

@@ -81,7 +81,7 @@ func (o *object) editTokenOptions(into *project.TokenOptions) {
 	} else {
 		into.AccessTokenFormat = ""
 	}
-	o.toggle("refresh_rotation", &into.RefreshRotation)
+	o.optionalFlag("refresh_rotation", &into.RefreshRotation)
 	const reuse = "refresh_reuse_interval"
 	o.seconds(reuse, &into.RefreshReuseInterval, time.Second, project.MaxReuseInterval)
 	if _, there := o.members[reuse]; there && into.RefreshReuseInterval == 0 && !o.null(reuse) {
@@ -95,8 +95,8 @@ func (o *object) null(name string) bool {
 	return there && string(raw) == "null"
 }
 
-// toggle takes true or false, or null to inherit.
-func (o *object) toggle(name string, into *project.Switch) {
+// optionalFlag takes true or false, or null to inherit.
+func (o *object) optionalFlag(name string, into *project.Switch) {
 	raw, there := o.take(name)
 	switch {
 	case !there:

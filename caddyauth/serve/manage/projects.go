@@ -50,11 +50,11 @@ func (c *call) showProject(p project.Project) projectBody {
 	}
 	revocation := p.RevocationOptions.Over(c.Revocation)
 	return projectBody{
-		ID: p.ID, Slug: p.Slug, Name: name, Active: p.Active, Declared: p.Declared, Audiences: listed(p.Audiences),
+		ID: p.ID, Slug: p.Slug, Name: name, Active: p.Active, Declared: p.Declared, Audiences: nonNil(p.Audiences),
 		RefreshWindow: seconds(p.RefreshWindow), RefreshCheck: seconds(p.RefreshCheck),
 		RevokeRefreshOnPasswordChange: revocation.OnPasswordChange(), RevokeAllOnLogout: revocation.OnLogout(),
 		tokenOptionsBody: showTokenOptions(p.TokenOptions.Over(c.TokenOptions)), Sources: c.sourcesOf(p),
-		Lifetimes: lifetimesOf(effective), Version: p.Version, Created: stamp(p.Created), Changed: stamp(p.Changed),
+		Lifetimes: lifetimesOf(effective), Version: p.Version, Created: rfc3339(p.Created), Changed: rfc3339(p.Changed),
 	}
 }
 
@@ -73,8 +73,8 @@ func (c *call) project(idOrSlug string) (project.Project, error) {
 	if err != nil {
 		return project.Project{}, err
 	}
-	c.on(p.ID, p.Slug, p.Slug)
-	if !c.caller.sees(p.Slug) {
+	c.setTarget(p.ID, p.Slug, p.Slug)
+	if !c.caller.canSee(p.Slug) {
 		return project.Project{}, project.ErrNoProject
 	}
 	return p, nil
@@ -113,7 +113,7 @@ func (c *call) createProject() (reply, error) {
 	if err := c.editProject(o, &p); err != nil {
 		return reply{}, err
 	}
-	c.on(p.ID, p.Slug, p.Slug)
+	c.setTarget(p.ID, p.Slug, p.Slug)
 	if err := c.Projects.AddProject(c.r.Context(), p); err != nil {
 		return reply{}, err
 	}
@@ -124,8 +124,8 @@ func (c *call) createProject() (reply, error) {
 func (c *call) editProject(o *object, p *project.Project) error {
 	o.text("name", &p.Name)
 	o.allowed("audiences", &p.Audiences, c.audiences())
-	o.toggle("revoke_refresh_on_password_change", &p.RevokeRefreshOnPasswordChange)
-	o.toggle("revoke_all_on_logout", &p.RevokeAllOnLogout)
+	o.optionalFlag("revoke_refresh_on_password_change", &p.RevokeRefreshOnPasswordChange)
+	o.optionalFlag("revoke_all_on_logout", &p.RevokeAllOnLogout)
 	o.editTokenOptions(&p.TokenOptions)
 	o.seconds("refresh_window", &p.RefreshWindow, time.Second, 24*time.Hour)
 	o.seconds("refresh_check", &p.RefreshCheck, time.Second, 24*time.Hour)
@@ -156,9 +156,9 @@ func (c *call) patchProject() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if _, said := o.members["active"]; said && !p.Active {
+	if _, given := o.members["active"]; given && !p.Active {
 		if err := c.Revoker.RevokeProject(c.r.Context(), p.Slug, "paused"); err != nil {
-			return reply{}, notRevoked(err)
+			return reply{}, revocationFailed(err)
 		}
 	}
 	return reply{status: http.StatusOK, body: c.showProject(p), version: p.Version}, nil
@@ -196,7 +196,7 @@ func (c *call) deleteProject() (reply, error) {
 		return reply{}, err
 	}
 	if err := c.Revoker.RevokeProject(c.r.Context(), p.Slug, "deleted"); err != nil {
-		return reply{}, notRevoked(err)
+		return reply{}, revocationFailed(err)
 	}
 	return reply{status: http.StatusNoContent}, c.Projects.RemoveProject(c.r.Context(), p.ID, p.Version)
 }

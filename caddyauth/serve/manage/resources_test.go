@@ -15,7 +15,7 @@ import (
 )
 
 // ended checks what was revoked since it was asked last.
-func (d *desk) ended(want ...string) {
+func (d *fixture) ended(want ...string) {
 	d.Helper()
 	if !slices.Equal(d.revoked, want) {
 		d.Errorf("revoked %q, want %q", d.revoked, want)
@@ -24,7 +24,7 @@ func (d *desk) ended(want ...string) {
 }
 
 func TestPausedAndDeletedThingsEndTheirSessions(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	d.call(admin, "POST", "/api/projects", `{"slug":"acme"}`).is(201)
 	d.call(admin, "POST", "/api/clients", `{"id":"c","project":"acme"}`).is(201)
@@ -57,7 +57,7 @@ func TestPausedAndDeletedThingsEndTheirSessions(t *testing.T) {
 }
 
 func TestSessionsThatCouldNotBeEndedAreEndedByTheSameRequest(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	user := "/api/users/" + d.call(admin, "POST", "/api/users", `{"name":"alice"}`).is(201)["id"].(string)
 	d.call(admin, "POST", "/api/clients", `{"id":"c"}`).is(201)
@@ -87,7 +87,7 @@ func TestSessionsThatCouldNotBeEndedAreEndedByTheSameRequest(t *testing.T) {
 }
 
 func TestDefaultProjectIsNeitherPausedNorDeleted(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	d.call(admin, "DELETE", "/api/projects/default", "").refused(409, "default_project", "")
 	d.call(admin, "PATCH", "/api/projects/default", `{"active":false}`).refused(409, "default_project", "")
@@ -95,7 +95,7 @@ func TestDefaultProjectIsNeitherPausedNorDeleted(t *testing.T) {
 }
 
 func TestNamesThatAreTaken(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	for _, c := range []struct{ path, body string }{
 		{"/api/projects", `{"slug":"acme"}`}, {"/api/clients", `{"id":"c"}`}, {"/api/users", `{"name":"alice"}`},
@@ -113,7 +113,7 @@ func TestNamesThatAreTaken(t *testing.T) {
 }
 
 func TestProjectShowsItsEffectiveLifetimes(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	a := d.call(admin, "GET", "/api/projects/default", "")
 	if !strings.Contains(a.body,
@@ -128,7 +128,7 @@ func TestProjectShowsItsEffectiveLifetimes(t *testing.T) {
 }
 
 func TestClientSecretIsShownOnceAndKeptAsAHash(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	secret := d.call(admin, "POST", "/api/clients", `{"id":"c"}`).is(201)["client_secret"].(string)
 	if !d.clients["c"].Authentic(secret) || d.clients["c"].SecretHash == secret {
@@ -151,7 +151,7 @@ func TestClientSecretIsShownOnceAndKeptAsAHash(t *testing.T) {
 }
 
 func TestClientsThatAreRefused(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	for _, c := range []struct{ body, want string }{
 		{`{"id":"a/b"}`, `id: "a/b" is not`},
@@ -171,7 +171,7 @@ func TestClientsThatAreRefused(t *testing.T) {
 }
 
 func TestPasswordsAreHashedAndNeverShown(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	d.secrets = []string{"cafe\u0301 CANARY", "short", "argon2id"}
 	id := d.call(admin, "POST", "/api/users", `{"name":"alice","password":"cafe\u0301 CANARY"}`).is(201)["id"].(string)
@@ -194,7 +194,7 @@ func TestPasswordsAreHashedAndNeverShown(t *testing.T) {
 }
 
 func TestUserWithoutAPasswordHasNone(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	u := d.call(d.token("", apitoken.Create), "POST", "/api/users", `{"name":"alice"}`).is(201)
 	if u["has_password"] != false || u["password_changed_at"] != nil || u["project"] != "default" {
 		t.Errorf("%v", u)
@@ -202,7 +202,7 @@ func TestUserWithoutAPasswordHasNone(t *testing.T) {
 }
 
 func TestUsersThatAreRefused(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	for _, c := range []struct{ body, want string }{
 		{`{}`, "name: it is required"}, {`{"name":"a b"}`, `name: "a b" is not a valid account name`},
@@ -222,7 +222,7 @@ func TestUsersThatAreRefused(t *testing.T) {
 }
 
 func TestBigNumbersInClaimsKeepTheirDigits(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	a := d.call(d.token("", apitoken.Create), "POST", "/api/users",
 		`{"name":"alice","claims":{"n":12345678901234567890}}`)
 	if a.is(201); !strings.Contains(a.body, `"n":12345678901234567890`) {
@@ -231,7 +231,7 @@ func TestBigNumbersInClaimsKeepTheirDigits(t *testing.T) {
 }
 
 func TestDeclaredUserIsReadOnly(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	id := project.NewID()
 	d.users[id] = identity.User{
@@ -250,7 +250,7 @@ func TestDeclaredUserIsReadOnly(t *testing.T) {
 }
 
 func TestNobodyMakesThemselvesAnAdministrator(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	root := d.call(admin, "POST", "/api/users", `{"name":"root","claims":{"role":"admin"},"disabled":true}`).
 		is(201)["id"].(string)
@@ -274,7 +274,7 @@ func TestNobodyMakesThemselvesAnAdministrator(t *testing.T) {
 }
 
 func TestAPITokenIsShownOnceAndEndsWhenItIsRevoked(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	made := d.call(admin, "POST", "/api/tokens", `{"name":"ci","abilities":["read"],"expires_in":60}`).is(201)
 	secret, id := made["token"].(string), made["id"].(string)
@@ -308,7 +308,7 @@ func TestAPITokenIsShownOnceAndEndsWhenItIsRevoked(t *testing.T) {
 }
 
 func TestListsComeInPages(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	for i := range 7 {
 		d.call(admin, "POST", "/api/projects", fmt.Sprintf(`{"slug":"p%d"}`, i)).is(201)
@@ -345,7 +345,7 @@ func TestListsComeInPages(t *testing.T) {
 }
 
 func TestAuditTrailSaysWhoDidWhatFromWhere(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin, reader := d.token("", apitoken.Admin), d.token("", apitoken.Read)
 	start := time.Now().Add(-time.Second).UTC().Format(time.RFC3339)
 	id := d.call(admin, "POST", "/api/users", `{"name":"Alice","password":"correct horse"}`).is(201)["id"].(string)

@@ -153,16 +153,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // call is one request while it is answered.
 type call struct {
 	*Server
-	w      http.ResponseWriter
-	r      *http.Request
-	route  operation
-	id     string // {id} of the path
-	now    time.Time
-	caller Caller
-	sent   *object // the body, once it was read
-	detail string  // what the audit trail says of a success; default: the names of what was sent
-	event  audit.Event
-	above  map[string]project.TokenOptions // of the projects whose clients are shown, by slug
+	w              http.ResponseWriter
+	r              *http.Request
+	route          operation
+	id             string // {id} of the path
+	now            time.Time
+	caller         Caller
+	sent           *object // the body, once it was read
+	detail         string  // what the audit trail says of a success; default: the names of what was sent
+	event          audit.Event
+	projectOptions map[string]project.TokenOptions // of the projects whose clients are shown, by slug
 }
 
 // serve is a list of refusals, then what the operation does.
@@ -185,7 +185,7 @@ func (c *call) serve() (reply, error) {
 		return reply{}, err
 	}
 	if !c.caller.can(c.route.ability) {
-		return reply{}, lacks(c.route.ability)
+		return reply{}, missingAbility(c.route.ability)
 	}
 	return c.route.serve(c)
 }
@@ -209,8 +209,8 @@ func (c *call) unsafe() bool {
 	return c.r.Method != http.MethodGet && c.r.Method != http.MethodHead && c.r.Method != http.MethodOptions
 }
 
-// on notes what the call is about.
-func (c *call) on(target, name, slug string) {
+// setTarget notes what the call is about.
+func (c *call) setTarget(target, name, slug string) {
 	c.event.Target, c.event.TargetName, c.event.Project = target, name, slug
 }
 

@@ -20,8 +20,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// desk is a server with its stores, and the API tokens to call it with.
-type desk struct {
+// fixture is a server with its stores, and the API tokens to call it with.
+type fixture struct {
 	*testing.T
 	*Server
 	*memory
@@ -30,14 +30,14 @@ type desk struct {
 	secrets   []string        // must never be seen again
 }
 
-func open(t *testing.T) *desk {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	base, err := url.Parse("https://auth.example.org/auth")
 	if err != nil {
 		t.Fatal(err)
 	}
 	passwords := identity.NewPasswords(nil)
-	d := &desk{T: t, memory: newMemory(), exercised: map[string]bool{}}
+	d := &fixture{T: t, memory: newMemory(), exercised: map[string]bool{}}
 	d.Server = &Server{
 		Base:       base,
 		Projects:   d.memory,
@@ -72,7 +72,7 @@ func signedIn(r *http.Request) (Caller, error) {
 }
 
 // token makes an API token and returns its secret.
-func (d *desk) token(slug string, abilities ...string) string {
+func (d *fixture) token(slug string, abilities ...string) string {
 	d.Helper()
 	t, secret, err := apitoken.New("test", slug, abilities, 0, time.Now())
 	if err != nil {
@@ -92,7 +92,7 @@ type answer struct {
 
 // call sends a request with an API token, unless header says otherwise ("Name: value"), and holds
 // the exchange against the document.
-func (d *desk) call(token, method, path, body string, header ...string) answer {
+func (d *fixture) call(token, method, path, body string, header ...string) answer {
 	d.Helper()
 	r := httptest.NewRequest(method, "https://auth.example.org/auth"+path, strings.NewReader(body))
 	if token != "" {
@@ -113,7 +113,7 @@ func (d *desk) call(token, method, path, body string, header ...string) answer {
 }
 
 // inspect asks what must hold of every answer.
-func (d *desk) inspect(r *http.Request, sent string, a answer) {
+func (d *fixture) inspect(r *http.Request, sent string, a answer) {
 	d.Helper()
 	if a.header.Get("Cache-Control") != "no-store" || a.header.Get("X-Content-Type-Options") != "nosniff" ||
 		a.header.Get("Cross-Origin-Resource-Policy") != "same-origin" {
@@ -160,7 +160,7 @@ func (a answer) refused(status int, word, text string) {
 }
 
 func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	d.call("", "GET", "/api/openapi.json", "").is(200)
 
@@ -224,7 +224,7 @@ func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
 }
 
 func TestDocumentNamesThisServer(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	var served document
 	if err := json.Unmarshal([]byte(d.call("", "GET", "/api/openapi.json", "").body), &served); err != nil {
 		t.Fatal(err)
@@ -235,7 +235,7 @@ func TestDocumentNamesThisServer(t *testing.T) {
 }
 
 func TestWhoeverHasNoGoodCredentialIsToldSo(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	expired, old, err := apitoken.New("old", "", []string{apitoken.Admin}, time.Minute,
 		time.Now().Add(-time.Hour))
 	if err != nil {
@@ -274,7 +274,7 @@ func TestWhoeverHasNoGoodCredentialIsToldSo(t *testing.T) {
 }
 
 func TestTwoCredentialsAreRefused(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	r := httptest.NewRequest("GET", "https://auth.example.org/auth/api/projects", nil)
 	token := "Bearer " + d.token("", apitoken.Admin)
 	r.Header["Authorization"] = []string{token, token}
@@ -286,7 +286,7 @@ func TestTwoCredentialsAreRefused(t *testing.T) {
 }
 
 func TestEveryRouteAsksForItsAbility(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	for _, r := range routes {
 		if r.Handler.ability == "" {
 			continue
@@ -310,7 +310,7 @@ func TestEveryRouteAsksForItsAbility(t *testing.T) {
 }
 
 func TestAdministratorsSessionIsAsGoodAsAToken(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	d.call("", "GET", "/api/projects", "", "Cookie: who=root").is(200)
 	d.call("", "POST", "/api/projects", `{"slug":"acme"}`, "Cookie: who=root", "Sec-Fetch-Site: same-origin").is(201)
 	d.call("", "GET", "/api/projects", "", "Cookie: who=alice").
@@ -328,7 +328,7 @@ func TestOtherSitesDoNothingWithASession(t *testing.T) {
 		"Origin: https://evil.example", "Origin: null", "Origin: https://evil.auth.example.org",
 	} {
 		t.Run(header, func(t *testing.T) {
-			d := open(t)
+			d := newFixture(t)
 			d.call("", "POST", "/api/projects", `{"slug":"acme"}`, "Cookie: who=root", header).
 				refused(403, "cross_origin", "another site")
 			d.call("", "DELETE", "/api/projects/default", "", "Cookie: who=root", header).
@@ -343,7 +343,7 @@ func TestOtherSitesDoNothingWithASession(t *testing.T) {
 			}
 		})
 	}
-	d := open(t)
+	d := newFixture(t)
 	d.call("", "GET", "/api/projects", "", "Cookie: who=root", "Sec-Fetch-Site: none").is(200)
 	d.call("", "GET", "/api/projects", "", "Cookie: who=root", "Origin: https://auth.example.org").is(200)
 	d.call(d.token("", apitoken.Create), "POST", "/api/projects", `{"slug":"acme"}`, "Sec-Fetch-Site: cross-site").
@@ -352,7 +352,7 @@ func TestOtherSitesDoNothingWithASession(t *testing.T) {
 }
 
 func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin, bound := d.token("", apitoken.Admin), d.token("acme", apitoken.Admin)
 	d.call(admin, "POST", "/api/projects", `{"slug":"acme"}`).is(201)
 	d.call(admin, "POST", "/api/clients", `{"id":"c"}`).is(201)
@@ -400,7 +400,7 @@ func TestTokenOfOneProjectSeesNoOther(t *testing.T) {
 // TestTokenOfOneProjectCannotTellWhatOthersHave sends each call twice, about something that another
 // project has and about something that nobody has: the answers must be the same.
 func TestTokenOfOneProjectCannotTellWhatOthersHave(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin, bound := d.token("", apitoken.Admin), d.token("acme", apitoken.Admin)
 	d.call(admin, "POST", "/api/projects", `{"slug":"acme"}`).is(201)
 	p := d.call(admin, "POST", "/api/projects", `{"slug":"elsewhere"}`).is(201)
@@ -462,7 +462,7 @@ func TestTokenOfOneProjectCannotTellWhatOthersHave(t *testing.T) {
 }
 
 func TestMethodsThatAnAddressDoesNotAnswer(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	a := d.call("", "PUT", "/api/projects/x", "")
 	a.refused(405, "method_not_allowed", "PUT")
 	if a.header.Get("Allow") != "DELETE, GET, HEAD, PATCH" {
@@ -475,7 +475,7 @@ func TestMethodsThatAnAddressDoesNotAnswer(t *testing.T) {
 }
 
 func TestAddressesOfOthers(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	for _, path := range []string{
 		"/api", "/api/", "/api/acme/auth/login", "/api/projects/auth/login", "/api/projects/", "/api/projects/a/b",
 		"/api/users/x/password/y", "/login", "/api/projects/x/settings/token-ttl", "/api/clients/x/settings/jwt-ttl",
@@ -493,7 +493,7 @@ func TestAddressesOfOthers(t *testing.T) {
 
 // TestACallerWhoWentAwayIsNoError: what fails because of it has a word of its own and no error.
 func TestACallerWhoWentAwayIsNoError(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	d.memory.err = errors.New("sql: secret details")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -509,7 +509,7 @@ func TestACallerWhoWentAwayIsNoError(t *testing.T) {
 }
 
 func TestStoreThatCannotBeAskedIs503(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	d.memory.err = errors.New("sql: secret details")
 	for _, r := range routes {
@@ -540,7 +540,7 @@ func TestServersThatCannotBe(t *testing.T) {
 		{"access_token: 1s", func(s *Server) { s.Lifetimes.Access = time.Second }},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			s := open(t).Server
+			s := newFixture(t).Server
 			c.spoil(s)
 			if err := s.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %s", err, c.want)

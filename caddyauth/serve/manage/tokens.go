@@ -26,8 +26,8 @@ type tokenBody struct {
 
 func showToken(t apitoken.Token) tokenBody {
 	body := tokenBody{
-		ID: t.ID, Name: t.Name, Abilities: t.Abilities, Created: stamp(t.Created), Expires: stamp(t.Expires),
-		LastUsed: stamp(t.LastUsed), Revoked: stamp(t.Revoked),
+		ID: t.ID, Name: t.Name, Abilities: t.Abilities, Created: rfc3339(t.Created), Expires: rfc3339(t.Expires),
+		LastUsed: rfc3339(t.LastUsed), Revoked: rfc3339(t.Revoked),
 	}
 	if t.Project != "" {
 		body.Project = &t.Project
@@ -68,14 +68,14 @@ func (c *call) createToken() (reply, error) {
 		return reply{}, err
 	}
 	o.required("name", &name)
-	o.words("abilities", &abilities)
+	o.stringList("abilities", &abilities)
 	o.seconds("expires_in", &lifetime, time.Minute, longestToken)
 	t, secret, err := apitoken.New(name, slug, abilities, lifetime, c.now)
 	o.fail(err)
 	if err := o.done(); err != nil {
 		return reply{}, err
 	}
-	c.on(t.ID, t.Name, t.Project)
+	c.setTarget(t.ID, t.Name, t.Project)
 	if err := c.Tokens.AddAPIToken(c.r.Context(), t); err != nil {
 		return reply{}, err
 	}
@@ -109,8 +109,8 @@ func (c *call) token() (apitoken.Token, error) {
 	if err != nil {
 		return apitoken.Token{}, err
 	}
-	c.on(t.ID, t.Name, t.Project)
-	if !c.caller.sees(t.Project) {
+	c.setTarget(t.ID, t.Name, t.Project)
+	if !c.caller.canSee(t.Project) {
 		return apitoken.Token{}, apitoken.ErrNotFound
 	}
 	return t, nil

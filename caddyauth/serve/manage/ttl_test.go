@@ -21,7 +21,7 @@ func (a answer) exact(status int, body string) {
 const noneSet = `{"jwt_access_ttl":null,"jwt_refresh_ttl":null,"defaults":{"access_ttl":900,"refresh_ttl":2592000}}`
 
 func TestProjectLifetimesAreReadSetAndReset(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	token := d.token("", apitoken.Create)
 	path := "/api/projects/" + d.projects["default"].ID + "/settings/jwt-ttl"
 	for _, step := range []struct{ method, body, want string }{
@@ -49,7 +49,7 @@ func TestProjectLifetimesAreReadSetAndReset(t *testing.T) {
 }
 
 func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	d.call(d.token("", apitoken.Create), "POST", "/api/clients", `{"id":"c"}`).is(201)
 	d.Limits = project.Limits{MinAccess: 2 * time.Minute, MaxAccess: time.Hour}
 	d.Lifetimes = project.Lifetimes{RefreshAbsolute: 24 * time.Hour}
@@ -85,7 +85,7 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 }
 
 func TestLifetimesOfNobody(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	token := d.token("", apitoken.Create)
 	for _, path := range []string{
 		"/api/projects/" + project.NewID() + "/settings/jwt-ttl", "/api/clients/none/settings/token-ttl",
@@ -98,7 +98,7 @@ func TestLifetimesOfNobody(t *testing.T) {
 }
 
 func TestLifetimesOfWhatIsDeclaredChangeToo(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	token := d.token("", apitoken.Admin)
 	declared := project.Lifetimes{Access: 5 * time.Minute, Refresh: project.None}
 	d.projects["acme"] = project.Project{
@@ -144,7 +144,7 @@ func TestLifetimesOfWhatIsDeclaredChangeToo(t *testing.T) {
 }
 
 func TestOtherVersionIsNotOverwritten(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	token := d.token("", apitoken.Admin)
 	path := "/api/projects/default/settings/jwt-ttl"
 	first := d.call(token, "GET", path, "").header.Get("ETag")
@@ -168,7 +168,7 @@ func TestOtherVersionIsNotOverwritten(t *testing.T) {
 }
 
 func TestTwoChangesAtOnceAreBothKept(t *testing.T) {
-	d := open(t)
+	d := newFixture(t)
 	token := d.token("", apitoken.Create)
 	path := "/api/projects/default/settings/jwt-ttl"
 	other := func() { d.call(token, "PATCH", path, `{"jwt_refresh_ttl":7200}`).is(200) }

@@ -35,8 +35,8 @@ func showUser(u identity.User) userBody {
 		Declared:    u.Declared,
 		Admin:       u.Admin,
 		HasPassword: u.PasswordHash != "",
-		Claims:      claimsOf(u.Claims), Version: u.Version, Created: stamp(u.Created), Changed: stamp(u.Changed),
-		PasswordChanged: stamp(u.PasswordChanged),
+		Claims:      claimsOf(u.Claims), Version: u.Version, Created: rfc3339(u.Created), Changed: rfc3339(u.Changed),
+		PasswordChanged: rfc3339(u.PasswordChanged),
 	}
 }
 
@@ -47,8 +47,8 @@ func (c *call) user() (*identity.User, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.on(u.ID, u.Name, u.Project)
-	if !c.caller.sees(u.Project) {
+	c.setTarget(u.ID, u.Name, u.Project)
+	if !c.caller.canSee(u.Project) {
 		return nil, identity.ErrNoUser
 	}
 	if c.unsafe() {
@@ -61,7 +61,7 @@ func (c *call) user() (*identity.User, error) {
 // claims of an administrator is one.
 func (c *call) mayTouch(u identity.User) error {
 	u.Disabled = false
-	if c.Privileged == nil || c.caller.everything() || !c.Privileged(&u) {
+	if c.Privileged == nil || c.caller.isUnrestricted() || !c.Privileged(&u) {
 		return nil
 	}
 	return refuse(http.StatusForbidden, "insufficient_ability",
@@ -115,7 +115,7 @@ func (c *call) createUser() (reply, error) {
 		return reply{}, err
 	}
 	u := identity.User{ID: project.NewID(), Version: 1, Created: c.now, Changed: c.now}
-	if u.Project, err = c.newIn(o); err != nil {
+	if u.Project, err = c.projectForNew(o); err != nil {
 		return reply{}, err
 	}
 	o.required("name", &u.Name)
@@ -128,7 +128,7 @@ func (c *call) createUser() (reply, error) {
 	if err := c.editUser(o, &u); err != nil {
 		return reply{}, err
 	}
-	c.on(u.ID, u.Name, u.Project)
+	c.setTarget(u.ID, u.Name, u.Project)
 	if err := c.mayTouch(u); err != nil {
 		return reply{}, err
 	}
@@ -148,7 +148,7 @@ func (c *call) createUser() (reply, error) {
 func (c *call) editUser(o *object, u *identity.User) error {
 	o.flag("disabled", &u.Disabled)
 	o.claims("claims", &u.Claims)
-	if _, said := o.members["claims"]; said && o.err == nil && c.CheckUser != nil {
+	if _, given := o.members["claims"]; given && o.err == nil && c.CheckUser != nil {
 		o.fail(c.CheckUser(*u))
 	}
 	return o.done()
@@ -218,9 +218,9 @@ func (c *call) patchUser() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if _, said := o.members["disabled"]; said && u.Disabled {
+	if _, given := o.members["disabled"]; given && u.Disabled {
 		if err := c.Revoker.RevokeUser(c.r.Context(), u.Project, u.Name, "disabled"); err != nil {
-			return reply{}, notRevoked(err)
+			return reply{}, revocationFailed(err)
 		}
 	}
 	return reply{status: http.StatusOK, body: showUser(u), version: u.Version}, nil
@@ -236,7 +236,7 @@ func (c *call) deleteUser() (reply, error) {
 		return reply{}, err
 	}
 	if err := c.Revoker.RevokeUser(c.r.Context(), u.Project, u.Name, "deleted"); err != nil {
-		return reply{}, notRevoked(err)
+		return reply{}, revocationFailed(err)
 	}
 	return reply{status: http.StatusNoContent}, c.Users.RemoveUser(c.r.Context(), u.ID, u.Version)
 }
@@ -267,7 +267,7 @@ func (c *call) putPassword() (reply, error) {
 		return reply{status: http.StatusNoContent, version: u.Version}, nil
 	}
 	if err := errors.Join(err, c.Revoker.RevokeUser(c.r.Context(), u.Project, u.Name, "password_changed")); err != nil {
-		return reply{}, notRevoked(err)
+		return reply{}, revocationFailed(err)
 	}
 	return reply{status: http.StatusNoContent, version: u.Version}, nil
 }

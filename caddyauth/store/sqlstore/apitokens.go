@@ -12,7 +12,7 @@ var _ apitoken.Store = (*Store)(nil)
 
 const tokenColumns = `id, hash, name, project, abilities, created, expires, last_used, revoked`
 
-// useEvery is how much the noted time of a token's use may lag behind.
+// useEvery is how old the stored time of a token's last use may get before it is updated.
 const useEvery = time.Minute
 
 func scanAPIToken(row rows) (apitoken.Token, error) {
@@ -48,19 +48,19 @@ func (s *Store) AddAPIToken(ctx context.Context, a apitoken.Token) error {
 	})
 }
 
-// UseAPIToken returns the token of that hash and notes its use; see apitoken.Store. Only a
-// token that is good is noted.
+// UseAPIToken returns the token of that hash and stores the time of its use; see apitoken.Store.
+// Only the use of a valid token is stored.
 func (s *Store) UseAPIToken(ctx context.Context, hash string, now time.Time) (apitoken.Token, error) {
 	db, err := s.database()
 	if err != nil {
 		return apitoken.Token{}, err
 	}
-	a, err := theRow(ctx, db, scanAPIToken, apitoken.ErrNotFound,
+	a, err := oneRow(ctx, db, scanAPIToken, apitoken.ErrNotFound,
 		`SELECT `+tokenColumns+` FROM api_token WHERE hash = $1`, hash)
 	if err != nil || !a.Good(now) || now.Sub(a.LastUsed) < useEvery {
 		return a, err
 	}
-	// A time of use that could not be written is no reason to refuse the call.
+	// A call is not refused because the time of use could not be stored.
 	_ = s.write(ctx, func(t tx) error {
 		_, err := t.exec(`UPDATE api_token SET last_used = $1 WHERE id = $2 AND last_used < $1`, millis(now), a.ID)
 		return err
@@ -75,7 +75,7 @@ func (s *Store) FindAPIToken(ctx context.Context, id string) (apitoken.Token, er
 	if err != nil {
 		return apitoken.Token{}, err
 	}
-	return theRow(ctx, db, scanAPIToken, apitoken.ErrNotFound, `SELECT `+tokenColumns+` FROM api_token WHERE id = $1`,
+	return oneRow(ctx, db, scanAPIToken, apitoken.ErrNotFound, `SELECT `+tokenColumns+` FROM api_token WHERE id = $1`,
 		id)
 }
 

@@ -115,7 +115,7 @@ func (s *Store) FindClient(ctx context.Context, id string) (clients.Client, erro
 }
 
 func findClient(ctx context.Context, q querier, id string) (clients.Client, error) {
-	return theRow(ctx, q, scanClient, clients.ErrNotFound, `SELECT `+clientColumns+` FROM client WHERE id = $1`, id)
+	return oneRow(ctx, q, scanClient, clients.ErrNotFound, `SELECT `+clientColumns+` FROM client WHERE id = $1`, id)
 }
 
 // ListClients returns clients by id; see clients.Store.

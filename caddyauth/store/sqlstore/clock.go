@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// KeepTime keeps a time for processes that come later. It is what revocation.SteadyClock calls
-// past, and not always the clock.
+// KeepTime stores a time for later processes. It is the time that revocation.SteadyClock considers
+// past, which may differ from the clock.
 func (s *Store) KeepTime(ctx context.Context, past time.Time) error {
 	return s.writeOne(ctx, func(t tx) error {
 		_, err := t.exec(`INSERT INTO counter (name, value) VALUES ('past', $1)
@@ -15,8 +15,8 @@ func (s *Store) KeepTime(ctx context.Context, past time.Time) error {
 	})
 }
 
-// KeptTime returns the time that was kept last, the zero time when none was, and the clock of the
-// database server. SQLite has no clock of its own, and server is the zero time.
+// KeptTime returns the time that was stored last, or the zero time, and the clock of the database
+// server. SQLite has no clock of its own, and server is the zero time.
 func (s *Store) KeptTime(ctx context.Context) (kept, server time.Time, err error) {
 	db, err := s.database()
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 )
 
 // nextNumber takes the next number of a counter. It is never below the time in milliseconds: a
-// database which was restored from a backup goes on above the numbers it had given out, as long as
-// there were fewer than one each millisecond. The counter is locked until the transaction ends, so
-// numbers are committed in their order and whoever has seen one has seen all below.
+// database that was restored from a backup continues above the numbers that it had given out, if
+// there was less than one per millisecond. The counter is locked until the transaction ends, so
+// numbers are committed in order, and a reader that has seen one has seen all lower ones.
 func nextNumber(ctx context.Context, t tx, counter string, now time.Time) (number int64, err error) {
 	_, err = one(ctx, t, `UPDATE counter SET value = CASE WHEN value >= $1 THEN value + 1 ELSE $1 END
 		WHERE name = $2 RETURNING value`, []any{now.UnixMilli(), counter}, &number)
@@ -26,8 +26,8 @@ const putDenial = `INSERT INTO denial (kind, scope, id, epoch, until, number) VA
 		until = CASE WHEN denial.until < excluded.until THEN excluded.until ELSE denial.until END,
 		number = excluded.number`
 
-// deny writes a denial; every denial comes through here. It is the last thing in a transaction,
-// because the counter of denials stays locked.
+// deny writes a denial; every denial is written here. It must be the last statement of a
+// transaction, because the counter of denials stays locked.
 func deny(ctx context.Context, t tx, d revocation.Denial, now time.Time) (revocation.Denial, error) {
 	t.wake()
 	number, err := nextNumber(ctx, t, "denial", now)
@@ -70,9 +70,9 @@ func keepGrants(t tx, kind revocation.Kind, slug, id string, epoch int64) error 
 	return err
 }
 
-// denyFamily denies the access tokens of a grant that was ended, and the streams which live as long
-// as the grant: those have no access token any more that would be good. It does so also when now is
-// past all of it, for a clock that is ahead may come back.
+// denyFamily denies the access tokens of a grant that was ended, and ends the streams that last as
+// long as the grant, whose access tokens may have expired. It does so even if now is later than all
+// of them: the clock may be ahead and be corrected.
 func denyFamily(ctx context.Context, t tx, g session.Grant, now time.Time) (revocation.Denial, error) {
 	d := revocation.Denial{Kind: revocation.FamilyKind, ID: g.ID, Until: g.AccessUntil.Add(revocation.Margin)}
 	if ended := g.IdleEnds.Add(revocation.Margin); ended.After(d.Until) {
@@ -94,15 +94,15 @@ func (s *Store) RevokeToken(ctx context.Context, issuer, id string, until, now t
 	return d, nil
 }
 
-// denialsAfter is the newest number, and what is after a cursor. $1 the cursor, $2 how many. It
-// needs no window for late commits: behind the locked counter, all numbers below one that is seen
-// were committed. It is one statement, for a look has half a second.
+// denialsAfter is the newest number, and the denials after a cursor. $1 the cursor, $2 how many. It
+// needs no overlap for late commits: because the counter is locked, all lower numbers are committed
+// before a higher one is visible. It is one statement, because a poll has only half a second.
 const denialsAfter = `SELECT counter.value, coalesce(denial.number, 0), coalesce(denial.kind, ''),
 	coalesce(denial.scope, ''),
 		coalesce(denial.id, ''), coalesce(denial.epoch, 0), coalesce(denial.until, 0)
 	FROM counter LEFT JOIN denial ON denial.number > $1 WHERE counter.name = 'denial' ORDER BY denial.number LIMIT $2`
 
-// Denials returns what was denied after the cursor; see session.Store. It has a connection of its
+// Denials returns what was denied after the cursor; see session.Store. It uses a connection of its
 // own.
 func (s *Store) Denials(ctx context.Context, after revocation.Cursor) ([]revocation.Denial, revocation.Cursor, error) {
 	db, err := s.database()
@@ -135,7 +135,7 @@ func lookAfter(ctx context.Context, q querier,
 		if err := rows.Scan(&newest, &number, &kind, &d.Scope, &d.ID, &d.Epoch, &until); err != nil {
 			return nil, 0, 0, failure(err)
 		}
-		if number == 0 { // there is nothing new
+		if number == 0 { // nothing new
 			break
 		}
 		last, d.Kind, d.Until = number, revocation.Kind(kind), instant(until)
@@ -144,7 +144,7 @@ func lookAfter(ctx context.Context, q querier,
 	return denials, last, newest, failure(rows.Err())
 }
 
-// DeleteOver deletes what is over; see session.Store.
+// DeleteOver deletes what has expired; see session.Store.
 func (s *Store) DeleteOver(ctx context.Context, now time.Time, n int) (int, error) {
 	if n <= 0 {
 		return 0, nil
@@ -173,8 +173,9 @@ func (s *Store) DeleteOver(ctx context.Context, now time.Time, n int) (int, erro
 	return int(deleted), nil
 }
 
-// deleteOver deletes grants which have expired, also the access tokens made from them, since until
-// then the family may have to be denied; and denials, of revocations those which were completed.
+// deleteOver deletes grants that have expired together with all access tokens made from them,
+// because until then the family may have to be denied. It also deletes expired denials; those of
+// revocations only once they are completed.
 func deleteOver(t tx, now time.Time, n, orders int64) (int64, error) {
 	grants, err := t.exec(`DELETE FROM grants WHERE idle_ends <= $1 AND access_until <= $1 AND id IN (
 		SELECT id FROM grants WHERE idle_ends <= $1 AND access_until <= $1 ORDER BY idle_ends, id LIMIT $2)`,
@@ -192,7 +193,7 @@ func deleteOver(t tx, now time.Time, n, orders int64) (int64, error) {
 	return grants + fulfilled + others, err
 }
 
-// expiredRevocations are the first n denials of revocations which are to be deleted.
+// expiredRevocations returns the first n denials of revocations that are to be deleted.
 func expiredRevocations(ctx context.Context, t tx, now time.Time, n int) ([]revocation.Denial, error) {
 	rows, err := t.query(ctx, `SELECT kind, scope, id, epoch FROM denial WHERE until <= $1 AND epoch > 0
 		ORDER BY until, number LIMIT $2`, now.UnixMilli(), n)
@@ -213,8 +214,8 @@ func expiredRevocations(ctx context.Context, t tx, now time.Time, n int) ([]revo
 	return over, failure(rows.Err())
 }
 
-// complete ends the grants which a revocation missed: those that were being added while it was
-// carried out. Until now the denial kept them from being used.
+// complete ends the grants that a revocation missed because they were being added at the same time.
+// Until now the denial kept them from being used.
 func complete(t tx, d revocation.Denial, now time.Time) error {
 	_, err := t.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[d.Kind]+` AND epoch < $5`,
 		now.UnixMilli(), "revoked before it began", d.Scope, d.ID, d.Epoch)

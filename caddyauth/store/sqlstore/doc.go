@@ -1,26 +1,24 @@
-// Package sqlstore owns the database: where it lies, its schema and its migrations, and how many
-// callers share it. It implements the atomic verbs that other packages declare (keyring.Store,
+// Package sqlstore owns the database: its location, its schema and migrations, and how many callers
+// share it. It implements the atomic verbs that other packages declare (keyring.Store,
 // identity.ThrottleStore); the rules behind the verbs stay in those packages.
 //
-// There is one SQL text for every engine: placeholders are $1, types are TEXT, BIGINT and BYTEA, a
-// conflict is settled by ON CONFLICT, and what two callers may race for is decided by one statement
-// or behind a row lock. The clock of the database is never read: `now` is an argument, in unix
-// milliseconds. The transactions of both engines look alike to a verb (tx). What only SQLite knows
-// is in sqlite.go, writer.go and failure.go; what only PostgreSQL knows is in the files of that
-// name.
+// There is one SQL text for every engine: placeholders are $1, types are TEXT, BIGINT and BYTEA,
+// conflicts are resolved by ON CONFLICT, and races are decided by one statement or behind a row
+// lock. The clock of the database is never read: `now` is an argument, in unix milliseconds. A verb
+// sees the transactions of both engines through one interface (tx). Code for SQLite only is in
+// sqlite.go, writer.go and failure.go; code for PostgreSQL only is in postgres*.go.
 //
-// On SQLite all writing goes through one goroutine (writer.go) which puts the transactions that
-// wait into one commit. A caller is answered after the commit, with its own verdict. Reading goes
-// past it, on a few connections of its own.
+// On SQLite one goroutine (writer.go) does all writing and puts the waiting transactions into one
+// commit. A caller gets its own result after the commit. Reads use a few other connections.
 //
-// On PostgreSQL (pgx, a pool) a verb which is one statement takes one round trip, and a transaction
-// as many as it must know answers: BEGIN goes out with the first statement. Transactions are read
-// committed, and begun again a few times when the server undoes one for the sake of another.
-// Several nodes which start at once migrate behind an advisory lock, and hear of each other's
-// denials by NOTIFY (Store.Wake). A connection pooler between must keep sessions, not only
+// On PostgreSQL (pgx, a pool) a verb of one statement takes one round trip, and a transaction one
+// for each answer that it needs before it can go on: BEGIN is sent with the first statement.
+// Transactions are read committed, and are retried a few times if the server undoes one in favour
+// of another. Nodes that start at the same time migrate behind an advisory lock, and learn of each
+// other's denials through NOTIFY (Store.Wake). A connection pooler must keep sessions, not only
 // transactions.
 //
-// Errors: whatever may pass without a change of the program or its configuration (disk full,
-// read-only, locked, closed, out of reach) wraps ErrUnavailable, and the next call tries afresh. No
-// error shows SQL or a stored value.
+// Errors: what may go away without a change of the program or its configuration (disk full,
+// read-only, locked, closed, unreachable) wraps ErrUnavailable, and the next call tries again. No
+// error contains SQL or a stored value.
 package sqlstore

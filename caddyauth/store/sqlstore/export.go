@@ -17,28 +17,28 @@ import (
 // table its name and columns, and a list of values for each row; last the number of rows.
 const exportFormat = 1
 
-// ErrExportForm is wrapped by the error of Import about what Export of this release did not write.
+// ErrExportForm is wrapped by the error of Import for a format that this release does not know.
 var ErrExportForm = errors.New("this release cannot read the export")
 
-// ErrExportDamaged is wrapped by the error of Import about an export that does not read to its end.
+// ErrExportDamaged is wrapped by the error of Import for an export that is damaged or incomplete.
 var ErrExportDamaged = errors.New("the export is damaged")
 
-// ErrNotEmpty is wrapped by the error of Import about a store that is in use.
+// ErrNotEmpty is wrapped by the error of Import for a store that has been used.
 var ErrNotEmpty = errors.New("the store is not empty")
 
-// exportedTable is a table of the schema, which goes into an export whole.
+// exportedTable is a table of the schema. All of its rows are exported.
 type exportedTable struct {
 	name string
 
-	// conflict is how a row is put where the schema has made one of the same name.
+	// conflict is the ON CONFLICT clause for rows that a migration has inserted already.
 	conflict string
 
-	// order is in which order rows are read, where that matters.
+	// order is the order in which rows are read, if it matters.
 	order string
 }
 
-// exportedTables are all tables of the schema, each behind those that it refers to. A migration
-// that makes a table adds it here.
+// exportedTables are all tables of the schema, each after those that it refers to. A migration that
+// creates a table adds it here.
 var exportedTables = []exportedTable{
 	{name: "meta", conflict: ` ON CONFLICT (name) DO NOTHING`}, // `schema` is the target's own
 	{name: "counter", conflict: ` ON CONFLICT (name) DO UPDATE SET
@@ -81,7 +81,7 @@ type exportEnd struct {
 	Rows int64 `json:"rows"`
 }
 
-// Meta returns what stands under a name, empty when nothing does.
+// Meta returns the value of a name, empty if it has none.
 func (s *Store) Meta(ctx context.Context, name string) (value string, err error) {
 	db, err := s.database()
 	if err != nil {
@@ -91,9 +91,9 @@ func (s *Store) Meta(ctx context.Context, name string) (value string, err error)
 	return value, err
 }
 
-// Export writes every row of the store, as it is at one moment, and does not hold up whoever writes
-// meanwhile. What it writes depends on no engine. Hashes, seeds and sealed keys are in it: it is as
-// secret as the database.
+// Export writes every row of the store as of one moment, without blocking writers. The format is
+// the same for every engine. It contains hashes, seeds and sealed keys, so it is as secret as the
+// database.
 func (s *Store) Export(ctx context.Context, w io.Writer, now time.Time) (counts []TableRows, err error) {
 	db, err := s.database()
 	if err != nil {
@@ -158,12 +158,12 @@ func (w exportWriter) table(ctx context.Context, q querier, table exportedTable)
 	return n, failure(rows.Err())
 }
 
-// exportedBytes is how bytes stand in an export; a number is a number, a text is a text.
+// exportedBytes is the form of bytes in an export; numbers and texts are plain JSON.
 type exportedBytes struct {
 	Bytes []byte `json:"b"`
 }
 
-// exportedText is how a text stands in an export which JSON cannot hold.
+// exportedText is the form of a text that JSON cannot represent.
 type exportedText struct {
 	Text []byte `json:"t"`
 }
@@ -212,10 +212,9 @@ func imported(text json.RawMessage) (any, error) {
 	return nil, errors.New("unknown kind of value")
 }
 
-// Import puts what Export wrote into the store, in one transaction: all of it or nothing. Only an
-// empty store is taken, one that no server has begun to use, unless replace says that everything in
-// it is to go. Counters go on above those of both. Nobody else may use the store: open it with
-// OpenAlone.
+// Import puts what Export wrote into the store, in one transaction: all of it or nothing. The store
+// must be empty (no server has used it), unless replace deletes everything in it. Counters continue
+// above those of both. Nothing else may use the store: open it with OpenAlone.
 func (s *Store) Import(ctx context.Context, r io.Reader, replace bool) (counts []TableRows, err error) {
 	db, err := s.database()
 	if err != nil {
@@ -238,9 +237,10 @@ func (s *Store) Import(ctx context.Context, r io.Reader, replace bool) (counts [
 	return counts, nil
 }
 
-// prepareTables makes sure that the store is empty, or makes it so; replaced says that it was not.
+// prepareTables checks that the store is empty, or empties it; replaced reports that it was not
+// empty.
 func prepareTables(ctx context.Context, t tx, replace bool) (replaced bool, err error) {
-	for i := len(exportedTables) - 1; i >= 0; i-- { // who refers goes before who is referred to
+	for i := len(exportedTables) - 1; i >= 0; i-- { // a table before those that it refers to
 		name := exportedTables[i].name
 		if madeByMigrations[name] {
 			continue
@@ -267,13 +267,13 @@ func prepareTables(ctx context.Context, t tx, replace bool) (replaced bool, err 
 type exportReader struct {
 	lines *bufio.Reader
 
-	// renumber gives denials new numbers, above those that the store has given out: who has
-	// followed the store until now looks only at what is above.
+	// renumber gives denials new numbers above those that the store has given out, because other nodes
+	// read only what is above the last one they saw.
 	renumber bool
 	number   int64 // the last one
 }
 
-// next reads one line; the end of the file is no line.
+// next reads one line. At the end of the file it returns none.
 func (r *exportReader) next() (json.RawMessage, error) {
 	line, err := r.lines.ReadBytes('\n')
 	if errors.Is(err, io.EOF) {
@@ -295,7 +295,7 @@ func (r *exportReader) decode(into any) error {
 
 func decodeLine(line json.RawMessage, into any) error {
 	if err := json.Unmarshal(line, into); err != nil {
-		return fmt.Errorf("%w: a line is not what should stand there", ErrExportDamaged)
+		return fmt.Errorf("%w: a line has an unexpected form", ErrExportDamaged)
 	}
 	return nil
 }
@@ -317,7 +317,7 @@ func (r *exportReader) head() error {
 	return nil
 }
 
-// tables puts all tables, in the order of the schema, and reads up to the end of the file.
+// tables imports all tables, in the order of the schema, and reads up to the end of the file.
 func (r *exportReader) tables(ctx context.Context, t tx) (counts []TableRows, err error) {
 	var all int64
 	line, err := r.next()
@@ -343,26 +343,26 @@ func (r *exportReader) tables(ctx context.Context, t tx) (counts []TableRows, er
 	return counts, r.end(line, all)
 }
 
-// end makes sure that nothing is missing, and that the file ends: only then it is known to be
-// whole.
+// end checks that nothing is missing and that the file ends there: only then is it known to be
+// complete.
 func (r *exportReader) end(line json.RawMessage, all int64) error {
 	var end exportEnd
 	if err := decodeLine(line, &end); err != nil {
 		return err
 	}
 	if !end.End || end.Rows != all {
-		return fmt.Errorf("%w: its end says %d rows, and there are %d", ErrExportDamaged, end.Rows, all)
+		return fmt.Errorf("%w: the last line says %d rows, and there are %d", ErrExportDamaged, end.Rows, all)
 	}
 	if _, err := r.lines.ReadByte(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: it does not end where it should", ErrExportDamaged)
+		return fmt.Errorf("%w: there is data after the end", ErrExportDamaged)
 	}
 	return nil
 }
 
-// importBatch is how many rows go to the database at once.
+// importBatch is how many rows are sent to the database at once.
 const importBatch = 256
 
-// table puts one table, whose first line is given, and returns the line behind its rows.
+// table imports one table, whose first line is given, and returns the line after its rows.
 func (r *exportReader) table(ctx context.Context, t tx, table exportedTable, first json.RawMessage) (
 	n int64, line json.RawMessage, err error,
 ) {

@@ -9,11 +9,11 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// ErrUnavailable is wrapped by every error which the caller did not cause and which may pass: it is
-// answered with 503.
+// ErrUnavailable is wrapped by every error that the caller did not cause and that may be temporary:
+// it is answered with 503.
 var ErrUnavailable = errors.New("the store is unavailable")
 
-// errReadOnly is a fault of the program: writing is for Start, never for Provision.
+// errReadOnly is a bug of the caller: Start may write, Provision may not.
 var errReadOnly = errors.New("the store is opened for reading only")
 
 var (
@@ -21,8 +21,8 @@ var (
 	errClosed  = fmt.Errorf("%w: it was closed", ErrUnavailable)
 )
 
-// passing are the results of SQLite which wrap ErrUnavailable, in our words.
-var passing = map[int]string{
+// temporaryFailures are the results of SQLite that wrap ErrUnavailable, with our error texts.
+var temporaryFailures = map[int]string{
 	sqlite3.SQLITE_BUSY:      "another process holds the database",
 	sqlite3.SQLITE_LOCKED:    "the database is locked",
 	sqlite3.SQLITE_IOERR:     "reading or writing the file failed",
@@ -38,18 +38,18 @@ var passing = map[int]string{
 	sqlite3.SQLITE_NOTADB:    "the file is not a SQLite database",
 }
 
-// failure turns an error of the database into one that may be logged: its own text can show
-// statements and values, so that only the code is taken over. What comes from PostgreSQL was worded
-// before (serverFailure), and stays as it is.
+// failure turns an error of the database into one that may be logged: the original text can contain
+// statements and values, so only the code is kept. Errors of PostgreSQL were converted by
+// serverFailure and stay as they are.
 func failure(err error) error {
-	if err == nil || errors.Is(err, ErrUnavailable) || isError[worded](err) {
+	if err == nil || errors.Is(err, ErrUnavailable) || isError[failureText](err) {
 		return err
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	code := resultCode(err)
-	if words := passing[code&0xff]; words != "" {
+	if words := temporaryFailures[code&0xff]; words != "" {
 		err = fmt.Errorf("%w: %s (SQLite result %d)", ErrUnavailable, words, code)
 		if code&0xff == sqlite3.SQLITE_BUSY {
 			return timeout{error: err}
@@ -59,13 +59,13 @@ func failure(err error) error {
 	if code == 0 {
 		return fmt.Errorf("%w: the connection failed", ErrUnavailable)
 	}
-	return worded(fmt.Sprintf("the store refused a statement (SQLite result %d)", code))
+	return failureText(fmt.Sprintf("the store refused a statement (SQLite result %d)", code))
 }
 
-// worded is a refusal that was put into our words.
-type worded string
+// failureText is an error text of ours for a refusal of the database.
+type failureText string
 
-func (w worded) Error() string { return string(w) }
+func (w failureText) Error() string { return string(w) }
 
 func isError[E error](err error) bool {
 	_, ok := errors.AsType[E](err)

@@ -13,7 +13,7 @@ import (
 
 var _ session.Store = (*Store)(nil)
 
-// Rows are locked in one order, so that two transactions never wait for each other: the counter of
+// Rows are locked in a fixed order, so that two transactions cannot deadlock: the counter of
 // epochs, then grants (more than one only behind that counter), then the counter of denials.
 
 const grantColumns = `id, seed, project, subject, client, audience, scopes, kind, device, client_ip, generation,
@@ -42,11 +42,11 @@ const overtaken = `EXISTS (SELECT 1 FROM denial WHERE denial.epoch > grants.epoc
 		OR denial.kind = 'project' AND denial.id = ''))`
 
 // rotate is session.Grant.Use in one statement, for a use that is honoured. Its expressions all see
-// the row as it was, once whoever had it locked is done: of two uses the second decides on what the
-// first left.
+// the row as it is after the transaction that had it locked: the second of two uses sees the result
+// of the first.
 //
 // $1 id, $2 client, $3 generation, $4 now, $5 until when the new access token lives, $6 the latest
-// rotation that is no trace of a clock which was ahead.
+// plausible rotation: a later one was written by a clock that was ahead.
 const rotate = `UPDATE grants SET
 		generation = CASE WHEN ` + isCurrent + ` THEN generation + 1 - fixed ELSE generation END,
 		repeats = CASE WHEN ` + isCurrent + ` THEN 0 ELSE repeats + 1 END,
@@ -132,8 +132,8 @@ func findGrant(ctx context.Context, q querier, id string) (session.Grant, error)
 	return row.grant()
 }
 
-// RotateGrant decides one use of a refresh token; see session.Store. What is honoured takes one
-// statement; a refusal is decided anew in a transaction which holds the row.
+// RotateGrant decides one use of a refresh token; see session.Store. A use that is honoured takes
+// one statement; a refusal is decided again in a transaction that locks the row.
 func (s *Store) RotateGrant(ctx context.Context, r session.Rotation, now time.Time) (session.Rotated, error) {
 	var done session.Rotated
 	var row grantRow
@@ -163,7 +163,7 @@ func (s *Store) RotateGrant(ctx context.Context, r session.Rotation, now time.Ti
 	return done, nil
 }
 
-// honouredAs tells from the grant as the statement left it which way it went.
+// honouredAs derives the verdict from the grant as the statement has left it.
 func honouredAs(g session.Grant) session.Verdict {
 	switch {
 	case g.Repeats > 0:
@@ -198,7 +198,7 @@ func refuseRotation(ctx context.Context, t tx, r session.Rotation, now time.Time
 	after, verdict := g.Use(r, now)
 	switch {
 	case verdict.Honoured():
-		done.Grant, done.Verdict = g, session.Ended // by a revocation, which the grant itself does not show
+		done.Grant, done.Verdict = g, session.Ended // by a revocation that the grant itself does not record
 		return done, nil
 	case verdict != session.Reused:
 		done.Grant, done.Verdict = g, verdict
@@ -275,10 +275,10 @@ func endChildren(ctx context.Context, t tx, parent session.Grant, now time.Time)
 	return readGrants(rows)
 }
 
-// revoke is how every statement but rotate ends a grant. $1 now, $2 reason.
+// revoke is the SET clause with which every statement but rotate ends a grant. $1 now, $2 reason.
 const revoke = `revoked = $1, revoked_for = $2, idle_ends = CASE WHEN idle_ends < $1 THEN idle_ends ELSE $1 END`
 
-// owned chooses the grants of a user, client or project. $3 project, $4 id.
+// owned selects the grants of a user, client or project. $3 project, $4 id.
 var owned = map[revocation.Kind]string{
 	revocation.UserKind:    `project = $3 AND subject = $4`,
 	revocation.ClientKind:  `project = $3 AND client = $4`,
@@ -290,7 +290,7 @@ func (s *Store) RevokeAll(ctx context.Context, o revocation.Revocation,
 	now time.Time) (n int, d revocation.Denial, err error) {
 	which, known := owned[o.Kind]
 	if !known {
-		return 0, revocation.Denial{}, fmt.Errorf("order: a %q cannot be revoked so", o.Kind)
+		return 0, revocation.Denial{}, fmt.Errorf("revocation: kind %q names no user, client or project", o.Kind)
 	}
 	err = s.write(ctx, func(t tx) (err error) {
 		d = revocation.Denial{Kind: o.Kind, Scope: o.Project, ID: o.ID, Until: o.Until}
@@ -353,7 +353,7 @@ func (s *Store) ListGrants(ctx context.Context, f session.Filter) ([]session.Gra
 	if err != nil {
 		return nil, err
 	}
-	query, args := chosen(f)
+	query, args := filterQuery(f)
 	rows, err := db.query(ctx, query, args...)
 	if err != nil {
 		return nil, failure(err)
@@ -382,8 +382,9 @@ func readGrants(found rows) ([]session.Grant, error) {
 
 const defaultPage = 100
 
-// chosen writes the query of a filter: only what is asked for, so that an index can answer it.
-func chosen(f session.Filter) (query string, args []any) {
+// filterQuery writes the query of a filter with only the conditions that are set, so that an index
+// can be used.
+func filterQuery(f session.Filter) (query string, args []any) {
 	query = `SELECT ` + grantColumns + ` FROM grants WHERE id > $1`
 	args = []any{f.After}
 	where := func(condition string, value any) {
@@ -471,7 +472,7 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// instant is the reverse of millis.
+// instant is the inverse of millis.
 func instant(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}

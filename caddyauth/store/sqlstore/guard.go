@@ -12,11 +12,10 @@ import (
 const (
 	// slow is how long a call may take before it is checked whether the database hangs.
 	slow = time.Second
-	// lookPatience is how long that look may take: a connection may have to be made for it, over a
-	// slow link.
-	lookPatience = 2 * time.Second
-	// lookPause is the time between two looks at a database that hangs.
-	lookPause = 250 * time.Millisecond
+	// probeTimeout bounds one probe: it may have to open a connection first, over a slow link.
+	probeTimeout = 2 * time.Second
+	// probeInterval is the time between two probes of a database that hangs.
+	probeInterval = 250 * time.Millisecond
 )
 
 // timeout is an ErrUnavailable after a wait.
@@ -30,24 +29,24 @@ func (t timeout) Unwrap() error { return t.error }
 var errSilent = timeout{error: fmt.Errorf("%w: the server did not answer in time", ErrUnavailable)}
 
 // guard is a database whose callers do not queue up while it hangs: frozen, behind a network that
-// drops packets, or with a lock that another process holds. From the first time-out on, or from a
-// look that a slow call has caused, calls are refused at once, those that wait for a connection
-// too, until one look has succeeded. One locked row makes one call time out and refuses no other.
-// Only the monotonic clock is asked.
+// drops packets, or with a lock that another process holds. After the first time-out, or after a
+// probe that a slow call has caused, calls are refused at once, including those that wait for a
+// connection, until a probe succeeds. A locked row makes one call time out and refuses no other.
+// Only the monotonic clock is used.
 type guard struct {
 	database
 	begun    time.Time
 	answered atomic.Int64 // when the database has answered last, in nanoseconds after begun
 	life     context.Context
 	end      context.CancelFunc
-	looks    sync.WaitGroup
+	probes   sync.WaitGroup
 
 	mu      sync.Mutex
-	hangs   error           // what calls are refused with; nil: they are not
-	waiting context.Context // ends with hangs as its cause when that is set
+	refusal error           // what calls are refused with; nil: they are let through
+	waiting context.Context // ends with refusal as its cause when that is set
 	refuse  context.CancelCauseFunc
-	looking bool
-	looked  time.Time
+	probing bool
+	probed  time.Time
 }
 
 func newGuard(db database) *guard {
@@ -57,7 +56,7 @@ func newGuard(db database) *guard {
 	return g
 }
 
-// query ends when its rows are closed, for that is where the answer is waited for.
+// query ends when its rows are closed, because that is where the answer is awaited.
 func (g *guard) query(ctx context.Context, text string, args ...any) (rows, error) {
 	if !g.database.readsHang() {
 		return g.database.query(ctx, text, args...)
@@ -95,7 +94,7 @@ func (g *guard) writeOne(ctx context.Context, verb func(tx) error) error {
 	return g.call(ctx, func(ctx context.Context) error { return g.database.writeOne(ctx, verb) })
 }
 
-// ping ends with ctx, unlike what changes something.
+// ping ends with ctx, unlike calls that change something.
 func (g *guard) ping(ctx context.Context) error {
 	return g.call(ctx, func(ctx context.Context) error {
 		answer := make(chan error, 1)
@@ -113,7 +112,7 @@ func (g *guard) close() error {
 	g.mu.Lock()
 	g.end()
 	g.mu.Unlock()
-	g.looks.Wait()
+	g.probes.Wait()
 	return g.database.close()
 }
 
@@ -127,17 +126,17 @@ func (g *guard) call(ctx context.Context, run func(context.Context) error) error
 }
 
 // enter begins a call, and refuses it while the database hangs. Its context ends when the database
-// is found to hang: then it waits for a connection no longer. leave ends the call and returns the
-// error to show.
+// is found to hang, so that it no longer waits for a connection. leave ends the call and returns
+// the error to show.
 func (g *guard) enter(ctx context.Context) (inner context.Context, leave func(error) error, err error) {
 	g.mu.Lock()
-	hangs, waiting := g.hangs, g.waiting
+	hangs, waiting := g.refusal, g.waiting
 	g.mu.Unlock()
 	if hangs != nil {
 		return nil, nil, hangs
 	}
 	begun := g.now()
-	late := time.AfterFunc(slow, func() { g.doubt(nil) })
+	late := time.AfterFunc(slow, func() { g.startProbing(nil) })
 	inner, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(waiting, func() { cancel(context.Cause(waiting)) })
 	return inner, func(err error) error {
@@ -148,22 +147,22 @@ func (g *guard) enter(ctx context.Context) (inner context.Context, leave func(er
 		if errors.Is(err, context.Canceled) && errors.Is(cause, ErrUnavailable) {
 			return cause
 		}
-		g.learn(begun, err)
+		g.noteResult(begun, err)
 		return err
 	}, nil
 }
 
 func (g *guard) now() int64 { return int64(time.Since(g.begun)) }
 
-// learn looks at the result of a call. A time-out alone says little while others were answered
-// meanwhile.
-func (g *guard) learn(begun int64, err error) {
+// noteResult evaluates the result of a call. A time-out alone proves little while other calls were
+// answered.
+func (g *guard) noteResult(begun int64, err error) {
 	met, late := errors.AsType[timeout](err)
 	switch {
 	case late && !met.cut && g.answered.Load() < begun:
-		g.doubt(err)
+		g.startProbing(err)
 	case late:
-		g.doubt(nil)
+		g.startProbing(nil)
 	case err == nil || !errors.Is(err, ErrUnavailable) && !ended(err):
 		g.answered.Store(g.now())
 	}
@@ -173,64 +172,64 @@ func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// doubt starts a check of the database, unless one is running or has just run. With an error,
-// calls are refused at once.
-func (g *guard) doubt(met error) {
+// startProbing probes the database in the background, unless that is running or has just run. With
+// an error, calls are refused at once.
+func (g *guard) startProbing(met error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.life.Err() != nil {
 		return
 	}
 	if met != nil {
-		g.open(met)
+		g.startRefusing(met)
 	}
-	if g.looking || g.hangs == nil && time.Since(g.looked) < slow {
+	if g.probing || g.refusal == nil && time.Since(g.probed) < slow {
 		return
 	}
-	g.looking = true
-	g.looks.Go(g.watch)
+	g.probing = true
+	g.probes.Go(g.keepProbing)
 }
 
-// open refuses calls from now on. The caller holds the lock.
-func (g *guard) open(met error) {
-	if g.hangs != nil {
+// startRefusing refuses all calls. The caller holds the lock.
+func (g *guard) startRefusing(met error) {
+	if g.refusal != nil {
 		return
 	}
-	g.hangs = met
+	g.refusal = met
 	g.refuse(met)
-	g.database.distrust()
+	g.database.dropConnections()
 }
 
-// watch looks until the database answers. Whatever answers does not hang, an error too.
-func (g *guard) watch() {
+// keepProbing probes until the database answers. An error is an answer, too.
+func (g *guard) keepProbing() {
 	for {
-		ctx, cancel := context.WithTimeout(g.life, lookPatience)
-		err := g.database.look(ctx)
+		ctx, cancel := context.WithTimeout(g.life, probeTimeout)
+		err := g.database.probe(ctx)
 		cancel()
-		if !g.looksAgain(err) {
+		if !g.probeAgain(err) {
 			return
 		}
 		select {
-		case <-time.After(lookPause):
+		case <-time.After(probeInterval):
 		case <-g.life.Done():
 		}
 	}
 }
 
-// looksAgain takes the result of a look and reports whether another one must follow.
-func (g *guard) looksAgain(err error) bool {
+// probeAgain takes the result of a probe and reports whether another one must follow.
+func (g *guard) probeAgain(err error) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errSilent
 	}
 	if g.life.Err() == nil && isError[timeout](err) {
-		g.open(err)
+		g.startRefusing(err)
 		return true
 	}
-	g.looking, g.looked = false, time.Now()
-	if g.hangs != nil && g.life.Err() == nil {
-		g.hangs = nil
+	g.probing, g.probed = false, time.Now()
+	if g.refusal != nil && g.life.Err() == nil {
+		g.refusal = nil
 		g.waiting, g.refuse = context.WithCancelCause(context.Background())
 	}
 	g.answered.Store(g.now())

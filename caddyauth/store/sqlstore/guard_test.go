@@ -110,7 +110,7 @@ func TestALookMeetsTheLockOfEachTable(t *testing.T) {
 			defer resume()
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
-			if err := s.opened.Load().guard.look(ctx); err == nil {
+			if err := s.opened.Load().guard.probe(ctx); err == nil {
 				t.Error("the look met no lock")
 			}
 		})

@@ -12,8 +12,9 @@ import (
 
 var _ issuance.Store = (*Store)(nil)
 
-// parties reads the epoch, project, client and user in one statement, which sees one moment. There
-// is always one row. $1 project, by id or slug, $2 client, $3 the user's canonical name.
+// parties reads the epoch, project, client and user in one statement, so that they are of one
+// moment. There is always one row. $1 project, by id or slug, $2 client, $3 the user's canonical
+// name.
 var parties = `SELECT counter.value, ` +
 	qualified("project", projectColumns) + `, ` + qualified("client", clientColumns) + `, ` +
 	qualified("account", userColumns) + `
@@ -113,9 +114,9 @@ func (o optional) Scan(value any) error {
 	return nil
 }
 
-// standing is true while those whom something is issued for may still have it: the project is
-// active, the client too, the user is as they were read, and no revocation of one of them is newer.
-// The words are placeholders.
+// standing is true while something may still be issued: the project and the client are active, the
+// user has the version that was read, and no revocation of one of them is newer. The arguments are
+// placeholders.
 func standing(slug, subject, client, epoch, userID, version string) string {
 	names := strings.NewReplacer("@slug", slug, "@subject", subject, "@client", client, "@epoch", epoch,
 		"@user", userID, "@version", version)
@@ -130,20 +131,19 @@ func standing(slug, subject, client, epoch, userID, version string) string {
 				OR denial.kind = 'project' AND denial.id = ''))`)
 }
 
-// signInGrant is insertGrant under the condition that everything still stands. $32 the user's id,
-// $33 their version.
+// signInGrant is insertGrant under the condition `standing`. $32 the user's id, $33 their version.
 var signInGrant = `INSERT INTO grants (` + grantColumns + `) SELECT ` + grantValues + `
 	WHERE ` + standing("$3", "$4", "$5", "$13", "$32", "$33")
 
 // signInEntry adds the line of the audit trail if the sign-in took place: if its grant was stored,
-// or, for a sign-in without a grant, if everything still stands. $11 the grant, $12 the client, $13
-// the epoch, $14 the user's id, $15 their version.
+// or, for a sign-in without a grant, if `standing` is true. $11 the grant, $12 the client, $13 the
+// epoch, $14 the user's id, $15 their version.
 var signInEntry = `INSERT INTO audit (` + auditColumns + `) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
 	WHERE EXISTS (SELECT 1 FROM grants WHERE id = $11) OR $11 = '' AND ` +
 	standing("$7", "$6", "$12", "$13", "$14", "$15")
 
-// AddSignIn stores what becomes true with a sign-in; see issuance.Store. On PostgreSQL it is one
-// round trip, so that nothing can be undone after the answer: each statement has its condition.
+// AddSignIn stores the result of a sign-in; see issuance.Store. On PostgreSQL it is one round trip,
+// so nothing can be undone after the answer: each statement has its own condition.
 func (s *Store) AddSignIn(ctx context.Context, r issuance.Record) error {
 	row, err := writeGrant(r.Grant)
 	if err != nil {

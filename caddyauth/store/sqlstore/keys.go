@@ -61,8 +61,7 @@ func (s *Store) AddFirstKey(ctx context.Context, rec keyring.Record) ([]keyring.
 	}
 	var standing []keyring.Record
 	err := s.write(ctx, func(t tx) (err error) {
-		// Holding this row makes everybody else who wants to be first wait until the end of the
-		// transaction.
+		// The lock of this row makes other nodes that want to be first wait until the transaction ends.
 		if _, err := t.exec(`UPDATE counter SET value = value WHERE name = 'keys'`); err != nil {
 			return err
 		}
@@ -86,8 +85,8 @@ func (s *Store) AddFirstKey(ctx context.Context, rec keyring.Record) ([]keyring.
 }
 
 // AdvanceKeys takes the step if the set still has the version it was made of; see keyring.Store.
-// The version goes on above the time in milliseconds, so that a database which was set back does
-// not come to a version that a node already knows.
+// The version is always above the time in milliseconds, so that a restored database never gets a
+// version that a node has seen before.
 func (s *Store) AdvanceKeys(ctx context.Context, step keyring.Step,
 	now time.Time) (set keyring.Set, taken bool, err error) {
 	err = s.write(ctx, func(t tx) (err error) {
@@ -136,13 +135,13 @@ func putKeys(t tx, records ...keyring.Record) error {
 	return err
 }
 
-// SetMetaOnce stores value under name if nothing stands there, and returns what stands afterwards.
-// The name "schema" is taken: it holds the schema version.
+// SetMetaOnce stores value under name if there is none, and returns the value that is stored
+// afterwards. The name "schema" is taken: it holds the schema version.
 func (s *Store) SetMetaOnce(ctx context.Context, name, value string) (string, error) {
 	var standing string
 	err := s.writeOne(ctx, func(t tx) error {
-		// An update which changes nothing returns what stands, also what another transaction has
-		// only just written.
+		// An update that changes nothing returns the stored value, even one that another transaction has
+		// just written.
 		_, err := one(ctx, t, `INSERT INTO meta (name, value) VALUES ($1, $2)
 			ON CONFLICT (name) DO UPDATE SET value = meta.value RETURNING value`, []any{name, value}, &standing)
 		return err

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// watched tells Store.Observe of what a database is asked for. It stands in front of the database
-// for one call of a verb.
+// watched reports to Store.Observe what a database is asked for. It wraps the database for one call
+// of a verb.
 type watched struct {
 	database
 	observe func(verb string, took time.Duration, err error)
 }
 
-// query is told when its rows are closed: the time of the answer counts, too.
+// query is reported when its rows are closed, so that the time of the answer counts, too.
 func (w watched) query(ctx context.Context, text string, args ...any) (rows, error) {
 	verb, start := verbOf(), time.Now()
 	found, err := w.database.query(ctx, text, args...)
@@ -47,7 +47,7 @@ func (w watched) ping(ctx context.Context) error {
 	return err
 }
 
-// watchedRows tell when they are closed for the first time.
+// watchedRows report when they are closed for the first time.
 type watchedRows struct {
 	rows
 	done func(error)
@@ -63,25 +63,24 @@ func (r *watchedRows) Close() error {
 	return err
 }
 
-// faultOf is the error when the store failed. What a verb says of its subject (no such grant, a
-// name that is taken) is no fault, and neither is a client that went away.
+// faultOf returns err if the store failed. An answer of a verb (no such grant, a name that is
+// taken) and a client that went away are not failures of the store.
 func faultOf(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return nil
 	}
 	err = failure(err)
-	if errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || isError[worded](err) {
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || isError[failureText](err) {
 		return err
 	}
 	return nil
 }
 
-// ownMethod is how the names of this package's exported verbs begin.
+// ownMethod is the prefix of the names of this package's exported verbs.
 const ownMethod = "/sqlstore.(*Store)."
 
-// verbOf is the exported method of Store by which the caller came in. The stack knows it: a name
-// that each verb had to hand down would be written sixty times. It takes about a microsecond,
-// beside a database.
+// verbOf returns the exported method of Store that was called, from the stack: otherwise each of
+// sixty verbs would have to pass its name down. It takes about a microsecond.
 func verbOf() string {
 	var callers [16]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers[:])])

@@ -13,7 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// postgresTables lists the tables of a PostgreSQL database which lie where new ones would be made.
+// postgresTables lists the tables of a PostgreSQL database in the schema where new ones would be
+// created.
 const postgresTables = `SELECT tablename AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema()`
 
 // migrationLock is the advisory lock of whoever migrates; locks are per database. The number is
@@ -27,23 +28,24 @@ const useLock = 0x61757468
 // A migration may wait for another node's, and rewrite tables.
 const migrationTimeout = 10 * time.Minute
 
-// grace is what a server may take beyond its own time limit to say that it was reached.
+// grace is how much longer than its own time limit a server may take to report that the limit was
+// reached.
 const grace = 2 * time.Second
 
-// postgresDatabase is an open PostgreSQL database. It speaks pgx itself rather than database/sql,
-// whose interface has no way to send several statements in one round trip and no way to listen.
+// postgresDatabase is an open PostgreSQL database. It uses pgx directly, because database/sql
+// cannot send several statements in one round trip and cannot listen.
 type postgresDatabase struct {
-	server   *postgresServer
-	pool     *pgxpool.Pool
-	readOnly bool
-	closed   atomic.Bool
-	looks    *line  // nil: opened for reading only
-	unlisten func() // ends the listener and waits for it; nil without a listener
+	server    *postgresServer
+	pool      *pgxpool.Pool
+	readOnly  bool
+	closed    atomic.Bool
+	apartLine *line  // nil: opened for reading only
+	unlisten  func() // ends the listener and waits for it; nil without a listener
 }
 
 func (s *postgresServer) connections() int { return int(s.config.MaxConns) }
 
-// openForWriting connects, migrates where there is something to migrate, and begins to listen.
+// openForWriting connects, migrates if necessary, and starts to listen.
 func (s *postgresServer) openForWriting(ctx context.Context, alone bool) (database, error) {
 	db, err := s.connect(ctx, false)
 	if err != nil {
@@ -60,7 +62,7 @@ func (s *postgresServer) openForWriting(ctx context.Context, alone bool) (databa
 	if err != nil {
 		return nil, s.named(errors.Join(err, db.close()))
 	}
-	db.looks = s.line()
+	db.apartLine = s.line()
 	db.unlisten = s.listen(ear, alone)
 	return db, nil
 }
@@ -84,18 +86,18 @@ func (s *postgresServer) openForReading(ctx context.Context) (database, error) {
 	return openEmpty(ctx)
 }
 
-// connect makes the pool, which connects when it is asked.
+// connect makes the pool, which opens connections on demand.
 func (s *postgresServer) connect(ctx context.Context, readOnly bool) (*postgresDatabase, error) {
 	config := s.config.Copy()
 	if !readOnly {
-		meanPrimary(config.ConnConfig)
+		preferPrimary(config.ConnConfig)
 	}
 	settings := s.settings(readOnly)
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, settings)
 		return err
 	}
-	// The pool outlives ctx, which is that of the opening.
+	// The pool must not end with ctx, which belongs to the call that opens the store.
 	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
 	if err != nil {
 		return nil, s.named(serverFailure(err))
@@ -103,18 +105,18 @@ func (s *postgresServer) connect(ctx context.Context, readOnly bool) (*postgresD
 	return &postgresDatabase{server: s, pool: pool, readOnly: readOnly}, nil
 }
 
-// meanPrimary makes the one of several servers be chosen which takes writes, unless
-// target_session_attrs says otherwise; where there is only one, its own refusal says more.
-func meanPrimary(conn *pgx.ConnConfig) {
+// preferPrimary chooses, of several servers, the one that takes writes, unless target_session_attrs
+// is set. A single server is always used: its own error is more precise.
+func preferPrimary(conn *pgx.ConnConfig) {
 	if hosts, _ := places(conn); len(hosts) > 1 && conn.ValidateConnect == nil {
 		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 }
 
-// settings is what every connection begins with, in one round trip. Sent as statements and not as
-// parameters of the connection, they pass through a pooler. What two callers may race for is
-// settled by one statement or behind a row lock, for which read committed is the right isolation:
-// each statement sees what was committed before it. A commit is answered when it is durable.
+// settings are the statements that every connection runs first, in one round trip. Sent as
+// statements and not as parameters of the connection, they pass through a pooler. Races are decided
+// by one statement or behind a row lock, for which read committed is the right isolation: each
+// statement sees what was committed before it. A commit returns when it is durable.
 func (s *postgresServer) settings(readOnly bool) string {
 	limit := strconv.FormatInt(s.statementTimeout.Milliseconds(), 10)
 	text := `SET statement_timeout = ` + limit + `;
@@ -156,10 +158,10 @@ func (s *postgresServer) named(err error) error {
 func (p *postgresDatabase) writable() bool { return !p.readOnly }
 
 func (p *postgresDatabase) apart() querier {
-	if p.looks == nil {
+	if p.apartLine == nil {
 		return p
 	}
-	return p.looks
+	return p.apartLine
 }
 
 func (p *postgresDatabase) clock() string {
@@ -168,7 +170,7 @@ func (p *postgresDatabase) clock() string {
 
 func (p *postgresDatabase) skipLocked() string { return " FOR UPDATE SKIP LOCKED" }
 
-// ping asks whether writes are taken: a server which lost its role as primary still answers.
+// ping asks whether the server takes writes: one that is no longer the primary still answers.
 func (p *postgresDatabase) ping(ctx context.Context) error {
 	var standby string
 	if _, err := one(ctx, p, `SELECT current_setting('transaction_read_only')`, nil, &standby); err != nil {
@@ -181,9 +183,9 @@ func (p *postgresDatabase) ping(ctx context.Context) error {
 	return nil
 }
 
-// lookText takes what calls take: the lock of each table they write to, and the counter which every
-// revocation goes through. It changes nothing.
-const lookText = `WITH
+// probeText needs what calls need: the lock of each table that they write to, and the counter that
+// every revocation increments. It changes nothing.
+const probeText = `WITH
 	a AS (UPDATE grants SET id = id WHERE false),
 	b AS (UPDATE throttle SET key = key WHERE false),
 	c AS (UPDATE opaque SET hash = hash WHERE false),
@@ -198,31 +200,31 @@ const lookText = `WITH
 	f AS MATERIALIZED (SELECT name FROM counter WHERE name = 'denial' FOR UPDATE)
 	SELECT count(*) FROM f`
 
-// look asks on a connection apart: the pool may be busy without hanging, or hold connections that
-// do.
-func (p *postgresDatabase) look(ctx context.Context) error {
+// probe uses a connection outside of the pool: the pool may be busy without hanging, or contain
+// connections that hang.
+func (p *postgresDatabase) probe(ctx context.Context) error {
 	var rows int64
-	_, err := one(ctx, p.looks, lookText, nil, &rows)
+	_, err := one(ctx, p.apartLine, probeText, nil, &rows)
 	return err
 }
 
 func (p *postgresDatabase) readsHang() bool { return true }
 
-// distrust closes the connections, each when nobody uses it.
-func (p *postgresDatabase) distrust() { p.pool.Reset() }
+// dropConnections closes every connection once it is not in use.
+func (p *postgresDatabase) dropConnections() { p.pool.Reset() }
 
-// close refuses whoever still waits for a connection, and waits for those who have one.
+// close refuses callers that wait for a connection, and waits for those that have one.
 func (p *postgresDatabase) close() error {
 	p.closed.Store(true)
 	if p.unlisten != nil {
 		p.unlisten()
-		p.looks.close()
+		p.apartLine.close()
 	}
 	p.pool.Close()
 	return nil
 }
 
-// query runs a reading statement of its own: one round trip.
+// query runs one reading statement in one round trip.
 func (p *postgresDatabase) query(ctx context.Context, text string, args ...any) (rows, error) {
 	conn, err := p.acquire(ctx)
 	if err != nil {
@@ -238,15 +240,15 @@ func (p *postgresDatabase) query(ctx context.Context, text string, args ...any) 
 	return &postgresRows{Rows: found, end: end}, nil
 }
 
-// bounded lasts for one statement or transaction. It does not end with ctx: pgx would close the
-// connection, and a flood of requests given up would become a flood of new connections.
+// bounded returns the context of one statement or transaction. It does not end with ctx: pgx would
+// close the connection, and many cancelled requests would become many new connections.
 func (p *postgresDatabase) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), p.server.statementTimeout+grace)
 }
 
-// busyPatience is how long a call waits for a connection while others use them all. It is less than
-// what making one may take: who waits behind others often enough adds to their number.
-const busyPatience = 2 * time.Second
+// acquireTimeout is how long a call waits for a connection while all are in use. It is shorter than
+// opening one may take, so that waiting callers do not pile up.
+const acquireTimeout = 2 * time.Second
 
 var errBusy = timeout{
 	error: fmt.Errorf("%w: all connections to the server are in use (pool_max_conns)", ErrUnavailable),
@@ -257,9 +259,9 @@ func (p *postgresDatabase) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	patience, busy := p.server.patience, false
+	patience, busy := p.server.acquireTimeout, false
 	if s := p.pool.Stat(); s.AcquiredConns() >= s.MaxConns() {
-		patience, busy = min(patience, busyPatience), true
+		patience, busy = min(patience, acquireTimeout), true
 	}
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -277,8 +279,8 @@ func (p *postgresDatabase) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	return nil, serverFailure(err)
 }
 
-// release hands a connection back. After an error which tells of a restart or a failover the others
-// are not trusted either.
+// release hands a connection back. After an error that indicates a restart or a failover, all
+// others are dropped as well.
 func (p *postgresDatabase) release(conn *pgxpool.Conn, err error) {
 	conn.Release()
 	if err != nil && serverLost(err) {

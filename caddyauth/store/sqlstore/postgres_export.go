@@ -8,19 +8,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// unhurried lifts the time limits of a transaction that reads or writes whole tables.
-const unhurried = `SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0`
+// noTimeouts removes the time limits of a transaction that reads or writes whole tables.
+const noTimeouts = `SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0`
 
 // loadLockTimeout is how long to wait for other nodes' transactions before the tables are taken.
 const loadLockTimeout = `SET LOCAL lock_timeout = '10s'`
 
-// snapshot looks at the database in one transaction, whose view is that of its first statement.
+// snapshot reads the database in one transaction, which sees the state at its first statement.
 func (p *postgresDatabase) snapshot(ctx context.Context, look func(querier) error) error {
 	conn, err := p.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; `+unhurried); err != nil {
+	if _, err := conn.Exec(ctx, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; `+noTimeouts); err != nil {
 		p.release(conn, err)
 		return serverFailure(err)
 	}
@@ -42,7 +42,7 @@ func (s postgresSnapshot) query(ctx context.Context, text string, args ...any) (
 	return &postgresRows{Rows: found}, nil
 }
 
-// load takes all tables for itself: servers wait.
+// load locks all tables: servers wait.
 func (p *postgresDatabase) load(ctx context.Context, verb func(tx) error) error {
 	if p.readOnly {
 		return errReadOnly
@@ -54,7 +54,7 @@ func (p *postgresDatabase) load(ctx context.Context, verb func(tx) error) error 
 	unbounded := func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithCancel(ctx) }
 	err, _ := p.transact(ctx, unbounded, false, func(t tx) error {
 		lock := fmt.Sprintf(`LOCK TABLE %s IN ACCESS EXCLUSIVE MODE`, strings.Join(names, ", "))
-		if err := t.script(strings.Join([]string{unhurried, loadLockTimeout, lock}, "; ")); err != nil {
+		if err := t.script(strings.Join([]string{noTimeouts, loadLockTimeout, lock}, "; ")); err != nil {
 			return err
 		}
 		t.wake()

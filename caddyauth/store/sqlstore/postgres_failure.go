@@ -15,9 +15,9 @@ import (
 
 var errStandby = fmt.Errorf("%w: the PostgreSQL server takes no writes (it is a standby or read-only)", ErrUnavailable)
 
-// passingStates are the SQLSTATEs, or classes of them, which wrap ErrUnavailable, in our words. The
-// longest that fits counts.
-var passingStates = map[string]string{
+// temporaryStates are the SQLSTATEs, or classes of them, that wrap ErrUnavailable, with our error
+// texts. The longest match counts.
+var temporaryStates = map[string]string{
 	"08":    "the connection failed",
 	"25006": "the server takes no writes (it is a standby or read-only)",
 	"25P03": "the transaction was idle for too long",
@@ -41,10 +41,10 @@ var passingStates = map[string]string{
 	"XX002": "the server's data is damaged",
 }
 
-// serverFailure is failure for PostgreSQL. An end of time is the server's: the caller's own is
-// looked at where it counts.
+// serverFailure is failure for PostgreSQL. A time-out here is the server's; callers check their own
+// context themselves.
 func serverFailure(err error) error {
-	if err == nil || errors.Is(err, ErrUnavailable) || isError[worded](err) {
+	if err == nil || errors.Is(err, ErrUnavailable) || isError[failureText](err) {
 		return err
 	}
 	e, ok := errors.AsType[*pgconn.PgError](err)
@@ -52,7 +52,7 @@ func serverFailure(err error) error {
 		return connectionFailure(err)
 	}
 	for _, state := range []string{e.Code, e.Code[:min(2, len(e.Code))]} {
-		if words := passingStates[state]; words != "" {
+		if words := temporaryStates[state]; words != "" {
 			err := fmt.Errorf("%w: %s (SQLSTATE %s)", ErrUnavailable, words, e.Code)
 			if e.Code == "57014" || e.Code == "55P03" {
 				return timeout{error: err, cut: true}
@@ -60,10 +60,10 @@ func serverFailure(err error) error {
 			return err
 		}
 	}
-	return worded("the store refused a statement (SQLSTATE " + e.Code + ")")
+	return failureText("the store refused a statement (SQLSTATE " + e.Code + ")")
 }
 
-// connectionFailure words what happened before a server answered, or instead of an answer.
+// connectionFailure converts the error of a server that could not be reached or did not answer.
 func connectionFailure(err error) error {
 	words := "the connection failed"
 	switch {
@@ -88,8 +88,8 @@ func connectionFailure(err error) error {
 	return fmt.Errorf("%w: %s", ErrUnavailable, words)
 }
 
-// serverLost reports whether err tells that other connections are likely gone too, or lead to a
-// server that no longer writes.
+// serverLost reports whether other connections are probably lost too, or lead to a server that no
+// longer takes writes.
 func serverLost(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
@@ -98,9 +98,9 @@ func serverLost(err error) bool {
 	return e.Code == "25006" || strings.HasPrefix(e.Code, "57P") || strings.HasPrefix(e.Code, "08")
 }
 
-// mayPassAtOnce reports whether the server has undone everything and the same may succeed at once,
-// or nothing was ever sent.
-func mayPassAtOnce(err error) bool {
+// retryable reports whether the server has undone everything, or nothing was sent, so that the same
+// transaction may succeed now.
+func retryable(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code == "40001" || e.Code == "40P01"
 	}

@@ -8,22 +8,22 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// linesMade is how many connections may be in the making at once: one that hangs does not keep the
-// next from being tried.
+// linesMade is how many connections may be opened at once: one attempt that hangs does not block
+// the next.
 const linesMade = 8
 
-// line is a connection apart from the pool, for looking after what is new: whatever keeps the pool
-// busy, a look goes on. It ends with the context of the look, unlike the statements of others, and
-// is then left behind for a new one: what hangs may be this connection alone.
+// line is a connection outside of the pool, for polling: a busy pool does not delay a poll. Its
+// statements end with the context of the poll, unlike those of the pool. The connection is then
+// replaced, because it may be the only thing that hangs.
 type line struct {
 	server *postgresServer
 	ctx    context.Context // of the connections that are being made
 	end    context.CancelFunc
 	all    sync.WaitGroup
 
-	idle   chan *pgx.Conn // the connection while nobody looks
-	making chan struct{}  // a place in it for each that is being made
-	failed chan error     // why the last could not be made
+	idle   chan *pgx.Conn // the connection while it is not in use
+	making chan struct{}  // holds one element for each connection that is being opened
+	failed chan error     // why the last connection could not be opened
 }
 
 func (s *postgresServer) line() *line {
@@ -57,7 +57,7 @@ func (l *line) query(ctx context.Context, text string, args ...any) (rows, error
 	}}, nil
 }
 
-// take returns the connection, or a new one as soon as it is made.
+// take returns the connection, or a new one as soon as it is open.
 func (l *line) take(ctx context.Context) (*pgx.Conn, error) {
 	select {
 	case conn := <-l.idle:
@@ -65,7 +65,7 @@ func (l *line) take(ctx context.Context) (*pgx.Conn, error) {
 	default:
 	}
 	select {
-	case <-l.failed: // of an earlier look
+	case <-l.failed: // of an earlier poll
 	default:
 	}
 	l.make()
@@ -79,7 +79,7 @@ func (l *line) take(ctx context.Context) (*pgx.Conn, error) {
 	}
 }
 
-// make begins to make a connection, which may take longer than the look that wants it.
+// make opens a connection in the background, which may take longer than the poll that needs it.
 func (l *line) make() {
 	select {
 	case l.making <- struct{}{}:
@@ -101,10 +101,10 @@ func (l *line) make() {
 }
 
 func (l *line) connect() (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(l.ctx, l.server.patience)
+	ctx, cancel := context.WithTimeout(l.ctx, l.server.acquireTimeout)
 	defer cancel()
 	config := l.server.config.ConnConfig.Copy()
-	meanPrimary(config)
+	preferPrimary(config)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (l *line) connect() (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// keep keeps the connection for the next look.
+// keep keeps the connection for the next poll.
 func (l *line) keep(conn *pgx.Conn) {
 	if l.ctx.Err() == nil && !conn.IsClosed() {
 		select {
@@ -127,7 +127,7 @@ func (l *line) keep(conn *pgx.Conn) {
 	l.leave(conn)
 }
 
-// leave ends a connection without waiting for it.
+// leave closes a connection without waiting for it.
 func (l *line) leave(conn *pgx.Conn) { go func() { _ = hangUp(conn) }() }
 
 func hangUp(conn *pgx.Conn) error {
@@ -136,7 +136,7 @@ func hangUp(conn *pgx.Conn) error {
 	return conn.Close(ctx)
 }
 
-// close ends the connection, and those that are being made.
+// close closes the connection, and those that are being opened.
 func (l *line) close() {
 	l.end()
 	l.all.Wait()

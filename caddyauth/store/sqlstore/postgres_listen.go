@@ -9,16 +9,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The listener asks at least every listenCheck whether its connection lives, and after losing it
-// tries again after a pause which doubles up to listenPause.
+// The listener checks its connection at least every listenCheck. After losing it, it tries again
+// after a pause that doubles up to listenPause.
 const (
 	listenCheck = 30 * time.Second
 	listenPause = 5 * time.Second
 	listenFirst = 100 * time.Millisecond
 )
 
-// nextPause is how long to wait after one pause. Only who has listened begins anew: a connection on
-// which nothing can be heard would be made many times a second.
+// nextPause is the pause after this one. It starts again from the shortest only if the connection
+// has listened: otherwise a connection that cannot listen would be opened many times a second.
 func nextPause(pause time.Duration, listened bool) time.Duration {
 	if listened {
 		return listenFirst
@@ -26,8 +26,9 @@ func nextPause(pause time.Duration, listened bool) time.Duration {
 	return min(2*pause, listenPause)
 }
 
-// listen hears other nodes on a connection of its own until the returned function is called, which
-// waits for its end. The first connection is given; each marks the store as used.
+// listen receives messages of other nodes on a connection of its own until the returned function is
+// called, which waits until it has ended. The first connection is given; each marks the store as
+// used.
 func (s *postgresServer) listen(conn *pgx.Conn, alone bool) (unlisten func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -37,7 +38,7 @@ func (s *postgresServer) listen(conn *pgx.Conn, alone bool) (unlisten func()) {
 			if conn == nil {
 				conn, _ = s.markedConn(ctx, alone) // whoever uses the store meets the same error
 			}
-			listened := conn != nil && s.hear(ctx, conn)
+			listened := conn != nil && s.forwardMessages(ctx, conn)
 			conn = nil
 			if listened {
 				pause = listenFirst
@@ -56,10 +57,10 @@ func (s *postgresServer) listen(conn *pgx.Conn, alone bool) (unlisten func()) {
 // an advisory lock of the session, which the server drops with the connection however that ends. It
 // is shared, unless nobody else may use the store.
 func (s *postgresServer) markedConn(ctx context.Context, alone bool) (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	ctx, cancel := context.WithTimeout(ctx, s.acquireTimeout)
 	defer cancel()
 	config := s.config.ConnConfig.Copy()
-	meanPrimary(config) // a standby passes nothing on
+	preferPrimary(config) // a standby passes nothing on
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, serverFailure(err)
@@ -82,27 +83,27 @@ func (s *postgresServer) markedConn(ctx context.Context, alone bool) (*pgx.Conn,
 	return nil, serverFailure(err)
 }
 
-// errBeingReplaced keeps a server from reading what is about to be gone.
+// errBeingReplaced keeps a server from reading data that an import is replacing.
 var errBeingReplaced = fmt.Errorf("%w: an import is going on; start when it is done", ErrUnavailable)
 
-// hear passes on what it hears until the connection is lost, and reports whether it listened. The
-// reason is not kept: whoever uses the store meets the same.
-func (s *postgresServer) hear(ctx context.Context, conn *pgx.Conn) (listened bool) {
+// forwardMessages calls woken for every message until the connection is lost, and reports whether
+// it listened. The reason is not kept: callers of the store get the same error.
+func (s *postgresServer) forwardMessages(ctx context.Context, conn *pgx.Conn) (listened bool) {
 	defer hangUp(conn)
 	if _, err := conn.Exec(ctx, "LISTEN "+wakeChannel); err != nil {
 		return false
 	}
 	for ctx.Err() == nil {
-		s.woken() // the first time because of what was missed, the others also at a check: a look too many does no harm
-		if !s.heard(ctx, conn) {
+		s.woken() // first for messages that were missed, later also after a check: one poll too many is harmless
+		if !s.waitForMessage(ctx, conn) {
 			break
 		}
 	}
 	return true
 }
 
-// heard waits for a message, and reports whether the connection lives.
-func (s *postgresServer) heard(ctx context.Context, conn *pgx.Conn) bool {
+// waitForMessage waits for a message, and reports whether the connection still works.
+func (s *postgresServer) waitForMessage(ctx context.Context, conn *pgx.Conn) bool {
 	waiting, cancel := context.WithTimeout(ctx, listenCheck)
 	defer cancel()
 	if _, err := conn.WaitForNotification(waiting); err == nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// attempts is how often a transaction is begun which the server undoes for the sake of another; the
-// pauses between them grow to a tenth of a second.
+// attempts is how often a transaction is tried that the server undoes in favour of another; the
+// pauses between tries grow to a tenth of a second.
 const attempts = 6
 
 // wakeChannel is what every node listens on; a message has no content.
@@ -21,16 +21,16 @@ const notify = `SELECT pg_notify('` + wakeChannel + `', '')`
 var errSecondStatement = errors.New("a verb of one statement has sent a second one")
 
 func (p *postgresDatabase) write(ctx context.Context, verb func(tx) error) error {
-	return p.retried(ctx, false, verb)
+	return p.retryTransaction(ctx, false, verb)
 }
 
 func (p *postgresDatabase) writeOne(ctx context.Context, verb func(tx) error) error {
-	return p.retried(ctx, true, verb)
+	return p.retryTransaction(ctx, true, verb)
 }
 
-// retried runs a transaction until the server keeps it, refuses it for good, or attempts are used
-// up.
-func (p *postgresDatabase) retried(ctx context.Context, single bool, verb func(tx) error) error {
+// retryTransaction runs a transaction until the server commits it, refuses it permanently, or all
+// attempts are used up.
+func (p *postgresDatabase) retryTransaction(ctx context.Context, single bool, verb func(tx) error) error {
 	if p.readOnly {
 		return errReadOnly
 	}
@@ -47,11 +47,11 @@ func (p *postgresDatabase) retried(ctx context.Context, single bool, verb func(t
 	}
 }
 
-// limited makes the context of a transaction of its caller's.
+// limited makes the context of a transaction from that of its caller.
 type limited func(ctx context.Context) (context.Context, context.CancelFunc)
 
 // transact runs verb once. Waiting for a connection ends with ctx, the transaction with what limit
-// makes of it. again reports that nothing was done and that the same may succeed at once.
+// makes of it. again reports that nothing was done and that a second try may succeed.
 func (p *postgresDatabase) transact(ctx context.Context, limit limited, single bool,
 	verb func(tx) error) (err error, again bool) {
 	conn, err := p.acquire(ctx)
@@ -66,7 +66,7 @@ func (p *postgresDatabase) transact(ctx context.Context, limit limited, single b
 	if t.met != nil && ctx.Err() != nil && bounded.Err() != nil {
 		err = ctx.Err() // only a migration is bounded by its caller
 	}
-	return err, t.met != nil && mayPassAtOnce(t.met)
+	return err, t.met != nil && retryable(t.met)
 }
 
 // postgresTx is a transaction. BEGIN goes out with the first statement, and waking with the commit;
@@ -115,7 +115,7 @@ func (t *postgresTx) commit() error {
 	return t.fail(results.Close())
 }
 
-// fail keeps the first error and returns what may be shown of this one.
+// fail keeps the first error and returns the text of this one that may be shown.
 func (t *postgresTx) fail(err error) error {
 	if t.met == nil {
 		t.met = err
@@ -125,8 +125,8 @@ func (t *postgresTx) fail(err error) error {
 
 func (t *postgresTx) wake() { t.wakes = true }
 
-// send puts statements on their way, behind what the transaction must begin with. All go out
-// together, and outside of BEGIN they are one transaction.
+// send sends statements, after those that the transaction must begin with. All are sent together,
+// and without BEGIN they are one transaction.
 func (t *postgresTx) send(statements ...statement) (pgx.BatchResults, error) {
 	if t.met != nil {
 		return nil, serverFailure(t.met)
@@ -203,8 +203,8 @@ func (t *postgresTx) all(statements ...statement) ([]int64, error) {
 	return changed, t.fail(results.Close())
 }
 
-// script begins the transaction by itself, as statements without arguments do not go out together
-// with others.
+// script sends BEGIN separately, because statements without arguments cannot be sent together with
+// others.
 func (t *postgresTx) script(text string) error {
 	if t.met != nil {
 		return serverFailure(t.met)

@@ -23,15 +23,15 @@ import (
 
 const postgresForm = "write postgres://user:password@host:port/database?option=value"
 
-// What a PostgreSQL URL sets, and what holds when it does not.
+// The options of a PostgreSQL URL, and their defaults.
 const (
 	defaultStatementTimeout = 10 * time.Second // statement_timeout
 	defaultConnectTimeout   = 5 * time.Second  // connect_timeout
 	defaultPoolSize         = 30               // pool_max_conns: three nodes fit into the 100 connections of a server
 )
 
-// postgresOptions are the options of a URL which are taken; a misspelt one would otherwise be found
-// out by the server at the first connection. Those which are not listed in pgx's documentation are
+// postgresOptions are the accepted options of a URL; without the list, only the server would find a
+// misspelt one, at the first connection. Those which are not listed in pgx's documentation are
 // parameters of the server.
 var postgresOptions = []string{
 	"host", "port", "user", "password", "dbname", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey",
@@ -41,7 +41,8 @@ var postgresOptions = []string{
 	"pool_max_conn_idle_time", "pool_health_check_period",
 }
 
-// canonicalSecret keeps the fingerprint of a password in a canonical URL from being guessed at.
+// canonicalSecret is the key of the fingerprint of a password in a canonical URL, so that nobody
+// can test a guess.
 var canonicalSecret = []byte(rand.Text())
 
 // postgresServer is where a PostgreSQL database is and how to speak to it.
@@ -50,7 +51,7 @@ type postgresServer struct {
 	canonical        string
 	name             string        // for errors
 	statementTimeout time.Duration // of one statement; a transaction has as long
-	patience         time.Duration // of waiting for a connection
+	acquireTimeout   time.Duration // of waiting for a connection
 	woken            func()
 }
 
@@ -59,8 +60,8 @@ func isPostgres(rawURL string) bool {
 	return scheme == "postgres:" || scheme == "postgresql:"
 }
 
-// parsePostgres reads a PostgreSQL URL. What libpq takes from the environment (PGHOST, PGPASSWORD,
-// ...) is taken too.
+// parsePostgres reads a PostgreSQL URL. The environment variables of libpq (PGHOST, PGPASSWORD,
+// ...) are read, too.
 func parsePostgres(rawURL string) (*postgresServer, error) {
 	u, options, err := splitPostgres(rawURL)
 	if err != nil {
@@ -93,12 +94,12 @@ func parsePostgres(rawURL string) (*postgresServer, error) {
 		canonical:        canonicalPostgres(conn, hosts, ports, options),
 		name:             "postgres://" + strings.Join(hosts, ",") + "/" + conn.Database,
 		statementTimeout: timeout,
-		patience:         time.Duration(len(hosts)) * (conn.ConnectTimeout + time.Second),
+		acquireTimeout:   time.Duration(len(hosts)) * (conn.ConnectTimeout + time.Second),
 	}, nil
 }
 
-// splitPostgres takes a URL apart. Its errors repeat nothing of it, as an unescaped sign in the
-// password moves a part of the password anywhere.
+// splitPostgres parses a URL. Its errors quote nothing of it: an unescaped character in the
+// password can move a part of the password into any component.
 func splitPostgres(rawURL string) (*url.URL, url.Values, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Opaque != "" || !strings.Contains(rawURL, "://") {
@@ -145,7 +146,7 @@ func statementTimeout(options url.Values) (time.Duration, error) {
 	return d, nil
 }
 
-// parseWords is why the URL was refused, without the URL, which the error begins with.
+// parseWords returns why the URL was refused, without the URL, with which pgx's error begins.
 func parseWords(err error, u *url.URL, options url.Values) string {
 	text := err.Error()
 	if i := strings.LastIndex(text, "`: "); i >= 0 {
@@ -160,8 +161,8 @@ func parseWords(err error, u *url.URL, options url.Values) string {
 	return "the PostgreSQL URL: " + text
 }
 
-// places are the servers in order, each once: pgx lists one twice when it may be spoken to with and
-// without TLS.
+// places are the servers in order, without duplicates: pgx lists one twice when it may be used with
+// and without TLS.
 func places(conn *pgx.ConnConfig) (hosts, ports []string) {
 	all := append([]*pgconn.FallbackConfig{{Host: conn.Host, Port: conn.Port}}, conn.Fallbacks...)
 	seen := map[string]bool{}
@@ -175,8 +176,8 @@ func places(conn *pgx.ConnConfig) (hosts, ports []string) {
 	return hosts, ports
 }
 
-// canonicalPostgres is the one spelling of all that was resolved. A keyed fingerprint stands for
-// the passwords, so that two which differ are two stores, and none is shown.
+// canonicalPostgres is the canonical spelling of all resolved options. Passwords are replaced by a
+// keyed fingerprint, so that two different ones are two stores and none is shown.
 func canonicalPostgres(conn *pgx.ConnConfig, hosts, ports []string, options url.Values) string {
 	secret := conn.Password + "\x00" + options.Get("sslpassword")
 	for _, name := range []string{"user", "password", "dbname", "sslpassword", "passfile"} {

@@ -97,10 +97,10 @@ func TestPostgresDefaultsAndKnobs(t *testing.T) {
 	}
 	if c := server.config; c.MaxConns != 3 || c.ConnConfig.ConnectTimeout != 2*time.Second ||
 		server.statementTimeout != 250*time.Millisecond ||
-		c.ConnConfig.RuntimeParams["application_name"] != "x" || server.patience != 6*time.Second ||
+		c.ConnConfig.RuntimeParams["application_name"] != "x" || server.acquireTimeout != 6*time.Second ||
 		server.name != "postgres://a,b/auth" {
 		t.Errorf("knobs: %d connections, %v to connect, %v a statement, %v for one, %s", c.MaxConns,
 			c.ConnConfig.ConnectTimeout,
-			server.statementTimeout, server.patience, server.name)
+			server.statementTimeout, server.acquireTimeout, server.name)
 	}
 }

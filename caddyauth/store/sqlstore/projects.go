@@ -105,7 +105,7 @@ func (s *Store) FindProject(ctx context.Context, idOrSlug string) (project.Proje
 }
 
 func findProject(ctx context.Context, q querier, idOrSlug string) (project.Project, error) {
-	return theRow(ctx, q, scanProject, project.ErrNoProject,
+	return oneRow(ctx, q, scanProject, project.ErrNoProject,
 		`SELECT `+projectColumns+` FROM project WHERE id = $1 OR slug = $1`, idOrSlug)
 }
 
@@ -200,7 +200,7 @@ func (r lifetimeRow) lifetimes() (declared, own project.Lifetimes) {
 	return declared, own
 }
 
-// idleOf keeps project.None, which is less than a millisecond.
+// idleOf preserves project.None, which is less than a millisecond.
 func idleOf(l project.Lifetimes) int64 {
 	if l.Refresh < 0 {
 		return -1
@@ -208,7 +208,7 @@ func idleOf(l project.Lifetimes) int64 {
 	return l.Refresh.Milliseconds()
 }
 
-// switchOf is a switch as a column has it.
+// switchOf is a switch as it is stored.
 func switchOf(on bool) int64 {
 	if on {
 		return 1
@@ -216,7 +216,7 @@ func switchOf(on bool) int64 {
 	return 0
 }
 
-// listText is a list as a column has it.
+// listText is a list as it is stored.
 func listText(list []string) string {
 	if len(list) == 0 {
 		return "[]"
@@ -235,7 +235,7 @@ func textList(text string) (list []string, err error) {
 	return list, json.Unmarshal([]byte(text), &list)
 }
 
-// claimsText is claims as a column has them; they were checked before.
+// claimsText is claims as they are stored; they were checked before.
 func claimsText(claims map[string]any) (string, error) {
 	if len(claims) == 0 {
 		return "{}", nil
@@ -251,7 +251,7 @@ func sameClaims(a, b map[string]any) bool {
 	return errBefore == nil && errAfter == nil && before == after
 }
 
-// textClaims keeps the digits of numbers.
+// textClaims reads stored claims and keeps all digits of numbers.
 func textClaims(text string) (claims map[string]any, err error) {
 	if text == "{}" {
 		return nil, nil
@@ -261,7 +261,7 @@ func textClaims(text string) (claims map[string]any, err error) {
 	return claims, dec.Decode(&claims)
 }
 
-// eachRow returns what scan makes of the rows of a query.
+// eachRow returns the rows of a query as scan reads them.
 func eachRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), query string,
 	args ...any) ([]T, error) {
 	found, err := q.query(ctx, query, args...)
@@ -280,8 +280,8 @@ func eachRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), 
 	return list, failure(found.Err())
 }
 
-// theRow returns what scan makes of the only row of a query, or the error none.
-func theRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), none error, query string,
+// oneRow returns the only row of a query as scan reads it, or the error none.
+func oneRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), none error, query string,
 	args ...any) (T, error) {
 	list, err := eachRow(ctx, q, scan, query, args...)
 	if err == nil && len(list) == 0 {

@@ -92,7 +92,7 @@ func (s *Store) CheckDeclaration(ctx context.Context, d Declaration, now time.Ti
 func (s *Store) reconcile(ctx context.Context, d Declaration, now time.Time, end error) ([]Ended, error) {
 	r := reconciler{ctx: ctx, now: instant(millis(now)), revocation: d.Revocation}
 	err := s.write(ctx, func(t tx) error {
-		// Holding this row makes other nodes that start wait until the end of the transaction.
+		// The lock of this row makes other nodes that start wait until the transaction ends.
 		if _, err := t.exec(`UPDATE meta SET value = value WHERE name = 'schema'`); err != nil {
 			return err
 		}
@@ -198,7 +198,7 @@ func (r *reconciler) projects(declared []project.Project) error {
 	return r.defaultProject()
 }
 
-// project adds a declared project, or brings the one which stands up to what is declared.
+// project adds a declared project, or updates the existing one.
 func (r *reconciler) project(p project.Project) error {
 	standing, err := findProject(r.ctx, r.tx, p.Slug)
 	p.Active = true
@@ -301,8 +301,8 @@ func (r *reconciler) clients(declared []clients.Client) error {
 	return nil
 }
 
-// client adds a declared client, or brings the one which stands up to what is declared. One that
-// moves to another project is a new one.
+// client adds a declared client, or updates the existing one. A client that moves to another
+// project counts as new.
 func (r *reconciler) client(c clients.Client) error {
 	standing, err := findClient(r.ctx, r.tx, c.ID)
 	if err == nil && standing.Project != c.Project {
@@ -371,8 +371,7 @@ func (r *reconciler) users(declared []identity.User) error {
 	return nil
 }
 
-// user adds a declared user, or brings the one who stands up to what is declared, and returns the
-// id.
+// user adds a declared user, or updates the existing one, and returns the id.
 func (r *reconciler) user(u identity.User) (id string, err error) {
 	standing, err := findUserByName(r.ctx, r.tx, u.Project, u.Name)
 	if errors.Is(err, identity.ErrNoUser) {
@@ -407,8 +406,8 @@ func (r *reconciler) user(u identity.User) (id string, err error) {
 	return u.ID, r.note("user.declare", u.ID, u.Name, u.Project, "changed")
 }
 
-// endUser notes the end of a user's sessions where the change asks for it. A name in another
-// spelling is another subject.
+// endUser notes that a user's sessions end if the change requires it. A name in another spelling is
+// another subject.
 func (r *reconciler) endUser(before, after identity.User) error {
 	if before.Name != after.Name {
 		r.end(revocation.UserKind, before.Project, before.Name, Undeclared)
@@ -420,8 +419,8 @@ func (r *reconciler) endUser(before, after identity.User) error {
 	return err
 }
 
-// endOf returns why what was issued to a user ends, and nothing when it goes on. What ends more
-// comes first.
+// endOf returns why what was issued to a user ends, or nothing if it stays valid. The reason that
+// ends most comes first.
 func (r *reconciler) endOf(before, after identity.User) (reason string, err error) {
 	switch {
 	case !before.Declared:

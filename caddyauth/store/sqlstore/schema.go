@@ -17,11 +17,11 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// errNotDatabase is a file which SQLite cannot read.
+// errNotDatabase says that SQLite cannot read the file.
 var errNotDatabase = errors.New("the file is not a SQLite database")
 
-// ErrOlderSchema is wrapped by the error of OpenReadOnly about a database which an older release
-// has made and no server of this release has opened yet. Open migrates it.
+// ErrOlderSchema is wrapped by the error of OpenReadOnly for a database of an older release that no
+// server of this release has opened yet. Open migrates it.
 var ErrOlderSchema = errors.New("an older release made the database")
 
 // migrationNames are the files in order; their number is the schema version of this release.
@@ -33,8 +33,8 @@ func migrationNames() []string {
 	return names
 }
 
-// schemaVersion is the version which the database has, 0 when it has none, and its number of
-// tables, which the query `listing` names.
+// schemaVersion returns the version of the database, 0 if it has none, and the number of tables,
+// which the query `listing` returns.
 func schemaVersion(ctx context.Context, q querier, listing string) (version, tables int, err error) {
 	var meta int
 	if _, err := one(ctx, q, `SELECT count(*), coalesce(sum(CASE WHEN name = 'meta' THEN 1 ELSE 0 END), 0)
@@ -51,8 +51,8 @@ func schemaVersion(ctx context.Context, q querier, listing string) (version, tab
 	return version, tables, nil
 }
 
-// recognise returns the schema version, 0 of an empty database, and refuses a database which holds
-// something other than our tables in a version we know.
+// recognise returns the schema version, 0 for an empty database. It refuses a database with foreign
+// tables or an unknown version.
 func recognise(ctx context.Context, q querier, listing string) (int, error) {
 	version, tables, err := schemaVersion(ctx, q, listing)
 	switch {
@@ -64,7 +64,7 @@ func recognise(ctx context.Context, q querier, listing string) (int, error) {
 	return version, checkVersion(version)
 }
 
-// checkVersion refuses a database which a newer release has changed.
+// checkVersion refuses a database that a newer release has migrated.
 func checkVersion(version int) error {
 	if known := len(migrationNames()); version > known {
 		return fmt.Errorf("a newer release has changed the database: it has schema version %d and this release "+
@@ -73,8 +73,8 @@ func checkVersion(version int) error {
 	return nil
 }
 
-// readable refuses a database which a verb would have to migrate before it reads. An empty one (0)
-// is none: it is read as an empty store (openEmpty).
+// readable refuses a database that must be migrated before it can be read. An empty one (0) is read
+// as an empty store (openEmpty).
 func readable(version int) error {
 	if needed := len(migrationNames()); 0 < version && version < needed {
 		return fmt.Errorf("%w: it has schema version %d and this release needs %d; start the server with this "+
@@ -87,8 +87,8 @@ func readable(version int) error {
 // migrateSQLite is migrate behind the lock for writing, which every transaction of SQLite takes.
 func migrateSQLite(t tx) error { return migrate(t, sqliteTables) }
 
-// migrate brings the schema to this release's version in one transaction; a second process which
-// waited for it finds nothing left to do.
+// migrate brings the schema to this release's version in one transaction; a second process that has
+// waited for it has nothing left to do.
 func migrate(t tx, listing string) error {
 	version, err := recognise(context.Background(), t, listing)
 	if err != nil {

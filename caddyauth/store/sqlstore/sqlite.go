@@ -15,8 +15,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// readers is the number of connections for reading: reads are short, and a second core is all they
-// can use beside a writer.
+// readers is the number of connections for reading. Reads are short, so a few are enough beside the
+// writer.
 const readers = 4
 
 // busyTimeout is how long to wait for another process, which holds the lock for one commit.
@@ -35,7 +35,7 @@ type sqliteFile struct {
 // sqliteDatabase is an open SQLite database.
 type sqliteDatabase struct {
 	read     *sql.DB
-	looks    *sql.DB // one connection, for apart; nil: opened for reading only
+	apartDB  *sql.DB // one connection, for apart; nil: opened for reading only
 	writer   *writer // nil: opened for reading only
 	unlocked string  // the path of a file that is read without locks
 }
@@ -48,10 +48,10 @@ func (d *sqliteDatabase) query(ctx context.Context, text string, args ...any) (r
 
 // apart implements database.
 func (d *sqliteDatabase) apart() querier {
-	if d.looks == nil {
+	if d.apartDB == nil {
 		return d
 	}
-	return apartReader{d.looks}
+	return apartReader{d.apartDB}
 }
 
 // apartReader is a connection that nothing else uses.
@@ -85,7 +85,7 @@ func (d *sqliteDatabase) writeOne(ctx context.Context, verb func(tx) error) erro
 // skipLocked is empty, because SQLite has no locked rows.
 func (d *sqliteDatabase) skipLocked() string { return "" }
 
-// clock is none: the file lies on the machine that asks, or is written by it alone.
+// clock is 0: SQLite runs in this process and has no clock of its own.
 func (d *sqliteDatabase) clock() string { return "0" }
 
 func (d *sqliteDatabase) writable() bool { return d.writer != nil }
@@ -101,22 +101,22 @@ func (d *sqliteDatabase) ping(ctx context.Context) error {
 	return d.write(ctx, func(tx) error { return nil })
 }
 
-// look takes the lock for writing.
-func (d *sqliteDatabase) look(ctx context.Context) error {
+// probe takes the lock for writing.
+func (d *sqliteDatabase) probe(ctx context.Context) error {
 	return d.writer.do(ctx, func(tx) error { return nil })
 }
 
-// readsHang is false: in a write-ahead log nobody who writes holds up those who read.
+// readsHang is false: with a write-ahead log, writers do not block readers.
 func (d *sqliteDatabase) readsHang() bool { return false }
 
-// distrust gives up nothing: the writer makes its connection anew after each error.
-func (d *sqliteDatabase) distrust() {}
+// dropConnections does nothing: the writer reconnects after each error.
+func (d *sqliteDatabase) dropConnections() {}
 
-// close ends the writer last: the last connection is the one that takes the log into the database.
+// close closes the writer last: the last connection copies the log into the database.
 func (d *sqliteDatabase) close() error {
 	err := d.read.Close()
-	if d.looks != nil {
-		err = errors.Join(err, d.looks.Close())
+	if d.apartDB != nil {
+		err = errors.Join(err, d.apartDB.Close())
 	}
 	if d.writer != nil {
 		err = errors.Join(err, d.writer.close())
@@ -162,7 +162,7 @@ func (s *sqliteFile) openForWriting(ctx context.Context, alone bool) (database, 
 	if err != nil {
 		return nil, errors.Join(err, read.Close(), w.close())
 	}
-	return &sqliteDatabase{read: read, looks: looks, writer: w}, nil
+	return &sqliteDatabase{read: read, apartDB: looks, writer: w}, nil
 }
 
 // reader makes a pool of n connections for reading beside the writer.
@@ -176,8 +176,8 @@ func (s *sqliteFile) reader(n int) (*sql.DB, error) {
 	return db, nil
 }
 
-// createFile makes an empty file with its final mode before SQLite sees it; the log and its index
-// take the same mode. A file which stands is not opened here: closing it would drop the locks which
+// createFile creates an empty file with its final mode before SQLite sees it; the log and its index
+// get the same mode. An existing file is not opened here: closing it would release the locks that
 // this process holds on it (POSIX).
 func (s *sqliteFile) createFile() error {
 	info, err := os.Stat(s.path)
@@ -194,7 +194,7 @@ func (s *sqliteFile) createFile() error {
 	}
 	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil // another process was faster
+		return nil // another process has created it
 	}
 	if err != nil {
 		return unreachable(err)
@@ -202,8 +202,8 @@ func (s *sqliteFile) createFile() error {
 	return f.Close()
 }
 
-// prepareFile looks what the file holds before anything changes it, then switches it to write-ahead
-// logging, which the file remembers.
+// prepareFile checks what the file contains before it changes anything, then switches it to
+// write-ahead logging, which is stored in the file.
 func (s *sqliteFile) prepareFile(ctx context.Context, db *sql.DB) error {
 	if _, err := s.recognise(ctx, db); err != nil {
 		return err
@@ -219,8 +219,8 @@ func (s *sqliteFile) prepareFile(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// switchToLog asks again while the database is locked: SQLite does not wait for the lock when two
-// processes that both read a new file want to switch it.
+// switchToLog tries again while the database is locked: SQLite does not wait for the lock when two
+// processes switch a new file at the same time.
 func (s *sqliteFile) switchToLog(ctx context.Context, db *sql.DB) (mode string, err error) {
 	deadline := time.Now().Add(s.busy)
 	for {
@@ -249,7 +249,7 @@ func (s *sqliteFile) recognise(ctx context.Context, db *sql.DB) (int, error) {
 // openForReading opens an existing file in the one way that writes nothing, and an empty database
 // in memory for a missing one.
 func (s *sqliteFile) openForReading(ctx context.Context) (database, error) {
-	how, err := s.quietly()
+	how, err := s.readOnlyParameters()
 	if errors.Is(err, fs.ErrNotExist) {
 		return openEmpty(ctx)
 	}
@@ -278,11 +278,11 @@ func (s *sqliteFile) openForReading(ctx context.Context) (database, error) {
 	return openEmpty(ctx)
 }
 
-// quietly is how to read the file so that nothing is created. Where a log stands, SQLite takes part
-// in the locking and reads it, through the index which a writer made (readonly_shm: a reader may
-// not make one); where none stands, nobody is writing, and SQLite would create both unless told
-// that the file does not change (immutable).
-func (s *sqliteFile) quietly() ([]string, error) {
+// readOnlyParameters are the parameters with which SQLite reads the file and creates nothing. If
+// there is a log, SQLite takes part in the locking and reads it through the index that a writer
+// made (readonly_shm: a reader may not make one). If there is none, nobody is writing, and SQLite
+// would create both unless it is told that the file does not change (immutable).
+func (s *sqliteFile) readOnlyParameters() ([]string, error) {
 	path, err := filepath.EvalSymlinks(s.path) // SQLite keeps the log beside the file itself
 	if err != nil {
 		return nil, unreachable(err)
@@ -304,13 +304,13 @@ func (s *sqliteFile) quietly() ([]string, error) {
 		"opens it for writing can recover it", ErrUnavailable, s.path)
 }
 
-// unreachable is an error of the file system, which names the file itself.
+// unreachable wraps an error of the file system, which names the file already.
 func unreachable(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-// openEmpty is a store without a row, so that verbs need not know that there is no file, and on
-// PostgreSQL that there are no tables.
+// openEmpty opens an empty store in memory, so that verbs need not handle a missing file, or, on
+// PostgreSQL, missing tables.
 func openEmpty(ctx context.Context) (database, error) {
 	db, err := sql.Open("sqlite", "file::memory:")
 	if err != nil {
@@ -324,7 +324,7 @@ func openEmpty(ctx context.Context) (database, error) {
 	return readHandles(db, "", err)
 }
 
-// readHandles closes db again when preparing it met an error.
+// readHandles prepares db for reading, and closes it after an error.
 func readHandles(db *sql.DB, unlocked string, err error) (database, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// snapshot looks at the file through one connection in one transaction, whose view is that of its
-// first statement. Writers go on writing; what they write stays in the log until the end.
+// snapshot reads the file in one transaction, which sees the state at its first statement. Writers
+// continue; what they write stays in the log until the transaction ends.
 func (d *sqliteDatabase) snapshot(ctx context.Context, look func(querier) error) error {
 	conn, err := d.read.Conn(ctx)
 	if err != nil {
@@ -15,7 +15,7 @@ func (d *sqliteDatabase) snapshot(ctx context.Context, look func(querier) error)
 	}
 	t := &sqliteTx{conn: conn}
 	defer t.discard()
-	stays, err := d.still()
+	stays, err := d.checkUnchanged()
 	if err != nil {
 		return err
 	}
@@ -28,10 +28,10 @@ func (d *sqliteDatabase) snapshot(ctx context.Context, look func(querier) error)
 	return stays()
 }
 
-// still returns a function that says whether the file has changed since. A file beside which nobody
-// was writing is read without locks, so that nothing is left beside it, and SQLite does not notice
-// that a server starts to write to it.
-func (d *sqliteDatabase) still() (stays func() error, err error) {
+// checkUnchanged returns a function that returns an error if the file has changed since. A file
+// that nobody was writing is read without locks, so that no other file is created, and SQLite does
+// not notice when a server starts to write to it.
+func (d *sqliteDatabase) checkUnchanged() (stays func() error, err error) {
 	if d.unlocked == "" {
 		return func() error { return nil }, nil
 	}
@@ -52,7 +52,7 @@ func (d *sqliteDatabase) still() (stays func() error, err error) {
 	}, nil
 }
 
-// load is a transaction like others: there is one writer, and whoever else wants to write waits.
+// load is an ordinary transaction: there is one writer, so all others wait.
 func (d *sqliteDatabase) load(ctx context.Context, verb func(tx) error) error {
 	return d.write(ctx, verb)
 }

@@ -32,13 +32,13 @@ type opened struct {
 
 // source is where a database is.
 type source interface {
-	// connections is how many statements run at once at most.
+	// connections is the largest number of statements that run at once.
 	connections() int
 	// openForWriting marks the store as used until the database is closed, or with alone as used by
 	// nobody else (ErrInUse).
 	openForWriting(ctx context.Context, alone bool) (database, error)
 	openForReading(ctx context.Context) (database, error)
-	// title is how people call it, without user and password.
+	// title is the name shown to people, without user and password.
 	title() string
 }
 
@@ -51,9 +51,9 @@ type database interface {
 	writeOne(ctx context.Context, verb func(tx) error) error
 	// snapshot runs look on a view of the database that stays as it is; see Store.Export.
 	snapshot(ctx context.Context, look func(querier) error) error
-	// load is write for one long verb, which is not begun again and may take its time.
+	// load is write for one long verb, which is not retried and has no time limit.
 	load(ctx context.Context, verb func(tx) error) error
-	// apart runs queries on a connection that nothing else uses, and ends them with their context.
+	// apart runs queries on a connection of its own, and ends them with their context.
 	apart() querier
 	// clock is an expression for the time of the database server in milliseconds, 0 where there is
 	// none.
@@ -62,12 +62,12 @@ type database interface {
 	skipLocked() string
 	writable() bool
 	ping(ctx context.Context) error
-	// look is answered when what most calls need is to be had; see guard.
-	look(ctx context.Context) error
+	// probe succeeds when most calls would; see guard.
+	probe(ctx context.Context) error
 	// readsHang reports whether reading can hang as writing can.
 	readsHang() bool
-	// distrust gives connections up which may hang.
-	distrust()
+	// dropConnections closes connections that may hang.
+	dropConnections()
 	close() error
 }
 
@@ -85,9 +85,8 @@ type rows interface {
 	Close() error
 }
 
-// tx is what a verb writes through. Inside it a statement does not end with the caller's context. A
-// verb to which the database answered with an error returns that error: on PostgreSQL the
-// transaction is lost.
+// tx is what a verb writes through. A statement does not end with the caller's context. A verb
+// returns every error of the database: on PostgreSQL the transaction is lost.
 type tx interface {
 	querier
 	// exec runs a statement and returns the number of rows it changed.
@@ -105,14 +104,14 @@ type tx interface {
 	wake()
 }
 
-// statement is one statement of several that go out together.
+// statement is one of several statements that are sent together.
 type statement struct {
 	text string
 	args []any
 }
 
-// New makes a store of a URL in any form which Canonical knows, and touches nothing but the
-// certificate and password files which a PostgreSQL URL or the environment names.
+// New makes a store from a URL in any form that Canonical accepts. It reads only the certificate
+// and password files that a PostgreSQL URL or the environment names.
 func New(rawURL string) (*Store, error) {
 	s := &Store{woken: make(chan struct{}, 1)}
 	if isPostgres(rawURL) {
@@ -212,8 +211,8 @@ func (s *Store) keep(db database, err error) error {
 	return nil
 }
 
-// Close answers the transactions which have begun, refuses the others with ErrUnavailable, and ends
-// all goroutines and connections before it returns. On a store which is not open it does nothing. A
+// Close answers the transactions that have begun, refuses the others with ErrUnavailable, and ends
+// all goroutines and connections before it returns. On a store that is not open it does nothing. A
 // closed store may be opened again.
 func (s *Store) Close() error {
 	s.mu.Lock()
@@ -231,8 +230,8 @@ func (o *opened) end() error {
 	return o.close()
 }
 
-// Name is how people call the store: the path of a file, or postgres:// with hosts and database. No
-// user and no password is in it.
+// Name is the name of the store shown to people: the path of a file, or postgres:// with hosts and
+// database, without user and password.
 func (s *Store) Name() string { return s.source.title() }
 
 // Shared reports whether several nodes can use the store at once, as PostgreSQL's can be.
@@ -241,7 +240,7 @@ func (s *Store) Shared() bool {
 	return shared
 }
 
-// Connections is how many statements the store runs at once at most.
+// Connections is the largest number of statements that the store runs at once.
 func (s *Store) Connections() int { return s.source.connections() }
 
 // Ping asks whether the store can be read and, unless it is opened for reading only, whether it can
@@ -255,12 +254,12 @@ func (s *Store) Ping(ctx context.Context) error {
 	return db.ping(ctx)
 }
 
-// Wake returns the channel, the same one always, which gets a token after a node, this one
-// included, has committed something which every node should soon know. Tokens do not add up: one
-// that nobody has taken stands for all that followed, so one goroutine reads and then looks into
-// the store itself. On SQLite only this process can give one. On PostgreSQL a token also comes each
-// time the connection that listens is made anew, as messages may have been missed; while it cannot
-// be made none comes, so that a poll must suffice without it. A store opened for reading only gives
+// Wake returns a channel, always the same one, that receives a message after any node, including
+// this one, has committed something that every node should know soon. It holds one message: a
+// message that was not read yet stands for all later ones, so one goroutine reads it and then asks
+// the store. On SQLite only this process sends messages. On PostgreSQL a message also comes each
+// time the listening connection is opened again, because some may have been missed; while it cannot
+// be opened none comes, so the reader must poll as well. A store opened for reading only sends
 // none.
 func (s *Store) Wake() <-chan struct{} { return s.woken }
 
@@ -271,7 +270,7 @@ func (s *Store) wake() {
 	}
 }
 
-// database is where every verb begins.
+// database returns the open database; every verb calls it first.
 func (s *Store) database() (database, error) {
 	db := s.opened.Load()
 	switch {
@@ -295,9 +294,10 @@ func (o *opened) guarded() database {
 
 // write runs verb in a transaction of its own: what it did is durable when write returns nil, and
 // undone otherwise. An error of verb is returned as it is. When ctx ends before verb began, verb
-// does not run; once begun it is waited for, within bounds. verb may run several times, when the
-// database undid it for the sake of another transaction (serialization, deadlock), so that it sets
-// its results anew each time. An ErrUnavailable may leave open whether the commit took place.
+// does not run; once it has begun, write waits for it, within bounds. verb may run several times,
+// because the database may undo it in favour of another transaction (serialization, deadlock), so
+// it must reset its results each time. After ErrUnavailable the commit may or may not have taken
+// place.
 func (s *Store) write(ctx context.Context, verb func(tx) error) error {
 	db, err := s.database()
 	if err != nil {
@@ -306,8 +306,8 @@ func (s *Store) write(ctx context.Context, verb func(tx) error) error {
 	return db.write(ctx, verb)
 }
 
-// writeOne is write for a verb which calls the database once (exec, query or each): on PostgreSQL
-// one round trip, without BEGIN and COMMIT. An error which verb returns after that call undoes
+// writeOne is write for a verb that calls the database once (exec, query or each): on PostgreSQL it
+// takes one round trip, without BEGIN and COMMIT. An error that verb returns after that call undoes
 // nothing.
 func (s *Store) writeOne(ctx context.Context, verb func(tx) error) error {
 	db, err := s.database()

@@ -14,22 +14,22 @@ import (
 
 var _ identity.ThrottleStore = (*Store)(nil)
 
-// errFull undoes the counting of an attempt which one bucket had no room for.
+// errFull undoes the counting of an attempt if one bucket is full.
 var errFull = errors.New("a bucket is full")
 
-// clockSlack is how far beyond a full bucket a stored time may lie before it is taken for the trace
-// of a clock that was ahead and came back: then it would shut the bucket until the clock arrives
-// there again, and is dropped instead. It is the largest leeway of a gate, since nodes whose clocks
-// differ by more do not take each other's tokens.
+// clockSlack is how far beyond a full bucket a stored time may lie. A later one was written by a
+// clock that was ahead and has been corrected: it would keep the bucket full until the clock gets
+// there, so it is dropped. The value is the largest leeway of a gate, since nodes whose clocks
+// differ by more do not accept each other's tokens.
 const clockSlack = session.MaxSkew
 
 // countAttempt is the generic cell rate algorithm (ITU-T I.371, virtual scheduling) in one
-// statement. The row holds the time at which the bucket is as good as new; an attempt moves it on
-// by `every`, counted from now at least, and there is room as long as it lies at most burst-1
-// attempts ahead. It changes no row when there is no room, but holds the row even so.
+// statement. The row holds the time at which the bucket is empty again. An attempt moves it by
+// `every`, from now at the earliest, and there is room while it is at most burst-1 attempts ahead.
+// Without room the row does not change, but it is locked all the same.
 //
-// $1 key, $2 now + every, $3 now, $4 the latest time with room, $5 every, $6 the latest time which
-// makes sense, $7 the key of a pair that the bucket does not count while it is remembered.
+// $1 key, $2 now + every, $3 now, $4 the latest time with room, $5 every, $6 the latest plausible
+// time, $7 the key of a pair that the bucket does not count while it is remembered.
 const countAttempt = `INSERT INTO throttle (key, tat)
 	SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM throttle AS known WHERE known.key = $7 AND known.tat > $3)
 	ON CONFLICT (key) DO UPDATE
@@ -39,8 +39,8 @@ const countAttempt = `INSERT INTO throttle (key, tat)
 // knownPair finds a row while the pair is remembered. $1 key, $2 now.
 const knownPair = `SELECT tat FROM throttle WHERE key = $1 AND tat > $2`
 
-// TakeAttempt counts an attempt; see identity.ThrottleStore. A bucket with a burst under 1 or a
-// pace under a millisecond is refused.
+// TakeAttempt counts an attempt; see identity.ThrottleStore. A bucket with a burst under 1 or an
+// interval under a millisecond is refused.
 func (s *Store) TakeAttempt(ctx context.Context, a identity.Attempt, now time.Time) (time.Duration, error) {
 	counts, err := countsOf(a)
 	if err != nil {
@@ -65,8 +65,8 @@ type count struct {
 	unless string
 }
 
-// countsOf returns the buckets in one order, in which their rows are locked, so that two callers
-// never wait for each other.
+// countsOf returns the buckets in a fixed order, in which their rows are locked, so that two
+// callers cannot deadlock.
 func countsOf(a identity.Attempt) ([]count, error) {
 	var counts []count
 	for _, b := range a.Buckets {
@@ -86,7 +86,7 @@ func countsOf(a identity.Attempt) ([]count, error) {
 	return counts, nil
 }
 
-// countIn counts one attempt in each bucket which has room, and returns how long the fullest of the
+// countIn counts one attempt in each bucket that has room, and returns how long the fullest of the
 // others stays full.
 func countIn(ctx context.Context, t tx, counts []count, known string, now int64) (time.Duration, error) {
 	statements := []statement{{knownPair, []any{known, now}}}
@@ -135,8 +135,8 @@ func forgive(f identity.Forgiveness) []statement {
 	return statements
 }
 
-// DeleteIdleAttempts deletes at most n rows which mean nothing any more at now, oldest first, and
-// returns how many it deleted: fewer than n when none is left.
+// DeleteIdleAttempts deletes at most n rows that have no effect at now, oldest first, and returns
+// how many it deleted: fewer than n if none is left.
 func (s *Store) DeleteIdleAttempts(ctx context.Context, now time.Time, n int) (int, error) {
 	db, err := s.database()
 	if err != nil {

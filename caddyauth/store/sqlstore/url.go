@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// forms is the end of the sentences which refuse a store URL.
+// forms is the end of every error about a store URL.
 const forms = "write sqlite:///absolute/path.db, sqlite:relative/path.db, a file path or " +
 	"postgres://user:password@host:port/database"
 
 var urlScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
-// Canonical returns the one spelling of a store URL in which two spellings of the same database are
-// equal: sqlite:///absolute/path.db (symbolic links are not followed), or postgres:// with user,
-// database, host, port and options in one order, defaults and what the environment adds filled in.
-// A fingerprint with a key of this process stands for the password in it, so that it is the name of
-// a database and no URL to connect with. It reads the working directory for relative paths, and the
-// files which a PostgreSQL URL names, and touches nothing else. An error names the scheme or an
-// option at most, because a URL may hold a password.
+// Canonical returns the canonical spelling of a store URL, so that two URLs of the same database
+// are equal: sqlite:///absolute/path.db (symbolic links are not followed), or postgres:// with
+// user, database, host, port and options in one order, defaults and what the environment adds
+// filled in. The password is replaced by a fingerprint with a key of this process, so the result
+// names a database and cannot be used to connect. It reads the working directory for relative
+// paths, and the files that a PostgreSQL URL names, and nothing else. An error names the scheme or
+// an option at most, because a URL may hold a password.
 func Canonical(rawURL string) (string, error) {
 	if isPostgres(rawURL) {
 		server, err := parsePostgres(rawURL)
@@ -38,7 +38,7 @@ func Canonical(rawURL string) (string, error) {
 	return u.String(), nil
 }
 
-// filePath is the absolute path of the database file which rawURL names.
+// filePath is the absolute path of the database file that rawURL names.
 func filePath(rawURL string) (string, error) {
 	path := rawURL
 	if scheme := urlScheme.FindString(rawURL); scheme != "" && !filepath.IsAbs(rawURL) {

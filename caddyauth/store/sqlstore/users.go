@@ -24,7 +24,7 @@ const changeUser = `UPDATE account SET name = $1, password_hash = $2, hash_kind 
 	declared = $6, admin = $7, claims = $8, version = version + 1, changed = $9
 	WHERE id = $10 AND version = $11`
 
-// userRow is what a change may set, in the order of changeUser from $1 on.
+// userRow are the columns that a change may set, in the order of changeUser from $1 on.
 func userRow(u identity.User) ([]any, error) {
 	claims, err := claimsText(u.Claims)
 	return []any{
@@ -107,7 +107,7 @@ func findUserByName(ctx context.Context, q querier, project, name string) (*iden
 	if err != nil {
 		return nil, identity.ErrNoUser
 	}
-	return theRow(ctx, q, scanUser, identity.ErrNoUser,
+	return oneRow(ctx, q, scanUser, identity.ErrNoUser,
 		`SELECT `+userColumns+` FROM account WHERE project = $1 AND canonical = $2`, project, canonical)
 }
 
@@ -121,7 +121,7 @@ func (s *Store) FindUserByID(ctx context.Context, id string) (*identity.User, er
 }
 
 func findUser(ctx context.Context, q querier, id string) (*identity.User, error) {
-	return theRow(ctx, q, scanUser, identity.ErrNoUser, `SELECT `+userColumns+` FROM account WHERE id = $1`, id)
+	return oneRow(ctx, q, scanUser, identity.ErrNoUser, `SELECT `+userColumns+` FROM account WHERE id = $1`, id)
 }
 
 // ListUsers returns users by project and canonical name; see identity.UserStore.
@@ -193,7 +193,7 @@ func (s *Store) editUser(ctx context.Context, id string, version int64, now time
 	edit func(*identity.User)) (*identity.User, error) {
 	var after *identity.User
 	err := s.write(ctx, func(t tx) error {
-		// Holding the row keeps others from changing it after it was read.
+		// The lock of the row keeps others from changing it after it was read.
 		if _, err := t.exec(`UPDATE account SET id = id WHERE id = $1`, id); err != nil {
 			return err
 		}

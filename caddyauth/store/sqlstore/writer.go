@@ -12,15 +12,15 @@ import (
 // groupLimit bounds a commit, and with it how long its first transaction waits for the others.
 const groupLimit = 256
 
-// writer is the one goroutine which writes. Durable commits are slow (a disk flush) and SQLite
+// writer is the only goroutine that writes. Durable commits are slow (a disk flush) and SQLite
 // takes one at a time, so it puts every transaction that waits while one commit runs into the next.
 type writer struct {
 	db    *sql.DB
-	jobs  chan *job // unbuffered: what was taken out is answered
+	jobs  chan *job // unbuffered: every job that was received is answered
 	quit  chan struct{}
 	done  chan struct{}
 	limit int
-	woken func() // called after a commit which wakes
+	woken func() // called after a commit that wakes
 
 	tx    *sqliteTx // nil: to be connected
 	group []*job    // reused
@@ -62,7 +62,7 @@ func (w *writer) do(ctx context.Context, verb func(tx) error) error {
 	}
 }
 
-// close waits for the transactions which have begun and closes the connection. It may be called
+// close waits for the transactions that have begun and closes the connection. It may be called
 // once.
 func (w *writer) close() error {
 	close(w.quit)
@@ -84,9 +84,9 @@ func (w *writer) run() {
 	}
 }
 
-// gather takes the transactions that wait. The yield lets those go first which the last commit has
-// just answered: without it the next group would often be one transaction, and its flush would be
-// paid for nobody else.
+// gather collects the waiting transactions. It yields first, so that the callers that the last
+// commit has just answered can send their next one: otherwise the next group would often be a
+// single transaction.
 func (w *writer) gather(first *job) {
 	w.group = append(w.group[:0], first)
 	if w.limit > 1 {
@@ -102,8 +102,8 @@ func (w *writer) gather(first *job) {
 	}
 }
 
-// commit runs the group. Verdicts are given only after the commit, refusals too: a refusal may rest
-// on what another transaction of the group wrote, and if the commit fails that never was.
+// commit runs the group. Results, refusals too, are returned only after the commit: a refusal may
+// depend on what another transaction of the group wrote, which is undone if the commit fails.
 func (w *writer) commit() {
 	err := w.transact()
 	broken := err != nil
@@ -125,7 +125,7 @@ func (w *writer) commit() {
 	}
 }
 
-// transact returns an error when nothing of the group was kept.
+// transact returns an error if nothing of the group was committed.
 func (w *writer) transact() error {
 	if err := w.connect(); err != nil {
 		return err
@@ -142,8 +142,8 @@ func (w *writer) transact() error {
 	return err
 }
 
-// attempt runs one job inside a savepoint, which undoes it alone. It returns an error when the
-// whole transaction is lost, as when SQLite rolled it back itself on a full disk.
+// attempt runs one job inside a savepoint, so that it can be undone alone. It returns an error when
+// the whole transaction is lost, for example because SQLite rolled it back on a full disk.
 func (w *writer) attempt(j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return nil
@@ -162,8 +162,8 @@ func (w *writer) attempt(j *job) error {
 	return err
 }
 
-// lost is the reason for the loss of a transaction: what the verb met, if that was the database's
-// doing.
+// lost returns why a transaction was lost: the error of the verb if it came from the database, or
+// else the later one.
 func lost(met, then error) error {
 	if errors.Is(met, ErrUnavailable) {
 		return met
@@ -199,7 +199,7 @@ type sqliteTx struct {
 	wakes    bool
 }
 
-// wake makes the commit wake whoever reads Store.Wake.
+// wake makes the commit send a message to the readers of Store.Wake.
 func (t *sqliteTx) wake() { t.wakes = true }
 
 // query runs a query inside the transaction; it does not stop when ctx ends.
