@@ -80,7 +80,7 @@ var packageRules = []packageRule{
 			"domain/revocation domain/secrets web/endpoint web/weburl"), nil},
 	{6, "serve/oauth",
 		words("domain/audit domain/clients domain/issuance domain/project domain/session domain/secrets",
-			"jose/token serve/clientauth web/endpoint web/weburl"), nil},
+			"jose/keyring jose/token serve/clientauth web/endpoint web/weburl"), nil},
 	{5, "serve/clientauth", words("domain/clients web/endpoint"), nil},
 	{5, "domain/issuance",
 		words("domain/audit domain/clients domain/identity domain/session domain/project domain/revocation",

@@ -162,14 +162,16 @@ func buildClientAuthenticator(a *App) *clientauth.Authenticator {
 // buildOAuth answers /token, /revoke and /introspect.
 func buildOAuth(a *App) *oauth.Server {
 	return &oauth.Server{
-		Base:     a.server.PublicURL,
-		Sessions: a.grants,
-		Clients:  buildClientAuthenticator(a),
-		Refresh:  a.issuing.Refresh,
-		Verify:   a.verification.Verify,
-		Revoked:  func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
-		ClientIP: request.ClientIP,
-		Events:   a.audit.report,
+		Base:       a.server.PublicURL,
+		Sessions:   a.grants,
+		Issuer:     a.server.Issuer,
+		SigningKey: a.answerKey,
+		Clients:    buildClientAuthenticator(a),
+		Refresh:    a.issuing.Refresh,
+		Verify:     a.verification.Verify,
+		Revoked:    func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
+		ClientIP:   request.ClientIP,
+		Events:     a.audit.report,
 	}
 }
 

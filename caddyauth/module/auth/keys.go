@@ -148,6 +148,11 @@ func (a *App) signingKey(ctx context.Context, lifetime time.Duration, now time.T
 	return nil, keyring.ErrCannotSign
 }
 
+// answerKey returns the key for what is read as soon as it is received.
+func (a *App) answerKey(ctx context.Context, now time.Time) (*keyring.Key, error) {
+	return a.signingKey(ctx, time.Minute, now)
+}
+
 // OpenForReading does what Start does without leaving a trace, for commands that look at a
 // configuration: the store is opened read-only, and nothing that is missing is made. Without a key
 // in the store the ring stays empty.

@@ -5,34 +5,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 )
 
-// introspection is the answer of RFC 7662, section 2.2, about an active token.
-type introspection struct {
-	Active    bool     `json:"active"`
-	Scope     string   `json:"scope,omitempty"`
-	ClientID  string   `json:"client_id,omitempty"`
-	TokenType string   `json:"token_type"`
-	Expiry    int64    `json:"exp"`
-	IssuedAt  int64    `json:"iat,omitempty"`
-	NotBefore int64    `json:"nbf,omitempty"`
-	Subject   string   `json:"sub"`
-	Audience  []string `json:"aud"`
-	Issuer    string   `json:"iss"`
-	ID        string   `json:"jti,omitempty"`
-}
+// members are those of the answer about an active token (RFC 7662, section 2.2), without the ones
+// that have no value.
+type members map[string]any
 
 // nothing is the whole answer about every other token, so that nobody learns why (RFC 7662, section
 // 2.2).
-type nothing struct {
-	Active bool `json:"active"`
-}
+var nothing = members{"active": false}
 
-// introspect answers /introspect, for confidential clients and the access tokens of their own
-// project. Public clients are refused (RFC 7662, section 2.1), because anyone could use them to
-// test tokens.
+// introspect answers /introspect, for confidential clients: about the access tokens of their own
+// project, and about their own refresh tokens. Public clients are refused (RFC 7662, section 2.1),
+// because anyone could use them to test tokens.
 func (c *call) introspect() (any, error) {
 	if c.client.Public() {
 		return nil, clientauth.UnknownClient(len(c.r.Header["Authorization"]) > 0)
@@ -41,20 +29,45 @@ func (c *call) introspect() (any, error) {
 	if raw == "" {
 		return nil, refuse(invalidRequest, "The parameter token is missing.")
 	}
+	answer, err := c.described(raw)
+	if err != nil {
+		return nil, err
+	}
+	if answer == nil {
+		c.event.Result = inactive
+		answer = nothing
+	}
+	return c.introspected(answer)
+}
+
+// described returns what is told of a token; nil for one that is not active.
+func (c *call) described(raw string) (members, error) {
+	if _, ok := session.ReadToken(raw); ok {
+		return c.describedRefresh(raw)
+	}
 	t, err := c.find(raw)
 	if err != nil {
 		return nil, err
 	}
 	active, err := c.active(t)
-	if err != nil {
+	if err != nil || !active {
 		return nil, err
-	}
-	if !active {
-		c.event.Result = inactive
-		return nothing{}, nil
 	}
 	c.isAbout(t.Project, t.Subject)
 	return describe(t), nil
+}
+
+// describedRefresh is about a refresh token. Those of other clients are nobody's business.
+func (c *call) describedRefresh(raw string) (members, error) {
+	g, err := c.Sessions.Live(c.r.Context(), raw, c.client.ID, c.now)
+	if _, refused := errors.AsType[*session.Refusal](err); refused {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	c.isAbout(g.Project, g.Subject)
+	return c.describeGrant(g), nil
 }
 
 // active reports whether a token is good at present and the client's business. t may be nil.
@@ -75,25 +88,67 @@ func (c *call) active(t *token.Token) (bool, error) {
 // isAccessToken holds ID tokens and the like off, whatever the verifier takes.
 func isAccessToken(t *token.Token) bool { return t.Type == "at+jwt" || t.Type == token.OpaqueType }
 
-func describe(t *token.Token) introspection {
-	return introspection{
-		Active:    true,
-		Scope:     strings.Join(t.Scopes, " "),
-		ClientID:  t.ClientID,
-		TokenType: "Bearer",
-		Expiry:    t.Expiry.Time().Unix(),
-		IssuedAt:  seconds(t.IssuedAt.Time()),
-		NotBefore: seconds(t.NotBefore.Time()),
-		Subject:   t.Subject,
-		Audience:  t.Audience,
-		Issuer:    t.Issuer(),
-		ID:        t.ID,
+// describe tells of an access token. How the person signed in is RFC 9470, section 6.2.
+func describe(t *token.Token) members {
+	m := members{
+		"active":     true,
+		"token_type": "Bearer",
+		"exp":        t.Expiry.Time().Unix(),
+		"sub":        t.Subject,
+		"aud":        t.Audience,
+		"iss":        t.Issuer(),
+	}
+	m.addText("scope", strings.Join(t.Scopes, " "))
+	m.addText("client_id", t.ClientID)
+	m.addText("jti", t.ID)
+	m.addTime("iat", t.IssuedAt.Time())
+	m.addTime("nbf", t.NotBefore.Time())
+	for _, name := range []string{"act", "cnf", "auth_time", "acr", "amr"} {
+		if value, ok := t.Claim(name); ok && value != nil {
+			m[name] = value
+		}
+	}
+	if _, bound := m["cnf"]; bound {
+		m["token_type"] = "DPoP"
+	}
+	return m
+}
+
+// describeGrant tells of a refresh token. Its token_type keeps it from being taken for an access
+// token.
+func (c *call) describeGrant(g session.Grant) members {
+	m := members{
+		"active":     true,
+		"token_type": "refresh_token",
+		"exp":        g.IdleEnds.Unix(),
+		"iat":        g.Rotated.Unix(),
+		"sub":        g.Subject,
+		"client_id":  g.ClientID,
+		"iss":        c.Issuer,
+	}
+	m.addText("scope", strings.Join(g.Scopes, " "))
+	m.addTime("auth_time", g.AuthTime)
+	m.addText("acr", g.ACR)
+	if len(g.Audience) > 0 {
+		m["aud"] = g.Audience
+	}
+	if len(g.AMR) > 0 {
+		m["amr"] = g.AMR
+	}
+	if g.JKT != "" {
+		m["cnf"] = map[string]any{"jkt": g.JKT}
+	}
+	return m
+}
+
+func (m members) addText(name, value string) {
+	if value != "" {
+		m[name] = value
 	}
 }
 
-func seconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
+func (m members) addTime(name string, t time.Time) {
+	if !t.IsZero() {
+		m[name] = t.Unix()
 	}
-	return t.Unix()
 }

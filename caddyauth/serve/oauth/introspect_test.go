@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 )
@@ -87,7 +89,7 @@ func TestEverythingElseIsNotActive(t *testing.T) {
 			{"ID token", mint("jwt", same)},
 			{"another project", mint("at+jwt", func(c *token.Claims) { c.Project = "acme" })},
 			{"no project", mint("at+jwt", func(c *token.Claims) { c.Project = "" })},
-			{"badly signed", good[:len(good)-8] + "AAAAAAAA"}, {"refresh token", h.begin(t, "reports").RefreshToken},
+			{"badly signed", good[:len(good)-8] + "AAAAAAAA"}, {"another client's refresh token", h.begin(t, "spa").RefreshToken},
 			{"foreign", h.foreign(t)},
 		} {
 			w := h.post("/introspect", asker, "token", c.raw)
@@ -197,6 +199,126 @@ func TestIntrospectionThatCannotTellIs503(t *testing.T) {
 			if code := problemIn(t, w); w.Code != 503 || code != temporarilyUnavailable ||
 				w.Header().Get("Retry-After") == "" {
 				t.Errorf("%s: %d %s", c.name, w.Code, code)
+			}
+		})
+	}
+}
+
+func TestIntrospectionDescribesARefreshTokenToItsClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newFixture(t)
+		since := time.Now().Truncate(time.Second)
+		first := h.open(t, session.GrantRequest{
+			Project:  "default",
+			Subject:  "alice",
+			ClientID: "reports",
+			Audience: []string{"api"},
+			Scopes:   []string{"read"},
+			Access:   15 * time.Minute,
+			Idle:     time.Hour,
+			Absolute: 24 * time.Hour,
+			AuthTime: since,
+			ACR:      "pwd",
+			AMR:      []string{"pwd"},
+			JKT:      "thumbprint",
+		})
+		w := h.post("/introspect", basic("reports", secret), "token", first.RefreshToken)
+		var got map[string]any
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		now := float64(since.Unix())
+		want := map[string]any{
+			"active": true, "token_type": "refresh_token", "scope": "read", "client_id": "reports", "sub": "alice",
+			"iss": ownIssuer, "aud": []any{"api"}, "iat": now, "exp": now + 3600, "auth_time": now, "acr": "pwd",
+			"amr": []any{"pwd"}, "cnf": map[string]any{"jkt": "thumbprint"},
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%v\nwant %v", got, want)
+		}
+		grantedIn(t, h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token",
+			first.RefreshToken)) // it was not used up
+		if w := h.post("/revoke", basic("reports", secret), "token", first.RefreshToken); w.Code != 200 {
+			t.Fatal(w.Code)
+		}
+		w = h.post("/introspect", basic("reports", secret), "token", first.RefreshToken)
+		if w.Body.String() != notActive {
+			t.Errorf("after its revocation: %s", w.Body)
+		}
+	})
+}
+
+// TestIntrospectionTellsHowAPersonSignedIn: and who acts for them.
+func TestIntrospectionTellsHowAPersonSignedIn(t *testing.T) {
+	h := newFixture(t)
+	raw := h.tokens.Mint(t, token.Claims{
+		Issuer:   ownIssuer,
+		Subject:  "alice",
+		Audience: []string{"api"},
+		IssuedAt: time.Now(),
+		Expiry:   time.Now().Add(time.Hour),
+		Project:  "default",
+		Protocol: map[string]any{
+			"epoch": int64(5), "auth_time": int64(1700000000), "acr": "pwd", "amr": []any{"pwd"},
+			"act": map[string]any{"sub": "web", "act": map[string]any{"sub": "spa"}},
+		},
+	})
+	w := h.post("/introspect", basic("reports", secret), "token", raw)
+	for _, want := range []string{
+		`"acr":"pwd"`, `"amr":["pwd"]`, `"auth_time":1700000000`, `"act":{"act":{"sub":"spa"},"sub":"web"}`,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s is missing in %s", want, w.Body)
+		}
+	}
+}
+
+// TestSignedIntrospection is RFC 9701: the same answers, for the one who asked.
+func TestSignedIntrospection(t *testing.T) {
+	const wanted = "application/token-introspection+jwt"
+	h := newFixture(t)
+	active := h.access(t, "spa", "read")
+	for _, c := range []struct {
+		name, accept, token string
+		signed              bool
+	}{
+		{"active", wanted, active, true},
+		{"not active", wanted, "x", true},
+		{"among others", "application/json, " + wanted + ";q=0.5", active, true},
+		{"excluded", wanted + ";q=0", active, false},
+		{"any", "*/*", active, false},
+		{"nothing", "", active, false},
+		{"JSON", "application/json", active, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			with := func(r *http.Request) {
+				basic("reports", secret)(r)
+				r.Header.Set("Accept", c.accept)
+			}
+			plain := h.post("/introspect", basic("reports", secret), "token", c.token).Body.String()
+			w := h.post("/introspect", with, "token", c.token)
+			if !c.signed {
+				if w.Body.String() != plain || w.Header().Get("Content-Type") != "application/json" {
+					t.Errorf("%v %s", w.Header(), w.Body)
+				}
+				return
+			}
+			header, claims, err := token.Inspect(w.Body.String())
+			if err != nil || w.Header().Get("Content-Type") != wanted || header["typ"] != "token-introspection+jwt" ||
+				claims["iss"] != ownIssuer || claims["aud"] != "reports" || claims["iat"] == nil || len(claims) != 4 {
+				t.Fatalf("%v %v %v, %v", w.Header(), header, claims, err)
+			}
+			told, err := json.Marshal(claims["token_introspection"])
+			if err != nil || string(told)+"\n" != plain {
+				t.Errorf("%s, want %s", told, plain)
+			}
+			dot := strings.LastIndexByte(w.Body.String(), '.')
+			signature, err := base64.RawURLEncoding.DecodeString(w.Body.String()[dot+1:])
+			if err != nil || h.tokens.Key(ownIssuer).Verify(w.Body.Bytes()[:dot], signature) != nil {
+				t.Errorf("the signature does not fit: %v", err)
+			}
+			if _, err := h.verify(t.Context(), w.Body.String()); err == nil {
+				t.Error("the answer is taken for a token")
 			}
 		})
 	}

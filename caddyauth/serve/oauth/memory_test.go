@@ -189,7 +189,11 @@ func newFixture(t *testing.T) *fixture {
 		Denied:  &revocation.DenyList{},
 	}
 	h.Server = &Server{
-		Base: &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
+		Base:   &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
+		Issuer: ownIssuer,
+		SigningKey: func(context.Context, time.Time) (*keyring.Key, error) {
+			return h.tokens.Key(ownIssuer), h.issuing
+		},
 		Sessions: &session.Service{
 			Store:    h.store,
 			Tokens:   session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte(strings.Repeat("k", 32))}}},

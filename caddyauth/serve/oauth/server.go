@@ -12,6 +12,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -22,7 +23,7 @@ import (
 //
 //	POST /token       grant_type=refresh_token (RFC 6749, section 6)
 //	POST /revoke      refresh and access tokens (RFC 7009)
-//	POST /introspect  access tokens, for confidential clients (RFC 7662)
+//	POST /introspect  access and refresh tokens, for confidential clients (RFC 7662, RFC 9701)
 //
 // Scripts of any origin may call /token and /revoke; no cookie is read. Call Validate once, then
 // ServeHTTP for the requests whose path Handles. Nothing may be changed after the first request.
@@ -30,6 +31,12 @@ type Server struct {
 	// Base is the public URL: scheme and host as browsers write them, and the path the routes are
 	// mounted below, without a trailing slash ("" or "/auth"). Required.
 	Base *url.URL
+
+	// Issuer is the claim `iss`. Required.
+	Issuer string
+
+	// SigningKey returns the key that signs an answer at now. Required.
+	SigningKey func(ctx context.Context, now time.Time) (*keyring.Key, error)
 
 	// Sessions finds and ends grants. Required.
 	Sessions *session.Service
@@ -64,8 +71,9 @@ func (s *Server) Validate() error {
 	if err := weburl.CheckBase(s.Base); err != nil {
 		return fmt.Errorf("oauth: Base: %w", err)
 	}
-	if s.Sessions == nil || s.Clients == nil || s.Refresh == nil || s.Verify == nil || s.Revoked == nil {
-		return errors.New("oauth: Sessions, Clients, Refresh, Verify and Revoked are required")
+	if s.Issuer == "" || s.SigningKey == nil || s.Sessions == nil || s.Clients == nil || s.Refresh == nil ||
+		s.Verify == nil || s.Revoked == nil {
+		return errors.New("oauth: Issuer, SigningKey, Sessions, Clients, Refresh, Verify and Revoked are required")
 	}
 	return nil
 }
@@ -133,7 +141,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op operation) {
 	answer, err := c.answer(w, op)
 	if err == nil {
 		s.Events.Report(r.Context(), c.event)
-		endpoint.WriteJSON(w, http.StatusOK, answer)
+		write(w, answer)
 		return
 	}
 
@@ -146,6 +154,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op operation) {
 	}
 	s.Events.Report(r.Context(), c.event)
 	p.Write(w, s.Base.Host)
+}
+
+// write answers 200.
+func write(w http.ResponseWriter, answer any) {
+	endpoint.SetPrivate(w.Header())
+	if s, ok := answer.(signed); ok {
+		s.write(w)
+		return
+	}
+	endpoint.WriteJSON(w, http.StatusOK, answer)
 }
 
 // answer reads the request, authenticates the client, and carries out the operation.

@@ -92,6 +92,8 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 		{"scheme", func(s *Server) { s.Base = &url.URL{Scheme: "ftp", Host: "h"} }},
 		{"trailing slash", func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", Path: "/"} }},
 		{"query", func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", RawQuery: "x"} }},
+		{"issuer", func(s *Server) { s.Issuer = "" }},
+		{"keys", func(s *Server) { s.SigningKey = nil }},
 		{"sessions", func(s *Server) { s.Sessions = nil }},
 		{"clients", func(s *Server) { s.Clients = nil }},
 		{"issuing", func(s *Server) { s.Refresh = nil }},

@@ -1,0 +1,49 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
+)
+
+// Live returns the grant of a refresh token that clientID could use at now, and uses nothing. The
+// error is a *Refusal unless it is the store's.
+func (s *Service) Live(ctx context.Context, token, clientID string, now time.Time) (Grant, error) {
+	p, err := s.Present(ctx, token)
+	if err != nil {
+		return Grant{}, err
+	}
+	if verdict := p.Likely(clientID, now); !verdict.Honoured() {
+		return Grant{}, &Refusal{Verdict: verdict, Grant: p.Grant}
+	}
+	over, err := s.overtaken(ctx, p.Grant, now)
+	if err == nil && over {
+		err = &Refusal{Verdict: Ended, Grant: p.Grant}
+	}
+	return p.Grant, err
+}
+
+// overtaken reports whether the grant was ended by what does not stand in its row yet: a revocation
+// of its owner that was being carried out while it began, or the end of the session that it was
+// given under.
+func (s *Service) overtaken(ctx context.Context, g Grant, now time.Time) (bool, error) {
+	if s.DenyList != nil && s.DenyList.Denied(revocation.Subject{
+		Family:   g.ID,
+		Project:  g.Project,
+		Subject:  g.Subject,
+		ClientID: g.ClientID,
+		Epoch:    g.Epoch,
+	}) != "" {
+		return true, nil
+	}
+	if g.Parent == "" {
+		return false, nil
+	}
+	parent, err := s.Store.FindGrant(ctx, g.Parent)
+	if errors.Is(err, ErrNoGrant) {
+		return true, nil
+	}
+	return !parent.Revoked.IsZero() || !now.Before(parent.IdleEnds), err
+}
