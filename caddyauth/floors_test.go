@@ -97,7 +97,7 @@ var packageRules = []packageRule{
 	{2, "domain/session", words("domain/revocation jose/leeway"), nil},
 	{2, "jose/keyring", words("web/egress jose/leeway"), words(jwxPath, "filippo.io/age")},
 	{2, "domain/apitoken", words("domain/project domain/secrets"), nil},
-	{2, "domain/clients", words("domain/project domain/secrets"), nil},
+	{2, "domain/clients", words("domain/project domain/secrets web/weburl"), nil},
 	{1, "domain/project", nil, nil},
 	{1, "domain/audit", nil, nil},
 	{1, "domain/replay", nil, nil},

@@ -18,6 +18,16 @@ type Lifetimes struct {
 
 	// RefreshAbsolute is how long a sign-in lasts however often it is refreshed. Default: 1y.
 	RefreshAbsolute time.Duration
+
+	// Code is the lifetime of an authorization code; 10s to 10m. Default: 60s.
+	Code time.Duration
+
+	// DeviceCode is how long a person has to enter the code that a device shows; 60s to 30m.
+	// Default: 5m.
+	DeviceCode time.Duration
+
+	// IDToken is the lifetime of an ID token; 60s to 1d. Default: 1h.
+	IDToken time.Duration
 }
 
 // None as Lifetimes.Refresh says that there are no refresh tokens.
@@ -29,7 +39,25 @@ const (
 )
 
 // Defaults are the lifetimes where nobody says anything.
-var Defaults = Lifetimes{Access: 15 * time.Minute, Refresh: 30 * day, RefreshAbsolute: year}
+var Defaults = Lifetimes{
+	Access:          15 * time.Minute,
+	Refresh:         30 * day,
+	RefreshAbsolute: year,
+	Code:            time.Minute,
+	DeviceCode:      5 * time.Minute,
+	IDToken:         time.Hour,
+}
+
+// The shortest and longest lifetimes of what has no limits of the operator. A code lives for at
+// most 10 minutes (RFC 6749, section 4.1.2).
+const (
+	MinCode       = 10 * time.Second
+	MaxCode       = 10 * time.Minute
+	MinDeviceCode = time.Minute
+	MaxDeviceCode = 30 * time.Minute
+	MinIDToken    = time.Minute
+	MaxIDToken    = day
+)
 
 // Limits bound lifetimes. A zero field has its default.
 type Limits struct {
@@ -104,6 +132,9 @@ func (l Lifetimes) Over(base Lifetimes) Lifetimes {
 		Access:          cmp.Or(l.Access, base.Access),
 		Refresh:         cmp.Or(l.Refresh, base.Refresh),
 		RefreshAbsolute: cmp.Or(l.RefreshAbsolute, base.RefreshAbsolute),
+		Code:            cmp.Or(l.Code, base.Code),
+		DeviceCode:      cmp.Or(l.DeviceCode, base.DeviceCode),
+		IDToken:         cmp.Or(l.IDToken, base.IDToken),
 	}
 }
 
@@ -112,12 +143,19 @@ func (l Lifetimes) Over(base Lifetimes) Lifetimes {
 // seconds only: tokens carry no finer times.
 func (l Lifetimes) Validate(limits Limits) error {
 	e := limits.effective()
-	if err := ValidateWithin("access_token", l.Access, e.MinAccess, e.MaxAccess); l.Access != 0 && err != nil {
-		return err
-	}
-	if err := ValidateWithin("refresh_absolute", l.RefreshAbsolute, e.MinRefresh, e.MaxRefresh); l.RefreshAbsolute != 0 &&
-		err != nil {
-		return err
+	for _, c := range []struct {
+		name                 string
+		value, least, utmost time.Duration
+	}{
+		{"access_token", l.Access, e.MinAccess, e.MaxAccess},
+		{"authorization_code", l.Code, MinCode, MaxCode},
+		{"device_code", l.DeviceCode, MinDeviceCode, MaxDeviceCode},
+		{"id_token", l.IDToken, MinIDToken, MaxIDToken},
+		{"refresh_absolute", l.RefreshAbsolute, e.MinRefresh, e.MaxRefresh},
+	} {
+		if err := ValidateWithin(c.name, c.value, c.least, c.utmost); c.value != 0 && err != nil {
+			return err
+		}
 	}
 	if l.Refresh == 0 || l.Refresh == None {
 		return nil
@@ -150,7 +188,8 @@ func Effective(server, project, client Lifetimes, l Limits) Lifetimes {
 	e, limits := client.Over(project).Over(server).Over(Defaults), l.effective()
 	e.Access = min(max(e.Access, limits.MinAccess), limits.MaxAccess)
 	if e.Refresh < 0 {
-		return Lifetimes{Access: e.Access}
+		e.Refresh, e.RefreshAbsolute = 0, 0
+		return e
 	}
 	e.RefreshAbsolute = min(max(e.RefreshAbsolute, limits.MinRefresh), limits.MaxRefresh)
 	e.Refresh = min(max(e.Refresh, limits.MinRefresh), e.RefreshAbsolute)

@@ -14,59 +14,59 @@ func TestEffectiveLifetimes(t *testing.T) {
 		limits                  Limits
 		want                    Lifetimes
 	}{
-		{name: "nobody says anything", want: Lifetimes{15 * time.Minute, 30 * 24 * h, 365 * 24 * h}},
+		{name: "nobody says anything", want: inForce(15*time.Minute, 30*24*h, 365*24*h)},
 		{
 			name:    "client over project over server",
-			server:  Lifetimes{1 * h, 2 * h, 3 * h},
-			project: Lifetimes{4 * h, 5 * h, 6 * h},
-			client:  Lifetimes{7 * h, 8 * h, 9 * h},
-			want:    Lifetimes{7 * h, 8 * h, 9 * h},
+			server:  lifetimes(1*h, 2*h, 3*h),
+			project: lifetimes(4*h, 5*h, 6*h),
+			client:  lifetimes(7*h, 8*h, 9*h),
+			want:    inForce(7*h, 8*h, 9*h),
 		},
 		{
 			name:    "each field for itself",
 			server:  Lifetimes{RefreshAbsolute: 48 * h},
 			project: Lifetimes{Refresh: 24 * h},
 			client:  Lifetimes{Access: h},
-			want:    Lifetimes{h, 24 * h, 48 * h},
+			want:    inForce(h, 24*h, 48*h),
 		},
 		{
 			name:    "clamped to the limits",
 			project: Lifetimes{Access: time.Second, Refresh: time.Second, RefreshAbsolute: 100 * 365 * 24 * h},
-			want:    Lifetimes{time.Minute, time.Minute, 10 * 365 * 24 * h},
+			want:    inForce(time.Minute, time.Minute, 10*365*24*h),
 		},
 		{
 			name:    "clamped to a raised floor",
 			project: Lifetimes{Access: 2 * time.Minute},
 			limits:  Limits{MinAccess: 10 * time.Minute},
-			want:    Lifetimes{10 * time.Minute, 30 * 24 * h, 365 * 24 * h},
+			want:    inForce(10*time.Minute, 30*24*h, 365*24*h),
 		},
 		{
 			name:   "clamped to a lowered ceiling",
 			client: Lifetimes{Access: 2 * h},
 			limits: Limits{MaxAccess: h},
-			want:   Lifetimes{h, 30 * 24 * h, 365 * 24 * h},
+			want:   inForce(h, 30*24*h, 365*24*h),
 		},
 		{
 			name:    "idle at most absolute",
 			project: Lifetimes{RefreshAbsolute: h},
 			client:  Lifetimes{Refresh: 5 * h},
-			want:    Lifetimes{15 * time.Minute, h, h},
+			want:    inForce(15*time.Minute, h, h),
 		},
 		{
 			name:    "no refresh tokens",
 			project: Lifetimes{Refresh: None, RefreshAbsolute: h},
-			want:    Lifetimes{Access: 15 * time.Minute},
+			want:    inForce(15*time.Minute, 0, 0),
 		},
 		{
 			name:    "refresh tokens for one client",
 			project: Lifetimes{Refresh: None},
 			client:  Lifetimes{Refresh: h},
-			want:    Lifetimes{15 * time.Minute, h, 365 * 24 * h},
+			want:    inForce(15*time.Minute, h, 365*24*h),
 		},
 		{
 			name:   "a negative lifetime is no trick",
 			client: Lifetimes{Access: -h},
-			want:   Lifetimes{time.Minute, 30 * 24 * h, 365 * 24 * h},
+			want:   inForce(time.Minute, 30*24*h, 365*24*h),
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -133,12 +133,12 @@ func TestPresets(t *testing.T) {
 		name string
 		want Lifetimes
 	}{
-		{"high_security", Lifetimes{5 * time.Minute, 8 * time.Hour, 24 * time.Hour}},
-		{"standard", Lifetimes{15 * time.Minute, 30 * day, year}},
-		{"convenient", Lifetimes{time.Hour, 90 * day, year}},
-		{"api_only", Lifetimes{15 * time.Minute, None, 0}},
-		{"production", Lifetimes{24 * time.Hour, 90 * day, year}},
-		{"development", Lifetimes{30 * day, 180 * day, year}},
+		{"high_security", lifetimes(5*time.Minute, 8*time.Hour, 24*time.Hour)},
+		{"standard", lifetimes(15*time.Minute, 30*day, year)},
+		{"convenient", lifetimes(time.Hour, 90*day, year)},
+		{"api_only", lifetimes(15*time.Minute, None, 0)},
+		{"production", lifetimes(24*time.Hour, 90*day, year)},
+		{"development", lifetimes(30*day, 180*day, year)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := Preset(c.name)
@@ -158,4 +158,15 @@ func TestPresets(t *testing.T) {
 	if got := (Lifetimes{Access: time.Hour}).Over(preset); got.Access != time.Hour || got.Refresh != 8*time.Hour {
 		t.Errorf("what is set beside a preset: %v", got)
 	}
+}
+
+func lifetimes(access, refresh, absolute time.Duration) Lifetimes {
+	return Lifetimes{Access: access, Refresh: refresh, RefreshAbsolute: absolute}
+}
+
+// inForce are lifetimes with the defaults where the cases say nothing.
+func inForce(access, refresh, absolute time.Duration) Lifetimes {
+	l := Defaults
+	l.Access, l.Refresh, l.RefreshAbsolute = access, refresh, absolute
+	return l
 }

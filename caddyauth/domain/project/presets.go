@@ -14,7 +14,11 @@ type preset struct {
 
 var presets = []preset{
 	{"high_security", Lifetimes{Access: Defaults.Access / 3, Refresh: day / 3, RefreshAbsolute: day}},
-	{"standard", Defaults},
+	{"standard", Lifetimes{
+		Access:          Defaults.Access,
+		Refresh:         Defaults.Refresh,
+		RefreshAbsolute: Defaults.RefreshAbsolute,
+	}},
 	{"convenient", Lifetimes{Access: Defaults.Access * 4, Refresh: 90 * day, RefreshAbsolute: year}},
 	{"api_only", Lifetimes{Access: Defaults.Access, Refresh: None}},
 	{"production", Lifetimes{Access: day, Refresh: 90 * day, RefreshAbsolute: year}},

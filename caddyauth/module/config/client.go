@@ -75,7 +75,7 @@ func (c *Client) domain(limits project.Limits, secret string) (clients.Client, e
 		return clients.Client{}, fmt.Errorf("client %q: %w", c.ID, oneLine(err))
 	}
 	if secret != "" {
-		declared.SecretHash = secrets.Hash(secret)
+		declared.Secrets = []clients.Secret{{Number: 1, Hash: secrets.Hash(secret)}}
 	}
 	return declared, nil
 }

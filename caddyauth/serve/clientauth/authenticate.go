@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
@@ -56,10 +55,10 @@ func (a *Authenticator) Authenticate(r Request) (clients.Client, error) {
 	if err != nil {
 		return clients.Client{}, Unavailable(err)
 	}
-	if !client.Active || !slices.Contains(methodsOf(client), given.method) {
+	if !client.Active || !client.AllowsAuth(given.method) {
 		return client, UnknownClient(given.header)
 	}
-	if given.method != None && !client.Authentic(given.secret) {
+	if given.method != None && !client.Authentic(given.secret, r.Now) {
 		return client, UnknownClient(given.header)
 	}
 	return client, nil
@@ -70,18 +69,8 @@ func (a *Authenticator) find(ctx context.Context, id string) (clients.Client, er
 	if id == FirstParty {
 		return clients.Client{ID: FirstParty, Active: true}, nil
 	}
-	if (clients.Client{ID: id}).Validate() != nil {
+	if clients.ValidateID(id) != nil {
 		return clients.Client{}, clients.ErrNotFound
 	}
 	return a.FindClient(ctx, id)
-}
-
-// methodsOf are the ways in which the client may authenticate: the registered one, or either way
-// to send its secret where none is registered.
-func methodsOf(c clients.Client) []string {
-	switch {
-	case c.Public():
-		return []string{None}
-	}
-	return []string{SecretBasic, SecretPost}
 }

@@ -1,10 +1,12 @@
 package clientauth
 
+import "github.com/caddyauth/gateway/caddyauth/domain/clients"
+
 // The ways in which a client authenticates (RFC 7591, section 2).
 const (
-	None        = "none"
-	SecretBasic = "client_secret_basic"
-	SecretPost  = "client_secret_post"
+	None        = clients.AuthNone
+	SecretBasic = clients.AuthSecretBasic
+	SecretPost  = clients.AuthSecretPost
 )
 
 // credentials are what a client proves itself with, or only its name, which is enough for public

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
@@ -148,7 +149,7 @@ func (c *call) createClient() (reply, error) {
 	o.flag("public", &public)
 	if !public {
 		secret = clients.NewSecret()
-		client.SecretHash = secrets.Hash(secret)
+		client.Secrets = []clients.Secret{{Number: 1, Hash: secrets.Hash(secret), Created: c.now}}
 	}
 	if err := editClient(o, &client, c.audiences()); err != nil {
 		return reply{}, err
@@ -259,7 +260,10 @@ func (c *call) renewClientSecret() (reply, error) {
 		case client.Public():
 			return refuse(http.StatusConflict, "public_client", "a public client has no secret")
 		}
-		client.SecretHash = secrets.Hash(secret)
+		client.Secrets = nil
+		if _, err := client.AddSecret(secrets.Hash(secret), c.now, time.Time{}); err != nil {
+			return err
+		}
 		_, err := c.optionsAbove(*client) // before the change: an error after it would lose the secret
 		return err
 	})

@@ -131,12 +131,12 @@ func TestClientSecretIsShownOnceAndKeptAsAHash(t *testing.T) {
 	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	secret := d.call(admin, "POST", "/api/clients", `{"id":"c"}`).is(201)["client_secret"].(string)
-	if !d.clients["c"].Authentic(secret) || d.clients["c"].SecretHash == secret {
+	if c := d.clients["c"]; !c.Authentic(secret, time.Now()) || c.Secrets[0].Hash == secret {
 		t.Errorf("%+v", d.clients["c"])
 	}
 	d.secrets = append(d.secrets, secret)
 	renewed := d.call(admin, "POST", "/api/clients/c/secret", "").is(200)["client_secret"].(string)
-	if d.clients["c"].Authentic(secret) || !d.clients["c"].Authentic(renewed) {
+	if d.clients["c"].Authentic(secret, time.Now()) || !d.clients["c"].Authentic(renewed, time.Now()) {
 		t.Errorf("%+v", d.clients["c"])
 	}
 	d.secrets = append(d.secrets, renewed)

@@ -153,11 +153,27 @@ const (
 )
 
 var known = map[string]clients.Client{
-	"reports": {ID: "reports", Project: "default", SecretHash: secrets.Hash(secret), Active: true},
-	"other":   {ID: "other", Project: "default", SecretHash: secrets.Hash("other-secret"), Active: true},
-	"acme":    {ID: "acme", Project: "acme", SecretHash: secrets.Hash("acme-secret"), Active: true},
+	"reports": {ID: "reports", Project: "default", Secrets: oneSecret(secret), Active: true},
+	"other":   {ID: "other", Project: "default", Secrets: oneSecret("other-secret"), Active: true},
+	"acme":    {ID: "acme", Project: "acme", Secrets: oneSecret("acme-secret"), Active: true},
 	"spa":     {ID: "spa", Project: "default", Active: true},
-	"paused":  {ID: "paused", Project: "default", SecretHash: secrets.Hash(secret)},
+	"paused":  {ID: "paused", Project: "default", Secrets: oneSecret(secret)},
+	"post": {
+		ID: "post", Project: "default", Secrets: oneSecret(secret), Active: true,
+		Settings: clients.Settings{AuthMethod: clients.AuthSecretPost},
+	},
+	"basic": {
+		ID: "basic", Project: "default", Secrets: oneSecret(secret), Active: true,
+		Settings: clients.Settings{AuthMethod: clients.AuthSecretBasic},
+	},
+	"keys": {
+		ID: "keys", Project: "default", Active: true,
+		Settings: clients.Settings{AuthMethod: clients.AuthPrivateKeyJWT},
+	},
+}
+
+func oneSecret(secret string) []clients.Secret {
+	return []clients.Secret{{Number: 1, Hash: secrets.Hash(secret)}}
 }
 
 // fixture is a server with its surroundings.

@@ -2,6 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
@@ -9,38 +12,36 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
-const clientColumns = `id, project, name, secret_hash, access_token_format, fixed_refresh, reuse_interval, audience,
-	scopes, claims, access, refresh, refresh_absolute, own_access, own_refresh, own_refresh_absolute, active, declared,
-	version, created, changed`
+// clientSet is what a change may set, in the order of clientRow.
+const clientSet = `name, secrets, settings, access_token_format, fixed_refresh, reuse_interval, audience, scopes,
+	claims, active, declared, ` + lifetimeColumns
 
-const addClient = `INSERT INTO client (name, secret_hash, access_token_format, fixed_refresh, reuse_interval,
-	audience, scopes, claims, access, refresh, refresh_absolute, own_access, own_refresh, own_refresh_absolute,
-	active, declared, id, project, version, created, changed)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 1, $19, $19)
+const clientColumns = `id, project, version, created, changed, ` + clientSet
+
+const clientKey = clientSet + `, id, project, created, changed`
+
+var addClient = `INSERT INTO client (` + clientKey + `, version) VALUES (` + parameters(clientKey) + `, 1)
 	ON CONFLICT (id) DO NOTHING`
 
-const changeClient = `UPDATE client SET name = $1, secret_hash = $2, access_token_format = $3, fixed_refresh = $4,
-	reuse_interval = $5, audience = $6, scopes = $7, claims = $8, access = $9, refresh = $10, refresh_absolute = $11,
-	own_access = $12, own_refresh = $13, own_refresh_absolute = $14, active = $15, declared = $16,
-	version = version + 1, changed = $17
-	WHERE id = $18 AND version = $19`
+var changeClient = changeRow("client", clientSet)
 
-// clientRow is what a change may set, in the order of changeClient from $1 on.
+// clientRow are the values of clientSet.
 func clientRow(c clients.Client) ([]any, error) {
-	claims, err := claimsText(c.Claims)
+	claims, errClaims := claimsText(c.Claims)
+	settings, errSettings := settingsText(c.Settings)
 	format, fixed, reuse := tokenOptionColumns(c.TokenOptions)
-	return []any{
-		c.Name, c.SecretHash, format, fixed, reuse,
+	row := []any{
+		c.Name, secretsText(c.Secrets), settings, format, fixed, reuse,
 		listText(c.Audience), listText(c.Scopes), claims,
-		c.Lifetimes.Access.Milliseconds(), idleOf(c.Lifetimes), c.Lifetimes.RefreshAbsolute.Milliseconds(),
-		c.Override.Access.Milliseconds(), idleOf(c.Override), c.Override.RefreshAbsolute.Milliseconds(),
 		switchOf(c.Active), switchOf(c.Declared),
-	}, err
+	}
+	return append(row, lifetimeValues(c.Lifetimes, c.Override)...), errors.Join(errClaims, errSettings)
 }
 
 // clientScan is a row of clients on its way to a clients.Client.
 type clientScan struct {
 	clients.Client
+	secrets, settings                  string
 	audience, scopes, claims           string
 	lifetimes                          lifetimeRow
 	tokens                             tokenRow
@@ -49,12 +50,10 @@ type clientScan struct {
 
 // into are the targets of clientColumns.
 func (r *clientScan) into() []any {
-	ms := &r.lifetimes
-	return []any{
-		&r.ID, &r.Client.Project, &r.Name, &r.SecretHash, &r.tokens.format, &r.tokens.fixed, &r.tokens.reuse,
-		&r.audience, &r.scopes, &r.claims, &ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5], &r.active, &r.declared,
-		&r.Version, &r.created, &r.changed,
-	}
+	return append([]any{
+		&r.ID, &r.Client.Project, &r.Version, &r.created, &r.changed, &r.Name, &r.secrets, &r.settings,
+		&r.tokens.format, &r.tokens.fixed, &r.tokens.reuse, &r.audience, &r.scopes, &r.claims, &r.active, &r.declared,
+	}, r.lifetimes.into()...)
 }
 
 func (r *clientScan) client() (clients.Client, error) {
@@ -62,15 +61,70 @@ func (r *clientScan) client() (clients.Client, error) {
 	c.TokenOptions, c.Active, c.Declared = r.tokens.options(), r.active > 0, r.declared > 0
 	c.Lifetimes, c.Override = r.lifetimes.lifetimes()
 	c.Created, c.Changed = instant(r.created), instant(r.changed)
-	var err error
-	if c.Audience, err = textList(r.audience); err != nil {
+	var errs [5]error
+	c.Audience, errs[0] = textList(r.audience)
+	c.Scopes, errs[1] = textList(r.scopes)
+	c.Claims, errs[2] = textClaims(r.claims)
+	c.Secrets, errs[3] = textSecrets(r.secrets)
+	c.Settings, errs[4] = textSettings(r.settings)
+	if err := errors.Join(errs[:]...); err != nil {
 		return clients.Client{}, err
 	}
-	if c.Scopes, err = textList(r.scopes); err != nil {
-		return clients.Client{}, err
+	return c, nil
+}
+
+// secretRow is a secret of a client in the column secrets. Times are unix milliseconds.
+type secretRow struct {
+	Number  int    `json:"number"`
+	Hash    string `json:"hash"`
+	Created int64  `json:"created,omitempty"`
+	Expires int64  `json:"expires,omitempty"`
+}
+
+func secretsText(all []clients.Secret) string {
+	if len(all) == 0 {
+		return ""
 	}
-	c.Claims, err = textClaims(r.claims)
-	return c, err
+	rows := make([]secretRow, len(all))
+	for i, s := range all {
+		rows[i] = secretRow{s.Number, s.Hash, millis(s.Created), millis(s.Expires)}
+	}
+	text, _ := json.Marshal(rows) // numbers and strings
+	return string(text)
+}
+
+func textSecrets(text string) ([]clients.Secret, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var rows []secretRow
+	if err := json.Unmarshal([]byte(text), &rows); err != nil {
+		return nil, errors.New("the secrets of a client are not a list")
+	}
+	all := make([]clients.Secret, len(rows))
+	for i, r := range rows {
+		all[i] = clients.Secret{Number: r.Number, Hash: r.Hash, Created: instant(r.Created), Expires: instant(r.Expires)}
+	}
+	return all, nil
+}
+
+// settingsText is empty where a client says nothing.
+func settingsText(s clients.Settings) (string, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return "", fmt.Errorf("the settings of a client: %w", err)
+	}
+	if string(text) == "{}" {
+		return "", nil
+	}
+	return string(text), nil
+}
+
+func textSettings(text string) (s clients.Settings, err error) {
+	if text != "" {
+		err = json.Unmarshal([]byte(text), &s)
+	}
+	return s, err
 }
 
 func scanClient(row rows) (clients.Client, error) {
@@ -98,7 +152,7 @@ func insertClient(t tx, c clients.Client) error {
 	if err != nil {
 		return err
 	}
-	n, err := t.exec(addClient, append(row, c.ID, c.Project, millis(c.Created))...)
+	n, err := t.exec(addClient, append(row, c.ID, c.Project, millis(c.Created), millis(c.Created))...)
 	if err == nil && n == 0 {
 		err = project.ErrTaken
 	}

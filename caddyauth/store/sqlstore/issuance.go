@@ -24,12 +24,6 @@ var parties = `SELECT counter.value, ` +
 	LEFT JOIN account ON account.project = project.slug AND account.canonical = $3
 	WHERE counter.name = 'epoch'`
 
-// qualified puts the name of a table before each column.
-func qualified(table, columns string) string {
-	names := strings.FieldsFunc(columns, func(r rune) bool { return strings.ContainsRune(", \n\t", r) })
-	return table + "." + strings.Join(names, ", "+table+".")
-}
-
 // FindParties reads whom something is issued for; see issuance.Store.
 func (s *Store) FindParties(ctx context.Context, slug, clientID, name string) (issuance.Parties, error) {
 	db, err := s.database()

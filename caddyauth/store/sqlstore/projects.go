@@ -11,35 +11,30 @@ import (
 
 var _ project.Store = (*Store)(nil)
 
-const projectColumns = `id, slug, name, active, declared, audiences, access, refresh, refresh_absolute,
-	own_access, own_refresh, own_refresh_absolute, refresh_window, refresh_check, keep_refresh, revoke_all_on_logout,
-	access_token_format, fixed_refresh, reuse_interval, version, created, changed`
+// projectSet is what a change may set, in the order of projectRow.
+const projectSet = `name, active, declared, audiences, refresh_window, refresh_check, keep_refresh,
+	revoke_all_on_logout, access_token_format, fixed_refresh, reuse_interval, ` + lifetimeColumns
 
-// projectRow is what a change may set, in the order of changeProject from $1 on.
+const projectColumns = `id, slug, version, created, changed, ` + projectSet
+
+const projectKey = projectSet + `, id, slug, created, changed`
+
+var addProject = `INSERT INTO project (` + projectKey + `, version) VALUES (` + parameters(projectKey) + `, 1)
+	ON CONFLICT DO NOTHING`
+
+var changeProject = changeRow("project", projectSet)
+
+// projectRow are the values of projectSet.
 func projectRow(p project.Project) []any {
 	format, fixed, reuse := tokenOptionColumns(p.TokenOptions)
-	return []any{
+	row := []any{
 		p.Name, switchOf(p.Active), switchOf(p.Declared), listText(p.Audiences),
-		p.Lifetimes.Access.Milliseconds(), idleOf(p.Lifetimes), p.Lifetimes.RefreshAbsolute.Milliseconds(),
-		p.Override.Access.Milliseconds(), idleOf(p.Override), p.Override.RefreshAbsolute.Milliseconds(),
 		p.RefreshWindow.Milliseconds(), p.RefreshCheck.Milliseconds(),
 		switchColumn(opposite(p.RevokeRefreshOnPasswordChange)), switchColumn(p.RevokeAllOnLogout),
 		format, fixed, reuse,
 	}
+	return append(row, lifetimeValues(p.Lifetimes, p.Override)...)
 }
-
-const addProject = `INSERT INTO project (name, active, declared, audiences, access, refresh, refresh_absolute,
-	own_access, own_refresh, own_refresh_absolute, refresh_window, refresh_check, keep_refresh, revoke_all_on_logout,
-	access_token_format, fixed_refresh, reuse_interval, id, slug, version, created, changed)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1, $20, $20)
-	ON CONFLICT DO NOTHING`
-
-const changeProject = `UPDATE project SET name = $1, active = $2, declared = $3, audiences = $4, access = $5,
-	refresh = $6, refresh_absolute = $7, own_access = $8, own_refresh = $9, own_refresh_absolute = $10,
-	refresh_window = $11,
-	refresh_check = $12, keep_refresh = $13, revoke_all_on_logout = $14, access_token_format = $15, fixed_refresh = $16,
-	reuse_interval = $17, version = version + 1, changed = $18
-	WHERE id = $19 AND version = $20`
 
 // projectScan is a row of projects on its way to a project.Project.
 type projectScan struct {
@@ -53,12 +48,10 @@ type projectScan struct {
 
 // into are the targets of projectColumns.
 func (r *projectScan) into() []any {
-	ms := &r.lifetimes
-	return []any{
-		&r.ID, &r.Slug, &r.Name, &r.active, &r.declared, &r.audiences, &ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5],
-		&r.window, &r.check, &r.keep, &r.all, &r.tokens.format, &r.tokens.fixed, &r.tokens.reuse, &r.Version,
-		&r.created, &r.changed,
-	}
+	return append([]any{
+		&r.ID, &r.Slug, &r.Version, &r.created, &r.changed, &r.Name, &r.active, &r.declared, &r.audiences,
+		&r.window, &r.check, &r.keep, &r.all, &r.tokens.format, &r.tokens.fixed, &r.tokens.reuse,
+	}, r.lifetimes.into()...)
 }
 
 func (r *projectScan) project() (project.Project, error) {
@@ -87,7 +80,7 @@ func (s *Store) AddProject(ctx context.Context, p project.Project) error {
 }
 
 func insertProject(t tx, p project.Project) error {
-	n, err := t.exec(addProject, append(projectRow(p), p.ID, p.Slug, millis(p.Created))...)
+	n, err := t.exec(addProject, append(projectRow(p), p.ID, p.Slug, millis(p.Created), millis(p.Created))...)
 	if err == nil && n == 0 {
 		err = project.ErrTaken
 	}
@@ -182,30 +175,6 @@ func (s *Store) RemoveProject(ctx context.Context, id string, version int64) err
 func holdProject(t tx, slug string) (bool, error) {
 	n, err := t.exec(`UPDATE project SET slug = slug WHERE slug = $1`, slug)
 	return n > 0, err
-}
-
-// lifetimeRow are the columns of the declared lifetimes and of those set through the API, in
-// milliseconds.
-type lifetimeRow [6]int64
-
-func (r lifetimeRow) lifetimes() (declared, own project.Lifetimes) {
-	d := func(i int) time.Duration { return time.Duration(r[i]) * time.Millisecond }
-	declared = project.Lifetimes{Access: d(0), Refresh: d(1), RefreshAbsolute: d(2)}
-	own = project.Lifetimes{Access: d(3), Refresh: d(4), RefreshAbsolute: d(5)}
-	for _, l := range []*project.Lifetimes{&declared, &own} {
-		if l.Refresh < 0 {
-			l.Refresh = project.None
-		}
-	}
-	return declared, own
-}
-
-// idleOf preserves project.None, which is less than a millisecond.
-func idleOf(l project.Lifetimes) int64 {
-	if l.Refresh < 0 {
-		return -1
-	}
-	return l.Refresh.Milliseconds()
 }
 
 // switchOf is a switch as it is stored.

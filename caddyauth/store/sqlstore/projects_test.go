@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -40,7 +41,11 @@ func reconcile(t *testing.T, s *Store, d Declaration) []Ended {
 func acme() project.Project {
 	return project.Project{
 		ID: project.NewID(), Slug: "acme", Name: "Acme, Inc.", Active: true, Audiences: []string{"web", "api"},
-		Override:      project.Lifetimes{Access: 5 * time.Minute, Refresh: time.Hour, RefreshAbsolute: 24 * time.Hour},
+		Lifetimes: project.Lifetimes{Code: 20 * time.Second, DeviceCode: 2 * time.Minute, IDToken: 3 * time.Minute},
+		Override: project.Lifetimes{
+			Access: 5 * time.Minute, Refresh: time.Hour, RefreshAbsolute: 24 * time.Hour,
+			Code: 30 * time.Second, DeviceCode: 4 * time.Minute, IDToken: 5 * time.Minute,
+		},
 		RefreshWindow: time.Minute, RefreshCheck: 30 * time.Second,
 		TokenOptions: project.TokenOptions{
 			AccessTokenFormat: project.Opaque, RefreshRotation: project.Off, RefreshReuseInterval: 20 * time.Second,
@@ -56,15 +61,54 @@ func acme() project.Project {
 // keeps is revoke_refresh_on_password_change off.
 var keeps = project.RevocationOptions{RevokeRefreshOnPasswordChange: project.Off}
 
+func oneSecret(hash string) []clients.Secret { return []clients.Secret{{Number: 1, Hash: hash}} }
+
+// everySetting has a value in each field; TestEverySettingIsStored notices one that is missing.
+var everySetting = clients.Settings{
+	RedirectURIs:           []string{"https://reports.example/cb", "http://127.0.0.1/cb"},
+	PostLogoutRedirectURIs: []string{"https://reports.example/bye"},
+	BackchannelLogoutURI:   "https://reports.example/logout",
+	URI:                    "https://reports.example",
+	GrantTypes:             clients.GrantTypes,
+	ResponseModes:          clients.ResponseModes,
+	Resources:              []string{"https://api.example"},
+	AuthMethod:             clients.AuthSecretPost,
+	JWKS:                   json.RawMessage(`{"keys":[{"kty":"EC"}]}`),
+	JWKSURI:                "https://reports.example/keys",
+	IDTokenAlgorithm:       "ES256",
+	PKCEOptional:           true,
+	PARRequired:            true,
+	DPoPBound:              true,
+	Consent:                clients.ConsentAlways,
+	Preset:                 clients.PresetFAPI2,
+	Source:                 clients.Registered,
+}
+
+func TestEverySettingIsStored(t *testing.T) {
+	settings := reflect.ValueOf(everySetting)
+	for i := range settings.NumField() {
+		if settings.Field(i).IsZero() {
+			t.Errorf("everySetting has no %s", settings.Type().Field(i).Name)
+		}
+	}
+}
+
 func reports(slug string) clients.Client {
 	return clients.Client{
-		ID: "reports", Project: slug, Name: "Reports", SecretHash: secrets.Hash("s"),
+		ID: "reports", Project: slug, Name: "Reports",
+		Secrets: []clients.Secret{
+			{Number: 1, Hash: secrets.Hash("s"), Expires: noon.Add(time.Hour)},
+			{Number: 2, Hash: secrets.Hash("t"), Created: noon},
+		},
+		Settings: everySetting,
 		TokenOptions: project.TokenOptions{
 			AccessTokenFormat: project.Opaque, RefreshRotation: project.Off, RefreshReuseInterval: 30 * time.Second,
 		},
 		Audience: []string{"api"}, Scopes: []string{"read", "write"},
-		Claims: map[string]any{"tier": "gold"}, Override: project.Lifetimes{Access: time.Minute, Refresh: project.None},
-		Active: true, Version: 1, Created: noon, Changed: noon,
+		Claims:    map[string]any{"tier": "gold"},
+		Override:  project.Lifetimes{Access: time.Minute, Refresh: project.None, Code: time.Minute},
+		Lifetimes: project.Lifetimes{DeviceCode: 10 * time.Minute, IDToken: 2 * time.Minute},
+		Active:    true, Version: 1, Created: noon, Changed: noon,
 	}
 }
 
@@ -639,7 +683,7 @@ func TestDeclarationEndsWhatWasIssuedBeforeItTookOver(t *testing.T) {
 					t.Errorf("the grant: %+v", g)
 				}
 				client, err := s.FindClient(t.Context(), "reports")
-				if err == nil && client.SecretHash != "" {
+				if err == nil && len(client.Secrets) > 0 {
 					t.Error("the secret that the API set is good yet")
 				}
 				if again := reconcile(t, s, c.after); again != nil {
@@ -660,7 +704,7 @@ func TestChangedDeclarationsEndSessions(t *testing.T) {
 		reconcile(t, s,
 			Declaration{
 				Projects: projects,
-				Clients:  []clients.Client{{ID: "c", SecretHash: "1"}, {ID: "moves"}},
+				Clients:  []clients.Client{{ID: "c", Secrets: oneSecret("1")}, {ID: "moves"}},
 				Users: []identity.User{
 					user("", "alice", "1", false), user("kept", "alice", "1", false), user("", "bob", "1", false),
 					user("", "carol", "1", false), user("", "dave", "1", false),
@@ -669,7 +713,7 @@ func TestChangedDeclarationsEndSessions(t *testing.T) {
 		ended := reconcile(t, s,
 			Declaration{
 				Projects: projects,
-				Clients:  []clients.Client{{ID: "c", SecretHash: "2"}, {ID: "moves", Project: "kept"}},
+				Clients:  []clients.Client{{ID: "c", Secrets: oneSecret("2")}, {ID: "moves", Project: "kept"}},
 				Users: []identity.User{
 					user("", "alice", "2", false), user("kept", "alice", "2", false), user("", "bob", "1", true),
 					user("", "Carol", "1", false), user("", "dave", "1", false),

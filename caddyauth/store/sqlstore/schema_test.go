@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
@@ -45,6 +47,13 @@ func olderSchema(t *testing.T, version int) string {
 				VALUES ('u%[1]d', 'default', 'u%[1]d', 'u%[1]d', '%[2]s', 0, 0, 1, '{}', 1, %[3]d, %[3]d);`,
 				i, hash, noon.UnixMilli())
 		}
+	}
+	if version >= 3 && !strings.Contains(script.String(), "DROP COLUMN secret_hash") {
+		fmt.Fprintf(&script, `INSERT INTO client (id, project, name, secret_hash, access_token_format, fixed_refresh,
+			reuse_interval, audience, scopes, claims, access, refresh, refresh_absolute, own_access, own_refresh,
+			own_refresh_absolute, active, declared, version, created, changed)
+			SELECT id, 'default', '', hash, '', 0, 0, '["api"]', '[]', '{}', 0, 0, 0, 0, 0, 0, 1, 0, 1, %[1]d, %[1]d
+			FROM (SELECT 'secret' AS id, 'h-_1' AS hash UNION SELECT 'public', '') AS standing;`, noon.UnixMilli())
 	}
 	return script.String()
 }
@@ -118,6 +127,7 @@ func isMigrated(t *testing.T, s, reader *Store, version int) {
 		Since:     noon,
 	}
 	same(t, keySetOf(t, reader).Records, []keyring.Record{want})
+	hasClients(t, reader, version)
 	if version < 3 || version >= 7 {
 		return // the release knew no users, or kept the kinds itself
 	}
@@ -131,4 +141,29 @@ func isMigrated(t *testing.T, s, reader *Store, version int) {
 			t.Errorf("%+v", u)
 		}
 	}
+}
+
+// hasClients looks whether the clients of before are what they were.
+func hasClients(t *testing.T, reader *Store, version int) {
+	t.Helper()
+	if version < 3 {
+		return
+	}
+	found, err := reader.ListClients(t.Context(), "", project.Page{Limit: 10})
+	must(t, err)
+	if len(found) == 0 && version >= 11 {
+		return // the release kept the secrets as this one does
+	}
+	public := clients.Client{
+		ID:       "public",
+		Project:  "default",
+		Audience: []string{"api"},
+		Active:   true,
+		Version:  1,
+		Created:  noon,
+		Changed:  noon,
+	}
+	secret := public
+	secret.ID, secret.Secrets = "secret", []clients.Secret{{Number: 1, Hash: "h-_1"}}
+	same(t, found, []clients.Client{public, secret})
 }
