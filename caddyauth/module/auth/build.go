@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
@@ -182,6 +183,7 @@ func buildManagement(a *App) *manage.Server {
 		Clients:      freshStore{a.store},
 		Users:        freshStore{a.store},
 		Tokens:       a.store,
+		Consents:     &consent.Service{Store: a.store, DenyList: &a.store.denied},
 		Audit:        a.store,
 		Passwords:    a.passwords,
 		Revoker:      revoker{a},

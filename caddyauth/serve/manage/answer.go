@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -83,6 +84,7 @@ var verdicts = []struct {
 	{identity.ErrNoSuchProject, http.StatusNotFound, "not_found", "there is no such project"},
 	{clients.ErrNotFound, http.StatusNotFound, "not_found", "there is no such client"},
 	{identity.ErrNoUser, http.StatusNotFound, "not_found", "there is no such user"},
+	{consent.ErrNotFound, http.StatusNotFound, "not_found", "there is no such consent"},
 	{apitoken.ErrNotFound, http.StatusNotFound, "not_found", "there is no such API token"},
 	{project.ErrTaken, http.StatusConflict, "already_exists", "the slug or id is in use"},
 	{identity.ErrNameTaken, http.StatusConflict, "already_exists", "the project has a user of this name"},

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
@@ -23,6 +24,7 @@ type memory struct {
 	clients  map[string]clients.Client
 	users    map[string]identity.User // by id
 	tokens   map[string]apitoken.Token
+	consents []consent.Consent
 	entries  []audit.Entry
 	revoked  []string
 
@@ -297,6 +299,30 @@ func (m *memory) FindAPIToken(_ context.Context, id string) (apitoken.Token, err
 		return t, cmp.Or(err, apitoken.ErrNotFound)
 	}
 	return t, err
+}
+
+func (m *memory) ListConsents(_ context.Context, f consent.Filter) (found []consent.Consent, err error) {
+	unlock, err := m.lock()
+	defer unlock()
+	for _, c := range m.consents {
+		if (f.ID == "" || c.ID == f.ID) && (f.Project == "" || c.Project == f.Project) && c.ID > f.After &&
+			(f.UserID == "" || c.UserID == f.UserID) && (f.ClientID == "" || c.ClientID == f.ClientID) &&
+			len(found) < f.Limit {
+			found = append(found, c)
+		}
+	}
+	return found, err
+}
+
+func (m *memory) Withdraw(_ context.Context, id string, _ time.Time) error {
+	unlock, err := m.lock()
+	defer unlock()
+	before := len(m.consents)
+	m.consents = slices.DeleteFunc(m.consents, func(c consent.Consent) bool { return c.ID == id })
+	if err == nil && len(m.consents) == before {
+		err = consent.ErrNotFound
+	}
+	return err
 }
 
 func (m *memory) ListAPITokens(_ context.Context, slug string, page project.Page) ([]apitoken.Token, error) {

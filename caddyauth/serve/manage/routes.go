@@ -52,6 +52,9 @@ var routes = endpoint.Routes[operation]{
 	route(http.MethodDelete, "/api/users/{id}", apitoken.Delete, "user.delete", (*call).deleteUser),
 	route(http.MethodPut, "/api/users/{id}/password", apitoken.Update, "user.password", (*call).putPassword),
 
+	route(http.MethodGet, "/api/consents", apitoken.Read, "consent.list", (*call).listConsents),
+	route(http.MethodDelete, "/api/consents/{id}", apitoken.Delete, "consent.withdraw", (*call).withdrawConsent),
+
 	route(http.MethodGet, "/api/tokens", apitoken.Admin, "api_token.list", (*call).listTokens),
 	route(http.MethodPost, "/api/tokens", apitoken.Admin, "api_token.create", (*call).createToken),
 	route(http.MethodGet, "/api/tokens/{id}", apitoken.Admin, "api_token.read", (*call).getToken),

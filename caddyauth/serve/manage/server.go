@@ -37,6 +37,9 @@ type Server struct {
 	// Tokens keeps API tokens. Required.
 	Tokens apitoken.Store
 
+	// Consents keeps what people have allowed clients. Required.
+	Consents Consents
+
 	// Audit keeps the audit trail. Required.
 	Audit audit.Store
 
@@ -108,9 +111,9 @@ func (s *Server) Validate() error {
 	if err := weburl.CheckBase(s.Base); err != nil {
 		return fmt.Errorf("manage: Base: %w", err)
 	}
-	if s.Projects == nil || s.Clients == nil || s.Users == nil || s.Tokens == nil || s.Audit == nil ||
-		s.Passwords == nil || s.Revoker == nil {
-		return errors.New("manage: Projects, Clients, Users, Tokens, Audit, Passwords and Revoker are required")
+	if s.Projects == nil || s.Clients == nil || s.Users == nil || s.Tokens == nil ||
+		s.Consents == nil || s.Audit == nil || s.Passwords == nil || s.Revoker == nil {
+		return errors.New("manage: Projects, Clients, Users, Tokens, Consents, Audit, Passwords and Revoker are required")
 	}
 	if err := s.Limits.Validate(); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -44,6 +45,7 @@ func newFixture(t *testing.T) *fixture {
 		Clients:    d.memory,
 		Users:      d.memory,
 		Tokens:     d.memory,
+		Consents:   d.memory,
 		Audit:      d.memory,
 		Passwords:  passwords,
 		Revoker:    d.memory,
@@ -200,6 +202,10 @@ func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
 	d.call(admin, "GET", user, "").is(200)
 	d.call(admin, "PATCH", user, `{"disabled":false,"claims":{"role":"editor"}}`).is(200)
 	d.call(admin, "PUT", user+"/password", `{"password":"battery staple"}`).is(204)
+
+	d.consents = []consent.Consent{{ID: u["id"].(string), Project: "acme", UserID: u["id"].(string), Since: time.Now()}}
+	d.call(admin, "GET", "/api/consents", "").is(200)
+	d.call(admin, "DELETE", "/api/consents/"+u["id"].(string), "").is(204)
 
 	token := d.call(admin, "POST", "/api/tokens",
 		`{"name":"ci","abilities":["create","read"],"project":"acme","expires_in":3600}`).

@@ -1,6 +1,6 @@
 package ui
 
-// Page is one of Login, SignedIn, SignOut, Start and Message.
+// Page is one of Login, SignedIn, SignOut, Start, Message, Consent and FormPost.
 type Page interface {
 	// template names the file below pages/.
 	template() string

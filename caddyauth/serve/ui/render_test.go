@@ -46,6 +46,28 @@ func allPages(text, address string) map[string]Page {
 		"start":    Start{Site: text, Links: links},
 		"message":  Message{Site: text, Title: text, Text: text, Subject: text, Code: text, Links: links},
 		"framed":   Message{Site: text, Title: text, Text: text, Code: text, Links: links, Framed: true},
+		"consent": Consent{
+			Site:           text,
+			Subject:        text,
+			Client:         text,
+			ClientHost:     text,
+			Scopes:         []string{text},
+			Learns:         []string{text},
+			Resources:      []string{text},
+			Warnings:       []string{text},
+			RedirectHost:   text,
+			RedirectOrigin: "https://rp.example.com",
+			Action:         address,
+			Fields:         []Field{{text, text}},
+			Links:          links,
+		},
+		"form post": FormPost{
+			Site:   text,
+			Host:   text,
+			Action: address,
+			Origin: "https://rp.example.com",
+			Fields: []Field{{text, text}},
+		},
 		"empty":    Login{},
 		"stranger": SignOut{},
 		"blank":    Message{},
@@ -96,6 +118,8 @@ func TestThePolicyAllowsTheOwnStyleScriptAndFormOnly(t *testing.T) {
 			form = "'none'"
 		case Login:
 			form = strings.TrimSpace("'self' " + page.NextOrigin)
+		case Consent, FormPost:
+			form = "'self' https://rp.example.com"
 		}
 		want := "default-src 'none'; style-src 'nonce-" + nonce[1] + "'; script-src 'nonce-" + nonce[1] +
 			"'; form-action " + form +

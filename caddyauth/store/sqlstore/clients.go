@@ -223,8 +223,11 @@ func updateClient(t tx, c clients.Client, now time.Time) (clients.Client, error)
 func (s *Store) RemoveClient(ctx context.Context, id string, version int64) error {
 	return s.write(ctx, func(t tx) error {
 		n, err := t.exec(`DELETE FROM client WHERE id = $1 AND declared = 0 AND (version = $2 OR $2 = 0)`, id, version)
-		if err != nil || n > 0 {
+		if err != nil {
 			return err
+		}
+		if n > 0 {
+			return forgetConsents(t, id)
 		}
 		c, err := findClient(ctx, t, id)
 		switch {

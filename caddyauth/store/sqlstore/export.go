@@ -47,6 +47,7 @@ var exportedTables = []exportedTable{
 	{name: "project"},
 	{name: "client"},
 	{name: "account"},
+	{name: "consent"},
 	{name: "api_token"},
 	{name: "grants"},
 	{name: "denial", order: ` ORDER BY number`},

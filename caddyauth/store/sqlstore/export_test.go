@@ -55,7 +55,9 @@ func fill(t *testing.T, s *Store) (live, ended session.Issued) {
 	must(t, err)
 	must(t, s.AddProject(ctx, acme()))
 	must(t, s.AddClient(ctx, reports("acme")))
-	must(t, s.AddUser(ctx, alice()))
+	person := alice()
+	must(t, s.AddUser(ctx, person))
+	must(t, s.GiveConsent(ctx, allowed(person, "reports", noon, "read")))
 	must(t, s.AddAPIToken(ctx, apitoken.Token{
 		ID:        "t1",
 		Hash:      "h1",

@@ -102,7 +102,7 @@ func lockedAudit(t *testing.T) (*Store, func(), func()) {
 func TestALookMeetsTheLockOfEachTable(t *testing.T) {
 	for _, table := range []string{
 		"grants", "throttle", "opaque", "account", "denial", "audit", "project", "client", "key", "api_token",
-		"replay",
+		"replay", "consent",
 	} {
 		t.Run(table, func(t *testing.T) {
 			s, hang, resume := lockedBy(t, `LOCK TABLE `+table+` IN ACCESS EXCLUSIVE MODE`)

@@ -197,6 +197,7 @@ const probeText = `WITH
 	j AS (UPDATE key SET id = id WHERE false),
 	k AS (UPDATE api_token SET id = id WHERE false),
 	l AS (UPDATE replay SET key = key WHERE false),
+	m AS (UPDATE consent SET id = id WHERE false),
 	f AS MATERIALIZED (SELECT name FROM counter WHERE name = 'denial' FOR UPDATE)
 	SELECT count(*) FROM f`
 

@@ -310,6 +310,9 @@ func (r *reconciler) client(c clients.Client) error {
 		if _, err := r.tx.exec(`DELETE FROM client WHERE id = $1`, c.ID); err != nil {
 			return err
 		}
+		if err := forgetConsents(r.tx, c.ID); err != nil {
+			return err
+		}
 		err = clients.ErrNotFound
 	}
 	if errors.Is(err, clients.ErrNotFound) {

@@ -42,5 +42,8 @@
       setTimeout(function () { lock(false); }, 10000);
     });
     window.addEventListener("pageshow", function () { lock(false); });
+    // The answer to a client goes on by itself, but not again for somebody who comes back.
+    var visit = performance.getEntriesByType && performance.getEntriesByType("navigation")[0];
+    if (form.hasAttribute("data-send") && !(visit && visit.type === "back_forward")) form.submit();
   });
 })();

@@ -1,0 +1,110 @@
+package consent
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
+)
+
+// ErrNotFound says that there is no such consent.
+var ErrNotFound = errors.New("no such consent")
+
+// Consent is what one person has allowed one client.
+type Consent struct {
+	// ID is a UUID, different in every store.
+	ID string
+
+	// Project is the slug of the project that both belong to.
+	Project string
+
+	// UserID is the id of the person, User their name. The name is not stored.
+	UserID, User string
+
+	// ClientID is whom they have allowed it.
+	ClientID string
+
+	// Scopes and Resources are what was allowed, each in the order of the alphabet.
+	Scopes, Resources []string
+
+	// Since is when the person was asked last.
+	Since time.Time
+}
+
+// Missing returns what the person has not allowed yet of what is asked for.
+func (c Consent) Missing(scopes, resources []string) (newScopes, newResources []string) {
+	return without(scopes, c.Scopes), without(resources, c.Resources)
+}
+
+// With returns the consent after the person has allowed more at a time.
+func (c Consent) With(scopes, resources []string, now time.Time) Consent {
+	c.Scopes, c.Resources, c.Since = union(c.Scopes, scopes), union(c.Resources, resources), now
+	return c
+}
+
+func without(list, known []string) (rest []string) {
+	for _, word := range list {
+		if !slices.Contains(known, word) {
+			rest = append(rest, word)
+		}
+	}
+	return rest
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Filter chooses consents to list. An empty field chooses all.
+type Filter struct {
+	Project, UserID, ClientID string
+
+	// ID chooses one consent.
+	ID string
+
+	// After is the id of the last consent of the page before.
+	After string
+
+	// Limit is how many to return at most. Required.
+	Limit int
+}
+
+// Store keeps consents. Every method is one atomic step; times are kept in milliseconds.
+type Store interface {
+	// FindConsent returns what a person has allowed a client, or ErrNotFound.
+	FindConsent(ctx context.Context, userID, clientID string) (Consent, error)
+
+	// GiveConsent adds the scopes and resources of c to what the person had allowed the client. ID
+	// and User are not read. ErrNotFound when the person does not exist.
+	GiveConsent(ctx context.Context, c Consent) error
+
+	// ListConsents returns the chosen consents in the order of their ids, with the names of the
+	// people.
+	ListConsents(ctx context.Context, f Filter) ([]Consent, error)
+
+	// WithdrawConsent removes a consent, ends what the client has been granted by that person, and
+	// returns a denial of each. ErrNotFound.
+	WithdrawConsent(ctx context.Context, id string, now time.Time) ([]revocation.Denial, error)
+}
+
+// Service withdraws consents.
+type Service struct {
+	Store
+
+	// DenyList learns at once what this node revokes. Default: it learns from the store.
+	DenyList *revocation.DenyList
+}
+
+// Withdraw removes a consent, and ends and denies what the client has been granted by that person.
+// An access token without a session lives until it expires. ErrNotFound.
+func (s *Service) Withdraw(ctx context.Context, id string, now time.Time) error {
+	denials, err := s.Store.WithdrawConsent(ctx, id, now.UTC().Truncate(time.Millisecond))
+	if err == nil && s.DenyList != nil {
+		s.DenyList.Add(denials...)
+	}
+	return err
+}
