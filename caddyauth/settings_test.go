@@ -64,10 +64,10 @@ var caddyfileForms = map[string]string{
 
 func TestSettingsAreDocumented(t *testing.T) {
 	s := readStructs(t, append(settingsFiles(t),
-		"module/auth/authserver.go", "module/auth/jwtauth.go", "module/connections/connections.go")...)
+		"module/authserver/authserver.go", "module/jwtauth/jwtauth.go", "module/connections/connections.go")...)
 	words := literals(t, append(settingsFiles(t),
-		"module/option/args.go", "module/auth/caddyfile.go", "module/auth/jwtauth_caddyfile.go",
-		"module/auth/authserver_caddyfile.go", "module/connections/connections.go")...)
+		"module/option/args.go", "module/auth/caddyfile.go", "module/jwtauth/caddyfile.go",
+		"module/authserver/caddyfile.go", "module/connections/connections.go")...)
 	reference := documents.Read(t, "docs/caddyfile.md")
 	var b strings.Builder
 	for _, root := range []struct{ title, structure string }{

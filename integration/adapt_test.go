@@ -14,8 +14,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
-	authmodule "github.com/caddyauth/gateway/caddyauth/module/auth"
+	"github.com/caddyauth/gateway/caddyauth/module/authserver"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyauth/gateway/caddyauth/module/jwtauth"
 	"github.com/caddyauth/gateway/integration/documents"
 )
 
@@ -211,8 +212,8 @@ func TestAdaptKnowsEverySetting(t *testing.T) {
 			out.WriteString(g.want)
 		}
 	}
-	for _, name := range members(reflect.TypeFor[config.Settings](), reflect.TypeFor[authmodule.JWTAuth](),
-		reflect.TypeFor[authmodule.AuthServer]()) {
+	for _, name := range members(reflect.TypeFor[config.Settings](), reflect.TypeFor[jwtauth.JWTAuth](),
+		reflect.TypeFor[authserver.AuthServer]()) {
 		if !strings.Contains(out.String(), `"`+name+`":`) {
 			t.Errorf("no golden file makes the JSON member %q", name)
 		}

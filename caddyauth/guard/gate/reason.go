@@ -74,3 +74,11 @@ func ErrorCode(reason token.Reason) string {
 	}
 	return "invalid_token"
 }
+
+// BodyCode is the error word of a JSON body, which unlike the challenge always has one.
+func BodyCode(reason token.Reason) string {
+	if code := ErrorCode(reason); code != "" {
+		return code
+	}
+	return "unauthorized"
+}

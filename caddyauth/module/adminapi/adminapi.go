@@ -89,7 +89,8 @@ func apiError(status int, text string) error {
 
 // operatorServer is the management API for a client that reaches the admin endpoint.
 func operatorServer(app *auth.App) *manage.Server {
-	s := app.OperatorAPI()
+	s := app.Management()
+	s.Operator = operator{app.Services(), app.Verification()}
 	s.Base = &url.URL{Scheme: "http", Host: "localhost", Path: Mount}
 	s.Session = func(*http.Request) (manage.Caller, error) {
 		return manage.Caller{Actor: Actor, Abilities: []string{apitoken.Admin}}, nil

@@ -21,5 +21,5 @@ func serveStore(w http.ResponseWriter, r *http.Request, app *auth.App) error {
 		return apiError(http.StatusMethodNotAllowed, "method not allowed")
 	}
 	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(StoreAnswer{app.Read().Store.Name()})
+	return json.NewEncoder(w).Encode(StoreAnswer{app.Services().Store.Name()})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -19,18 +18,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/module/connections"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
-	"github.com/caddyauth/gateway/caddyauth/module/survey"
 	"github.com/caddyauth/gateway/caddyauth/module/version"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
-func init() {
-	caddy.RegisterModule(new(App))
-	caddy.RegisterModule(JWTAuth{})
-	caddy.RegisterModule(AuthServer{})
-	caddy.RegisterModule(new(ErrorFilter))
-}
+func init() { caddy.RegisterModule(new(App)) }
 
 // App is the gateway's one application module: it owns what all gates and servers of a
 // configuration share.
@@ -44,26 +37,22 @@ type App struct {
 	audit  *auditor
 
 	store        *pooledStore
-	keys         keySets
+	keys         *Keys
 	charge       charge
 	gates        *Gates
 	verification *Verification
-
-	passwords *identity.Passwords
-	throttle  *identity.Throttle
-
-	grants  *session.Service // ready once started
-	issuing *issuance.Service
-	login   *login.Server
+	services     // ready once started
 
 	release []func() error // undoes what Provision took
 }
 
-// keySets are the keys that verify tokens: the server's own and those of trusted issuers.
-type keySets struct {
-	ring    atomic.Pointer[keyring.Ring] // the server's own
-	keeper  *keyring.Keeper              // of generated keys; set before the ring is
-	remotes []*pooledRemote
+// services are what signs people in, and issues and ends what they are given.
+type services struct {
+	passwords *identity.Passwords
+	throttle  *identity.Throttle
+	grants    *session.Service
+	issuing   *issuance.Service
+	login     *login.Server
 }
 
 // CaddyModule returns the Caddy module information.
@@ -81,10 +70,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.audit = newAuditor(a.logger)
 	a.charge.started = make(chan struct{})
-	a.gates = &Gates{Survey: survey.Survey{HTTP: a.httpApp}}
 	var err error
 	if a.server, err = a.Settings.Resolve(option.NewResolver()); err != nil {
-		return WithMissing(err, &a.Settings)
+		return option.WithMissing(err, &a.Settings)
 	}
 	for _, step := range []func() error{
 		a.provisionServer,
@@ -94,10 +82,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 		a.provisionTrust,
 	} {
 		if err := step(); err != nil {
-			return WithMissing(err, &a.Settings)
+			return option.WithMissing(err, &a.Settings)
 		}
 	}
-	untrack := a.store.streams.Track(streamKeys{a})
+	untrack := a.store.streams.Track(a.keys)
 	a.release = append(a.release, func() error { untrack(); return nil })
 	if err := a.provisionCharge(ctx); err != nil {
 		return err
@@ -107,11 +95,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 // provisionServer takes over what needs neither the store nor another module.
 func (a *App) provisionServer() error {
-	a.keys.ring.Store(a.server.Ring)
-	a.gates.Credentials.RefreshCookie, a.gates.Credentials.Issued = a.cookieNames().Refresh, func(word string) bool {
-		return a.verification.isIssued(word)
-	}
-	return a.gates.Credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access})
+	a.keys, a.gates = buildKeys(a), buildGates(a)
+	return a.gates.Credentials.Add(gate.Source{Kind: gate.Cookie, Name: a.gates.Cookies.Access})
 }
 
 func (a *App) provisionUsers() error {
@@ -143,17 +128,17 @@ func (a *App) provisionStore() error {
 	a.passwords.Kinds = store.HashKinds
 	a.grants = buildGrants(a)
 	a.verification = buildVerification(a)
-	a.release = append(a.release, a.verification.close)
+	a.release = append(a.release, a.verification.Close)
 	a.issuing = buildIssuance(a)
 	a.login = buildLogin(a)
-	a.gates.Sessions, a.gates.Pages = buildBrowserSessions(a), buildPages(a)
+	a.gates.Sessions, a.gates.Pages, a.gates.Streams = buildBrowserSessions(a), buildPages(a), buildStreams(a)
 	return a.homeIsTarget()
 }
 
 // provisionTrust joins the key sets of the trusted issuers and builds the verifier over them and
 // the server's own ring.
 func (a *App) provisionTrust() error {
-	own := token.Issuer{Name: a.server.Issuer, Own: true, Keys: a.ownKey, MaxLifetime: a.server.MaxLifetime}
+	own := token.Issuer{Name: a.server.Issuer, Own: true, Keys: a.keys.Key, MaxLifetime: a.server.MaxLifetime}
 	issuers := []token.Issuer{own}
 	a.verification.accepts = map[string][]string{a.server.Issuer: nil}
 	for _, trusted := range a.server.Trust {
@@ -188,9 +173,9 @@ func (a *App) joinIssuer(trusted config.TrustedIssuer) (token.Issuer, error) {
 	}, nil
 }
 
-// configuredApp returns the configuration's App, for the directive of that name. An App that is
+// Configured returns the configuration's App, for the directive of that name. An App that is
 // there but was refused says itself why.
-func configuredApp(ctx caddy.Context, directive string) (*App, error) {
+func Configured(ctx caddy.Context, directive string) (*App, error) {
 	app, err := ctx.AppIfConfigured("auth")
 	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil, fmt.Errorf("%s needs the global option `auth`, which is missing", directive)
@@ -218,7 +203,7 @@ func (a *App) Start() error {
 		a.charge.away.Store(true)
 		go a.keepOpening()
 	}
-	a.startRemotes()
+	a.keys.fetch()
 	go a.sweep()
 	a.logStart()
 	a.warnRoutes()
@@ -241,42 +226,6 @@ func (a *App) logStart() {
 	a.logger.Info("authentication gateway started",
 		zap.String("version", b.Version), zap.String("revision", b.Revision), zap.String("go", b.Go),
 		zap.String("caddy", b.Caddy))
-}
-
-// open does what needs the store, once.
-func (a *App) open() error {
-	a.charge.mu.Lock()
-	defer a.charge.mu.Unlock()
-	if a.charge.opened {
-		return nil
-	}
-	if err := a.store.Open(a.ctx); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	if err := a.store.resume(a.ctx); err != nil {
-		return err
-	}
-	if err := a.unlock(); err != nil {
-		return err
-	}
-	if err := a.checkDeclared(); err != nil {
-		return err
-	}
-	if err := a.store.follow(a.ctx); err != nil {
-		return fmt.Errorf("reading what is revoked: %w", err)
-	}
-	if a.keys.keeper != nil {
-		go a.keys.keeper.Run(a.ctx, a.store.turn)
-	}
-	a.charge.opened = true
-	return nil
-}
-
-// startRemotes begins fetching the key sets of the trusted issuers.
-func (a *App) startRemotes() {
-	for _, remote := range a.keys.remotes {
-		remote.start()
-	}
 }
 
 // Stop has nothing to do: background work ends with the context, shared things are left in Cleanup.
@@ -312,28 +261,6 @@ func (a *App) ready(ctx context.Context) error {
 	case <-ctx.Done():
 		return keyring.ErrKeysUnavailable
 	}
-}
-
-// ownRing returns the ring of the server's own keys.
-func (a *App) ownRing(ctx context.Context) (*keyring.Ring, error) {
-	if ring := a.keys.ring.Load(); ring != nil {
-		return ring, nil
-	}
-	if err := a.ready(ctx); err != nil {
-		return nil, err
-	}
-	return a.keys.ring.Load(), nil
-}
-
-func (a *App) ownKey(ctx context.Context, kid string) (*keyring.Key, error) {
-	ring, err := a.ownRing(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if key := ring.Key(kid); key != nil {
-		return key, nil
-	}
-	return nil, keyring.ErrUnknownKey
 }
 
 // Interface guards

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -9,9 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
-	"github.com/caddyauth/gateway/caddyauth/guard/gate"
-	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
+	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
 // auditor writes one line per sign-in and per refused request, at INFO. Nothing a client sent
@@ -29,36 +27,14 @@ func newAuditor(logger *zap.Logger) *auditor {
 	}))}
 }
 
-// refused counts and logs a refusal.
-func (j *JWTAuth) refused(r *http.Request, admission *gate.Admission, err error) {
-	reason := gate.ReasonOf(err)
-	j.count.refused(reason)
-	logger := j.app.audit.all
-	if reason == gate.NoCredential {
-		logger = j.app.audit.sampled
+// sentBack tells the operator of people who are signed in and sent to sign in again; the gate has a
+// line of its own. publicHost is where the session cookie belongs.
+func (l *auditor) sentBack(r *http.Request, b login.SentBack, publicHost string) {
+	detail := "the gate there does not see or does not accept the session; its line `request refused` says why"
+	if b.Unreachable {
+		detail = "the session cookie belongs to " + publicHost + " alone"
 	}
-	c := logger.Check(zap.InfoLevel, "request refused")
-	if c == nil {
-		return
-	}
-	fields := []zap.Field{
-		zap.String("reason", string(reason)), zap.String("detail", detailOf(err)), zap.String("gate", j.label()),
-		zap.Int("status", gate.Status(reason)), zap.String("client_ip", request.ClientIP(r)),
-		zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path),
-	}
-	if admission != nil && admission.Token != nil {
-		fields = append(fields, zap.String("user_id", admission.Token.Subject))
-	}
-	if j.reports() {
-		fields = append(fields, zap.Bool("report_only", true))
-	}
-	c.Write(fields...)
-}
-
-// detailOf returns what a refusal says beside its reason.
-func detailOf(err error) string {
-	if refusal, ok := errors.AsType[*token.Refusal](err); ok {
-		return refusal.Detail
-	}
-	return err.Error()
+	l.sampled.Warn("a person who is signed in was sent to sign in again",
+		zap.String("user_id", b.Subject), zap.String("host", b.Host), zap.String("detail", detail),
+		zap.String("client_ip", request.ClientIP(r)))
 }

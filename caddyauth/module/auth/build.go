@@ -15,9 +15,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
+	"github.com/caddyauth/gateway/caddyauth/module/survey"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/serve/discovery"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
@@ -66,7 +69,7 @@ func buildIssuance(a *App) *issuance.Service {
 		Revocation:   a.server.Revocation,
 		Store:        a.store,
 		Sessions:     a.grants,
-		SigningKey:   a.signingKey,
+		SigningKey:   a.keys.Signing,
 		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
 			return a.verification.opaque.Issue(ctx, c)
 		},
@@ -76,23 +79,57 @@ func buildIssuance(a *App) *issuance.Service {
 	}
 }
 
+func buildKeys(a *App) *Keys {
+	k := &Keys{
+		ready:  a.ready,
+		issuer: a.server.Issuer,
+		nudge:  func() { a.store.streams.Nudge() },
+		logger: a.logger,
+	}
+	k.ring.Store(a.server.Ring)
+	return k
+}
+
 // buildKeeper wires what keeps the generated keys, which the secret seals.
 func buildKeeper(a *App, secret *keyring.SecretRing) *keyring.Keeper {
 	return &keyring.Keeper{
 		Store:        a.store,
 		Lifecycle:    a.lifecycle(secret),
-		Changed:      a.adoptRing,
+		Changed:      a.keys.adopt,
 		Past:         a.store.steady.Past,
-		StateChanged: a.logKeyState,
-		Failing:      a.logKeeper,
+		StateChanged: a.keys.logState,
+		Failing:      a.keys.logKeeper,
 	}
 }
 
 // What gates have for browsers.
 
+func buildGates(a *App) *Gates {
+	cookies := browser.NamesFor(a.secureCookie())
+	return &Gates{
+		Survey: survey.Survey{HTTP: a.httpApp},
+		Credentials: gate.Credentials{
+			RefreshCookie: cookies.Refresh,
+			Issued:        func(word string) bool { return a.verification.isIssued(word) },
+		},
+		Cookies: cookies,
+		Log:     a.audit.all,
+		Sampled: a.audit.sampled,
+	}
+}
+
+// buildStreams is what the streams of all gates are held to.
+func buildStreams(a *App) stream.Policy {
+	return stream.Policy{
+		Watcher:   &a.store.streams,
+		Session:   gate.Source{Kind: gate.Cookie, Name: a.gates.Cookies.Access},
+		Staleness: a.verification.staleness,
+	}
+}
+
 func buildBrowserSessions(a *App) *browser.Sessions {
 	return &browser.Sessions{
-		Names:      a.cookieNames(),
+		Names:      a.gates.Cookies,
 		Ready:      a.ready,
 		Verify:     a.verification.Session,
 		Refresh:    a.refreshBrowser,
@@ -116,29 +153,44 @@ func buildPages(a *App) *browser.Server {
 	}
 }
 
+// buildSignIn is what the survey of the routes must know to tell why nobody can sign in.
+func buildSignIn(a *App) survey.SignIn {
+	return survey.SignIn{
+		PublicURL:      a.server.PublicURL,
+		ReturnTo:       a.server.ReturnTo,
+		Issuer:         a.server.Issuer,
+		SessionCookie:  a.gates.Cookies.Access,
+		AccessLifetime: a.server.AccessLifetime(),
+		MaxLifetime:    a.server.MaxLifetime,
+		Projects:       a.server.Projects,
+	}
+}
+
 // The endpoints of the authorization server; Endpoints lists them.
 
 func buildLogin(a *App) *login.Server {
 	return &login.Server{
-		Base:              a.server.PublicURL,
-		ReturnTo:          a.server.ReturnTo,
-		CleanTarget:       a.gates.cleanTarget,
-		Home:              a.server.Home,
-		Project:           project.Default,
-		Find:              a.findParties,
-		Audiences:         a.server.Audiences,
-		Passwords:         a.passwords,
-		Throttle:          a.throttle,
-		SignIn:            a.issuing.SignIn,
-		Verify:            a.signedIn,
-		Renew:             a.renewHash,
-		Revoke:            a.endSession,
-		Owner:             a.sessionOwner,
-		ClientIP:          request.ClientIP,
-		Events:            a.audit.report,
-		SentBack:          a.sentBack,
-		CookieName:        a.cookieNames().Access,
-		RefreshCookieName: a.cookieNames().Refresh,
+		Base:        a.server.PublicURL,
+		ReturnTo:    a.server.ReturnTo,
+		CleanTarget: a.gates.cleanTarget,
+		Home:        a.server.Home,
+		Project:     project.Default,
+		Find:        a.findParties,
+		Audiences:   a.server.Audiences,
+		Passwords:   a.passwords,
+		Throttle:    a.throttle,
+		SignIn:      a.issuing.SignIn,
+		Verify:      a.signedIn,
+		Renew:       a.renewHash,
+		Revoke:      a.endSession,
+		Owner:       a.sessionOwner,
+		ClientIP:    request.ClientIP,
+		Events:      a.audit.report,
+		SentBack: func(r *http.Request, b login.SentBack) {
+			a.audit.sentBack(r, b, a.server.PublicURL.Hostname())
+		},
+		CookieName:        a.gates.Cookies.Access,
+		RefreshCookieName: a.gates.Cookies.Refresh,
 		SecureCookie:      a.secureCookie(),
 	}
 }
@@ -166,7 +218,7 @@ func buildOAuth(a *App) *oauth.Server {
 		Base:       a.server.PublicURL,
 		Sessions:   a.grants,
 		Issuer:     a.server.Issuer,
-		SigningKey: a.answerKey,
+		SigningKey: a.keys.SigningNow,
 		Clients:    buildClientAuthenticator(a),
 		Refresh:    a.issuing.Refresh,
 		Verify:     a.verification.Verify,
@@ -228,7 +280,7 @@ func buildHealth(a *App) endpoint.Handlers {
 
 func buildStatus(a *App) status {
 	return status{
-		ring:   a.ownRing,
+		ring:   a.keys.Ring,
 		ready:  a.ready,
 		store:  a.store,
 		maxAge: a.server.Keys.JWKSMaxAge,

@@ -6,15 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
 
-func init() {
-	httpcaddyfile.RegisterGlobalOption("auth", parseGlobalOption)
-	httpcaddyfile.RegisterDirective("jwt_auth", parseJWTAuth)
-	httpcaddyfile.RegisterHandlerDirective("auth_server", parseAuthServer)
-	// The server's own routes come first, so that a gate on the same site does not guard the way
-	// in.
-	httpcaddyfile.RegisterDirectiveOrder("auth_server", httpcaddyfile.Before, "basic_auth")
-	httpcaddyfile.RegisterDirectiveOrder("jwt_auth", httpcaddyfile.After, "basic_auth")
-}
+func init() { httpcaddyfile.RegisterGlobalOption("auth", parseGlobalOption) }
 
 // parseGlobalOption parses the global option `auth`.
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {

@@ -50,7 +50,7 @@ func (a *App) checkCookie(u identity.User) error {
 	if err != nil {
 		return fmt.Errorf("claims: %w", err)
 	}
-	if size := len(a.cookieNames().Access) + len(raw); size > login.MaxCookie {
+	if size := len(a.gates.Cookies.Access) + len(raw); size > login.MaxCookie {
 		return fmt.Errorf("claims: the session cookie would have %d bytes, above the limit of %d;"+
 			" make them %d bytes shorter",
 			size, login.MaxCookie, int(math.Ceil(float64(size-login.MaxCookie)*3/4))) // base64

@@ -15,15 +15,15 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
-// concealedVar is where a request keeps the credentials that were taken out of it. The header
+// ConcealedVar is the variable where a request keeps the credentials that were taken out of it. The header
 // filter beside a gate with a matcher runs before the gates without one, and gates that stack may
 // each look in a place of their own.
-const concealedVar = "caddyauth.credentials"
+const ConcealedVar = "caddyauth.credentials"
 
 // Reveal gives a gate what was concealed before of what it reads, and the server's own routes, for
 // which to is nil, all of it. What is returned was concealed; nil when that was nothing.
 func (g *Gates) Reveal(r *http.Request, vars map[string]any, to *gate.Gate) *gate.Concealed {
-	concealed, _ := vars[concealedVar].(*gate.Concealed)
+	concealed, _ := vars[ConcealedVar].(*gate.Concealed)
 	if concealed != nil {
 		concealed.Reveal(r, to)
 	}
@@ -35,54 +35,28 @@ func (g *Gates) Reveal(r *http.Request, vars map[string]any, to *gate.Gate) *gat
 func (g *Gates) concealForLater(r *http.Request, vars map[string]any) {
 	concealed := g.Credentials.Conceal(r)
 	if concealed != nil && vars != nil {
-		before, _ := vars[concealedVar].(*gate.Concealed)
-		vars[concealedVar] = before.Join(concealed)
+		before, _ := vars[ConcealedVar].(*gate.Concealed)
+		vars[ConcealedVar] = before.Join(concealed)
 	}
-	g.cleanOriginal(r)
+	g.CleanOriginal(r)
 }
 
-// ConcealServerSecrets takes what only the server's own routes read out of a request that
+// concealServerSecrets takes what only the server's own routes read out of a request that
 // auth_server passes on: API and refresh tokens and client secrets. A gate behind it still says
 // what is wrong with them.
-func (g *Gates) ConcealServerSecrets(r *http.Request) {
+func (g *Gates) concealServerSecrets(r *http.Request) {
 	if !slices.ContainsFunc(r.Header["Authorization"], opaque.MayHoldSecret) {
 		return // as nearly always, and cheaper to say than word by word
 	}
 	if concealed := gate.ConcealAuthorization(r, opaque.IsServerSecret); concealed != nil {
-		before, _ := request.Vars(r)[concealedVar].(*gate.Concealed)
-		caddyhttp.SetVar(r.Context(), concealedVar, before.Join(concealed))
+		before, _ := request.Vars(r)[ConcealedVar].(*gate.Concealed)
+		caddyhttp.SetVar(r.Context(), ConcealedVar, before.Join(concealed))
 	}
 }
 
-// settleCredentials keeps what the gates behind this one may want, and nothing for those of an
-// error route. What was revealed to the gate is concealed again. A gate that only reports
-// leaves a request as it came otherwise.
-func (j *JWTAuth) settleCredentials(
-	r *http.Request, vars map[string]any, admission *gate.Admission, revealed *gate.Concealed, err error,
-) {
-	switch {
-	case j.reports():
-		if revealed != nil {
-			vars[concealedVar] = revealed.Settle(r, j.gate, j.app.gates.Credentials.Conceal(r))
-			j.app.gates.cleanOriginal(r)
-		}
-		return
-	case err != nil:
-		revealed.Settle(r, j.gate, nil)
-		if vars[admissionVar] != nil || !j.place.Alone() {
-			request.AnswerFirst(r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer), noUser)
-		}
-		delete(vars, admissionVar)
-		delete(vars, concealedVar)
-	case revealed != nil || admission.Concealed() != nil:
-		vars[concealedVar] = revealed.Settle(r, j.gate, admission.Concealed())
-	}
-	j.app.gates.cleanOriginal(r)
-}
-
-// cleanOriginal takes credentials out of what Caddy keeps of the request as it came: php_fastcgi
+// CleanOriginal takes credentials out of what Caddy keeps of the request as it came: php_fastcgi
 // makes REQUEST_URI of it, error routes get it back, and placeholders and templates show it.
-func (g *Gates) cleanOriginal(r *http.Request) {
+func (g *Gates) CleanOriginal(r *http.Request) {
 	if !g.Credentials.InQuery() {
 		return
 	}

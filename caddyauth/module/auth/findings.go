@@ -27,7 +27,7 @@ func (a *App) Findings(ctx caddy.Context) []finding.Finding {
 	found = append(found, a.gates.Survey.Rewritten()...)
 	found = append(found, a.gates.Survey.Beside()...)
 	found = append(found, a.findOpenFiles(ctx)...)
-	return append(found, a.findSignIn(ctx)...)
+	return append(found, a.gates.Survey.SignIn(buildSignIn(a))...)
 }
 
 // findUnguarded lists routes that reach an application without a gate.
@@ -49,7 +49,7 @@ func (a *App) warnRoutes() {
 		if g.ReportsOnly() {
 			a.logger.Warn("a gate only reports: it refuses nothing and removes nothing;"+
 				" use it for roll-outs, never to protect",
-				zap.String("gate", g.(*JWTAuth).label()))
+				zap.String("gate", g.Label()))
 		}
 	}
 	for _, route := range a.gates.Survey.Unguarded() {
@@ -66,5 +66,13 @@ func (a *App) warnRoutes() {
 			level = a.logger.Error
 		}
 		level(f.Text, zap.String("route", f.Where), zap.String("hint", f.Hint))
+	}
+}
+
+// warnSignIn says at a start why browsers cannot sign in, as `check` does.
+func (a *App) warnSignIn() {
+	for _, f := range a.gates.Survey.SignIn(buildSignIn(a)) {
+		a.logger.Warn("browsers cannot sign in as the configuration has it",
+			zap.String("where", f.Where), zap.String("detail", f.Text), zap.String("hint", f.Hint))
 	}
 }

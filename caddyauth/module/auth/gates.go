@@ -1,12 +1,13 @@
 package auth
 
 import (
-	"context"
 	"net/http"
-	"sync/atomic"
+
+	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/module/survey"
 )
@@ -20,12 +21,20 @@ type Gates struct {
 	Owned gate.Owned
 	// Credentials are the places where some gate looks for a credential.
 	Credentials gate.Credentials
+	// Cookies are the names of the session's cookies.
+	Cookies browser.Names
 	// Sessions are those of browsers.
 	Sessions *browser.Sessions
 	// Pages is what gates know of the server's own pages.
 	Pages *browser.Server
 	// Browsers says that browsers sign in or are let in.
 	Browsers bool
+	// Streams is what the streams of every gate are held to; a gate adds its own leeway and grace,
+	// and its log.
+	Streams stream.Policy
+	// Log has the lines about requests. Sampled has those that anybody can cause as often as he
+	// likes: a crawler must not fill the disk.
+	Log, Sampled *zap.Logger
 }
 
 // freeze ends the time in which gates can be added.
@@ -35,51 +44,23 @@ func (g *Gates) freeze() {
 	g.Credentials.Freeze()
 }
 
-// admissionVar is where the admission of a request is kept between gates.
-const admissionVar = "caddyauth.admission"
+// AdmissionVar is the variable of a request where gates leave its admission for those behind them.
+const AdmissionVar = "caddyauth.admission"
 
 // Filter removes from a request what only the gateway may set, the credentials that it brings, and
 // upgrades. Headers that gates have set stay.
 func (g *Gates) Filter(r *http.Request) {
 	vars := request.Vars(r)
-	prior, _ := vars[admissionVar].(*gate.Admission)
+	prior, _ := vars[AdmissionVar].(*gate.Admission)
 	hideUpgrade(r, vars)
 	g.Owned.Strip(r, prior, passedUpgrade(vars)...)
 	g.concealForLater(r, vars)
 }
 
-// Decision is what one gate decided about a request.
-type Decision struct {
-	Gate      *JWTAuth
-	Err       error // nil if the request passes
-	Admission *gate.Admission
-}
-
-type collectorKey struct{}
-
-// collecting says that some request of this process has a collector, which those of a server never
-// have: looking for one costs more than a gate's other work around its decision.
-var collecting atomic.Bool
-
-// CollectDecisions has f told of each decision about requests with the context that it returns.
-// Gates renew no session for these.
-func CollectDecisions(ctx context.Context, f func(Decision)) context.Context {
-	collecting.Store(true)
-	return context.WithValue(ctx, collectorKey{}, f)
-}
-
-// collector returns who is told of decisions about a request; nil when nobody is.
-func collector(r *http.Request) func(Decision) {
-	if !collecting.Load() {
-		return nil
-	}
-	f, _ := r.Context().Value(collectorKey{}).(func(Decision))
-	return f
-}
-
-// decided tells the collector of a request.
-func decided(r *http.Request, d Decision) {
-	if f := collector(r); f != nil {
-		f(d)
-	}
+// PassOn takes out of a request that auth_server passes on what an application may not see although
+// no gate has seen it yet: what only the server's own routes read, and upgrades.
+func (g *Gates) PassOn(r *http.Request, vars map[string]any) {
+	g.concealServerSecrets(r)
+	hideUpgrade(r, vars)
+	gate.StripUpgrade(r)
 }

@@ -16,20 +16,20 @@ import (
 )
 
 // startedApp is a configuration with generated keys, running.
-func startedApp(t *testing.T) (*App, *AuthServer) {
+func startedApp(t *testing.T) *App {
 	t.Helper()
-	a, _ := provisioned(t, config.Settings{Issuer: "https://auth.example.com"}, JWTAuth{Audiences: []string{"api"}})
+	a := provisioned(t, config.Settings{Issuer: "https://auth.example.com"})
 	if err := a.startAlone(); err != nil {
 		t.Fatal(err)
 	}
-	return a, &AuthServer{app: a}
+	return a
 }
 
 // minted signs a token of 15 minutes.
 func minted(t *testing.T, a *App) string {
 	t.Helper()
 	now := time.Now()
-	key, err := a.signingKey(t.Context(), 15*time.Minute, now)
+	key, err := a.keys.Signing(t.Context(), 15*time.Minute, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,14 +46,14 @@ func minted(t *testing.T, a *App) string {
 }
 
 func TestRevokedKeysTokensAreRefusedFromTheCacheToo(t *testing.T) {
-	a, server := startedApp(t)
+	a := startedApp(t)
 	raw := minted(t, a)
 	for range 2 { // the second time from the cache
 		if _, err := a.verification.Verify(t.Context(), raw); err != nil {
 			t.Fatal(err)
 		}
 	}
-	keys, err := a.rotateKeys(t.Context())
+	keys, err := a.keys.Rotate(t.Context())
 	slices.SortFunc(
 		keys,
 		func(a, b keyring.Info) int { return strings.Compare(string(a.State), string(b.State)) },
@@ -65,10 +65,10 @@ func TestRevokedKeysTokensAreRefusedFromTheCacheToo(t *testing.T) {
 	if _, err := a.verification.Verify(t.Context(), raw); err != nil {
 		t.Errorf("after a new key was announced: %v", err)
 	}
-	if set := published(t, server); !strings.Contains(set, keys[0].ID) || !strings.Contains(set, keys[1].ID) {
+	if set := published(t, a); !strings.Contains(set, keys[0].ID) || !strings.Contains(set, keys[1].ID) {
 		t.Errorf("published: %s", set)
 	}
-	left, err := a.revokeKey(t.Context(), keys[0].ID)
+	left, err := a.keys.Revoke(t.Context(), keys[0].ID)
 	if err != nil || len(left) != 1 || left[0].ID != keys[1].ID || left[0].State != "active" {
 		t.Fatalf("revoked: %+v, %v", left, err)
 	}
@@ -76,21 +76,21 @@ func TestRevokedKeysTokensAreRefusedFromTheCacheToo(t *testing.T) {
 	if refusal, ok := errors.AsType[*token.Refusal](err); !ok || refusal.Reason != token.UnknownKey {
 		t.Errorf("a token of the revoked key: %v, want %s", err, token.UnknownKey)
 	}
-	if set := published(t, server); strings.Contains(set, keys[0].ID) {
+	if set := published(t, a); strings.Contains(set, keys[0].ID) {
 		t.Errorf("published: %s", set)
 	}
 	if _, err := a.verification.Verify(t.Context(), minted(t, a)); err != nil {
 		t.Errorf("a token of the new key: %v", err)
 	}
-	if _, err := a.revokeKey(t.Context(), "never there"); !errors.Is(err, keyring.ErrUnknownKey) {
+	if _, err := a.keys.Revoke(t.Context(), "never there"); !errors.Is(err, keyring.ErrUnknownKey) {
 		t.Errorf("revoking an unknown key: %v", err)
 	}
 }
 
-func published(t *testing.T, s *AuthServer) string {
+func published(t *testing.T, a *App) string {
 	t.Helper()
 	w := httptest.NewRecorder()
-	buildStatus(s.app).keySet(w, httptest.NewRequestWithContext(t.Context(), "GET", "/jwks.json", nil))
+	buildStatus(a).keySet(w, httptest.NewRequestWithContext(t.Context(), "GET", "/jwks.json", nil))
 	if got := w.Header().Get("Cache-Control"); w.Code != 200 || got != "public, max-age=300" {
 		t.Errorf("the key set: status %d, Cache-Control %q", w.Code, got)
 	}
@@ -99,7 +99,7 @@ func published(t *testing.T, s *AuthServer) string {
 
 // What another process does to the keys is learned from the store, without any order here.
 func TestRunningNodeLearnsWhatAnotherRevoked(t *testing.T) {
-	a, _ := startedApp(t)
+	a := startedApp(t)
 	old := a.keys.ring.Load().Active().ID()
 	other, err := sqlstore.New("sqlite:" + filepath.Join(config.DataDir(), "auth.db"))
 	if err != nil {
@@ -130,21 +130,21 @@ func TestRunningNodeLearnsWhatAnotherRevoked(t *testing.T) {
 }
 
 func TestConfiguredKeysAreNotRotated(t *testing.T) {
-	a, _ := provisioned(t, config.Settings{Issuer: "https://auth.example.com",
+	a := provisioned(t, config.Settings{Issuer: "https://auth.example.com",
 		Keys: &config.Keys{
 			Texts: []config.SecretText{{ID: "k", Secret: strings.Repeat("s", 32)},
 				{ID: "l", Secret: strings.Repeat("t", 32)}},
-		}}, JWTAuth{Audiences: []string{"api"}})
-	keys, err := a.listKeys(t.Context())
+		}})
+	keys, err := a.keys.List(t.Context())
 	if want := []keyring.Info{{ID: "k", Algorithm: "HS256", State: "active"},
 		{ID: "l", Algorithm: "HS256", State: "verifying"}}; err != nil ||
 		!slices.Equal(keys, want) {
 		t.Errorf("listed: %+v, %v", keys, err)
 	}
-	_, rotated := a.rotateKeys(t.Context())
-	_, revoked := a.revokeKey(t.Context(), "k")
+	_, rotated := a.keys.Rotate(t.Context())
+	_, revoked := a.keys.Revoke(t.Context(), "k")
 	for _, err := range []error{rotated, revoked} {
-		if !errors.Is(err, errConfiguredKeys) {
+		if !errors.Is(err, ErrConfiguredKeys) {
 			t.Errorf("an order about configured keys: %v", err)
 		}
 	}

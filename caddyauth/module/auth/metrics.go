@@ -79,20 +79,20 @@ func newBuildInfo(b version.Build) prometheus.Collector {
 	return info
 }
 
-const admitted = "admitted"
-
-// decisionCounter counts one gate's decisions; the hot one is looked up once.
-type decisionCounter struct {
-	admitted prometheus.Counter
+// DecisionCounter counts the decisions of one gate.
+type DecisionCounter struct {
+	Admitted prometheus.Counter // the hot one is looked up once
 	rest     *prometheus.CounterVec
 }
 
-func countDecisions(gate, audience string) decisionCounter {
+// CountDecisions returns the counter of a gate.
+func CountDecisions(gate, audience string) DecisionCounter {
 	rest := decisionsTotal.MustCurryWith(prometheus.Labels{"gate": gate, "audience": audience})
-	return decisionCounter{admitted: rest.WithLabelValues(admitted), rest: rest}
+	return DecisionCounter{Admitted: rest.WithLabelValues("admitted"), rest: rest}
 }
 
-func (c decisionCounter) refused(reason token.Reason) { c.rest.WithLabelValues(string(reason)).Inc() }
+// Refused counts a refusal.
+func (c DecisionCounter) Refused(reason token.Reason) { c.rest.WithLabelValues(string(reason)).Inc() }
 
 // registerMetrics registers the process's counters and this configuration's key ages.
 func registerMetrics(registry *prometheus.Registry, a *App) error {
@@ -153,7 +153,7 @@ func (k keyAges) Collect(ch chan<- prometheus.Metric) {
 	for kind, n := range k.app.store.live.counts(k.app.store, time.Now()) {
 		ch <- prometheus.MustNewConstMetric(liveDesc, prometheus.GaugeValue, float64(n), kind)
 	}
-	for _, key := range k.app.keyInfos() {
+	for _, key := range k.app.keys.infos() {
 		if key.Created.IsZero() {
 			continue
 		}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
-	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
@@ -49,7 +47,7 @@ func (a *App) AcceptedAudiences(issuer string) []string {
 }
 
 // FetchKeys begins to fetch the key sets of the trusted issuers.
-func (a *App) FetchKeys() { a.startRemotes() }
+func (a *App) FetchKeys() { a.keys.fetch() }
 
 // MayStart reports whether a server may start although OpenForReading failed: the database may
 // admit only the servers, or wait for the first start of this release, which migrates it.
@@ -94,36 +92,4 @@ func (a *App) ExistingSecret() (*keyring.SecretRing, error) {
 		return nil, fmt.Errorf("secret: set `secret`, or bring back the file: %w", err)
 	}
 	return secret, nil
-}
-
-// Gate returns what the directive makes of its settings; nil for `jwt_auth off`.
-func (j *JWTAuth) Gate() *gate.Gate { return j.gate }
-
-// Label returns what the gate is called in logs and metrics.
-func (j *JWTAuth) Label() string {
-	j.app.gates.Survey.Find() // which gives the labels
-	return j.label()
-}
-
-// ReportsOnly reports whether the gate decides and changes nothing.
-func (j *JWTAuth) ReportsOnly() bool { return j.reports() }
-
-// Describe names the gate for a person: its label and its rules, because stacked gates often have
-// the same audiences.
-func (j *JWTAuth) Describe() string {
-	if j.gate == nil {
-		return "filter"
-	}
-	var rules []string
-	for _, rule := range j.Rules {
-		verb := "require"
-		if rule.Deny {
-			verb = "deny"
-		}
-		rules = append(rules, strings.Join(append([]string{verb, rule.Claim}, rule.Values...), " "))
-	}
-	if len(rules) == 0 {
-		return "gate " + j.label()
-	}
-	return "gate " + j.label() + " (" + strings.Join(rules, ", ") + ")"
 }

@@ -12,7 +12,7 @@ import (
 
 func TestALostSecretIsNotReplacedByAnother(t *testing.T) {
 	settings := config.Settings{Issuer: "https://auth.example.com", Store: filepath.Join(t.TempDir(), "auth.db")}
-	first, _ := provisioned(t, settings, JWTAuth{Audiences: []string{"api"}})
+	first := provisioned(t, settings)
 	if err := first.startAlone(); err != nil {
 		t.Fatal(err)
 	}
@@ -20,7 +20,7 @@ func TestALostSecretIsNotReplacedByAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	// in a data directory of its own, which has no secret
-	second, _ := provisioned(t, settings, JWTAuth{Audiences: []string{"api"}})
+	second := provisioned(t, settings)
 	if err := second.Start(); err == nil ||
 		!strings.Contains(err.Error(), "not the secret the store was created with") {
 		t.Fatalf("a store opened without its secret: %v", err)

@@ -17,10 +17,10 @@ func TestGatesGoOnWithoutTheStoreForAsLongAsTheyMay(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.setting), func(t *testing.T) {
 			value := option.Duration(c.setting)
-			app, _ := provisioned(t, config.Settings{
+			app := provisioned(t, config.Settings{
 				Issuer: "https://auth.example.com", RevocationStaleness: &value,
 				Keys: &config.Keys{Texts: []config.SecretText{{ID: "k", Secret: "0123456789abcdef0123456789abcdef"}}},
-			}, JWTAuth{Audiences: []string{"api"}})
+			})
 			now := time.Now()
 			app.charge.away.Store(true) // as when the database is away: nobody waits
 			if err := app.verification.Revoked(new(token.Token), now); gate.ReasonOf(err) != gate.RevocationNotChecked {

@@ -117,11 +117,20 @@ func (w *watched) stream(admitted *token.Token, grace time.Duration) *watchedStr
 	return st
 }
 
+// app is an App of the watched store that has no keys yet.
+func (w *watched) app(issuer string) *App {
+	return &App{
+		server: &config.Server{Issuer: issuer},
+		ctx:    caddy.Context{Context: w.Context},
+		keys:   &Keys{issuer: issuer},
+	}
+}
+
 // configuration is an App of the watched store whose keys are configured; streams are held to it
 // until untrack.
 func (w *watched) configuration(t *testing.T, keys ...*keyring.Key) (app *App, untrack func()) {
 	t.Helper()
-	app = &App{server: &config.Server{Issuer: keyedIssuer}, ctx: caddy.Context{Context: w.Context}}
+	app = w.app(keyedIssuer)
 	if len(keys) > 0 {
 		ring, err := keyring.NewRing(keys, "")
 		if err != nil {
@@ -129,7 +138,7 @@ func (w *watched) configuration(t *testing.T, keys ...*keyring.Key) (app *App, u
 		}
 		app.keys.ring.Store(ring)
 	}
-	return app, w.Track(streamKeys{app})
+	return app, w.Track(app.keys)
 }
 
 // generated is a configuration whose keys are generated, and changed in a store of their own.
@@ -234,9 +243,9 @@ func (w *watched) graced(t *testing.T, key *keyring.Key, issuer, family string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed := &App{server: &config.Server{Issuer: issuer}}
+	signed := w.app(issuer)
 	signed.keys.ring.Store(ring)
-	verifier, err := token.NewVerifier([]token.Issuer{{Name: issuer, Own: issuer == keyedIssuer, Keys: signed.ownKey}})
+	verifier, err := token.NewVerifier([]token.Issuer{{Name: issuer, Own: issuer == keyedIssuer, Keys: signed.keys.Key}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +389,7 @@ func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 					w.denied.Add(
 						revocation.Denial{Kind: revocation.TokenKind, ID: "another", Until: time.Now().Add(time.Hour)},
 					) // so that all are looked at
-					back = func() { w.Track(streamKeys{g.App}); untrack() }
+					back = func() { w.Track(g.App.keys); untrack() }
 				}
 				time.Sleep(time.Until(g.store.set.Find(first.ID()).Until.Add(-c.early)))
 				if c.early > 0 {
@@ -442,9 +451,9 @@ func TestStreamEndsWhenItsIssuerIsUnknown(t *testing.T) {
 		key := hmacKey(t, "a")
 		app, untrack := w.configuration(t, key)
 		st := w.keyed(t, key, keyedIssuer, "")
-		renamed := &App{server: &config.Server{Issuer: "https://other.example.com"}, ctx: app.ctx}
+		renamed := w.app("https://other.example.com")
 		renamed.keys.ring.Store(app.keys.ring.Load())
-		w.Track(streamKeys{renamed})
+		w.Track(renamed.keys)
 		untrack()
 		over(t, "renamed", token.UnknownIssuer, st)
 	})
@@ -490,13 +499,10 @@ func TestStreamEndsWhenAForeignKeyHasLeft(t *testing.T) {
 			Remote: &keyring.Remote{Issuer: issuer, JWKSURL: issuer + "/keys", Transport: set},
 			ctx:    w.Context,
 		}
-		app := &App{
-			server: &config.Server{Issuer: keyedIssuer},
-			ctx:    caddy.Context{Context: w.Context},
-			keys:   keySets{remotes: []*pooledRemote{remote}},
-		}
+		app := w.app(keyedIssuer)
+		app.keys.remotes = []*pooledRemote{remote}
 		app.keys.ring.Store(new(keyring.Ring))
-		w.Track(streamKeys{app})
+		w.Track(app.keys)
 		early := w.graced(t, pair[0], issuer, "", time.Hour)
 		if goesOn(t, "before the first set", early); !time.Now().Equal(w.began) {
 			t.Error("it was waited for")

@@ -39,7 +39,7 @@ func (a *App) reconcile() error {
 
 // administrator says which administrator a browser's session belongs to.
 func (a *App) administrator(r *http.Request) (manage.Caller, error) {
-	t, err := a.verification.Session(r.Context(), gate.FindCookie(r, a.cookieNames().Access))
+	t, err := a.verification.Session(r.Context(), gate.FindCookie(r, a.gates.Cookies.Access))
 	if err != nil {
 		return manage.Caller{}, manage.ErrNoSession
 	}

@@ -26,9 +26,9 @@ func hideUpgrade(r *http.Request, vars map[string]any) {
 	vars[upgradeVar] = &upgradeState{protocol: r.Header["Upgrade"], connection: r.Header["Connection"]}
 }
 
-// bringBackUpgrade undoes hideUpgrade for a gate that lets some pass, which removes all others
+// BringBackUpgrade undoes hideUpgrade for a gate that lets some pass, which removes all others
 // again.
-func bringBackUpgrade(r *http.Request, vars map[string]any) {
+func BringBackUpgrade(r *http.Request, vars map[string]any) {
 	hidden, ok := vars[upgradeVar].(*upgradeState)
 	if !ok || hidden.protocol == nil {
 		return
@@ -39,8 +39,8 @@ func bringBackUpgrade(r *http.Request, vars map[string]any) {
 	}
 }
 
-// notePassedUpgrade tells the strips behind a gate what it let pass.
-func notePassedUpgrade(r *http.Request, vars map[string]any) {
+// NotePassedUpgrade tells the strips behind a gate what it let pass.
+func NotePassedUpgrade(r *http.Request, vars map[string]any) {
 	if gate.WantsUpgrade(r) {
 		vars[upgradeVar] = &upgradeState{passed: r.Header["Upgrade"]}
 	}

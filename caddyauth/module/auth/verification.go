@@ -51,8 +51,8 @@ func (v *Verification) remember(size int) (err error) {
 	return nil
 }
 
-// close ends what Provision began.
-func (v *Verification) close() error {
+// Close ends what Provision began, and forgets the verified tokens.
+func (v *Verification) Close() error {
 	for _, foreign := range v.foreign {
 		foreign.Close()
 	}

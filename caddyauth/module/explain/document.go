@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
+	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
 // ConfigFlags are the flags of a command that reads a configuration.
@@ -140,7 +141,7 @@ func (d Document) provision() (caddy.Context, *auth.App, error) {
 	}
 	ctx, err := caddy.ProvisionContext(cfg)
 	if err != nil {
-		return ctx, nil, auth.WithMissing(shortenError(err), d.apps()["auth"], ownHandlers(d.apps()["http"]))
+		return ctx, nil, option.WithMissing(shortenError(err), d.apps()["auth"], ownHandlers(d.apps()["http"]))
 	}
 	app, err := ctx.AppIfConfigured("auth")
 	if err != nil {

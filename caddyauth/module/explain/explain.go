@@ -22,6 +22,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
+	"github.com/caddyauth/gateway/caddyauth/module/jwtauth"
 	"github.com/caddyauth/gateway/caddyauth/module/terminal"
 )
 
@@ -83,7 +84,7 @@ type explanation struct {
 	sent       *http.Request
 	unknown    []string // handlers that were left out
 	unanswered string   // why nothing is guarded, when no site answers
-	decisions  []auth.Decision
+	decisions  []jwtauth.Decision
 }
 
 func (e *explanation) run(cmd *cobra.Command) (err error) {
@@ -187,7 +188,7 @@ func (e *explanation) open(ctx context.Context, stdin io.Reader, u *url.URL) (*c
 
 // request builds the request as net/http would hand it to the server.
 func (e *explanation) request(cmd *cobra.Command, u *url.URL) (*http.Request, error) {
-	ctx := auth.CollectDecisions(cmd.Context(), func(d auth.Decision) { e.decisions = append(e.decisions, d) })
+	ctx := jwtauth.CollectDecisions(cmd.Context(), func(d jwtauth.Decision) { e.decisions = append(e.decisions, d) })
 	r, err := http.NewRequestWithContext(ctx, e.method, e.url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("--method: %w", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
 	"github.com/caddyauth/gateway/caddyauth/module/finding"
+	"github.com/caddyauth/gateway/caddyauth/module/jwtauth"
 )
 
 // findGates lists what is allowed at a gate and should not be overlooked.
@@ -18,7 +19,7 @@ func findGates(ctx caddy.Context, _ *auth.App) (found []finding.Finding) {
 	}
 	gates := 0
 	for name, server := range http.(*caddyhttp.App).Servers {
-		eachGate(server.Routes, func(j *auth.JWTAuth) {
+		eachGate(server.Routes, func(j *jwtauth.JWTAuth) {
 			gates++
 			found = append(found, findDangers("server "+name, j)...)
 		})
@@ -33,7 +34,7 @@ func findGates(ctx caddy.Context, _ *auth.App) (found []finding.Finding) {
 }
 
 // findDangers lists what one gate lets through although a stricter setting exists.
-func findDangers(where string, j *auth.JWTAuth) (found []finding.Finding) {
+func findDangers(where string, j *jwtauth.JWTAuth) (found []finding.Finding) {
 	where += ", gate " + j.Label()
 	if j.ReportsOnly() {
 		found = append(found, finding.Finding{
@@ -56,11 +57,11 @@ func findDangers(where string, j *auth.JWTAuth) (found []finding.Finding) {
 }
 
 // eachGate calls f for every gate of the routes, however deep. `jwt_auth off` is not a gate.
-func eachGate(routes caddyhttp.RouteList, f func(*auth.JWTAuth)) {
+func eachGate(routes caddyhttp.RouteList, f func(*jwtauth.JWTAuth)) {
 	for _, route := range routes {
 		for _, handler := range route.Handlers {
 			switch h := handler.(type) {
-			case *auth.JWTAuth:
+			case *jwtauth.JWTAuth:
 				if h.Gate() != nil {
 					f(h)
 				}

@@ -17,6 +17,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
 	"github.com/caddyauth/gateway/caddyauth/module/finding"
+	"github.com/caddyauth/gateway/caddyauth/module/jwtauth"
 )
 
 // findUsers lists declared users that are most likely not as intended.
@@ -98,7 +99,7 @@ func findGateIdentity(ctx caddy.Context, app *auth.App) (found []finding.Finding
 	config := app.Read()
 	known := make(map[string]projectMembers)
 	for name, server := range http.(*caddyhttp.App).Servers {
-		eachGate(server.Routes, func(j *auth.JWTAuth) {
+		eachGate(server.Routes, func(j *jwtauth.JWTAuth) {
 			slug := j.Gate().Project
 			members, ok := known[slug]
 			if !ok {
@@ -157,7 +158,7 @@ func membersOf(ctx context.Context, config auth.Reading, slug string) (p project
 
 // gateIdentity is a gate with what is known of the users of its project.
 type gateIdentity struct {
-	*auth.JWTAuth
+	*jwtauth.JWTAuth
 	issuer  string // the server's own
 	members projectMembers
 }
@@ -197,7 +198,7 @@ func (j gateIdentity) find(where string) (found []finding.Finding) {
 }
 
 // ruleProblem says what is wrong with a rule; empty if nothing is.
-func ruleProblem(r *auth.Rule, members projectMembers) string {
+func ruleProblem(r *jwtauth.Rule, members projectMembers) string {
 	words := strings.Join(append([]string{r.Claim}, r.Values...), " ")
 	switch {
 	case r.Claim == "scope": // clients ask for scopes

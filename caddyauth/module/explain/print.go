@@ -11,7 +11,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
-	"github.com/caddyauth/gateway/caddyauth/module/auth"
+	"github.com/caddyauth/gateway/caddyauth/module/jwtauth"
 	"github.com/caddyauth/gateway/caddyauth/module/survey"
 	"github.com/caddyauth/gateway/caddyauth/module/terminal"
 )
@@ -117,7 +117,7 @@ func (e *explanation) notes() []string {
 }
 
 // gate says what one gate decided.
-func (e *explanation) gate(d auth.Decision) gateResult {
+func (e *explanation) gate(d jwtauth.Decision) gateResult {
 	g := gateResult{Gate: d.Gate.Describe(), Outcome: "admitted"}
 	refusal, refused := errors.AsType[*token.Refusal](d.Err)
 	var via gate.Source

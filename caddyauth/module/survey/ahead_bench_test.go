@@ -28,6 +28,9 @@ func newFakeGuard(g *gate.Gate) *fakeGuard {
 
 func (f *fakeGuard) Gate() *gate.Gate     { return f.gate }
 func (f *fakeGuard) ReportsOnly() bool    { return false }
+func (*fakeGuard) Label() string          { return "" }
+func (*fakeGuard) LoginPage() string      { return "" }
+func (*fakeGuard) LoginIsGiven() bool     { return false }
 func (f *fakeGuard) Describe() string     { return "fake" }
 func (f *fakeGuard) Place() *Place        { return &f.place }
 func (f *fakeGuard) SetLabel(string)      {}

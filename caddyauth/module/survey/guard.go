@@ -21,6 +21,12 @@ type Guard interface {
 	Gate() *gate.Gate
 	// ReportsOnly reports whether the gate decides and changes nothing.
 	ReportsOnly() bool
+	// Label is what the gate is called in logs and metrics.
+	Label() string
+	// LoginPage is where the gate sends browsers that have not signed in; empty for nowhere.
+	LoginPage() string
+	// LoginIsGiven reports whether the configuration names that page; otherwise it is the server's.
+	LoginIsGiven() bool
 	// Describe names the guard for a person.
 	Describe() string
 	// Place is where the survey writes down what it finds.

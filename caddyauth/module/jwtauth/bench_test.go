@@ -1,4 +1,4 @@
-package auth
+package jwtauth
 
 import (
 	"context"
@@ -12,16 +12,18 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/auth"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
 
 // provisioned provisions a configuration of this app and one site with a gate and a proxy, without
 // starting it.
-func provisioned(tb testing.TB, app config.Settings, gate JWTAuth) (*App, *JWTAuth) {
+func provisioned(tb testing.TB, app config.Settings, gate JWTAuth) (*testApp, *JWTAuth) {
 	tb.Helper()
 	tb.Setenv("XDG_DATA_HOME", tb.TempDir())
 	raw, err := json.Marshal(app)
@@ -36,16 +38,35 @@ func provisioned(tb testing.TB, app config.Settings, gate JWTAuth) (*App, *JWTAu
 	if err != nil {
 		tb.Fatal(err)
 	}
-	a := loaded.(*App)
+	a := &testApp{loaded.(*auth.App), ctx}
 	tb.Cleanup(func() { _ = a.Cleanup() })
 	if err := gate.Provision(ctx); err != nil {
 		tb.Fatal(err)
 	}
 	route := caddyhttp.Route{Handlers: []caddyhttp.MiddlewareHandler{&gate, new(reverseproxy.Handler)}}
-	a.gates.Survey.HTTP = func() *caddyhttp.App {
+	a.Gates().Survey.HTTP = func() *caddyhttp.App {
 		return &caddyhttp.App{Servers: map[string]*caddyhttp.Server{"site": {Routes: caddyhttp.RouteList{route}}}}
 	}
 	return a, &gate
+}
+
+// testApp is an app that was provisioned.
+type testApp struct {
+	*auth.App
+	ctx caddy.Context
+}
+
+// startAlone starts the app as Caddy does when every other app starts, too.
+func (a *testApp) startAlone() error {
+	if err := a.Start(); err != nil {
+		return err
+	}
+	events, err := a.ctx.App("events")
+	if err != nil {
+		return err
+	}
+	events.(*caddyevents.App).Emit(a.ctx, "started", nil)
+	return a.Ready(a.ctx)
 }
 
 // benchGate is the gate of the benchmarks.
@@ -75,8 +96,8 @@ func BenchmarkJWTAuth(b *testing.B) {
 	benchArms(b, app, guard)
 }
 
-func benchArms(b *testing.B, app *App, guard *JWTAuth) {
-	app.gates.Survey.Find()
+func benchArms(b *testing.B, app *testApp, guard *JWTAuth) {
+	app.Gates().Survey.Find()
 	if !guard.place.Alone() {
 		b.Fatal("the survey did not find the gate")
 	}
@@ -125,19 +146,19 @@ func (floor) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	return next.ServeHTTP(w, r)
 }
 
-func bearers(tb testing.TB, app *App, n int, filler string) []string {
+func bearers(tb testing.TB, app *testApp, n int, filler string) []string {
 	tb.Helper()
 	return tokensFor(tb, app, "api", n, filler)
 }
 
 // tokensFor returns Authorization lines with tokens for an audience.
-func tokensFor(tb testing.TB, app *App, audience string, n int, filler string) []string {
+func tokensFor(tb testing.TB, app *testApp, audience string, n int, filler string) []string {
 	tb.Helper()
 	lines := make([]string, n)
 	now := time.Now()
 	for i := range lines {
-		raw, err := token.Mint(app.keys.ring.Load().Active(), "at+jwt", token.Claims{
-			Issuer:   app.server.Issuer,
+		raw, err := token.Mint(app.Read().Ring.Active(), "at+jwt", token.Claims{
+			Issuer:   app.Server().Issuer,
 			Subject:  "alice",
 			Audience: []string{audience},
 			IssuedAt: now,
@@ -208,7 +229,9 @@ func BenchmarkTokenMemory(b *testing.B) {
 			lines := bearers(b, app, n, strings.Repeat("x", filler))
 			var before, after runtime.MemStats
 			for b.Loop() {
-				app.verification.cache.Close()
+				if err := app.Verification().Close(); err != nil { // which empties the cache
+					b.Fatal(err)
+				}
 				readMemory(&before)
 				serveAll(b, guard, lines)
 				readMemory(&after)

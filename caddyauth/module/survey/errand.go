@@ -1,4 +1,4 @@
-package auth
+package survey
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
 
@@ -20,11 +21,12 @@ import (
 // them is followed, and nothing is concluded from it.
 type errand struct {
 	r     *http.Request
+	login string // its path
 	named map[string]*caddyhttp.Route
 
-	unsure   int      // how many routes around may not be taken
-	gate     *JWTAuth // the first gate that surely refuses the request
-	stripped string   // the prefix that was taken from the path before auth_server
+	unsure   int    // how many routes around may not be taken
+	gate     Guard  // the first gate that surely refuses the request
+	stripped string // the prefix that was taken from the path before auth_server
 	reached  bool
 	ended    bool // another handler has surely answered
 }
@@ -143,11 +145,13 @@ func (e *errand) take(route caddyhttp.Route) {
 		if e.reached || e.ended {
 			return
 		}
+		if moduleID(handler) == serverID {
+			e.arrive()
+			continue
+		}
 		switch h := handler.(type) {
-		case *AuthServer:
-			e.arrive(h)
-		case *JWTAuth:
-			if e.gate == nil && e.unsure == 0 && h.gate != nil && h.Mode != "optional" && !h.reports() {
+		case Guard:
+			if e.gate == nil && e.unsure == 0 && h.Gate() != nil && h.Gate().Mode == gate.Required {
 				e.gate = h
 			}
 		case *caddyhttp.Subroute:
@@ -167,13 +171,12 @@ func (e *errand) take(route caddyhttp.Route) {
 	}
 }
 
-func (e *errand) arrive(s *AuthServer) {
-	login := s.app.server.PublicURL.Path + "/login"
-	if e.r.URL.Path == login {
+func (e *errand) arrive() {
+	if e.r.URL.Path == e.login {
 		e.reached = true
 		return
 	}
-	if prefix, ok := strings.CutSuffix(login, e.r.URL.Path); ok && e.r.URL.Path != "" && e.stripped == "" {
+	if prefix, ok := strings.CutSuffix(e.login, e.r.URL.Path); ok && e.r.URL.Path != "" && e.stripped == "" {
 		e.stripped = prefix
 	}
 }

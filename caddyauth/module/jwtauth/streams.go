@@ -1,11 +1,8 @@
-package auth
+package jwtauth
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -15,7 +12,6 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
-	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
@@ -46,18 +42,13 @@ func (j *JWTAuth) streamPolicy() *stream.Policy {
 	if !ends || j.reports() {
 		return nil
 	}
-	return &stream.Policy{
-		Watcher:   &j.app.store.streams,
-		Session:   gate.Source{Kind: gate.Cookie, Name: j.app.cookieNames().Access},
-		Leeway:    j.gate.Leeway,
-		Grace:     grace,
-		Staleness: j.app.verification.staleness,
-		Ended:     j.logStreamEnd,
-	}
+	policy := j.gates.Streams
+	policy.Leeway, policy.Grace, policy.Ended = j.gate.Leeway, grace, j.logStreamEnd
+	return &policy
 }
 
 func (j *JWTAuth) logStreamEnd(why token.Reason, t *token.Token) {
-	j.app.logger.Info("a stream was ended",
+	j.gates.Log.Info("a stream was ended",
 		zap.String("reason", string(why)),
 		zap.String("gate", j.label()),
 		zap.String("user_id", t.Subject),
@@ -74,52 +65,4 @@ func (j *JWTAuth) serveNext(w http.ResponseWriter, r *http.Request, admission *g
 	watched, r := browser.Watch(w, r, j.streams, admission)
 	defer watched.Unwatch()
 	return next.ServeHTTP(watched, r)
-}
-
-// streamKeys are the keys of a configuration to which streams are held.
-type streamKeys struct{ app *App }
-
-// Version implements stream.Keys.
-func (k streamKeys) Version() stream.KeysVersion {
-	version := stream.KeysVersion{Ring: k.app.keys.ring.Load()}
-	for _, remote := range k.app.keys.remotes {
-		if fetched := remote.Fetched(); fetched.After(version.Fetched) {
-			version.Fetched = fetched
-		}
-	}
-	return version
-}
-
-// Check implements stream.Keys.
-func (k streamKeys) Check(t *token.Token) (ends time.Time, refusal token.Reason) {
-	if t.Issuer() != k.app.server.Issuer {
-		return time.Time{}, k.checkForeign(t)
-	}
-	ring := k.app.keys.ring.Load()
-	if ring == nil { // the store was not reached yet
-		return time.Time{}, ""
-	}
-	if !t.Key.Equal(ring.Key(t.Key.ID())) {
-		return time.Time{}, token.UnknownKey
-	}
-	if k.app.keys.keeper == nil {
-		return time.Time{}, ""
-	}
-	return k.app.keys.keeper.Retires(t.Key.ID()), ""
-}
-
-func (k streamKeys) checkForeign(t *token.Token) token.Reason {
-	at := slices.IndexFunc(k.app.keys.remotes, func(r *pooledRemote) bool { return r.Issuer == t.Issuer() })
-	if at < 0 {
-		return token.UnknownIssuer
-	}
-	remote := k.app.keys.remotes[at]
-	if !remote.Available() {
-		return ""
-	}
-	key, err := remote.Key(context.Background(), t.Key.ID()) // does not wait, because there is a set
-	if errors.Is(err, keyring.ErrUnknownKey) || err == nil && !t.Key.Equal(key) {
-		return token.UnknownKey
-	}
-	return ""
 }

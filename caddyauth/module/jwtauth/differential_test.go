@@ -1,4 +1,4 @@
-package auth
+package jwtauth
 
 import (
 	"context"
@@ -31,6 +31,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/auth"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
@@ -71,6 +72,9 @@ func TestNoDecisionIsOneThatAFreshVerificationWouldNotHaveGiven(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { newArena(t, c.keys).run(c.turn).check(t, c.turned) })
 	}
 }
+
+// admitted stands for no refusal.
+const admitted token.Reason = "admitted"
 
 // What must have happened, and often, so that the test does not pass by comparing nothing.
 var (
@@ -115,7 +119,7 @@ type arena struct {
 
 // round is one configuration while it is current.
 type round struct {
-	app          *App
+	app          *auth.App
 	gates, twins []*JWTAuth // the same in the same order; a twin verifies anew each time
 }
 
@@ -347,7 +351,7 @@ func (a *arena) load() error {
 	if err != nil {
 		return err
 	}
-	r := &round{app: loaded.(*App)}
+	r := &round{app: loaded.(*auth.App)}
 	for _, route := range server.(*caddyhttp.App).Servers["gates"].Routes {
 		r.gates = append(r.gates, route.Handlers[0].(*JWTAuth))
 	}
@@ -362,9 +366,9 @@ func (a *arena) load() error {
 }
 
 // twins are the same gates again, with a verifier of their own that nothing stands in front of.
-func (a *arena) twins(server *caddyhttp.App, app *App) ([]*JWTAuth, error) {
-	fresh, err := token.NewVerifier([]token.Issuer{{Name: app.server.Issuer, Own: true, Keys: app.ownKey,
-		MaxLifetime: app.server.MaxLifetime}})
+func (a *arena) twins(server *caddyhttp.App, app *auth.App) ([]*JWTAuth, error) {
+	fresh, err := token.NewVerifier([]token.Issuer{{Name: app.Server().Issuer, Own: true, Keys: app.Services().Keys.Key,
+		MaxLifetime: app.Server().MaxLifetime}})
 	if err != nil {
 		return nil, err
 	}
@@ -383,17 +387,17 @@ func (a *arena) twins(server *caddyhttp.App, app *App) ([]*JWTAuth, error) {
 // remembers makes sure that it is a cache which is compared.
 func (r *round) remembers() error {
 	now := time.Now()
-	raw, err := token.Mint(r.app.keys.ring.Load().Active(), "at+jwt", token.Claims{Issuer: r.app.server.Issuer,
+	raw, err := token.Mint(r.app.Read().Ring.Active(), "at+jwt", token.Claims{Issuer: r.app.Server().Issuer,
 		Subject: "nobody", Audience: []string{"api"},
 		IssuedAt: now, Expiry: now.Add(time.Minute)})
 	if err != nil {
 		return err
 	}
-	first, err := r.app.verification.Verify(context.Background(), raw)
+	first, err := r.app.Verification().Verify(context.Background(), raw)
 	if err != nil {
 		return err
 	}
-	second, err := r.app.verification.Verify(context.Background(), raw)
+	second, err := r.app.Verification().Verify(context.Background(), raw)
 	if err == nil && first != second {
 		err = errors.New("a configuration remembers nothing")
 	}
@@ -430,9 +434,9 @@ func (a *arena) orderKey(turn int) {
 	app := a.current.Load().app
 	if a.change("ordering keys", func() (err error) {
 		if turn%2 == 0 {
-			_, err = app.rotateKeys(context.Background())
+			_, err = app.Services().Keys.Rotate(context.Background())
 		} else {
-			_, err = app.revokeKey(context.Background(), app.keys.ring.Load().Active().ID())
+			_, err = app.Services().Keys.Revoke(context.Background(), app.Read().Ring.Active().ID())
 		}
 		return err
 	}) {
@@ -443,7 +447,7 @@ func (a *arena) orderKey(turn int) {
 // barKeys is asked after the keys changed: a key that is gone stays gone, but for the one that
 // comes and goes.
 func (a *arena) barKeys() {
-	cause, ring := "key", a.current.Load().app.keys.ring.Load()
+	cause, ring := "key", a.current.Load().app.Read().Ring
 	for i := range a.slots {
 		p := a.slots[i].Load()
 		if key := ring.Key(p.key.ID()); p.key.ID() != tidal && (key == nil || !p.key.Equal(key)) {
@@ -461,7 +465,7 @@ func (a *arena) revoke(turn int) {
 	}
 	target := a.aim(turn%4 == 1)
 	a.settle(calm)
-	grants, now, ctx := a.current.Load().app.grants, time.Now(), context.Background()
+	grants, now, ctx := a.current.Load().app.Services().Grants, time.Now(), context.Background()
 	all := func(kind revocation.Kind, id string) func() error {
 		return func() error {
 			_, err := grants.RevokeAll(ctx, revocation.Revocation{Kind: kind, Project: project.Default, ID: id,
@@ -530,11 +534,11 @@ func (p *pass) done(now time.Time) bool {
 // refill puts new tokens in place of those that the function names.
 func (a *arena) refill(replace func(*pass) bool) error {
 	app := a.current.Load().app
-	epoch, err := app.grants.Epoch(context.Background()) // before anything that is minted: an order in between ends it
+	epoch, err := app.Services().Grants.Epoch(context.Background()) // before anything that is minted: an order in between ends it
 	if err != nil {
 		return err
 	}
-	keys := app.keys.ring.Load().Keys()
+	keys := app.Read().Ring.Keys()
 	for slot := range a.slots {
 		if !replace(a.slots[slot].Load()) {
 			continue
@@ -549,7 +553,7 @@ func (a *arena) refill(replace func(*pass) bool) error {
 }
 
 // mint makes the token of a slot: eight flavours for each of the people.
-func (a *arena) mint(slot int, app *App, epoch int64, key *keyring.Key) (*pass, error) {
+func (a *arena) mint(slot int, app *auth.App, epoch int64, key *keyring.Key) (*pass, error) {
 	a.minted++
 	now, flavour := time.Now(), slot%8
 	p := &pass{id: fmt.Sprint("token-", a.minted), subject: people[slot/8%len(people)],
@@ -611,13 +615,13 @@ func forge(one, other string, random *rand.Rand) string {
 
 // open gives the token one of the two sessions of its subject, and begins that where it is over.
 // The visitor has none.
-func (a *arena) open(p *pass, app *App, now time.Time) error {
+func (a *arena) open(p *pass, app *auth.App, now time.Time) error {
 	if p.subject == visitor {
 		return nil
 	}
 	of := fmt.Sprint(p.subject, " ", a.random.IntN(2))
 	if a.sessions[of] == "" {
-		begun, err := app.grants.Begin(context.Background(), session.GrantRequest{
+		begun, err := app.Services().Grants.Begin(context.Background(), session.GrantRequest{
 			Project:  project.Default,
 			Subject:  p.subject,
 			ClientID: clients.FirstParty,
@@ -625,7 +629,7 @@ func (a *arena) open(p *pass, app *App, now time.Time) error {
 			Audience: []string{"api"},
 			Access:   15 * time.Minute,
 			Idle:     time.Hour,
-			Absolute: day,
+			Absolute: 24 * time.Hour,
 		}, now)
 		if err != nil {
 			return fmt.Errorf("beginning a session: %w", err)
@@ -733,7 +737,7 @@ func (q question) expiry(r *round, p *pass, start, stop time.Time) (over, crossi
 func (a *arena) ask(r *round, gates []*JWTAuth, q question, p *pass) verdict {
 	request := caddyRequest()
 	if q.cookie {
-		request.Header["Cookie"] = []string{"theme=dark; " + r.app.cookieNames().Access + "=" + p.raw}
+		request.Header["Cookie"] = []string{"theme=dark; " + r.app.Gates().Cookies.Access + "=" + p.raw}
 	} else {
 		request.Header["Authorization"] = []string{"Bearer " + p.raw}
 	}

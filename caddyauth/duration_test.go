@@ -1,4 +1,4 @@
-package auth
+package caddyauth
 
 import (
 	"reflect"
@@ -7,7 +7,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddyauth/gateway/caddyauth/module/authserver"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyauth/gateway/caddyauth/module/jwtauth"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
@@ -34,8 +36,8 @@ func TestEveryDurationHasYears(t *testing.T) {
 		}
 	}
 	walk("Settings", reflect.TypeFor[config.Settings]())
-	walk("JWTAuth", reflect.TypeFor[JWTAuth]())
-	walk("AuthServer", reflect.TypeFor[AuthServer]())
+	walk("JWTAuth", reflect.TypeFor[jwtauth.JWTAuth]())
+	walk("AuthServer", reflect.TypeFor[authserver.AuthServer]())
 	if found < 20 {
 		t.Errorf("only %d durations were found", found)
 	}

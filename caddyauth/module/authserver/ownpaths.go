@@ -1,4 +1,4 @@
-package auth
+package authserver
 
 import (
 	"net/http"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/module/auth"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -21,7 +22,7 @@ const managementPrefix = "/api"
 // prefixesOf lists the paths that belong to the server where its public URL has no path, each with
 // everything below it: the first segment of each route, and behind /.well-known, which the server
 // shares with others, the second one, too. Below a path, everything is the server's.
-func prefixesOf(endpoints []Endpoint) (prefixes []string) {
+func prefixesOf(endpoints []auth.Endpoint) (prefixes []string) {
 	for _, e := range endpoints {
 		for _, rule := range e.Rules() {
 			prefix := firstSegments(rule.Path)
@@ -48,13 +49,11 @@ func firstSegments(route string) string {
 func (s *AuthServer) passOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	route, ours := s.ownRoute(r.URL.Path)
 	if !ours {
-		s.app.gates.ConcealServerSecrets(r)
 		vars := request.Vars(r)
-		hideUpgrade(r, vars)
-		gate.StripUpgrade(r)
+		s.gates.PassOn(r, vars)
 		guarded := browser.Guard(w, vars)
 		err := next.ServeHTTP(guarded, r)
-		guarded.Finish(w, err != nil && s.app.gates.Survey.AnswersErrors(r))
+		guarded.Finish(w, err != nil && s.gates.Survey.AnswersErrors(r))
 		return err
 	}
 	s.notFound(w, r, route)
@@ -99,7 +98,7 @@ func (s *AuthServer) notFound(w http.ResponseWriter, r *http.Request, route stri
 	if !isBelow(route, managementPrefix) && gate.IsNavigation(r) {
 		w.Header().Set("Cache-Control", "no-store")
 		ui.Render(w, http.StatusNotFound, ui.Message{
-			Site:  s.app.server.PublicURL.Host,
+			Site:  s.server.PublicURL.Host,
 			Title: "Not found",
 			Text:  "There is nothing here.",
 			Code:  "not_found",

@@ -1,4 +1,4 @@
-package auth
+package jwtauth
 
 import (
 	"net/http"
@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
+	"github.com/caddyauth/gateway/caddyauth/module/auth"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/module/survey"
 )
@@ -19,7 +20,7 @@ import (
 // removes what `jwt_auth off` removes, and keeps the application from setting the gateway's
 // cookies. It refuses nothing, as an error route has to say what was wrong.
 type ErrorFilter struct {
-	app   *App
+	gates *auth.Gates
 	once  sync.Once
 	sites caddyhttp.RouteList // those whose requests are filtered
 }
@@ -33,9 +34,13 @@ func (*ErrorFilter) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision borrows the app.
-func (f *ErrorFilter) Provision(ctx caddy.Context) (err error) {
-	f.app, err = configuredApp(ctx, "auth_errors")
-	return err
+func (f *ErrorFilter) Provision(ctx caddy.Context) error {
+	app, err := auth.Configured(ctx, "auth_errors")
+	if err != nil {
+		return err
+	}
+	f.gates = app.Gates()
+	return nil
 }
 
 // ServeHTTP passes every request on.
@@ -43,8 +48,8 @@ func (f *ErrorFilter) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	if !browser.Pending(request.Vars(r)) && !f.concerns(r) {
 		return next.ServeHTTP(w, r)
 	}
-	f.app.gates.Filter(r)
-	if answer := browser.ForErrors(w, request.Vars(r), f.app.gates.Browsers); answer != nil {
+	f.gates.Filter(r)
+	if answer := browser.ForErrors(w, request.Vars(r), f.gates.Browsers); answer != nil {
 		defer answer.Finish(w, false)
 		w = answer
 	}

@@ -1,4 +1,4 @@
-package auth
+package jwtauth
 
 import (
 	"slices"
@@ -11,6 +11,11 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
+
+func init() {
+	httpcaddyfile.RegisterDirective("jwt_auth", parseJWTAuth)
+	httpcaddyfile.RegisterDirectiveOrder("jwt_auth", httpcaddyfile.After, "basic_auth")
+}
 
 // parseJWTAuth parses the directive and, when it has a matcher, adds a strip beside it: requests
 // that the matcher leaves alone must not carry forged identity headers either. A gate that only

@@ -1,4 +1,4 @@
-package auth
+package option
 
 import (
 	"encoding/json"

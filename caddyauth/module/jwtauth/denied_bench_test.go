@@ -1,4 +1,4 @@
-package auth
+package jwtauth
 
 import (
 	"strconv"
@@ -21,17 +21,17 @@ func BenchmarkJWTAuthBesideDenials(b *testing.B) {
 	benchArms(b, app, guard)
 }
 
-func denyMany(app *App) {
+func denyMany(app *testApp) {
 	until := time.Now().Add(24 * time.Hour)
 	for i := range 100_000 {
-		app.store.denied.Add(revocation.Denial{
+		app.Services().Grants.DenyList.Add(revocation.Denial{
 			Kind:  revocation.TokenKind,
-			Scope: app.server.Issuer,
+			Scope: app.Server().Issuer,
 			ID:    "denied-" + strconv.Itoa(i),
 			Until: until,
 		})
 	}
-	app.store.denied.Add(revocation.Denial{
+	app.Services().Grants.DenyList.Add(revocation.Denial{
 		Kind:  revocation.UserKind,
 		Scope: "default",
 		ID:    "mallory",

@@ -1,4 +1,4 @@
-package auth
+package authserver
 
 import (
 	"fmt"
@@ -21,12 +21,12 @@ func (s *AuthServer) start(w http.ResponseWriter, r *http.Request, next caddyhtt
 		r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return err
 	}
-	if err := s.app.ready(r.Context()); err != nil {
+	if err := s.app.Ready(r.Context()); err != nil {
 		s.starting(w, r)
 		return nil
 	}
-	s.app.gates.Reveal(r, request.Vars(r), nil)
-	s.app.login.GetStart(w, r)
+	s.gates.Reveal(r, request.Vars(r), nil)
+	s.app.Services().Login.GetStart(w, r)
 	return nil
 }
 
@@ -71,10 +71,10 @@ func (s *AuthServer) answerStripped(w http.ResponseWriter, r *http.Request) erro
 	err := fmt.Errorf("auth_server: %s was taken from the path before it came here; write `handle %s/*`, not "+
 		"`handle_path`",
 		s.mount, s.mount)
-	if hasErrorRoutes(r) || !gate.WantsPage(r) {
+	if request.HasErrorRoutes(r) || !gate.WantsPage(r) {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
-	s.app.audit.sampled.Error(err.Error())
+	s.gates.Sampled.Error(err.Error())
 	ui.Render(w, http.StatusInternalServerError, ui.Message{
 		Site:  r.Host,
 		Title: "Signing in is not possible",
@@ -85,7 +85,7 @@ func (s *AuthServer) answerStripped(w http.ResponseWriter, r *http.Request) erro
 }
 
 func (s *AuthServer) homeLink() []ui.Link {
-	if text, address := s.app.login.HomeLink(); address != "" {
+	if text, address := s.app.Services().Login.HomeLink(); address != "" {
 		return []ui.Link{{Text: text, URL: address}}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package auth
+package jwtauth
 
 import (
 	"net/http"
@@ -16,8 +16,7 @@ import (
 // What does not ask for a stream and does not become one costs its response writer and nothing
 // else.
 func TestOrdinaryAnswersAreNotStreams(t *testing.T) {
-	app := &App{}
-	j := &JWTAuth{app: app, gate: &gate.Gate{}, streams: new(stream.Policy)}
+	j := &JWTAuth{gate: &gate.Gate{}, streams: new(stream.Policy)}
 	admission := &gate.Admission{Token: &token.Token{Expiry: token.NewNumericDate(time.Now())}}
 	r := caddyRequest()
 	for _, c := range []struct {

@@ -1,4 +1,4 @@
-package auth
+package authserver
 
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -7,6 +7,13 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("auth_server", parseAuthServer)
+	// The server's own routes come first, so that a gate on the same site does not guard the way
+	// in.
+	httpcaddyfile.RegisterDirectiveOrder("auth_server", httpcaddyfile.Before, "basic_auth")
+}
 
 // parseAuthServer parses the directive `auth_server`:
 //

@@ -1,4 +1,4 @@
-package auth
+package adminapi
 
 import (
 	"cmp"
@@ -11,42 +11,34 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/module/auth"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
 )
 
-// OperatorAPI returns the management API with the routes that only an operator may call. Where it
-// is mounted and who calls is for the caller to set.
-func (a *App) OperatorAPI() *manage.Server {
-	s := buildManagement(a)
-	s.Operator = operator{a}
-	return s
-}
-
-// Ready waits until the configuration is in charge, up to five seconds. It returns
-// keyring.ErrKeysUnavailable otherwise.
-func (a *App) Ready(ctx context.Context) error { return a.ready(ctx) }
-
 // operator carries out what the operator orders.
-type operator struct{ app *App }
+type operator struct {
+	auth.Services
+	verification *auth.Verification
+}
 
 // ListSessions implements manage.Operator.
 func (o operator) ListSessions(ctx context.Context, f session.Filter) ([]session.Grant, error) {
-	return o.app.store.ListGrants(ctx, f)
+	return o.Store.ListGrants(ctx, f)
 }
 
 // EndSession implements manage.Operator.
 func (o operator) EndSession(ctx context.Context, id, reason string) error {
-	return o.app.grants.RevokeFamily(ctx, id, reason, time.Now())
+	return o.Grants.RevokeFamily(ctx, id, reason, time.Now())
 }
 
 // EndSessions implements manage.Operator.
 func (o operator) EndSessions(ctx context.Context, order revocation.Revocation) (int, error) {
-	return o.app.grants.RevokeAll(ctx, order, time.Now())
+	return o.Grants.RevokeAll(ctx, order, time.Now())
 }
 
 // MintToken implements manage.Operator.
 func (o operator) MintToken(ctx context.Context, m manage.Mint, now time.Time) (raw, id string, err error) {
-	raw, err = o.app.issuing.Mint(ctx, session.Grant{
+	raw, err = o.Issuing.Mint(ctx, session.Grant{
 		Project:  m.User.Project,
 		Subject:  m.User.Name,
 		ClientID: cmp.Or(m.ClientID, clients.FirstParty),
@@ -58,7 +50,7 @@ func (o operator) MintToken(ctx context.Context, m manage.Mint, now time.Time) (
 	if err != nil {
 		return "", "", err
 	}
-	t, err := o.app.verification.Verify(ctx, raw)
+	t, err := o.verification.Verify(ctx, raw)
 	if err != nil {
 		return "", "", fmt.Errorf("reading the minted token: %w", err)
 	}
@@ -67,7 +59,7 @@ func (o operator) MintToken(ctx context.Context, m manage.Mint, now time.Time) (
 
 // Keys implements manage.Operator.
 func (o operator) Keys(ctx context.Context) ([]manage.Key, error) {
-	infos, err := o.app.listKeys(ctx)
+	infos, err := o.Services.Keys.List(ctx)
 	keys := make([]manage.Key, len(infos))
 	for i, k := range infos {
 		keys[i] = manage.Key{
@@ -84,20 +76,20 @@ func (o operator) Keys(ctx context.Context) ([]manage.Key, error) {
 
 // RotateKeys implements manage.Operator.
 func (o operator) RotateKeys(ctx context.Context) error {
-	_, err := o.app.rotateKeys(ctx)
+	_, err := o.Services.Keys.Rotate(ctx)
 	return keyVerdict(err)
 }
 
 // RevokeKey implements manage.Operator.
 func (o operator) RevokeKey(ctx context.Context, id string) error {
-	_, err := o.app.revokeKey(ctx, id)
+	_, err := o.Services.Keys.Revoke(ctx, id)
 	return keyVerdict(err)
 }
 
 // keyVerdict says in the words of the management API what became of an order about keys.
 func keyVerdict(err error) error {
 	switch {
-	case errors.Is(err, errConfiguredKeys):
+	case errors.Is(err, auth.ErrConfiguredKeys):
 		return manage.ErrKeysConfigured
 	case errors.Is(err, keyring.ErrUnknownKey):
 		return manage.ErrNoKey

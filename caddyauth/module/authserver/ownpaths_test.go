@@ -1,12 +1,14 @@
-package auth
+package authserver
 
 import (
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddyauth/gateway/integration/documents"
 )
 
@@ -42,8 +44,19 @@ func TestOwnPrefixesCoverEndpoints(t *testing.T) {
 // serverOf is an auth_server at the root of a host.
 func serverOf(t *testing.T) *AuthServer {
 	t.Helper()
-	app, _ := provisioned(t, config.Settings{Issuer: "https://auth.example.com"}, JWTAuth{Audiences: []string{"api"}})
-	return &AuthServer{app: app, prefixes: prefixesOf(app.Endpoints())}
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	ctx, err := caddy.ProvisionContext(&caddy.Config{
+		AppsRaw: caddy.ModuleMap{"auth": json.RawMessage(`{"issuer":"https://auth.example.com"}`)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := new(AuthServer)
+	if err := s.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.app.Cleanup() })
+	return s
 }
 
 // TestPassingOnAllocatesNothing: every request of an application on the same site is looked at.

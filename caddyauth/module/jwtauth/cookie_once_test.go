@@ -1,4 +1,4 @@
-package auth
+package jwtauth
 
 import (
 	"context"
@@ -30,10 +30,10 @@ func TestSessionCookieIsVerifiedOncePerRequest(t *testing.T) {
 			return verify(ctx, raw)
 		}
 	}
-	app.gates.Sessions.Verify = count(app.gates.Sessions.Verify)
+	app.Gates().Sessions.Verify = count(app.Gates().Sessions.Verify)
 	j.gate.Verify, j.gate.VerifySession = count(j.gate.Verify), count(j.gate.VerifySession)
 
-	names := app.cookieNames()
+	names := app.Gates().Cookies
 	for _, c := range []struct{ name, cookie string }{
 		{"session with a refresh token", names.Access + "=" + raw + "; " + names.Refresh + "=rt_x"},
 		{"access token alone", names.Access + "=" + raw},

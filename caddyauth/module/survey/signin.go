@@ -1,4 +1,4 @@
-package auth
+package survey
 
 import (
 	"cmp"
@@ -6,10 +6,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
@@ -17,38 +17,42 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
-// warnSignIn says at a start why browsers cannot sign in, as `check` does.
-func (a *App) warnSignIn() {
-	for _, f := range a.findSignIn(a.ctx) {
-		a.logger.Warn("browsers cannot sign in as the configuration has it",
-			zap.String("where", f.Where), zap.String("detail", f.Text), zap.String("hint", f.Hint))
-	}
+// SignIn is what the survey must know of the server to tell why a person who is sent to the login
+// page would not come back signed in.
+type SignIn struct {
+	PublicURL      *url.URL // nil: there is no login page
+	ReturnTo       []string // canonical origins
+	Issuer         string   // the server's own
+	SessionCookie  string
+	AccessLifetime time.Duration
+	MaxLifetime    time.Duration
+	Projects       []project.Project // the declared ones
 }
 
-// findSignIn lists why a person who is sent to the login page would not come back signed in. The
+// SignIn lists why a person who is sent to the login page would not come back signed in. The
 // session cookie belongs to the host of the public URL alone, on every port.
-func (a *App) findSignIn(ctx caddy.Context) (found []finding.Finding) {
-	http, err := ctx.AppIfConfigured("http")
-	if err != nil || a.server.PublicURL == nil {
+func (s *Survey) SignIn(server SignIn) (found []finding.Finding) {
+	http := s.HTTP()
+	if http == nil || server.PublicURL == nil {
 		return nil
 	}
-	found = append(found, a.findReturnTargets()...)
-	s := signInSurvey{app: a, http: http.(*caddyhttp.App)}
-	gates := s.gates()
+	found = append(found, server.findReturnTargets()...)
+	w := signInSurvey{server: server, http: http}
+	gates := w.gates()
 	for _, g := range gates {
 		found = append(found, g.findings()...)
 	}
 	if len(gates) > 0 {
-		found = append(found, a.findRefusedTokens()...)
+		found = append(found, server.findRefusedTokens()...)
 	}
-	return append(found, s.findLoginPage(gates)...)
+	return append(found, w.findLoginPage(gates)...)
 }
 
 // findReturnTargets lists origins to which a person can be sent back, and where nobody is signed in
 // then.
-func (a *App) findReturnTargets() (found []finding.Finding) {
-	for _, origin := range a.server.ReturnTo {
-		if u, err := url.Parse(origin); err != nil || u.Hostname() == a.server.PublicURL.Hostname() {
+func (v SignIn) findReturnTargets() (found []finding.Finding) {
+	for _, origin := range v.ReturnTo {
+		if u, err := url.Parse(origin); err != nil || u.Hostname() == v.PublicURL.Hostname() {
 			continue
 		}
 		found = append(found, finding.Finding{
@@ -56,7 +60,7 @@ func (a *App) findReturnTargets() (found []finding.Finding) {
 			Where:    "return_to " + origin,
 			Text: fmt.Sprintf("the session cookie belongs to %s alone: browsers can be sent there, and are not "+
 				"signed in there",
-				a.server.PublicURL.Hostname()),
+				v.PublicURL.Hostname()),
 		})
 	}
 	return found
@@ -64,9 +68,9 @@ func (a *App) findReturnTargets() (found []finding.Finding) {
 
 // findRefusedTokens lists settings of the server by which the token of every sign-in would be
 // refused.
-func (a *App) findRefusedTokens() (found []finding.Finding) {
-	access := a.server.AccessLifetime()
-	if longest := a.server.MaxLifetime; access > longest {
+func (v SignIn) findRefusedTokens() (found []finding.Finding) {
+	access := v.AccessLifetime
+	if longest := v.MaxLifetime; access > longest {
 		found = append(found, finding.Finding{
 			Severity: finding.Error,
 			Where:    "max_lifetime",
@@ -75,7 +79,7 @@ func (a *App) findRefusedTokens() (found []finding.Finding) {
 			Hint: "raise max_lifetime, or shorten `lifetimes { access_token }`",
 		})
 	}
-	for _, p := range a.server.Projects {
+	for _, p := range v.Projects {
 		if p.Slug == project.Default && len(p.Audiences) > 0 && !slices.Contains(p.Audiences, "web") {
 			found = append(found, finding.Finding{
 				Severity: finding.Error,
@@ -90,35 +94,36 @@ func (a *App) findRefusedTokens() (found []finding.Finding) {
 
 // webGate is a gate that sends browsers to the server's own login page.
 type webGate struct {
-	*JWTAuth
-	where string
-	hosts []string // of the routes around it; nil for any
+	Guard
+	server SignIn
+	where  string
+	hosts  []string // of the routes around it; nil for any
 }
 
 // findings says why this gate would not accept who comes back from the login page.
 func (g webGate) findings() (found []finding.Finding) {
-	own := g.app.server.Issuer
-	_, acceptsOwn := g.gate.Issuers[own]
-	cookie := gate.Source{Kind: gate.Cookie, Name: g.app.cookieNames().Access}
+	own, gated := g.server.Issuer, g.Gate()
+	_, acceptsOwn := gated.Issuers[own]
+	cookie := gate.Source{Kind: gate.Cookie, Name: g.server.SessionCookie}
 	for _, c := range []struct {
 		wrong      bool
 		text, hint string
 	}{
 		{
-			!slices.Contains(g.gate.Sources, cookie),
+			!slices.Contains(gated.Sources, cookie),
 			"it sends browsers to the login page and does not read the session cookie",
 			"add `from cookie`, or `login off`",
 		},
 		{
-			g.gate.Project != project.Default,
+			gated.Project != project.Default,
 			"it sends browsers to the login page, where people sign in to the project default," +
-				" and takes only tokens of the project " + g.gate.Project,
+				" and takes only tokens of the project " + gated.Project,
 			"take the project away, or add `login off`",
 		},
 		{!acceptsOwn, "it sends browsers to the login page and does not accept the server's own issuer",
 			"add " + own + " to its `issuer`, or add `login off`"},
 		{
-			g.gate.Resource != "",
+			gated.Resource != "",
 			"it sends browsers to the login page, and the tokens of the login page name no resource",
 			"take `resource` away, or add `login off`",
 		},
@@ -132,7 +137,7 @@ func (g webGate) findings() (found []finding.Finding) {
 
 // findHosts lists the hosts of the gate at which the session cookie does not arrive.
 func (g webGate) findHosts() (found []finding.Finding) {
-	at := g.app.server.PublicURL.Hostname()
+	at := g.server.PublicURL.Hostname()
 	for _, host := range g.hosts {
 		if host == at || strings.Contains(host, "{") { // what a placeholder holds shows with the request
 			continue
@@ -141,11 +146,11 @@ func (g webGate) findHosts() (found []finding.Finding) {
 			Severity: finding.Error,
 			Where:    g.where,
 			Text: fmt.Sprintf("browsers of host %s are sent to %s and come back without a session:"+
-				" the session cookie belongs to %s alone", host, g.signIn.Page, at),
+				" the session cookie belongs to %s alone", host, g.LoginPage(), at),
 			Hint: fmt.Sprintf("serve the gate on %s, let `issuer` or `public_url` name %s, or add `login off`", at,
 				host),
 		}
-		if caddyhttp.MatchHost([]string{host}).Match(requestFor(g.app.server.PublicURL, "/")) {
+		if caddyhttp.MatchHost([]string{host}).Match(requestFor(g.server.PublicURL, "/")) {
 			f.Severity = finding.Warning
 			f.Text = fmt.Sprintf("of the hosts %s only %s gets the session cookie: browsers of others cannot sign in",
 				host, at)
@@ -158,7 +163,7 @@ func (g webGate) findHosts() (found []finding.Finding) {
 
 // signInSurvey looks for the login page and for the gates that send people there.
 type signInSurvey struct {
-	app     *App
+	server  SignIn
 	http    *caddyhttp.App
 	servers []string // where an auth_server stands, for messages
 }
@@ -166,26 +171,30 @@ type signInSurvey struct {
 // gates returns the gates that send browsers to the own login page, and notes where auth_server
 // stands.
 func (s *signInSurvey) gates() (found []webGate) {
-	own := s.app.server.PublicURL.JoinPath("login").String()
+	own := s.server.PublicURL.JoinPath("login").String()
 	for _, name := range sortedServers(s.http) {
 		server := s.http.Servers[name]
 		visit(server.Routes, server.NamedRoutes, nil, func(handler caddyhttp.MiddlewareHandler, hosts []string) {
-			switch h := handler.(type) {
-			case *AuthServer:
-				where := "server " + name + " (" + strings.Join(server.Listen, " ") + ")"
-				if hosts != nil {
-					where += ", host " + strings.Join(hosts, " ")
-				}
-				s.servers = append(s.servers, where)
-			case *JWTAuth:
-				if h.gate != nil && !h.reports() && h.signIn.Page == own {
-					found = append(found,
-						webGate{JWTAuth: h, where: "server " + name + ", " + h.Describe(), hosts: hosts})
-				}
+			if moduleID(handler) == serverID {
+				s.noteServer(name, server, hosts)
+				return
+			}
+			g, ok := handler.(Guard)
+			if ok && g.Gate() != nil && !g.ReportsOnly() && g.LoginPage() == own {
+				where := "server " + name + ", " + g.Describe()
+				found = append(found, webGate{Guard: g, server: s.server, where: where, hosts: hosts})
 			}
 		})
 	}
 	return found
+}
+
+func (s *signInSurvey) noteServer(name string, server *caddyhttp.Server, hosts []string) {
+	where := "server " + name + " (" + strings.Join(server.Listen, " ") + ")"
+	if hosts != nil {
+		where += ", host " + strings.Join(hosts, " ")
+	}
+	s.servers = append(s.servers, where)
 }
 
 // visit calls f for every handler, however deep, with the hosts that the routes around it name; nil
@@ -233,7 +242,7 @@ func hostsOf(route caddyhttp.Route, around []string) []string {
 
 // findLoginPage follows a request for the login page through the servers.
 func (s *signInSurvey) findLoginPage(gates []webGate) []finding.Finding {
-	page := s.app.server.PublicURL.JoinPath("login").String()
+	page := s.server.PublicURL.JoinPath("login").String()
 	if len(s.servers) == 0 {
 		return s.findNoServer(gates, page)
 	}
@@ -244,7 +253,8 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding.Finding {
 		if !comes {
 			continue
 		}
-		e := errand{r: requestFor(s.app.server.PublicURL, "/login"), named: server.NamedRoutes}
+		login := requestFor(s.server.PublicURL, "/login")
+		e := errand{r: login, login: login.URL.Path, named: server.NamedRoutes}
 		e.follow(server.Routes)
 		switch f := e.blocked(page); {
 		case f != nil:
@@ -254,7 +264,7 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding.Finding {
 		case e.reached:
 			mapped = &finding.Finding{
 				Severity: finding.Warning,
-				Where:    "public URL " + s.app.server.PublicURL.String(),
+				Where:    "public URL " + s.server.PublicURL.String(),
 				Text: "`auth_server` stands in server " + name + " (" + strings.Join(server.Listen, " ") +
 					"), on another port:" +
 					" browsers reach it only when something in front leads there",
@@ -269,7 +279,7 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding.Finding {
 	}
 	return []finding.Finding{{
 		Severity: finding.Error,
-		Where:    "public URL " + s.app.server.PublicURL.String(),
+		Where:    "public URL " + s.server.PublicURL.String(),
 		Text: "no site with `auth_server` answers " + page + "; `auth_server` stands in " +
 			strings.Join(slices.Compact(s.servers), ", and in "),
 		Hint: "let `issuer` or `public_url` be the URL of the site that has `auth_server`, or move `auth_server`",
@@ -279,7 +289,7 @@ func (s *signInSurvey) findLoginPage(gates []webGate) []finding.Finding {
 // findNoServer: a gate whose `login` was written out may be meant for a server elsewhere.
 func (s *signInSurvey) findNoServer(gates []webGate, page string) (found []finding.Finding) {
 	for _, g := range gates {
-		if g.Login == "" {
+		if !g.LoginIsGiven() {
 			found = append(found, finding.Finding{
 				Severity: finding.Error,
 				Where:    g.where,
@@ -297,7 +307,7 @@ func (s *signInSurvey) findNoServer(gates []webGate, page string) (found []findi
 // sure. On a loopback host nothing stands in front. Elsewhere another proxy may: it takes TLS off,
 // or maps the port of its scheme.
 func (s *signInSurvey) listens(server *caddyhttp.Server) (comes, sure bool) {
-	base, tls := s.app.server.PublicURL, len(server.TLSConnPolicies) > 0
+	base, tls := s.server.PublicURL, len(server.TLSConnPolicies) > 0
 	loopback := weburl.IsLoopback(base.Hostname())
 	switch {
 	case tls != (base.Scheme == "https"):
@@ -310,11 +320,11 @@ func (s *signInSurvey) listens(server *caddyhttp.Server) (comes, sure bool) {
 
 // hasPort reports whether the server listens on the port of the public URL.
 func (s *signInSurvey) hasPort(server *caddyhttp.Server) bool {
-	port := s.app.server.PublicURL.Port()
+	port := s.server.PublicURL.Port()
 	switch {
-	case s.app.server.PublicURL.Scheme == "https" && (port == "" || port == "443"):
+	case s.server.PublicURL.Scheme == "https" && (port == "" || port == "443"):
 		port = fmt.Sprint(cmp.Or(s.http.HTTPSPort, 443))
-	case s.app.server.PublicURL.Scheme == "http" && (port == "" || port == "80"):
+	case s.server.PublicURL.Scheme == "http" && (port == "" || port == "80"):
 		port = fmt.Sprint(cmp.Or(s.http.HTTPPort, 80))
 	}
 	return slices.ContainsFunc(server.Listen, func(address string) bool {

@@ -1,4 +1,4 @@
-package auth
+package jwtauth
 
 import (
 	"fmt"
@@ -17,12 +17,17 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/auth"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/module/survey"
-	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
+
+func init() {
+	caddy.RegisterModule(JWTAuth{})
+	caddy.RegisterModule(new(ErrorFilter))
+}
 
 // JWTAuth guards a route: only requests with a verified token pass, and the application sees
 // identity headers that no client can forge. With mode `off` it only removes the identity headers
@@ -81,11 +86,14 @@ type JWTAuth struct {
 	// these out. Default: false.
 	PathSessions bool `json:"path_sessions,omitempty"`
 
-	app    *App
+	server       *config.Server
+	gates        *auth.Gates
+	verification *auth.Verification
+
 	gate   *gate.Gate // nil with mode off
 	signIn browser.SignIn
 	named  string // see label
-	count  decisionCounter
+	count  auth.DecisionCounter
 	renews bool // the session cookie is a credential here
 	place  survey.Place
 
@@ -129,34 +137,34 @@ func (JWTAuth) CaddyModule() caddy.ModuleInfo {
 
 // Provision borrows the app and builds the gate.
 func (j *JWTAuth) Provision(ctx caddy.Context) error {
-	app, err := configuredApp(ctx, "jwt_auth")
+	app, err := auth.Configured(ctx, "jwt_auth")
 	if err != nil {
 		return err
 	}
-	j.app = app
+	j.server, j.gates, j.verification = app.Server(), app.Gates(), app.Verification()
 	if err := j.check(); err != nil {
 		return err
 	}
-	j.signIn.Server = app.gates.Pages
+	j.signIn.Server = j.gates.Pages
 	j.place = survey.Place{Guard: j, Paths: j.pathForms(), Named: j.Name != ""}
 	if j.Mode != "report_only" {
-		app.gates.Survey.GuardErrors(ctx)
+		j.gates.Survey.GuardErrors(ctx)
 	}
 	if j.Mode == option.Off {
-		j.count = countDecisions(option.Off, "")
+		j.count = auth.CountDecisions(option.Off, "")
 		return nil
 	}
 	if j.gate, err = j.build(option.NewResolver()); err != nil {
-		return WithMissing(err, j)
+		return option.WithMissing(err, j)
 	}
 	j.streams = j.streamPolicy()
-	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: app.cookieNames().Access}) &&
+	j.renews = slices.Contains(j.gate.Sources, gate.Source{Kind: gate.Cookie, Name: j.gates.Cookies.Access}) &&
 		!j.reports()
-	app.gates.Browsers = app.gates.Browsers || j.renews || slices.Contains(j.Audiences, "web")
+	j.gates.Browsers = j.gates.Browsers || j.renews || slices.Contains(j.Audiences, "web")
 	if j.Name != "" {
 		j.SetLabel(j.Name)
 	}
-	return app.gates.Survey.Add(j)
+	return j.gates.Survey.Add(j)
 }
 
 // reports says that the gate decides and touches nothing.
@@ -195,15 +203,14 @@ func (j *JWTAuth) check() error {
 
 // build turns the settings into a gate.
 func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
-	a := j.app
 	g := &gate.Gate{
 		Audiences: j.Audiences,
 		Project:   j.Project,
 		Leeway:    leeway.Default,
 		Preflight: j.Preflight,
 		Upgrades:  j.Upgrades,
-		Session:   gate.Source{Kind: gate.Cookie, Name: a.cookieNames().Access}, VerifySession: a.verification.Verify,
-		Credentials: &a.gates.Credentials, Owned: &a.gates.Owned, Revoked: a.verification.Revoked,
+		Session:   gate.Source{Kind: gate.Cookie, Name: j.gates.Cookies.Access}, VerifySession: j.verification.Verify,
+		Credentials: &j.gates.Credentials, Owned: &j.gates.Owned, Revoked: j.verification.Revoked,
 		Placeholders: userPlaceholders,
 	}
 	if g.Project == "" {
@@ -222,24 +229,24 @@ func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 			return nil, err
 		}
 	}
-	g.Verify = a.verification.For(g.Issuers)
+	g.Verify = j.verification.For(g.Issuers)
 	if err := g.Validate(); err != nil {
 		return nil, err
 	}
 	for _, m := range g.Forward {
-		a.verification.Keep(m.Claim)
+		j.verification.Keep(m.Claim)
 	}
 	for _, rule := range g.Rules {
-		a.verification.Keep(rule.Claim)
+		j.verification.Keep(rule.Claim)
 	}
 	return g, nil
 }
 
 func (j *JWTAuth) buildIssuers(g *gate.Gate, r option.Resolver) (err error) {
 	for _, word := range j.Audiences {
-		if !slices.Contains(j.app.server.Audiences, word) {
+		if !slices.Contains(j.server.Audiences, word) {
 			return fmt.Errorf("jwt_auth: audience %q is not among the server's audiences (%s)", word,
-				strings.Join(j.app.server.Audiences, " "))
+				strings.Join(j.server.Audiences, " "))
 		}
 	}
 	if g.Resource, err = r.Text("resource", j.Resource); err != nil {
@@ -250,11 +257,11 @@ func (j *JWTAuth) buildIssuers(g *gate.Gate, r option.Resolver) (err error) {
 		return err
 	}
 	if len(issuers) == 0 {
-		issuers = []string{j.app.server.Issuer}
+		issuers = []string{j.server.Issuer}
 	}
 	g.Issuers = make(map[string][]string)
 	for _, name := range issuers {
-		accepts, ok := j.app.verification.Accepts(name)
+		accepts, ok := j.verification.Accepts(name)
 		if !ok {
 			return fmt.Errorf("issuer: %q is neither the server's own nor trusted; add `trust %s` to the global option",
 				name, name)
@@ -293,12 +300,12 @@ func (j *JWTAuth) buildSources(g *gate.Gate, _ option.Resolver) error {
 	if len(j.From) == 0 {
 		g.Sources = []gate.Source{{Kind: gate.Bearer}}
 		if slices.Contains(j.Audiences, "web") {
-			g.Sources = append(g.Sources, gate.Source{Kind: gate.Cookie, Name: j.app.cookieNames().Access})
+			g.Sources = append(g.Sources, gate.Source{Kind: gate.Cookie, Name: j.gates.Cookies.Access})
 		}
 		return nil
 	}
 	for _, f := range j.From {
-		source, err := f.source(j.app.cookieNames().Access)
+		source, err := f.source(j.gates.Cookies.Access)
 		if err != nil {
 			return err
 		}
@@ -347,31 +354,31 @@ func (j *JWTAuth) buildBrowser(g *gate.Gate, r option.Resolver) error {
 			return err
 		}
 		j.signIn.Page = u.String()
-	case j.app.server.PublicURL != nil:
-		j.signIn.Page = j.app.server.PublicURL.JoinPath("login").String()
+	case j.server.PublicURL != nil:
+		j.signIn.Page = j.server.PublicURL.JoinPath("login").String()
 	}
 	return nil
 }
 
 // ServeHTTP lets the request pass, or answers it.
 func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
-	j.app.gates.Survey.Find()
+	j.gates.Survey.Find()
 	vars := request.Vars(r)
 	if missed := j.place.Missed(r, vars); missed != nil {
 		return missed.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 			return j.ServeHTTP(w, r, next)
 		}))
 	}
-	prior, _ := vars[admissionVar].(*gate.Admission)
-	if j.app.gates.Browsers && !j.reports() {
+	prior, _ := vars[auth.AdmissionVar].(*gate.Admission)
+	if j.gates.Browsers && !j.reports() {
 		outer, guarded := w, browser.Guard(w, vars)
-		defer func() { guarded.Finish(outer, err != nil && j.app.gates.Survey.AnswersErrors(r)) }()
+		defer func() { guarded.Finish(outer, err != nil && j.gates.Survey.AnswersErrors(r)) }()
 		w = guarded
 	}
 	if j.gate == nil {
 		return j.serveFiltered(w, r, next)
 	}
-	revealed := j.app.gates.Reveal(r, vars, j.gate)
+	revealed := j.gates.Reveal(r, vars, j.gate)
 	asksForPage := j.signIn.Page != "" && len(r.Header["Authorization"]) == 0 // the gate removes what was there
 	admission, err := j.admit(w, r, vars, prior)
 	decided(r, Decision{Gate: j, Err: err, Admission: admission})
@@ -383,7 +390,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return next.ServeHTTP(w, r)
 	}
-	j.count.admitted.Inc()
+	j.count.Admitted.Inc()
 	if j.reports() {
 		return next.ServeHTTP(w, r)
 	}
@@ -393,7 +400,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // serveFiltered removes what a client may have forged, and credentials, and asks for nothing.
 func (j *JWTAuth) serveFiltered(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	j.app.gates.Filter(r)
+	j.gates.Filter(r)
 	if err := j.place.CheckTarget(r); err != nil {
 		decided(r, Decision{Gate: j, Err: err})
 		j.refused(r, nil, err)
@@ -414,9 +421,9 @@ func (j *JWTAuth) pathForms() gate.PathForms {
 
 // Filter implements survey.Guard.
 func (j *JWTAuth) Filter(r *http.Request) {
-	prior, _ := request.Vars(r)[admissionVar].(*gate.Admission)
-	j.app.gates.Owned.Strip(r, prior)
-	j.app.gates.Credentials.Conceal(r)
+	prior, _ := request.Vars(r)[auth.AdmissionVar].(*gate.Admission)
+	j.gates.Owned.Strip(r, prior)
+	j.gates.Credentials.Conceal(r)
 	if j.gate != nil {
 		j.gate.RemoveCredential(r)
 	}
@@ -427,7 +434,7 @@ func (j *JWTAuth) Place() *survey.Place { return &j.place }
 
 // SetLabel gives the gate its label, and the counters that go with it.
 func (j *JWTAuth) SetLabel(label string) {
-	j.named, j.count = label, countDecisions(label, strings.Join(j.Audiences, "+"))
+	j.named, j.count = label, auth.CountDecisions(label, strings.Join(j.Audiences, "+"))
 }
 
 // label is what the gate is called in logs and metrics, once the survey has found its place.
@@ -449,7 +456,7 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 		return nil, err
 	}
 	if len(j.Upgrades) > 0 && !j.reports() && prior == nil {
-		bringBackUpgrade(r, vars)
+		auth.BringBackUpgrade(r, vars)
 	}
 	if !j.renews || prior != nil {
 		return j.gate.Admit(r, prior, time.Now())
@@ -467,7 +474,7 @@ func (j *JWTAuth) admit(w http.ResponseWriter, r *http.Request, vars map[string]
 	// A change of claims ends access tokens and keeps sessions. One that came since renew looked is
 	// found here, and the person gets the token that a later request would have got.
 	r.Header["Cookie"] = cookies
-	again, renewErr := j.app.gates.Sessions.RenewAgain(w.(*browser.Response), r, j.gate, renewal)
+	again, renewErr := j.gates.Sessions.RenewAgain(w.(*browser.Response), r, j.gate, renewal)
 	if !again {
 		j.gate.Refuse(r, prior)
 		if renewErr != nil {
@@ -483,7 +490,7 @@ func (j *JWTAuth) renew(w *browser.Response, r *http.Request) (browser.Renewal, 
 	if collector(r) != nil {
 		return browser.Renewal{}, nil
 	}
-	return j.app.gates.Sessions.Renew(w, r, j.gate)
+	return j.gates.Sessions.Renew(w, r, j.gate)
 }
 
 // setUserVars leaves the admission for later gates, and the user for placeholders and access logs.
@@ -493,13 +500,13 @@ func (j *JWTAuth) setUserVars(w http.ResponseWriter, r *http.Request, vars map[s
 		return
 	}
 	if vars != nil {
-		vars[admissionVar] = admission
+		vars[auth.AdmissionVar] = admission
 	}
 	if len(j.Upgrades) > 0 && vars != nil {
-		notePassedUpgrade(r, vars)
+		auth.NotePassedUpgrade(r, vars)
 	}
 	if admission.Stale {
-		j.app.gates.Sessions.ClearStale(browser.Guard(w, vars))
+		j.gates.Sessions.ClearStale(browser.Guard(w, vars))
 	}
 	user := caddy.ReplacerFunc(noUser)
 	if admission.Placeholders != nil {
@@ -539,21 +546,6 @@ func userPlaceholders(t *token.Token) func(key string) (any, bool) {
 // asSent is a request with its URL as it came, before the site rewrote it.
 func asSent(r *http.Request) browser.Request {
 	return browser.Request{Request: r, Original: request.OriginalURL(r)}
-}
-
-// listedOrigin returns the listed origin that the request's host names; empty when none does.
-func (a *App) listedOrigin(r *http.Request) string {
-	schemes := []string{"http", "https"}
-	if r.TLS != nil {
-		slices.Reverse(schemes)
-	}
-	for _, scheme := range schemes {
-		if origin, err := weburl.CanonicalOrigin(scheme + "://" + r.Host); err == nil &&
-			slices.Contains(a.server.ReturnTo, origin) {
-			return origin
-		}
-	}
-	return ""
 }
 
 // Interface guards
