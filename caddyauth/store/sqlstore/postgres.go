@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -185,21 +186,18 @@ func (p *postgresDatabase) ping(ctx context.Context) error {
 
 // probeText needs what calls need: the lock of each table that they write to, and the counter that
 // every revocation increments. It changes nothing.
-const probeText = `WITH
-	a AS (UPDATE grants SET id = id WHERE false),
-	b AS (UPDATE throttle SET key = key WHERE false),
-	c AS (UPDATE opaque SET hash = hash WHERE false),
-	d AS (UPDATE account SET id = id WHERE false),
-	e AS (UPDATE denial SET id = id WHERE false),
-	g AS (UPDATE audit SET id = id WHERE false),
-	h AS (UPDATE project SET id = id WHERE false),
-	i AS (UPDATE client SET id = id WHERE false),
-	j AS (UPDATE key SET id = id WHERE false),
-	k AS (UPDATE api_token SET id = id WHERE false),
-	l AS (UPDATE replay SET key = key WHERE false),
-	m AS (UPDATE consent SET id = id WHERE false),
-	f AS MATERIALIZED (SELECT name FROM counter WHERE name = 'denial' FOR UPDATE)
-	SELECT count(*) FROM f`
+var probeText = func() string {
+	var b strings.Builder
+	b.WriteString("WITH ")
+	for _, table := range exportedTables {
+		if !madeByMigrations[table.name] {
+			b.WriteString("lock_" + table.name + " AS (DELETE FROM " + table.name + " WHERE false), ")
+		}
+	}
+	b.WriteString(`denials AS MATERIALIZED (SELECT name FROM counter WHERE name = 'denial' FOR UPDATE)
+		SELECT count(*) FROM denials`)
+	return b.String()
+}()
 
 // probe uses a connection outside of the pool: the pool may be busy without hanging, or contain
 // connections that hang.
