@@ -19,6 +19,24 @@ const (
 // GrantTypes are all that a client can be given.
 var GrantTypes = []string{GrantCode, GrantRefresh, GrantClientCredentials, GrantDevice, GrantExchange, GrantJWTBearer}
 
+// LongGrantTypes returns grant types with their whole names; of one with a long name its last part
+// is enough.
+func LongGrantTypes(words []string) []string {
+	if len(words) == 0 {
+		return nil
+	}
+	long := make([]string, len(words))
+	for i, word := range words {
+		long[i] = word
+		for _, grant := range GrantTypes {
+			if strings.HasSuffix(grant, ":"+word) {
+				long[i] = grant
+			}
+		}
+	}
+	return long
+}
+
 // The ways of a client to prove itself at the token endpoint (RFC 7591, section 2).
 const (
 	AuthNone          = "none"

@@ -1,11 +1,11 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
@@ -22,8 +22,52 @@ type Client struct {
 	Project string `json:"project,omitempty"`
 	// The display name. Default: the id.
 	Name string `json:"name,omitempty"`
-	// Its secret, at least 32 bytes. Default: none, a public client.
-	Secret string `json:"secret,omitempty"`
+	// Its home page, which people see when they are asked for their consent: https, or http on a
+	// loopback host. Default: none.
+	URI string `json:"client_uri,omitempty"`
+	// Its secrets, at most two, so that one can replace the other. Default: none, a public client
+	// unless it has keys.
+	Secrets []ClientSecret `json:"secrets,omitempty"`
+	// How it authenticates: `none`, `client_secret_basic`, `client_secret_post` or
+	// `private_key_jwt`. Default: with a secret `client_secret_basic` or `client_secret_post`,
+	// whichever it sends; without one `none`.
+	AuthMethod string `json:"token_endpoint_auth_method,omitempty"`
+	// A JWK set with the public keys for `private_key_jwt`: the set itself, or a text with a
+	// placeholder. Default: none.
+	JWKS json.RawMessage `json:"jwks,omitempty"`
+	// Where that set is fetched from: https, or http on a loopback host. Default: none.
+	JWKSURI string `json:"jwks_uri,omitempty"`
+	// Where authorization responses may be sent, compared byte for byte: https, http on a loopback
+	// host (any port), or a private-use scheme with a dot. Default: none.
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+	// Where a browser may be sent after a sign-out, compared byte for byte. Default: none.
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	// What is told of the end of sign-ins: https, or http on a loopback host. Default: none.
+	BackchannelLogoutURI string `json:"backchannel_logout_uri,omitempty"`
+	// What it may use at the token endpoint; of a long name its last part is enough
+	// (`device_code`, `token-exchange`, `jwt-bearer`). Default: authorization_code refresh_token.
+	GrantTypes []string `json:"grant_types,omitempty"`
+	// How authorization responses may be sent. Default: query form_post.
+	ResponseModes []string `json:"response_modes,omitempty"`
+	// The audience of its tokens if a request names none. Default: api.
+	Audience []string `json:"audience,omitempty"`
+	// What it may name as `resource` (RFC 8707): absolute URIs. Default: none.
+	Resources []string `json:"resources,omitempty"`
+	// The scopes it may ask for, and gets if it names none. Default: none.
+	Scopes []string `json:"scopes,omitempty"`
+	// Claims that its tokens carry. Default: none.
+	Claims map[string]any `json:"claims,omitempty"`
+	// What signs its ID tokens: `RS256`, `ES256` or `EdDSA`. Default: RS256.
+	IDTokenAlgorithm string `json:"id_token_signed_response_alg,omitempty"`
+	// `optional` lets a client with a secret or a key do without PKCE. Default: required.
+	PKCE string `json:"pkce,omitempty"`
+	// Whether authorization requests must be pushed (RFC 9126). Default: false.
+	PARRequired bool `json:"require_pushed_authorization_requests,omitempty"`
+	// Whether its tokens are always bound to a key (DPoP, RFC 9449). Default: false.
+	DPoPBound bool `json:"dpop_bound_access_tokens,omitempty"`
+	// When people are asked whether it may have what it asks for: `always`, `once` or `off`.
+	// Default: once.
+	Consent string `json:"consent,omitempty"`
 	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up. Default: the
 	// project's.
 	AccessTokenFormat string `json:"access_token_format,omitempty"`
@@ -32,52 +76,137 @@ type Client struct {
 	// How long after a rotation the previous refresh token still gets the same successor; 0s to
 	// 60s. Default: the project's.
 	RefreshReuseInterval *option.Duration `json:"refresh_reuse_interval,omitempty"`
-	// The audience of its tokens if a request names none. Default: api.
-	Audience []string `json:"audience,omitempty"`
-	// The scopes it may ask for. Default: none.
-	Scopes []string `json:"scopes,omitempty"`
-	// Claims that its tokens carry. Default: none.
-	Claims map[string]any `json:"claims,omitempty"`
-	// A named set of lifetimes, as for the server. Default: the project's lifetimes.
+	// A named set of lifetimes, as for the server, or `fapi2` for the FAPI 2.0 security profile.
+	// Default: the project's lifetimes.
 	Preset string `json:"preset,omitempty"`
 	// The lifetimes of its tokens. Default: the project's lifetimes.
 	Lifetimes OwnLifetimes `json:"lifetimes,omitzero"`
 }
 
-// domain returns the client as the store declares it. An empty secret makes it a public client.
-func (c *Client) domain(limits project.Limits, secret string) (clients.Client, error) {
-	lifetimes, err := lifetimesOver(c.Lifetimes.domain(), c.Preset)
-	if err == nil {
-		err = lifetimes.Validate(limits)
-	}
+// ClientSecret is one secret of a client.
+type ClientSecret struct {
+	// The secret, at least 32 bytes. Required.
+	Secret string `json:"secret"`
+	// When it stops working (RFC 3339). Default: never.
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+const minClientSecret = 32 // bytes
+
+// domain returns the client as the store declares it. Secrets and keys that are known only once
+// the configuration is provisioned stand for themselves: resolve fills them in.
+func (c *Client) domain(limits project.Limits) (clients.Client, error) {
 	declared := clients.Client{
-		ID:        c.ID,
-		Project:   c.project(),
-		Name:      c.Name,
-		Audience:  c.Audience,
-		Scopes:    c.Scopes,
-		Claims:    c.Claims,
-		Lifetimes: lifetimes,
+		ID:       c.ID,
+		Project:  c.project(),
+		Name:     c.Name,
+		Settings: c.settings(),
+		Audience: c.Audience,
+		Scopes:   c.Scopes,
+		Claims:   c.Claims,
+	}
+	for i, s := range c.Secrets {
+		declared.Secrets = append(declared.Secrets, clients.Secret{Number: i + 1, Hash: unresolved, Expires: s.Expires})
+	}
+	err := c.options(&declared, limits)
+	if err == nil && c.ID == clients.FirstParty {
+		err = fmt.Errorf("the id is reserved for the server's own login routes")
 	}
 	if err == nil {
-		declared.TokenOptions, err = tokenOptions(c.AccessTokenFormat, c.RefreshRotation, c.RefreshReuseInterval)
+		err = errors.Join(declared.ValidateFields(), identity.CheckClaims(c.Claims))
 	}
-	switch {
-	case err != nil:
-	case c.ID == clients.FirstParty:
-		err = fmt.Errorf("the id is reserved for the server's own login routes")
-	case secret != "" && len(secret) < 32:
-		err = fmt.Errorf("secret: %d bytes are below the limit of 32", len(secret))
-	default:
-		err = errors.Join(declared.Validate(), identity.CheckClaims(c.Claims))
+	return declared, err
+}
+
+// unresolved stands for the hash of a secret that is not known yet.
+const unresolved = "?"
+
+// options sets lifetimes, presets and the options of tokens.
+func (c *Client) options(declared *clients.Client, limits project.Limits) (err error) {
+	if c.PKCE != "" && c.PKCE != "optional" && c.PKCE != "required" {
+		return fmt.Errorf("pkce: %q is neither required nor optional", c.PKCE)
+	}
+	declared.TokenOptions, err = tokenOptions(c.AccessTokenFormat, c.RefreshRotation, c.RefreshReuseInterval)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(clients.Presets, c.Preset) {
+		declared.Lifetimes = c.Lifetimes.domain()
+		err = declared.ApplyPreset(c.Preset)
+	} else {
+		declared.Lifetimes, err = lifetimesOver(c.Lifetimes.domain(), c.Preset)
+	}
+	if err != nil {
+		return err
+	}
+	return declared.Lifetimes.Validate(limits)
+}
+
+func (c *Client) settings() clients.Settings {
+	return clients.Settings{
+		RedirectURIs:           c.RedirectURIs,
+		PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
+		BackchannelLogoutURI:   c.BackchannelLogoutURI,
+		URI:                    c.URI,
+		GrantTypes:             clients.LongGrantTypes(c.GrantTypes),
+		ResponseModes:          c.ResponseModes,
+		Resources:              c.Resources,
+		AuthMethod:             c.AuthMethod,
+		JWKS:                   c.jwks(),
+		JWKSURI:                c.JWKSURI,
+		IDTokenAlgorithm:       c.IDTokenAlgorithm,
+		PKCEOptional:           c.PKCE == "optional",
+		PARRequired:            c.PARRequired,
+		DPoPBound:              c.DPoPBound,
+		Consent:                c.Consent,
+	}
+}
+
+// jwks returns the keys, and some key where they are known only later.
+func (c *Client) jwks() json.RawMessage {
+	if len(c.JWKS) > 0 && c.JWKS[0] == '"' {
+		return json.RawMessage(`{"keys":[{"kty":"EC"}]}`)
+	}
+	return c.JWKS
+}
+
+// resolve returns the client with its secrets and keys.
+func (c *Client) resolve(r option.Resolver, limits project.Limits) (clients.Client, error) {
+	declared, err := c.domain(limits)
+	for i := range c.Secrets {
+		var secret string
+		if err == nil {
+			secret, err = r.Text("secret", c.Secrets[i].Secret)
+		}
+		if err == nil && len(secret) < minClientSecret {
+			err = fmt.Errorf("secret: %d bytes are below the limit of %d", len(secret), minClientSecret)
+		}
+		if err == nil {
+			declared.Secrets[i].Hash = secrets.Hash(secret)
+		}
+	}
+	if err == nil && len(c.JWKS) > 0 && c.JWKS[0] == '"' {
+		declared.JWKS, err = c.resolveJWKS(r)
+	}
+	if err == nil {
+		err = declared.Validate()
 	}
 	if err != nil {
 		return clients.Client{}, fmt.Errorf("client %q: %w", c.ID, oneLine(err))
 	}
-	if secret != "" {
-		declared.Secrets = []clients.Secret{{Number: 1, Hash: secrets.Hash(secret)}}
-	}
 	return declared, nil
+}
+
+func (c *Client) resolveJWKS(r option.Resolver) (json.RawMessage, error) {
+	var text string
+	if err := json.Unmarshal(c.JWKS, &text); err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
+	}
+	text, err := r.Text("jwks", text)
+	if err == nil && !json.Valid([]byte(text)) {
+		err = errors.New("jwks: it is not a JWK set")
+	}
+	return json.RawMessage(text), err
 }
 
 func (c *Client) project() string {
@@ -89,80 +218,26 @@ func (c *Client) project() string {
 
 func (s *Settings) validateClients() error {
 	for i := range s.Clients {
-		if err := s.validateClient(i); err != nil {
+		if err := s.validateClient(i, true); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// validateClient refuses the client with the index i, which may still be incomplete.
-func (s *Settings) validateClient(i int) error {
+// validateClient refuses the client with the index i. One that is not whole may still be told what
+// it lacks.
+func (s *Settings) validateClient(i int, whole bool) error {
 	c := &s.Clients[i]
 	if slices.ContainsFunc(s.Clients[:i], func(o Client) bool { return o.ID == c.ID }) {
 		return fmt.Errorf("client %q: duplicate", c.ID)
 	}
-	_, err := c.domain(s.Limits.domain(), "")
-	return err
-}
-
-// unmarshalClient parses:
-//
-//	client <id> {
-//		project                <slug>
-//		name                   <text>
-//		secret                 <text>
-//		access_token_format    jwt|opaque
-//		refresh_rotation       on|off
-//		refresh_reuse_interval <duration>
-//		audience               <words...>
-//		scopes                 <words...>
-//		claim                  <name> <values...>
-//		preset                 <name>
-//		lifetimes              {...}
-//	}
-func (s *Settings) unmarshalClient(d *caddyfile.Dispenser) error {
-	s.Clients = append(s.Clients, Client{})
-	c := &s.Clients[len(s.Clients)-1]
-	if err := option.One(d, &c.ID); err != nil {
-		return err
+	declared, err := c.domain(s.Limits.domain())
+	if err == nil && whole {
+		err = declared.Validate()
 	}
-	if err := option.At(d, s.validateClient(len(s.Clients)-1)); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("client %q: %w", c.ID, oneLine(err))
 	}
-	return option.Block(d, func() error {
-		if err := c.unmarshalOption(d); err != nil {
-			return err
-		}
-		return option.At(d, s.validateClient(len(s.Clients)-1))
-	}, "claim")
-}
-
-func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
-	texts := map[string]*string{
-		"project":             &c.Project,
-		"name":                &c.Name,
-		"access_token_format": &c.AccessTokenFormat,
-		"refresh_rotation":    &c.RefreshRotation,
-		"preset":              &c.Preset,
-	}
-	lists := map[string]*[]string{"audience": &c.Audience, "scopes": &c.Scopes}
-	word := d.Val()
-	switch {
-	case texts[word] != nil:
-		return option.One(d, texts[word])
-	case lists[word] != nil:
-		return option.Some(d, lists[word])
-	}
-	switch word {
-	case "secret":
-		return option.OneSecret(d, &c.Secret)
-	case "lifetimes":
-		return c.Lifetimes.unmarshal(d)
-	case "claim":
-		return unmarshalClaim(d, &c.Claims)
-	case "refresh_reuse_interval":
-		return unmarshalReuse(d, &c.RefreshReuseInterval)
-	}
-	return d.Errf("client: unrecognized option %q", word)
+	return nil
 }

@@ -32,6 +32,15 @@ type Lifetimes struct {
 	// How long a sign-in lasts, however often it is refreshed; 60s to 10y. Default: 1y.
 	RefreshAbsolute option.Duration `json:"refresh_absolute,omitempty"`
 
+	// Lifetime of an authorization code; 10s to 10m. Default: 60s.
+	AuthorizationCode option.Duration `json:"authorization_code,omitempty"`
+
+	// How long a person has to enter the code that a device shows; 60s to 30m. Default: 5m.
+	DeviceCode option.Duration `json:"device_code,omitempty"`
+
+	// Lifetime of an ID token; 60s to 1d. Default: 1h.
+	IDToken option.Duration `json:"id_token,omitempty"`
+
 	// How long after a rotation the previous refresh token still gets the same successor, so that a
 	// lost response does not end the session; up to 60s. Projects and clients may override it.
 	// Default: 0s, and 10s for browser sessions.
@@ -50,6 +59,9 @@ func (l *Lifetimes) durations() []option.DurationRange {
 		{Name: "access_token", Value: &l.AccessToken, Min: minLifetime, Max: MaxLifetime},
 		{Name: "refresh_token", Value: &l.RefreshToken, Min: minLifetime, Max: 10 * MaxLifetime},
 		{Name: "refresh_absolute", Value: &l.RefreshAbsolute, Min: minLifetime, Max: 10 * MaxLifetime},
+		{Name: "authorization_code", Value: &l.AuthorizationCode, Min: project.MinCode, Max: project.MaxCode},
+		{Name: "device_code", Value: &l.DeviceCode, Min: project.MinDeviceCode, Max: project.MaxDeviceCode},
+		{Name: "id_token", Value: &l.IDToken, Min: project.MinIDToken, Max: project.MaxIDToken},
 		{Name: "refresh_window", Value: &l.RefreshWindow, Min: time.Second, Max: time.Hour},
 		{Name: "refresh_check", Value: &l.RefreshCheck, Min: 5 * time.Second, Max: time.Hour},
 	}
@@ -71,6 +83,9 @@ func (s *Settings) serverLifetimes() (project.Lifetimes, error) {
 		Access:          time.Duration(l.AccessToken),
 		Refresh:         time.Duration(l.RefreshToken),
 		RefreshAbsolute: time.Duration(l.RefreshAbsolute),
+		Code:            time.Duration(l.AuthorizationCode),
+		DeviceCode:      time.Duration(l.DeviceCode),
+		IDToken:         time.Duration(l.IDToken),
 	}
 	lifetimes, err := lifetimesOver(own, s.Preset)
 	if err != nil {
@@ -109,6 +124,9 @@ func (s *Settings) unmarshalPreset(d *caddyfile.Dispenser) error {
 //		access_token           <duration>
 //		refresh_token          <duration>
 //		refresh_absolute       <duration>
+//		authorization_code     <duration>
+//		device_code            <duration>
+//		id_token               <duration>
 //		refresh_reuse_interval <duration>
 //		refresh_window         <duration>
 //		refresh_check          <duration>
@@ -139,6 +157,12 @@ type OwnLifetimes struct {
 	// How long a sign-in lasts, however often it is refreshed; within `limits`. Default: that of
 	// the level above.
 	RefreshAbsolute option.Duration `json:"refresh_absolute,omitempty"`
+	// Lifetime of an authorization code; 10s to 10m. Default: that of the level above.
+	AuthorizationCode option.Duration `json:"authorization_code,omitempty"`
+	// How long a person has to enter the code that a device shows; 60s to 30m. Default: that of the level above.
+	DeviceCode option.Duration `json:"device_code,omitempty"`
+	// Lifetime of an ID token; 60s to 1d. Default: that of the level above.
+	IDToken option.Duration `json:"id_token,omitempty"`
 }
 
 func (l OwnLifetimes) domain() project.Lifetimes {
@@ -146,15 +170,21 @@ func (l OwnLifetimes) domain() project.Lifetimes {
 		Access:          time.Duration(l.AccessToken),
 		Refresh:         time.Duration(l.RefreshToken),
 		RefreshAbsolute: time.Duration(l.RefreshAbsolute),
+		Code:            time.Duration(l.AuthorizationCode),
+		DeviceCode:      time.Duration(l.DeviceCode),
+		IDToken:         time.Duration(l.IDToken),
 	}
 }
 
 // unmarshal parses:
 //
 //	lifetimes {
-//		access_token     <duration>
-//		refresh_token    <duration>
-//		refresh_absolute <duration>
+//		access_token       <duration>
+//		refresh_token      <duration>
+//		refresh_absolute   <duration>
+//		authorization_code <duration>
+//		device_code        <duration>
+//		id_token           <duration>
 //	}
 func (l *OwnLifetimes) unmarshal(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
@@ -170,5 +200,8 @@ func (l *OwnLifetimes) durations() []option.DurationRange {
 		{Name: "access_token", Value: &l.AccessToken, Min: minLifetime, Max: MaxLifetime},
 		{Name: "refresh_token", Value: &l.RefreshToken, Min: minLifetime, Max: 10 * MaxLifetime},
 		{Name: "refresh_absolute", Value: &l.RefreshAbsolute, Min: minLifetime, Max: 10 * MaxLifetime},
+		{Name: "authorization_code", Value: &l.AuthorizationCode, Min: project.MinCode, Max: project.MaxCode},
+		{Name: "device_code", Value: &l.DeviceCode, Min: project.MinDeviceCode, Max: project.MaxDeviceCode},
+		{Name: "id_token", Value: &l.IDToken, Min: project.MinIDToken, Max: project.MaxIDToken},
 	}
 }

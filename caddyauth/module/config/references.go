@@ -79,11 +79,7 @@ func (s *Settings) resolveTenants(r option.Resolver, v *Server) (err error) {
 		v.Projects = append(v.Projects, declared)
 	}
 	for i := range s.Clients {
-		secret, err := r.Text("secret", s.Clients[i].Secret)
-		if err != nil {
-			return fmt.Errorf("client %q: %w", s.Clients[i].ID, err)
-		}
-		declared, err := s.Clients[i].domain(v.Limits, secret)
+		declared, err := s.Clients[i].resolve(r, v.Limits)
 		if err != nil {
 			return err
 		}

@@ -42,6 +42,23 @@ func TestJSONTenancyIsRefused(t *testing.T) {
 			`client "c": refresh_reuse_interval: 1h is`,
 			Settings{Clients: []Client{{ID: "c", RefreshReuseInterval: &hour}}},
 		},
+		{
+			`client "c": redirect_uri: "http://c.example": http is`,
+			Settings{Clients: []Client{{ID: "c", RedirectURIs: []string{"http://c.example"}}}},
+		},
+		{
+			`client "c": grant_types: authorization_code needs`,
+			Settings{Clients: []Client{{ID: "c", GrantTypes: []string{"authorization_code"}}}},
+		},
+		{
+			`client "c": authorization_code: 1h is above`,
+			Settings{Clients: []Client{{ID: "c", Lifetimes: OwnLifetimes{AuthorizationCode: hour}}}},
+		},
+		{
+			`client "c": jwks: it is not a JWK set`,
+			Settings{Clients: []Client{{ID: "c", AuthMethod: "private_key_jwt", JWKS: []byte(`{}`)}}},
+		},
+		{`device_code: 1h is above the limit of 30m`, Settings{Lifetimes: Lifetimes{DeviceCode: hour}}},
 		{`client "caddyauth": the id is reserved`, Settings{Clients: []Client{{ID: clients.FirstParty}}}},
 	} {
 		t.Run(c.want, func(t *testing.T) {
@@ -52,5 +69,45 @@ func TestJSONTenancyIsRefused(t *testing.T) {
 				t.Errorf("%v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+// TestClientsAreResolved: secrets and keys behind placeholders become what the store declares.
+func TestClientsAreResolved(t *testing.T) {
+	first, second := strings.Repeat("a", 32), strings.Repeat("b", 32)
+	t.Setenv("FIRST", first)
+	t.Setenv("SECOND", second)
+	t.Setenv("KEYS", `{"keys":[{"kty":"EC","crv":"P-256"}]}`)
+	end := time.Date(2030, 12, 31, 0, 0, 0, 0, time.UTC)
+	s := Settings{
+		Issuer: "https://auth.example.com",
+		Clients: []Client{
+			{
+				ID:           "web",
+				Secrets:      []ClientSecret{{Secret: "{env.FIRST}", Expires: end}, {Secret: "{env.SECOND}"}},
+				RedirectURIs: []string{"https://web.example/cb"},
+				GrantTypes:   []string{"authorization_code", "token-exchange"},
+				PKCE:         "optional",
+			},
+			{
+				ID:        "bank",
+				Preset:    "fapi2",
+				JWKS:      []byte(`"{env.KEYS}"`),
+				Lifetimes: OwnLifetimes{IDToken: option.Duration(time.Hour)},
+			},
+		},
+	}
+	v, err := s.Resolve(option.NewResolver())
+	if err != nil {
+		t.Fatal(err)
+	}
+	web, bank := v.Clients[0], v.Clients[1]
+	if !web.Authentic(first, end.Add(-time.Second)) || web.Authentic(first, end) || !web.Authentic(second, end) ||
+		!web.AllowsGrant(clients.GrantExchange) || web.RequiresPKCE() {
+		t.Errorf("%+v", web)
+	}
+	if string(bank.JWKS) != `{"keys":[{"kty":"EC","crv":"P-256"}]}` || !bank.PARRequired ||
+		bank.Lifetimes.Code != time.Minute || bank.Lifetimes.IDToken != time.Hour {
+		t.Errorf("%+v", bank)
 	}
 }

@@ -80,7 +80,7 @@ func (s *Settings) unmarshalDefault(d *caddyfile.Dispenser) error {
 	case "insecure_development":
 		s.InsecureDevelopment = true
 		return option.None(d)
-	case "access_token", "refresh_token", "refresh_absolute",
+	case "access_token", "refresh_token", "refresh_absolute", "authorization_code", "device_code", "id_token",
 		"refresh_reuse_interval", "refresh_window", "refresh_check":
 		return d.Errf("auth: unrecognized option %q; write `lifetimes { %s <duration> }`", word, word)
 	default:
