@@ -102,10 +102,12 @@ var packageRules = []packageRule{
 	{4, "guard/gate", words("jose/token web/weburl jose/leeway"), nil},
 	{4, "domain/opaque", words("jose/token jose/keyring domain/revocation web/egress"), nil},
 	{4, "jose/token/tokentest", words("jose/token jose/keyring"), nil}, // test support, as below
+	{4, "jose/dpop/dpoptest", nil, words(jwxPath)},                     // test support, too
 	{4, "domain/identity", words("jose/token"),
 		words("golang.org/x/crypto golang.org/x/sync golang.org/x/text github.com/alexedwards/argon2id")},
 	{3, "jose/token", words("jose/keyring domain/revocation jose/leeway"),
 		words(jwxPath, "github.com/go-json-experiment/json github.com/maypok86/otter/v2")},
+	{3, "jose/dpop", words("jose/keyring"), words("github.com/go-json-experiment/json")},
 	{2, "domain/session", words("domain/revocation jose/leeway"), nil},
 	{2, "jose/keyring", words("web/egress jose/leeway"), words(jwxPath, "filippo.io/age")},
 	{2, "domain/apitoken", words("domain/project domain/secrets"), nil},
@@ -145,7 +147,7 @@ var testSupport = []string{caddyPath + "/caddytest", "golang.org/x/mod"}
 
 // testPackages are packages of test support that test files may import from every layer. No row
 // names one, so no other file may.
-var testPackages = []string{"jose/token/tokentest"}
+var testPackages = []string{"jose/token/tokentest", "jose/dpop/dpoptest"}
 
 // keptApart are packages of the standard library that only the named packages may import: the
 // database is for the store, the log for the Caddy layer (other packages return errors), and
@@ -156,7 +158,7 @@ var keptApart = []struct {
 }{
 	{"database/sql", []string{"store/sqlstore"}},
 	{"log", []string{"module/auth", "bench/load", "bench/upstream"}},
-	{"testing", []string{"store/sqlstore/pgtest", "jose/token/tokentest", "integration/documents"}},
+	{"testing", words("store/sqlstore/pgtest jose/token/tokentest jose/dpop/dpoptest integration/documents")},
 }
 
 func TestArrowsRunDown(t *testing.T) {
@@ -198,7 +200,7 @@ func TestFloorsAreNoticed(t *testing.T) {
 		{"caddyauth/jose/keyring/x.go", "log/slog", "which only module/auth, bench/load, bench/upstream may"},
 		{
 			"caddyauth/serve/ui/x.go", "testing/iotest",
-			"which only store/sqlstore/pgtest, jose/token/tokentest, integration/documents may",
+			"which only store/sqlstore/pgtest, jose/token/tokentest, jose/dpop/dpoptest, integration/documents may",
 		},
 		{
 			"caddyauth/store/sqlstore/x.go", modulePath + "/caddyauth/store/sqlstore/pgtest",
