@@ -4,18 +4,26 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// Challenge returns the WWW-Authenticate value of a refusal (RFC 6750, section 3). The reason code
-// is its error_description. When no credential was sent there is no error, as the RFC wants it.
-func (g *Gate) Challenge(reason token.Reason) string {
+// Challenge returns the WWW-Authenticate value of a refusal (RFC 6750, section 3) of a credential
+// that came via a source. The reason code is its error_description. When no credential was sent
+// there is no error, as the RFC wants it. The scheme is DPoP (RFC 9449, section 7.1) for those who
+// use it, and where bearer tokens are not taken.
+func (g *Gate) Challenge(reason token.Reason, via Source) string {
 	var b strings.Builder
-	b.WriteString("Bearer")
 	sep := " "
 	param := func(name, value string) {
 		b.WriteString(sep + name + `="` + value + `"`)
 		sep = ", "
+	}
+	byDPoP := g.challengesDPoP(reason, via)
+	if byDPoP {
+		b.WriteString("DPoP")
+	} else {
+		b.WriteString("Bearer")
 	}
 	if code := ErrorCode(reason); code != "" {
 		param("error", code)
@@ -24,7 +32,14 @@ func (g *Gate) Challenge(reason token.Reason) string {
 	if scopes := g.scopesNeeded(); reason == InsufficientScope && len(scopes) > 0 {
 		param("scope", strings.Join(scopes, " "))
 	}
+	if byDPoP {
+		param("algs", strings.Join(dpop.Algorithms(), " "))
+	}
 	return b.String()
+}
+
+func (g *Gate) challengesDPoP(reason token.Reason, via Source) bool {
+	return g.Possession != nil && (via.Kind == DPoP || g.BoundOnly || reason == ProofRequired)
 }
 
 // IsNavigation reports whether r is a person following a link in a browser, as opposed to a script,

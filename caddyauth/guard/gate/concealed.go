@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
@@ -147,7 +148,8 @@ func (c *Concealed) split(g *Gate) (shown, rest *Concealed) {
 		p.cookies = append(p.cookies, pair)
 	}
 	for name, lines := range c.headers {
-		read := g.reads(Source{Header, name}) || name == "Authorization" && g.reads(Source{Kind: Bearer})
+		authorizes := name == "Authorization" || name == dpop.Header
+		read := g.reads(Source{Header, name}) || authorizes && g.reads(Source{Kind: Bearer})
 		part(read).addHeader(name, lines)
 	}
 	for _, parameter := range c.query {
@@ -176,6 +178,9 @@ func (c *Credentials) Conceal(r *http.Request) *Concealed {
 	parameters := c.remove(r, removed)
 	if c.issued(r) {
 		removed.removeHeader(r, "Authorization")
+		if len(r.Header[dpop.Header]) > 0 { // it belongs to the token
+			removed.removeHeader(r, dpop.Header)
+		}
 	}
 	c.EraseParameters(r, parameters)
 	return removed
@@ -195,9 +200,12 @@ func (g *Gate) removeCredential(r *http.Request) *Concealed {
 	}
 	parameters := c.remove(r, removed)
 	if lines := r.Header["Authorization"]; len(lines) > 0 {
-		if g.reads(Source{Kind: Bearer}) && (g.Mode != Optional || !isForeign(lines)) || c.issued(r) {
+		if g.reads(Source{Kind: Bearer}) && (g.Mode != Optional || !g.isForeign(lines)) || c.issued(r) {
 			removed.removeHeader(r, "Authorization")
 		}
+	}
+	if len(r.Header[dpop.Header]) > 0 { // a proof is for the gateway, and says nothing to an application
+		removed.removeHeader(r, dpop.Header)
 	}
 	c.EraseParameters(r, parameters)
 	return removed

@@ -16,6 +16,9 @@ type Kind string
 const (
 	// Bearer is `Authorization: Bearer` (RFC 6750, section 2.1).
 	Bearer Kind = "bearer"
+	// DPoP is `Authorization: DPoP` (RFC 9449, section 7.1). No gate has such a source: those that
+	// read Bearer read it too, unless they have no Possession.
+	DPoP Kind = "dpop"
 	// Header is a request header that holds the bare token.
 	Header Kind = "header"
 	// Cookie is a cookie that holds the bare token.
@@ -26,7 +29,7 @@ const (
 )
 
 // Source is one place where a gate looks for a credential. Name is the header, cookie or parameter;
-// empty for Bearer.
+// empty for Bearer and DPoP.
 type Source struct {
 	Kind Kind
 	Name string
@@ -42,6 +45,9 @@ func (g *Gate) credential(r *http.Request, prior *Admission) (string, Source, er
 	}
 	for _, s := range g.Sources {
 		found, err := s.find(r)
+		if err != nil && g.mayBeDPoP(s, err) {
+			found, s, err = findDPoP(r, s)
+		}
 		if err != nil {
 			if g.Mode == Optional && refusedFor(err, foreignScheme) {
 				continue
@@ -70,6 +76,9 @@ func (g *Gate) reads(via Source) bool {
 	if g == nil {
 		return false
 	}
+	if via.Kind == DPoP {
+		via.Kind = Bearer
+	}
 	for _, s := range g.Sources {
 		if s == via {
 			return true
@@ -94,7 +103,9 @@ func foreignIsNone(err error) error {
 func (s Source) find(r *http.Request) (string, error) {
 	switch s.Kind {
 	case Bearer:
-		return findBearer(r.Header["Authorization"])
+		return findAuthorization(r.Header["Authorization"], "Bearer")
+	case DPoP:
+		return findAuthorization(r.Header["Authorization"], "DPoP")
 	case Header:
 		return findHeader(r.Header[s.Name])
 	case Cookie:
@@ -105,8 +116,9 @@ func (s Source) find(r *http.Request) (string, error) {
 	return "", nil
 }
 
-// findBearer reads `Bearer <token>`; the scheme is case-insensitive (RFC 9110, section 11.1).
-func findBearer(lines []string) (string, error) {
+// findAuthorization reads `<scheme> <token>`; the scheme is case-insensitive (RFC 9110, section
+// 11.1).
+func findAuthorization(lines []string, want string) (string, error) {
 	if len(lines) == 0 {
 		return "", nil
 	}
@@ -114,7 +126,7 @@ func findBearer(lines []string) (string, error) {
 		return "", refuse(MultipleCredentials, "several Authorization headers")
 	}
 	scheme, raw, _ := strings.Cut(lines[0], " ")
-	if scheme != "Bearer" && !strings.EqualFold(scheme, "Bearer") {
+	if scheme != want && !strings.EqualFold(scheme, want) {
 		return "", refuse(foreignScheme, "")
 	}
 	raw = strings.TrimLeft(raw, " ")
@@ -195,8 +207,12 @@ func findQuery(u *url.URL, name string) (string, error) {
 	return "", refuse(MultipleCredentials, "duplicate query parameter "+name)
 }
 
-func isForeign(authorization []string) bool {
-	_, err := findBearer(authorization)
+// isForeign reports whether the Authorization header is of a scheme that the gate does not read.
+func (g *Gate) isForeign(authorization []string) bool {
+	_, err := findAuthorization(authorization, "Bearer")
+	if err != nil && g.mayBeDPoP(Source{Kind: Bearer}, err) {
+		_, err = findAuthorization(authorization, "DPoP")
+	}
 	return refusedFor(err, foreignScheme)
 }
 

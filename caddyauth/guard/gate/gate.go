@@ -76,6 +76,14 @@ type Gate struct {
 	// Placeholders returns what answers placeholders about a token; it is called once per token and
 	// source. Default: none, and so are Admission.Placeholders.
 	Placeholders func(t *token.Token) func(key string) (any, bool)
+	// Possession asks for the proof that whoever presents a token has the key that it is bound to
+	// (token.Token.JKT; RFC 9449, section 7.1). It is asked last before the policy, and only about
+	// bound tokens under the scheme DPoP; spend says that the proof shall not be good for another
+	// request. The error is a *token.Refusal. Default: the gate does not know that scheme, and
+	// refuses bound tokens.
+	Possession func(r *http.Request, t *token.Token, spend bool, now time.Time) error
+	// BoundOnly refuses tokens that are not bound to a key. It needs Possession.
+	BoundOnly bool
 
 	sameOrigin http.CrossOriginProtection
 	names      []string // canonical header names of Forward, each once, the last mapping to a name wins
@@ -112,6 +120,9 @@ func (g *Gate) Validate() error {
 		}
 		g.admissions = append(g.admissions, sourced{source: s})
 	}
+	if g.Possession != nil && g.reads(Source{Kind: Bearer}) {
+		g.admissions = append(g.admissions, sourced{source: Source{Kind: DPoP}})
+	}
 	for _, m := range g.Forward {
 		if err := g.Owned.Own(m.Header); err != nil {
 			return err
@@ -145,6 +156,8 @@ func (g *Gate) check() error {
 		return errors.New("a gate needs Revoked")
 	case g.Owned == nil:
 		return errors.New("a gate needs Owned")
+	case g.BoundOnly && g.Possession == nil:
+		return errors.New("a gate that takes only bound tokens needs Possession")
 	case g.Leeway < 0 || g.Leeway > leeway.Max: // denials and keys stand for no longer
 		return fmt.Errorf("leeway %s is not between 0s and %s", g.Leeway, leeway.Max)
 	}
@@ -196,7 +209,7 @@ func (p *Admission) Concealed() *Concealed { return p.concealed }
 
 // Via returns where the credential came from; zero when there was none.
 func (p *Admission) Via() Source {
-	if p.via == nil {
+	if p == nil || p.via == nil {
 		return Source{}
 	}
 	return *p.via
@@ -301,7 +314,7 @@ func (g *Gate) admission(t *token.Token, via Source) *Admission {
 var staleCookie = Source{Kind: "stale"}
 
 // decide is the list of refusals: one credential, verified, in time, not revoked, for this gate,
-// within the policy.
+// in the hands of whom it is bound to, within the policy.
 func (g *Gate) decide(
 	r *http.Request, prior *Admission, session *token.Token, preflight bool, now time.Time,
 ) (*token.Token, Source, error) {
@@ -326,6 +339,9 @@ func (g *Gate) decide(
 	t, err := g.verified(r.Context(), raw, via, prior, session)
 	if err == nil {
 		err = g.checkToken(t, now)
+	}
+	if err == nil && (t.JKT() != "" || via.Kind == DPoP || g.BoundOnly) {
+		err = g.checkPossession(r, t, via, prior, now)
 	}
 	if err != nil {
 		if g.Mode == Optional && via.Kind == Cookie && refusedFor(err, token.Expired) {

@@ -856,7 +856,7 @@ func TestChallenges(t *testing.T) {
 		{ClaimDenied, `Bearer error="access_denied", error_description="claim_denied"`},
 	} {
 		t.Run(string(c.reason), func(t *testing.T) {
-			if got := g.Challenge(c.reason); got != c.want {
+			if got := g.Challenge(c.reason, Source{Kind: Bearer}); got != c.want {
 				t.Errorf("%s: %s, want %s", c.reason, got, c.want)
 			}
 		})

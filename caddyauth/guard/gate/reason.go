@@ -16,6 +16,13 @@ const (
 	CrossOrigin          token.Reason = "cross_origin"
 	AmbiguousPath        token.Reason = "ambiguous_path"
 	RevocationNotChecked token.Reason = "revocation_unavailable"
+
+	// Those of DPoP (RFC 9449).
+	ProofRequired    token.Reason = "dpop_required"
+	WrongBinding     token.Reason = "dpop_binding"
+	InvalidProof     token.Reason = "invalid_dpop_proof"
+	NonceRequired    token.Reason = "use_dpop_nonce"
+	ReplayNotChecked token.Reason = "replay_unavailable"
 )
 
 // Reasons are all codes with which a gate or a header filter refuses.
@@ -24,6 +31,7 @@ var Reasons = []token.Reason{
 	token.Malformed, token.TooLarge, token.UnknownIssuer, token.UnknownKey, token.BadAlgorithm, token.BadSignature,
 	token.Expired, token.NotYetValid, token.LifetimeTooLong, token.WrongAudience, token.WrongType, token.WrongProject,
 	token.Revoked, token.Inactive, token.KeysUnavailable,
+	ProofRequired, WrongBinding, InvalidProof, NonceRequired, ReplayNotChecked,
 }
 
 func refuse(reason token.Reason, detail string) error {
@@ -50,14 +58,14 @@ func Status(reason token.Reason) int {
 		return http.StatusBadRequest
 	case InsufficientScope, ClaimDenied, CrossOrigin:
 		return http.StatusForbidden
-	case token.KeysUnavailable, RevocationNotChecked:
+	case token.KeysUnavailable, RevocationNotChecked, ReplayNotChecked:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusUnauthorized
 }
 
 // ErrorCode returns the `error` word that goes with a reason in challenges and bodies: those of RFC
-// 6750 where one fits, `access_denied` and `temporarily_unavailable` of RFC 6749 where none does.
+// 6750 and RFC 9449 where one fits, `access_denied` and `temporarily_unavailable` of RFC 6749 where none does.
 // It is empty when no credential was sent, as RFC 6750 wants it.
 func ErrorCode(reason token.Reason) string {
 	switch reason {
@@ -69,7 +77,9 @@ func ErrorCode(reason token.Reason) string {
 		return "insufficient_scope"
 	case ClaimDenied, CrossOrigin:
 		return "access_denied"
-	case token.KeysUnavailable, RevocationNotChecked:
+	case InvalidProof, NonceRequired:
+		return string(reason)
+	case token.KeysUnavailable, RevocationNotChecked, ReplayNotChecked:
 		return "temporarily_unavailable"
 	}
 	return "invalid_token"

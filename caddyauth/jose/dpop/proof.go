@@ -251,9 +251,3 @@ func Hash(accessToken string) string {
 	sum := sha256.Sum256([]byte(accessToken))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
-
-// IsThumbprint reports whether text has the form of a `jkt`: base64url of a SHA-256 hash.
-func IsThumbprint(text string) bool {
-	sum, err := strict.DecodeString(text)
-	return err == nil && len(sum) == sha256.Size && !strings.ContainsAny(text, "\r\n")
-}

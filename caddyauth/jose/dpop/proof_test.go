@@ -40,7 +40,7 @@ func TestProofsOfEveryAlgorithm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.Thumbprint != c.Thumbprint || p.ID != "one" || !p.IssuedAt.Equal(now) || !IsThumbprint(p.Thumbprint) {
+			if p.Thumbprint != c.Thumbprint || p.ID != "one" || !p.IssuedAt.Equal(now) || !keyring.IsThumbprint(p.Thumbprint) {
 				t.Errorf("%+v, want the thumbprint %s", p, c.Thumbprint)
 			}
 		})
@@ -361,7 +361,7 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, proof string) {
 		p, err := Verify(proof, request())
 		if err == nil {
-			if !IsThumbprint(p.Thumbprint) || p.ID == "" || len(p.ID) > maxID {
+			if !keyring.IsThumbprint(p.Thumbprint) || p.ID == "" || len(p.ID) > maxID {
 				t.Fatalf("%+v", p)
 			}
 			return

@@ -1,8 +1,11 @@
 package keyring
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -60,4 +63,10 @@ func (k *Key) Thumbprint() string {
 		return ""
 	}
 	return thumbprint(k.public)
+}
+
+// IsThumbprint reports whether text has the form of a thumbprint: strict base64url of a SHA-256.
+func IsThumbprint(text string) bool {
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return err == nil && len(sum) == sha256.Size && !strings.ContainsAny(text, "\r\n")
 }

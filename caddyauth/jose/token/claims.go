@@ -1,8 +1,11 @@
 package token
 
 import (
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 )
 
 // claim says which of the claims with a field of their own a member is.
@@ -43,7 +46,8 @@ func (a announced) shared(name []byte) string {
 
 // builds says which nested values are built: those that stay, and the lists that have a field.
 func (a announced) builds(name []byte) bool {
-	return a == nil || a[string(name)] != "" || string(name) == "aud" || string(name) == "scp"
+	return a == nil || a[string(name)] != "" || string(name) == "aud" || string(name) == "scp" ||
+		string(name) == "cnf"
 }
 
 func claimOf(name []byte, own bool) claim {
@@ -215,7 +219,7 @@ func (t *Token) take(m *member, text *strings.Builder) (err error) {
 	case claimEpoch:
 		t.Epoch, err = takeEpoch(m)
 	case claimConfirmation:
-		err = refuseBound(m)
+		err = t.takeConfirmation(m)
 	}
 	if m.keep {
 		t.keep(m, text)
@@ -282,14 +286,20 @@ func (t *Token) keep(m *member, text *strings.Builder) {
 	}
 }
 
-// refuseBound refuses a token that is bound to a key or certificate of its holder (RFC 7800):
-// whoever presents it must prove to have that, and nothing here checks a proof. Null binds it to
-// nothing.
-func refuseBound(m *member) error {
+// takeConfirmation reads the thumbprint of the key that one of our own tokens is bound to (RFC 9449,
+// section 6.1). A token that is bound in another way, or by another issuer, is refused (RFC
+// 7800): whoever presents it must prove to have what it is bound to, and nothing here checks that
+// proof. Null binds it to nothing.
+func (t *Token) takeConfirmation(m *member) error {
 	if m.kind == 'n' {
 		return nil
 	}
-	return refuse(WrongType, "the token is bound to a key (cnf) and is not a bearer token")
+	cnf, _ := m.nested.(map[string]any)
+	if jkt, ok := cnf["jkt"].(string); ok && t.Own() && len(cnf) == 1 && keyring.IsThumbprint(jkt) {
+		t.texts = slices.Insert(t.texts, 0, textClaim{jktName, jkt})
+		return nil
+	}
+	return refuse(WrongType, "the token is bound to a key (cnf) in a way that is not supported")
 }
 
 // takeEpoch reads the claim that our own tokens carry for revocation.

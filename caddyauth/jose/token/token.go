@@ -50,7 +50,8 @@ type Token struct {
 
 	oneAudience [1]string // what Audience has when it has one
 
-	// The announced claims without a field. Texts are most of them, and take no box of their own.
+	// The announced claims without a field. Texts are most of them, and take no box of their own. The
+	// first is jktName in a token that is bound to a key, as few are.
 	texts  []textClaim
 	others []other
 }
@@ -66,6 +67,19 @@ type other struct {
 
 // Raw returns the compact text that was verified. It is a credential.
 func (t *Token) Raw() string { return t.raw }
+
+// jktName is what the texts have JKT under: no claim that a configuration can announce.
+const jktName = "\x00cnf.jkt"
+
+// JKT returns the thumbprint of the key that the token is bound to, `cnf.jkt` (RFC 9449, section
+// 6.1); empty for a bearer token. Whoever lets a token with one pass has the presenter prove that
+// they have the key.
+func (t *Token) JKT() string {
+	if len(t.texts) > 0 && t.texts[0].name == jktName {
+		return t.texts[0].text
+	}
+	return ""
+}
 
 // Issuer returns `iss`, the name of an accepted issuer.
 func (t *Token) Issuer() string {
@@ -157,6 +171,8 @@ func (t *Token) field(name string) (any, bool) {
 		return t.NotBefore.number(), t.NotBefore != 0
 	case "iat":
 		return t.IssuedAt.number(), t.IssuedAt != 0
+	case "cnf":
+		return map[string]any{"jkt": t.JKT()}, t.JKT() != ""
 	}
 	return nil, false
 }

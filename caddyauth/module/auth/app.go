@@ -124,6 +124,7 @@ func (a *App) provisionStore() error {
 			"`secret {env.AUTH_SECRET}`")
 	}
 	a.store, a.audit.trail = store, store
+	a.gates.Possession = buildPossession(a)
 	a.throttle = &identity.Throttle{Store: store}
 	a.passwords.Kinds = store.HashKinds
 	a.grants = buildGrants(a)

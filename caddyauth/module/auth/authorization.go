@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
+	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
@@ -37,9 +38,10 @@ func (a *App) introspectionCache() time.Duration {
 	return a.server.IntrospectionCache
 }
 
-// openOpaque gives the opaque tokens what makes them.
+// openOpaque gives the opaque tokens, and the nonces of DPoP proofs, what makes them.
 func (a *App) openOpaque(secret *keyring.SecretRing) {
 	a.verification.opaque.Secrets = secret.Derive(opaque.Label)
+	a.gates.Possession.nonces.Keys = secret.Derive(dpop.NonceLabel)
 }
 
 // introspectionOf returns the introspection endpoint of a trusted issuer.

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/replay"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
@@ -99,6 +100,15 @@ func buildKeeper(a *App, secret *keyring.SecretRing) *keyring.Keeper {
 		Past:         a.store.steady.Past,
 		StateChanged: a.keys.logState,
 		Failing:      a.keys.logKeeper,
+	}
+}
+
+// buildPossession wires what asks for DPoP proofs.
+func buildPossession(a *App) *Possession {
+	return &Possession{
+		proofs:  replay.Local{Store: a.store},
+		ready:   a.ready,
+		started: a.charge.started,
 	}
 }
 
@@ -221,7 +231,7 @@ func buildOAuth(a *App) *oauth.Server {
 		SigningKey: a.keys.SigningNow,
 		Clients:    buildClientAuthenticator(a),
 		Refresh:    a.issuing.Refresh,
-		Verify:     a.verification.Verify,
+		Verify:     a.verification.VerifyBound,
 		Revoked:    func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
 		ClientIP:   request.ClientIP,
 		Events:     a.audit.report,

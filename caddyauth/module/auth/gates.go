@@ -35,6 +35,8 @@ type Gates struct {
 	// Log has the lines about requests. Sampled has those that anybody can cause as often as he
 	// likes: a crawler must not fill the disk.
 	Log, Sampled *zap.Logger
+	// Possession asks for DPoP proofs.
+	Possession *Possession
 }
 
 // freeze ends the time in which gates can be added.

@@ -35,7 +35,7 @@ func (a *App) Read() Reading {
 		Declared:        a.declaration(),
 		Store:           a.store.Store,
 		Ring:            a.keys.ring.Load(),
-		Verify:          a.verification.Verify,
+		Verify:          a.verification.VerifyBound,
 	}
 }
 

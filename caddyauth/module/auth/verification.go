@@ -19,8 +19,12 @@ type reader = func(ctx context.Context, raw string) (*token.Token, error)
 // Verification reads and judges the tokens of one configuration.
 type Verification struct {
 	// Verify reads JWTs of whatever accepted issuer, and the server's own opaque tokens. It asks no
-	// introspection endpoint.
+	// introspection endpoint, and refuses tokens that are bound to a key.
 	Verify reader
+
+	// VerifyBound is Verify for whoever has the presenter prove possession of that key, or only looks
+	// at the token.
+	VerifyBound reader
 
 	verifier  *token.Verifier
 	cache     *token.Cache // in front of verifier; nil when it is off
@@ -40,15 +44,27 @@ const pollGrace = 2 * time.Second
 
 // remember puts a cache of so many tokens in front of the verifier; 0 is none.
 func (v *Verification) remember(size int) (err error) {
-	v.Verify = v.readsOwn(v.verifier.Verify)
+	v.VerifyBound, v.Verify = v.readsOwn(v.verifier.Verify), v.readsBearer
 	if size == 0 {
 		return nil
 	}
 	if v.cache, err = token.NewCache(v.verifier, size); err != nil {
 		return err
 	}
-	v.Verify = v.readsOwn(v.cache.Verify)
+	v.VerifyBound = v.readsOwn(v.cache.Verify)
 	return nil
+}
+
+// readsBearer is the reader of tokens that are good in whoever's hands they are.
+func (v *Verification) readsBearer(ctx context.Context, raw string) (*token.Token, error) {
+	t, err := v.VerifyBound(ctx, raw)
+	if err == nil && t.JKT() != "" {
+		return nil, &token.Refusal{
+			Reason: token.WrongType,
+			Detail: "the token is bound to a key (cnf) and is not a bearer token",
+		}
+	}
+	return t, err
 }
 
 // Close ends what Provision began, and forgets the verified tokens.
@@ -83,9 +99,9 @@ func (v *Verification) readsOwn(jwt reader) reader {
 	}
 }
 
-// For is the reader of a gate that accepts these issuers: what is neither a JWT nor a reference of
-// ours goes to the introspection endpoints of the issuers that the gate accepts. No other issuer is
-// told of it.
+// For is the reader of tokens, bound ones too, of a gate that accepts these issuers: what is neither
+// a JWT nor a reference of ours goes to the introspection endpoints of the issuers that the gate
+// accepts. No other issuer is told of it.
 func (v *Verification) For(issuers map[string][]string) reader {
 	var accepted []*opaque.IntrospectionClient
 	for _, foreign := range v.foreign {
@@ -94,11 +110,11 @@ func (v *Verification) For(issuers map[string][]string) reader {
 		}
 	}
 	if len(accepted) == 0 {
-		return v.Verify
+		return v.VerifyBound
 	}
 	return func(ctx context.Context, raw string) (*token.Token, error) {
 		if opaque.IsOwn(raw) || strings.Count(raw, ".") == 2 {
-			return v.Verify(ctx, raw)
+			return v.VerifyBound(ctx, raw)
 		}
 		return askForeign(ctx, accepted, raw)
 	}

@@ -53,6 +53,11 @@ var gateChecks = map[token.Reason]string{
 	token.WrongProject:        "project",
 	token.Revoked:             "revocation",
 	gate.RevocationNotChecked: "revocation",
+	gate.ProofRequired:        "possession",
+	gate.WrongBinding:         "possession",
+	gate.InvalidProof:         "possession",
+	gate.NonceRequired:        "possession",
+	gate.ReplayNotChecked:     "possession",
 	gate.InsufficientScope:    "policy",
 	gate.ClaimDenied:          "policy",
 }

@@ -34,8 +34,9 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 	case status == http.StatusServiceUnavailable:
 		endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
 	case j.gate != nil:
-		w.Header().Set("WWW-Authenticate", j.gate.Challenge(reason))
+		w.Header().Set("WWW-Authenticate", j.gate.Challenge(reason, admission.Via()))
 	}
+	j.offerNonce(w, admission)
 	if request.HasErrorRoutes(r) {
 		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 		repl.Set("http.auth.error", string(reason))

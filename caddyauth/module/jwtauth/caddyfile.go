@@ -42,6 +42,8 @@ func init() {
 //		login           <url>|off
 //		leeway          <duration>
 //		stream_grace    <duration>|off
+//		dpop            optional|required|off
+//		dpop_nonce
 //		preflight
 //		upgrades        <protocols...>
 //		origins         <origins...>
@@ -128,6 +130,11 @@ func (j *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) error {
 		return j.unmarshalLeeway(d)
 	case "origins":
 		return j.unmarshalOrigins(d)
+	case "dpop":
+		return j.unmarshalChecked(d, option.One(d, &j.DPoP))
+	case "dpop_nonce":
+		j.DPoPNonce = true
+		return j.unmarshalChecked(d, option.None(d))
 	case "preflight":
 		j.Preflight = true
 		return option.None(d)

@@ -66,6 +66,13 @@ type JWTAuth struct {
 	// outlive the token that admitted it; 0s to 1h, or `off` to let it go on even when the token is
 	// revoked. Default: 0s.
 	StreamGrace string `json:"stream_grace,omitempty"`
+	// What becomes of tokens that are bound to a key (DPoP): `optional` (they need a proof, bearer
+	// tokens pass without one), `required` (only bound tokens pass) or `off` (only bearer tokens
+	// pass). Default: optional.
+	DPoP string `json:"dpop,omitempty"`
+	// Ask for a nonce of this server in each DPoP proof, so that clients make none in advance.
+	// Default: false.
+	DPoPNonce bool `json:"dpop_nonce,omitempty"`
 	// Let CORS preflights pass without identity. Default: false.
 	Preflight bool `json:"preflight,omitempty"`
 	// The protocols besides websocket to which an admitted request may switch its connection, such
@@ -197,8 +204,10 @@ func (j *JWTAuth) check() error {
 			return err
 		}
 	}
-	_, _, err := parseStreamGrace(j.StreamGrace)
-	return err
+	if _, _, err := parseStreamGrace(j.StreamGrace); err != nil {
+		return err
+	}
+	return j.checkDPoP()
 }
 
 // build turns the settings into a gate.
@@ -223,7 +232,7 @@ func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 		g.Leeway = time.Duration(*j.Leeway)
 	}
 	for _, step := range []func(*gate.Gate, option.Resolver) error{
-		j.buildIssuers, j.buildRules, j.buildForward, j.buildSources, j.buildBrowser,
+		j.buildIssuers, j.buildRules, j.buildForward, j.buildSources, j.buildBrowser, j.buildPossession,
 	} {
 		if err := step(g, r); err != nil {
 			return nil, err
@@ -395,6 +404,7 @@ func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	j.setUserVars(w, r, vars, prior, admission)
+	j.offerNonce(w, admission)
 	return j.serveNext(w, r, admission, next)
 }
 

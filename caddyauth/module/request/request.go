@@ -39,3 +39,21 @@ func HasErrorRoutes(r *http.Request) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	return ok && server.Errors != nil && len(server.Errors.Routes) > 0
 }
+
+// ClientURL returns the URL of a request as its client sees it, without query: behind a trusted
+// proxy with the scheme and host that this says.
+func ClientURL(r *http.Request) string {
+	scheme, host := "http", r.Host
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
+		if said := r.Header["X-Forwarded-Proto"]; len(said) == 1 && (said[0] == "http" || said[0] == "https") {
+			scheme = said[0]
+		}
+		if said := r.Header["X-Forwarded-Host"]; len(said) == 1 && said[0] != "" {
+			host = said[0]
+		}
+	}
+	return scheme + "://" + host + OriginalURL(r).EscapedPath()
+}
