@@ -21,8 +21,16 @@ type Keeper struct {
 	// Store keeps the keys. Required.
 	Store Store
 
-	// Lifecycle is the rule by which they follow one another. Its Secret is required.
+	// Lifecycle is the rule by which they follow one another. Its Secret is required. Keys for ID
+	// tokens follow it, too, each with the algorithm of its own.
 	Lifecycle Lifecycle
+
+	// Configured are keys of the configuration, which sign access tokens and are not changed here.
+	// Default: generated ones do.
+	Configured *Ring
+
+	// IDTokens is the usual lifetime of an ID token. Default: as long as an access token.
+	IDTokens time.Duration
 
 	// Changed is told of each new ring. Default: nobody is told.
 	Changed func(*Ring)
@@ -41,6 +49,8 @@ type Keeper struct {
 
 	view atomic.Pointer[keyView]
 	mu   sync.Mutex // one look at the store at a time
+
+	making making // keys for ID tokens that are wanted and made
 }
 
 // keyView is what this node knows. It does not change.
@@ -48,7 +58,7 @@ type keyView struct {
 	set      Set
 	ring     *Ring
 	unopened error         // of keys that are missing in the ring
-	longest  time.Duration // lifetime of a token that the active key may sign
+	longest  time.Duration // lifetime of an access token that the active key may sign
 	ends     time.Time     // when the first retiring key is gone; zero when none retires
 }
 
@@ -56,13 +66,14 @@ type keyView struct {
 type Info struct {
 	ID        string
 	Algorithm string
+	Purpose   Purpose
 	State     State
 	Created   time.Time // zero when unknown
 	Since     time.Time // when the state began; zero for configured keys
 	Until     time.Time // when an announced key signs, and when a retiring one is gone
 }
 
-// Open reads the keys, and makes the first one if there is none. Several nodes that start at once
+// Open reads the keys, and makes the first one if there is none and none are configured. Several nodes that start at once
 // end up with the same key.
 func (k *Keeper) Open(ctx context.Context, now time.Time) error {
 	k.mu.Lock()
@@ -71,7 +82,7 @@ func (k *Keeper) Open(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("reading keys from the store: %w", err)
 	}
-	if len(set.Records) == 0 {
+	if k.Configured == nil && !set.has(AccessTokens) {
 		if set, err = k.makeFirst(ctx, now); err != nil {
 			return err
 		}
@@ -127,11 +138,15 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// Update reads the keys if they have changed, and takes the step that is due. It reports keys that
+// Update reads the keys if they have changed, and takes the steps that are due. It reports keys that
 // cannot be opened.
 func (k *Keeper) Update(ctx context.Context, now time.Time) error {
-	err := k.change(ctx, now, func(set Set) (Step, error) {
-		return k.Lifecycle.Due(set, now, k.past(now))
+	spares, err := k.makeSpares(now)
+	if err != nil {
+		return err
+	}
+	err = k.change(ctx, now, func(set Set) (Step, error) {
+		return k.eachRule(set, spares, func(l *Lifecycle) (Step, error) { return l.Due(set, now, k.past(now)) })
 	})
 	if err != nil {
 		return err
@@ -144,14 +159,22 @@ func (k *Keeper) Refresh(ctx context.Context, now time.Time) error {
 	return k.change(ctx, now, func(Set) (Step, error) { return Step{}, nil })
 }
 
-// Rotate announces the next key now, unless one is announced already.
+// Rotate announces the next key of each purpose and algorithm now, unless one is announced already.
 func (k *Keeper) Rotate(ctx context.Context, now time.Time) error {
-	return k.change(ctx, now, func(set Set) (Step, error) { return k.Lifecycle.Rotate(set, now) })
+	return k.change(ctx, now, func(set Set) (Step, error) {
+		return k.eachRule(set, nil, func(l *Lifecycle) (Step, error) { return l.Rotate(set, now) })
+	})
 }
 
-// Revoke removes a key at once, on this node before it returns; see Lifecycle.Revoke.
+// Revoke removes a generated key at once, on this node before it returns; see Lifecycle.Revoke.
 func (k *Keeper) Revoke(ctx context.Context, id string, now time.Time) error {
-	return k.change(ctx, now, func(set Set) (Step, error) { return k.Lifecycle.Revoke(set, id, now) })
+	return k.change(ctx, now, func(set Set) (Step, error) {
+		rule := k.Lifecycle
+		if rec := set.Find(id); rec != nil && rec.Purpose == IDTokens {
+			rule = k.idTokenRule(rec.Algorithm)
+		}
+		return rule.Revoke(set, id, now)
+	})
 }
 
 // change takes the step that plan returns for the current keys. If another node is faster, plan is
@@ -213,12 +236,12 @@ func (k *Keeper) adopt(set Set, now time.Time) {
 		old = *view
 	}
 	past := k.past(now)
-	ring, unopened := k.Lifecycle.Ring(set, past, old.ring)
+	ring, unopened := k.Lifecycle.Secret.Ring(set, past, k.Configured, old.ring)
 	k.view.Store(&keyView{
 		set:      set,
 		ring:     ring,
 		unopened: unopened,
-		longest:  set.Longest(),
+		longest:  k.Lifecycle.Longest(set),
 		ends:     set.EndsAfter(past),
 	})
 	if k.Changed != nil {
@@ -251,7 +274,7 @@ func (k *Keeper) reportStates(old, set Set) {
 // replaced.
 func (k *Keeper) SigningKey(ctx context.Context, lifetime time.Duration, now time.Time) (*Key, error) {
 	view := k.view.Load()
-	if lifetime > view.longest {
+	if k.Configured == nil && lifetime > view.longest {
 		err := k.change(ctx, now, func(set Set) (Step, error) { return k.Lifecycle.Cover(set, lifetime) })
 		if err != nil {
 			return nil, err
@@ -264,8 +287,11 @@ func (k *Keeper) SigningKey(ctx context.Context, lifetime time.Duration, now tim
 	return nil, ErrCannotSign
 }
 
-// Ring returns the keys in use; nil before Open.
+// Ring returns the keys in use; nil before Open, and for no Keeper.
 func (k *Keeper) Ring() *Ring {
+	if k == nil {
+		return nil
+	}
 	if view := k.view.Load(); view != nil {
 		return view.ring
 	}
@@ -274,7 +300,11 @@ func (k *Keeper) Ring() *Ring {
 
 // Retires returns when a retiring key is gone; zero for any other key.
 func (k *Keeper) Retires(id string) time.Time {
-	if rec := k.view.Load().set.Find(id); rec != nil && rec.State == Retiring {
+	view := k.view.Load()
+	if view == nil { // the keys are configured, and the store was not reached yet
+		return time.Time{}
+	}
+	if rec := view.set.Find(id); rec != nil && rec.State == Retiring {
 		return rec.Until
 	}
 	return time.Time{}
@@ -282,17 +312,20 @@ func (k *Keeper) Retires(id string) time.Time {
 
 // Infos lists the keys that this node knows, those that it cannot open included.
 func (k *Keeper) Infos() []Info {
-	set := k.view.Load().set
-	infos := make([]Info, len(set.Records))
-	for i, rec := range set.Records {
-		infos[i] = Info{
+	infos := k.Configured.Infos()
+	for _, rec := range k.view.Load().set.Records {
+		if k.Configured != nil && rec.Purpose != IDTokens {
+			continue // it signed before there were keys in the configuration
+		}
+		infos = append(infos, Info{
 			ID:        rec.ID,
 			Algorithm: rec.Algorithm,
+			Purpose:   rec.Purpose,
 			State:     rec.State,
 			Created:   rec.Created,
 			Since:     rec.Since,
 			Until:     rec.Until,
-		}
+		})
 	}
 	return infos
 }

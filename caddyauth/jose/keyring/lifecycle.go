@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -39,6 +40,9 @@ const RetireMargin = leeway.Margin
 type Lifecycle struct {
 	// Secret seals and opens the keys. Required.
 	Secret *SecretRing
+	// Purpose is which of the set's keys the rule is for: those for access tokens, or those for ID
+	// tokens that have its Algorithm. Default: access tokens.
+	Purpose Purpose
 	// Algorithm is that of the keys made from now on. Default: ES256.
 	Algorithm string
 	// Every is how long a key signs. Default: 0, until an operator rotates.
@@ -47,6 +51,35 @@ type Lifecycle struct {
 	Announce time.Duration
 	// Access is the usual lifetime of the tokens to be signed; see [Lifecycle.Cover].
 	Access time.Duration
+
+	// spare is a key that was made beforehand, because that takes long. It is used first.
+	spare *Record
+}
+
+// algorithm is that of the keys made from now on.
+func (l *Lifecycle) algorithm() string { return cmp.Or(l.Algorithm, "ES256") }
+
+// governs reports whether the rule is for the key.
+func (l *Lifecycle) governs(rec Record) bool {
+	return rec.Purpose == l.Purpose && (l.Purpose == AccessTokens || rec.Algorithm == l.Algorithm)
+}
+
+// inState returns a copy of the key in this state, nil when there is none.
+func (l *Lifecycle) inState(set Set, state State) *Record {
+	for _, rec := range set.Records {
+		if rec.State == state && l.governs(rec) {
+			return &rec
+		}
+	}
+	return nil
+}
+
+// Longest returns the longest lifetime of a token that the active key may sign.
+func (l *Lifecycle) Longest(set Set) time.Duration {
+	if active := l.inState(set, Active); active != nil {
+		return active.Longest
+	}
+	return 0
 }
 
 // First makes the first active key.
@@ -65,11 +98,11 @@ func (l *Lifecycle) First(now time.Time) (Record, error) {
 func (l *Lifecycle) Due(set Set, now, past time.Time) (Step, error) {
 	step := Step{From: set.Version}
 	for _, rec := range set.Records {
-		if rec.expired(past) {
+		if rec.expired(past) && l.governs(rec) {
 			step.Remove = append(step.Remove, rec.ID)
 		}
 	}
-	active, next := set.inState(Active), set.inState(Announced)
+	active, next := l.inState(set, Active), l.inState(set, Announced)
 	switch {
 	case active == nil || next != nil && !now.Before(next.Until):
 		return l.succeed(step, active, next, now)
@@ -83,25 +116,26 @@ func (l *Lifecycle) Due(set Set, now, past time.Time) (Step, error) {
 // whatever Every says. It is empty when one is announced already.
 func (l *Lifecycle) Rotate(set Set, now time.Time) (Step, error) {
 	step := Step{From: set.Version}
-	if set.inState(Announced) != nil {
+	if l.inState(set, Announced) != nil {
 		return step, nil
 	}
 	return l.announce(step, now)
 }
 
-// Revoke returns the step after which the key of this id is gone. When it was
+// Revoke returns the step after which the key of this id, for which the rule
+// is, is gone. When it was
 // the active one, the announced key signs at once, or else a new one, which
 // others may not know yet. It returns [ErrUnknownKey] when there is no such key.
 func (l *Lifecycle) Revoke(set Set, id string, now time.Time) (Step, error) {
 	rec := set.Find(id)
-	if rec == nil {
+	if rec == nil || !l.governs(*rec) {
 		return Step{}, fmt.Errorf("key %q: %w", clip(id), ErrUnknownKey)
 	}
 	step := Step{From: set.Version, Remove: []string{id}}
 	if rec.State != Active {
 		return step, nil
 	}
-	return l.succeed(step, nil, set.inState(Announced), now)
+	return l.succeed(step, nil, l.inState(set, Announced), now)
 }
 
 // Cover returns the step after which the active key may sign tokens of this
@@ -109,7 +143,7 @@ func (l *Lifecycle) Revoke(set Set, id string, now time.Time) (Step, error) {
 // them is signed. It is empty when the lifetime is covered.
 func (l *Lifecycle) Cover(set Set, lifetime time.Duration) (Step, error) {
 	step := Step{From: set.Version}
-	active := set.inState(Active)
+	active := l.inState(set, Active)
 	if active == nil {
 		return Step{}, errors.New("keys: none is active")
 	}
@@ -118,51 +152,6 @@ func (l *Lifecycle) Cover(set Set, lifetime time.Duration) (Step, error) {
 		step.Put = append(step.Put, *active)
 	}
 	return step, nil
-}
-
-// Ring opens the keys that are not over at now. Keys that old, which may be
-// nil, has already are the same ones again, so that what they verified need not
-// be compared with them. There is always a ring: with an error, that of the keys
-// that could be opened, which has no active key when that one could not.
-func (l *Lifecycle) Ring(set Set, now time.Time, old *Ring) (*Ring, error) {
-	var keys []*Key
-	var errs []error
-	active := ""
-	for _, rec := range set.Records {
-		if rec.expired(now) {
-			continue
-		}
-		key, err := l.Secret.Open(rec)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if was := old.Key(rec.ID); was.Equal(key) {
-			key = was
-		}
-		keys = append(keys, key)
-		if rec.State == Active {
-			active = rec.ID
-		}
-	}
-	ring, err := ringOf(keys, active)
-	return ring, errors.Join(append(errs, err)...)
-}
-
-// ringOf is NewRing for a set which may be empty, or without an active key.
-func ringOf(keys []*Key, active string) (*Ring, error) {
-	empty := &Ring{jwks: marshalJWKS(nil)}
-	if len(keys) == 0 {
-		return empty, nil
-	}
-	ring, err := NewRing(keys, active)
-	if err != nil {
-		return empty, err
-	}
-	if active == "" {
-		ring.active = nil
-	}
-	return ring, nil
 }
 
 // announce adds a key that will sign when it has been published long enough.
@@ -204,21 +193,17 @@ func (l *Lifecycle) activate(rec Record, now time.Time) Record {
 }
 
 func (l *Lifecycle) generate(now time.Time) (Record, error) {
+	if rec := l.spare; rec != nil {
+		l.spare = nil
+		return *rec, nil
+	}
 	key, err := Generate(l.Algorithm, now)
 	if err != nil {
 		return Record{}, err
 	}
-	return l.Secret.Seal(key)
-}
-
-// inState returns a copy of the key in this state, nil when there is none.
-func (s Set) inState(state State) *Record {
-	for _, rec := range s.Records {
-		if rec.State == state {
-			return &rec
-		}
-	}
-	return nil
+	rec, err := l.Secret.Seal(key)
+	rec.Purpose = l.Purpose
+	return rec, err
 }
 
 // Find returns a copy of the key of this id, nil when there is none.
@@ -244,14 +229,6 @@ func (s Set) EndsAfter(now time.Time) time.Time {
 		}
 	}
 	return first
-}
-
-// Longest returns the longest lifetime of a token that the active key may sign.
-func (s Set) Longest() time.Duration {
-	if active := s.inState(Active); active != nil {
-		return active.Longest
-	}
-	return 0
 }
 
 // truncateMillis is a time as the store keeps it.

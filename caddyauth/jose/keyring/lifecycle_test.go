@@ -84,7 +84,7 @@ func (l *life) is(want string) {
 
 func (l *life) ring() *Ring {
 	l.Helper()
-	ring, err := l.Ring(l.set, l.now, nil)
+	ring, err := l.Secret.Ring(l.set, l.now, nil, nil)
 	if err != nil {
 		l.Fatal(err)
 	}
@@ -129,13 +129,13 @@ func TestKeyIsAnnouncedActiveRetiringAndGone(t *testing.T) {
 func TestRotationsFollowEachOtherAtTheirPace(t *testing.T) {
 	l := born(t)
 	l.Every, l.Announce = 2*time.Hour, 30*time.Minute
-	rotations, active := 0, l.set.inState(Active).ID
+	rotations, active := 0, l.inState(l.set, Active).ID
 	for range 100 * 120 {
 		l.pass(time.Minute)
 		if len(l.set.Records) > 2 {
 			t.Fatalf("%d keys after %v", len(l.set.Records), l.now.Sub(dawn))
 		}
-		if id := l.set.inState(Active).ID; id != active {
+		if id := l.inState(l.set, Active).ID; id != active {
 			rotations, active = rotations+1, id
 		}
 	}
@@ -174,13 +174,13 @@ func TestRetiringKeyOutlivesItsLongestToken(t *testing.T) {
 		t.Fatal("a covered lifetime changed the set")
 	}
 	l.take(l.Cover(l.set, 7*day+time.Second))
-	if got := l.set.Longest(); got != 7*day+time.Minute {
+	if got := l.Longest(l.set); got != 7*day+time.Minute {
 		t.Fatalf("the longest lifetime is %v", got)
 	}
 	l.pass(30*day - time.Hour)
 	l.pass(time.Hour)
 	l.is("retiring active")
-	if got := l.set.Longest(); got != 15*time.Minute {
+	if got := l.Longest(l.set); got != 15*time.Minute {
 		t.Errorf("the next key begins with %v", got)
 	}
 	if got, want := l.set.EndsAfter(l.now), l.now.Add(7*day+time.Minute+RetireMargin); !got.Equal(want) {
@@ -198,7 +198,7 @@ func TestRetiredKeyVerifiesNothingWhileItStillStands(t *testing.T) {
 	first := l.set.Records[0].ID
 	l.pass(30 * day)
 	l.pass(time.Hour)
-	ring, err := l.Ring(l.set, l.set.EndsAfter(l.now), nil)
+	ring, err := l.Secret.Ring(l.set, l.set.EndsAfter(l.now), nil, nil)
 	if err != nil || ring.Key(first) != nil || ring.Active() == nil {
 		t.Fatalf("%v, %v", ring.Key(first), err)
 	}
@@ -262,7 +262,7 @@ func TestReopenedKeyIsTheSameOne(t *testing.T) {
 	l := born(t)
 	old := l.ring()
 	l.take(l.Rotate(l.set, l.now))
-	ring, err := l.Ring(l.set, l.now, old)
+	ring, err := l.Secret.Ring(l.set, l.now, nil, old)
 	if err != nil || ring.Key(old.Active().ID()) != old.Active() || len(ring.Keys()) != 2 {
 		t.Fatalf("%v, %v", ring.Keys(), err)
 	}
@@ -280,7 +280,7 @@ func TestReopenedKeyIsTheSameOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec.State = Active
-	if ring, err = l.Ring(Set{Records: []Record{rec}}, l.now, old); err != nil || ring.Active() == old.Active() {
+	if ring, err = l.Secret.Ring(Set{Records: []Record{rec}}, l.now, nil, old); err != nil || ring.Active() == old.Active() {
 		t.Errorf("a replaced key was kept: %v", err)
 	}
 }
@@ -300,18 +300,18 @@ func TestKeyOfAnotherSecretLeavesTheOthers(t *testing.T) {
 	first := l.set.Records[0].ID
 	foreign := born(t).set.Records[0]
 	foreign.State = Announced
-	ring, err := l.Ring(Set{Records: append(l.set.Records, foreign)}, l.now, nil)
+	ring, err := l.Secret.Ring(Set{Records: append(l.set.Records, foreign)}, l.now, nil, nil)
 	if !errors.Is(err, ErrWrongSecret) || ring.Active().ID() != first || len(ring.Keys()) != 1 {
 		t.Errorf("%v, %v", ring.Keys(), err)
 	}
 	foreign.State = Active
 	l.set.Records[0].State = Retiring
 	l.set.Records[0].Until = l.now.Add(time.Hour)
-	ring, err = l.Ring(Set{Records: append(l.set.Records, foreign)}, l.now, nil)
+	ring, err = l.Secret.Ring(Set{Records: append(l.set.Records, foreign)}, l.now, nil, nil)
 	if !errors.Is(err, ErrWrongSecret) || ring.Active() != nil || ring.Key(first) == nil {
 		t.Errorf("the active one cannot be opened: %v, %v", ring.Active(), err)
 	}
-	ring, err = l.Ring(Set{Records: []Record{foreign}}, l.now, nil)
+	ring, err = l.Secret.Ring(Set{Records: []Record{foreign}}, l.now, nil, nil)
 	if !errors.Is(err, ErrWrongSecret) || ring.Active() != nil || string(ring.JWKS()) != `{"keys":[]}` {
 		t.Errorf("nothing can be opened: %s, %v", ring.JWKS(), err)
 	}

@@ -13,6 +13,8 @@ type Ring struct {
 	byID   map[string]*Key
 	active *Key
 	jwks   []byte
+
+	idTokens map[string]*Key // by algorithm: those that sign ID tokens and nothing else
 }
 
 // NewRing makes a ring. The active key is named by its id; an empty name means
@@ -84,6 +86,21 @@ func (r *Ring) Active() *Key {
 		return nil
 	}
 	return r.active
+}
+
+// IDToken returns the key that signs ID tokens with the algorithm: one that is for them alone, or
+// else the active key when it has the algorithm; nil when there is none.
+func (r *Ring) IDToken(algorithm string) *Key {
+	if r == nil {
+		return nil
+	}
+	if key := r.idTokens[algorithm]; key != nil {
+		return key
+	}
+	if r.active != nil && r.active.alg.name == algorithm && !r.active.Symmetric() {
+		return r.active
+	}
+	return nil
 }
 
 // Keys returns all keys in the order they were given.

@@ -14,6 +14,9 @@ type Record struct {
 	Created   time.Time // UTC, whole seconds
 	Sealed    []byte
 
+	// Purpose is what the key signs.
+	Purpose Purpose
+
 	// State is where the key stands in its life, Since when that began.
 	State State
 	Since time.Time
@@ -25,6 +28,17 @@ type Record struct {
 	// afterwards.
 	Longest time.Duration
 }
+
+// Purpose is which tokens a generated key signs. The keys of each purpose follow one another by
+// themselves.
+type Purpose string
+
+// The purposes of a generated key. Those for ID tokens are apart from the others, because OpenID
+// Connect requires RS256 of them, whatever signs the access tokens; of each algorithm one signs.
+const (
+	AccessTokens Purpose = "" // and whatever else has no key of its own
+	IDTokens     Purpose = "id_token"
+)
 
 // Set is what the store holds of generated keys.
 type Set struct {
@@ -52,9 +66,9 @@ type Store interface {
 	// all the time. It is 0 for a store that has never been written to.
 	KeyVersion(ctx context.Context) (int64, error)
 
-	// AddFirstKey stores rec as the active key if and only if there is no key
-	// yet, in one atomic step, and returns the records that stand afterwards,
-	// oldest first. Of several nodes that start at once one wins, and all get the
+	// AddFirstKey stores rec as the active key if and only if there is no key of
+	// its purpose yet, in one atomic step, and returns the records that stand
+	// afterwards, oldest first. Of several nodes that start at once one wins, and all get the
 	// winner's record.
 	AddFirstKey(ctx context.Context, rec Record) ([]Record, error)
 

@@ -96,6 +96,7 @@ func buildKeeper(a *App, secret *keyring.SecretRing) *keyring.Keeper {
 	return &keyring.Keeper{
 		Store:        a.store,
 		Lifecycle:    a.lifecycle(secret),
+		Configured:   a.server.Ring,
 		Changed:      a.keys.adopt,
 		Past:         a.store.steady.Past,
 		StateChanged: a.keys.logState,

@@ -19,8 +19,8 @@ type Keys struct {
 	nudge  func()                      // has streams checked against a new ring
 	logger *zap.Logger
 
-	ring    atomic.Pointer[keyring.Ring] // the server's own
-	keeper  *keyring.Keeper              // of generated keys; set before the ring is
+	ring    atomic.Pointer[keyring.Ring]   // the server's own
+	keeper  atomic.Pointer[keyring.Keeper] // of generated keys; set before their ring is
 	remotes []*pooledRemote
 }
 
@@ -60,8 +60,8 @@ func (k *Keys) Signing(ctx context.Context, lifetime time.Duration, now time.Tim
 	if err != nil {
 		return nil, err
 	}
-	if k.keeper != nil {
-		return k.keeper.SigningKey(ctx, lifetime, now)
+	if keeper := k.keeper.Load(); keeper.Ring() != nil {
+		return keeper.SigningKey(ctx, lifetime, now)
 	}
 	if key := ring.Active(); key != nil {
 		return key, nil
@@ -74,23 +74,42 @@ func (k *Keys) SigningNow(ctx context.Context, now time.Time) (*keyring.Key, err
 	return k.Signing(ctx, time.Minute, now)
 }
 
+// IDToken returns the key to sign an ID token of this algorithm and lifetime with; see Signing.
+func (k *Keys) IDToken(ctx context.Context, algorithm string, lifetime time.Duration,
+	now time.Time) (*keyring.Key, error) {
+	if err := k.ready(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, idTokenWait)
+	defer cancel()
+	return k.keeper.Load().IDTokenKey(ctx, algorithm, lifetime, now)
+}
+
+// idTokenWait is how long a request waits for a key that is being made.
+const idTokenWait = 5 * time.Second
+
 // List returns the keys that sign and verify the server's own tokens, as they are in the store now.
 func (k *Keys) List(ctx context.Context) ([]keyring.Info, error) {
 	if _, err := k.Ring(ctx); err != nil {
 		return nil, err
 	}
-	if k.keeper != nil {
-		if err := k.keeper.Refresh(ctx, time.Now()); err != nil {
+	if keeper := k.keeper.Load(); keeper != nil {
+		if err := keeper.Refresh(ctx, time.Now()); err != nil {
 			return nil, err
 		}
 	}
 	return k.infos(), nil
 }
 
-// Rotate announces the next key now, unless one is announced already: it signs when it has been
-// published for as long as `announce` says. It returns the keys afterwards.
+// Rotate announces the next generated key of each purpose now, unless one is announced already: it
+// signs when it has been published for as long as `announce` says. It returns the keys afterwards.
 func (k *Keys) Rotate(ctx context.Context) ([]keyring.Info, error) {
-	return k.change(ctx, func(keeper *keyring.Keeper) error { return keeper.Rotate(ctx, time.Now()) })
+	return k.change(ctx, func(keeper *keyring.Keeper) error {
+		if keeper.Configured != nil && len(keeper.Infos()) == len(keeper.Configured.Infos()) {
+			return ErrConfiguredKeys
+		}
+		return keeper.Rotate(ctx, time.Now())
+	})
 }
 
 // Revoke removes a generated key at once, on this node before it returns and on all others within a
@@ -98,7 +117,12 @@ func (k *Keys) Rotate(ctx context.Context) ([]keyring.Info, error) {
 // one, signs at once. It returns the keys afterwards. The error wraps keyring.ErrUnknownKey when
 // there is no such key.
 func (k *Keys) Revoke(ctx context.Context, kid string) ([]keyring.Info, error) {
-	return k.change(ctx, func(keeper *keyring.Keeper) error { return keeper.Revoke(ctx, kid, time.Now()) })
+	return k.change(ctx, func(keeper *keyring.Keeper) error {
+		if keeper.Configured.Key(kid) != nil {
+			return ErrConfiguredKeys
+		}
+		return keeper.Revoke(ctx, kid, time.Now())
+	})
 }
 
 // change carries out what an operator asks of generated keys.
@@ -106,10 +130,11 @@ func (k *Keys) change(ctx context.Context, order func(*keyring.Keeper) error) ([
 	if _, err := k.Ring(ctx); err != nil {
 		return nil, err
 	}
-	if k.keeper == nil {
+	keeper := k.keeper.Load()
+	if keeper == nil {
 		return nil, ErrConfiguredKeys
 	}
-	if err := order(k.keeper); err != nil {
+	if err := order(keeper); err != nil {
 		return nil, err
 	}
 	return k.infos(), nil
@@ -118,8 +143,8 @@ func (k *Keys) change(ctx context.Context, order func(*keyring.Keeper) error) ([
 // infos lists the keys that this node knows.
 func (k *Keys) infos() []keyring.Info {
 	ring := k.ring.Load() // before the keeper, which is set when there is a ring
-	if ring != nil && k.keeper != nil {
-		return k.keeper.Infos()
+	if keeper := k.keeper.Load(); ring != nil && keeper.Ring() != nil {
+		return keeper.Infos()
 	}
 	return ring.Infos()
 }

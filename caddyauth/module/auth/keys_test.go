@@ -113,7 +113,7 @@ func TestRunningNodeLearnsWhatAnotherRevoked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step, err := a.keys.keeper.Lifecycle.Revoke(set, old, time.Now())
+	step, err := a.keys.keeper.Load().Lifecycle.Revoke(set, old, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -32,15 +33,12 @@ func (a *App) open() error {
 	if err := a.store.follow(a.ctx); err != nil {
 		return fmt.Errorf("reading what is revoked: %w", err)
 	}
-	if a.keys.keeper != nil {
-		go a.keys.keeper.Run(a.ctx, a.store.turn)
-	}
+	go a.keys.keeper.Load().Run(a.ctx, a.store.turn)
 	a.charge.opened = true
 	return nil
 }
 
-// unlock gets the secret and what is derived from it, and opens the sealed keys of the store where
-// none are configured.
+// unlock gets the secret and what is derived from it, and opens the sealed keys of the store.
 func (a *App) unlock() error {
 	secret, made, err := a.sealingSecret()
 	if err != nil {
@@ -54,13 +52,10 @@ func (a *App) unlock() error {
 	}
 	a.throttle.Key = secret.Derive("throttle")[0].Key
 	a.openSessions(secret)
-	if a.server.Ring != nil {
-		return nil
+	if a.keys.keeper.Load() == nil { // one that has put a ring in place is being read
+		a.keys.keeper.Store(buildKeeper(a, secret))
 	}
-	if a.keys.keeper == nil { // one that has put a ring in place is being read
-		a.keys.keeper = buildKeeper(a, secret)
-	}
-	return a.keys.keeper.Open(a.ctx, time.Now())
+	return a.keys.keeper.Load().Open(a.ctx, time.Now())
 }
 
 // lifecycle is the rule by which the generated keys follow one another.
@@ -81,10 +76,8 @@ func (a *App) OpenForReading(ctx context.Context) error {
 	if err := a.store.OpenReadOnly(ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	if a.server.Ring == nil {
-		if err := a.readGeneratedKeys(ctx); err != nil {
-			return err
-		}
+	if err := a.readGeneratedKeys(ctx); err != nil {
+		return err
 	}
 	secret := a.server.Secret
 	if secret == nil {
@@ -105,17 +98,19 @@ func (a *App) readGeneratedKeys(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading keys from the store: %w", err)
 	}
-	if len(set.Records) == 0 {
+	if !slices.ContainsFunc(set.Records, a.usesKey) {
 		return nil
 	}
 	secret := a.server.Secret
 	if secret == nil {
-		if secret, err = readSecretFile(); err != nil {
+		if secret, err = readSecretFile(); err != nil && a.server.Ring != nil {
+			return nil // only the keys for ID tokens are missing
+		}
+		if err != nil {
 			return fmt.Errorf("secret: the store's keys are sealed, set `secret` or bring back the file: %w", err)
 		}
 	}
-	cycle := a.lifecycle(secret)
-	ring, err := cycle.Ring(set, time.Now(), nil)
+	ring, err := secret.Ring(set, time.Now(), a.server.Ring, nil)
 	if errors.Is(err, keyring.ErrWrongSecret) {
 		return fmt.Errorf("secret: this is not the secret the store was created with: %w", err)
 	}
@@ -124,4 +119,10 @@ func (a *App) readGeneratedKeys(ctx context.Context) error {
 	}
 	a.keys.ring.Store(ring)
 	return nil
+}
+
+// usesKey reports whether a generated key is in use: beside configured keys only those for ID tokens
+// are.
+func (a *App) usesKey(rec keyring.Record) bool {
+	return a.server.Ring == nil || rec.Purpose == keyring.IDTokens
 }

@@ -34,10 +34,10 @@ func (k *Keys) Check(t *token.Token) (ends time.Time, refusal token.Reason) {
 	if !t.Key.Equal(ring.Key(t.Key.ID())) {
 		return time.Time{}, token.UnknownKey
 	}
-	if k.keeper == nil {
+	if k.keeper.Load() == nil {
 		return time.Time{}, ""
 	}
-	return k.keeper.Retires(t.Key.ID()), ""
+	return k.keeper.Load().Retires(t.Key.ID()), ""
 }
 
 func (k *Keys) checkForeign(t *token.Token) token.Reason {

@@ -184,7 +184,7 @@ func (w *watched) generated(t *testing.T) *generated {
 	}
 	app, untrack := w.configuration(t)
 	g := &generated{App: app, store: new(keyStore), untrack: untrack}
-	app.keys.keeper = &keyring.Keeper{
+	keeper := &keyring.Keeper{
 		Store:     g.store,
 		Lifecycle: keyring.Lifecycle{Secret: secret, Announce: time.Minute, Access: 15 * time.Minute},
 		Changed: func(ring *keyring.Ring) {
@@ -192,7 +192,8 @@ func (w *watched) generated(t *testing.T) *generated {
 			w.Nudge()
 		},
 	}
-	if err := app.keys.keeper.Open(t.Context(), time.Now()); err != nil {
+	app.keys.keeper.Store(keeper)
+	if err := keeper.Open(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()
@@ -207,7 +208,7 @@ func (g *generated) takes(t *testing.T, plan func(keyring.Set, time.Time) (keyri
 		t.Fatal(err)
 	}
 	g.store.take(step)
-	if err := g.keys.keeper.Refresh(t.Context(), time.Now()); err != nil {
+	if err := g.keys.keeper.Load().Refresh(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()
@@ -215,17 +216,17 @@ func (g *generated) takes(t *testing.T, plan func(keyring.Set, time.Time) (keyri
 
 func (g *generated) revokes(kid string) func(keyring.Set, time.Time) (keyring.Step, error) {
 	return func(set keyring.Set, now time.Time) (keyring.Step, error) {
-		return g.keys.keeper.Lifecycle.Revoke(set, kid, now)
+		return g.keys.keeper.Load().Lifecycle.Revoke(set, kid, now)
 	}
 }
 
 // rotates announces a key and lets it sign a minute later.
 func (g *generated) rotates(t *testing.T) {
 	t.Helper()
-	g.takes(t, g.keys.keeper.Lifecycle.Rotate)
+	g.takes(t, g.keys.keeper.Load().Lifecycle.Rotate)
 	time.Sleep(time.Minute)
 	g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) {
-		return g.keys.keeper.Lifecycle.Due(set, now, now)
+		return g.keys.keeper.Load().Lifecycle.Due(set, now, now)
 	})
 }
 
@@ -396,7 +397,7 @@ func TestStreamOutlivesAKeyThatHasRetired(t *testing.T) {
 					g.takes(t, g.revokes(first.ID()))
 				} else {
 					g.takes(t, func(set keyring.Set, now time.Time) (keyring.Step, error) {
-						return g.keys.keeper.Lifecycle.Due(set, now, now)
+						return g.keys.keeper.Load().Lifecycle.Due(set, now, now)
 					})
 				}
 				if g.keys.ring.Load().Key(first.ID()) != nil {

@@ -310,3 +310,125 @@ func TestLoopEndsWithItsConfiguration(t *testing.T) {
 	cancel()
 	<-ended
 }
+
+// idTokenNodes are two nodes with configured keys, so that only keys for ID tokens are generated.
+func idTokenNodes(t *testing.T, open func() *Store) []*keyNode {
+	t.Helper()
+	secret, _, err := keyring.NewSecretRing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	configured, err := keyring.ParseSecrets("env:"+strings.Repeat("QUJD", 11), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := keyring.NewRing(configured, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := make([]*keyNode, 2)
+	for i := range nodes {
+		store := open()
+		nodes[i] = &keyNode{store: store, Keeper: &keyring.Keeper{
+			Store:      store,
+			Lifecycle:  keyring.Lifecycle{Secret: secret, Every: 30 * day, Announce: time.Hour, Access: 15 * time.Minute},
+			Configured: ring,
+			IDTokens:   time.Hour,
+		}}
+	}
+	together(t, nodes, func(node *keyNode) error { return node.Open(t.Context(), dawn) })
+	return nodes
+}
+
+// TestNodesMakeOneKeyForIDTokens lets two nodes need the same keys at once, as requests and as the
+// work of a start do: one of each algorithm is made, and all get it.
+func TestNodesMakeOneKeyForIDTokens(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		nodes := idTokenNodes(t, open)
+		if infos := nodes[0].Infos(); len(infos) != 1 || infos[0].ID != "env" {
+			t.Fatalf("before one is needed: %+v", infos)
+		}
+		nodes[1].Want("RS256")
+		var asked []string
+		for range 3 {
+			for _, algorithm := range keyring.IDTokenAlgorithms() {
+				asked = append(asked, algorithm)
+			}
+		}
+		together(t, nodes, func(node *keyNode) error {
+			var all sync.WaitGroup
+			for _, algorithm := range asked {
+				all.Go(func() {
+					key, err := node.IDTokenKey(t.Context(), algorithm, time.Hour, dawn)
+					if err != nil || key.Algorithm() != algorithm {
+						t.Errorf("a key for %s: %v, %v", algorithm, key, err)
+					}
+				})
+			}
+			all.Wait()
+			return node.Update(t.Context(), dawn)
+		})
+		together(t, nodes, func(node *keyNode) error { return node.Refresh(t.Context(), dawn) })
+		for i, node := range nodes {
+			infos := node.Infos()
+			if len(infos) != 1+len(keyring.IDTokenAlgorithms()) || node.Ring().Active().ID() != "env" {
+				t.Fatalf("node %d has %+v", i, infos)
+			}
+			for _, info := range infos[1:] {
+				key := node.Ring().IDToken(info.Algorithm)
+				if info.Purpose != keyring.IDTokens || key.ID() != info.ID ||
+					!strings.Contains(string(node.Ring().JWKS()), info.ID) {
+					t.Errorf("node %d: %+v; %v signs", i, info, key)
+				}
+			}
+		}
+	})
+}
+
+// TestKeysForIDTokensRotate: they are announced and retire like the others, by the lifetime of the
+// ID tokens that they have signed.
+func TestKeysForIDTokensRotate(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		nodes := idTokenNodes(t, open)
+		nodes[0].Want("RS256")
+		tended(t, nodes, dawn)
+		agreeOn := func(states string) []keyring.Info {
+			t.Helper()
+			infos, other := nodes[0].Infos()[1:], nodes[1].Infos()[1:]
+			var got []string
+			for _, info := range infos {
+				got = append(got, string(info.State))
+			}
+			if !slices.Equal(infos, other) || strings.Join(got, " ") != states {
+				t.Fatalf("the nodes have %+v\nand %+v, want %s", infos, other, states)
+			}
+			return infos
+		}
+		first := agreeOn("active")[0].ID
+		if _, err := nodes[1].IDTokenKey(t.Context(), "RS256", 2*time.Hour, dawn); err != nil {
+			t.Fatal(err)
+		}
+		tended(t, nodes, dawn.Add(30*day-time.Hour))
+		agreeOn("active announced")
+		now := dawn.Add(30 * day)
+		tended(t, nodes, now)
+		second := agreeOn("retiring active")[1].ID
+		for i, node := range nodes {
+			if key := node.Ring().IDToken("RS256"); key.ID() != second || node.Ring().Key(first) == nil {
+				t.Errorf("node %d signs with %v", i, key)
+			}
+		}
+		tended(t, nodes, now.Add(2*time.Hour+keyring.RetireMargin-time.Second))
+		agreeOn("retiring active")
+		tended(t, nodes, now.Add(2*time.Hour+keyring.RetireMargin))
+		agreeOn("active")
+
+		if err := nodes[0].Revoke(t.Context(), second, now); err != nil {
+			t.Fatal(err)
+		}
+		together(t, nodes, func(node *keyNode) error { return node.Refresh(t.Context(), now) })
+		if third := agreeOn("active")[0].ID; third == second || nodes[1].Ring().Key(second) != nil {
+			t.Error("the revoked key is still known")
+		}
+	})
+}

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -52,8 +53,8 @@ func keyVersion(ctx context.Context, q querier) (version int64, err error) {
 	return version, err
 }
 
-// AddFirstKey stores rec as the active key if and only if there is no key yet, and returns
-// all keys afterwards, oldest first.
+// AddFirstKey stores rec as the active key if and only if there is no key of its purpose yet, and
+// returns all keys afterwards, oldest first.
 func (s *Store) AddFirstKey(ctx context.Context, rec keyring.Record) ([]keyring.Record, error) {
 	rec.State, rec.Until = keyring.Active, time.Time{}
 	if rec.Since.IsZero() {
@@ -65,7 +66,8 @@ func (s *Store) AddFirstKey(ctx context.Context, rec keyring.Record) ([]keyring.
 		if _, err := t.exec(`UPDATE counter SET value = value WHERE name = 'keys'`); err != nil {
 			return err
 		}
-		if standing, err = keys(ctx, t); err != nil || len(standing) > 0 {
+		ofPurpose := func(r keyring.Record) bool { return r.Purpose == rec.Purpose }
+		if standing, err = keys(ctx, t); err != nil || slices.ContainsFunc(standing, ofPurpose) {
 			return err
 		}
 		t.wake()
@@ -125,11 +127,11 @@ func putKeys(t tx, records ...keyring.Record) error {
 	for i, rec := range records {
 		puts[i] = []any{
 			rec.ID, rec.Algorithm, rec.Created.UnixMilli(), rec.Sealed, string(rec.State), millis(rec.Since),
-			millis(rec.Until), rec.Longest.Milliseconds(),
+			millis(rec.Until), rec.Longest.Milliseconds(), string(rec.Purpose),
 		}
 	}
-	_, err := t.each(`INSERT INTO key (id, algorithm, created, sealed, state, since, until, longest)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+	_, err := t.each(`INSERT INTO key (id, algorithm, created, sealed, state, since, until, longest, purpose)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (id) DO UPDATE SET state = excluded.state, since = excluded.since, until = excluded.until,
 			longest = excluded.longest`, puts...)
 	return err
@@ -154,7 +156,7 @@ func (s *Store) SetMetaOnce(ctx context.Context, name, value string) (string, er
 
 func keys(ctx context.Context, q querier) ([]keyring.Record, error) {
 	rows, err := q.query(ctx,
-		`SELECT id, algorithm, created, sealed, state, since, until, longest FROM key ORDER BY created, id`)
+		`SELECT id, algorithm, created, sealed, state, since, until, longest, purpose FROM key ORDER BY created, id`)
 	if err != nil {
 		return nil, failure(err)
 	}
@@ -163,7 +165,7 @@ func keys(ctx context.Context, q querier) ([]keyring.Record, error) {
 	for rows.Next() {
 		var rec keyring.Record
 		var created, since, until, longest int64
-		err := rows.Scan(&rec.ID, &rec.Algorithm, &created, &rec.Sealed, &rec.State, &since, &until, &longest)
+		err := rows.Scan(&rec.ID, &rec.Algorithm, &created, &rec.Sealed, &rec.State, &since, &until, &longest, &rec.Purpose)
 		if err != nil {
 			return nil, failure(err)
 		}

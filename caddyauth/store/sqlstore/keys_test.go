@@ -122,6 +122,33 @@ func TestTwoActiveKeysAreRefused(t *testing.T) {
 	})
 }
 
+// Each purpose has an active key of its own; for ID tokens, each algorithm has.
+func TestKeysOfEachPurposeAreApart(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		idToken := func(id, algorithm string) keyring.Record {
+			rec := wholeKey(id, keyring.Active)
+			rec.Purpose, rec.Algorithm, rec.Until = keyring.IDTokens, algorithm, time.Time{}
+			return rec
+		}
+		first := idToken("rs", "RS256")
+		advance(t, s, keyring.Step{From: keySetOf(t, s).Version, Put: []keyring.Record{first}})
+		if standing, err := s.AddFirstKey(t.Context(), record("access", noon)); err != nil || len(standing) != 2 {
+			t.Fatalf("AddFirstKey = %v, %v; a key for ID tokens is none for access tokens", standing, err)
+		}
+		second := idToken("es", "ES256")
+		set := advance(t, s, keyring.Step{From: keySetOf(t, s).Version, Put: []keyring.Record{second}})
+		same(t, []keyring.Record{*set.Find("rs"), *set.Find("es")}, []keyring.Record{first, second})
+		for _, rec := range []keyring.Record{idToken("rs 2", "RS256"), wholeKey("access 2", keyring.Active)} {
+			step := keyring.Step{From: set.Version, Put: []keyring.Record{rec}}
+			if _, taken, err := s.AdvanceKeys(t.Context(), step, noon); err == nil || taken {
+				t.Errorf("a second active key %s: %v, %v", rec.ID, taken, err)
+			}
+		}
+		same(t, keySetOf(t, s), set)
+	})
+}
+
 func TestHundredAdvancesAtOnceAreOneRotation(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		nodes := []*Store{open(), open()}
