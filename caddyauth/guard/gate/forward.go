@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
-	"slices"
 	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -52,7 +51,7 @@ var Presets = map[string][]Mapping{
 // newAdmission works out the headers of a token's claims. A claim that is absent, or that cannot be
 // written into one header line unchanged, leaves none.
 func (g *Gate) newAdmission(t *token.Token, via *Source) *Admission {
-	p := &Admission{Token: t, via: via, headers: g.names, values: make([]string, len(g.names))}
+	p := &Admission{Token: t, via: via, headers: &g.names, values: make([]string, len(g.names))}
 	if g.Placeholders != nil {
 		p.Placeholders = g.Placeholders(t)
 	}
@@ -69,7 +68,8 @@ func (g *Gate) setHeaders(r *http.Request, p *Admission) {
 	if p.Token == nil {
 		return // nobody is known, so there is nothing to say
 	}
-	lines := slices.Clone(p.values) // none where only an earlier gate saw a credential
+	lines := make([]string, len(p.values)) // none where only an earlier gate saw a credential
+	copy(lines, p.values)
 	for i := range lines {
 		if lines[i] != "" {
 			r.Header[g.names[i]] = lines[i : i+1 : i+1]

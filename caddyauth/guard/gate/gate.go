@@ -197,8 +197,8 @@ type Admission struct {
 	Placeholders func(key string) (any, bool)
 
 	via     *Source
-	headers []string // canonical names of the headers set so far
-	values  []string // what the last gate sets under its names; empty where the claim is absent
+	headers *[]string // canonical names of the headers set so far; the gate's own list where it is the only one
+	values  []string  // what the last gate sets under its names; empty where the claim is absent
 
 	concealed *Concealed
 }
@@ -270,7 +270,8 @@ func (p *Admission) after(prior *Admission) *Admission {
 	if prior == nil {
 		return &joined
 	}
-	joined.headers = append(slices.Clip(prior.headers), p.headers...)
+	names := slices.Concat(prior.names(), p.names())
+	joined.headers = &names
 	if joined.Token == nil && prior.Token != nil {
 		joined.Token, joined.via, joined.Placeholders = prior.Token, prior.via, prior.Placeholders
 	}
@@ -279,11 +280,17 @@ func (p *Admission) after(prior *Admission) *Admission {
 
 // withdraw removes the headers that earlier gates have set, since the request is refused after all.
 func (p *Admission) withdraw(r *http.Request) {
-	if p != nil {
-		for _, name := range p.headers {
-			delete(r.Header, name)
-		}
+	for _, name := range p.names() {
+		delete(r.Header, name)
 	}
+}
+
+// names are the canonical names of the headers set so far.
+func (p *Admission) names() []string {
+	if p == nil || p.headers == nil {
+		return nil
+	}
+	return *p.headers
 }
 
 // anonymous is the admission of a request without identity.

@@ -124,7 +124,7 @@ func (o *Owned) Strip(r *http.Request, prior *Admission, upgrades ...string) {
 }
 
 func (p *Admission) keeps(name string) bool {
-	return p != nil && slices.Contains(p.headers, name)
+	return slices.Contains(p.names(), name)
 }
 
 // stripTrailers removes owned names from the announced trailers and, when the body ends, from those

@@ -27,6 +27,7 @@ type Token struct {
 	IssuedAt, NotBefore, Expiry NumericDate
 	// Audience is `aud` as a list; never empty.
 	Audience []string
+	oneAudience [1]string // what Audience has when it has one
 	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim
 	// means nothing to us.
 	Project string
@@ -47,8 +48,6 @@ type Token struct {
 	Scopes []string
 	// Type is `typ` in lower case and without `application/`.
 	Type string
-
-	oneAudience [1]string // what Audience has when it has one
 
 	// The announced claims without a field. Texts are most of them, and take no box of their own. The
 	// first is jktName in a token that is bound to a key, as few are.
