@@ -51,13 +51,16 @@ var Presets = map[string][]Mapping{
 // newAdmission works out the headers of a token's claims. A claim that is absent, or that cannot be
 // written into one header line unchanged, leaves none.
 func (g *Gate) newAdmission(t *token.Token, via *Source) *Admission {
-	p := &Admission{Token: t, via: via, headers: &g.names, values: make([]string, len(g.names))}
+	p := &Admission{Token: t, via: via, headers: &g.names}
+	p.derived.Value = p
 	if g.Placeholders != nil {
 		p.Placeholders = g.Placeholders(t)
 	}
-	for i, name := range g.claims {
+	p.values = p.room[:0]
+	for _, name := range g.claims {
 		claim, _ := t.Claim(name)
-		p.values[i], _ = HeaderValue(claim)
+		value, _ := HeaderValue(claim)
+		p.values = append(p.values, value)
 	}
 	return p
 }

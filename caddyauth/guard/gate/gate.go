@@ -201,6 +201,10 @@ type Admission struct {
 	values  []string  // what the last gate sets under its names; empty where the claim is absent
 
 	concealed *Concealed
+
+	// A request that finds the admission has found what it needs of it, without going elsewhere.
+	derived token.DerivedValue
+	room    [4]string // of values
 }
 
 // Concealed returns the credentials that the gate has taken out of the request and that a later
@@ -308,8 +312,8 @@ func (g *Gate) admission(t *token.Token, via Source) *Admission {
 	for i := range g.admissions {
 		if g.admissions[i].source == via {
 			from := &g.admissions[i]
-			return t.Derived(&from.key, func(t *token.Token) any {
-				return g.newAdmission(t, &from.source)
+			return t.Derived(&from.key, func(t *token.Token) *token.DerivedValue {
+				return &g.newAdmission(t, &from.source).derived
 			}).(*Admission)
 		}
 	}

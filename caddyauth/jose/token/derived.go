@@ -8,44 +8,46 @@ type DerivedKey struct{ _ byte }
 
 // derivedValues are the values that were derived from a token, under a *DerivedKey or, for claims
 // that were not announced, the claim's name. The list only grows, by swapping its head.
-type derivedValues struct{ head atomic.Pointer[derivedValue] }
+type derivedValues struct{ head atomic.Pointer[DerivedValue] }
 
-type derivedValue struct {
-	key, value any
-	next       *derivedValue
-	depth      int
+// DerivedValue is a value with its place in the list of its token. What it is derived for may be
+// the struct that it stands in: then a request that finds one has found the other.
+type DerivedValue struct {
+	// Value must be immutable and depend on nothing but the token and the key.
+	Value any
+
+	key   any
+	next  *DerivedValue
+	depth int
 }
 
 // maxDerived bounds the list. Further values are derived anew each time.
 const maxDerived = 24
 
-// Derived returns what derive makes of t, and keeps it with the token under key. The value must be
-// immutable and depend on nothing but the token and the key. Concurrent first calls may each derive
-// it.
-func (t *Token) Derived(key *DerivedKey, derive func(*Token) any) any {
+// Derived returns the Value that derive makes of t, and keeps it with the token under key. derive
+// returns a new DerivedValue with each call. Concurrent first calls may each derive one.
+func (t *Token) Derived(key *DerivedKey, derive func(*Token) *DerivedValue) any {
 	head := t.derived.head.Load()
-	value, ok := head.find(key)
-	if !ok {
-		value = derive(t)
-		t.derived.add(head, key, value)
+	found := head.find(key)
+	if found == nil {
+		found = derive(t)
+		t.derived.add(head, key, found)
 	}
-	return value
+	return found.Value
 }
 
 // find returns the value under key in the list that begins with v.
-func (v *derivedValue) find(key any) (value any, ok bool) {
-	for ; v != nil; v = v.next {
-		if v.key == key {
-			return v.value, true
-		}
+func (v *DerivedValue) find(key any) *DerivedValue {
+	for v != nil && v.key != key {
+		v = v.next
 	}
-	return nil, false
+	return v
 }
 
-// add keeps value under key, unless another value was added since head was read: then the next
-// caller derives it again.
-func (d *derivedValues) add(head *derivedValue, key, value any) {
-	added := &derivedValue{key: key, value: value, next: head, depth: 1}
+// add keeps a value under key, unless another was added since head was read: then the next caller
+// derives it again.
+func (d *derivedValues) add(head *DerivedValue, key any, added *DerivedValue) {
+	added.key, added.next, added.depth = key, head, 1
 	if head != nil {
 		added.depth = head.depth + 1
 	}

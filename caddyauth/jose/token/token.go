@@ -26,7 +26,7 @@ type Token struct {
 	// absent.
 	IssuedAt, NotBefore, Expiry NumericDate
 	// Audience is `aud` as a list; never empty.
-	Audience []string
+	Audience    []string
 	oneAudience [1]string // what Audience has when it has one
 	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim
 	// means nothing to us.

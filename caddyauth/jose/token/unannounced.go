@@ -7,18 +7,19 @@ type absentClaim struct{}
 // text at the first call and kept.
 func (t *Token) unannounced(name string) (any, bool) {
 	head := t.derived.head.Load()
-	value, kept := head.find(name)
-	if !kept {
-		var ok bool
-		if value, ok = t.read(name); !ok {
+	found := head.find(name)
+	if found == nil {
+		value, ok := t.read(name)
+		if !ok {
 			value = absentClaim{}
 		}
-		t.derived.add(head, name, value)
+		found = &DerivedValue{Value: value}
+		t.derived.add(head, name, found)
 	}
-	if value == (absentClaim{}) {
+	if found.Value == (absentClaim{}) {
 		return nil, false
 	}
-	return value, true
+	return found.Value, true
 }
 
 // read reads one claim out of the text, which was read whole when the token was verified.
