@@ -66,6 +66,9 @@ type Event struct {
 	// Verdict is what came of a refresh token, also when it was refused (session.Verdict).
 	Verdict string
 
+	// GrantType is the `grant_type` of a request to /token, if it is offered there.
+	GrantType string
+
 	// Actor is who did it, as Entry has it, and ActorName what people call them. Default: the user,
 	// or else the client.
 	Actor, ActorName string

@@ -115,6 +115,10 @@ type Settings struct {
 	// client_secret_basic or client_secret_post, whichever it sends, and without none.
 	AuthMethod string `json:"token_endpoint_auth_method,omitempty"`
 
+	// TokenExchange are the ids of the clients whose access tokens it may exchange (RFC 8693), its
+	// own among them. Default: none.
+	TokenExchange []string `json:"token_exchange,omitempty"`
+
 	// JWKS is a JWK set with the public keys of its assertions. Default: none.
 	JWKS json.RawMessage `json:"jwks,omitempty"`
 

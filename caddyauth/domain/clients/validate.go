@@ -76,6 +76,7 @@ func (s Settings) validate() error {
 		validateAmong("preset", optional(s.Preset), Presets),
 		validateAmong("source", optional(s.Source), []string{Registered, MetadataDocument}),
 		validateJWKS(s.JWKS),
+		validateExchange(s.TokenExchange),
 	)
 }
 
@@ -104,6 +105,22 @@ func validateURIs(field string, uris []string, validate func(string) error) erro
 func validateResource(uri string) error {
 	_, err := parseURI(uri)
 	return err
+}
+
+// validateExchange refuses what cannot be the id of a client. Whether there is one does not matter.
+func validateExchange(ids []string) error {
+	if len(ids) > maxURIs {
+		return fmt.Errorf("token_exchange: %d are above the limit of %d", len(ids), maxURIs)
+	}
+	for i, id := range ids {
+		if err := ValidateID(id); err != nil {
+			return fmt.Errorf("token_exchange: %w", err)
+		}
+		if slices.Contains(ids[:i], id) {
+			return fmt.Errorf("token_exchange: duplicate %.140q", id)
+		}
+	}
+	return nil
 }
 
 func validateAmong(field string, values, among []string) error {

@@ -17,6 +17,7 @@ import (
 type accessRequest struct {
 	grant      session.Grant // without an ID: no session
 	scopes     []string
+	actor      map[string]any // who acts for the subject (RFC 8693, section 4.1); nil: nobody
 	epoch      int64
 	now, until time.Time
 }
@@ -57,6 +58,9 @@ func (s *Service) mint(ctx context.Context, r accessRequest, terms Terms) (strin
 // signed in (RFC 9068, section 2.2.1).
 func protocolClaims(r accessRequest) map[string]any {
 	claims := map[string]any{"epoch": r.epoch}
+	if r.actor != nil {
+		claims["act"] = r.actor
+	}
 	if r.grant.AuthTime.IsZero() {
 		return claims
 	}

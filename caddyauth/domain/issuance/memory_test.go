@@ -27,9 +27,11 @@ type memory struct {
 	parties Parties
 	grants  map[string]session.Grant
 	records []Record
-	fail    error // what every verb returns, when set
-	reads   int   // of the parties
-	adding  error // what AddSignIn returns
+	fail    error          // what every verb returns, when set
+	reads   int            // of the parties
+	adding  error          // what AddSignIn returns
+	subject clients.Client // another client, whose token is exchanged
+	denied  bool
 }
 
 func (m *memory) locked(f func() error) error {
@@ -48,6 +50,30 @@ func (m *memory) FindParties(_ context.Context, slug, clientID, name string) (p 
 		return nil
 	})
 	return p, err
+}
+
+// FindClientParties knows the client of the parties, and every other as one of another project.
+func (m *memory) FindClientParties(_ context.Context, clientID, name string) (p Parties, err error) {
+	err = m.locked(func() error {
+		m.reads++
+		switch p = m.parties; clientID {
+		case p.Client.ID:
+		case m.subject.ID:
+			p.Client = m.subject
+		default:
+			p.Client = clients.Client{}
+		}
+		if p.User != nil && p.User.Name != name {
+			p.User = nil
+		}
+		return nil
+	})
+	return p, err
+}
+
+func (m *memory) IsDenied(context.Context, revocation.Subject) (denied bool, err error) {
+	err = m.locked(func() error { denied = m.denied; return nil })
+	return denied, err
 }
 
 func (m *memory) FindProject(context.Context, string) (p project.Project, err error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -45,7 +46,7 @@ type Service struct {
 	Opaque func(ctx context.Context, c token.Claims) (string, error)
 
 	// Verify reads an access token without regard to its time and revocation; Revoked refuses one
-	// that was revoked. Required for SignOut.
+	// that was revoked. Required for SignOut and TokenExchange.
 	Verify  func(ctx context.Context, raw string) (*token.Token, error)
 	Revoked func(t *token.Token, now time.Time) error
 
@@ -60,6 +61,14 @@ type Store interface {
 	// at one moment, with the epoch of that moment. What is not found is empty in the answer, and
 	// no error.
 	FindParties(ctx context.Context, project, clientID, name string) (Parties, error)
+
+	// FindClientParties reads a client, its project, and the person of that canonical name in the
+	// project, if there is one, as they stand at one moment, with the epoch of that moment. What is
+	// not found is empty in the answer, and no error.
+	FindClientParties(ctx context.Context, clientID, name string) (Parties, error)
+
+	// IsDenied reports whether a token is denied by what is committed.
+	IsDenied(ctx context.Context, subject revocation.Subject) (bool, error)
 
 	// AddSignIn stores all that becomes true with a sign-in, if project, client and user may still
 	// be issued to, the user is as it was read (Version), and no revocation is newer than the

@@ -220,22 +220,30 @@ func buildPageSession(a *App) *login.Session {
 
 // buildClientAuthenticator authenticates the clients at every endpoint for programs.
 func buildClientAuthenticator(a *App) *clientauth.Authenticator {
-	return &clientauth.Authenticator{FindClient: a.store.FindClient}
+	return &clientauth.Authenticator{
+		Issuer:        a.server.Issuer,
+		TokenEndpoint: a.server.PublicURL.JoinPath("token").String(),
+		Find:          a.store.FindClientParties,
+		UseOnce:       a.store.UseOnce,
+		Keys:          &a.store.clientKeys,
+	}
 }
 
 // buildOAuth answers /token, /revoke and /introspect.
 func buildOAuth(a *App) *oauth.Server {
 	return &oauth.Server{
-		Base:       a.server.PublicURL,
-		Sessions:   a.grants,
-		Issuer:     a.server.Issuer,
-		SigningKey: a.keys.SigningNow,
-		Clients:    buildClientAuthenticator(a),
-		Refresh:    a.issuing.Refresh,
-		Verify:     a.verification.VerifyBound,
-		Revoked:    func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
-		ClientIP:   request.ClientIP,
-		Events:     a.audit.report,
+		Base:              a.server.PublicURL,
+		Sessions:          a.grants,
+		Issuer:            a.server.Issuer,
+		SigningKey:        a.keys.SigningNow,
+		Clients:           buildClientAuthenticator(a),
+		Refresh:           a.issuing.Refresh,
+		ClientCredentials: a.issuing.ClientCredentials,
+		TokenExchange:     a.issuing.TokenExchange,
+		Verify:            a.verification.VerifyBound,
+		Revoked:           func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
+		ClientIP:          request.ClientIP,
+		Events:            a.audit.report,
 	}
 }
 

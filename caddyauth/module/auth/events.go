@@ -50,6 +50,9 @@ func (l *auditor) report(ctx context.Context, e audit.Event) {
 	if e.Kind != audit.Management { // the counter is of what anybody may ask for
 		loginsTotal.WithLabelValues(string(e.Kind), e.Result).Inc()
 	}
+	if e.GrantType != "" {
+		tokenRequestsTotal.WithLabelValues(e.GrantType, e.Result).Inc()
+	}
 	line := lineOf(e.Kind)
 	fields := line.of(e)
 	if e.Err != nil {
@@ -66,6 +69,7 @@ func (line eventLine) of(e audit.Event) []zap.Field {
 		{"result", e.Result},
 		{"reason", e.Reason},
 		{"verdict", e.Verdict},
+		{"grant_type", e.GrantType},
 		{"actor", e.Actor},
 		{"actor_name", e.ActorName},
 		{"action", e.Action},

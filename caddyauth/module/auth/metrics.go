@@ -24,6 +24,10 @@ var (
 		Name: "caddy_auth_logins_total",
 		Help: "Sign-ins and sign-outs by kind and result.",
 	}, []string{"kind", "result"})
+	tokenRequestsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caddy_auth_token_requests_total",
+		Help: "Requests to /token by grant type and result.",
+	}, []string{"grant_type", "result"})
 	issuedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_auth_tokens_issued_total",
 		Help: "Tokens issued, by kind.",
@@ -100,7 +104,7 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 		return nil
 	}
 	for _, c := range []prometheus.Collector{
-		decisionsTotal, loginsTotal, issuedTotal, buildInfo, storeSeconds, storeErrors, refreshAlerts,
+		decisionsTotal, loginsTotal, tokenRequestsTotal, issuedTotal, buildInfo, storeSeconds, storeErrors, refreshAlerts,
 		connections.Refused, keyAges{a},
 	} {
 		if err := registry.Register(c); err != nil {

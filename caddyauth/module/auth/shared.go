@@ -42,6 +42,8 @@ type pooledStore struct {
 	references places // for looking up opaque tokens
 	strangers  places // for looking up what is likely made up
 
+	clientKeys keyring.Published // that clients publish
+
 	ctx     context.Context
 	cancel  context.CancelFunc
 	mu      sync.Mutex

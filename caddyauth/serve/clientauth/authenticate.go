@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/replay"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 )
 
 // FirstParty is the id of the client that tokens of the login routes belong to. It is public, is in
@@ -15,15 +19,29 @@ const FirstParty = clients.FirstParty
 
 // Authenticator authenticates clients, in one way for all endpoints.
 type Authenticator struct {
-	// FindClient returns the client of that id, or clients.ErrNotFound. Any other error is answered
-	// with 503. It is not asked for FirstParty. Required.
-	FindClient func(ctx context.Context, id string) (clients.Client, error)
+	// Issuer is this server's issuer, which client assertions are for. Required.
+	Issuer string
+
+	// TokenEndpoint is the URL of /token, which client assertions may name in its place. Required.
+	TokenEndpoint string
+
+	// Find returns the client of that id with its project, and the epoch that was current before the
+	// client proves itself (issuance.Store.FindClientParties); name is the client's id as the
+	// canonical name of a person. A client that does not exist is empty. An error is answered with
+	// 503. It is not asked for FirstParty. Required.
+	Find func(ctx context.Context, id, name string) (issuance.Parties, error)
+
+	// UseOnce remembers the ids of client assertions; see replay.Store. Required.
+	UseOnce func(ctx context.Context, u replay.Use) error
+
+	// Keys fetches the key sets that clients publish. Required.
+	Keys *keyring.Published
 }
 
 // Validate says what is missing.
 func (a *Authenticator) Validate() error {
-	if a.FindClient == nil {
-		return errors.New("clientauth: FindClient is required")
+	if a.Issuer == "" || a.TokenEndpoint == "" || a.Find == nil || a.UseOnce == nil || a.Keys == nil {
+		return errors.New("clientauth: Issuer, TokenEndpoint, Find, UseOnce and Keys are required")
 	}
 	return nil
 }
@@ -36,41 +54,50 @@ type Request struct {
 	// Form are the parameters of its body. Required.
 	Form Form
 
+	// Endpoint is the URL of the endpoint, which client assertions may name (RFC 9126, section 2).
+	// Default: only the issuer and the token endpoint.
+	Endpoint string
+
 	// Now is the time of the request. Required.
 	Now time.Time
 }
 
-// Authenticate returns the client that sent the request. The error is a *Problem: every reason not
-// to be sure of the client has one answer, so that a caller without a secret learns nothing. The
-// client is returned with the error if there is one of the id that the request names.
-func (a *Authenticator) Authenticate(r Request) (clients.Client, error) {
+// Authenticate returns the client that sent the request, with its project. The error is a *Problem:
+// every reason not to be sure of the client has one answer, so that a caller without a secret
+// learns nothing. The client is returned with the error if there is one of the id that the request
+// names.
+func (a *Authenticator) Authenticate(r Request) (issuance.Parties, error) {
 	given, err := readCredentials(r)
 	if err != nil {
-		return clients.Client{}, err
+		return issuance.Parties{}, err
 	}
-	client, err := a.find(r.HTTP.Context(), given.id)
-	if errors.Is(err, clients.ErrNotFound) {
-		return clients.Client{}, UnknownClient(given.header)
-	}
+	p, err := a.find(r.HTTP.Context(), given.id)
 	if err != nil {
-		return clients.Client{}, Unavailable(err)
+		return issuance.Parties{}, Unavailable(err)
 	}
-	if !client.Active || !client.AllowsAuth(given.method) {
-		return client, UnknownClient(given.header)
+
+	// A secret is hashed and compared whether or not there is such a client.
+	authentic := given.secret == "" || p.Client.Authentic(given.secret, r.Now)
+	if !p.Client.Active || !p.Client.AllowsAuth(given.method) || !authentic {
+		return p, UnknownClient(given.header)
 	}
-	if given.method != None && !client.Authentic(given.secret, r.Now) {
-		return client, UnknownClient(given.header)
+	if given.method == clients.AuthPrivateKeyJWT {
+		return p, a.checkAssertion(r, p.Client, given.assertion)
 	}
-	return client, nil
+	return p, nil
 }
 
 // find asks the store only for what could be an id.
-func (a *Authenticator) find(ctx context.Context, id string) (clients.Client, error) {
+func (a *Authenticator) find(ctx context.Context, id string) (issuance.Parties, error) {
 	if id == FirstParty {
-		return clients.Client{ID: FirstParty, Active: true}, nil
+		return issuance.Parties{Client: clients.Client{ID: FirstParty, Active: true}}, nil
 	}
 	if clients.ValidateID(id) != nil {
-		return clients.Client{}, clients.ErrNotFound
+		return issuance.Parties{}, nil
 	}
-	return a.FindClient(ctx, id)
+	name, err := identity.CanonicalName(id)
+	if err != nil {
+		name = "" // nobody can have it
+	}
+	return a.Find(ctx, id, name)
 }

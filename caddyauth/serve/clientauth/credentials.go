@@ -1,21 +1,20 @@
 package clientauth
 
-import "github.com/caddyauth/gateway/caddyauth/domain/clients"
-
-// The ways in which a client authenticates (RFC 7591, section 2).
-const (
-	None        = clients.AuthNone
-	SecretBasic = clients.AuthSecretBasic
-	SecretPost  = clients.AuthSecretPost
+import (
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
+
+// assertionType is the one `client_assertion_type` (RFC 7523, section 2.2).
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // credentials are what a client proves itself with, or only its name, which is enough for public
 // clients.
 type credentials struct {
-	method string
-	id     string
-	secret string
-	header bool // they came in the Authorization header
+	method            string
+	id                string
+	secret, assertion string
+	header            bool // they came in the Authorization header
 }
 
 // readCredentials finds exactly one set of credentials (RFC 6749, section 2.3).
@@ -29,11 +28,18 @@ func readCredentials(r Request) (credentials, error) {
 		found = append(found, given)
 	}
 	if secret := r.Form["client_secret"]; secret != "" {
-		found = append(found, credentials{method: SecretPost, id: r.Form["client_id"], secret: secret})
+		found = append(found, credentials{method: clients.AuthSecretPost, id: r.Form["client_id"], secret: secret})
+	}
+	if r.Form["client_assertion"] != "" || r.Form["client_assertion_type"] != "" {
+		given, err := fromAssertion(r.Form)
+		if err != nil {
+			return credentials{}, err
+		}
+		found = append(found, given)
 	}
 	switch len(found) {
 	case 0:
-		return credentials{method: None, id: r.Form["client_id"]}, nil
+		return credentials{method: clients.AuthNone, id: r.Form["client_id"]}, nil
 	case 1:
 		return found[0], sameClient(r.Form["client_id"], found[0])
 	}
@@ -58,9 +64,25 @@ func fromHeader(lines []string) (credentials, error) {
 	if !ok {
 		return credentials{}, UnknownClient(true)
 	}
-	given := credentials{method: SecretBasic, id: id, secret: secret, header: true}
+	given := credentials{method: clients.AuthSecretBasic, id: id, secret: secret, header: true}
 	if secret == "" {
-		given.method = None
+		given.method = clients.AuthNone
 	}
 	return given, nil
+}
+
+// fromAssertion reads private_key_jwt. The assertion says whose it is, which its signature has to
+// prove (RFC 7521, section 4.2).
+func fromAssertion(f Form) (credentials, error) {
+	raw := f["client_assertion"]
+	if raw == "" || f["client_assertion_type"] != assertionType {
+		return credentials{}, Refuse(InvalidRequest,
+			"A client assertion needs both client_assertion and client_assertion_type="+assertionType+".")
+	}
+	_, claims, err := token.Inspect(raw)
+	id, ok := claims["iss"].(string)
+	if err != nil || !ok {
+		return credentials{}, UnknownClient(false)
+	}
+	return credentials{method: clients.AuthPrivateKeyJWT, id: id, assertion: raw}, nil
 }

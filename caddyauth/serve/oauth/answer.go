@@ -10,6 +10,8 @@ const (
 	invalidClient          = clientauth.InvalidClient
 	invalidGrant           = clientauth.InvalidGrant
 	invalidScope           = clientauth.InvalidScope
+	invalidTarget          = clientauth.InvalidTarget
+	unauthorizedClient     = clientauth.UnauthorizedClient
 	unsupportedGrantType   = clientauth.UnsupportedGrantType
 	unsupportedTokenType   = clientauth.UnsupportedTokenType
 	temporarilyUnavailable = clientauth.TemporarilyUnavailable
@@ -22,8 +24,8 @@ const (
 // Results returns every word that audit.Event.Result can be, for whoever prepares counters.
 func Results() []string {
 	return []string{
-		success, inactive, invalidRequest, invalidClient, invalidGrant, invalidScope, unsupportedGrantType,
-		unsupportedTokenType, temporarilyUnavailable, canceled,
+		success, inactive, invalidRequest, invalidClient, invalidGrant, invalidScope, invalidTarget,
+		unauthorizedClient, unsupportedGrantType, unsupportedTokenType, temporarilyUnavailable, canceled,
 	}
 }
 

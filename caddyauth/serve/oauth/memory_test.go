@@ -16,6 +16,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/domain/replay"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -37,6 +38,7 @@ type memoryStore struct {
 	fail    error
 	writing error // of what writes alone
 	uses    int   // of refresh tokens that changed something
+	used    map[string]bool
 }
 
 func (m *memoryStore) locked(failure error, f func() error) error {
@@ -129,6 +131,19 @@ func (m *memoryStore) RevokeToken(
 	return d, err
 }
 
+func (m *memoryStore) UseOnce(_ context.Context, u replay.Use) error {
+	return m.locked(m.writing, func() error {
+		if m.used[u.Key()] {
+			return replay.ErrUsed
+		}
+		if m.used == nil {
+			m.used = map[string]bool{}
+		}
+		m.used[u.Key()] = true
+		return nil
+	})
+}
+
 func (m *memoryStore) AddOpaque(_ context.Context, r opaque.Reference) error {
 	return m.locked(m.writing, func() error { m.opaque[r.Hash] = r; return nil })
 }
@@ -158,6 +173,29 @@ var known = map[string]clients.Client{
 	"acme":    {ID: "acme", Project: "acme", Secrets: oneSecret("acme-secret"), Active: true},
 	"spa":     {ID: "spa", Project: "default", Active: true},
 	"paused":  {ID: "paused", Project: "default", Secrets: oneSecret(secret)},
+	"machine": machine("machine", "default"),
+	"twin":    machine("twin", "default"),
+	"stopped": machine("stopped", "stopped"),
+	"opaque": func() clients.Client {
+		c := machine("opaque", "default")
+		c.AccessTokenFormat = project.Opaque
+		return c
+	}(),
+	"exchanger": {
+		ID: "exchanger", Project: "default", Secrets: oneSecret(secret), Active: true,
+		Scopes: []string{"read", "write", "offline_access"},
+		Settings: clients.Settings{
+			GrantTypes:    []string{clients.GrantExchange},
+			TokenExchange: []string{"reports", "machine", "exchanger", "second", "paused"},
+		},
+	},
+	"second": {
+		ID: "second", Project: "default", Secrets: oneSecret(secret), Active: true, Scopes: []string{"read"},
+		Settings: clients.Settings{
+			GrantTypes:    []string{clients.GrantExchange},
+			TokenExchange: []string{"exchanger"},
+		},
+	},
 	"post": {
 		ID: "post", Project: "default", Secrets: oneSecret(secret), Active: true,
 		Settings: clients.Settings{AuthMethod: clients.AuthSecretPost},
@@ -170,6 +208,20 @@ var known = map[string]clients.Client{
 		ID: "keys", Project: "default", Active: true,
 		Settings: clients.Settings{AuthMethod: clients.AuthPrivateKeyJWT},
 	},
+}
+
+// machine is a client that gets tokens for itself.
+func machine(id, slug string) clients.Client {
+	return clients.Client{
+		ID: id, Project: slug, Secrets: oneSecret(secret), Active: true,
+		Scopes:   []string{"openid", "read", "write"},
+		Audience: []string{"api", "billing"},
+		Claims:   map[string]any{"tier": "gold"},
+		Settings: clients.Settings{
+			GrantTypes: []string{clients.GrantClientCredentials},
+			Resources:  []string{"https://api.example.com", "https://files.example.com/v1"},
+		},
+	}
 }
 
 func oneSecret(secret string) []clients.Secret {
@@ -186,6 +238,8 @@ type fixture struct {
 	opaque   *opaque.Tokens
 	tokens   *tokentest.Fixture
 	events   []audit.Event
+
+	idTokens bool // the subject token is one
 
 	findClient, issuing, verifying, revocation error
 }
@@ -216,13 +270,11 @@ func newFixture(t *testing.T) *fixture {
 			DenyList: h.opaque.Denied,
 		},
 		Clients: &clientauth.Authenticator{
-			FindClient: func(_ context.Context, id string) (clients.Client, error) {
-				c, ok := known[id]
-				if !ok && h.findClient == nil {
-					return c, clients.ErrNotFound
-				}
-				return c, h.findClient
-			},
+			Issuer:        ownIssuer,
+			TokenEndpoint: "https://auth.example.com/auth/token",
+			Find:          h.FindClientParties,
+			UseOnce:       h.store.UseOnce,
+			Keys:          &keyring.Published{},
 		},
 		Verify: h.verify, Revoked: h.revoked,
 		ClientIP: func(*http.Request) string { return "192.0.2.7" },
@@ -242,14 +294,16 @@ func newFixture(t *testing.T) *fixture {
 			return h.opaque.Issue(ctx, c)
 		},
 	}
-	h.Refresh = h.issuance.Refresh
+	h.issuance.Verify = h.verify
+	h.Refresh, h.ClientCredentials = h.issuance.Refresh, h.issuance.ClientCredentials
+	h.TokenExchange = h.issuance.TokenExchange
 	if err := h.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	return h
 }
 
-// FindParties knows every user but "disabled". The client spa has opaque tokens.
+// FindParties knows every user but "disabled" and those named as a client. The client spa has opaque tokens.
 func (h *fixture) FindParties(_ context.Context, slug, clientID, name string) (issuance.Parties, error) {
 	if h.store.fail != nil {
 		return issuance.Parties{}, h.store.fail
@@ -257,15 +311,38 @@ func (h *fixture) FindParties(_ context.Context, slug, clientID, name string) (i
 	p := issuance.Parties{
 		Epoch:   5,
 		Project: project.Project{Slug: slug, Active: true},
-		Client:  clients.Client{ID: clientID, Active: true},
+		Client:  clients.Client{ID: clientID, Active: clientID != "paused"},
 	}
 	if clientID == "spa" {
 		p.Client.AccessTokenFormat = project.Opaque
 	}
-	if name != "disabled" {
+	if _, isClient := known[name]; name != "disabled" && !isClient {
 		p.User = &identity.User{Name: name}
 	}
 	return p, nil
+}
+
+// FindClientParties knows the clients of the tests, and no person of the name of one of them but
+// twin. All projects are active but stopped.
+func (h *fixture) FindClientParties(_ context.Context, clientID, name string) (issuance.Parties, error) {
+	c, ok := known[clientID]
+	if !ok || h.findClient != nil {
+		return issuance.Parties{}, h.findClient
+	}
+	p := issuance.Parties{
+		Epoch:   5,
+		Project: project.Project{Slug: c.Project, Active: c.Project != "stopped"},
+		Client:  c,
+	}
+	if name == "twin" {
+		p.User = &identity.User{Name: name}
+	}
+	return p, nil
+}
+
+// IsDenied implements issuance.Store.
+func (h *fixture) IsDenied(_ context.Context, s revocation.Subject) (bool, error) {
+	return h.Sessions.DenyList.Denied(s) != "", h.store.fail
 }
 
 // FindGrant implements issuance.Store.

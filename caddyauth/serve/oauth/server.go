@@ -48,6 +48,10 @@ type Server struct {
 	// the grant, or a *session.Refusal; any other is answered with 503. Required.
 	Refresh func(ctx context.Context, r issuance.Refresh) (issuance.Issued, error)
 
+	// ClientCredentials and TokenExchange are those of issuance.Service. Required.
+	ClientCredentials func(ctx context.Context, r issuance.ClientCredentials) (issuance.Issued, error)
+	TokenExchange     func(ctx context.Context, r issuance.TokenExchange) (issuance.Issued, error)
+
 	// Verify reads an access token, JWT or opaque, without regard to its time and revocation. A
 	// *token.Refusal other than token.KeysUnavailable means that it is none; any other error is
 	// answered with 503. Tokens of other issuers count as unknown, so that it need not know any.
@@ -72,8 +76,10 @@ func (s *Server) Validate() error {
 		return fmt.Errorf("oauth: Base: %w", err)
 	}
 	if s.Issuer == "" || s.SigningKey == nil || s.Sessions == nil || s.Clients == nil || s.Refresh == nil ||
+		s.ClientCredentials == nil || s.TokenExchange == nil ||
 		s.Verify == nil || s.Revoked == nil {
-		return errors.New("oauth: Issuer, SigningKey, Sessions, Clients, Refresh, Verify and Revoked are required")
+		return errors.New("oauth: Issuer, SigningKey, Sessions, Clients, Refresh, ClientCredentials, " +
+			"TokenExchange, Verify and Revoked are required")
 	}
 	return nil
 }
@@ -81,6 +87,7 @@ func (s *Server) Validate() error {
 // operation is what a route does: the word of its events, and the answer.
 type operation struct {
 	kind   audit.Kind
+	path   string
 	answer func(*call) (any, error)
 }
 
@@ -90,19 +97,19 @@ var routes = endpoint.Routes[operation]{
 	{
 		Method:    http.MethodPost,
 		Path:      "/token",
-		Handler:   operation{audit.Token, (*call).token},
+		Handler:   operation{audit.Token, "token", (*call).token},
 		AnyOrigin: true,
 	},
 	{
 		Method:    http.MethodPost,
 		Path:      "/revoke",
-		Handler:   operation{audit.Revoke, (*call).revoke},
+		Handler:   operation{audit.Revoke, "revoke", (*call).revoke},
 		AnyOrigin: true,
 	},
 	{
 		Method:  http.MethodPost,
 		Path:    "/introspect",
-		Handler: operation{audit.Introspect, (*call).introspect},
+		Handler: operation{audit.Introspect, "introspect", (*call).introspect},
 	},
 }
 
@@ -127,11 +134,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // call is one request while it is answered.
 type call struct {
 	*Server
-	r      *http.Request
-	form   clientauth.Form
-	client clients.Client
-	now    time.Time // in whole milliseconds, as sessions count
-	event  audit.Event
+	r       *http.Request
+	form    clientauth.Form
+	lists   clientauth.Lists
+	parties issuance.Parties // the client and its project, with the epoch
+	client  clients.Client
+	now     time.Time // in whole milliseconds, as sessions count
+	event   audit.Event
 }
 
 // serve answers a request, and reports the outcome before it writes the answer.
@@ -169,10 +178,16 @@ func write(w http.ResponseWriter, answer any) {
 // answer reads the request, authenticates the client, and carries out the operation.
 func (c *call) answer(w http.ResponseWriter, op operation) (any, error) {
 	var err error
-	if c.form, _, err = clientauth.ReadForm(w, c.r); err != nil {
+	if c.form, c.lists, err = clientauth.ReadForm(w, c.r); err != nil {
 		return nil, err
 	}
-	c.client, err = c.Clients.Authenticate(clientauth.Request{HTTP: c.r, Form: c.form, Now: c.now})
+	c.parties, err = c.Clients.Authenticate(clientauth.Request{
+		HTTP:     c.r,
+		Form:     c.form,
+		Endpoint: c.Base.JoinPath(op.path).String(),
+		Now:      c.now,
+	})
+	c.client = c.parties.Client
 	c.event.ClientID, c.event.Project = c.client.ID, c.client.Project
 	if err != nil {
 		return nil, err

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
@@ -15,20 +15,34 @@ type granted struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int64  `json:"expires_in"`
-	RefreshToken string `json:"refresh_token"`
+	RefreshToken string `json:"refresh_token,omitempty"`
 	Scope        string `json:"scope,omitempty"`
 }
 
 // token answers /token.
 func (c *call) token() (any, error) {
-	switch c.form["grant_type"] {
-	case "":
+	grant := c.form["grant_type"]
+	switch {
+	case grant == "":
 		return nil, refuse(invalidRequest, "The parameter grant_type is missing.")
-	case "refresh_token":
-		return c.refresh()
+	case !slices.Contains(offered, grant):
+		return nil, refuse(unsupportedGrantType, "This grant type is not offered.")
 	}
-	return nil, refuse(unsupportedGrantType, "This grant type is not offered.")
+	c.event.GrantType = grant
+	if !c.client.AllowsGrant(grant) {
+		return nil, refuse(unauthorizedClient, "The client may not use this grant type.")
+	}
+	switch grant {
+	case clients.GrantClientCredentials:
+		return c.clientCredentials()
+	case clients.GrantExchange:
+		return c.exchange()
+	}
+	return c.refresh()
 }
+
+// offered are the grant types of /token.
+var offered = []string{clients.GrantRefresh, clients.GrantClientCredentials, clients.GrantExchange}
 
 // refresh uses a refresh token (RFC 6749, section 6).
 func (c *call) refresh() (any, error) {
@@ -50,14 +64,7 @@ func (c *call) refresh() (any, error) {
 		return nil, c.refused(err)
 	}
 	c.event.Verdict = string(issued.Verdict)
-	c.isAbout(issued.Grant.Project, issued.Grant.Subject)
-	return granted{
-		AccessToken:  issued.AccessToken,
-		TokenType:    "Bearer",
-		ExpiresIn:    int64(issued.AccessUntil.Sub(c.now) / time.Second),
-		RefreshToken: issued.RefreshToken,
-		Scope:        strings.Join(issued.Scopes, " "),
-	}, nil
+	return c.granted(issued), nil
 }
 
 // requestedScopes are the words of the parameter `scope`, each once; nil when the request names

@@ -80,13 +80,14 @@ func TestRefreshAnswersWithBothTokens(t *testing.T) {
 		}
 		e := h.last(t)
 		if want := (audit.Event{
-			Kind:     audit.Token,
-			Result:   success,
-			Verdict:  string(session.Advanced),
-			ClientID: "reports",
-			Project:  "default",
-			User:     "alice",
-			ClientIP: "192.0.2.7",
+			Kind:      audit.Token,
+			Result:    success,
+			Verdict:   string(session.Advanced),
+			GrantType: "refresh_token",
+			ClientID:  "reports",
+			Project:   "default",
+			User:      "alice",
+			ClientIP:  "192.0.2.7",
 		}); e != want {
 			t.Errorf("event %+v", e)
 		}

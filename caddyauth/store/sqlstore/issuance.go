@@ -24,6 +24,17 @@ var parties = `SELECT counter.value, ` +
 	LEFT JOIN account ON account.project = project.slug AND account.canonical = $3
 	WHERE counter.name = 'epoch'`
 
+// clientParties is parties for a client, whose project is not known before. $1 client, $2 the
+// canonical name of a user.
+var clientParties = `SELECT counter.value, ` +
+	qualified("project", projectColumns) + `, ` + qualified("client", clientColumns) + `, ` +
+	qualified("account", userColumns) + `
+	FROM counter
+	LEFT JOIN client ON client.id = $1
+	LEFT JOIN project ON project.slug = client.project
+	LEFT JOIN account ON account.project = client.project AND account.canonical = $2
+	WHERE counter.name = 'epoch'`
+
 // FindParties reads whom something is issued for; see issuance.Store.
 func (s *Store) FindParties(ctx context.Context, slug, clientID, name string) (issuance.Parties, error) {
 	db, err := s.database()
@@ -32,6 +43,19 @@ func (s *Store) FindParties(ctx context.Context, slug, clientID, name string) (i
 	}
 	var r partiesScan
 	if _, err := one(ctx, db, parties, []any{slug, clientID, name}, r.into()...); err != nil {
+		return issuance.Parties{}, err
+	}
+	return r.parties(clientID)
+}
+
+// FindClientParties reads a client and whom it belongs to; see issuance.Store.
+func (s *Store) FindClientParties(ctx context.Context, clientID, name string) (issuance.Parties, error) {
+	db, err := s.database()
+	if err != nil {
+		return issuance.Parties{}, err
+	}
+	var r partiesScan
+	if _, err := one(ctx, db, clientParties, []any{clientID, name}, r.into()...); err != nil {
 		return issuance.Parties{}, err
 	}
 	return r.parties(clientID)

@@ -140,6 +140,29 @@ func TestPartiesAreReadAsTheirOwnVerbsReadThem(t *testing.T) {
 				}
 			})
 		}
+		for _, c := range []struct {
+			name, client, account string
+			want                  issuance.Parties
+		}{
+			{"a client", "reports", "", issuance.Parties{Project: wantProject, Client: wantClient}},
+			{
+				"a client and a user of its project", "reports", "alice",
+				issuance.Parties{Project: wantProject, Client: wantClient, User: wantUser},
+			},
+			{"a client and a user that is not there", "reports", "reports", issuance.Parties{
+				Project: wantProject, Client: wantClient,
+			}},
+			{"a client that is not there", "nobody", "alice", issuance.Parties{}},
+			{"a client without a name", "", "", issuance.Parties{}},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				c.want.Epoch = epoch
+				got, err := x.FindClientParties(t.Context(), c.client, c.account)
+				if err != nil || !reflect.DeepEqual(got, c.want) {
+					t.Errorf("%+v, %v\nwant %+v", got, err, c.want)
+				}
+			})
+		}
 	})
 }
 

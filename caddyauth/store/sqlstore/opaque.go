@@ -2,9 +2,11 @@ package sqlstore
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
 var _ opaque.Store = (*Store)(nil)
@@ -13,14 +15,34 @@ const opaqueColumns = `hash, claims, expires, issuer, id, family, project, subje
 
 // deniedOpaque is true of a row of opaque against which a denial stands: revocation.DenyList.Denied
 // as a condition.
-const deniedOpaque = `EXISTS (SELECT 1 FROM denial WHERE
-	denial.kind = 'token' AND denial.scope = opaque.issuer AND denial.id = opaque.id AND opaque.id <> ''
-	OR denial.kind = 'family' AND denial.scope = '' AND denial.id = opaque.family AND opaque.family <> ''
-	OR denial.kind = 'user' AND denial.scope = opaque.project AND denial.id = opaque.subject
-		AND denial.epoch > opaque.epoch
-	OR denial.kind = 'client' AND denial.scope = opaque.project AND denial.id = opaque.client
-		AND denial.epoch > opaque.epoch
-	OR denial.kind = 'project' AND denial.scope = opaque.project AND denial.id = '' AND denial.epoch > opaque.epoch)`
+var deniedOpaque = deniedAs("opaque.issuer", "opaque.id", "opaque.family", "opaque.project", "opaque.subject",
+	"opaque.client", "opaque.epoch")
+
+// deniedAs is true if a denial stands against the token that the words describe, which are columns
+// or placeholders.
+func deniedAs(issuer, id, family, slug, subject, client, epoch string) string {
+	return strings.NewReplacer("@issuer", issuer, "@id", id, "@family", family, "@slug", slug, "@subject", subject,
+		"@client", client, "@epoch", epoch).Replace(`EXISTS (SELECT 1 FROM denial WHERE
+	denial.kind = 'token' AND denial.scope = @issuer AND denial.id = @id AND @id <> ''
+	OR denial.kind = 'family' AND denial.scope = '' AND denial.id = @family AND @family <> ''
+	OR denial.kind = 'user' AND denial.scope = @slug AND denial.id = @subject AND denial.epoch > @epoch
+	OR denial.kind = 'client' AND denial.scope = @slug AND denial.id = @client AND denial.epoch > @epoch
+	OR denial.kind = 'project' AND denial.scope = @slug AND denial.id = '' AND denial.epoch > @epoch)`)
+}
+
+var isDenied = `SELECT CASE WHEN ` + deniedAs("$1", "$2", "$3", "$4", "$5", "$6", "$7") + ` THEN 1 ELSE 0 END`
+
+// IsDenied reports whether a token of this server is denied; see issuance.Store.
+func (s *Store) IsDenied(ctx context.Context, b revocation.Subject) (bool, error) {
+	db, err := s.database()
+	if err != nil {
+		return false, err
+	}
+	var denied int64
+	_, err = one(ctx, db, isDenied,
+		[]any{b.Issuer, b.TokenID, b.Family, b.Project, b.Subject, b.ClientID, b.Epoch}, &denied)
+	return denied != 0, err
+}
 
 // AddOpaque stores a new opaque token; see opaque.Store.
 func (s *Store) AddOpaque(ctx context.Context, r opaque.Reference) error {

@@ -131,6 +131,9 @@ func TestOpaqueTokenIsDeniedAsTheDenyListSays(t *testing.T) {
 					if want := list.Denied(b) != ""; err != nil || denied != want {
 						t.Errorf("%s: denied %v, %v; want %v", hash, denied, err, want)
 					}
+					if isDenied, err := s.IsDenied(t.Context(), b); err != nil || isDenied != denied {
+						t.Errorf("%s: IsDenied %v, %v; want %v", hash, isDenied, err, denied)
+					}
 				}
 			})
 		})

@@ -1,0 +1,122 @@
+package clientauth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/replay"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+const (
+	// maxAssertion is how far away the end of a client assertion may be.
+	maxAssertion = 5 * time.Minute
+
+	// skew is how far the clock of a client may differ.
+	skew = leeway.Default
+)
+
+// assertionTypes are the accepted values of `typ`: most clients send JWT or none, and
+// draft-ietf-oauth-rfc7523bis has a name for it. Access and ID tokens of ours are signed by no
+// client.
+var assertionTypes = []string{"jwt", "client-authentication+jwt", ""}
+
+// checkAssertion refuses an assertion that does not prove the client (RFC 7523, section 3; OpenID
+// Connect Core 1.0, section 9). What is checked last uses it up.
+func (a *Authenticator) checkAssertion(r Request, c clients.Client, raw string) error {
+	ctx := r.HTTP.Context()
+	t, err := a.verifyAssertion(ctx, c, raw)
+	if errors.Is(err, keyring.ErrKeysUnavailable) {
+		return Unavailable(err)
+	}
+	if err != nil {
+		return UnknownClient(false)
+	}
+	switch {
+	case t.Subject != c.ID, t.ID == "", !a.isFor(t, c, r.Endpoint):
+		return UnknownClient(false)
+	case t.CheckTime(r.Now, skew) != nil, t.Expiry.Time().Sub(r.Now) > maxAssertion+skew:
+		return UnknownClient(false)
+	}
+	err = a.UseOnce(ctx, replay.Use{
+		Purpose: replay.ClientAssertion,
+		Issuer:  c.ID,
+		ID:      t.ID,
+		Until:   t.Expiry.Time().Add(skew),
+	})
+	if errors.Is(err, replay.ErrUsed) {
+		return UnknownClient(false)
+	}
+	if err != nil {
+		return Unavailable(err)
+	}
+	return nil
+}
+
+// verifyAssertion verifies the signature with the keys of the client, whose algorithms are pinned:
+// neither `none` nor HMAC is among them. The error wraps keyring.ErrKeysUnavailable if the keys
+// cannot be had.
+func (a *Authenticator) verifyAssertion(ctx context.Context, c clients.Client, raw string) (*token.Token, error) {
+	var unavailable error
+	v, err := token.NewVerifier([]token.Issuer{{
+		Name:    c.ID,
+		SoleKey: true,
+		Types:   assertionTypes,
+		Keys: func(ctx context.Context, kid string) (*keyring.Key, error) {
+			key, err := a.keyOf(ctx, c, kid)
+			if errors.Is(err, keyring.ErrKeysUnavailable) {
+				unavailable = err // the verifier's refusal does not say why
+			}
+			return key, err
+		},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	t, err := v.Verify(ctx, raw)
+	if unavailable != nil {
+		return nil, unavailable
+	}
+	return t, err
+}
+
+// isFor reports whether the assertion is for this server. Clients of the FAPI 2.0 security profile
+// name the issuer and nothing else, as a string (section 5.3.2.1).
+func (a *Authenticator) isFor(t *token.Token, c clients.Client, endpoint string) bool {
+	if c.Preset == clients.PresetFAPI2 {
+		return slices.Equal(t.Audience, []string{a.Issuer}) && hasTextAudience(t.Raw())
+	}
+	return t.HasAudience(a.Issuer, a.TokenEndpoint) || endpoint != "" && t.HasAudience(endpoint)
+}
+
+// hasTextAudience reports whether `aud` of a verified token is a string, and not a list of one.
+func hasTextAudience(raw string) bool {
+	_, claims, err := token.Inspect(raw)
+	_, isText := claims["aud"].(string)
+	return err == nil && isText
+}
+
+// keyOf finds a key of the client: in the set that it was registered with, or in the one that it
+// publishes. An address that the client has given itself must be public.
+func (a *Authenticator) keyOf(ctx context.Context, c clients.Client, kid string) (*keyring.Key, error) {
+	algorithms := slices.DeleteFunc(keyring.Algorithms(), func(alg string) bool {
+		return !c.AllowsAssertionAlgorithm(alg)
+	})
+	if len(c.JWKS) == 0 {
+		return a.Keys.Key(ctx, keyring.Source{
+			URL:        c.JWKSURI,
+			Configured: !c.SelfRegistered(),
+			Algorithms: algorithms,
+		}, kid)
+	}
+	set, err := keyring.ParseKeySet(c.JWKS, algorithms)
+	if err != nil {
+		return nil, err
+	}
+	return set.Key(kid)
+}

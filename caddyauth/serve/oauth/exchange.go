@@ -1,0 +1,46 @@
+package oauth
+
+import (
+	"slices"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+)
+
+// accessTokenType is the one kind of token that is exchanged and issued (RFC 8693, section 3).
+const accessTokenType = "urn:ietf:params:oauth:token-type:access_token"
+
+// exchanged is the answer of RFC 8693, section 2.2.1. There is no refresh token: whoever wants
+// another one exchanges again.
+type exchanged struct {
+	granted
+	IssuedTokenType string `json:"issued_token_type"`
+}
+
+// exchange issues a token for a token that the client has received (RFC 8693). The client acts for
+// the subject, so that a token for the actor is superfluous, and refused.
+func (c *call) exchange() (any, error) {
+	switch {
+	case c.client.Public():
+		return nil, refuse(unauthorizedClient, "This grant is for clients that authenticate.")
+	case c.form["subject_token"] == "":
+		return nil, refuse(invalidRequest, "The parameter subject_token is missing.")
+	case c.form["subject_token_type"] != accessTokenType:
+		return nil, refuse(invalidRequest, "The parameter subject_token_type must be "+accessTokenType+".")
+	case !slices.Contains([]string{"", accessTokenType}, c.form["requested_token_type"]):
+		return nil, refuse(invalidRequest, "The parameter requested_token_type must be "+accessTokenType+".")
+	case c.form["actor_token"] != "" || c.form["actor_token_type"] != "":
+		return nil, refuse(invalidRequest, "The client itself is the actor; actor_token is not supported.")
+	}
+	issued, err := c.TokenExchange(c.r.Context(), issuance.TokenExchange{
+		Parties:      c.parties,
+		SubjectToken: c.form["subject_token"],
+		Scopes:       c.requestedScopes(),
+		Audience:     slices.Concat(c.lists["resource"], c.lists["audience"]),
+		Now:          c.now,
+	})
+	c.isAbout(issued.Grant.Project, issued.Grant.Subject)
+	if err != nil {
+		return nil, c.notIssued(err)
+	}
+	return exchanged{c.granted(issued), accessTokenType}, nil
+}
