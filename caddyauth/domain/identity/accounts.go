@@ -17,8 +17,8 @@ var (
 	// ErrNameTaken says that a user of that project has the same canonical name.
 	ErrNameTaken = errors.New("the name is taken")
 
-	// ErrUserChanged says that another caller was faster: the row no longer has the version that
-	// the change is for.
+	// ErrUserChanged says that another caller has changed the user: the row no longer has the version
+	// that the change is for.
 	ErrUserChanged = errors.New("the user was changed meanwhile")
 
 	// ErrUserDeclared says that the Caddyfile declares the user, who cannot be removed here.

@@ -8,9 +8,9 @@ import (
 	"github.com/alexedwards/argon2id"
 )
 
-// HashKind returns what of a hash says what computing it takes, which is everything before the
-// salt: `$2a$12$`, or `$argon2id$v=19$m=47104,t=1,p=1$`. It is empty for a hash that CheckHash
-// refuses.
+// HashKind returns the part of a hash that determines the cost of computing it, which is everything
+// before the salt: `$2a$12$`, or `$argon2id$v=19$m=47104,t=1,p=1$`. It is empty for a hash that
+// CheckHash refuses.
 func HashKind(hash string) string {
 	if CheckHash(hash) != nil {
 		return ""
@@ -41,17 +41,17 @@ func MixedKinds(kinds []string) bool {
 	return len(seen) > 1
 }
 
-// ceiling is the work that goes into every refusal, so that none tells which kind of hash a user
-// has, or whether there is one: the costliest bcrypt hash, and of each argon2id memory and number
-// of lanes the most passes. Works of different classes cannot be exchanged for each other without
-// knowing how fast this machine is at each, so a refusal does one of each class. It does not
-// change.
+// ceiling is the work of every refusal, so that its duration reveals neither which kind of hash a
+// user has nor whether the user exists: the costliest bcrypt hash, and of each argon2id memory and
+// number of lanes the most passes. Works of different classes cannot be exchanged for each other
+// without knowing how fast this machine is at each, so a refusal does one of each class. It does
+// not change.
 type ceiling struct {
 	bcryptCost int // 0: none
 	argon      []argon2id.Params
 }
 
-// with returns the ceiling with room for a work.
+// with returns the ceiling raised to cover a work.
 func (c ceiling) with(w work) ceiling {
 	if w.bcryptCost > 0 {
 		c.bcryptCost = max(c.bcryptCost, w.bcryptCost)
@@ -68,7 +68,7 @@ func (c ceiling) with(w work) ceiling {
 	return c
 }
 
-// holds reports whether the ceiling has room for a work.
+// holds reports whether the ceiling covers a work.
 func (c ceiling) holds(w work) bool {
 	if w.bcryptCost > 0 {
 		return w.bcryptCost <= c.bcryptCost

@@ -22,8 +22,8 @@ func CanonicalName(s string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The profile is not idempotent for every text (RFC 8265, section 3.3.3, wants it applied until
-	// it is). A name whose form depends on how often it was mapped is not worth having.
+	// The profile is not idempotent for every text (RFC 8265, section 3.3.3, wants it applied until it
+	// is). A name whose form depends on how often it was mapped is refused.
 	twice, err := mapName(once)
 	if err != nil || twice != once {
 		return "", fmt.Errorf("%w: it has no stable form", ErrBadName)

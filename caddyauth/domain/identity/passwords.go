@@ -60,9 +60,9 @@ func (s *slots) Release(n int64) { s.places.Release(min(n, s.number)) }
 // same work, whatever its reason and whoever it is for; see ceiling. Make one with NewPasswords; it
 // is safe for concurrent use.
 type Passwords struct {
-	// Kinds returns the kinds (HashKind) of the hashes in the store, and is asked at most every 5
-	// s. While it fails, what it said before counts. Default: there are no others than NewPasswords
-	// was told of.
+	// Kinds returns the kinds (HashKind) of the hashes in the store, and is asked at most every 5 s.
+	// While it fails, what it said before counts. Default: there are no others than those given to
+	// NewPasswords.
 	Kinds func(ctx context.Context) ([]string, error)
 
 	declared []string
@@ -74,7 +74,7 @@ type Passwords struct {
 	computed atomic.Int64
 }
 
-// kindsFor is for how long the kinds of the store are believed.
+// kindsFor is how long the kinds of the store are cached.
 const kindsFor = 5 * time.Second
 
 // NewPasswords returns a checker for hashes of these kinds (HashKind). Kinds that cannot be read do
@@ -85,7 +85,7 @@ func NewPasswords(kinds []string) *Passwords {
 	return p
 }
 
-// setKinds makes the ceiling that of the declared and these kinds.
+// setKinds sets the ceiling to that of the declared kinds and these.
 func (p *Passwords) setKinds(kinds []string) {
 	c := ceilingOf(slices.Concat(p.declared, kinds))
 	if c.empty() {
@@ -96,7 +96,7 @@ func (p *Passwords) setKinds(kinds []string) {
 	p.top.Store(&c)
 }
 
-// addWork takes in a work before the store tells of it.
+// addWork raises the ceiling to a work that the store has not reported yet.
 func (p *Passwords) addWork(w work) {
 	if p.top.Load().holds(w) {
 		return
@@ -107,7 +107,7 @@ func (p *Passwords) addWork(w work) {
 	p.top.Store(&c)
 }
 
-// refreshKinds asks for the kinds of the store if it is time to.
+// refreshKinds asks the store for its kinds if the cached ones are too old.
 func (p *Passwords) refreshKinds(ctx context.Context) {
 	asked, now := p.asked.Load(), time.Now()
 	if p.Kinds == nil || now.Sub(time.Unix(0, asked)).Abs() < kindsFor ||
@@ -125,8 +125,8 @@ func (p *Passwords) refreshKinds(ctx context.Context) {
 // one whose hash CheckHash refuses never match; in the last case the error wraps ErrBadHash, and
 // the caller answers as for any wrong password.
 //
-// It returns ErrBusy when no turn came within 2 s, and the context's error when that ended first.
-// Once a hash is being computed, it is not interrupted and keeps its turn to the end.
+// It returns ErrBusy when no turn came within 2 s, and the context's error when that ended first. A
+// hash that is being computed is not interrupted and keeps its place to the end.
 func (p *Passwords) Check(ctx context.Context, u *User, password string) (ok bool, err error) {
 	p.refreshKinds(ctx)
 	hash, err := hashOf(u)
@@ -145,7 +145,7 @@ func (p *Passwords) Check(ctx context.Context, u *User, password string) (ok boo
 	}
 	for _, decoy := range top.missingWork(done) {
 		if err := ctx.Err(); err != nil {
-			return false, err // nobody is there who could measure
+			return false, err // the client is gone, so nobody measures the time
 		}
 		p.compute(decoy, password)
 	}

@@ -18,7 +18,7 @@ import (
 // Three limits hold together. Pair is for one account from one client address. Address is for one
 // client address whatever the account, against a list of names tried from one place. Account is a
 // slow brake on one account whatever the address, against guessing from many places; it is not
-// asked of an address from which this account signed in lately, so that a stranger who keeps it
+// asked of an address from which this account signed in lately, so that an attacker who keeps it
 // full cannot lock the person out.
 //
 // A Throttle keeps nothing itself and may be used by several goroutines.
@@ -63,7 +63,7 @@ var (
 
 const defaultKnownFor = 30 * 24 * time.Hour
 
-// Bucket is one counter of attempts: a token bucket which lets Burst attempts pass at once and one
+// Bucket is one counter of attempts: a token bucket that lets Burst attempts pass at once and one
 // more each Every (at least a millisecond). Key is its row in the store and names nobody.
 type Bucket struct {
 	Key   string
@@ -79,8 +79,8 @@ type ThrottleStore interface {
 	// room for one.
 	TakeAttempt(ctx context.Context, a Attempt, now time.Time) (wait time.Duration, err error)
 
-	// DeleteIdleAttempts deletes at most n rows which mean nothing any more at now: buckets without
-	// a trace of an attempt and pairs past their time. It returns how many it deleted.
+	// DeleteIdleAttempts deletes at most n rows that have no effect at now: empty buckets and expired
+	// pairs. It returns how many it deleted.
 	DeleteIdleAttempts(ctx context.Context, now time.Time, n int) (int, error)
 }
 
@@ -94,7 +94,7 @@ type Attempt struct {
 	Known string
 }
 
-// Forgiveness is what becomes true of the counters when somebody has signed in.
+// Forgiveness is the change of the counters after a successful sign-in.
 type Forgiveness struct {
 	// Empty is the key of the bucket that is emptied.
 	Empty string
@@ -132,8 +132,8 @@ func (t *Throttle) Forgiven(project, account, clientIP string, now time.Time) Fo
 	return f
 }
 
-// key is the row of what the parts name. Each part goes in behind its length, so that ("a", "bc")
-// is never ("ab", "c").
+// key is the row of what the parts name. Each part is preceded by its length, so that ("a", "bc")
+// and ("ab", "c") differ.
 func (t *Throttle) key(parts ...string) string {
 	mac := hmac.New(sha256.New, t.Key)
 	var length [8]byte
@@ -146,8 +146,8 @@ func (t *Throttle) key(parts ...string) string {
 }
 
 // canonicalAddress is the client as the limits see it: an IPv4 address, or the /64 of an IPv6 one,
-// since whoever has an address there usually has all of them. What cannot be read is one client; ok
-// is false then.
+// since whoever has an address there usually has all of them. All unreadable addresses count as one
+// client; ok is then false.
 func canonicalAddress(clientIP string) (address string, ok bool) {
 	addr, err := netip.ParseAddr(clientIP)
 	if err != nil {

@@ -29,10 +29,10 @@ type User struct {
 	// Claims are added to the user's tokens.
 	Claims map[string]any
 
-	// ID is the user's UUID in the store; empty for one who stands in no store.
+	// ID is the user's UUID in the store; empty for a user who is not stored.
 	ID string
 
-	// Declared users stand in the Caddyfile: the API does not change them.
+	// Declared users are configured in the Caddyfile: the API does not change them.
 	Declared bool
 
 	// Admin users are those whom the Caddyfile declares as administrators. The API makes none.
@@ -48,8 +48,8 @@ type User struct {
 
 // Directory finds users.
 type Directory interface {
-	// FindUser returns the user of the project whose canonical name is that of name. A user who
-	// does not exist, and a name that has no canonical form, is ErrNoUser; every other error means
-	// that the question could not be answered. Disabled users are returned.
+	// FindUser returns the user of the project whose canonical name is that of name. A user who does
+	// not exist, and a name that has no canonical form, is ErrNoUser; every other error means that the
+	// directory could not be asked. Disabled users are returned.
 	FindUser(ctx context.Context, project, name string) (*User, error)
 }

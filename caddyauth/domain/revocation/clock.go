@@ -12,17 +12,17 @@ const (
 	// clockStep is how far the clock may be corrected at once: denials stand that much longer
 	// (Margin).
 	clockStep = leeway.Clocks
-	// clockTrust is how long a clock that jumped must go on from there before it is believed.
+	// clockTrust is how long a clock that jumped must run from there before it is trusted.
 	clockTrust = 24 * time.Hour
 )
 
-// SteadyClock tells what is surely past, for callers that delete by time. A clock can jump ahead,
-// by an hour or by years, and come back. What was deleted meanwhile does not come back with it, and
-// a deleted denial lets a revoked token in. So the time by which something is deleted follows the
-// monotonic clock, and a jump of the system's clock counts only after that clock has gone on from
-// there for a day. Tokens and sessions are judged by the system's clock itself.
+// SteadyClock says which time is surely past, for callers that delete by time. A clock can jump
+// ahead, by an hour or by years, and come back. What was deleted meanwhile does not come back with
+// it, and a deleted denial lets a revoked token in. So the time by which something is deleted
+// follows the monotonic clock, and a jump of the system's clock counts only after that clock has
+// gone on from there for a day. Tokens and sessions are judged by the system's clock itself.
 //
-// It may be used by many goroutines. The zero value believes the first reading.
+// It may be used by many goroutines. The zero value trusts the first reading.
 type SteadyClock struct {
 	// Elapsed is the monotonic clock: the time since any moment. Default: the time since the
 	// process started.
@@ -74,7 +74,7 @@ func (s *SteadyClock) at(now time.Time) (past time.Time, jump time.Duration) {
 	if (ahead - s.seen).Abs() > clockStep {
 		s.seen, s.since = ahead, elapsed
 	}
-	// Small corrections add up, so what is believed follows them once a day as well.
+	// Small corrections add up, so the trusted time follows them once a day as well.
 	if elapsed-s.since >= clockTrust {
 		s.believed, s.seen, s.since = ahead, ahead, elapsed
 	}

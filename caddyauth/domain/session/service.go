@@ -127,7 +127,7 @@ func (s *Service) Begin(ctx context.Context, r GrantRequest, now time.Time) (Iss
 	return begun, nil
 }
 
-// New makes a grant and its first refresh token. They are good when the grant is stored.
+// New makes a grant and its first refresh token. They are valid once the grant is stored.
 func (s *Service) New(r GrantRequest, now time.Time) (Issued, error) {
 	if err := r.Validate(); err != nil {
 		return Issued{}, err
@@ -175,11 +175,11 @@ func (s *Service) New(r GrantRequest, now time.Time) (Issued, error) {
 	}, nil
 }
 
-// Validate refuses what no configuration should have let through.
+// Validate refuses a request that no valid configuration leads to.
 func (r GrantRequest) Validate() error {
 	switch {
 	case r.Epoch == 0:
-		return errors.New("epoch: it is not known since when the grant holds")
+		return errors.New("epoch: it is missing")
 	case r.Access < time.Millisecond:
 		return fmt.Errorf("access_token: %v is not a lifetime", r.Access)
 	case r.Idle < time.Millisecond:
@@ -215,8 +215,8 @@ func (s *Service) Present(ctx context.Context, token string) (Presented, error) 
 	return Presented{Grant: g, generation: r.Generation}, err
 }
 
-// Likely is what a use would come to if the grant were still as it was read. The store decides; but
-// what it will refuse by all appearances is not worth an access token.
+// Likely is the verdict of a use if the grant has not changed since it was read. The store decides;
+// but no access token is made for a use that it will most likely refuse.
 func (p Presented) Likely(clientID string, now time.Time) Verdict {
 	_, likely := p.Grant.Use(Rotation{ID: p.Grant.ID, Generation: p.generation, ClientID: clientID},
 		truncateMillis(now))
@@ -301,7 +301,7 @@ func (s *Service) deny(denials ...revocation.Denial) {
 	}
 }
 
-// clampText is what a client says of itself, cut to size and fit for a database.
+// clampText shortens what a client says about itself, and removes what a database cannot store.
 func clampText(text string) string {
 	text = text[:min(len(text), maxSeenText)]
 	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")

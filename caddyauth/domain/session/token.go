@@ -23,7 +23,7 @@ const (
 	maxGeneration = 15                      // digits
 	macText       = (sha256.Size*8 + 5) / 6 // characters
 	urlSafe       = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
-	encodedKey    = "~" // begins a key id that is not url-safe as it stands
+	encodedKey    = "~" // marks a key id that is encoded because it is not URL-safe
 )
 
 var base64URL = base64.RawURLEncoding.Strict()
@@ -52,7 +52,8 @@ type Tokens struct {
 // Format writes the number of secrets for every verb.
 func (t Tokens) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "%d secrets", len(t.Secrets)) }
 
-// Reference is what a refresh token says about itself. It proves nothing until Tokens.Verify did.
+// Reference is the content of a refresh token. It proves nothing until Tokens.Verify has accepted
+// it.
 type Reference struct {
 	SecretID   string
 	Family     string
@@ -78,8 +79,8 @@ func (t Tokens) NewFamily() string {
 	return random + t.Secrets[0].mark(random)
 }
 
-// Marked reports whether the family has the mark of one of the secrets. One that has none is made
-// up, or older than marks are.
+// Marked reports whether the family has the mark of one of the secrets. One without a mark is
+// forged, or older than marks.
 func (t Tokens) Marked(family string) bool {
 	if len(family) != familyText+markText {
 		return false
@@ -120,8 +121,8 @@ func (t Tokens) Verify(r Reference, g Grant) bool {
 	return false
 }
 
-// mac binds the generation to the family. Each part goes in behind its length, so that no two
-// readings are alike.
+// mac binds the generation to the family. Each part is preceded by its length, so that different
+// parts never give the same input.
 func (s Secret) mac(g Grant, generation int64) (sum [sha256.Size]byte) {
 	h := hmac.New(sha256.New, s.Key)
 	var number [8]byte
@@ -136,8 +137,7 @@ func (s Secret) mac(g Grant, generation int64) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// ReadToken takes a refresh token apart. There is one spelling of each token; everything else is
-// not ok.
+// ReadToken parses a refresh token. Each token has one spelling; for anything else ok is false.
 func ReadToken(text string) (r Reference, ok bool) {
 	rest, ok := strings.CutPrefix(text, tokenPrefix)
 	if !ok || len(text) > maxTokenBytes {
@@ -180,7 +180,7 @@ func writeID(id string) string {
 	return encodedKey + base64URL.EncodeToString([]byte(id))
 }
 
-// readID is the reverse of writeID and refuses what writeID would write differently.
+// readID is the inverse of writeID and refuses what writeID would write differently.
 func readID(s string) (string, bool) {
 	encoded, ok := strings.CutPrefix(s, encodedKey)
 	if !ok {

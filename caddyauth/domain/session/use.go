@@ -21,23 +21,23 @@ const (
 const (
 	Malformed   Verdict = "malformed"    // not spelled as a refresh token
 	BadMAC      Verdict = "bad_mac"      // not made here, or with a secret that is gone
-	Unknown     Verdict = "unknown"      // of no grant, or of one that was deleted after its end
+	Unknown     Verdict = "unknown"      // no grant, or one that was deleted after its end
 	Ended       Verdict = "revoked"      // of a grant that was ended by a revocation or by reuse
 	OtherClient Verdict = "other_client" // presented by a client it was not issued to
 	Expired     Verdict = "expired"      // past the idle or the absolute end
 	NotAllowed  Verdict = "not_allowed"  // the owner may not be issued to at present
-	Future      Verdict = "future"       // a generation which was never made here: the database lost commits
-	Reused      Verdict = "reused"       // a token that had been used up: it is in two hands, and the family is revoked
+	Future      Verdict = "future"       // a generation that was never made here: the database lost commits
+	Reused      Verdict = "reused"       // a token that had been used up: two parties have it, and the family is revoked
 )
 
 // Honoured reports whether the verdict lets tokens be issued.
 func (v Verdict) Honoured() bool { return v == Advanced || v == Repeated || v == Kept }
 
-// MaxSkew is how far the clocks of nodes may differ: the largest leeway of a gate, as those further
-// apart do not take each other's tokens.
+// MaxSkew is how far the clocks of nodes may differ: the largest leeway of a gate, since nodes
+// further apart do not accept each other's tokens.
 const MaxSkew = leeway.Max
 
-// reusedReason is the RevokedFor of a family that died of reuse.
+// reusedReason is the RevokedFor of a family that was revoked for reuse.
 const reusedReason = string(Reused)
 
 // Use is the rule of rotation: what becomes of the grant when a refresh token of it is used at now.

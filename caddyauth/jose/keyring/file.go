@@ -186,7 +186,7 @@ func parsePEM(data []byte) (material, error) {
 	for n := range blocks {
 		block, rest := pem.Decode(data)
 		if block == nil { // the decoder skips what it cannot read
-			return material{}, errors.New("a PEM block is damaged")
+			return material{}, errors.New("a PEM block is malformed")
 		}
 		data = rest
 		if block.Type == "EC PARAMETERS" { // openssl writes it before the key, which repeats it

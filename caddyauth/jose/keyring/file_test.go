@@ -190,11 +190,11 @@ func TestKeyFilesThatAreRefused(t *testing.T) {
 		{"empty", "", " \n", "", "is empty"},
 		{"huge", "", strings.Repeat("x", maxFileSize+1), "", "at most 1048576"},
 		{"neither", "k1", canary, "", `key "k1": holds neither PEM nor JSON`},
-		{"damaged PEM", "k1", strings.Replace(pkcs8(t, ec), "END", "EDN", 1), "", "a PEM block is damaged"},
+		{"damaged PEM", "k1", strings.Replace(pkcs8(t, ec), "END", "EDN", 1), "", "a PEM block is malformed"},
 		{
 			"damaged PEM before a good one", "",
 			strings.Replace(pkcs8(t, ec), "-----END PRIVATE KEY-----", "", 1) + pkix(t, es.public), "",
-			"a PEM block is damaged",
+			"a PEM block is malformed",
 		},
 		{
 			"unreadable DER", "k1", pemOf(t, "PRIVATE KEY", []byte("CANARYCANARY"), nil), "",
@@ -215,7 +215,7 @@ func TestKeyFilesThatAreRefused(t *testing.T) {
 		{"unknown algorithm", "k1", pkcs8(t, ec), "none", `unknown algorithm "none"`},
 		{"bad id", "k\n1", pkcs8(t, ec), "", "control character"},
 		{"broken JSON", "", `{"kty":"oct","k":"` + canary, "", "not valid JSON"},
-		{"data behind", "", privateJWK(es) + "{}", "", "data behind the JSON object"},
+		{"data behind", "", privateJWK(es) + "{}", "", "data after the JSON object"},
 		{
 			"member twice", "", `{"kty":"oct","kid":"a","k":"` + canary + `","k":"` + canary + `"}`, "",
 			`duplicate member "k"`,

@@ -30,7 +30,7 @@ type material struct {
 	private crypto.Signer // its public part is in public
 }
 
-// decodeJSONObject reads one object and nothing behind it.
+// decodeJSONObject reads one object and refuses data after it.
 func decodeJSONObject(data []byte) (jwk, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
@@ -55,7 +55,7 @@ func decodeJSONObject(data []byte) (jwk, error) {
 		return nil, errors.New("not valid JSON")
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("data behind the JSON object")
+		return nil, errors.New("data after the JSON object")
 	}
 	return members, nil
 }
@@ -279,7 +279,7 @@ func (m material) key(id string, alg *algorithm) (*Key, error) {
 	return newPublicKey(id, alg, m.public, time.Time{})
 }
 
-// firstError returns the first error there is.
+// firstError returns the first error that is not nil.
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

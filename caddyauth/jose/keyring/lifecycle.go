@@ -30,9 +30,8 @@ const (
 // retiring key verifies.
 const RetireMargin = leeway.Margin
 
-// Lifecycle is the rule by which generated keys follow one another. It decides
-// and keeps nothing: of a set and a time it makes the step that is due, which
-// [Store.AdvanceKeys] takes on one node only.
+// Lifecycle is the rule by which generated keys follow one another. It keeps no state: from a set
+// and a time it computes the step that is due, which [Store.AdvanceKeys] applies on one node only.
 //
 // A key is announced, signs after Announce, and retires when the next one does;
 // then it verifies until the last token it signed has expired. It is safe for
@@ -91,10 +90,10 @@ func (l *Lifecycle) First(now time.Time) (Record, error) {
 	return l.activate(rec, now), nil
 }
 
-// Due returns the step that is due at now; an empty one when there is none. A
-// set without an active key, as after the loss of the database, gets one. What
-// is over goes by past, which is what is surely past even if the clock is
-// wrong: a key that is gone does not come back with the right time.
+// Due returns the step that is due at now; an empty one when there is none. A set without an active
+// key, as after the loss of the database, gets one. Expired keys are removed by past, which is
+// surely past even if the clock is wrong: a removed key would not come back once the clock is
+// right.
 func (l *Lifecycle) Due(set Set, now, past time.Time) (Step, error) {
 	step := Step{From: set.Version}
 	for _, rec := range set.Records {
@@ -122,10 +121,9 @@ func (l *Lifecycle) Rotate(set Set, now time.Time) (Step, error) {
 	return l.announce(step, now)
 }
 
-// Revoke returns the step after which the key of this id, for which the rule
-// is, is gone. When it was
-// the active one, the announced key signs at once, or else a new one, which
-// others may not know yet. It returns [ErrUnknownKey] when there is no such key.
+// Revoke returns the step after which the key of this id, for which the rule is, is gone. If it was
+// the active one, the announced key signs at once, or a new one, which other servers may not know
+// yet. It returns [ErrUnknownKey] when there is no such key.
 func (l *Lifecycle) Revoke(set Set, id string, now time.Time) (Step, error) {
 	rec := set.Find(id)
 	if rec == nil || !l.governs(*rec) {
@@ -138,9 +136,9 @@ func (l *Lifecycle) Revoke(set Set, id string, now time.Time) (Step, error) {
 	return l.succeed(step, nil, l.inState(set, Announced), now)
 }
 
-// Cover returns the step after which the active key may sign tokens of this
-// lifetime: it has to be known how long they need the key before the first of
-// them is signed. It is empty when the lifetime is covered.
+// Cover returns the step after which the active key may sign tokens of this lifetime: the store
+// must record how long they need the key before the first of them is signed. It is empty when the
+// lifetime is covered.
 func (l *Lifecycle) Cover(set Set, lifetime time.Duration) (Step, error) {
 	step := Step{From: set.Version}
 	active := l.inState(set, Active)
@@ -216,11 +214,10 @@ func (s Set) Find(id string) *Record {
 	return nil
 }
 
-// expired reports whether nothing that the key signed can still be good.
+// expired reports whether no token that the key signed can still be valid.
 func (r Record) expired(now time.Time) bool { return r.State == Retiring && !now.Before(r.Until) }
 
-// EndsAfter returns when the first of the keys that retire at now is over; zero
-// when none retires.
+// EndsAfter returns when the first of the keys that retire at now expires; zero if none retires.
 func (s Set) EndsAfter(now time.Time) time.Time {
 	var first time.Time
 	for _, rec := range s.Records {
@@ -231,5 +228,5 @@ func (s Set) EndsAfter(now time.Time) time.Time {
 	return first
 }
 
-// truncateMillis is a time as the store keeps it.
+// truncateMillis returns the time as the store keeps it: UTC, in milliseconds.
 func truncateMillis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

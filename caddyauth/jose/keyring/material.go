@@ -13,7 +13,7 @@ import (
 
 const (
 	minRSABits = 2048 // RFC 7518 section 3.3
-	maxRSABits = 8192 // a larger key is a way to burn a verifier's time
+	maxRSABits = 8192 // verifying with a larger key takes too long
 )
 
 // check refuses a public key the algorithm must not be used with and returns
@@ -56,8 +56,8 @@ func checkRSA(k *rsa.PublicKey) error {
 	return nil
 }
 
-// rocaPrimes are the small primes by which moduli of the flawed generator of
-// CVE-2017-15361 give themselves away.
+// rocaPrimes are the small primes by which moduli of the flawed generator of CVE-2017-15361 are
+// recognised.
 var rocaPrimes = []int64{11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157}
 
 // isROCA reports whether the modulus is a power of 65537 modulo each of the

@@ -16,8 +16,8 @@ import (
 // ErrUnknownKey is returned when an issuer's set has no usable key of the id.
 var ErrUnknownKey = errors.New("issuer has no key of this id")
 
-// ErrKeysUnavailable is returned while an issuer's set could never be fetched,
-// or not for so long that the last good one must not be used any more.
+// ErrKeysUnavailable is returned while an issuer's set has never been fetched, or not for so long
+// that the last good one has expired.
 var ErrKeysUnavailable = errors.New("keys of the issuer are unavailable")
 
 const (
@@ -154,8 +154,8 @@ func (r *Remote) Run(ctx context.Context) {
 	}
 }
 
-// waitForNextFetch waits until the next fetch is due, which an unknown key id brings
-// forward. It reports false when ctx has ended.
+// waitForNextFetch waits until the next fetch is due; an unknown key id makes it due earlier. It
+// reports false when ctx has ended.
 func (r *Remote) waitForNextFetch(ctx context.Context, started time.Time, next time.Duration) bool {
 	planned := time.NewTimer(next)
 	defer planned.Stop()
@@ -178,7 +178,7 @@ func (r *Remote) waitForNextFetch(ctx context.Context, started time.Time, next t
 	return true
 }
 
-// forgetWake drops the wish for a fetch, which is about to be met.
+// forgetWake discards a request for a fetch, because one is about to start.
 func (r *Remote) forgetWake() {
 	select {
 	case <-r.wake:
@@ -228,7 +228,7 @@ func (r *Remote) Key(ctx context.Context, kid string) (*Key, error) {
 	}
 	select {
 	case r.wake <- struct{}{}:
-	default: // a fetch is wished for already
+	default: // a fetch is requested already
 	}
 	return nil, ErrUnknownKey
 }

@@ -94,7 +94,7 @@ This does not prevent signing in again: see caddy auth user disable.`,
 	return cmd
 }
 
-// printRevoked prints how many sessions an order has ended.
+// printRevoked prints how many sessions a revocation has ended.
 func (r *adminClient) printRevoked(answer json.RawMessage, err error) error {
 	if err != nil {
 		return err

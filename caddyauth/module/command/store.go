@@ -125,7 +125,7 @@ func (m *storeTransfer) export(path string) (err error) {
 	return m.printCounts(m.cmd.OutOrStdout(), "exported", store, counts, err)
 }
 
-// exportFile writes a new file that only its owner can read, and leaves none behind when it fails.
+// exportFile writes a new file that only its owner can read, and removes it after an error.
 func exportFile(ctx context.Context, store *sqlstore.Store, secret *keyring.SecretRing, path string) (
 	[]sqlstore.TableRows, error,
 ) {
@@ -152,7 +152,7 @@ func exportTo(ctx context.Context, store *sqlstore.Store, secret *keyring.Secret
 	}
 	counts, err := store.Export(ctx, sealed, time.Now())
 	if err != nil {
-		return nil, err // without its last part the file is not whole
+		return nil, err // without its last part the file is incomplete
 	}
 	return counts, sealed.Close()
 }
@@ -189,7 +189,7 @@ func (m *storeTransfer) load(path string) (err error) {
 
 	// A running server must not lose its store to an import.
 	if running, err := doc.RunningStore(); err == nil && explain.SameStore(running, store.Name()) {
-		return fmt.Errorf("store %s: the server that runs uses it; stop the server, or name another store", running)
+		return fmt.Errorf("store %s: the running server uses it; stop the server, or name another store", running)
 	}
 	counts, err := importInto(m.cmd.Context(), store, content, m.replace)
 	if err != nil {

@@ -255,7 +255,7 @@ otherwise.`,
 		Example: "  $ caddy auth user passwd alice\n  $ pass show alice | caddy auth user passwd alice",
 		Args:    cobra.ExactArgs(1),
 	}, func(r *adminClient, args []string) error {
-		id, _, err := flags.find(r, args[0]) // before a password is typed in vain
+		id, _, err := flags.find(r, args[0]) // before the password is asked for
 		if err != nil {
 			return err
 		}

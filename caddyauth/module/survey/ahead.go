@@ -29,7 +29,7 @@ type later struct {
 	fields  bool    // headers or the query may: a gate or filter removes some of them
 }
 
-// outlook is what comes behind a gate or filter. Places with the same outlook share it.
+// outlook is the rewrites behind a gate or filter. Places with the same rewrites share one.
 type outlook struct {
 	later   []later
 	reach   []reached
@@ -84,7 +84,7 @@ func (o outlooks) of(all []later) *outlook {
 	return made
 }
 
-// same reports whether two mean the same rewrite seen from places that see the same.
+// same reports whether two stand for the same rewrite under the same conditions.
 func (l later) same(other later) bool {
 	return l.rewrite == other.rewrite && l.unknown == other.unknown && l.set == other.set && l.files == other.files &&
 		sameSlice(l.steps, other.steps) && sameSlice(l.guards, other.guards)
@@ -137,7 +137,7 @@ func (o *outlook) ahead(r *http.Request, done *ran) Guard {
 			if next := l.guarding(replay, made, done); next != nil {
 				return next
 			}
-			if !l.own && len(forms) <= mostForms { // one too many says that not all are known
+			if !l.own && len(forms) <= mostForms { // one more than allowed shows that not all are known
 				forms = append(forms, made)
 			}
 		}
@@ -209,8 +209,8 @@ func (l *later) apply(replay *replay, coming []*http.Request, done *ran) (made [
 		before := *form
 		target := *form.URL
 		form.URL = &target
-		// The placeholders are those of the form, and tell already what one part of the rewrite has
-		// made.
+		// The placeholders are those of the form, and already show the result of the rewrite's earlier
+		// parts.
 		l.rewrite.Rewrite(form, form.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
 		method := form.Method
 		form.Method, form.URL, form.RequestURI = before.Method, before.URL, before.RequestURI
@@ -290,8 +290,8 @@ func (s *surveyor) noteRewrite(h *rewrite.Rewrite, name string, mount bool, at p
 	})
 }
 
-// noteEndless stands for what the survey does not follow any more: no gate can work out what
-// rewrites there make of a request.
+// noteEndless notes routes that the survey does not follow: no gate can work out what rewrites
+// there make of a request.
 func (s *surveyor) noteEndless(at position) {
 	s.noteRewrite(new(rewrite.Rewrite), "`invoke`", false, at)
 	if n := len(s.site.behind); len(at.met) > 0 {

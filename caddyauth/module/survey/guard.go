@@ -29,7 +29,7 @@ type Guard interface {
 	LoginIsGiven() bool
 	// Describe names the guard for a person.
 	Describe() string
-	// Place is where the survey writes down what it finds.
+	// Place is where the survey stores what it finds.
 	Place() *Place
 	// SetLabel gives a gate that has no name one for logs and metrics.
 	SetLabel(label string)
@@ -57,7 +57,7 @@ type Survey struct {
 	findings []finding.Finding          // rewrites before and behind gates
 }
 
-// errStarted says that the survey may have been made.
+// errStarted says that the routes may have been surveyed already.
 var errStarted = errors.New("the gateway has started, and no gate can be added any more")
 
 // Add registers a gate.

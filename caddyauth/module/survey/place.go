@@ -40,7 +40,7 @@ type Place struct {
 // Alone reports whether nothing else in the site says who the user is.
 func (p *Place) Alone() bool { return p.alone }
 
-// settle takes over what the survey found.
+// settle stores what the survey found.
 func (p *Place) settle(found *Place) {
 	p.untouched, p.alone, p.guards, p.ahead = found.untouched, found.alone, found.guards, found.ahead
 	p.set, p.met = found.set, found.met
@@ -104,15 +104,15 @@ func sameTarget(a, b *url.URL) bool {
 // ranVar is where the gates are kept that have judged a rewritten request.
 const ranVar = "caddyauth.gates"
 
-// ran are gates of one request.
+// ran are the gates that have judged one request.
 type ran struct {
 	gates   []Guard
 	work    int // matchers that were asked
 	cleared view
 }
 
-// view is all on which it depends whether a filter finds that a gate was missed. Filters that stand
-// in a row see the same, and the first looks for all of them.
+// view is everything that decides whether a filter finds a missed gate. Adjacent filters have the
+// same view, so the first one looks for all of them.
 type view struct {
 	ahead    *outlook
 	guards   *guard // the first
@@ -125,7 +125,7 @@ type view struct {
 	opaque   string
 }
 
-// view returns the zero view for a gate, behind which a request is another one.
+// view returns the zero view for a gate, because the request is different behind it.
 func (p *Place) view(r *http.Request) (v view) {
 	if p.met != 1 || p.Guard.Gate() != nil {
 		return v
@@ -146,7 +146,7 @@ func (p *Place) view(r *http.Request) (v view) {
 	return v
 }
 
-// String says nothing: a placeholder may print every variable of a request.
+// String is empty, because a placeholder may print every variable of a request.
 func (*ran) String() string { return "gates" }
 
 // Missed returns the next gate that routes would have led the request to if nothing had rewritten
@@ -231,8 +231,8 @@ func (p *Place) before(r *http.Request, method string, original *url.URL, done *
 	return nil
 }
 
-// filtered is what a request will be behind the guard, without credentials and forged headers, and
-// whether it is another one then.
+// filtered returns the request as it is behind the guard, without credentials and forged headers,
+// and whether that differs.
 func (p *Place) filtered(r *http.Request) (left *http.Request, changed bool) {
 	again := *r
 	target := *r.URL

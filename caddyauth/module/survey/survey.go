@@ -239,11 +239,11 @@ func (s *surveyor) walkRoute(route caddyhttp.Route, at position) (position, bool
 	return at, answered
 }
 
-// deepest bounds how far routes are followed that invoke each other.
+// deepest bounds the depth to which routes that invoke each other are followed.
 const deepest = 100
 
-// most bounds how many invocations are followed in a site: of named routes that invoke each other
-// twice, each step has twice as many.
+// most bounds how many invocations are followed in a site: if named routes invoke each other twice,
+// their number doubles with each step.
 const most = 500
 
 func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position) (position, bool) {
@@ -310,7 +310,7 @@ func (s *surveyor) walkInner(routes caddyhttp.RouteList, at position) (position,
 	return after, answers
 }
 
-// meet notes a gate or filter.
+// meet notes that requests meet a gate or filter.
 func (s *surveyor) meet(j Guard, at position) {
 	s.site.gates = append(s.site.gates, j)
 	if s.site.placed == nil {

@@ -85,7 +85,7 @@ func (s *walker) walk(routes caddyhttp.RouteList, covered bool, where string) bo
 	for _, route := range routes {
 		after := s.walkRoute(route, covered, where+describe(route))
 		if len(route.MatcherSets) == 0 && route.Group == "" {
-			covered = after // with a matcher, or as one of several alternatives, a request may have gone round it
+			covered = after // with a matcher, or as one of several alternatives, a request may have bypassed it
 		}
 	}
 	return covered

@@ -34,7 +34,7 @@ const (
 	notFound             result = "not_found"
 )
 
-// Results returns every word that audit.Event.Result can be, for whoever prepares counters.
+// Results returns every value of audit.Event.Result.
 func Results() []string {
 	return []string{
 		string(success), string(badCredentials), string(throttled), string(busy), string(canceled), string(crossOrigin),
@@ -43,7 +43,7 @@ func Results() []string {
 	}
 }
 
-// answer is what a result looks like from outside.
+// answer is how a result is shown to the client.
 type answer struct {
 	status int
 	title  string // heading of a page of its own
@@ -106,7 +106,7 @@ type verdict struct {
 	err     error
 }
 
-// retryAfter returns when a new attempt makes sense; 0 when that is not said.
+// retryAfter returns after which time a new attempt makes sense; 0 if that is unknown.
 func (v verdict) retryAfter() time.Duration { return max(v.wait, answers[v.result].retry) }
 
 // text returns the sentence for the verdict.
@@ -159,7 +159,7 @@ func grantJSON(w http.ResponseWriter, token Issued) {
 	endpoint.WriteJSON(w, http.StatusOK, body)
 }
 
-// redirect sends a browser on after a form was posted, and keeps what the form was to itself.
+// redirect redirects a browser after a form was posted, without a referrer.
 func redirect(w http.ResponseWriter, r *http.Request, to string) {
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	http.Redirect(w, r, to, http.StatusSeeOther)
@@ -191,8 +191,8 @@ func preference(r *http.Request) int {
 	return cmp.Or(cmp.Compare(pageWeight, dataWeight), cmp.Compare(pageRank, dataRank))
 }
 
-// accepted returns how much an Accept header wants a type (RFC 9110, section 12.5.1): the weight of
-// the most specific range that covers it, and how specific that is; 0 and 0 when none does.
+// accepted returns the weight of a type in an Accept header (RFC 9110, section 12.5.1): that of the
+// most specific range that covers it, and how specific that range is; 0 and 0 if none does.
 func accepted(accept, kind, sub string) (q float64, rank int) {
 	ranks := map[string]int{kind + "/" + sub: 3, kind + "/*": 2, "*/*": 1}
 	for part := range strings.SplitSeq(accept, ",") {

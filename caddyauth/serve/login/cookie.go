@@ -48,7 +48,7 @@ func (s *Server) subject(r *http.Request) string {
 	return subject
 }
 
-// signedIn returns who is signed in, and since when the token in the cookie stands.
+// signedIn returns who is signed in, and when the token in the cookie was issued.
 func (s *Server) signedIn(r *http.Request) (subject string, since time.Time) {
 	cookies := r.CookiesNamed(s.CookieName)
 	if len(cookies) != 1 || !s.plausible(cookies[0]) {

@@ -4,6 +4,6 @@
 //
 // It mints and revokes nothing itself: the functions in Server do, and the Caddy layer sets them.
 // Every answer carries no-store; every refusal has one stable word that stands in the answer, in
-// the event and so in logs and metrics. No event and no answer ever holds a password or a token,
-// but for the answer to the one who signed in.
+// the event and so in logs and metrics. No event and no answer contains a password or a token,
+// except the answer to a successful sign-in.
 package login

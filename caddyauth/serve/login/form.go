@@ -36,7 +36,7 @@ func (s *Server) getLogin(w http.ResponseWriter, r *http.Request) {
 	ui.Render(w, http.StatusOK, page)
 }
 
-// GetStart answers GET of the server's root: who is signed in, and where to go from there.
+// GetStart answers GET of the server's root with who is signed in, and links.
 func (s *Server) GetStart(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if subject := s.subject(r); subject != "" {
@@ -79,7 +79,7 @@ func (s *Server) loginPage(next target) ui.Login {
 	return page
 }
 
-// HomeLink returns where home is and what a link there says; empty when there is no home.
+// HomeLink returns the text and the address of the link home; empty if no home is configured.
 func (s *Server) HomeLink() (text, address string) {
 	home := s.home()
 	if home.url == "" {
@@ -95,9 +95,9 @@ func (s *Server) homeLink() []ui.Link {
 	return nil
 }
 
-// postLogin signs in with a form or JSON and sets the cookie, for both: browsers on other sites
-// have been refused by then, so who asks is a page of this site or a program. A new token is issued
-// each time; the cookie of before is never taken over.
+// postLogin signs in with a form or JSON and sets the cookie, for both: requests of other sites
+// have been refused already, so the caller is a page of this site or a program. A new token is
+// issued each time; an earlier cookie is never reused.
 func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 	a := attempt{kind: audit.Login, project: s.project(), audience: webAudience}
 	f, v := s.readAttempt(w, r, &a, endpoint.FormType, endpoint.JSONType)
@@ -147,8 +147,8 @@ func (s *Server) readAttempt(w http.ResponseWriter, r *http.Request, a *attempt,
 	return f, verdict{}
 }
 
-// refuseLogin shows the form again where another attempt makes sense. All failures of credentials
-// look alike.
+// refuseLogin shows the form again if another attempt makes sense. All failures of credentials look
+// the same.
 func (s *Server) refuseLogin(w http.ResponseWriter, r *http.Request, f fields, v verdict) {
 	if f == nil || s.wantsJSON(r) {
 		s.refuse(w, r, v)

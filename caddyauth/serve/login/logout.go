@@ -18,8 +18,8 @@ const maxRevoked = 4
 // getLogout asks whether the person wants to sign out: a GET changes nothing, so no foreign page
 // can do it with an image.
 //
-// Who signs out and in again comes back to where they came from, to its root: an address would tell
-// the next person at this browser what the last one looked at.
+// After signing out and in again, a person returns to the root of the site that they came from: a
+// full address would show the next person at this browser what the last one looked at.
 func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
 	from, next := s.referer(r), s.queryTarget(r)
 	if next.url == "" {
@@ -38,8 +38,8 @@ func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
 	ui.Render(w, http.StatusOK, page)
 }
 
-// referer returns the page that a link was followed from, when a sign-in may lead there and it is
-// not one of this server.
+// referer returns the page that the link was followed from, if a sign-in may lead there and it is
+// not a page of this server.
 func (s *Server) referer(r *http.Request) target {
 	t, _ := s.target(r.Referer())
 	if t.origin == s.origin() && s.Base.Path != "" && strings.TrimSuffix(pathOf(t), "/") == s.Base.Path {
@@ -48,8 +48,8 @@ func (s *Server) referer(r *http.Request) target {
 	return t
 }
 
-// rootOf returns what to go to on the origin of a target: home, when that is there or the target is
-// none.
+// rootOf returns the root of a target's origin: home, if that has the same origin or there is no
+// target.
 func (s *Server) rootOf(t target) target {
 	if home := s.home(); t.origin == "" || home.origin == t.origin {
 		return home
@@ -66,9 +66,9 @@ func pathOf(t target) string {
 	return u.Path
 }
 
-// postLogout ends the session: it revokes the token and clears the cookie. Where the store cannot
-// take the revocation, the cookie is cleared nevertheless and the answer says that copies of it
-// live on. Whoever is not signed in is signed out already, which is a success.
+// postLogout ends the session: it revokes the token and clears the cookie. If the store cannot
+// write the revocation, the cookie is cleared nevertheless, and the answer says that copies of it
+// remain valid. Without a session the request is a success.
 func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 	if err := s.protection.Check(r); err != nil {
 		s.logoutEvent(r, "", verdict{result: crossOrigin})
@@ -90,7 +90,7 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 	s.answerLogout(w, r, f, v)
 }
 
-// readLogout reads the form, if there is one: a program may post nothing at all.
+// readLogout reads the form, if there is one: a program may post an empty body.
 func readLogout(w http.ResponseWriter, r *http.Request) (fields, result) {
 	if r.Header.Get("Content-Type") == "" && r.ContentLength == 0 {
 		return fields{}, ""
@@ -98,8 +98,8 @@ func readLogout(w http.ResponseWriter, r *http.Request) (fields, result) {
 	return readFields(w, r, endpoint.FormType, endpoint.JSONType)
 }
 
-// nameSigningOut returns the name of whoever signs out: that of the access token, or of the refresh
-// token beside it.
+// nameSigningOut returns the name of the user who signs out, from the access token or else the
+// refresh token.
 func (s *Server) nameSigningOut(r *http.Request) string {
 	subject := s.subject(r)
 	if subject != "" || s.Owner == nil || s.RefreshCookieName == "" {
@@ -116,8 +116,8 @@ func (s *Server) nameSigningOut(r *http.Request) string {
 // revokeTimeout bounds how long a sign-out goes on for a client that has gone.
 const revokeTimeout = 10 * time.Second
 
-// revokeAll goes on when the client goes away: who closes the window after signing out has signed
-// out.
+// revokeAll continues when the client goes away: a person who closes the window after signing out
+// is signed out.
 func (s *Server) revokeAll(r *http.Request) error {
 	if s.Revoke == nil {
 		return nil
@@ -172,8 +172,8 @@ func (s *Server) answerLogout(w http.ResponseWriter, r *http.Request, f fields, 
 	}
 }
 
-// wantsPage says whether a success is answered with a redirect: to forms and to those who ask for
-// pages. A program that asks for nothing gets 204.
+// wantsPage says whether a success is answered with a redirect: for forms and for clients that
+// accept pages. Other programs get 204.
 func (s *Server) wantsPage(r *http.Request) bool {
 	if endpoint.MediaType(r) == endpoint.FormType {
 		return !s.wantsJSON(r)

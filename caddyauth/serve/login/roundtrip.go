@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// A sign-in can go round in a circle: a gate sends the person here, they sign in, and the gate
-// sends them again, because the session cookie does not get there or is not accepted. Two marks
-// break the circle, and neither needs a store. The gate says in the address when it sent the
-// person: a session that stood before has been there and was not accepted. And the form leaves a
-// cookie of its own, which a browser that keeps none does not bring back.
+// A sign-in can loop: a gate sends the person here, they sign in, and the gate sends them here
+// again, because the session cookie does not reach it or is not accepted. Two marks detect the loop
+// without a store. The gate puts the time into the address: a session that began before was
+// presented to the gate and not accepted. And the form sets a cookie of its own, which a browser
+// that rejects cookies does not send back.
 
 // sentField is the parameter of /login in which a gate says when it sent the person, in
-// milliseconds since 1970. Anybody can write it; all it does is to choose the page.
+// milliseconds since 1970. Anybody can set it; it only selects the page.
 const sentField = "sent"
 
 // SentQuery returns the parameter that a gate adds to the address of the login page.
 func SentQuery(now time.Time) string { return sentField + "=" + strconv.FormatInt(now.UnixMilli(), 10) }
 
-// sentAfter reports whether the person was sent here with a session that stood already.
+// sentAfter reports whether the person already had the session when they were sent here.
 func sentAfter(sent string, since time.Time) bool {
 	ms, err := strconv.ParseInt(sent, 10, 64)
 	return err == nil && time.UnixMilli(ms).After(since)
@@ -39,15 +39,15 @@ type SentBack struct {
 	Unreachable bool
 }
 
-// returnCookieName is the cookie that the form leaves. Its value is the origin of where the person
-// wanted to go: who signs out and in again gets back there. It holds no path, which would tell the
-// next person at this browser what the last one looked at.
+// returnCookieName is the cookie that the form sets. Its value is the origin that the person wanted
+// to go to, so that signing out and in again leads back there. It contains no path, which would
+// show the next person at this browser what the last one looked at.
 const returnCookieName = "login_return"
 
-// returnCookieAge is for how long a form may stand open. Seconds.
+// returnCookieAge is how long a form may stay open, in seconds.
 const returnCookieAge = 24 * 60 * 60
 
-// returnCookie goes to the login page alone, never to an application.
+// returnCookie is sent to the login page only, never to an application.
 func (s *Server) returnCookie(next target) *http.Cookie {
 	value := "none"
 	if next.origin != "" && !s.unreachable(next) {
@@ -61,8 +61,7 @@ func (s *Server) returnCookie(next target) *http.Cookie {
 
 func hasReturnCookie(r *http.Request) bool { return len(r.CookiesNamed(returnCookieName)) > 0 }
 
-// lastTarget returns the root of where the person wanted to go last time; zero when that is not
-// known.
+// lastTarget returns the root of the person's last target; zero if it is unknown.
 func (s *Server) lastTarget(r *http.Request) target {
 	for _, c := range r.CookiesNamed(returnCookieName) {
 		origin, err := url.QueryUnescape(c.Value)

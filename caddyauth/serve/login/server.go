@@ -38,7 +38,7 @@ type Server struct {
 	// Default: none.
 	ReturnTo []string
 
-	// CleanTarget takes out of a return target what may be in no address, such as credentials.
+	// CleanTarget removes from a return target what no address may contain, such as credentials.
 	// Default: targets stay as they are.
 	CleanTarget func(target string) string
 
@@ -58,7 +58,7 @@ type Server struct {
 	// answered with 503. Required.
 	Find func(ctx context.Context, project, name string) (issuance.Parties, error)
 
-	// Passwords checks what they know. Required.
+	// Passwords checks their passwords. Required.
 	Passwords *identity.Passwords
 
 	// Throttle counts attempts before any password is hashed. Required.
@@ -69,21 +69,22 @@ type Server struct {
 	// with 503. Required.
 	SignIn func(ctx context.Context, in issuance.SignIn) (issuance.Issued, error)
 
-	// Verify says whose living session a cookie is, and since when its token stands. Any error
-	// means that it is none. Required.
+	// Verify returns the user of the valid session that a cookie belongs to, and when its token was
+	// issued. Any error means that the cookie is ignored. Required.
 	Verify func(ctx context.Context, raw string) (subject string, since time.Time, err error)
 
 	// Renew is told of a person who has proved who they are, with the password, and may store
 	// another hash of it. Default: nobody is told.
 	Renew func(ctx context.Context, user *identity.User, password string)
 
-	// Revoke ends a session for all who hold a copy of its cookies, at once. Either may be empty.
-	// It returns nil for whatever is no session, or no longer one. An error is answered with 503.
-	// Default: the cookies are cleared, and copies live until they expire.
+	// Revoke ends a session at once, for every copy of its cookies. Either may be empty. It returns
+	// nil if there is no such session, or no longer. An error is answered with 503. Default: the
+	// cookies are cleared, and copies live until they expire.
 	Revoke func(ctx context.Context, access, refresh string) error
 
-	// Owner says whose living session a refresh token is, for the event of a sign-out after the
-	// access token has expired. Default: nobody can tell, and such a sign-out names nobody.
+	// Owner returns the user of the valid session that a refresh token belongs to, for the event of a
+	// sign-out after the access token has expired. Default: nobody can tell, and such a sign-out names
+	// nobody.
 	Owner func(ctx context.Context, refresh string) (subject string)
 
 	// ClientIP returns the address that attempts are counted by. Default: the peer's.
@@ -93,8 +94,8 @@ type Server struct {
 	// Default: nobody is told.
 	Events audit.Sink
 
-	// SentBack is told of a person who is signed in and was nevertheless sent to the login page:
-	// whoever sent them does not see the session or does not accept it. Default: nobody is told.
+	// SentBack is told of a person who is signed in and was nevertheless sent to the login page: the
+	// gate that sent them does not see the session or does not accept it. Default: nobody is told.
 	SentBack func(r *http.Request, b SentBack)
 
 	// CookieName is the name of the session cookie: "__Host-access_token" on https, "access_token"
@@ -119,14 +120,14 @@ type Issued struct {
 	// ExpiresIn is its lifetime, at least a second.
 	ExpiresIn time.Duration
 
-	// RefreshToken is what a new access token can be had for. Default: none.
+	// RefreshToken is the refresh token. Default: none.
 	RefreshToken string
 
-	// RefreshExpiresIn is how long the refresh token is good if it is not used.
+	// RefreshExpiresIn is how long the refresh token is valid if it is not used.
 	RefreshExpiresIn time.Duration
 }
 
-// NewIssued returns what goes out of what was issued at now.
+// NewIssued converts what was issued at now.
 func NewIssued(i issuance.Issued, now time.Time) Issued {
 	issued := Issued{
 		AccessToken:  i.AccessToken,
@@ -146,7 +147,7 @@ const (
 	// webAudience is what a browser's token is for.
 	webAudience = "web"
 
-	// defaultAudience is what an API caller's token is for who names no audience.
+	// defaultAudience is the audience of an API caller that names none.
 	defaultAudience = "api"
 )
 
@@ -185,8 +186,8 @@ var routes = endpoint.Routes[handler]{
 	{Method: http.MethodPost, Path: "/api/{projectId}/auth/login", Handler: (*Server).postAPILogin},
 }
 
-// routesBelowPath are the routes of a server whose public URL has a path: everything below it is
-// the server's.
+// routesBelowPath are the routes of a server whose public URL has a path: everything below it
+// belongs to the server.
 var routesBelowPath = append(endpoint.Routes[handler]{
 	{Method: http.MethodGet, Path: "", Handler: (*Server).GetStart},
 	{Method: http.MethodGet, Path: "/", Handler: (*Server).GetStart},

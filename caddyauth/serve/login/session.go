@@ -39,13 +39,13 @@ type Session struct {
 	// Base is the public URL, as in Server. Required.
 	Base *url.URL
 
-	// Current says whose living access token the request's cookie is and when that ends. A cookie
-	// that has expired is none, even inside a leeway. Required.
+	// Current returns the user of the request's valid access token and when the token expires. An
+	// expired cookie is ignored, even within the leeway. Required.
 	Current func(r *http.Request) (subject string, expires time.Time, ok bool)
 
-	// Renewable says whether the request has a cookie that Renew may take; it need not ask the
+	// Renewable reports whether the request has a cookie that Renew may accept; it need not ask the
 	// store. The script then renews a session whose access token ended before the page was opened.
-	// Default: it is not said, and the script tries only where it has seen a session.
+	// Default: unknown, and the script tries only if it has seen a session.
 	Renewable func(r *http.Request) bool
 
 	// Renew renews the session by the request's refresh cookie, sets the cookies, and says whose it
@@ -57,7 +57,7 @@ type Session struct {
 	// Window is how long before the end of an access token it may be renewed. Default: 5m.
 	Window time.Duration
 
-	// Every is how often the script looks, at least a second. Default: 1m.
+	// Every is how often the script checks, at least a second. Default: 1m.
 	Every time.Duration
 
 	// RenewalTimes returns both for the session of a request, in place of Window and Every; each is at
@@ -125,7 +125,7 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 }
 
 // refresh renews. A request before the window opens changes nothing and is answered as if it had
-// been renewed: another tab, or a response that went through the gate, was quicker.
+// renewed: another tab, or a response through the gate, has renewed already.
 func (s *Session) refresh(w http.ResponseWriter, r *http.Request) {
 	if err := s.protection.Check(r); err != nil {
 		refuseJSON(w, verdict{result: crossOrigin})

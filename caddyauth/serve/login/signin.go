@@ -13,7 +13,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 )
 
-// noAccount is what attempts with impossible names are counted under: no name has a space in it.
+// noAccount is the name under which attempts with invalid names are counted: no valid name contains
+// a space.
 const noAccount = "no such name"
 
 // attempt is one try to sign in.
@@ -68,8 +69,8 @@ func (s *Server) signIn(r *http.Request, a attempt) verdict {
 	return s.issue(ctx, in, v)
 }
 
-// refusalFor names the reason why a password was not accepted. A hash that cannot be used is the
-// operator's business; to the outside the password is wrong.
+// refusalFor names the reason why a password was not accepted. A hash that cannot be used is logged
+// for the operator; to the client the password is wrong.
 func refusalFor(ctx context.Context, err error) result {
 	switch {
 	case errors.Is(err, identity.ErrBusy):
@@ -85,8 +86,8 @@ func (v verdict) with(r result, err error) verdict {
 	return v
 }
 
-// find reads whom the attempt is for, before the password is checked: a revocation in between (a
-// changed password) wins over the sign-in. A name that cannot be is looked for, too, so that it
+// find reads the project and the user before the password is checked, so that a revocation in
+// between (a changed password) wins over the sign-in. An invalid name is looked up, too, so that it
 // takes as long.
 func (s *Server) find(ctx context.Context, a *attempt) error {
 	// Keyboards of phones add a space after a suggested word. No name has one.
@@ -125,9 +126,9 @@ func (s *Server) issue(ctx context.Context, in issuance.SignIn, v verdict) verdi
 	return v
 }
 
-// unlessGone returns the verdict, or that the client has gone: whatever failed because nobody waits
-// for the answer any more is no fault of the server. A person who presses the button twice goes
-// away once.
+// unlessGone returns the verdict, or `canceled` if the client has gone: a failure because the
+// client closed the connection is not an error of the server. Browsers do so when the button is
+// pressed twice.
 func (v verdict) unlessGone(ctx context.Context) verdict {
 	if v.err == nil || !errors.Is(ctx.Err(), context.Canceled) {
 		return v

@@ -13,7 +13,7 @@ const maxTarget = 2048
 
 // target is a checked address to go to after signing in.
 type target struct {
-	// url is absolute: what stands in Location means the same to every reader.
+	// url is absolute, so that Location means the same to every client.
 	url string
 	// origin is the one that was listed.
 	origin string
@@ -23,7 +23,7 @@ type target struct {
 
 // target checks a return target. It takes an absolute address whose origin is, byte for byte,
 // Base's or one of ReturnTo, and a path of Base's origin that begins with exactly one slash;
-// nothing else, and nothing that some reader could take for something else.
+// nothing else, and nothing that browsers and servers could read differently.
 func (s *Server) target(next string) (t target, ok bool) {
 	if next == "" || len(next) > maxTarget || !weburl.IsPlain(next) {
 		return target{}, false
@@ -90,7 +90,7 @@ func plainPath(path string) bool {
 }
 
 // leadsHere says whether a path of Base's origin is the login or logout route, where a sign-in
-// would go round in a circle. Route matching in front of us may ignore case and trailing slashes.
+// would loop. Route matching in front of us may ignore case and trailing slashes.
 func (s *Server) leadsHere(path string) bool {
 	path = strings.ToLower(path)
 	for _, route := range []string{"/login", "/logout"} {
@@ -113,8 +113,8 @@ func (s *Server) foreignOrigin(t target) string {
 	return t.origin
 }
 
-// unreachable says whether the cookie cannot get to the target: it belongs to Base's host alone, on
-// every port.
+// unreachable reports whether the cookie is not sent to the target: it belongs to Base's host only,
+// on every port.
 func (s *Server) unreachable(t target) bool {
 	if t.origin == "" {
 		return false

@@ -44,8 +44,8 @@ func (c *call) write(a reply) {
 
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// refusal is the error of a call which is refused: the one form of every answer that is no success
-// (RFC 6749, section 5.2).
+// refusal is the error of a refused call, and the form of every answer that is not a success (RFC
+// 6749, section 5.2).
 type refusal struct {
 	status    int
 	code      string // stable word
@@ -114,10 +114,10 @@ var verdicts = []struct {
 	},
 }
 
-// storeUnavailable is the code of an answer that the store is needed for.
+// storeUnavailable is the code of an answer if the store fails.
 const storeUnavailable = "store_unavailable"
 
-// refusalOf makes the answer of an error; nil of nil. What nobody knows by name is a store that
+// refusalOf returns the answer for an error; nil for nil. An unknown error means that the store
 // could not be asked.
 func refusalOf(err error) *refusal {
 	if err == nil {
@@ -139,8 +139,8 @@ func refusalOf(err error) *refusal {
 	}
 }
 
-// revocationFailed is the answer when a change is stored and what was issued before could not be ended.
-// The change stands, nothing new is issued, and the same request again ends the rest.
+// revocationFailed is the answer if a change is stored but what was issued before could not be
+// revoked. The change remains, nothing new is issued, and repeating the request revokes the rest.
 func revocationFailed(err error) error {
 	e := refuse(http.StatusServiceUnavailable, "revocation_failed",
 		"the change is stored, but running sessions could not be ended: send the same request again")
@@ -151,8 +151,8 @@ func revocationFailed(err error) error {
 // hasIfMatch says whether the request is for a certain version.
 func (c *call) hasIfMatch() bool { return c.r.Header.Get("If-Match") != "" }
 
-// matches refuses a request that is for another version than the one which stands (RFC 9110,
-// section 13.1.1). A request without If-Match is for any. Weak tags never match.
+// matches refuses a request for another version than the stored one (RFC 9110, section 13.1.1). A
+// request without If-Match is for any. Weak tags never match.
 func (c *call) matches(version int64) error {
 	if !c.hasIfMatch() {
 		return nil
@@ -166,11 +166,11 @@ func (c *call) matches(version int64) error {
 		version)
 }
 
-// tries is how often a change is begun anew that others overtook.
+// tries is how often a change is tried while others change the same object.
 const tries = 4
 
-// change runs an attempt (read, edit, compare and swap) again while others are faster. With
-// If-Match the new version is another than the one asked for, so that the second attempt is
+// change repeats an attempt (read, edit, compare and swap) while others change the same object.
+// With If-Match the new version is another than the one asked for, so that the second attempt is
 // refused.
 func (c *call) change(attempt func() error) error {
 	var err error
@@ -183,7 +183,7 @@ func (c *call) change(attempt func() error) error {
 	return err
 }
 
-// seconds is a length of time as the API has it; nil for none.
+// seconds is a duration in the API's form; nil for none.
 func seconds(d time.Duration) *int64 {
 	if d == 0 {
 		return nil
@@ -192,7 +192,7 @@ func seconds(d time.Duration) *int64 {
 	return &n
 }
 
-// rfc3339 is a time as the API has it (RFC 3339); nil for never.
+// rfc3339 is a time in the API's form; nil for never.
 func rfc3339(t time.Time) *string {
 	if t.IsZero() {
 		return nil
@@ -201,7 +201,7 @@ func rfc3339(t time.Time) *string {
 	return &text
 }
 
-// nonNil is a list as the API has it: never null.
+// nonNil returns the list, or an empty one: the API never answers with null.
 func nonNil[E any](list []E) []E {
 	if list == nil {
 		return []E{}

@@ -19,8 +19,8 @@ import (
 // maxBody is the largest body that is read, in bytes.
 const maxBody = 64 << 10
 
-// object is the JSON object of a body. Its methods take members out into what they are for, and
-// leave alone what is not there; the first thing wrong is what done returns.
+// object is the JSON object of a body. Its methods move members into their targets, and leave the
+// target alone if the member is absent; done returns the first error.
 type object struct {
 	members map[string]json.RawMessage
 	taken   map[string]bool
@@ -44,12 +44,12 @@ func (c *call) body() (*object, error) {
 	return c.sent, nil
 }
 
-// names are the members of a body that was taken, for the audit trail.
+// names are the members of the body, for the audit trail.
 func (o *object) names() string {
 	return strings.Join(slices.Sorted(maps.Keys(o.members)), " ")
 }
 
-// done returns the first thing wrong, or the refusal of a member that nobody took.
+// done returns the first error, or the refusal of an unknown member.
 func (o *object) done() error {
 	if o.err != nil {
 		return o.err
@@ -71,7 +71,7 @@ func (o *object) fail(err error) {
 	}
 }
 
-// take returns the text of a member, and whether there is one.
+// take removes a member and returns its text, and whether it was there.
 func (o *object) take(name string) (text json.RawMessage, there bool) {
 	o.taken[name] = true
 	text, there = o.members[name]
@@ -134,7 +134,7 @@ func (o *object) stringList(name string, into *[]string) {
 	*into = words
 }
 
-// allowed is words that must be among some.
+// allowed takes a list of strings that must be among some.
 func (o *object) allowed(name string, into *[]string, among []string) {
 	o.stringList(name, into)
 	for _, w := range *into {
@@ -144,7 +144,7 @@ func (o *object) allowed(name string, into *[]string, among []string) {
 	}
 }
 
-// claims takes an object of claims; null takes them away.
+// claims takes an object of claims; null removes them.
 func (o *object) claims(name string, into *map[string]any) {
 	raw, there := o.take(name)
 	if !there {
@@ -167,9 +167,8 @@ func (o *object) claims(name string, into *map[string]any) {
 
 var integerForm = regexp.MustCompile(`^-?[0-9]+$`)
 
-// seconds takes a length of time in whole seconds between two limits; null and 0 take it away. A
-// value outside is refused, never moved to the limit, and so is a number with a fraction or an
-// exponent.
+// seconds takes a duration in whole seconds between two limits; null and 0 remove it. A value
+// outside is refused, never moved to the limit, and so is a number with a fraction or an exponent.
 func (o *object) seconds(name string, into *time.Duration, least, utmost time.Duration) {
 	raw, there := o.take(name)
 	value := string(raw)

@@ -39,16 +39,17 @@ func (c Caller) can(ability string) bool {
 	return slices.Contains(c.Abilities, ability) || slices.Contains(c.Abilities, apitoken.Admin)
 }
 
-// isUnrestricted says whether nothing is closed to the caller.
+// isUnrestricted reports whether the caller may do everything in all projects.
 func (c Caller) isUnrestricted() bool { return c.Project == "" && c.can(apitoken.Admin) }
 
-// canSee says whether a project is the caller's business. What belongs to another project is answered
-// as if it did not exist: a caller for one project cannot learn which names others use.
+// canSee reports whether the caller may know about a project. Objects of other projects are
+// answered as if they did not exist, so that a caller for one project cannot learn which names
+// others use.
 func (c Caller) canSee(slug string) bool { return c.Project == "" || c.Project == slug }
 
-// identify says who calls. A credential in the Authorization header is the only one looked at where
-// there is one; a browser sends cookies by itself, so a session is good for requests of this
-// origin's pages only.
+// identify says who calls. If there is an Authorization header, no other credential is read.
+// Browsers send cookies on their own, so a session is accepted only for requests of this origin's
+// pages.
 func (c *call) identify() error {
 	var err error
 	switch headers := c.r.Header.Values("Authorization"); {
@@ -119,7 +120,7 @@ func noCredential() error {
 	return e
 }
 
-// missingAbility is the refusal of a caller who is known and may not (RFC 6750, section 3.1).
+// missingAbility is the refusal of a known caller without the ability (RFC 6750, section 3.1).
 func missingAbility(ability string) error {
 	e := refuse(http.StatusForbidden, "insufficient_ability", "the ability %q is required", ability)
 	e.challenge = `Bearer error="insufficient_scope"`

@@ -70,7 +70,7 @@ func bodyOf(c clients.Client, above, server project.TokenOptions) clientBody {
 	}
 }
 
-// claimsOf are claims as the API has them: never null.
+// claimsOf returns the claims, or an empty object: the API never answers with null.
 func claimsOf(claims map[string]any) map[string]any {
 	if claims == nil {
 		return map[string]any{}
@@ -78,7 +78,7 @@ func claimsOf(claims map[string]any) map[string]any {
 	return claims
 }
 
-// client finds a client that is the caller's business, and notes that the call is about it.
+// client finds a client that the caller may see, and makes it the target of the call.
 func (c *call) client(id string) (clients.Client, error) {
 	client, err := c.Clients.FindClient(c.r.Context(), id)
 	if err != nil {
@@ -124,8 +124,8 @@ func (c *call) listClients() (reply, error) {
 	return listOf(shown, q.limit, same, func(b clientBody) string { return b.ID }), nil
 }
 
-// projectForNew takes the project that something new is for: the caller's own, or the default one, when
-// none is named.
+// projectForNew returns the project of a new object: the named one, or else the caller's own or the
+// default one.
 func (c *call) projectForNew(o *object) (slug string, err error) {
 	o.text("project", &slug)
 	p, err := c.project(cmp.Or(slug, c.caller.Project, project.Default))
@@ -168,7 +168,7 @@ func (c *call) createClient() (reply, error) {
 	return reply{status: http.StatusCreated, body: body, version: 1, location: "/api/clients/" + client.ID}, nil
 }
 
-// editClient takes over what may be changed.
+// editClient applies the members that may be changed.
 func editClient(o *object, client *clients.Client, audiences []string) error {
 	o.text("name", &client.Name)
 	o.editTokenOptions(&client.TokenOptions)
@@ -231,7 +231,8 @@ func (c *call) patchClient() (reply, error) {
 	return reply{status: http.StatusOK, body: body, version: client.Version}, err
 }
 
-// deleteClient pauses first, so that nothing is issued between the revocation and the end.
+// deleteClient pauses the client first, so that nothing is issued between the revocation and the
+// removal.
 func (c *call) deleteClient() (reply, error) {
 	client, err := c.changeClient(func(client *clients.Client) error {
 		if client.Declared {

@@ -18,8 +18,8 @@ import (
 )
 
 // Operator is what only the operator of the server may ask for. A Server that has one answers the
-// routes of sessions, test tokens and signing keys as well: it must be mounted where nobody but the
-// operator gets to.
+// routes of sessions, test tokens and signing keys as well: it must be mounted where only the
+// operator has access.
 type Operator interface {
 	// ListSessions returns the chosen sessions in the order of their ids.
 	ListSessions(ctx context.Context, f session.Filter) ([]session.Grant, error)
@@ -172,8 +172,7 @@ func (c *call) listSessions() (reply, error) {
 	return listOf(found, q.limit, c.showSession, func(g session.Grant) string { return g.ID }), nil
 }
 
-// subject is a user's name as tokens have it. Of a user who no longer exists it is what was
-// given.
+// subject is a user's name as in tokens; for a user who no longer exists, the given name.
 func (c *call) subject(slug, name string) (string, error) {
 	if name == "" {
 		return "", nil
@@ -272,7 +271,7 @@ const (
 	longestMint = time.Hour
 )
 
-// mintBody is a token that was made. It is there once.
+// mintBody is a new token. It is answered once and not stored.
 type mintBody struct {
 	Token     string   `json:"access_token"`
 	ID        string   `json:"token_id"`
@@ -313,8 +312,7 @@ func (c *call) mintToken() (reply, error) {
 	return c.minted(m)
 }
 
-// mintFor is what a test token begins as: for its client and what that one's tokens are for, in the
-// client's project.
+// mintFor returns a test token with the defaults of its client: audience and project.
 func (c *call) mintFor(slug, clientID string) (Mint, project.Project, error) {
 	m := Mint{ClientID: clientID, Audience: []string{"api"}}
 	if clientID == "" {

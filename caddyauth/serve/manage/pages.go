@@ -15,7 +15,7 @@ const (
 	maxLimit     = 200
 )
 
-// query is the query of a list: every parameter once, none that nobody knows.
+// query is the query of a list, without duplicate and unknown parameters.
 type query struct {
 	values url.Values
 	after  string
@@ -70,8 +70,8 @@ func (q query) time(name string) (time.Time, error) {
 	return t, nil
 }
 
-// listOf makes the answer of a list for which one more element than the limit was asked; key is
-// where the next part begins.
+// listOf makes the answer of a list that was read with one element more than the limit; key is the
+// cursor of an element.
 func listOf[T, E any](found []T, limit int, show func(T) E, key func(T) string) reply {
 	out := list[E]{Items: make([]E, 0, min(len(found), limit))}
 	if len(found) > limit {

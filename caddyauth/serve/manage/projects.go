@@ -67,7 +67,7 @@ func (c *call) sourcesOf(p project.Project) projectSources {
 	}
 }
 
-// project finds a project that is the caller's business, and notes that the call is about it.
+// project finds a project that the caller may see, and makes it the target of the call.
 func (c *call) project(idOrSlug string) (project.Project, error) {
 	p, err := c.Projects.FindProject(c.r.Context(), idOrSlug)
 	if err != nil {
@@ -120,7 +120,7 @@ func (c *call) createProject() (reply, error) {
 	return reply{status: http.StatusCreated, body: c.showProject(p), version: 1, location: "/api/projects/" + p.ID}, nil
 }
 
-// editProject takes over what may be changed.
+// editProject applies the members that may be changed.
 func (c *call) editProject(o *object, p *project.Project) error {
 	o.text("name", &p.Name)
 	o.allowed("audiences", &p.Audiences, c.audiences())
@@ -183,7 +183,8 @@ func (c *call) changeProject(edit func(*project.Project) error) (project.Project
 	return p, err
 }
 
-// deleteProject pauses first, so that nothing is issued between the revocation and the end.
+// deleteProject pauses the project first, so that nothing is issued between the revocation and the
+// removal.
 func (c *call) deleteProject() (reply, error) {
 	p, err := c.changeProject(func(p *project.Project) error {
 		if p.Declared {

@@ -74,13 +74,13 @@ type Server struct {
 	// no sessions here.
 	Session func(r *http.Request) (Caller, error)
 
-	// Privileged says of a user that they may sign in as an administrator, now or once they are not
-	// disabled. Only callers who may do everything may make, change or remove such a user: they
-	// could become one otherwise. It must agree with Session. Default: nobody is.
+	// Privileged reports whether a user may sign in as an administrator, now or once they are enabled.
+	// Only callers who may do everything may make, change or remove such a user: they could become one
+	// otherwise. It must agree with Session. Default: nobody is.
 	Privileged func(u *identity.User) bool
 
-	// CheckUser refuses a user whose claims may not be; it is asked when claims are set. Its error
-	// is shown to the caller, with 422. Default: none is refused.
+	// CheckUser refuses a user whose claims are not allowed; it is called when claims are set. Its
+	// error is shown to the caller, with 422. Default: none is refused.
 	CheckUser func(u identity.User) error
 
 	// ClientIP returns the address for the audit trail. Default: the peer's.
@@ -193,8 +193,8 @@ func (c *call) serve() (reply, error) {
 	return c.route.serve(c)
 }
 
-// report writes the audit trail and tells the sink. What changed has changed, whether the trail
-// could be written or not.
+// report writes the audit trail and tells the sink. The change stays even if the audit trail cannot
+// be written.
 func (c *call) report(status int, refused *refusal) {
 	c.event.Status, c.event.ActorName = status, c.caller.Name
 	if refused != nil {
@@ -212,7 +212,7 @@ func (c *call) unsafe() bool {
 	return c.r.Method != http.MethodGet && c.r.Method != http.MethodHead && c.r.Method != http.MethodOptions
 }
 
-// setTarget notes what the call is about.
+// setTarget sets what the call is about, for the event.
 func (c *call) setTarget(target, name, slug string) {
 	c.event.Target, c.event.TargetName, c.event.Project = target, name, slug
 }

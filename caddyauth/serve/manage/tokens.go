@@ -20,7 +20,7 @@ type tokenBody struct {
 	LastUsed  *string  `json:"last_used_at"`
 	Revoked   *string  `json:"revoked_at"`
 
-	// Token is there once, when it was made.
+	// Token is the token itself, only in the answer to its creation.
 	Token string `json:"token,omitempty"`
 }
 
@@ -84,8 +84,8 @@ func (c *call) createToken() (reply, error) {
 	return reply{status: http.StatusCreated, body: body, location: "/api/tokens/" + t.ID}, nil
 }
 
-// tokenProject takes the one project that a new token is for; none when it is for all, which a
-// caller for one project cannot give.
+// tokenProject returns the project that a new token is for; empty for all, which a caller for one
+// project cannot create.
 func (c *call) tokenProject(o *object) (slug string, err error) {
 	if raw, there := o.take("project"); there && string(raw) != "null" {
 		o.required("project", &slug)
@@ -103,7 +103,7 @@ func (c *call) tokenProject(o *object) (slug string, err error) {
 	return p.Slug, err
 }
 
-// token finds the API token of the path, and notes that the call is about it.
+// token finds the API token of the path, and makes it the target of the call.
 func (c *call) token() (apitoken.Token, error) {
 	t, err := c.Tokens.FindAPIToken(c.r.Context(), c.id)
 	if err != nil {

@@ -40,8 +40,8 @@ func showUser(u identity.User) userBody {
 	}
 }
 
-// user finds the user of the path, notes that the call is about them, and refuses who may not touch
-// them.
+// user finds the user of the path, makes them the target of the call, and refuses a caller who may
+// not change them.
 func (c *call) user() (*identity.User, error) {
 	u, err := c.Users.FindUserByID(c.r.Context(), c.id)
 	if err != nil {
@@ -57,8 +57,8 @@ func (c *call) user() (*identity.User, error) {
 	return u, nil
 }
 
-// mayTouch refuses a caller who would gain more than they have: whoever sets the password or the
-// claims of an administrator is one.
+// mayTouch refuses a caller who would gain rights: whoever can set the password or the claims of an
+// administrator can become one.
 func (c *call) mayTouch(u identity.User) error {
 	u.Disabled = false
 	if c.Privileged == nil || c.caller.isUnrestricted() || !c.Privileged(&u) {
@@ -144,7 +144,7 @@ func (c *call) createUser() (reply, error) {
 	return reply{status: http.StatusCreated, body: showUser(u), version: 1, location: "/api/users/" + u.ID}, nil
 }
 
-// editUser takes over what may be changed. The name may not: it is the subject of tokens.
+// editUser applies the members that may be changed. The name may not: it is the subject of tokens.
 func (c *call) editUser(o *object, u *identity.User) error {
 	o.flag("disabled", &u.Disabled)
 	o.claims("claims", &u.Claims)
@@ -171,8 +171,7 @@ func (c *call) getUser() (reply, error) {
 	return reply{status: http.StatusOK, body: showUser(*u), version: u.Version}, nil
 }
 
-// changeUser changes the user of the path in one step, whoever else changes it. store is the verb
-// that does it.
+// changeUser changes the user of the path atomically. store is the verb that writes the change.
 func (c *call) changeUser(edit func(*identity.User) error,
 	store func(identity.User) (*identity.User, error)) (identity.User, error) {
 	var after identity.User
@@ -226,7 +225,8 @@ func (c *call) patchUser() (reply, error) {
 	return reply{status: http.StatusOK, body: showUser(u), version: u.Version}, nil
 }
 
-// deleteUser disables first, so that nothing is issued between the revocation and the end.
+// deleteUser disables the user first, so that nothing is issued between the revocation and the
+// removal.
 func (c *call) deleteUser() (reply, error) {
 	u, err := c.changeUser(func(u *identity.User) error {
 		u.Disabled = true

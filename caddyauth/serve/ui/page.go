@@ -15,7 +15,7 @@ type Page interface {
 	framed() bool
 }
 
-// Link is an address that a page leads on to, and what it says. The address must have been checked.
+// Link is the text and the address of a link. The address must have been checked.
 type Link struct{ Text, URL string }
 
 // Login is the form that asks for a name and a password.
@@ -29,14 +29,14 @@ type Login struct {
 	// Next is the checked address to go to afterwards, a hidden field. Default: none.
 	Next string
 
-	// NextOrigin is the origin of Next when it is not the page's own, as "https://host". Chromium
-	// applies the policy for forms to the redirect that follows one, so it must be known here.
+	// NextOrigin is the origin of Next if it is not the page's own, as "https://host". Chromium
+	// applies form-action to the redirect after a form, too, so the policy must contain it.
 	NextOrigin string
 
 	// NextHost is the host of Next as it is shown. Default: none, and nothing is said.
 	NextHost string
 
-	// Username stands in the name field already.
+	// Username is the initial value of the name field.
 	Username string
 
 	// Problem says in a sentence why the last attempt failed. Default: none.
@@ -76,8 +76,8 @@ type SignedIn struct {
 	// NextHost is the host of Next as it is shown.
 	NextHost string
 
-	// Unreachable says that the sign-in cannot reach NextHost: the cookie belongs to Site alone.
-	// The page then explains it instead of sending the person round in a circle.
+	// Unreachable says that the sign-in cannot reach NextHost: the cookie belongs to Site alone. The
+	// page then explains it instead of sending the person in a loop.
 	Unreachable bool
 
 	// Refused says that whoever sent the person here did not accept the sign-in. The page then says
