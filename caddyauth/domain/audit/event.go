@@ -21,6 +21,12 @@ const (
 	// Logout is a sign-out.
 	Logout Kind = "logout"
 
+	// Authorize is a request to /authorize that was decided.
+	Authorize Kind = "authorize"
+
+	// PushedRequest is a request to /par.
+	PushedRequest Kind = "par"
+
 	// Token is a request to /token.
 	Token Kind = "token"
 

@@ -16,6 +16,7 @@ import (
 // accessRequest is an access token that is wanted.
 type accessRequest struct {
 	grant      session.Grant // without an ID: no session
+	audience   []string      // a part of the grant's; nil: all of it
 	scopes     []string
 	actor      map[string]any // who acts for the subject (RFC 8693, section 4.1); nil: nobody
 	epoch      int64
@@ -27,7 +28,7 @@ func (s *Service) mint(ctx context.Context, r accessRequest, terms Terms) (strin
 	claims := token.Claims{
 		Issuer:   s.Issuer,
 		Subject:  r.grant.Subject,
-		Audience: r.grant.Audience,
+		Audience: r.audienceOfToken(),
 		IssuedAt: r.now,
 		Expiry:   r.until,
 		ID:       rand.Text(),
@@ -52,6 +53,13 @@ func (s *Service) mint(ctx context.Context, r accessRequest, terms Terms) (strin
 	}
 	s.observe("access_token")
 	return raw, nil
+}
+
+func (r accessRequest) audienceOfToken() []string {
+	if r.audience != nil {
+		return r.audience
+	}
+	return r.grant.Audience
 }
 
 // protocolClaims are the claims that no configuration may set: the epoch, and how and when the person

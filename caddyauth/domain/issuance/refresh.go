@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -24,6 +25,10 @@ type Refresh struct {
 	// section 6). Default: those of the grant.
 	Scopes []string
 
+	// Resources are the part of the grant's audience that the access token shall be for (RFC 8707,
+	// section 2.2). Default: all of it.
+	Resources []string
+
 	// Browser says that a person would see the refusal of a token that is denied at once, where a
 	// program comes again: the grant is read once more after the use.
 	Browser bool
@@ -34,7 +39,7 @@ type Refresh struct {
 
 // Refresh uses a refresh token. The access token is made before the use is stored: when it cannot
 // be made, the refresh token stays valid for another attempt, because a client that is told that
-// something failed will make it. The error is ErrScope or a *session.Refusal; both have used
+// something failed will make it. The error is ErrScope, ErrTarget or a *session.Refusal; all have used
 // nothing up. Every other error is the store's or that of making the access token.
 func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	now := r.Now.UTC().Truncate(time.Millisecond) // as sessions count
@@ -45,11 +50,16 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	if err := r.checkScopes(p.Grant); err != nil {
 		return Issued{Grant: p.Grant}, err
 	}
+	audience, err := r.narrowAudience(p.Grant)
+	if err != nil {
+		return Issued{Grant: p.Grant}, err
+	}
 	terms, err := s.Terms(ctx, p.Grant)
 	if err != nil {
 		return Issued{}, err
 	}
 	want := r.access(p.Grant, p.Grant.Epoch, now, now.Add(terms.Access))
+	want.audience = audience
 	raw := ""
 	if p.Likely(r.ClientID, now).Honoured() {
 		if raw, err = s.mint(ctx, want, terms); err != nil {
@@ -84,6 +94,7 @@ func (s *Service) afterUse(
 	r Refresh,
 ) (string, error) {
 	anew := r.access(used.Grant, used.Epoch, made.now, made.until)
+	anew.audience = made.audience
 	var err error
 	if raw == "" || used.Grant.Epoch != made.epoch || s.denies(made) {
 		made = anew
@@ -99,7 +110,8 @@ func (s *Service) afterUse(
 	if err != nil || !standing.Revoked.IsZero() || standing.Epoch <= used.Grant.Epoch {
 		return raw, nil
 	}
-	if again, err := s.mintAnew(ctx, r.access(standing, standing.Epoch, made.now, made.until)); err == nil {
+	made.grant, made.epoch = standing, standing.Epoch
+	if again, err := s.mintAnew(ctx, made); err == nil {
 		raw = again
 	}
 	return raw, nil
@@ -112,6 +124,22 @@ func (r Refresh) access(g session.Grant, epoch int64, now, until time.Time) acce
 		scopes = g.Scopes
 	}
 	return accessRequest{grant: g, scopes: scopes, epoch: epoch, now: now, until: until}
+}
+
+// narrowAudience returns the part of the grant's audience that is asked for; nil when nothing is.
+// Nobody but the client that the token was issued to learns what it is for.
+func (r Refresh) narrowAudience(g session.Grant) ([]string, error) {
+	if len(r.Resources) == 0 {
+		return nil, nil
+	}
+	if g.ClientID != r.ClientID {
+		return nil, &session.Refusal{Verdict: session.OtherClient, Grant: g}
+	}
+	audience, ok := authorization.Narrow(g.Audience, r.Resources)
+	if !ok {
+		return nil, ErrTarget
+	}
+	return audience, nil
 }
 
 // checkScopes refuses scopes that the grant does not have. Nobody but the client that the token was

@@ -36,6 +36,9 @@ type Service struct {
 	// Store reads whom a token is for, and begins sessions. Required.
 	Store Store
 
+	// Codes keeps authorization codes. Required for IssueCode and ExchangeCode.
+	Codes CodeStore
+
 	// Sessions makes and uses refresh tokens. Required.
 	Sessions *session.Service
 

@@ -87,6 +87,9 @@ func TestTermsAreClientOverProjectOverServer(t *testing.T) {
 			Access:          2 * time.Hour,
 			Refresh:         10 * time.Hour,
 			RefreshAbsolute: 20 * time.Hour,
+			Code:            project.Defaults.Code,
+			DeviceCode:      project.Defaults.DeviceCode,
+			IDToken:         project.Defaults.IDToken,
 		},
 		TokenOptions: project.TokenOptions{
 			AccessTokenFormat:    project.Opaque,

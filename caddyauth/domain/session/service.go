@@ -143,8 +143,8 @@ func (s *Service) New(r GrantRequest, now time.Time) (Issued, error) {
 		Audience:    r.Audience,
 		Scopes:      r.Scopes,
 		Kind:        r.Kind,
-		Device:      clampText(r.Device),
-		ClientIP:    clampText(r.ClientIP),
+		Device:      ClampText(r.Device),
+		ClientIP:    ClampText(r.ClientIP),
 		Created:     now,
 		Rotated:     now,
 		LastUsed:    now,
@@ -301,8 +301,8 @@ func (s *Service) deny(denials ...revocation.Denial) {
 	}
 }
 
-// clampText shortens what a client says about itself, and removes what a database cannot store.
-func clampText(text string) string {
+// ClampText shortens what a client says about itself, and removes what a database cannot store.
+func ClampText(text string) string {
 	text = text[:min(len(text), maxSeenText)]
 	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
 }

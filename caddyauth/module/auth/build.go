@@ -22,6 +22,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/module/survey"
+	"github.com/caddyauth/gateway/caddyauth/serve/authorize"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/serve/discovery"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
@@ -69,6 +70,7 @@ func buildIssuance(a *App) *issuance.Service {
 		TokenOptions: a.server.TokenOptions,
 		Revocation:   a.server.Revocation,
 		Store:        a.store,
+		Codes:        a.store,
 		Sessions:     a.grants,
 		SigningKey:   a.keys.Signing,
 		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
@@ -184,6 +186,7 @@ func buildLogin(a *App) *login.Server {
 		Base:        a.server.PublicURL,
 		ReturnTo:    a.server.ReturnTo,
 		CleanTarget: a.gates.cleanTarget,
+		Onward:      a.onward,
 		Home:        a.server.Home,
 		Project:     project.Default,
 		Find:        a.findParties,
@@ -229,6 +232,24 @@ func buildClientAuthenticator(a *App) *clientauth.Authenticator {
 	}
 }
 
+// buildAuthorize answers /authorize and /par.
+func buildAuthorize(a *App) *authorize.Server {
+	return &authorize.Server{
+		Base:          a.server.PublicURL,
+		Issuer:        a.server.Issuer,
+		Project:       project.Default,
+		Find:          a.store.FindParties,
+		Session:       a.authorizingSession,
+		Issue:         a.issuing.IssueCode,
+		Consents:      a.store,
+		Pushed:        a.store,
+		Authenticator: buildClientAuthenticator(a),
+		Visits:        visits{a},
+		ClientIP:      request.ClientIP,
+		Events:        a.audit.report,
+	}
+}
+
 // buildOAuth answers /token, /revoke and /introspect.
 func buildOAuth(a *App) *oauth.Server {
 	return &oauth.Server{
@@ -237,6 +258,7 @@ func buildOAuth(a *App) *oauth.Server {
 		Issuer:            a.server.Issuer,
 		SigningKey:        a.keys.SigningNow,
 		Clients:           buildClientAuthenticator(a),
+		ExchangeCode:      a.issuing.ExchangeCode,
 		Refresh:           a.issuing.Refresh,
 		ClientCredentials: a.issuing.ClientCredentials,
 		TokenExchange:     a.issuing.TokenExchange,

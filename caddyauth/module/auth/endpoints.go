@@ -31,6 +31,7 @@ func (a *App) Endpoints() []Endpoint {
 		{Server: buildDiscovery(a), Always: true},
 		{Server: a.login}, // shared with the gates
 		{Server: buildPageSession(a)},
+		{Server: buildAuthorize(a)},
 		{Server: buildOAuth(a)},
 		{Server: buildManagement(a), Management: true},
 	}

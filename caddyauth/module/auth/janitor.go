@@ -79,6 +79,8 @@ func (a *App) deleteOver(past time.Time) error {
 	verbs := []func(context.Context, time.Time, int) (int, error){
 		a.store.DeleteIdleAttempts, a.store.DeleteOver, a.deleteEntries, a.deleteAPITokens, a.deleteOpaque,
 		a.deleteUses,
+		a.deleteCodes,
+		a.deletePushed,
 	}
 	for _, verb := range verbs {
 		for n := batch; n == batch; {
@@ -100,6 +102,15 @@ func (a *App) deleteOpaque(ctx context.Context, past time.Time, n int) (int, err
 // takes what carries the id.
 func (a *App) deleteUses(ctx context.Context, past time.Time, n int) (int, error) {
 	return a.store.DeleteUses(ctx, past.Add(-revocation.Margin), n)
+}
+
+// deleteCodes and deletePushed keep what is of no use any more for as long as clocks may differ.
+func (a *App) deleteCodes(ctx context.Context, past time.Time, n int) (int, error) {
+	return a.store.DeleteCodes(ctx, past.Add(-revocation.Margin), n)
+}
+
+func (a *App) deletePushed(ctx context.Context, past time.Time, n int) (int, error) {
+	return a.store.DeletePushed(ctx, past.Add(-revocation.Margin), n)
 }
 
 // deleteEntries and deleteAPITokens delete what has been over for as long as the audit trail is

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
@@ -22,7 +23,7 @@ func (s *Server) getLogin(w http.ResponseWriter, r *http.Request) {
 	if next.url == "" {
 		next = s.lastTarget(r)
 	}
-	page := s.loginPage(next)
+	page := s.loginPage(r.Context(), next)
 	switch {
 	case subject != "":
 		page.Notice = "You are signed in as " + subject + ". Signing in here takes its place."
@@ -58,6 +59,9 @@ func (s *Server) renderSignedIn(w http.ResponseWriter, r *http.Request, subject 
 		Unreachable: s.unreachable(next), Refused: refused,
 		Links: []ui.Link{{Text: "Use another account", URL: s.switchURL(next)}},
 	}
+	if onward, ok := s.onward(r.Context(), next); ok {
+		page.NextHost = onward.Host
+	}
 	home := s.home()
 	switch {
 	case next.url == "" && !refused:
@@ -68,7 +72,7 @@ func (s *Server) renderSignedIn(w http.ResponseWriter, r *http.Request, subject 
 	ui.Render(w, http.StatusOK, page)
 }
 
-func (s *Server) loginPage(next target) ui.Login {
+func (s *Server) loginPage(ctx context.Context, next target) ui.Login {
 	page := ui.Login{
 		Site: s.Base.Host, Action: s.url("/login"),
 		Next: next.url, NextOrigin: s.foreignOrigin(next), NextHost: next.host,
@@ -76,7 +80,18 @@ func (s *Server) loginPage(next target) ui.Login {
 	if next.url == "" {
 		page.NextOrigin = s.foreignOrigin(s.home())
 	}
+	if onward, ok := s.onward(ctx, next); ok {
+		page.NextHost, page.LeadsTo, page.Username = onward.Host, onward.RedirectURI, onward.LoginHint
+	}
 	return page
+}
+
+// onward returns where a target leads on to.
+func (s *Server) onward(ctx context.Context, next target) (Onward, bool) {
+	if s.Onward == nil || !s.isAuthorize(next.url) {
+		return Onward{}, false
+	}
+	return s.Onward(ctx, next.url)
 }
 
 // HomeLink returns the text and the address of the link home; empty if no home is configured.
@@ -155,7 +170,7 @@ func (s *Server) refuseLogin(w http.ResponseWriter, r *http.Request, f fields, v
 		return
 	}
 	next, _ := s.target(f["next"])
-	page := s.loginPage(next)
+	page := s.loginPage(r.Context(), next)
 	page.Username, page.Problem, page.AsksCookies = f["username"], v.text(), f["cookies"] != ""
 	if v.result == noCookies {
 		http.SetCookie(w, s.returnCookie(next))

@@ -42,6 +42,10 @@ type Server struct {
 	// Default: targets stay as they are.
 	CleanTarget func(target string) string
 
+	// Onward says where a return target of /authorize leads on to; false for every other target.
+	// Default: nothing does.
+	Onward func(ctx context.Context, target string) (Onward, bool)
+
 	// Home is where a sign-in without a return target leads to, and what pages offer as a way on:
 	// an address that a sign-in may lead to. Default: a sign-in leads to the page that says who is
 	// signed in; pages offer the root of Base's host where the routes lie beneath a path.
@@ -110,6 +114,18 @@ type Server struct {
 	SecureCookie bool
 
 	protection http.CrossOriginProtection
+}
+
+// Onward is where a person goes on to from a return target that redirects.
+type Onward struct {
+	// Host is how the application is shown: its host, or its name.
+	Host string
+
+	// RedirectURI is the address of the application.
+	RedirectURI string
+
+	// LoginHint is the name that the application expects. Default: none.
+	LoginHint string
 }
 
 // Issued is a minted token.

@@ -8,8 +8,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
-// maxTarget is the longest return target, in bytes.
-const maxTarget = 2048
+// maxTarget is the longest return target, in bytes, and maxAuthorize that of an authorization request,
+// which holds what other targets do not.
+const (
+	maxTarget    = 2048
+	maxAuthorize = 8 << 10
+)
 
 // target is a checked address to go to after signing in.
 type target struct {
@@ -25,7 +29,7 @@ type target struct {
 // Base's or one of ReturnTo, and a path of Base's origin that begins with exactly one slash;
 // nothing else, and nothing that browsers and servers could read differently.
 func (s *Server) target(next string) (t target, ok bool) {
-	if next == "" || len(next) > maxTarget || !weburl.IsPlain(next) {
+	if next == "" || len(next) > s.longest(next) || !weburl.IsPlain(next) {
 		return target{}, false
 	}
 	if s.CleanTarget != nil {
@@ -47,6 +51,18 @@ func (s *Server) target(next string) (t target, ok bool) {
 		return target{}, false
 	}
 	return target{url: origin + rest, origin: origin, host: u.Host}, true
+}
+
+func (s *Server) longest(next string) int {
+	if s.isAuthorize(next) {
+		return maxAuthorize
+	}
+	return maxTarget
+}
+
+// isAuthorize says whether a target is an authorization request of this server.
+func (s *Server) isAuthorize(next string) bool {
+	return strings.HasPrefix(strings.TrimPrefix(next, s.origin()), s.url("/authorize")+"?")
 }
 
 // LeadsTo says whether a sign-in may lead to an address.

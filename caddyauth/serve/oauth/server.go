@@ -21,7 +21,7 @@ import (
 
 // Server answers the endpoints that programs use, all below the path of Base:
 //
-//	POST /token       grant_type=refresh_token (RFC 6749, section 6)
+//	POST /token       grant_type=authorization_code or refresh_token (RFC 6749, sections 4.1.3 and 6)
 //	POST /revoke      refresh and access tokens (RFC 7009)
 //	POST /introspect  access and refresh tokens, for confidential clients (RFC 7662, RFC 9701)
 //
@@ -44,8 +44,16 @@ type Server struct {
 	// Clients authenticates whoever asks. Required.
 	Clients *clientauth.Authenticator
 
-	// Refresh uses a refresh token (issuance.Service.Refresh). The error is issuance.ErrScope, with
-	// the grant, or a *session.Refusal; any other is answered with 503. Required.
+	// ExchangeCode exchanges an authorization code (issuance.Service.ExchangeCode). The error is
+	// issuance.ErrTarget, with the code, or an *issuance.CodeRefusal; any other is answered with 503.
+	// Required.
+	ExchangeCode func(ctx context.Context, e issuance.CodeExchange) (issuance.CodeExchanged, error)
+
+	// IDToken makes ID tokens. Default: there are none.
+	IDToken MakeIDToken
+
+	// Refresh uses a refresh token (issuance.Service.Refresh). The error is issuance.ErrScope or
+	// issuance.ErrTarget, with the grant, or a *session.Refusal; any other is answered with 503. Required.
 	Refresh func(ctx context.Context, r issuance.Refresh) (issuance.Issued, error)
 
 	// ClientCredentials and TokenExchange are those of issuance.Service. Required.
@@ -75,10 +83,10 @@ func (s *Server) Validate() error {
 	if err := weburl.CheckBase(s.Base); err != nil {
 		return fmt.Errorf("oauth: Base: %w", err)
 	}
-	if s.Issuer == "" || s.SigningKey == nil || s.Sessions == nil || s.Clients == nil || s.Refresh == nil ||
-		s.ClientCredentials == nil || s.TokenExchange == nil ||
+	if s.Issuer == "" || s.SigningKey == nil || s.Sessions == nil || s.Clients == nil || s.ExchangeCode == nil ||
+		s.Refresh == nil || s.ClientCredentials == nil || s.TokenExchange == nil ||
 		s.Verify == nil || s.Revoked == nil {
-		return errors.New("oauth: Issuer, SigningKey, Sessions, Clients, Refresh, ClientCredentials, " +
+		return errors.New("oauth: Issuer, SigningKey, Sessions, Clients, ExchangeCode, Refresh, ClientCredentials, " +
 			"TokenExchange, Verify and Revoked are required")
 	}
 	return nil

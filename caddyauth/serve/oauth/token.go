@@ -17,6 +17,7 @@ type granted struct {
 	ExpiresIn    int64  `json:"expires_in"`
 	RefreshToken string `json:"refresh_token,omitempty"`
 	Scope        string `json:"scope,omitempty"`
+	IDToken      string `json:"id_token,omitempty"` // OpenID Connect Core, section 3.1.3.3
 }
 
 // token answers /token.
@@ -33,6 +34,8 @@ func (c *call) token() (any, error) {
 		return nil, refuse(unauthorizedClient, "The client may not use this grant type.")
 	}
 	switch grant {
+	case clients.GrantCode:
+		return c.code()
 	case clients.GrantClientCredentials:
 		return c.clientCredentials()
 	case clients.GrantExchange:
@@ -42,7 +45,9 @@ func (c *call) token() (any, error) {
 }
 
 // offered are the grant types of /token.
-var offered = []string{clients.GrantRefresh, clients.GrantClientCredentials, clients.GrantExchange}
+var offered = []string{
+	clients.GrantCode, clients.GrantRefresh, clients.GrantClientCredentials, clients.GrantExchange,
+}
 
 // refresh uses a refresh token (RFC 6749, section 6).
 func (c *call) refresh() (any, error) {
@@ -51,20 +56,25 @@ func (c *call) refresh() (any, error) {
 		return nil, refuse(invalidRequest, "The parameter refresh_token is missing.")
 	}
 	issued, err := c.Refresh(c.r.Context(), issuance.Refresh{
-		Token:    raw,
-		ClientID: c.client.ID,
-		Scopes:   c.requestedScopes(),
-		Now:      c.now,
+		Token:     raw,
+		ClientID:  c.client.ID,
+		Scopes:    c.requestedScopes(),
+		Resources: c.lists["resource"],
+		Now:       c.now,
 	})
 	if errors.Is(err, issuance.ErrScope) {
 		c.isAbout(issued.Grant.Project, issued.Grant.Subject)
 		return nil, refuse(invalidScope, "The refresh token does not have the requested scope.")
 	}
+	if errors.Is(err, issuance.ErrTarget) {
+		c.isAbout(issued.Grant.Project, issued.Grant.Subject)
+		return nil, refuse(invalidTarget, "The refresh token is not for the resource.")
+	}
 	if err != nil {
 		return nil, c.refused(err)
 	}
 	c.event.Verdict = string(issued.Verdict)
-	return c.granted(issued), nil
+	return c.grantedWithIDToken(issued, "", "")
 }
 
 // requestedScopes are the words of the parameter `scope`, each once; nil when the request names

@@ -129,7 +129,7 @@ func TestClientsAuthenticate(t *testing.T) {
 			"scheme in another case", "spa",
 			func(r *http.Request) { r.Header.Set("Authorization", "bAsIc  c3BhOg==") }, nil,
 		},
-		{"parameters that mean nothing", "spa", nil, []string{"client_id", "spa", "resource", "x", "unknown", "y"}},
+		{"parameters that mean nothing", "spa", nil, []string{"client_id", "spa", "unknown", "y"}},
 		{"content type with a parameter", "spa", func(r *http.Request) {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 		}, []string{"client_id", "spa"}},

@@ -1,5 +1,7 @@
 package ui
 
+import "strings"
+
 // Page is one of Login, SignedIn, SignOut, Start, Message, Consent and FormPost.
 type Page interface {
 	// template names the file below pages/.
@@ -36,6 +38,10 @@ type Login struct {
 	// NextHost is the host of Next as it is shown. Default: none, and nothing is said.
 	NextHost string
 
+	// LeadsTo is the address of an application to which Next redirects. Default: Next redirects to
+	// no other origin.
+	LeadsTo string
+
 	// Username is the initial value of the name field.
 	Username string
 
@@ -53,11 +59,13 @@ type Login struct {
 	Links []Link
 }
 
-func (Login) template() string        { return "login.html" }
-func (Login) title() string           { return "Sign in" }
-func (p Login) formOrigins() []string { return origins(p.NextOrigin) }
-func (Login) hasForm() bool           { return true }
-func (Login) framed() bool            { return false }
+func (Login) template() string { return "login.html" }
+func (Login) title() string    { return "Sign in" }
+func (p Login) formOrigins() []string {
+	return append(origins(p.NextOrigin), origins(FormSources(p.LeadsTo))...)
+}
+func (Login) hasForm() bool { return true }
+func (Login) framed() bool  { return false }
 
 // SignedIn tells a person that they are signed in, and leads on.
 type SignedIn struct {
@@ -168,4 +176,18 @@ func origins(origin string) []string {
 		return nil
 	}
 	return []string{origin}
+}
+
+// FormSources returns what the policy for forms must allow when a form leads to an address of an
+// application: its scheme, for the application may redirect to another of its hosts, and Chromium
+// applies the policy to that, too. No host is named, because a policy cannot name an IPv6 address.
+func FormSources(address string) string {
+	scheme, _, found := strings.Cut(address, ":")
+	switch {
+	case !found:
+		return ""
+	case scheme == "https":
+		return "https:"
+	}
+	return "https: " + scheme + ":"
 }

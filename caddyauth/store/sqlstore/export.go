@@ -52,6 +52,8 @@ var exportedTables = []exportedTable{
 	{name: "grants"},
 	{name: "denial", order: ` ORDER BY number`},
 	{name: "opaque"},
+	{name: "code"},
+	{name: "pushed_request"},
 	{name: "replay"},
 	{name: "audit"},
 	{name: "throttle"},

@@ -67,6 +67,11 @@ func fill(t *testing.T, s *Store) (live, ended session.Issued) {
 		Expires:   noon.Add(time.Hour),
 	}))
 	mustAddOpaque(t, s, reference("opaque", ofAlice))
+	colleague := alice()
+	colleague.Project = "acme"
+	must(t, s.AddUser(ctx, colleague))
+	must(t, s.AddPushed(ctx, pushedFor("pushed")))
+	must(t, s.AddCode(ctx, codeFor("code", ""), "pushed"))
 	must(t, s.UseOnce(ctx, useOf("jti", noon.Add(time.Minute))))
 	must(t, s.AddEntry(ctx, audit.Entry{At: noon, Actor: "command", Action: "user.create", Result: "success"}))
 	_, err = take(ctx, s, bucketOf5("someone"), noon)

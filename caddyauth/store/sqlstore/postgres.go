@@ -169,6 +169,8 @@ func (p *postgresDatabase) clock() string {
 	return "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 }
 
+func (p *postgresDatabase) holding() string { return " FOR SHARE" }
+
 func (p *postgresDatabase) skipLocked() string { return " FOR UPDATE SKIP LOCKED" }
 
 // ping asks whether the server takes writes: one that is no longer the primary still answers.

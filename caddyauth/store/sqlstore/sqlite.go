@@ -82,6 +82,9 @@ func (d *sqliteDatabase) writeOne(ctx context.Context, verb func(tx) error) erro
 	return d.write(ctx, verb)
 }
 
+// holding is empty, because nothing else writes during a transaction of SQLite.
+func (d *sqliteDatabase) holding() string { return "" }
+
 // skipLocked is empty, because SQLite has no locked rows.
 func (d *sqliteDatabase) skipLocked() string { return "" }
 

@@ -60,6 +60,8 @@ type database interface {
 	clock() string
 	// skipLocked ends a SELECT that skips locked rows.
 	skipLocked() string
+	// holding ends a SELECT whose rows stay as they are until the transaction has ended.
+	holding() string
 	writable() bool
 	ping(ctx context.Context) error
 	// probe succeeds when most calls would; see guard.

@@ -1,0 +1,132 @@
+package authorization
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+)
+
+// maxClaims is the longest parameter `claims`, in bytes, and the most names in it.
+const (
+	maxClaims     = 4 << 10
+	maxClaimNames = 100
+)
+
+// ClaimsRequest is the parameter `claims` (OpenID Connect Core, section 5.5): single claims that a
+// client asks for beside those of its scopes.
+type ClaimsRequest struct {
+	// UserInfo are those of the answer of /userinfo, IDToken those of the ID token, each by its name.
+	UserInfo, IDToken map[string]ClaimRequest
+}
+
+// ClaimRequest is how one claim is asked for. The zero value asks for it as a voluntary claim.
+type ClaimRequest struct {
+	// Essential says that the client needs it.
+	Essential bool
+
+	// Values are the ones that would do, the preferred first. Default: any.
+	Values []any
+}
+
+// errClaims says what `claims` must be.
+var errClaims = errors.New("it is not a JSON object of `userinfo` and `id_token`, each with claims")
+
+// ParseClaims reads the parameter `claims`. An empty text asks for nothing. Members that are not
+// understood are ignored (section 5.5).
+func ParseClaims(text string) (ClaimsRequest, error) {
+	if text == "" {
+		return ClaimsRequest{}, nil
+	}
+	if len(text) > maxClaims {
+		return ClaimsRequest{}, fmt.Errorf("it has %d bytes, more than %d", len(text), maxClaims)
+	}
+	var members map[string]json.RawMessage
+	if err := decode([]byte(text), &members); err != nil || members == nil {
+		return ClaimsRequest{}, errClaims
+	}
+	var r ClaimsRequest
+	var err error
+	if r.UserInfo, err = parseClaimRequests(members["userinfo"]); err != nil {
+		return ClaimsRequest{}, err
+	}
+	if r.IDToken, err = parseClaimRequests(members["id_token"]); err != nil {
+		return ClaimsRequest{}, err
+	}
+	return r, nil
+}
+
+// parseClaimRequests reads one member of `claims`; null and a missing one ask for nothing.
+func parseClaimRequests(text json.RawMessage) (map[string]ClaimRequest, error) {
+	if len(text) == 0 || string(text) == "null" {
+		return nil, nil
+	}
+	var members map[string]json.RawMessage
+	if decode(text, &members) != nil || members == nil {
+		return nil, errClaims
+	}
+	if len(members) > maxClaimNames {
+		return nil, fmt.Errorf("it names more than %d claims", maxClaimNames)
+	}
+	requests := make(map[string]ClaimRequest, len(members))
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		r, err := parseClaimRequest(members[name])
+		if err != nil {
+			return nil, err
+		}
+		requests[name] = r
+	}
+	return requests, nil
+}
+
+// parseClaimRequest reads how one claim is asked for: null, or an object of section 5.5.1.
+func parseClaimRequest(text json.RawMessage) (ClaimRequest, error) {
+	if string(text) == "null" {
+		return ClaimRequest{}, nil
+	}
+	var wish struct {
+		Essential bool  `json:"essential"`
+		Value     any   `json:"value"`
+		Values    []any `json:"values"`
+	}
+	if text[0] != '{' || decode(text, &wish) != nil {
+		return ClaimRequest{}, errClaims
+	}
+	r := ClaimRequest{Essential: wish.Essential, Values: wish.Values}
+	if wish.Value != nil {
+		r.Values = append([]any{wish.Value}, r.Values...)
+	}
+	return r, nil
+}
+
+// decode reads one JSON value and nothing behind it; numbers keep their digits.
+func decode(text []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errClaims
+	}
+	return nil
+}
+
+// EssentialACR returns the values of `acr` of which the sign-in must have one, else the request is
+// to fail (OpenID Connect Core, section 5.5.1.1). Nil: any will do.
+func (r ClaimsRequest) EssentialACR() []string {
+	wish := r.IDToken["acr"]
+	if !wish.Essential {
+		return nil
+	}
+	var values []string
+	for _, value := range wish.Values {
+		if text, ok := value.(string); ok {
+			values = append(values, text)
+		}
+	}
+	return values
+}

@@ -1,0 +1,111 @@
+package authorization
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestClaimsRequests(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       ClaimsRequest
+	}{
+		{"none", "", ClaimsRequest{}},
+		{"empty", `{}`, ClaimsRequest{}},
+		{"null", `{"userinfo":null,"id_token":null,"verified_claims":[1]}`, ClaimsRequest{}},
+		// OpenID Connect Core, section 5.5.
+		{"specification", `{"userinfo":{"given_name":{"essential":true},"nickname":null,
+			"http://example.info/claims/groups":null},
+			"id_token":{"auth_time":{"essential":true},"acr":{"values":["urn:mace:incommon:iap:silver"]}}}`,
+			ClaimsRequest{
+				UserInfo: map[string]ClaimRequest{
+					"given_name":                        {Essential: true},
+					"nickname":                          {},
+					"http://example.info/claims/groups": {},
+				},
+				IDToken: map[string]ClaimRequest{
+					"auth_time": {Essential: true},
+					"acr":       {Values: []any{"urn:mace:incommon:iap:silver"}},
+				},
+			}},
+		{"value", `{"id_token":{"sub":{"value":"alice"},"n":{"value":1e2,"values":[true],"x":1}}}`,
+			ClaimsRequest{IDToken: map[string]ClaimRequest{
+				"sub": {Values: []any{"alice"}},
+				"n":   {Values: []any{json.Number("1e2"), true}},
+			}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := ParseClaims(c.text)
+			if err != nil || !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%+v, %v\nwant %+v", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestClaimsRequestsThatAreRefused(t *testing.T) {
+	many := make([]string, maxClaimNames+1)
+	for i := range many {
+		many[i] = fmt.Sprintf(`"c%d":null`, i)
+	}
+	for _, c := range []struct{ name, text string }{
+		{"list", `[]`},
+		{"null", `null`},
+		{"text", `"userinfo"`},
+		{"cut off", `{"userinfo":{`},
+		{"two", `{}{}`},
+		{"list of claims", `{"userinfo":["name"]}`},
+		{"claim that is true", `{"userinfo":{"name":true}}`},
+		{"claim that is a list", `{"id_token":{"name":[]}}`},
+		{"essential text", `{"userinfo":{"name":{"essential":"yes"}}}`},
+		{"values that are none", `{"userinfo":{"name":{"values":"x"}}}`},
+		{"too long", `{"userinfo":{"name":{"value":"` + strings.Repeat("x", maxClaims) + `"}}}`},
+		{"too many", `{"userinfo":{` + strings.Join(many, ",") + `}}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got, err := ParseClaims(c.text); err == nil {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestEssentialACR(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{`{"id_token":{"acr":{"essential":true,"values":["a",1,"b"]}}}`, []string{"a", "b"}},
+		{`{"id_token":{"acr":{"essential":true,"value":"a"}}}`, []string{"a"}},
+		{`{"id_token":{"acr":{"essential":true}}}`, nil},
+		{`{"id_token":{"acr":{"values":["a"]}}}`, nil},
+		{`{"userinfo":{"acr":{"essential":true,"values":["a"]}}}`, nil},
+	} {
+		t.Run(c.text, func(t *testing.T) {
+			r, err := ParseClaims(c.text)
+			if err != nil || !slices.Equal(r.EssentialACR(), c.want) {
+				t.Errorf("%q, %v", r.EssentialACR(), err)
+			}
+		})
+	}
+}
+
+func FuzzClaims(f *testing.F) {
+	f.Add(`{"userinfo":{"name":{"essential":true}},"id_token":{"acr":{"values":["1"]}}}`)
+	f.Add(`{"userinfo":{"name":null},"x":[{}]}`)
+	f.Add(`{"id_token":{"a":{"value":{"b":[1,2]}}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := ParseClaims(text)
+		if err != nil {
+			return
+		}
+		if text != "" && !json.Valid([]byte(text)) || len(r.UserInfo) > maxClaimNames || len(r.IDToken) > maxClaimNames {
+			t.Fatalf("%+v", r)
+		}
+		r.EssentialACR()
+	})
+}

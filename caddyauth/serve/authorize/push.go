@@ -1,0 +1,102 @@
+package authorize
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
+)
+
+// pushed is the answer of RFC 9126, section 2.2.
+type pushed struct {
+	RequestURI string `json:"request_uri"`
+	ExpiresIn  int64  `json:"expires_in"`
+}
+
+// push answers POST /par. The request is checked as /authorize would check it, so that the client
+// learns at once what is wrong.
+func (s *Server) push(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Pragma", "no-cache")
+	event := audit.Event{Kind: audit.PushedRequest, Result: success, ClientIP: s.ClientIP.Of(r)}
+	answer, client, err := s.keep(w, r)
+	event.ClientID, event.Project = client.ID, client.Project
+	if err == nil {
+		s.Events.Report(r.Context(), event)
+		endpoint.WriteJSON(w, http.StatusCreated, answer)
+		return
+	}
+	p := clientauth.ProblemOf(err)
+	event.Result, event.Detail, event.Err = p.Code, p.Text, p.Cause
+	if p.Cause != nil && endpoint.IsGone(r.Context()) {
+		event.Result, event.Err = canceled, nil
+		p.Status = endpoint.StatusClientGone
+	}
+	s.Events.Report(r.Context(), event)
+	p.Write(w, s.Base.Host)
+}
+
+// keep stores the request of a client that has authenticated. The error is a *clientauth.Problem.
+func (s *Server) keep(w http.ResponseWriter, r *http.Request) (pushed, clients.Client, error) {
+	form, lists, err := clientauth.ReadForm(w, r)
+	if err != nil {
+		return pushed{}, clients.Client{}, err
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	parties, err := s.Authenticator.Authenticate(clientauth.Request{HTTP: r, Form: form, Now: now})
+	client := parties.Client
+	if err != nil {
+		return pushed{}, client, err
+	}
+	params := parametersOf(form, lists)
+	params["client_id"] = []string{client.ID}
+	if err := check(params, client); err != nil {
+		return pushed{}, client, err
+	}
+	reference := secrets.New("")
+	err = s.Pushed.AddPushed(r.Context(), authorization.Pushed{
+		Hash:       secrets.Hash(reference),
+		ClientID:   client.ID,
+		Parameters: params,
+		Expires:    now.Add(authorization.PushedLifetime),
+	})
+	if err != nil {
+		return pushed{}, client, clientauth.Unavailable(err)
+	}
+	return pushed{
+		RequestURI: authorization.PushedURI(reference),
+		ExpiresIn:  int64(authorization.PushedLifetime / time.Second),
+	}, client, nil
+}
+
+// parametersOf are those of a form, without the client's credentials.
+func parametersOf(form clientauth.Form, lists clientauth.Lists) authorization.Parameters {
+	params := make(authorization.Parameters, len(form)+len(lists))
+	for name, value := range form {
+		params[name] = []string{value}
+	}
+	for name, values := range lists {
+		params[name] = values
+	}
+	return params.WithoutCredentials()
+}
+
+// check refuses what /authorize would refuse, and a request_uri (RFC 9126, section 2.1).
+func check(params authorization.Parameters, client clients.Client) error {
+	if params.Get("request_uri") != "" {
+		return clientauth.Refuse(clientauth.InvalidRequest, "A pushed request has no request_uri.")
+	}
+	if len(params.Encode()) > authorization.MaxRequest {
+		return clientauth.Refuse(clientauth.InvalidRequest, "The request is longer than 6 KiB.")
+	}
+	_, err := authorization.Validate(params, client, true)
+	if e, refused := errors.AsType[*authorization.Error](err); refused {
+		return clientauth.Refuse(e.Code, e.Description)
+	}
+	return err
+}

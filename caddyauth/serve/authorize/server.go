@@ -1,0 +1,155 @@
+package authorize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
+	"github.com/caddyauth/gateway/caddyauth/domain/consent"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
+)
+
+// Server answers the authorization endpoint and what belongs to it, all below the path of Base:
+//
+//	GET  /authorize   the request of a client, brought by a browser (RFC 6749, section 3.1)
+//	POST /authorize   the same as a form
+//	POST /par         a request that a client pushes (RFC 9126)
+//
+// Call Validate once, then ServeHTTP for the requests whose path Handles. Nothing may be changed
+// after the first request.
+type Server struct {
+	// Base is the public URL, without a trailing slash. Required.
+	Base *url.URL
+
+	// Issuer is in every answer (RFC 9207). Required.
+	Issuer string
+
+	// Project is the one that people sign in to at /login. Required.
+	Project string
+
+	// Find reads a client, its project, and the person of that canonical name, who may be missing, as
+	// they stand at one moment. What is not found is no error. Required.
+	Find func(ctx context.Context, project, clientID, account string) (issuance.Parties, error)
+
+	// Session returns whose living session the request's cookies are, which it may renew; nil when
+	// nobody is signed in. Required.
+	Session func(w http.ResponseWriter, r *http.Request) (*Session, error)
+
+	// Issue returns a code for a request that was granted (issuance.Service.IssueCode). Required.
+	Issue func(ctx context.Context, r issuance.CodeRequest) (string, error)
+
+	// Consents knows what people have allowed clients. Required.
+	Consents Consents
+
+	// ConsentPage is the path below Base's at which people are asked. It gets the request as its
+	// query, and leads back with the note that they have agreed (Mark). Default: nobody can be asked,
+	// and what a person has not allowed yet is refused.
+	ConsentPage string
+
+	// Hint reads an ID token of this server, however old, and says whose it is. An error means that
+	// it is none. Default: hints are refused.
+	Hint func(ctx context.Context, idToken string) (subject string, err error)
+
+	// Pushed keeps pushed requests. Required.
+	Pushed PushedStore
+
+	// Authenticator authenticates clients at /par. Required.
+	Authenticator *clientauth.Authenticator
+
+	// Visits signs what is noted in addresses. Required.
+	Visits Visits
+
+	// ClientIP returns the address that events name. Default: the peer's.
+	ClientIP endpoint.ClientIP
+
+	// Events takes an event for each request that is decided. Default: nobody is told.
+	Events audit.Sink
+}
+
+// Session is the session of a person who is signed in.
+type Session struct {
+	// Subject is the name of the person, Project the slug of the project.
+	Subject, Project string
+
+	// ID is the session's; empty where it has no refresh token. TokenID is that of its access token.
+	ID, TokenID string
+
+	// Epoch is that of the access token.
+	Epoch int64
+
+	// AuthTime is when the person signed in, in whole seconds; zero when that was not noted. ACR and
+	// AMR say how.
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+}
+
+// key tells a session from another one, from one sign-in to the next.
+func (s *Session) key() string {
+	if s.ID != "" {
+		return s.ID
+	}
+	return s.TokenID
+}
+
+// Consents is the verb of consent.Store that is needed here.
+type Consents interface {
+	FindConsent(ctx context.Context, userID, clientID string) (consent.Consent, error)
+}
+
+// PushedStore are the verbs of authorization.Store for pushed requests.
+type PushedStore interface {
+	AddPushed(ctx context.Context, p authorization.Pushed) error
+	FindPushed(ctx context.Context, hash string) (authorization.Pushed, error)
+}
+
+// Validate says what is missing or contradictory in the server.
+func (s *Server) Validate() error {
+	if err := weburl.CheckBase(s.Base); err != nil {
+		return fmt.Errorf("authorize: Base: %w", err)
+	}
+	switch {
+	case s.Issuer == "" || s.Project == "" || s.Find == nil || s.Session == nil || s.Issue == nil:
+		return errors.New("authorize: Issuer, Project, Find, Session and Issue are required")
+	case s.Consents == nil || s.Pushed == nil || s.Authenticator == nil || s.Visits == nil:
+		return errors.New("authorize: Consents, Pushed, Authenticator and Visits are required")
+	}
+	return s.Authenticator.Validate()
+}
+
+type handler func(*Server, http.ResponseWriter, *http.Request)
+
+var routes = endpoint.Routes[handler]{
+	{Method: http.MethodGet, Path: "/authorize", Handler: (*Server).get},
+	{Method: http.MethodPost, Path: "/authorize", Handler: (*Server).post},
+	{Method: http.MethodPost, Path: "/par", Handler: (*Server).push, AnyOrigin: true},
+}
+
+// Handles reports whether the path, as in URL.Path, is one of this server's.
+func (s *Server) Handles(path string) bool { return routes.Handles(s.Base.Path, path) }
+
+// Rules lists the routes of this server.
+func (s *Server) Rules() []endpoint.Rule { return routes.Rules() }
+
+// ServeHTTP answers a request whose path Handles; any other gets 404.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	switch route, status := routes.Match(w, r, s.Base.Path); status {
+	case 0:
+		route.Handler(s, w, r)
+	case http.StatusNoContent: // a preflight, which was answered
+	default:
+		endpoint.WriteJSON(w, status, nil)
+	}
+}
+
+// url returns the path of one of the server's own routes.
+func (s *Server) url(route string) string { return s.Base.Path + route }

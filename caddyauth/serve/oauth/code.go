@@ -1,0 +1,72 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+)
+
+// code exchanges an authorization code (RFC 6749, section 4.1.3).
+func (c *call) code() (any, error) {
+	raw := c.form["code"]
+	if raw == "" {
+		return nil, refuse(invalidRequest, "The parameter code is missing.")
+	}
+	bought, err := c.ExchangeCode(c.r.Context(), issuance.CodeExchange{
+		Code:        raw,
+		ClientID:    c.client.ID,
+		RedirectURI: c.form["redirect_uri"],
+		Verifier:    c.form["code_verifier"],
+		Resources:   c.lists["resource"],
+		Now:         c.now,
+	})
+	if err != nil {
+		return nil, c.codeRefused(bought.Code, err)
+	}
+	c.event.Verdict = string(authorization.Redeemed)
+	c.event.Session = bought.Grant.ID
+	return c.grantedWithIDToken(bought.Issued, bought.Code.Nonce, raw)
+}
+
+// grantedWithIDToken is the answer to a grant, with an ID token where the person let the client know
+// who they are. nonce and code are those of an authorization; a refresh has neither.
+func (c *call) grantedWithIDToken(issued issuance.Issued, nonce, code string) (any, error) {
+	answer := c.granted(issued)
+	if c.IDToken == nil || !slices.Contains(issued.Scopes, authorization.OpenID) {
+		return answer, nil
+	}
+	var err error
+	if answer.IDToken, err = c.IDToken(c.r.Context(), issued, nonce, code, c.now); err != nil {
+		return nil, unavailable(err)
+	}
+	return answer, nil
+}
+
+// MakeIDToken returns the ID token that goes with what was issued.
+type MakeIDToken func(
+	ctx context.Context,
+	issued issuance.Issued,
+	nonce, code string,
+	now time.Time,
+) (string, error)
+
+// codeRefused turns an error of codes into the answer. It is one answer for all verdicts: which it
+// was is for the event.
+func (c *call) codeRefused(code authorization.Code, err error) error {
+	if errors.Is(err, issuance.ErrTarget) {
+		c.isAbout(code.Project, code.Subject)
+		return refuse(invalidTarget, "The resource is not one of those that were authorized.")
+	}
+	r, ok := errors.AsType[*issuance.CodeRefusal](err)
+	if !ok {
+		return unavailable(err)
+	}
+	c.event.Verdict = string(r.Verdict)
+	c.isAbout(r.Code.Project, r.Code.Subject)
+	return refuse(invalidGrant, "The code is unknown, used, expired or another client's, or the code_verifier or "+
+		"redirect_uri is not that of its request.")
+}
