@@ -47,6 +47,9 @@ type Client struct {
 	// What it may use at the token endpoint; of a long name its last part is enough
 	// (`device_code`, `token-exchange`, `jwt-bearer`). Default: authorization_code refresh_token.
 	GrantTypes []string `json:"grant_types,omitempty"`
+	// The clients whose access tokens it may exchange (RFC 8693), by id; itself only if it is among
+	// them. `caddyauth` is the server's own login routes. Default: none.
+	TokenExchange []string `json:"token_exchange,omitempty"`
 	// How authorization responses may be sent. Default: query form_post.
 	ResponseModes []string `json:"response_modes,omitempty"`
 	// The audience of its tokens if a request names none. Default: api.
@@ -149,6 +152,7 @@ func (c *Client) settings() clients.Settings {
 		BackchannelLogoutURI:   c.BackchannelLogoutURI,
 		URI:                    c.URI,
 		GrantTypes:             clients.LongGrantTypes(c.GrantTypes),
+		TokenExchange:          c.TokenExchange,
 		ResponseModes:          c.ResponseModes,
 		Resources:              c.Resources,
 		AuthMethod:             c.AuthMethod,

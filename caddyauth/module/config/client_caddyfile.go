@@ -23,6 +23,7 @@ import (
 //		post_logout_redirect_uri              <uris...>
 //		backchannel_logout_uri                <url>
 //		grant_types                           <words...>
+//		token_exchange                        <ids...>
 //		response_modes                        <words...>
 //		audience                              <words...>
 //		resource                              <uris...>
@@ -116,6 +117,7 @@ func (c *Client) list(word string) *[]string {
 		"redirect_uri":             &c.RedirectURIs,
 		"post_logout_redirect_uri": &c.PostLogoutRedirectURIs,
 		"grant_types":              &c.GrantTypes,
+		"token_exchange":           &c.TokenExchange,
 		"response_modes":           &c.ResponseModes,
 		"audience":                 &c.Audience,
 		"resource":                 &c.Resources,

@@ -17,6 +17,10 @@ type Document struct {
 	RevocationEndpointAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionEndpointAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
 
+	TokenEndpointSigningAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationEndpointSigningAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionEndpointSigningAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+
 	// Their defaults are true where they are missing, or differ between the specifications.
 	RequestParameterSupported    bool `json:"request_parameter_supported"`
 	RequestURIParameterSupported bool `json:"request_uri_parameter_supported"`
@@ -24,7 +28,7 @@ type Document struct {
 
 // document is what works at present. Whoever makes something work adds its line.
 func (s *Server) document() Document {
-	confidential := []string{"client_secret_basic", "client_secret_post"}
+	confidential := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 	everyone := append(confidential[:len(confidential):len(confidential)], "none")
 	return Document{
 		Issuer:                s.Issuer,
@@ -34,13 +38,23 @@ func (s *Server) document() Document {
 		JWKSURI:               s.at("/jwks.json"),
 
 		ResponseTypesSupported: []string{},
-		GrantTypesSupported:    []string{"refresh_token"},
+		GrantTypesSupported: []string{
+			"refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange",
+		},
 
 		TokenEndpointAuthMethods:         everyone,
 		RevocationEndpointAuthMethods:    everyone,
 		IntrospectionEndpointAuthMethods: confidential,
+
+		TokenEndpointSigningAlgs:         assertionAlgorithms,
+		RevocationEndpointSigningAlgs:    assertionAlgorithms,
+		IntrospectionEndpointSigningAlgs: assertionAlgorithms,
 	}
 }
+
+// assertionAlgorithms are what clients may sign assertions with
+// (clients.Client.AllowsAssertionAlgorithm).
+var assertionAlgorithms = []string{"RS256", "PS256", "ES256", "EdDSA"}
 
 // at is the address of an endpoint.
 func (s *Server) at(path string) string { return s.Base.String() + path }
