@@ -72,6 +72,16 @@ func (c *Client) AddSecret(hash string, now, expires time.Time) (Secret, error) 
 	return s, nil
 }
 
+// EndSecrets gives an end to the secrets that would work for longer.
+func (c *Client) EndSecrets(end time.Time) {
+	c.Secrets = slices.Clone(c.Secrets)
+	for i := range c.Secrets {
+		if s := &c.Secrets[i]; s.Expires.IsZero() || s.Expires.After(end) {
+			s.Expires = end
+		}
+	}
+}
+
 // nextNumber is above the numbers of all secrets, those that have ended too.
 func (c *Client) nextNumber() int {
 	highest := 0

@@ -57,6 +57,9 @@ const (
 	MaxDeviceCode = 30 * time.Minute
 	MinIDToken    = time.Minute
 	MaxIDToken    = day
+
+	// MaxRefreshAbsolute is the longest that a sign-in can last; the operator may allow less.
+	MaxRefreshAbsolute = 10 * year
 )
 
 // Limits bound lifetimes. A zero field has its default.

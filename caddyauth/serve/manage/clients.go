@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
@@ -21,7 +20,8 @@ type clientBody struct {
 	Declared bool   `json:"declared"`
 	tokenOptionsBody
 	// Sources says where each option in force is set.
-	Sources  tokenSources   `json:"sources"`
+	Sources tokenSources `json:"sources"`
+	clientSettings
 	Audience []string       `json:"audience"`
 	Scopes   []string       `json:"scopes"`
 	Claims   map[string]any `json:"claims"`
@@ -65,6 +65,7 @@ func bodyOf(c clients.Client, above, server project.TokenOptions) clientBody {
 		Declared:         c.Declared,
 		tokenOptionsBody: showTokenOptions(c.TokenOptions.Over(above).Over(server)),
 		Sources:          tokenSourcesOf(c.TokenOptions, above, server),
+		clientSettings:   showSettings(c),
 		Audience:         nonNil(c.Audience), Scopes: nonNil(c.Scopes),
 		Claims: claimsOf(c.Claims), Version: c.Version, Created: rfc3339(c.Created), Changed: rfc3339(c.Changed),
 	}
@@ -102,26 +103,7 @@ func (c *call) projectFilter(q query) (string, error) {
 }
 
 func (c *call) listClients() (reply, error) {
-	q, err := c.query("project")
-	if err != nil {
-		return reply{}, err
-	}
-	slug, err := c.projectFilter(q)
-	if err != nil {
-		return reply{}, err
-	}
-	found, err := c.Clients.ListClients(c.r.Context(), slug, project.Page{After: q.after, Limit: q.limit + 1})
-	if err != nil {
-		return reply{}, err
-	}
-	shown := make([]clientBody, len(found))
-	for i, client := range found {
-		if shown[i], err = c.showClient(client); err != nil {
-			return reply{}, err
-		}
-	}
-	same := func(b clientBody) clientBody { return b }
-	return listOf(shown, q.limit, same, func(b clientBody) string { return b.ID }), nil
+	return listOfProject(c, c.Clients.ListClients, c.showClient, func(b clientBody) string { return b.ID })
 }
 
 // projectForNew returns the project of a new object: the named one, or else the caller's own or the
@@ -147,11 +129,13 @@ func (c *call) createClient() (reply, error) {
 	public, secret := false, ""
 	o.text("id", &client.ID)
 	o.flag("public", &public)
-	if !public {
+	editClient(o, &client, c.audiences())
+	if !public && hasSecrets(client) {
 		secret = clients.NewSecret()
 		client.Secrets = []clients.Secret{{Number: 1, Hash: secrets.Hash(secret), Created: c.now}}
 	}
-	if err := editClient(o, &client, c.audiences()); err != nil {
+	o.fail(client.Validate())
+	if err := o.done(); err != nil {
 		return reply{}, err
 	}
 	c.setTarget(client.ID, client.Name, client.Project)
@@ -168,15 +152,15 @@ func (c *call) createClient() (reply, error) {
 	return reply{status: http.StatusCreated, body: body, version: 1, location: "/api/clients/" + client.ID}, nil
 }
 
-// editClient applies the members that may be changed.
-func editClient(o *object, client *clients.Client, audiences []string) error {
+// editClient applies the members that may be changed. Whether they fit together is for
+// clients.Validate.
+func editClient(o *object, client *clients.Client, audiences []string) {
 	o.text("name", &client.Name)
 	o.editTokenOptions(&client.TokenOptions)
 	o.allowed("audience", &client.Audience, audiences)
 	o.stringList("scopes", &client.Scopes)
 	o.claims("claims", &client.Claims)
-	o.fail(client.Validate())
-	return o.done()
+	editSettings(o, client)
 }
 
 func (c *call) getClient() (reply, error) {
@@ -217,7 +201,9 @@ func (c *call) patchClient() (reply, error) {
 			return project.ErrDeclared
 		}
 		o.flag("active", &client.Active)
-		return editClient(o, client, c.audiences())
+		editClient(o, client, c.audiences())
+		o.fail(client.Validate())
+		return o.done()
 	})
 	if err != nil {
 		return reply{}, err
@@ -248,33 +234,4 @@ func (c *call) deleteClient() (reply, error) {
 		return reply{}, revocationFailed(err)
 	}
 	return reply{status: http.StatusNoContent}, c.Clients.RemoveClient(c.r.Context(), client.ID, client.Version)
-}
-
-// renewClientSecret replaces the client's secret. The previous one stops working; the client's
-// tokens and sessions stay valid.
-func (c *call) renewClientSecret() (reply, error) {
-	secret := clients.NewSecret()
-	client, err := c.changeClient(func(client *clients.Client) error {
-		switch {
-		case client.Declared:
-			return project.ErrDeclared
-		case client.Public():
-			return refuse(http.StatusConflict, "public_client", "a public client has no secret")
-		}
-		client.Secrets = nil
-		if _, err := client.AddSecret(secrets.Hash(secret), c.now, time.Time{}); err != nil {
-			return err
-		}
-		_, err := c.optionsAbove(*client) // before the change: an error after it would lose the secret
-		return err
-	})
-	if err != nil {
-		return reply{}, err
-	}
-	body, err := c.showClient(client)
-	if err != nil {
-		return reply{}, err
-	}
-	body.Secret = secret
-	return reply{status: http.StatusOK, body: body, version: client.Version}, nil
 }

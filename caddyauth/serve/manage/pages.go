@@ -1,12 +1,15 @@
 package manage
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
 // The number of elements that a list returns at once.
@@ -68,6 +71,35 @@ func (q query) time(name string) (time.Time, error) {
 		return time.Time{}, invalid("%s: %.40q is not a time of RFC 3339", name, text)
 	}
 	return t, nil
+}
+
+// listOfProject answers with a list that can be narrowed to one project; key is the cursor of an
+// element.
+func listOfProject[T, E any](
+	c *call,
+	find func(ctx context.Context, slug string, page project.Page) ([]T, error),
+	show func(T) (E, error),
+	key func(E) string,
+) (reply, error) {
+	q, err := c.query("project")
+	if err != nil {
+		return reply{}, err
+	}
+	slug, err := c.projectFilter(q)
+	if err != nil {
+		return reply{}, err
+	}
+	found, err := find(c.r.Context(), slug, project.Page{After: q.after, Limit: q.limit + 1})
+	if err != nil {
+		return reply{}, err
+	}
+	shown := make([]E, len(found))
+	for i, element := range found {
+		if shown[i], err = show(element); err != nil {
+			return reply{}, err
+		}
+	}
+	return listOf(shown, q.limit, func(e E) E { return e }, key), nil
 }
 
 // listOf makes the answer of a list that was read with one element more than the limit; key is the

@@ -161,6 +161,14 @@ func (a answer) refused(status int, word, text string) {
 	}
 }
 
+// everySetting is a change with a value for every setting of a client with a secret.
+const everySetting = `{"client_uri":"https://app.example","redirect_uris":["https://app.example/cb"],
+	"post_logout_redirect_uris":["https://app.example/bye"],"backchannel_logout_uri":"https://app.example/out",
+	"grant_types":["authorization_code","device_code","token-exchange"],"response_modes":["form_post"],
+	"resources":["https://api.example"],"token_endpoint_auth_method":"client_secret_post","jwks":null,"jwks_uri":null,
+	"id_token_signed_response_alg":"ES256","pkce":"optional","require_pushed_authorization_requests":true,
+	"dpop_bound_access_tokens":true,"consent":"always","preset":null}`
+
 func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
 	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
@@ -175,6 +183,8 @@ func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
 	d.call(admin, "PATCH", path, `{"name":"Acme, Inc.","active":true,"refresh_window":null}`).is(200)
 	d.call(admin, "PATCH", path+"/settings/jwt-ttl", `{"jwt_access_ttl":300,"jwt_refresh_ttl":86400}`).is(200)
 	d.call(admin, "GET", path+"/settings/jwt-ttl", "").is(200)
+	d.call(admin, "PATCH", path+"/settings/lifetimes", `{"authorization_code":30,"id_token":600}`).is(200)
+	d.call(admin, "GET", path+"/settings/lifetimes", "").is(200)
 
 	c := d.call(admin, "POST", "/api/clients",
 		`{"id":"reports","project":"acme","scopes":["read"],"audience":["api"],"claims":{"tier":"gold"},`+
@@ -188,10 +198,16 @@ func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
 		is(200)
 	d.call(admin, "PATCH", "/api/clients/reports/settings/token-ttl", `{"jwt_access_ttl":120}`).is(200)
 	d.call(admin, "GET", "/api/clients/reports/settings/token-ttl", "").is(200)
+	d.call(admin, "PATCH", "/api/clients/reports/settings/lifetimes", `{"device_code":120}`).is(200)
+	d.call(admin, "GET", "/api/clients/reports/settings/lifetimes", "").is(200)
 	again := d.call(admin, "POST", "/api/clients/reports/secret", "").is(200)
 	if again["client_secret"] == c["client_secret"] {
 		t.Error("the secret is the same")
 	}
+	second := d.call(admin, "POST", "/api/clients/reports/secrets", `{"expires_in":3600}`).is(201)
+	d.secrets = append(d.secrets, again["client_secret"].(string), second["client_secret"].(string))
+	d.call(admin, "DELETE", "/api/clients/reports/secrets?number=1", "").is(204)
+	d.call(admin, "PATCH", "/api/clients/reports", everySetting).is(200)
 
 	u := d.call(admin, "POST", "/api/users",
 		`{"project":"acme","name":"alice","password":"correct horse","claims":{"role":"admin"}}`).

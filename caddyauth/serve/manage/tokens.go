@@ -36,19 +36,8 @@ func showToken(t apitoken.Token) tokenBody {
 }
 
 func (c *call) listTokens() (reply, error) {
-	q, err := c.query("project")
-	if err != nil {
-		return reply{}, err
-	}
-	slug, err := c.projectFilter(q)
-	if err != nil {
-		return reply{}, err
-	}
-	found, err := c.Tokens.ListAPITokens(c.r.Context(), slug, project.Page{After: q.after, Limit: q.limit + 1})
-	if err != nil {
-		return reply{}, err
-	}
-	return listOf(found, q.limit, showToken, func(t apitoken.Token) string { return t.ID }), nil
+	show := func(t apitoken.Token) (tokenBody, error) { return showToken(t), nil }
+	return listOfProject(c, c.Tokens.ListAPITokens, show, func(b tokenBody) string { return b.ID })
 }
 
 // longestToken is the longest lifetime that an API token can be given; one without any does not
