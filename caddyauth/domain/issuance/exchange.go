@@ -90,7 +90,7 @@ func (s *Service) subjectToken(ctx context.Context, r TokenExchange) (*token.Tok
 		return nil, err
 	}
 	switch {
-	case !t.Own() || t.Type != "at+jwt" && t.Type != token.OpaqueType:
+	case !t.Own() || t.Type() != "at+jwt" && t.Type() != token.OpaqueType:
 		return nil, ErrSubjectToken
 	case t.Project != r.Parties.Project.Slug || t.CheckTime(r.Now, 0) != nil:
 		return nil, ErrSubjectToken

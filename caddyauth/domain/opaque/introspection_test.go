@@ -75,7 +75,7 @@ func TestForeignTokenIsWhatItsIssuerSays(t *testing.T) {
 		if got.Issuer() != "https://idp.example" || got.Subject != "bob" ||
 			!slices.Equal(got.Audience, []string{"api", "other"}) || got.ClientID != "app" ||
 			!slices.Equal(got.Scopes, []string{"read", "write"}) || got.Own() || got.Project != "" ||
-			got.Type != token.OpaqueType ||
+			got.Type() != token.OpaqueType ||
 			got.Raw() != "ory_at_x.y/z=" {
 			t.Errorf("%+v", got)
 		}

@@ -69,7 +69,7 @@ func TestOpaqueTokenSaysNothingAndIsStoredHashed(t *testing.T) {
 		t.Errorf("stored as %+v", r)
 	}
 	got, err := o.Verify(t.Context(), raw)
-	if err != nil || got.Raw() != raw || got.Subject != "alice" || !got.Own() || got.Type != token.OpaqueType ||
+	if err != nil || got.Raw() != raw || got.Subject != "alice" || !got.Own() || got.Type() != token.OpaqueType ||
 		got.Session != "family" {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -296,7 +296,7 @@ func (t *Token) takeConfirmation(m *member) error {
 	}
 	cnf, _ := m.nested.(map[string]any)
 	if jkt, ok := cnf["jkt"].(string); ok && t.Own() && len(cnf) == 1 && keyring.IsThumbprint(jkt) {
-		t.texts = slices.Insert(t.texts, 0, textClaim{jktName, jkt})
+		t.texts, t.bound = slices.Insert(t.texts, 0, textClaim{jktName, jkt}), true
 		return nil
 	}
 	return refuse(WrongType, "the token is bound to a key (cnf) in a way that is not supported")

@@ -34,7 +34,7 @@ func TestTokenFields(t *testing.T) {
 	tok := rich(t)
 	got := []string{
 		tok.Issuer(), tok.Subject, tok.ID, tok.ClientID, tok.Project, tok.Session, tok.Key.ID(), tok.Key.Algorithm(),
-		tok.Type,
+		tok.Type(),
 	}
 	want := []string{ownName, "alice", "j1", "c1", "acme", "s1", "k", "HS256", "at+jwt"}
 	if !slices.Equal(got, want) {

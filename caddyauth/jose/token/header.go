@@ -106,14 +106,11 @@ func asciiLower(s string) string {
 	}, s)
 }
 
-// findType returns the accepted type that typ names.
-func findType(accepted []string, typ string) (string, bool) {
+// findType returns which accepted type typ names.
+func findType(accepted []string, typ string) (int32, bool) {
 	i := slices.Index(accepted, typ)
 	if i < 0 {
 		i = slices.Index(accepted, mediaType(typ))
 	}
-	if i < 0 {
-		return "", false
-	}
-	return accepted[i], true
+	return int32(i), i >= 0
 }

@@ -9,6 +9,8 @@ import (
 // JWT.
 const OpaqueType = "opaque"
 
+var opaqueTypes = []string{OpaqueType}
+
 // EncodeClaims returns c as the JSON object that FromClaims reads: what Mint would sign. What Mint
 // refuses is an error here as well, and so is more than MaxSize bytes.
 func EncodeClaims(c Claims) ([]byte, error) {
@@ -48,7 +50,7 @@ func FromClaims(from Issuer, raw string, claims []byte) (*Token, error) {
 	if err := s.checkVouched(from.Name); err != nil {
 		return nil, err
 	}
-	t := &Token{issuer: from.vouching(), Type: OpaqueType}
+	t := &Token{issuer: from.vouching()}
 	if err := s.newToken(t, raw); err != nil {
 		return nil, err
 	}
@@ -57,7 +59,7 @@ func FromClaims(from Issuer, raw string, claims []byte) (*Token, error) {
 
 // vouching is the part of an Issuer that matters without keys.
 func (i *Issuer) vouching() *issuer {
-	iss := &issuer{name: i.Name, own: i.Own, maxLifetime: MaxLifetime}
+	iss := &issuer{name: i.Name, own: i.Own, types: opaqueTypes, maxLifetime: MaxLifetime}
 	if i.MaxLifetime > 0 {
 		iss.maxLifetime = min(i.MaxLifetime, MaxLifetime)
 	}

@@ -42,8 +42,8 @@ func TestEncodedClaimsAreReadBackWhole(t *testing.T) {
 		!got.IssuedAt.Time().Equal(c.IssuedAt) || !got.Expiry.Time().Equal(c.Expiry) {
 		t.Errorf("came back as %+v", got)
 	}
-	if got.Raw() != "at_reference" || !got.Own() || got.Type != OpaqueType || got.Key != nil {
-		t.Errorf("raw %q, own %v, type %q, key %v", got.Raw(), got.Own(), got.Type, got.Key)
+	if got.Raw() != "at_reference" || !got.Own() || got.Type() != OpaqueType || got.Key != nil {
+		t.Errorf("raw %q, own %v, type %q, key %v", got.Raw(), got.Own(), got.Type(), got.Key)
 	}
 	for _, c := range []struct {
 		path string

@@ -464,7 +464,7 @@ func TestVerifyEveryAlgorithm(t *testing.T) {
 			t.Errorf("%s: %v", algorithm, err)
 			continue
 		}
-		if tok.Key.Algorithm() != algorithm || tok.Key.ID() != key.ID() || tok.Type != "at+jwt" {
+		if tok.Key.Algorithm() != algorithm || tok.Key.ID() != key.ID() || tok.Type() != "at+jwt" {
 			t.Errorf("%s: %+v", algorithm, tok)
 		}
 		damaged := []byte(raw)

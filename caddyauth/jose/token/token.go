@@ -28,6 +28,8 @@ type Token struct {
 	// Audience is `aud` as a list; never empty.
 	Audience    []string
 	oneAudience [1]string // what Audience has when it has one
+	typ         int32     // which of the issuer's types
+	bound       bool      // to a key
 	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim
 	// means nothing to us.
 	Project string
@@ -46,8 +48,6 @@ type Token struct {
 	// Scopes is `scope` split at its spaces, or `scp` of a foreign issuer that has no `scope`; nil
 	// when absent.
 	Scopes []string
-	// Type is `typ` in lower case and without `application/`.
-	Type string
 
 	// The announced claims without a field. Texts are most of them, and take no box of their own. The
 	// first is jktName in a token that is bound to a key, as few are.
@@ -70,14 +70,23 @@ func (t *Token) Raw() string { return t.raw }
 // jktName is what the texts have JKT under: no claim that a configuration can announce.
 const jktName = "\x00cnf.jkt"
 
+// Type returns `typ` in lower case and without `application/`; OpaqueType for a token that was read
+// by FromClaims.
+func (t *Token) Type() string {
+	if t.issuer == nil {
+		return ""
+	}
+	return t.issuer.types[t.typ]
+}
+
 // JKT returns the thumbprint of the key that the token is bound to, `cnf.jkt` (RFC 9449, section
 // 6.1); empty for a bearer token. Whoever lets a token with one pass has the presenter prove that
 // they have the key.
 func (t *Token) JKT() string {
-	if len(t.texts) > 0 && t.texts[0].name == jktName {
-		return t.texts[0].text
+	if !t.bound { // to be said without a look at the texts, which stand elsewhere
+		return ""
 	}
-	return ""
+	return t.texts[0].text
 }
 
 // Issuer returns `iss`, the name of an accepted issuer.

@@ -163,7 +163,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 	if !ok {
 		return nil, refuse(WrongType, "typ is not accepted of this issuer")
 	}
-	t := &Token{issuer: iss, Key: key, Type: typ}
+	t := &Token{issuer: iss, Key: key, typ: typ}
 	if err := s.newToken(t, raw); err != nil {
 		return nil, err
 	}

@@ -86,7 +86,7 @@ func (c *call) active(t *token.Token) (bool, error) {
 }
 
 // isAccessToken holds ID tokens and the like off, whatever the verifier takes.
-func isAccessToken(t *token.Token) bool { return t.Type == "at+jwt" || t.Type == token.OpaqueType }
+func isAccessToken(t *token.Token) bool { return t.Type() == "at+jwt" || t.Type() == token.OpaqueType }
 
 // describe tells of an access token. How the person signed in is RFC 9470, section 6.2.
 func describe(t *token.Token) members {
