@@ -1,24 +1,20 @@
 package auth
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
-	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
-	"github.com/caddyauth/gateway/caddyauth/module/connections"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
-	"github.com/caddyauth/gateway/caddyauth/module/version"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
@@ -38,7 +34,7 @@ type App struct {
 
 	store        *pooledStore
 	keys         *Keys
-	charge       charge
+	charge       *charge
 	gates        *Gates
 	verification *Verification
 	services     // ready once started
@@ -69,7 +65,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
 	a.audit = newAuditor(a.logger)
-	a.charge.started = make(chan struct{})
+	a.charge = buildCharge(a)
 	var err error
 	if a.server, err = a.Settings.Resolve(option.NewResolver()); err != nil {
 		return option.WithMissing(err, &a.Settings)
@@ -105,7 +101,7 @@ func (a *App) provisionUsers() error {
 		return err
 	}
 	for _, u := range a.server.Users {
-		if err := a.checkCookie(u); err != nil {
+		if err := buildCookieLimit(a).check(u); err != nil {
 			return fmt.Errorf("user %q: %w", u.Name, err)
 		}
 	}
@@ -133,7 +129,7 @@ func (a *App) provisionStore() error {
 	a.issuing = buildIssuance(a)
 	a.login = buildLogin(a)
 	a.gates.Sessions, a.gates.Pages, a.gates.Streams = buildBrowserSessions(a), buildPages(a), buildStreams(a)
-	return a.homeIsTarget()
+	return checkHome(a.server, a.login)
 }
 
 // provisionTrust joins the key sets of the trusted issuers and builds the verifier over them and
@@ -174,6 +170,23 @@ func (a *App) joinIssuer(trusted config.TrustedIssuer) (token.Issuer, error) {
 	}, nil
 }
 
+// isActive reports whether Caddy runs the App's configuration.
+func isActive(a *App) bool {
+	app, err := caddy.ActiveContext().AppIfConfigured("auth")
+	return err == nil && app == any(a)
+}
+
+// provisionCharge asks to be told when all apps have started, and when the configuration ends.
+func (a *App) provisionCharge(ctx caddy.Context) error {
+	app, err := ctx.App("events")
+	if err != nil {
+		return fmt.Errorf("caddy's events: %w", err)
+	}
+	a.release = append(a.release, a.charge.leave)
+	events := app.(*caddyevents.App)
+	return errors.Join(events.On("started", onStarted{a.charge}), events.On("stopping", onStopping{a.charge}))
+}
+
 // Configured returns the configuration's App, for the directive of that name. An App that is
 // there but was refused says itself why.
 func Configured(ctx caddy.Context, directive string) (*App, error) {
@@ -195,38 +208,19 @@ func Configured(ctx caddy.Context, directive string) (*App, error) {
 // and its list of revocations already, and goes on.
 func (a *App) Start() error {
 	a.gates.freeze()
-	err := a.open()
+	err := a.charge.openStore()
 	if err != nil && (!a.store.Shared() || !errors.Is(err, sqlstore.ErrUnavailable) || a.store.followed()) {
 		return err
 	}
 	if err != nil {
 		a.logger.Error("the store cannot be reached; everything that needs it answers 503 until it can", zap.Error(err))
 		a.charge.away.Store(true)
-		go a.keepOpening()
+		go a.charge.keepOpening()
 	}
-	a.keys.fetch()
-	go a.sweep()
-	a.logStart()
-	a.warnRoutes()
-	a.warnOpenFiles()
-	a.warnLowLimit()
-	a.warnSignIn()
+	a.keys.Fetch()
+	go buildJanitor(a).sweep()
+	buildReport(a).log()
 	return nil
-}
-
-// warnLowLimit warns of a limit of open files that clients can use up.
-func (a *App) warnLowLimit() {
-	if text, hint := connections.LowLimit(a.store.Connections()); text != "" {
-		a.logger.Warn(text, zap.String("hint", hint))
-	}
-}
-
-// logStart says which version has started.
-func (a *App) logStart() {
-	b := version.Current()
-	a.logger.Info("authentication gateway started",
-		zap.String("version", b.Version), zap.String("revision", b.Revision), zap.String("go", b.Go),
-		zap.String("caddy", b.Caddy))
 }
 
 // Stop has nothing to do: background work ends with the context, shared things are left in Cleanup.
@@ -241,27 +235,6 @@ func (a *App) Cleanup() error {
 	}
 	a.release = nil
 	return errors.Join(errs...)
-}
-
-// ready waits until Start has succeeded: Caddy starts its apps in any order, and the server may be
-// first.
-func (a *App) ready(ctx context.Context) error {
-	select {
-	case <-a.charge.started:
-		return nil
-	default:
-	}
-	if a.charge.away.Load() { // this may take long
-		return keyring.ErrKeysUnavailable
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	select {
-	case <-a.charge.started:
-		return nil
-	case <-ctx.Done():
-		return keyring.ErrKeysUnavailable
-	}
 }
 
 // Interface guards

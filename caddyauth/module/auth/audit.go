@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
@@ -37,4 +39,16 @@ func (l *auditor) sentBack(r *http.Request, b login.SentBack, publicHost string)
 	l.sampled.Warn("a person who is signed in was sent to sign in again",
 		zap.String("user_id", b.Subject), zap.String("host", b.Host), zap.String("detail", detail),
 		zap.String("client_ip", request.ClientIP(r)))
+}
+
+// alert tells the operator of refresh tokens that should not exist.
+func (l *auditor) alert(_ context.Context, verdict session.Verdict, g session.Grant) {
+	text := "a used refresh token was presented again: the session was ended, its token may have been stolen"
+	if verdict == session.Future {
+		text = "a refresh token from the future was presented: the database has lost commits"
+	}
+	refreshAlerts.WithLabelValues(string(verdict)).Inc()
+	l.all.Warn(text,
+		zap.String("session", g.ID), zap.String("user_id", g.Subject),
+		zap.String("project", g.Project), zap.String("client_id", g.ClientID))
 }

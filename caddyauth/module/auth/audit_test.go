@@ -79,7 +79,7 @@ func checkJanitor(t *testing.T, a *App, retention time.Duration) {
 			t.Fatal(err)
 		}
 	}
-	if err := a.deleteOver(now); err != nil {
+	if err := buildJanitor(a).deleteOver(now); err != nil {
 		t.Fatal(err)
 	}
 	tokens, err := a.store.ListAPITokens(t.Context(), "", project.Page{Limit: 100})

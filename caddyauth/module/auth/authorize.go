@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,22 +8,29 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/serve/authorize"
-	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
-// authorizingSession returns the session under which a person authorizes clients: that of the server's
+// authorizing finds the session of who authorizes a client.
+type authorizing struct {
+	sessions     *browser.Sessions
+	verification *Verification
+	cookie       string
+}
+
+// session returns the session under which a person authorizes clients: that of the server's
 // own login routes, renewed when its access token has ended.
-func (a *App) authorizingSession(w http.ResponseWriter, r *http.Request) (*authorize.Session, error) {
-	if a.gates.Sessions.Renewable(r) {
-		if _, _, err := a.gates.Sessions.RenewPage(w, r); err != nil && !errors.Is(err, browser.ErrOver) {
+func (a authorizing) session(w http.ResponseWriter, r *http.Request) (*authorize.Session, error) {
+	if a.sessions.Renewable(r) {
+		if _, _, err := a.sessions.RenewPage(w, r); err != nil && !errors.Is(err, browser.ErrOver) {
 			return nil, err
 		}
 	}
-	t, err := a.verification.Session(r.Context(), gate.FindCookie(r, a.gates.Cookies.Access))
+	t, err := a.verification.Session(r.Context(), gate.FindCookie(r, a.cookie))
 	if err == nil {
 		return sessionOf(t), nil
 	}
@@ -59,20 +65,14 @@ func sessionOf(t *token.Token) *authorize.Session {
 	return s
 }
 
-// onward tells the login page where an authorization request leads on to.
-func (a *App) onward(ctx context.Context, target string) (login.Onward, bool) {
-	onward, ok := buildAuthorize(a).Onward(ctx, target)
-	return login.Onward(onward), ok
-}
-
 // visits signs what stands in the addresses of authorization requests. The secret is there once the
 // server has started.
-type visits struct{ app *App }
+type visits struct{ grants *session.Service }
 
 // MAC implements authorize.Visits.
-func (v visits) MAC(purpose, text string) string { return v.app.grants.Tokens.MAC(purpose, text) }
+func (v visits) MAC(purpose, text string) string { return v.grants.Tokens.MAC(purpose, text) }
 
 // HasMAC implements authorize.Visits.
 func (v visits) HasMAC(purpose, text, mac string) bool {
-	return v.app.grants.Tokens.HasMAC(purpose, text, mac)
+	return v.grants.Tokens.HasMAC(purpose, text, mac)
 }

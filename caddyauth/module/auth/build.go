@@ -1,8 +1,10 @@
 package auth
 
-// This file is the composition root: what a configuration consists of, one struct literal for each
-// part. Nothing is decided here. What a part asks of another one is a function field or an
-// interface that its own package declares.
+// build.go is the composition root: what a configuration consists of, one struct literal for each
+// part. This file has the endpoints of the authorization server, which Endpoints lists;
+// build_tokens.go has the life of a configuration and what issues and judges tokens, build_gates.go
+// what gates share. Nothing is decided here. What a part asks of another one is a function field or
+// an interface that its own package declares.
 
 import (
 	"context"
@@ -10,18 +12,9 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/consent"
-	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
-	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
-	"github.com/caddyauth/gateway/caddyauth/domain/replay"
-	"github.com/caddyauth/gateway/caddyauth/domain/session"
-	"github.com/caddyauth/gateway/caddyauth/guard/browser"
-	"github.com/caddyauth/gateway/caddyauth/guard/gate"
-	"github.com/caddyauth/gateway/caddyauth/guard/stream"
-	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
-	"github.com/caddyauth/gateway/caddyauth/module/survey"
 	"github.com/caddyauth/gateway/caddyauth/serve/authorize"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/serve/discovery"
@@ -31,192 +24,52 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// Tokens and sessions.
-
-func buildVerification(a *App) *Verification {
-	return &Verification{
-		denied:    &a.store.denied,
-		stale:     a.store.watch.Stale,
-		staleness: a.server.RevocationStaleness + pollGrace,
-		ready:     a.ready,
-		ctx:       a.ctx,
-	}
-}
-
-func buildOpaque(a *App) *opaque.Tokens {
-	return &opaque.Tokens{
-		Store:    a.store,
-		Issuer:   token.Issuer{Name: a.server.Issuer, Own: true, MaxLifetime: a.server.MaxLifetime},
-		Denied:   &a.store.denied,
-		CacheFor: a.introspectionCache(),
-	}
-}
-
-func buildGrants(a *App) *session.Service {
-	return &session.Service{
-		Store:    a.store,
-		DenyList: &a.store.denied,
-		Stranger: a.store.strangers.enter,
-		Alert:    a.alert,
-	}
-}
-
-// buildIssuance wires what decides about tokens and makes them.
-func buildIssuance(a *App) *issuance.Service {
-	return &issuance.Service{
-		Issuer:       a.server.Issuer,
-		Lifetimes:    a.server.Lifetimes,
-		Limits:       a.server.Limits,
-		TokenOptions: a.server.TokenOptions,
-		Revocation:   a.server.Revocation,
-		Store:        a.store,
-		Codes:        a.store,
-		Sessions:     a.grants,
-		SigningKey:   a.keys.Signing,
-		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
-			return a.verification.opaque.Issue(ctx, c)
-		},
-		Verify:  func(ctx context.Context, raw string) (*token.Token, error) { return a.verification.Verify(ctx, raw) },
-		Revoked: a.verification.Revoked,
-		Observe: func(kind string) { issuedTotal.WithLabelValues(kind).Inc() },
-	}
-}
-
-func buildKeys(a *App) *Keys {
-	k := &Keys{
-		ready:  a.ready,
-		issuer: a.server.Issuer,
-		nudge:  func() { a.store.streams.Nudge() },
-		logger: a.logger,
-	}
-	k.ring.Store(a.server.Ring)
-	return k
-}
-
-// buildKeeper wires what keeps the generated keys, which the secret seals.
-func buildKeeper(a *App, secret *keyring.SecretRing) *keyring.Keeper {
-	return &keyring.Keeper{
-		Store:        a.store,
-		Lifecycle:    a.lifecycle(secret),
-		Configured:   a.server.Ring,
-		Changed:      a.keys.adopt,
-		Past:         a.store.steady.Past,
-		StateChanged: a.keys.logState,
-		Failing:      a.keys.logKeeper,
-	}
-}
-
-// buildPossession wires what asks for DPoP proofs.
-func buildPossession(a *App) *Possession {
-	return &Possession{
-		proofs:  replay.Local{Store: a.store},
-		ready:   a.ready,
-		started: a.charge.started,
-	}
-}
-
-// What gates have for browsers.
-
-func buildGates(a *App) *Gates {
-	cookies := browser.NamesFor(a.secureCookie())
-	return &Gates{
-		Survey: survey.Survey{HTTP: a.httpApp},
-		Credentials: gate.Credentials{
-			RefreshCookie: cookies.Refresh,
-			Issued:        func(word string) bool { return a.verification.isIssued(word) },
-		},
-		Cookies: cookies,
-		Log:     a.audit.all,
-		Sampled: a.audit.sampled,
-	}
-}
-
-// buildStreams is what the streams of all gates are held to.
-func buildStreams(a *App) stream.Policy {
-	return stream.Policy{
-		Watcher:   &a.store.streams,
-		Session:   gate.Source{Kind: gate.Cookie, Name: a.gates.Cookies.Access},
-		Staleness: a.verification.staleness,
-	}
-}
-
-func buildBrowserSessions(a *App) *browser.Sessions {
-	return &browser.Sessions{
-		Names:      a.gates.Cookies,
-		Ready:      a.ready,
-		Verify:     a.verification.Session,
-		Refresh:    a.refreshBrowser,
-		Cleared:    func() []*http.Cookie { return a.login.Cookies(login.Issued{}) },
-		Project:    project.Default,
-		Window:     a.serverWindow(),
-		FindWindow: a.findWindow,
-	}
-}
-
-// buildPages is what gates know of the server's own pages.
-func buildPages(a *App) *browser.Server {
-	return &browser.Server{
-		Base:         a.server.PublicURL,
-		ListedOrigin: a.listedOrigin,
-		LeadsTo:      a.login.LeadsTo,
-		CleanTarget:  a.gates.cleanTarget,
-		SentQuery:    login.SentQuery,
-		Home:         a.login.HomeLink,
-		HomeIsSet:    a.server.Home != "",
-	}
-}
-
-// buildSignIn is what the survey of the routes must know to tell why nobody can sign in.
-func buildSignIn(a *App) survey.SignIn {
-	return survey.SignIn{
-		PublicURL:      a.server.PublicURL,
-		ReturnTo:       a.server.ReturnTo,
-		Issuer:         a.server.Issuer,
-		SessionCookie:  a.gates.Cookies.Access,
-		AccessLifetime: a.server.AccessLifetime(),
-		MaxLifetime:    a.server.MaxLifetime,
-		Projects:       a.server.Projects,
-	}
-}
-
-// The endpoints of the authorization server; Endpoints lists them.
-
 func buildLogin(a *App) *login.Server {
 	return &login.Server{
 		Base:        a.server.PublicURL,
 		ReturnTo:    a.server.ReturnTo,
 		CleanTarget: a.gates.cleanTarget,
-		Onward:      a.onward,
-		Home:        a.server.Home,
-		Project:     project.Default,
-		Find:        a.findParties,
-		Audiences:   a.server.Audiences,
-		Passwords:   a.passwords,
-		Throttle:    a.throttle,
-		SignIn:      a.issuing.SignIn,
-		Verify:      a.signedIn,
-		Renew:       a.renewHash,
-		Revoke:      a.endSession,
-		Owner:       a.sessionOwner,
-		ClientIP:    request.ClientIP,
-		Events:      a.audit.report,
+		Onward: func(ctx context.Context, target string) (login.Onward, bool) {
+			onward, ok := buildAuthorize(a).Onward(ctx, target)
+			return login.Onward(onward), ok
+		},
+		Home:      a.server.Home,
+		Project:   project.Default,
+		Find:      a.store.findFirstParty,
+		Audiences: a.server.Audiences,
+		Passwords: a.passwords,
+		Throttle:  a.throttle,
+		SignIn:    a.issuing.SignIn,
+		Verify:    a.verification.signedIn,
+		Renew:     hashes{a.passwords, a.store, a.logger}.renew,
+		Revoke: func(ctx context.Context, access, refresh string) error {
+			return a.issuing.SignOut(ctx, access, refresh, time.Now())
+		},
+		Owner: func(ctx context.Context, refresh string) string {
+			return a.issuing.SessionOwner(ctx, refresh, time.Now())
+		},
+		ClientIP: request.ClientIP,
+		Events:   a.audit.report,
 		SentBack: func(r *http.Request, b login.SentBack) {
 			a.audit.sentBack(r, b, a.server.PublicURL.Hostname())
 		},
 		CookieName:        a.gates.Cookies.Access,
 		RefreshCookieName: a.gates.Cookies.Refresh,
-		SecureCookie:      a.secureCookie(),
+		SecureCookie:      secureCookie(a.server),
 	}
 }
 
 // buildPageSession answers the routes of session.js, by which a page that stays open keeps its
 // session.
 func buildPageSession(a *App) *login.Session {
+	renew := buildRenewals(a)
 	return &login.Session{
-		Base:         a.server.PublicURL,
-		Current:      a.gates.Sessions.Current,
-		Renewable:    a.gates.Sessions.Renewable,
-		Renew:        a.renewPage,
+		Base:      a.server.PublicURL,
+		Current:   a.gates.Sessions.Current,
+		Renewable: a.gates.Sessions.Renewable,
+		Renew: func(w http.ResponseWriter, r *http.Request) (string, time.Time, error) {
+			return renew.page(a.gates.Sessions, w, r)
+		},
 		RenewalTimes: a.gates.Sessions.PageWindow,
 	}
 }
@@ -239,12 +92,12 @@ func buildAuthorize(a *App) *authorize.Server {
 		Issuer:        a.server.Issuer,
 		Project:       project.Default,
 		Find:          a.store.FindParties,
-		Session:       a.authorizingSession,
+		Session:       authorizing{a.gates.Sessions, a.verification, a.gates.Cookies.Access}.session,
 		Issue:         a.issuing.IssueCode,
 		Consents:      a.store,
 		Pushed:        a.store,
 		Authenticator: buildClientAuthenticator(a),
-		Visits:        visits{a},
+		Visits:        visits{a.grants},
 		ClientIP:      request.ClientIP,
 		Events:        a.audit.report,
 	}
@@ -270,6 +123,12 @@ func buildOAuth(a *App) *oauth.Server {
 }
 
 func buildManagement(a *App) *manage.Server {
+	administrators := administrators{
+		declared:     a.server.Users,
+		verification: a.verification,
+		store:        a.store,
+		cookie:       a.gates.Cookies.Access,
+	}
 	return &manage.Server{
 		Base:         a.server.PublicURL,
 		Projects:     freshStore{a.store},
@@ -279,15 +138,15 @@ func buildManagement(a *App) *manage.Server {
 		Consents:     &consent.Service{Store: a.store, DenyList: &a.store.denied},
 		Audit:        a.store,
 		Passwords:    a.passwords,
-		Revoker:      revoker{a},
+		Revoker:      revoker{a.grants},
 		TokenOptions: a.server.TokenOptions,
 		Revocation:   a.server.Revocation,
 		Lifetimes:    a.server.Lifetimes,
 		Limits:       a.server.Limits,
 		Audiences:    a.server.Audiences,
-		Session:      a.administrator,
-		Privileged:   a.isAdministrator,
-		CheckUser:    a.checkCookie,
+		Session:      administrators.caller,
+		Privileged:   administrators.has,
+		CheckUser:    buildCookieLimit(a).check,
 		ClientIP:     request.ClientIP,
 		Events:       a.audit.report,
 	}
@@ -322,7 +181,7 @@ func buildHealth(a *App) endpoint.Handlers {
 func buildStatus(a *App) status {
 	return status{
 		ring:   a.keys.Ring,
-		ready:  a.ready,
+		ready:  a.charge.ready,
 		store:  a.store,
 		maxAge: a.server.Keys.JWKSMaxAge,
 	}

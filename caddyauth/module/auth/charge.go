@@ -3,15 +3,14 @@ package auth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
@@ -19,6 +18,12 @@ import (
 // it shares with the configuration before it, only when the load has succeeded: one that another
 // app refuses, because a port is in use for example, changes nothing.
 type charge struct {
+	ctx    context.Context // the configuration's
+	logger *zap.Logger
+	runs   func() bool  // whether Caddy runs the configuration
+	open   func() error // does what needs the store
+	take   func() error // takes what the configuration declares into the store
+
 	started chan struct{} // closed once the configuration is in charge
 	away    atomic.Bool   // the store could not be reached at the start, and is being tried
 
@@ -28,16 +33,16 @@ type charge struct {
 	taken  bool
 }
 
-// inCharge is the App of the configuration that runs, and the one that follows it if its load
-// succeeds. Caddy stops the old configuration only after that.
+// inCharge is the configuration that runs, and the one that follows it if its load succeeds. Caddy
+// stops the old configuration only after that.
 var inCharge struct {
 	sync.Mutex
-	current, next *App
+	current, next *charge
 }
 
 // onStarted hears when every app of the configuration has started. It holds no exported field:
 // Caddy logs the handlers of its events.
-type onStarted struct{ app *App }
+type onStarted struct{ charge *charge }
 
 // Handle is called by Caddy's event `started`. The load may still fail, unless there is nothing
 // that would go on instead.
@@ -50,19 +55,19 @@ func (h onStarted) Handle(_ context.Context, e caddy.Event) error {
 	promote()
 	switch {
 	case inCharge.current != nil:
-		inCharge.next = h.app
+		inCharge.next = h.charge
 	case caddy.ActiveContext().Context != nil:
 		// What runs has no App that hears when it stops.
-		inCharge.next = h.app
-		go h.app.awaitCharge()
+		inCharge.next = h.charge
+		go h.charge.await()
 	default:
-		inCharge.current = h.app
-		h.app.begin()
+		inCharge.current = h.charge
+		h.charge.begin()
 	}
 	return nil
 }
 
-// promote puts the next App in charge if its load has succeeded and there was none before it. The
+// promote puts the next configuration in charge if its load has succeeded and there was none before it. The
 // caller holds the lock.
 func promote() {
 	if inCharge.current == nil && inCharge.next != nil && inCharge.next.runs() {
@@ -71,28 +76,22 @@ func promote() {
 	}
 }
 
-// runs reports whether Caddy runs the App's configuration.
-func (a *App) runs() bool {
-	app, err := caddy.ActiveContext().AppIfConfigured("auth")
-	return err == nil && app == any(a)
-}
-
-// chargePace is how often awaitCharge looks; requests wait meanwhile.
+// chargePace is how often await looks; requests wait meanwhile.
 const chargePace = 10 * time.Millisecond
 
-// awaitCharge waits until the App is in charge, or its configuration ends.
-func (a *App) awaitCharge() {
+// await waits until the configuration is in charge, or its configuration ends.
+func (c *charge) await() {
 	ticker := time.NewTicker(chargePace)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-a.ctx.Done():
+		case <-c.ctx.Done():
 			return
 		case <-ticker.C:
 		}
 		inCharge.Lock()
 		promote()
-		waits := inCharge.next == a
+		waits := inCharge.next == c
 		inCharge.Unlock()
 		if !waits {
 			return
@@ -101,7 +100,7 @@ func (a *App) awaitCharge() {
 }
 
 // onStopping hears when the configuration ends.
-type onStopping struct{ app *App }
+type onStopping struct{ charge *charge }
 
 // Handle is called by Caddy's event `stopping`, which comes before any app is stopped: a web server
 // may wait long for its last requests.
@@ -111,11 +110,11 @@ func (h onStopping) Handle(_ context.Context, e caddy.Event) error {
 	}
 	inCharge.Lock()
 	defer inCharge.Unlock()
-	if inCharge.current == nil && inCharge.next == h.app { // it ran, and awaitCharge has not seen it
-		inCharge.current, inCharge.next = h.app, nil
-		h.app.begin()
+	if inCharge.current == nil && inCharge.next == h.charge { // it ran, and await has not seen it
+		inCharge.current, inCharge.next = h.charge, nil
+		h.charge.begin()
 	}
-	if inCharge.current != h.app {
+	if inCharge.current != h.charge {
 		return nil
 	}
 	inCharge.current, inCharge.next = inCharge.next, nil
@@ -126,87 +125,99 @@ func (h onStopping) Handle(_ context.Context, e caddy.Event) error {
 }
 
 // leave is for a configuration that ends without having been told so: its load has failed.
-func (a *App) leave() error {
+func (c *charge) leave() error {
 	inCharge.Lock()
 	defer inCharge.Unlock()
-	if inCharge.next == a {
+	if inCharge.next == c {
 		inCharge.next = nil
 	}
-	if inCharge.current == a {
+	if inCharge.current == c {
 		inCharge.current = nil
 	}
 	return nil
 }
 
 // begin makes the configuration the one that runs.
-func (a *App) begin() {
-	a.charge.mu.Lock()
-	a.charge.begun = true
-	a.charge.mu.Unlock()
-	if err := a.takeOver(); err != nil {
-		a.logger.Error("what the configuration declares is not in the store yet", zap.Error(err))
-		a.charge.away.Store(true)
-		go a.keepOpening()
+func (c *charge) begin() {
+	c.mu.Lock()
+	c.begun = true
+	c.mu.Unlock()
+	if err := c.takeOver(); err != nil {
+		c.logger.Error("what the configuration declares is not in the store yet", zap.Error(err))
+		c.away.Store(true)
+		go c.keepOpening()
 	}
 }
 
-// provisionCharge asks to be told when all apps have started, and when the configuration ends.
-func (a *App) provisionCharge(ctx caddy.Context) error {
-	app, err := ctx.App("events")
-	if err != nil {
-		return fmt.Errorf("caddy's events: %w", err)
+// openStore does what needs the store, once.
+func (c *charge) openStore() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.opened {
+		return nil
 	}
-	a.release = append(a.release, a.leave)
-	events := app.(*caddyevents.App)
-	return errors.Join(events.On("started", onStarted{a}), events.On("stopping", onStopping{a}))
-}
-
-// checkDeclared refuses at Start what could not be taken into the store later.
-func (a *App) checkDeclared() error {
-	if err := a.store.CheckDeclaration(a.ctx, a.declaration(), time.Now()); err != nil {
-		return fmt.Errorf("taking projects, clients and users into the store: %w", err)
+	if err := c.open(); err != nil {
+		return err
 	}
+	c.opened = true
 	return nil
+}
+
+// ready waits until Start has succeeded: Caddy starts its apps in any order, and the server may be
+// first.
+func (c *charge) ready(ctx context.Context) error {
+	select {
+	case <-c.started:
+		return nil
+	default:
+	}
+	if c.away.Load() { // this may take long
+		return keyring.ErrKeysUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	select {
+	case <-c.started:
+		return nil
+	case <-ctx.Done():
+		return keyring.ErrKeysUnavailable
+	}
 }
 
 // takeOver takes the declared projects, clients and users into the store, once both the store is
 // open and all apps have started, and lets the requests in that wait for it.
-func (a *App) takeOver() error {
-	a.charge.mu.Lock()
-	defer a.charge.mu.Unlock()
-	if !a.charge.opened || !a.charge.begun || a.charge.taken {
+func (c *charge) takeOver() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.opened || !c.begun || c.taken {
 		return nil
 	}
-	if err := a.reconcile(); err != nil {
+	if err := c.take(); err != nil {
 		return err
 	}
-	// The orders of this very transaction hold with the first request.
-	if err := a.store.follow(a.ctx); err != nil {
-		return fmt.Errorf("reading what is revoked: %w", err)
-	}
-	a.charge.taken = true
-	close(a.charge.started)
+	c.taken = true
+	close(c.started)
 	return nil
 }
 
 // keepOpening tries again until the store is there, and what the configuration declares in it, or
 // the configuration ends.
-func (a *App) keepOpening() {
+func (c *charge) keepOpening() {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-a.ctx.Done():
+		case <-c.ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		switch err := errors.Join(a.open(), a.takeOver()); {
+		switch err := errors.Join(c.openStore(), c.takeOver()); {
 		case err == nil:
-			a.charge.away.Store(false)
-			a.logger.Info("the store is there")
+			c.away.Store(false)
+			c.logger.Info("the store is there")
 			return
-		case !errors.Is(err, sqlstore.ErrUnavailable) && a.ctx.Err() == nil:
-			a.logger.Error("the store cannot be used", zap.Error(err))
+		case !errors.Is(err, sqlstore.ErrUnavailable) && c.ctx.Err() == nil:
+			c.logger.Error("the store cannot be used", zap.Error(err))
 		}
 	}
 }

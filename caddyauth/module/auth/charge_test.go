@@ -5,6 +5,6 @@ func (a *App) startAlone() error {
 	if err := a.Start(); err != nil {
 		return err
 	}
-	a.begin()
+	a.charge.begin()
 	return nil
 }

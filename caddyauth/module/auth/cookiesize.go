@@ -14,23 +14,31 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
-// checkCookie refuses a user whose claims would make the session cookie larger than browsers keep:
+// cookieLimit holds the claims of users to what fits into a session cookie.
+type cookieLimit struct {
+	server *config.Server
+	keys   *Keys
+	name   string // of the cookie
+}
+
+// check refuses a user whose claims would make the session cookie larger than browsers keep:
 // such a user could not sign in. It counts with the key that signs now. Users whose tokens are
 // never for browsers have no cookie.
-func (a *App) checkCookie(u identity.User) error {
-	if a.server.PublicURL == nil || len(u.Claims) == 0 || !a.signsIn(u.Project) {
+func (l cookieLimit) check(u identity.User) error {
+	if l.server.PublicURL == nil || len(u.Claims) == 0 || !l.signsIn(u.Project) {
 		return nil
 	}
-	key, err := a.sampleKey()
+	key, err := l.sampleKey()
 	if err != nil {
 		return err
 	}
 	now := time.Now()
 	raw, err := token.Mint(key, "at+jwt", token.Claims{
-		Issuer:   a.server.Issuer,
+		Issuer:   l.server.Issuer,
 		Subject:  u.Name,
 		Audience: []string{"web"},
 		IssuedAt: now,
@@ -50,7 +58,7 @@ func (a *App) checkCookie(u identity.User) error {
 	if err != nil {
 		return fmt.Errorf("claims: %w", err)
 	}
-	if size := len(a.gates.Cookies.Access) + len(raw); size > login.MaxCookie {
+	if size := len(l.name) + len(raw); size > login.MaxCookie {
 		return fmt.Errorf("claims: the session cookie would have %d bytes, above the limit of %d;"+
 			" make them %d bytes shorter",
 			size, login.MaxCookie, int(math.Ceil(float64(size-login.MaxCookie)*3/4))) // base64
@@ -59,9 +67,9 @@ func (a *App) checkCookie(u identity.User) error {
 }
 
 // signsIn reports whether tokens of a project may be for browsers.
-func (a *App) signsIn(slug string) bool {
-	words := a.server.Audiences
-	for _, p := range a.server.Projects {
+func (l cookieLimit) signsIn(slug string) bool {
+	words := l.server.Audiences
+	for _, p := range l.server.Projects {
 		if p.Slug == slug && len(p.Audiences) > 0 {
 			words = p.Audiences
 		}
@@ -73,13 +81,13 @@ func (a *App) signsIn(slug string) bool {
 func sampleFamily() string { return session.Tokens{Secrets: make([]session.Secret, 1)}.NewFamily() }
 
 // sampleKey is the key that signs, or one like it where the store has not been opened yet.
-func (a *App) sampleKey() (*keyring.Key, error) {
-	if ring := a.keys.ring.Load(); ring != nil {
+func (l cookieLimit) sampleKey() (*keyring.Key, error) {
+	if ring := l.keys.ring.Load(); ring != nil {
 		if key := ring.Active(); key != nil {
 			return key, nil
 		}
 	}
-	return sampleOf(a.server.Keys.Algorithm)
+	return sampleOf(l.server.Keys.Algorithm)
 }
 
 // sampleOf keeps one generated key for each algorithm, because RSA keys take long to make. Nothing

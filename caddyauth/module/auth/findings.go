@@ -7,12 +7,16 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyauth/gateway/caddyauth/module/connections"
 	"github.com/caddyauth/gateway/caddyauth/module/finding"
+	"github.com/caddyauth/gateway/caddyauth/module/survey"
+	"github.com/caddyauth/gateway/caddyauth/module/version"
 )
 
 // httpApp returns Caddy's HTTP app; nil when the configuration has none.
-func (a *App) httpApp() *caddyhttp.App {
-	app, err := a.ctx.AppIfConfigured("http")
+func httpApp(ctx caddy.Context) *caddyhttp.App {
+	app, err := ctx.AppIfConfigured("http")
 	if err != nil {
 		return nil
 	}
@@ -22,17 +26,43 @@ func (a *App) httpApp() *caddyhttp.App {
 // Findings lists what is wrong with the place of gates in the routes, with the way to the login
 // page, and with private files. A start logs the same. It writes nothing, and one finding may be in
 // the list more than once.
-func (a *App) Findings(ctx caddy.Context) []finding.Finding {
-	found := a.findUnguarded()
-	found = append(found, a.gates.Survey.Rewritten()...)
-	found = append(found, a.gates.Survey.Beside()...)
-	found = append(found, a.findOpenFiles(ctx)...)
-	return append(found, a.gates.Survey.SignIn(buildSignIn(a))...)
+func (a *App) Findings() []finding.Finding {
+	r := buildReport(a)
+	return slices.Concat(r.findUnguarded(), r.routes.Rewritten(), r.routes.Beside(), r.findOpenFiles(),
+		r.routes.SignIn(r.signIn))
+}
+
+// report is what a start says of a configuration.
+type report struct {
+	routes *survey.Survey
+	signIn survey.SignIn
+	server *config.Server
+	store  *pooledStore
+	logger *zap.Logger
+}
+
+// log says which version has started, and warns of what Findings lists and of few open files.
+func (r report) log() {
+	b := version.Current()
+	r.logger.Info("authentication gateway started",
+		zap.String("version", b.Version), zap.String("revision", b.Revision), zap.String("go", b.Go),
+		zap.String("caddy", b.Caddy))
+	r.warnRoutes()
+	for _, f := range r.findOpenFiles() {
+		r.logger.Warn(f.Text, zap.String("path", f.Where), zap.String("hint", f.Hint))
+	}
+	if text, hint := connections.LowLimit(r.store.Connections()); text != "" {
+		r.logger.Warn(text, zap.String("hint", hint))
+	}
+	for _, f := range r.routes.SignIn(r.signIn) {
+		r.logger.Warn("browsers cannot sign in as the configuration has it",
+			zap.String("where", f.Where), zap.String("detail", f.Text), zap.String("hint", f.Hint))
+	}
 }
 
 // findUnguarded lists routes that reach an application without a gate.
-func (a *App) findUnguarded() (found []finding.Finding) {
-	for _, route := range a.gates.Survey.Unguarded() {
+func (r report) findUnguarded() (found []finding.Finding) {
+	for _, route := range r.routes.Unguarded() {
 		found = append(found, finding.Finding{
 			Severity: finding.Warning,
 			Where:    route,
@@ -43,36 +73,28 @@ func (a *App) findUnguarded() (found []finding.Finding) {
 }
 
 // warnRoutes logs what is wrong with the place of gates in the routes.
-func (a *App) warnRoutes() {
-	a.gates.Survey.Find()
-	for _, g := range a.gates.Survey.Guards() {
+func (r report) warnRoutes() {
+	r.routes.Find()
+	for _, g := range r.routes.Guards() {
 		if g.ReportsOnly() {
-			a.logger.Warn("a gate only reports: it refuses nothing and removes nothing;"+
+			r.logger.Warn("a gate only reports: it refuses nothing and removes nothing;"+
 				" use it for roll-outs, never to protect",
 				zap.String("gate", g.Label()))
 		}
 	}
-	for _, route := range a.gates.Survey.Unguarded() {
-		a.logger.Warn("a route to an upstream is behind neither a gate nor `jwt_auth off`:"+
+	for _, route := range r.routes.Unguarded() {
+		r.logger.Warn("a route to an upstream is behind neither a gate nor `jwt_auth off`:"+
 			" clients can forge identity headers on it",
 			zap.String("route", route))
 	}
-	for _, f := range slices.Concat(a.gates.Survey.Rewritten(), a.gates.Survey.Beside()) {
-		level := a.logger.Warn
+	for _, f := range slices.Concat(r.routes.Rewritten(), r.routes.Beside()) {
+		level := r.logger.Warn
 		switch f.Severity {
 		case finding.Note:
 			continue
 		case finding.Error:
-			level = a.logger.Error
+			level = r.logger.Error
 		}
 		level(f.Text, zap.String("route", f.Where), zap.String("hint", f.Hint))
-	}
-}
-
-// warnSignIn says at a start why browsers cannot sign in, as `check` does.
-func (a *App) warnSignIn() {
-	for _, f := range a.gates.Survey.SignIn(buildSignIn(a)) {
-		a.logger.Warn("browsers cannot sign in as the configuration has it",
-			zap.String("where", f.Where), zap.String("detail", f.Text), zap.String("hint", f.Hint))
 	}
 }

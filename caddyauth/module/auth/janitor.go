@@ -11,49 +11,58 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 )
 
+// janitor removes what is over: from memory, and from the store.
+type janitor struct {
+	ctx          context.Context // the configuration's
+	store        *pooledStore
+	verification *Verification
+	retention    time.Duration // of the audit trail
+	logger       *zap.Logger
+}
+
 // sweep removes expired tokens from the cache, and expired rows from the store in small batches,
 // until the configuration ends.
-func (a *App) sweep() {
+func (j janitor) sweep() {
 	ticker, minute := time.NewTicker(10*time.Minute), time.NewTicker(time.Minute)
 	defer ticker.Stop()
 	defer minute.Stop()
 	for {
 		select {
 		case now := <-minute.C:
-			a.verification.expire(now)
+			j.verification.expire(now)
 		case now := <-ticker.C:
-			if err := a.tidy(now); err != nil && a.ctx.Err() == nil {
-				a.logger.Warn("deleting expired rows", zap.Error(err))
+			if err := j.tidy(now); err != nil && j.ctx.Err() == nil {
+				j.logger.Warn("deleting expired rows", zap.Error(err))
 			}
-		case <-a.ctx.Done():
+		case <-j.ctx.Done():
 			return
 		}
 	}
 }
 
 // tidy deletes what has surely expired at now, and stores that time for later processes.
-func (a *App) tidy(now time.Time) error {
-	past, err := a.past(a.ctx, now)
+func (j janitor) tidy(now time.Time) error {
+	past, err := j.past(j.ctx, now)
 	if err != nil {
 		return err
 	}
-	if err := a.deleteOver(past); err != nil {
+	if err := j.deleteOver(past); err != nil {
 		return err
 	}
-	return a.store.KeepTime(a.ctx, past)
+	return j.store.KeepTime(j.ctx, past)
 }
 
 // past returns the earliest of all clocks: this node's wall clock, its monotonic clock, and that of
 // the database server.
-func (a *App) past(ctx context.Context, now time.Time) (time.Time, error) {
-	past, jump := a.store.steady.Past(now), a.store.steady.Jump(now)
+func (j janitor) past(ctx context.Context, now time.Time) (time.Time, error) {
+	past, jump := j.store.steady.Past(now), j.store.steady.Jump(now)
 	if jump != 0 {
-		a.logger.Info("the clock is far from the time that this server last knew: it jumped, or "+
+		j.logger.Info("the clock is far from the time that this server last knew: it jumped, or "+
 			"the server did not run; what is over by that time alone is deleted until the clock has gone on for "+
 			"a day",
 			zap.Duration("difference", jump))
 	}
-	_, server, err := a.store.KeptTime(ctx)
+	_, server, err := j.store.KeptTime(ctx)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("reading the time: %w", err)
 	}
@@ -61,7 +70,7 @@ func (a *App) past(ctx context.Context, now time.Time) (time.Time, error) {
 		return past, nil
 	}
 	if off := now.Sub(server); off.Abs() > clocksDiffer {
-		a.logger.Warn("the clocks of this node and of the database differ", zap.Duration("difference", off))
+		j.logger.Warn("the clocks of this node and of the database differ", zap.Duration("difference", off))
 	}
 	if server.Before(past) {
 		past = server
@@ -74,18 +83,22 @@ func (a *App) past(ctx context.Context, now time.Time) (time.Time, error) {
 const clocksDiffer = leeway.Clocks
 
 // deleteOver deletes until there is nothing left that was over at past.
-func (a *App) deleteOver(past time.Time) error {
+func (j janitor) deleteOver(past time.Time) error {
 	const batch = 500
 	verbs := []func(context.Context, time.Time, int) (int, error){
-		a.store.DeleteIdleAttempts, a.store.DeleteOver, a.deleteEntries, a.deleteAPITokens, a.deleteOpaque,
-		a.deleteUses,
-		a.deleteCodes,
-		a.deletePushed,
+		j.store.DeleteIdleAttempts,
+		j.store.DeleteOver,
+		j.deleteEntries,
+		j.deleteAPITokens,
+		j.deleteOpaque,
+		j.deleteUses,
+		j.deleteCodes,
+		j.deletePushed,
 	}
 	for _, verb := range verbs {
 		for n := batch; n == batch; {
 			var err error
-			if n, err = verb(a.ctx, past, batch); err != nil {
+			if n, err = verb(j.ctx, past, batch); err != nil {
 				return err
 			}
 		}
@@ -94,31 +107,31 @@ func (a *App) deleteOver(past time.Time) error {
 }
 
 // deleteOpaque keeps what has ended for as long as a gate may still tell that it has expired.
-func (a *App) deleteOpaque(ctx context.Context, past time.Time, n int) (int, error) {
-	return a.store.DeleteOpaque(ctx, past.Add(-revocation.Margin), n)
+func (j janitor) deleteOpaque(ctx context.Context, past time.Time, n int) (int, error) {
+	return j.store.DeleteOpaque(ctx, past.Add(-revocation.Margin), n)
 }
 
 // deleteUses keeps what was used for as long as clocks may differ: a node whose clock is behind still
 // takes what carries the id.
-func (a *App) deleteUses(ctx context.Context, past time.Time, n int) (int, error) {
-	return a.store.DeleteUses(ctx, past.Add(-revocation.Margin), n)
+func (j janitor) deleteUses(ctx context.Context, past time.Time, n int) (int, error) {
+	return j.store.DeleteUses(ctx, past.Add(-revocation.Margin), n)
 }
 
 // deleteCodes and deletePushed keep what is of no use any more for as long as clocks may differ.
-func (a *App) deleteCodes(ctx context.Context, past time.Time, n int) (int, error) {
-	return a.store.DeleteCodes(ctx, past.Add(-revocation.Margin), n)
+func (j janitor) deleteCodes(ctx context.Context, past time.Time, n int) (int, error) {
+	return j.store.DeleteCodes(ctx, past.Add(-revocation.Margin), n)
 }
 
-func (a *App) deletePushed(ctx context.Context, past time.Time, n int) (int, error) {
-	return a.store.DeletePushed(ctx, past.Add(-revocation.Margin), n)
+func (j janitor) deletePushed(ctx context.Context, past time.Time, n int) (int, error) {
+	return j.store.DeletePushed(ctx, past.Add(-revocation.Margin), n)
 }
 
 // deleteEntries and deleteAPITokens delete what has been over for as long as the audit trail is
 // kept: it tells of a token by its id.
-func (a *App) deleteEntries(ctx context.Context, past time.Time, n int) (int, error) {
-	return a.store.DeleteEntries(ctx, past.Add(-a.server.AuditRetention), n)
+func (j janitor) deleteEntries(ctx context.Context, past time.Time, n int) (int, error) {
+	return j.store.DeleteEntries(ctx, past.Add(-j.retention), n)
 }
 
-func (a *App) deleteAPITokens(ctx context.Context, past time.Time, n int) (int, error) {
-	return a.store.DeleteAPITokens(ctx, past.Add(-a.server.AuditRetention), n)
+func (j janitor) deleteAPITokens(ctx context.Context, past time.Time, n int) (int, error) {
+	return j.store.DeleteAPITokens(ctx, past.Add(-j.retention), n)
 }

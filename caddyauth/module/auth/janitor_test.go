@@ -24,7 +24,7 @@ func TestJanitorWaitsForAClockThatJumped(t *testing.T) {
 		tidy := func(after, clock time.Duration) {
 			t.Helper()
 			elapsed = after
-			if err := a.tidy(now.Add(clock)); err != nil {
+			if err := buildJanitor(a).tidy(now.Add(clock)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -65,7 +65,7 @@ func TestJanitorGoesOnWhereAnotherProcessEnded(t *testing.T) {
 	}
 	a.store.steady.Elapsed = func() time.Duration { return elapsed }
 	a.store.steady.Resume(kept, now.Add(10*day))
-	if err := a.tidy(now.Add(10 * day)); err != nil {
+	if err := buildJanitor(a).tidy(now.Add(10 * day)); err != nil {
 		t.Fatal(err)
 	}
 	if got := count(t, a, now); got != (rows{1, 1, 1, 1, 1, 1, 1}) {

@@ -149,8 +149,8 @@ func (k *Keys) infos() []keyring.Info {
 	return ring.Infos()
 }
 
-// fetch begins fetching the key sets of the trusted issuers.
-func (k *Keys) fetch() {
+// Fetch begins fetching the key sets of the trusted issuers.
+func (k *Keys) Fetch() {
 	for _, remote := range k.remotes {
 		remote.start()
 	}

@@ -105,7 +105,7 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 	}
 	for _, c := range []prometheus.Collector{
 		decisionsTotal, loginsTotal, tokenRequestsTotal, issuedTotal, buildInfo, storeSeconds, storeErrors, refreshAlerts,
-		connections.Refused, keyAges{a},
+		connections.Refused, keyAges{a.keys, a.store},
 	} {
 		if err := registry.Register(c); err != nil {
 			if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); !twice {
@@ -118,7 +118,10 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 
 // keyAges computes what is known only when it is asked for: ages of keys and lists, and how many
 // sessions live.
-type keyAges struct{ app *App }
+type keyAges struct {
+	keys  *Keys
+	store *pooledStore
+}
 
 var keyAgeDesc = prometheus.NewDesc("caddy_auth_key_age_seconds",
 	"Age of each signing key whose making is known. State is `announced`, `active` or `retiring`.",
@@ -144,20 +147,20 @@ func (keyAges) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (k keyAges) Collect(ch chan<- prometheus.Metric) {
-	if stale := k.app.store.watch.Stale(time.Now()); stale != math.MaxInt64 {
+	if stale := k.store.watch.Stale(time.Now()); stale != math.MaxInt64 {
 		ch <- prometheus.MustNewConstMetric(staleDesc, prometheus.GaugeValue, stale.Seconds())
 	}
-	for _, remote := range k.app.keys.remotes {
+	for _, remote := range k.keys.remotes {
 		age := math.Inf(1)
 		if fetched := remote.Fetched(); !fetched.IsZero() {
 			age = time.Since(fetched).Seconds()
 		}
 		ch <- prometheus.MustNewConstMetric(issuerKeysDesc, prometheus.GaugeValue, age, remote.Issuer)
 	}
-	for kind, n := range k.app.store.live.counts(k.app.store, time.Now()) {
+	for kind, n := range k.store.live.counts(k.store, time.Now()) {
 		ch <- prometheus.MustNewConstMetric(liveDesc, prometheus.GaugeValue, float64(n), kind)
 	}
-	for _, key := range k.app.keys.infos() {
+	for _, key := range k.keys.infos() {
 		if key.Created.IsZero() {
 			continue
 		}

@@ -8,16 +8,16 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 )
 
-// open does what needs the store, once.
+// open does what needs the store.
 func (a *App) open() error {
-	a.charge.mu.Lock()
-	defer a.charge.mu.Unlock()
-	if a.charge.opened {
-		return nil
-	}
 	if err := a.store.Open(a.ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
@@ -34,39 +34,72 @@ func (a *App) open() error {
 		return fmt.Errorf("reading what is revoked: %w", err)
 	}
 	go a.keys.keeper.Load().Run(a.ctx, a.store.turn)
-	a.charge.opened = true
 	return nil
+}
+
+// checkDeclared refuses at Start what could not be taken into the store later.
+func (a *App) checkDeclared() error {
+	if err := a.store.CheckDeclaration(a.ctx, buildDeclaration(a.server), time.Now()); err != nil {
+		return fmt.Errorf("taking projects, clients and users into the store: %w", err)
+	}
+	return nil
+}
+
+// takeDeclared takes what the Caddyfile declares into the store. What it declares no more can do
+// nothing from then on.
+func (a *App) takeDeclared() error {
+	ended, err := a.store.Reconcile(a.ctx, buildDeclaration(a.server), time.Now())
+	if err != nil {
+		return fmt.Errorf("taking projects, clients and users into the store: %w", err)
+	}
+	for _, e := range ended {
+		text := "sessions ended by the configuration"
+		if e.TokensOnly() {
+			text = "access tokens ended by the configuration"
+		}
+		a.logger.Info(text, zap.String("kind", string(e.Kind)), zap.String("project", e.Project),
+			zap.String("id", e.ID), zap.String("reason", e.Reason))
+	}
+	// The orders of this very transaction hold with the first request.
+	if err := a.store.follow(a.ctx); err != nil {
+		return fmt.Errorf("reading what is revoked: %w", err)
+	}
+	return nil
+}
+
+// derive gives the opaque tokens, and the nonces of DPoP proofs, what makes them.
+func derive(a *App, secret *keyring.SecretRing) {
+	a.verification.opaque.Secrets = secret.Derive(opaque.Label)
+	a.gates.Possession.nonces.Keys = secret.Derive(dpop.NonceLabel)
+}
+
+// refreshTokens makes refresh tokens from what is derived from the secret.
+func refreshTokens(secret *keyring.SecretRing) (tokens session.Tokens) {
+	for _, key := range secret.Derive(session.TokenLabel) {
+		tokens.Secrets = append(tokens.Secrets, session.Secret(key))
+	}
+	return tokens
 }
 
 // unlock gets the secret and what is derived from it, and opens the sealed keys of the store.
 func (a *App) unlock() error {
-	secret, made, err := a.sealingSecret()
+	secret, made, err := sealingSecret(a.server)
 	if err != nil {
 		return err
 	}
-	if err := a.checkFingerprint(secret); err != nil {
+	if err := checkFingerprint(a.ctx, a.store, secret); err != nil {
 		if made { // the store has another one: a new file would only stand in the way of the lost one
 			err = errors.Join(err, os.Remove(secretFile()))
 		}
 		return err
 	}
 	a.throttle.Key = secret.Derive("throttle")[0].Key
-	a.openSessions(secret)
+	a.grants.Tokens = refreshTokens(secret)
+	derive(a, secret)
 	if a.keys.keeper.Load() == nil { // one that has put a ring in place is being read
 		a.keys.keeper.Store(buildKeeper(a, secret))
 	}
 	return a.keys.keeper.Load().Open(a.ctx, time.Now())
-}
-
-// lifecycle is the rule by which the generated keys follow one another.
-func (a *App) lifecycle(secret *keyring.SecretRing) keyring.Lifecycle {
-	return keyring.Lifecycle{
-		Secret:    secret,
-		Algorithm: a.server.Keys.Algorithm,
-		Every:     a.server.Keys.Every,
-		Announce:  a.server.Keys.Announce,
-		Access:    a.server.AccessLifetime(),
-	}
 }
 
 // OpenForReading does what Start does without leaving a trace, for commands that look at a
@@ -84,7 +117,7 @@ func (a *App) OpenForReading(ctx context.Context) error {
 		secret, _ = readSecretFile() // only opaque tokens need it, and are told that it is missing
 	}
 	if secret != nil {
-		a.openOpaque(secret)
+		derive(a, secret)
 	}
 	if err := a.store.watch.Poll(ctx); err != nil {
 		return fmt.Errorf("reading what is revoked: %w", err)
@@ -98,7 +131,9 @@ func (a *App) readGeneratedKeys(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading keys from the store: %w", err)
 	}
-	if !slices.ContainsFunc(set.Records, a.usesKey) {
+	// Beside configured keys, of the generated ones only those for ID tokens are in use.
+	inUse := func(rec keyring.Record) bool { return a.server.Ring == nil || rec.Purpose == keyring.IDTokens }
+	if !slices.ContainsFunc(set.Records, inUse) {
 		return nil
 	}
 	secret := a.server.Secret
@@ -119,10 +154,4 @@ func (a *App) readGeneratedKeys(ctx context.Context) error {
 	}
 	a.keys.ring.Store(ring)
 	return nil
-}
-
-// usesKey reports whether a generated key is in use: beside configured keys only those for ID tokens
-// are.
-func (a *App) usesKey(rec keyring.Record) bool {
-	return a.server.Ring == nil || rec.Purpose == keyring.IDTokens
 }

@@ -7,9 +7,6 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
-
 	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
@@ -30,19 +27,19 @@ type privateFile struct {
 // privateFiles are the sealing secret, the private keys and the database with its log, and the
 // folders in which somebody could put others in their place. The secret's folder is the gateway's
 // own; the database's may be for other things, too.
-func (a *App) privateFiles() []privateFile {
+func (r report) privateFiles() []privateFile {
 	var files []privateFile
-	if a.server.Secret == nil {
+	if r.server.Secret == nil {
 		files = append(files,
 			privateFile{config.DataDir(), anyOther, "the folder of the sealing secret"},
 			privateFile{secretFile(), anyOther, "the sealing secret"})
 	}
-	for _, path := range a.store.Files() {
+	for _, path := range r.store.Files() {
 		files = append(files,
 			privateFile{filepath.Dir(path), otherWriting, "the folder of the database"},
 			privateFile{path, anyOther, "the database"})
 	}
-	for _, key := range a.server.PrivateKeyFiles {
+	for _, key := range r.server.PrivateKeyFiles {
 		files = append(files, privateFile{key.Path, anyOther, "the private key " + key.KeyID})
 	}
 	return files
@@ -50,12 +47,12 @@ func (a *App) privateFiles() []privateFile {
 
 // findOpenFiles lists the private files that other users of the machine may read or change. Windows
 // has no such modes.
-func (a *App) findOpenFiles(caddy.Context) (found []finding.Finding) {
+func (r report) findOpenFiles() (found []finding.Finding) {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
 	seen := map[string]bool{}
-	for _, f := range a.privateFiles() {
+	for _, f := range r.privateFiles() {
 		info, err := os.Stat(f.path)
 		if err != nil || info.Mode()&f.closed == 0 || seen[f.path] {
 			continue
@@ -82,11 +79,4 @@ func letters(mode fs.FileMode) string {
 		return "w"
 	}
 	return "rwx"
-}
-
-// warnOpenFiles says at load what findOpenFiles finds.
-func (a *App) warnOpenFiles() {
-	for _, f := range a.findOpenFiles(a.ctx) {
-		a.logger.Warn(f.Text, zap.String("path", f.Where), zap.String("hint", f.Hint))
-	}
 }

@@ -23,6 +23,8 @@ type Reading struct {
 	// Verify verifies a token of any accepted issuer, as gates do. It asks no introspection
 	// endpoint.
 	Verify func(ctx context.Context, raw string) (*token.Token, error)
+
+	secret *keyring.SecretRing // the configured one; nil for the file in the data directory
 }
 
 // Read returns what commands may know of the configuration. It is true until something of it
@@ -32,60 +34,51 @@ func (a *App) Read() Reading {
 		Issuer:          a.server.Issuer,
 		Audiences:       a.server.Audiences,
 		IdentityHeaders: a.gates.Owned.Names(),
-		Declared:        a.declaration(),
+		Declared:        buildDeclaration(a.server),
 		Store:           a.store.Store,
 		Ring:            a.keys.ring.Load(),
 		Verify:          a.verification.VerifyBound,
+		secret:          a.server.Secret,
 	}
 }
 
-// AcceptedAudiences returns the audience words that tokens of an issuer may use; nil stands for all
-// of the server's.
-func (a *App) AcceptedAudiences(issuer string) []string {
-	words, _ := a.verification.Accepts(issuer)
-	return words
-}
-
-// FetchKeys begins to fetch the key sets of the trusted issuers.
-func (a *App) FetchKeys() { a.keys.fetch() }
-
 // MayStart reports whether a server may start although OpenForReading failed: the database may
 // admit only the servers, or wait for the first start of this release, which migrates it.
-func (a *App) MayStart(err error) bool {
-	unavailable := errors.Is(err, sqlstore.ErrUnavailable) && a.store.Shared()
+func (r Reading) MayStart(err error) bool {
+	unavailable := errors.Is(err, sqlstore.ErrUnavailable) && r.Store.Shared()
 	return unavailable || errors.Is(err, sqlstore.ErrOlderSchema)
 }
 
 // StoreIsEmpty reports whether no server has used the store yet. The store must be open.
-func (a *App) StoreIsEmpty(ctx context.Context) (bool, error) {
-	fingerprint, err := a.store.Meta(ctx, fingerprintName)
+func (r Reading) StoreIsEmpty(ctx context.Context) (bool, error) {
+	fingerprint, err := r.Store.Meta(ctx, fingerprintName)
 	return fingerprint == "", err
 }
 
 // StoreSecret returns the secret that the store was created with. The store must be open.
-func (a *App) StoreSecret(ctx context.Context) (*keyring.SecretRing, error) {
-	fingerprint, err := a.store.Meta(ctx, fingerprintName)
+func (r Reading) StoreSecret(ctx context.Context) (*keyring.SecretRing, error) {
+	fingerprint, err := r.Store.Meta(ctx, fingerprintName)
 	if err != nil {
 		return nil, fmt.Errorf("reading the store: %w", err)
 	}
 	if fingerprint == "" {
-		return nil, fmt.Errorf("store %s: it is empty, no server has used it", a.store.Name())
+		return nil, fmt.Errorf("store %s: it is empty, no server has used it", r.Store.Name())
 	}
-	secret, err := a.ExistingSecret()
+	secret, err := r.ExistingSecret()
 	if err != nil {
 		return nil, err
 	}
 	if !secret.Matches(fingerprint) {
-		return nil, fmt.Errorf("secret: this is not the secret that the store %s was created with", a.store.Name())
+		return nil, fmt.Errorf("secret: this is not the secret that the store %s was created with", r.Store.Name())
 	}
 	return secret, nil
 }
 
 // ExistingSecret returns the configured secret, or else the one in the data directory. It generates
 // none.
-func (a *App) ExistingSecret() (*keyring.SecretRing, error) {
-	if a.server.Secret != nil {
-		return a.server.Secret, nil
+func (r Reading) ExistingSecret() (*keyring.SecretRing, error) {
+	if r.secret != nil {
+		return r.secret, nil
 	}
 	secret, err := readSecretFile()
 	if err != nil {

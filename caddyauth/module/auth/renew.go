@@ -15,10 +15,19 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
-// refreshBrowser uses up a browser's refresh token.
-func (a *App) refreshBrowser(ctx context.Context, refresh string) (browser.Renewed, error) {
+// renewals renews the sessions of browsers, for gates and for pages that stay open.
+type renewals struct {
+	issuing *issuance.Service
+	login   *login.Server
+	store   *pooledStore
+	window  browser.RenewalWindow // of projects that have none of their own
+	logger  *zap.Logger
+}
+
+// refresh uses up a browser's refresh token.
+func (b renewals) refresh(ctx context.Context, refresh string) (browser.Renewed, error) {
 	now := time.Now()
-	issued, err := a.issuing.Refresh(ctx, issuance.Refresh{
+	issued, err := b.issuing.Refresh(ctx, issuance.Refresh{
 		Token:    refresh,
 		ClientID: clients.FirstParty,
 		Browser:  true,
@@ -27,48 +36,44 @@ func (a *App) refreshBrowser(ctx context.Context, refresh string) (browser.Renew
 	if err != nil {
 		return browser.Renewed{}, err
 	}
-	return a.renewed(login.NewIssued(issued, now)), nil
+	return b.renewed(login.NewIssued(issued, now)), nil
 }
 
-func (a *App) renewed(i login.Issued) browser.Renewed {
+func (b renewals) renewed(i login.Issued) browser.Renewed {
 	return browser.Renewed{
 		AccessToken: i.AccessToken,
-		Cookies:     a.login.Cookies(i),
-		Reissue:     func(ctx context.Context) (browser.Renewed, error) { return a.accessAgain(ctx, i) },
+		Cookies:     b.login.Cookies(i),
+		Reissue:     func(ctx context.Context) (browser.Renewed, error) { return b.accessAgain(ctx, i) },
 	}
 }
 
 // accessAgain makes another access token for a session that was renewed just now, without using its
 // refresh token.
-func (a *App) accessAgain(ctx context.Context, i login.Issued) (browser.Renewed, error) {
+func (b renewals) accessAgain(ctx context.Context, i login.Issued) (browser.Renewed, error) {
 	var err error
-	i.AccessToken, err = a.issuing.Again(ctx, i.RefreshToken, i.ExpiresIn, time.Now())
-	return a.renewed(i), err
+	i.AccessToken, err = b.issuing.Again(ctx, i.RefreshToken, i.ExpiresIn, time.Now())
+	return b.renewed(i), err
 }
 
-// renewPage renews the session of a page that asks for it.
-func (a *App) renewPage(w http.ResponseWriter, r *http.Request) (subject string, expires time.Time, err error) {
-	subject, expires, err = a.gates.Sessions.RenewPage(w, r)
+// page renews the session of a page that asks for it.
+func (b renewals) page(
+	sessions *browser.Sessions, w http.ResponseWriter, r *http.Request,
+) (subject string, expires time.Time, err error) {
+	subject, expires, err = sessions.RenewPage(w, r)
 	if errors.Is(err, browser.ErrOver) {
 		return "", time.Time{}, login.ErrSessionOver
 	}
 	if err != nil {
-		a.logger.Error("renewing a session", zap.Error(err))
+		b.logger.Error("renewing a session", zap.Error(err))
 	}
 	return subject, expires, err
 }
 
-// serverWindow is the renewal window of projects that have none of their own.
-func (a *App) serverWindow() browser.RenewalWindow {
-	return browser.RenewalWindow{Length: a.server.RefreshWindow, Check: a.server.RefreshCheck}
-}
-
 // findWindow returns the renewal window of a project.
-func (a *App) findWindow(ctx context.Context, slug string) (browser.RenewalWindow, error) {
-	p, err := a.store.FindProject(ctx, slug)
-	server := a.serverWindow()
+func (b renewals) findWindow(ctx context.Context, slug string) (browser.RenewalWindow, error) {
+	p, err := b.store.FindProject(ctx, slug)
 	return browser.RenewalWindow{
-		Length: cmp.Or(p.RefreshWindow, server.Length),
-		Check:  cmp.Or(p.RefreshCheck, server.Check),
+		Length: cmp.Or(p.RefreshWindow, b.window.Length),
+		Check:  cmp.Or(p.RefreshCheck, b.window.Check),
 	}, err
 }

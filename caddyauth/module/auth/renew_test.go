@@ -26,11 +26,11 @@ func TestRenewalWindowIsTheProjectsOrTheServers(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := browser.RenewalWindow{Length: max(window, 5*time.Minute), Check: 30 * time.Second}
-		if got, err := a.findWindow(t.Context(), "acme"); err != nil || got != want {
+		if got, err := buildRenewals(a).findWindow(t.Context(), "acme"); err != nil || got != want {
 			t.Errorf("window %v: %v, %v; want %v", window, got, err, want)
 		}
 	}
-	if _, err := a.findWindow(t.Context(), "unknown"); err == nil {
+	if _, err := buildRenewals(a).findWindow(t.Context(), "unknown"); err == nil {
 		t.Error("a project that does not exist has a window")
 	}
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,8 +16,8 @@ import (
 const fingerprintName = "secret_fingerprint"
 
 // checkFingerprint refuses a secret other than the one this store was first used with.
-func (a *App) checkFingerprint(secret *keyring.SecretRing) error {
-	stands, err := a.store.SetMetaOnce(a.ctx, fingerprintName, secret.Fingerprint())
+func checkFingerprint(ctx context.Context, store *pooledStore, secret *keyring.SecretRing) error {
+	stands, err := store.SetMetaOnce(ctx, fingerprintName, secret.Fingerprint())
 	if err != nil {
 		return fmt.Errorf("reading the store: %w", err)
 	}
@@ -32,9 +33,9 @@ func secretFile() string { return filepath.Join(config.DataDir(), "secret.key") 
 
 // sealingSecret returns the configured secret, or the one in the data directory, making it if there
 // is none.
-func (a *App) sealingSecret() (ring *keyring.SecretRing, made bool, err error) {
-	if a.server.Secret != nil {
-		return a.server.Secret, false, nil
+func sealingSecret(server *config.Server) (ring *keyring.SecretRing, made bool, err error) {
+	if server.Secret != nil {
+		return server.Secret, false, nil
 	}
 	if ring, err = readSecretFile(); !errors.Is(err, os.ErrNotExist) {
 		return ring, false, err

@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -93,6 +95,11 @@ func (s *pooledStore) turned(err error) {
 	s.late.note(s.watch.Stale(time.Now()), err)
 	next := make(chan struct{})
 	close(*s.turns.Swap(&next))
+}
+
+// findFirstParty reads who signs in at the server's own login routes.
+func (s *pooledStore) findFirstParty(ctx context.Context, slug, name string) (issuance.Parties, error) {
+	return s.FindParties(ctx, slug, clients.FirstParty, name)
 }
 
 // Destruct closes the store when the last configuration has left it.

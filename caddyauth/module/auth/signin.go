@@ -2,52 +2,53 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/clients"
-	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"go.uber.org/zap"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
-// findParties reads who signs in at the server's own login routes.
-func (a *App) findParties(ctx context.Context, slug, name string) (issuance.Parties, error) {
-	return a.store.FindParties(ctx, slug, clients.FirstParty, name)
-}
-
-func (a *App) endSession(ctx context.Context, access, refresh string) error {
-	return a.issuing.SignOut(ctx, access, refresh, time.Now())
-}
-
-func (a *App) sessionOwner(ctx context.Context, refresh string) string {
-	return a.issuing.SessionOwner(ctx, refresh, time.Now())
-}
-
-// homeIsTarget refuses a home that no sign-in may lead to.
-func (a *App) homeIsTarget() error {
+// checkHome refuses a home that no sign-in may lead to.
+func checkHome(server *config.Server, pages *login.Server) error {
 	switch {
-	case a.server.Home == "":
+	case server.Home == "":
 		return nil
-	case a.server.PublicURL == nil:
+	case server.PublicURL == nil:
 		return fmt.Errorf("home: the issuer %q is not a URL, so `public_url` must say where people sign in",
-			a.server.Issuer)
-	case !a.login.LeadsTo(a.server.Home):
+			server.Issuer)
+	case !pages.LeadsTo(server.Home):
 		return fmt.Errorf("home: %q is not an address that a sign-in may lead to: its origin must be the public "+
 			"URL's or in `return_to`,"+
-			" and it must not be a page for signing in or out", a.server.Home)
+			" and it must not be a page for signing in or out", server.Home)
 	}
 	return nil
 }
 
-// signedIn returns whose living session a cookie is, and since when its token stands.
-func (a *App) signedIn(ctx context.Context, raw string) (string, time.Time, error) {
-	t, err := a.verification.Session(ctx, raw)
-	if err != nil {
-		return "", time.Time{}, err
-	}
-	return t.Subject, t.IssuedAt.Time(), nil
+// secureCookie says whether cookies are sent over https alone: not on http loopback.
+func secureCookie(server *config.Server) bool {
+	return server.PublicURL == nil || server.PublicURL.Scheme == "https"
 }
 
-// secureCookie says whether cookies are sent over https alone: not on http loopback.
-func (a *App) secureCookie() bool {
-	return a.server.PublicURL == nil || a.server.PublicURL.Scheme == "https"
+// hashes keeps password hashes up to date.
+type hashes struct {
+	passwords *identity.Passwords
+	store     *pooledStore
+	logger    *zap.Logger
+}
+
+// renew brings the hash of a user who has just signed in to the kind that new hashes have. What
+// keeps it from that does not keep them from signing in: the next time does it.
+func (h hashes) renew(ctx context.Context, user *identity.User, password string) {
+	hash, err := h.passwords.Renew(ctx, user, password)
+	if err == nil && hash != "" {
+		err = h.store.RenewHash(ctx, user.ID, user.PasswordHash, hash)
+	}
+	if err != nil && !errors.Is(err, identity.ErrBusy) && ctx.Err() == nil {
+		h.logger.Warn("a password hash could not be renewed",
+			zap.String("user_id", user.Name), zap.String("project", user.Project), zap.Error(err))
+	}
 }

@@ -49,4 +49,4 @@ func (a *App) Management() *manage.Server { return buildManagement(a) }
 
 // Ready waits until the configuration is in charge, up to five seconds. It returns
 // keyring.ErrKeysUnavailable otherwise.
-func (a *App) Ready(ctx context.Context) error { return a.ready(ctx) }
+func (a *App) Ready(ctx context.Context) error { return a.charge.ready(ctx) }

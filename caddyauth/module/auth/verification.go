@@ -195,3 +195,12 @@ func (v *Verification) Session(ctx context.Context, raw string) (*token.Token, e
 	}
 	return t, v.Revoked(t, now)
 }
+
+// signedIn returns whose living session a cookie is, and since when its token stands.
+func (v *Verification) signedIn(ctx context.Context, raw string) (string, time.Time, error) {
+	t, err := v.Session(ctx, raw)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return t.Subject, t.IssuedAt.Time(), nil
+}

@@ -113,7 +113,7 @@ func (m *storeTransfer) export(path string) (err error) {
 	if err := store.OpenReadOnly(ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	secret, err := app.StoreSecret(ctx)
+	secret, err := app.Read().StoreSecret(ctx)
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (m *storeTransfer) load(path string) (err error) {
 
 	// The file can be decrypted only with the secret of the server that exported it.
 	store := app.Read().Store
-	secret, err := app.ExistingSecret()
+	secret, err := app.Read().ExistingSecret()
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func checkConfig(cmd *cobra.Command, flags *ConfigFlags) (found []finding.Findin
 	defer func() { err = errors.Join(err, app.Cleanup()) }()
 
 	if err = app.OpenForReading(cmd.Context()); err != nil {
-		if !app.MayStart(err) {
+		if !app.Read().MayStart(err) {
 			return nil, err
 		}
 		found = append(found, finding.Finding{
@@ -113,7 +113,7 @@ var rules = []func(caddy.Context, *auth.App) []finding.Finding{
 
 // findings applies all rules. A finding may be in the list more than once.
 func findings(ctx caddy.Context, app *auth.App) []finding.Finding {
-	found := app.Findings(ctx)
+	found := app.Findings()
 	for _, rule := range rules {
 		found = append(found, rule(ctx, app)...)
 	}

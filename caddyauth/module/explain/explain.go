@@ -181,7 +181,7 @@ func (e *explanation) open(ctx context.Context, stdin io.Reader, u *url.URL) (*c
 	if err != nil {
 		return nil, errors.Join(err, app.Cleanup())
 	}
-	app.FetchKeys()
+	app.Services().Keys.Fetch()
 	e.store = reportStore(ctx, doc, app)
 	return server, nil
 }

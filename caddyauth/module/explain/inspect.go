@@ -158,7 +158,7 @@ func (i *inspection) verifyWith(ctx context.Context, flags *ConfigFlags, stdin i
 	if err := app.OpenForReading(ctx); err != nil {
 		return false, err
 	}
-	app.FetchKeys()
+	app.Services().Keys.Fetch()
 	i.ring, i.store = app.Read().Ring, reportStore(ctx, doc, app)
 	verdict := i.check(ctx, app)
 	if i.json {
@@ -181,7 +181,7 @@ func (i *inspection) check(ctx context.Context, app *auth.App) error {
 	if i.audience != "" {
 		words = []string{i.audience}
 	}
-	if accepted := app.AcceptedAudiences(t.Issuer()); accepted != nil {
+	if accepted, _ := app.Verification().Accepts(t.Issuer()); accepted != nil {
 		words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return !slices.Contains(accepted, w) })
 	}
 	if !t.HasAudience(words...) {

@@ -78,7 +78,7 @@ type storeReport struct {
 // admin endpoint.
 func reportStore(ctx context.Context, doc Document, app *auth.App) storeReport {
 	r := storeReport{Name: app.Read().Store.Name()}
-	if empty, err := app.StoreIsEmpty(ctx); err == nil {
+	if empty, err := app.Read().StoreIsEmpty(ctx); err == nil {
 		r.Empty = empty
 	}
 	if running, err := doc.RunningStore(); err == nil && !SameStore(running, r.Name) {

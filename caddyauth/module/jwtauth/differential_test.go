@@ -534,7 +534,8 @@ func (p *pass) done(now time.Time) bool {
 // refill puts new tokens in place of those that the function names.
 func (a *arena) refill(replace func(*pass) bool) error {
 	app := a.current.Load().app
-	epoch, err := app.Services().Grants.Epoch(context.Background()) // before anything that is minted: an order in between ends it
+	// Before anything that is minted: an order in between ends it.
+	epoch, err := app.Services().Grants.Epoch(context.Background())
 	if err != nil {
 		return err
 	}

@@ -3,43 +3,30 @@ package auth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
-	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
-// reconcile takes what the Caddyfile declares into the store. What it declares no more can do
-// nothing from then on.
-func (a *App) reconcile() error {
-	ended, err := a.store.Reconcile(a.ctx, a.declaration(), time.Now())
-	if err != nil {
-		return fmt.Errorf("taking projects, clients and users into the store: %w", err)
-	}
-	for _, e := range ended {
-		text := "sessions ended by the configuration"
-		if e.TokensOnly() {
-			text = "access tokens ended by the configuration"
-		}
-		a.logger.Info(text, zap.String("kind", string(e.Kind)), zap.String("project", e.Project),
-			zap.String("id", e.ID), zap.String("reason", e.Reason))
-	}
-	return nil
+// administrators are those whom the Caddyfile names: the API can make no administrator.
+type administrators struct {
+	declared     []identity.User // all users of the Caddyfile
+	verification *Verification
+	store        *pooledStore
+	cookie       string
 }
 
-// administrator says which administrator a browser's session belongs to.
-func (a *App) administrator(r *http.Request) (manage.Caller, error) {
-	t, err := a.verification.Session(r.Context(), gate.FindCookie(r, a.gates.Cookies.Access))
+// caller says which administrator a browser's session belongs to.
+func (a administrators) caller(r *http.Request) (manage.Caller, error) {
+	t, err := a.verification.Session(r.Context(), gate.FindCookie(r, a.cookie))
 	if err != nil {
 		return manage.Caller{}, manage.ErrNoSession
 	}
@@ -49,15 +36,15 @@ func (a *App) administrator(r *http.Request) (manage.Caller, error) {
 		return manage.Caller{}, manage.ErrNoSession
 	case err != nil:
 		return manage.Caller{}, err
-	case user.Disabled || user.Name != t.Subject || !a.isAdministrator(user):
+	case user.Disabled || user.Name != t.Subject || !a.has(user):
 		return manage.Caller{}, manage.ErrNotAdmin
 	}
 	return manage.Caller{Actor: "user:" + user.Name, Name: user.Name, Abilities: []string{apitoken.Admin}}, nil
 }
 
-// isAdministrator knows those whom the Caddyfile names: the API can make no administrator.
-func (a *App) isAdministrator(u *identity.User) bool {
-	return slices.ContainsFunc(a.server.Users, func(declared identity.User) bool {
+// has reports whether a user is one of them.
+func (a administrators) has(u *identity.User) bool {
+	return slices.ContainsFunc(a.declared, func(declared identity.User) bool {
 		return declared.Admin && declared.Name == u.Name && declared.Project == u.Project
 	})
 }
@@ -88,7 +75,7 @@ func (s freshStore) ChangeClient(ctx context.Context, c clients.Client, now time
 func (s freshStore) hear(ctx context.Context) { _ = s.watch.Poll(ctx) }
 
 // revoker carries out the orders of the management API.
-type revoker struct{ app *App }
+type revoker struct{ grants *session.Service }
 
 // RevokeUser implements manage.Revoker.
 func (r revoker) RevokeUser(ctx context.Context, project, subject, reason string) error {
@@ -107,16 +94,6 @@ func (r revoker) RevokeProject(ctx context.Context, project, reason string) erro
 }
 
 func (r revoker) order(ctx context.Context, o revocation.Revocation) error {
-	_, err := r.app.grants.RevokeAll(ctx, o, time.Now())
+	_, err := r.grants.RevokeAll(ctx, o, time.Now())
 	return err
-}
-
-// declaration is what the Caddyfile declares, for the store.
-func (a *App) declaration() sqlstore.Declaration {
-	return sqlstore.Declaration{
-		Revocation: a.server.Revocation,
-		Projects:   a.server.Projects,
-		Clients:    a.server.Clients,
-		Users:      a.server.Users,
-	}
 }

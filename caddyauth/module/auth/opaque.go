@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
-	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
-	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
@@ -23,7 +21,7 @@ func (a *App) provisionOpaque() error {
 		if err != nil {
 			return err
 		}
-		foreign.CacheFor, foreign.Denied = a.introspectionCache(), &a.store.denied
+		foreign.CacheFor, foreign.Denied = introspectionCache(a.server), &a.store.denied
 		a.verification.foreign = append(a.verification.foreign, foreign)
 	}
 	return nil
@@ -31,17 +29,11 @@ func (a *App) provisionOpaque() error {
 
 // introspectionCache is how long what was learnt of a reference is kept, in the packages' words: none
 // is -1.
-func (a *App) introspectionCache() time.Duration {
-	if a.server.IntrospectionCache == 0 {
+func introspectionCache(server *config.Server) time.Duration {
+	if server.IntrospectionCache == 0 {
 		return -1
 	}
-	return a.server.IntrospectionCache
-}
-
-// openOpaque gives the opaque tokens, and the nonces of DPoP proofs, what makes them.
-func (a *App) openOpaque(secret *keyring.SecretRing) {
-	a.verification.opaque.Secrets = secret.Derive(opaque.Label)
-	a.gates.Possession.nonces.Keys = secret.Derive(dpop.NonceLabel)
+	return server.IntrospectionCache
 }
 
 // introspectionOf returns the introspection endpoint of a trusted issuer.
