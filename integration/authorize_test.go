@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"maps"
@@ -11,19 +10,48 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/caddyauth/gateway/caddyauth/domain/clients"
-	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
-	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
-// authorizeAuth is standardAuth on a store that is named.
+// authorizeAuth is standardAuth with relying parties, on a store that is named.
 var authorizeAuth = strings.TrimSuffix(standardAuth, "}") + `
 	secret seal:{{.Seal}}
 	store "{{.Store}}"
+	project default {
+		revoke_refresh_on_password_change on
+	}
+	{{range .Clients}}
+	client {{.ID}} {
+		redirect_uri {{if .Redirects}}{{.Redirects}}{{else}}https://rp.example/cb?tenant=1{{end}}
+		scope openid profile offline_access read
+		audience api
+		{{if not .Public}}secret {{$.RPSecret}}{{end}}
+		{{if not .Asks}}consent off{{end}}
+		{{.More}}
+	}
+	{{end}}
 }`
+
+// relyingParty is a client of the tests. One that does not ask is allowed everything.
+type relyingParty struct {
+	ID           string
+	Redirects    string // default: rpCallback
+	Public, Asks bool
+	More         string
+}
+
+var relyingParties = []relyingParty{
+	{ID: "rp"},
+	{ID: "other"},
+	{ID: "spa", Redirects: "http://127.0.0.1/cb com.example.app:/cb", Public: true},
+	{ID: "legacy", More: "pkce optional"},
+	{ID: "asking", Asks: true},
+	{ID: "pushing", More: "require_pushed_authorization_requests"},
+	{ID: "resources", More: "resource https://a.example https://b.example/mcp"},
+	{ID: "plainly", More: "response_modes query"},
+	{ID: "machine", Redirects: "https://rp.example/cb?tenant=1", More: "grant_types client_credentials"},
+}
 
 const authorizeSites = authSite + metricsSite + `
 {{url "api"}} {
@@ -47,31 +75,6 @@ type authorizing struct {
 	storeURL string
 }
 
-// relyingParties are the clients of the tests. All scopes are allowed without asking but those of
-// "asking".
-func relyingParties() []clients.Client {
-	secret := []clients.Secret{{Number: 1, Hash: secrets.Hash(rpSecret)}}
-	settings := clients.Settings{RedirectURIs: []string{rpCallback}, Consent: clients.ConsentOff}
-	with := func(change func(s *clients.Settings)) clients.Settings {
-		s := settings
-		change(&s)
-		return s
-	}
-	return []clients.Client{
-		{ID: "rp", Secrets: secret, Settings: settings},
-		{ID: "other", Secrets: secret, Settings: settings},
-		{ID: "spa", Settings: with(func(s *clients.Settings) {
-			s.RedirectURIs = []string{"http://127.0.0.1/cb", "com.example.app:/cb"}
-		})},
-		{ID: "legacy", Secrets: secret, Settings: with(func(s *clients.Settings) { s.PKCEOptional = true })},
-		{ID: "asking", Secrets: secret, Settings: with(func(s *clients.Settings) { s.Consent = clients.ConsentOnce })},
-		{ID: "pushing", Secrets: secret, Settings: with(func(s *clients.Settings) { s.PARRequired = true })},
-		{ID: "resources", Secrets: secret, Settings: with(func(s *clients.Settings) {
-			s.Resources = []string{"https://a.example", "https://b.example/mcp"}
-		})},
-	}
-}
-
 func newAuthorizing(t *testing.T, engine string) *authorizing {
 	t.Helper()
 	x := &authorizing{gateway: newGateway(t)}
@@ -80,42 +83,11 @@ func newAuthorizing(t *testing.T, engine string) *authorizing {
 		x.storeURL = pgtest.Server(t).URL(t)
 	}
 	x.extra["Store"], x.extra["Seal"] = x.storeURL, goodSecret
+	x.extra["Clients"], x.extra["RPSecret"] = relyingParties, rpSecret
 	x.secret("the sealing secret", goodSecret)
 	x.secret("the client's secret", rpSecret)
 	x.load(authorizeAuth, authorizeSites)
-	if err := stopServer(); err != nil {
-		t.Fatal(err)
-	}
-	x.inStore(t, func(ctx context.Context, s *sqlstore.Store) error {
-		for _, c := range relyingParties() {
-			c.Project, c.Active, c.Created = "default", true, time.Now()
-			c.Audience, c.Scopes = []string{"api"}, []string{"openid", "profile", "offline_access", "read"}
-			if err := s.AddClient(ctx, c); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	x.load(authorizeAuth, authorizeSites)
 	return x
-}
-
-// inStore changes the store while no server runs, or looks into it.
-func (x *authorizing) inStore(t *testing.T, do func(ctx context.Context, s *sqlstore.Store) error) {
-	t.Helper()
-	store, err := sqlstore.New(x.storeURL)
-	if err == nil {
-		err = store.Open(t.Context())
-	}
-	if err == nil {
-		err = do(t.Context(), store)
-	}
-	if err == nil {
-		err = store.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // visitor is a person's browser without JavaScript: it keeps cookies, and follows redirects only as
@@ -135,6 +107,13 @@ func (x *authorizing) visitor(t *testing.T) *visitor {
 		Jar:           jar,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// in is the same browser in a test within the test.
+func (v *visitor) in(t *testing.T) *visitor {
+	same := *v
+	same.t = t
+	return &same
 }
 
 // page is an answer that a visitor got.
@@ -289,9 +268,7 @@ func (x *authorizing) token(t *testing.T, client, secret, changes string, form u
 // exchange presents a code.
 func (x *authorizing) exchange(t *testing.T, code, changes string) tokenAnswer {
 	t.Helper()
-	return x.token(t, "rp", rpSecret, changes, url.Values{
-		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {rpCallback}, "code_verifier": {pkceVerifier},
-	})
+	return x.token(t, "rp", rpSecret, changes, codeForm(code))
 }
 
 // refresh uses a refresh token.

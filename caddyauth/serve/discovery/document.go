@@ -4,6 +4,8 @@ package discovery
 // what it knows (RFC 8414, section 2; OpenID Connect Discovery 1.0, section 3).
 type Document struct {
 	Issuer                string `json:"issuer"`
+	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	PushedRequestEndpoint string `json:"pushed_authorization_request_endpoint"` // RFC 9126, section 5
 	TokenEndpoint         string `json:"token_endpoint"`
 	RevocationEndpoint    string `json:"revocation_endpoint"`
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
@@ -11,7 +13,13 @@ type Document struct {
 
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
 	ResponseTypesSupported []string `json:"response_types_supported"` // required by RFC 8414
+	ResponseModesSupported []string `json:"response_modes_supported"`
 	GrantTypesSupported    []string `json:"grant_types_supported"`
+	CodeChallengeMethods   []string `json:"code_challenge_methods_supported"`
+	ACRValuesSupported     []string `json:"acr_values_supported"`
+
+	ClaimsParameterSupported bool `json:"claims_parameter_supported"`
+	IssuerInResponses        bool `json:"authorization_response_iss_parameter_supported"` // RFC 9207, section 3
 
 	TokenEndpointAuthMethods         []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationEndpointAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -32,15 +40,23 @@ func (s *Server) document() Document {
 	everyone := append(confidential[:len(confidential):len(confidential)], "none")
 	return Document{
 		Issuer:                s.Issuer,
+		AuthorizationEndpoint: s.at("/authorize"),
+		PushedRequestEndpoint: s.at("/par"),
 		TokenEndpoint:         s.at("/token"),
 		RevocationEndpoint:    s.at("/revoke"),
 		IntrospectionEndpoint: s.at("/introspect"),
 		JWKSURI:               s.at("/jwks.json"),
 
-		ResponseTypesSupported: []string{},
+		ResponseTypesSupported: []string{"code"},
+		ResponseModesSupported: []string{"query", "form_post"},
 		GrantTypesSupported: []string{
-			"refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange",
+			"authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange",
 		},
+
+		CodeChallengeMethods:     []string{"S256"},
+		ACRValuesSupported:       []string{"pwd"},
+		ClaimsParameterSupported: true,
+		IssuerInResponses:        true,
 
 		TokenEndpointAuthMethods:         everyone,
 		RevocationEndpointAuthMethods:    everyone,

@@ -1,0 +1,440 @@
+package integration
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestAuthorizeDuties sends what clients and attackers send to /authorize: what the client is told and
+// how, or that only the person is.
+func TestAuthorizeDuties(t *testing.T) {
+	object := "e30." + base64.RawURLEncoding.EncodeToString([]byte(` {"response_mode":"form_post"}`)) + "."
+	x := newAuthorizing(t, "sqlite")
+	v := x.visitor(t)
+	v.code(v.signIn(v.get(request(t, "")), "alice", alicePassword))
+	for _, c := range []struct {
+		name, changes string
+		want          string // a code, an error, or the word on a page
+		how           string // redirect, form or page
+	}{
+		// OpenID certification, plan basic.
+		{"code", "", "code", "redirect"},
+		{"without nonce", "nonce=", "code", "redirect"},
+		{"display page", "display=page", "code", "redirect"},
+		{"ui_locales", "ui_locales=se&claims_locales=se&login_hint=foo&extra=foobar", "code", "redirect"},
+		{"acr_values", "acr_values=1+2", "code", "redirect"},
+		{"claims", "claims=" + url.QueryEscape(`{"userinfo":{"name":{"essential":true}}}`), "code", "redirect"},
+		{"max_age", "max_age=10000", "code", "redirect"},
+		{"prompt none", "prompt=none", "code", "redirect"},
+		{"no response type", "response_type=", "invalid_request", "redirect"},
+		{"request object", "request=" + object, "request_not_supported", "form"},
+		{"request object, mode outside", "response_mode=query&request=" + object, "request_not_supported", "redirect"},
+		{"foreign redirect URI and a good one inside", "redirect_uri=https://evil.example/cb&request=" + object,
+			"invalid_redirect_uri", "page"},
+
+		// RFC 6749, OAuth 2.1.
+		{"implicit", "response_type=token", "unsupported_response_type", "redirect"},
+		{"hybrid", "response_type=code+id_token", "unsupported_response_type", "redirect"},
+		{"repeated", "scope=openid&scope=read", "invalid_request", "redirect"},
+		{"repeated client", "client_id=rp&client_id=rp", "invalid_request", "page"},
+		{"repeated redirect URI", "redirect_uri=" + rpCallback + "&redirect_uri=x", "invalid_request", "page"},
+		{"unknown client", "client_id=nobody", "invalid_client", "page"},
+		{"the server's own client", "client_id=caddyauth", "invalid_client", "page"},
+		{"no client", "client_id=", "invalid_request", "page"},
+		{"similar host", "redirect_uri=https://evilrp.example/cb%3Ftenant%3D1", "invalid_redirect_uri", "page"},
+		{"userinfo", "redirect_uri=https://rp.example@evil.example/cb", "invalid_redirect_uri", "page"},
+		{"fragment", "redirect_uri=" + url.QueryEscape(rpCallback+"#x"), "invalid_redirect_uri", "page"},
+		{"query added", "redirect_uri=" + url.QueryEscape(rpCallback+"&x=y"), "invalid_redirect_uri", "page"},
+		{"escaped", "redirect_uri=" + url.QueryEscape("https://rp.example/%63b?tenant=1"), "invalid_redirect_uri", "page"},
+		{"javascript", "redirect_uri=javascript:alert(1)", "invalid_redirect_uri", "page"},
+		{"scopes that nobody knows", "scope=openid+unknown", "code", "redirect"},
+		{"no scope is left", "scope=unknown", "invalid_scope", "redirect"},
+		{"no scope", "scope=", "code", "redirect"},
+		{"registration", "registration=%7B%7D", "registration_not_supported", "redirect"},
+		{"request_uri", "request_uri=https://rp.example/r", "request_uri_not_supported", "redirect"},
+		{"grant type", "client_id=machine", "unauthorized_client", "redirect"},
+
+		// RFC 7636.
+		{"no challenge", "code_challenge=&code_challenge_method=", "invalid_request", "redirect"},
+		{"no challenge, optional", "client_id=legacy&code_challenge=&code_challenge_method=", "code", "redirect"},
+		{"plain", "code_challenge_method=plain", "invalid_request", "redirect"},
+		{"plain by default", "code_challenge_method=", "invalid_request", "redirect"},
+		{"plain, optional", "client_id=legacy&code_challenge_method=", "invalid_request", "redirect"},
+
+		// RFC 8707.
+		{"resource", "client_id=resources&resource=https://a.example/&resource=https://b.example/mcp", "code", "redirect"},
+		{"unknown resource", "client_id=resources&resource=https://c.example", "invalid_target", "redirect"},
+		{"resource with a fragment", "client_id=resources&resource=https://a.example%23x", "invalid_target", "redirect"},
+
+		// Response modes.
+		{"form post", "response_mode=form_post", "code", "form"},
+		{"form post, error", "response_mode=form_post&response_type=token", "unsupported_response_type", "form"},
+		{"fragment mode", "response_mode=fragment", "invalid_request", "redirect"},
+		{"mode that the client has not", "client_id=plainly&response_mode=form_post", "invalid_request", "redirect"},
+
+		// Consent and PAR.
+		{"consent", "client_id=asking", "consent_required", "redirect"},
+		{"not pushed", "client_id=pushing", "invalid_request", "redirect"},
+		{"pushed nowhere", "request_uri=urn:ietf:params:oauth:request_uri:x", "invalid_request_uri", "page"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := v.in(t)
+			p := v.get(request(t, c.changes))
+			got, how := "", "page"
+			switch {
+			case p.status == http.StatusSeeOther:
+				how = "redirect"
+				q := p.location.Query()
+				if got = q.Get("error"); q.Get("code") != "" {
+					got = "code"
+				}
+				if p.location.Host != "rp.example" || q.Get("tenant") != "1" || q.Get("iss") != x.url("auth") ||
+					q.Get("state") != "the state" || got != "code" && q.Get("error_description") == "" {
+					t.Errorf("sent to %v", p.location)
+				}
+			case strings.Contains(p.body, `action="`+rpCallback+`"`):
+				how = "form"
+				if got = field(p.body, "error"); field(p.body, "code") != "" {
+					got = "code"
+				}
+				if field(p.body, "iss") != x.url("auth") || field(p.body, "state") != "the state" || p.status != 200 {
+					t.Errorf("%d %s", p.status, p.body)
+				}
+			default:
+				_, after, _ := strings.Cut(p.body, "Reason: <code>")
+				got, _, _ = strings.Cut(after, "</code>")
+				if p.status != http.StatusBadRequest || p.location != nil ||
+					!strings.Contains(p.header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
+					t.Errorf("%d %v", p.status, p.header)
+				}
+			}
+			if got != c.want || how != c.how {
+				t.Errorf("%s by %s, want %s by %s", got, how, c.want, c.how)
+			}
+		})
+	}
+}
+
+// field returns the value of a hidden field.
+func field(body, name string) string {
+	_, after, _ := strings.Cut(body, `name="`+name+`" value="`)
+	value, _, _ := strings.Cut(after, `"`)
+	return value
+}
+
+// TestCodeDuties presents one code wrongly, which uses nothing up, and then rightly.
+func TestCodeDuties(t *testing.T) {
+	onEngines(t, func(t *testing.T, x *authorizing) {
+		v := x.visitor(t)
+		code := v.code(v.signIn(v.get(request(t, "")), "alice", alicePassword))
+		for _, c := range []struct {
+			name, client, secret, changes string
+			status                        int
+			want                          string
+		}{
+			{"no verifier", "rp", rpSecret, "code_verifier=", 400, "invalid_grant"},
+			{"wrong verifier", "rp", rpSecret, "code_verifier=" + strings.Repeat("x", 43), 400, "invalid_grant"},
+			{"short verifier", "rp", rpSecret, "code_verifier=x", 400, "invalid_grant"},
+			{"the challenge", "rp", rpSecret, "code_verifier=" + pkceChallenge, 400, "invalid_grant"},
+			{"another redirect URI", "rp", rpSecret, "redirect_uri=https://rp.example/cb", 400, "invalid_grant"},
+			{"another client", "other", rpSecret, "", 400, "invalid_grant"},
+			{"a public client", "spa", "", "", 400, "invalid_grant"},
+			{"wrong secret", "rp", rpSecret + "x", "", 401, "invalid_client"},
+			{"no secret", "rp", "", "", 401, "invalid_client"},
+			{"unknown client", "nobody", "", "", 401, "invalid_client"},
+			{"no code", "rp", rpSecret, "code=", 400, "invalid_request"},
+			{"two codes", "rp", rpSecret, "code=a&code=b", 400, "invalid_request"},
+			{"made up", "rp", rpSecret, "code=ac_" + strings.Repeat("A", 43), 400, "invalid_grant"},
+			{"a resource that was not authorized", "rp", rpSecret, "resource=https://a.example", 400, "invalid_target"},
+			{"password grant", "rp", rpSecret, "grant_type=password", 400, "unsupported_grant_type"},
+			{"client without the grant type", "machine", rpSecret, "", 400, "unauthorized_client"},
+			{"right", "rp", rpSecret, "", 200, ""},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				got := x.token(t, c.client, c.secret, c.changes, codeForm(code))
+				if got.status != c.status || got.Error != c.want {
+					t.Errorf("%+v, want %d %s", got, c.status, c.want)
+				}
+			})
+		}
+	})
+}
+
+// codeForm is what a client presents a code with.
+func codeForm(code string) url.Values {
+	return url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {rpCallback}, "code_verifier": {pkceVerifier},
+	}
+}
+
+// TestSignInAsTheClientWants: prompt and max_age lead to the login page, and a sign-in there is enough.
+func TestSignInAsTheClientWants(t *testing.T) {
+	x := newAuthorizing(t, "sqlite")
+	v := x.visitor(t)
+	v.code(v.signIn(v.get(request(t, "")), "alice", alicePassword))
+	for _, c := range []struct{ name, changes string }{
+		{"prompt=login", "prompt=login"},
+		{"max_age=0", "max_age=0"},
+		{"select_account", "prompt=select_account"},
+		{"everything printable in the state", "prompt=login&state=" + url.QueryEscape(everythingPrintable())},
+		{"a long request", "prompt=login&state=" + strings.Repeat("s", 1000) + "&nonce=" + strings.Repeat("n", 384)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := v.in(t)
+			p := v.get(request(t, c.changes))
+			if p.status != 303 || p.location.Path != "/login" || !p.location.Query().Has("switch") {
+				t.Fatalf("%d to %v", p.status, p.location)
+			}
+			answer := v.signIn(p, "alice", alicePassword)
+			code := v.code(answer)
+			values, _ := url.ParseQuery(c.changes)
+			if state := values.Get("state"); state != "" && answer.location.Query().Get("state") != state {
+				t.Errorf("state %q, want %q", answer.location.Query().Get("state"), state)
+			}
+			if got := x.exchange(t, code, ""); got.status != 200 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+
+	// The page of a sign-in knows where it leads: a browser applies the policy for forms to the
+	// redirect behind it, and the name that the client expects stands in the form.
+	form := v.get(v.get(request(t, "prompt=login&login_hint=bob")).location.String())
+	if policy := form.header.Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' https:;") {
+		t.Error(policy)
+	}
+	for _, want := range []string{`value="bob"`, "to continue to <strong>rp.example</strong>"} {
+		if !strings.Contains(form.body, want) {
+			t.Errorf("%s is missing: %s", want, form.body)
+		}
+	}
+}
+
+func everythingPrintable() string {
+	var b strings.Builder
+	for c := byte(' '); c <= '~'; c++ {
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// TestAuthorizeByPost: an application's own form leads to the same answer.
+func TestAuthorizeByPost(t *testing.T) {
+	x := newAuthorizing(t, "sqlite")
+	v := x.visitor(t)
+	_, query, _ := strings.Cut(request(t, "state="+url.QueryEscape(everythingPrintable())), "?")
+	p := v.do("POST", "/authorize", "application/x-www-form-urlencoded", query, "Origin: https://rp.example",
+		"Sec-Fetch-Site: cross-site")
+	if p.status != 303 || p.location.Path != "/authorize" {
+		t.Fatalf("%d to %v: %s", p.status, p.location, p.body)
+	}
+	answer := v.signIn(v.get(p.location.String()), "alice", alicePassword)
+	v.code(answer)
+	if got := answer.location.Query().Get("state"); got != everythingPrintable() {
+		t.Errorf("state %q", got)
+	}
+}
+
+// TestNativeApplication: a public client on the person's machine, on any port, and one with a scheme
+// of its own.
+func TestNativeApplication(t *testing.T) {
+	x := newAuthorizing(t, "sqlite")
+	v := x.visitor(t)
+	for i, redirect := range []string{"http://127.0.0.1:43210/cb", "com.example.app:/cb"} {
+		address := request(t, "client_id=spa&redirect_uri="+url.QueryEscape(redirect))
+		p := v.get(address)
+		if i == 0 {
+			p = v.signIn(p, "alice", alicePassword)
+		}
+		code := v.code(p)
+		if !strings.HasPrefix(p.location.String(), redirect+"?") {
+			t.Errorf("sent to %v", p.location)
+		}
+		form := codeForm(code)
+		form.Set("redirect_uri", redirect)
+		got := x.token(t, "spa", "", "", form)
+		if got.status != 200 || got.Refresh == "" {
+			t.Errorf("%+v", got)
+		}
+		again := x.token(t, "spa", "", "", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {got.Refresh}})
+		if again.status != 200 {
+			t.Errorf("%+v", again)
+		}
+	}
+}
+
+// TestWhatEndsWithTheSession: signing out ends what was granted under the session, a code in flight
+// too, but not what was granted offline.
+func TestWhatEndsWithTheSession(t *testing.T) {
+	onEngines(t, func(t *testing.T, x *authorizing) {
+		v := x.visitor(t)
+		online := x.exchange(t, v.code(v.signIn(v.get(request(t, "")), "alice", alicePassword)), "")
+		offline := x.exchange(t, v.code(v.get(request(t, "scope=openid+offline_access&prompt=consent"))), "")
+		flying := v.code(v.get(request(t, "")))
+		if p := v.post("/logout", url.Values{}); p.status != 303 {
+			t.Fatalf("signing out: %d %s", p.status, p.body)
+		}
+		for _, c := range []struct {
+			name   string
+			got    tokenAnswer
+			status int
+		}{
+			{"online", x.refresh(t, online.Refresh, ""), 400},
+			{"offline", x.refresh(t, offline.Refresh, ""), 200},
+			{"code in flight", x.exchange(t, flying, ""), 400},
+		} {
+			if c.got.status != c.status || c.status == 400 && c.got.Error != "invalid_grant" {
+				t.Errorf("%s: %+v, want %d", c.name, c.got, c.status)
+			}
+		}
+		if a := x.get(t, "api", "/", online.Access); a.status != 401 || a.reason(t) != "revoked" {
+			t.Errorf("online, at the gate: %d %s", a.status, a.reason(t))
+		}
+		if a := x.get(t, "api", "/", offline.Access); a.status != 200 {
+			t.Errorf("offline, at the gate: %d %s", a.status, a.body)
+		}
+		if p := v.get(request(t, "prompt=none")); p.location.Query().Get("error") != "login_required" {
+			t.Errorf("signed out: %d to %v", p.status, p.location)
+		}
+	})
+}
+
+// TestPushedAuthorization through /par and the login page, once.
+func TestPushedAuthorization(t *testing.T) {
+	onEngines(t, func(t *testing.T, x *authorizing) {
+		v := x.visitor(t)
+		address := "/authorize?client_id=pushing&request_uri=" + url.QueryEscape(x.push(t, "pushing"))
+		v.get(address) // looked at only
+		answer := v.signIn(v.get(address), "alice", alicePassword)
+		code := v.code(answer)
+		if answer.location.Query().Get("state") != "the state" {
+			t.Errorf("sent to %v", answer.location)
+		}
+		if got := x.token(t, "pushing", rpSecret, "", codeForm(code)); got.status != 200 {
+			t.Errorf("%+v", got)
+		}
+		if p := v.get(address); p.status != 400 || !strings.Contains(p.body, "<code>invalid_request_uri</code>") {
+			t.Errorf("used again: %d %s", p.status, p.body)
+		}
+		foreign := "/authorize?client_id=other&request_uri=" + url.QueryEscape(x.push(t, "pushing"))
+		if p := v.get(foreign); p.status != 400 || !strings.Contains(p.body, "<code>invalid_request_uri</code>") {
+			t.Errorf("another client's: %d %s", p.status, p.body)
+		}
+	})
+}
+
+// push pushes a good request of the client and returns its request_uri.
+func (x *authorizing) push(t *testing.T, client string) string {
+	t.Helper()
+	_, query, _ := strings.Cut(request(t, "client_id="+client), "?")
+	a := x.ask(t, "auth", call{
+		method: "POST", target: "/par", lines: []string{"Content-Type: application/x-www-form-urlencoded"},
+		body: query + "&client_secret=" + url.QueryEscape(rpSecret),
+	})
+	var answer struct {
+		RequestURI string `json:"request_uri"`
+		ExpiresIn  int    `json:"expires_in"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &answer); err != nil || a.status != 201 || answer.RequestURI == "" ||
+		answer.ExpiresIn < 60 || answer.ExpiresIn >= 600 {
+		t.Fatalf("%d %s, %v", a.status, a.body, err)
+	}
+	return answer.RequestURI
+}
+
+// TestAuthorizeRaces sends 200 requests at once through the server.
+func TestAuthorizeRaces(t *testing.T) {
+	const n = 200
+	atOnce := func(do func(i int)) {
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() { do(i) })
+		}
+		wg.Wait()
+	}
+	onEngines(t, func(t *testing.T, x *authorizing) {
+		v := x.visitor(t)
+		first := v.signIn(v.get(request(t, "")), "alice", alicePassword)
+
+		t.Run("one code", func(t *testing.T) {
+			v := v.in(t)
+			code := v.code(first)
+			var good, bad atomic.Int64
+			var bought atomic.Value
+			atOnce(func(int) {
+				switch got := x.exchange(t, code, ""); {
+				case got.status == 200:
+					good.Add(1)
+					bought.Store(got)
+				case got.status == 400 && got.Error == "invalid_grant":
+					bad.Add(1)
+				default:
+					t.Errorf("%+v", got)
+				}
+			})
+			if good.Load() != 1 || bad.Load() != n-1 {
+				t.Fatalf("%d good, %d refused", good.Load(), bad.Load())
+			}
+			got := bought.Load().(tokenAnswer)
+			if again := x.refresh(t, got.Refresh, ""); again.status != 400 {
+				t.Errorf("what it bought goes on: %+v", again)
+			}
+		})
+
+		t.Run("one pushed request", func(t *testing.T) {
+			v := v.in(t)
+			address := "/authorize?client_id=pushing&request_uri=" + url.QueryEscape(x.push(t, "pushing"))
+			var good, bad atomic.Int64
+			atOnce(func(int) {
+				switch p := v.get(address); {
+				case p.status == 303 && p.location.Query().Get("code") != "":
+					good.Add(1)
+				case p.status == 400:
+					bad.Add(1)
+				default:
+					t.Errorf("%d to %v: %s", p.status, p.location, p.body)
+				}
+			})
+			if good.Load() != 1 || bad.Load() != n-1 {
+				t.Errorf("%d good, %d refused", good.Load(), bad.Load())
+			}
+		})
+
+		t.Run("sign-out against codes", func(t *testing.T) {
+			v := v.in(t)
+			codes := make([]string, 40)
+			for i := range codes {
+				codes[i] = v.code(v.get(request(t, fmt.Sprintf("state=%d", i))))
+			}
+			bought := make([]tokenAnswer, len(codes))
+			var wg sync.WaitGroup
+			for i := range codes {
+				wg.Go(func() { bought[i] = x.exchange(t, codes[i], "") })
+			}
+			wg.Go(func() { time.Sleep(5 * time.Millisecond); v.post("/logout", url.Values{}) })
+			wg.Wait()
+			n := 0
+			for _, b := range bought {
+				if b.status != 200 {
+					continue
+				}
+				n++
+				if a := x.get(t, "api", "/", b.Access); a.status != 401 {
+					t.Errorf("an access token goes on: %d", a.status)
+				}
+				if got := x.refresh(t, b.Refresh, ""); got.status != 400 {
+					t.Errorf("a refresh token goes on: %+v", got)
+				}
+			}
+			t.Logf("%d of %d were bought before", n, len(codes))
+		})
+	})
+}
