@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -21,6 +22,7 @@ type accessRequest struct {
 	actor      map[string]any // who acts for the subject (RFC 8693, section 4.1); nil: nobody
 	epoch      int64
 	now, until time.Time
+	jkt        string // of the key that the token is bound to; default: that of the grant
 }
 
 // mint makes an access token on these terms, in the format of its client.
@@ -62,10 +64,13 @@ func (r accessRequest) audienceOfToken() []string {
 	return r.grant.Audience
 }
 
-// protocolClaims are the claims that no configuration may set: the epoch, and how and when the person
-// signed in (RFC 9068, section 2.2.1).
+// protocolClaims are the claims that no configuration may set: the epoch, the key that the token is
+// bound to (RFC 9449, section 6.1), and how and when the person signed in (RFC 9068, section 2.2.1).
 func protocolClaims(r accessRequest) map[string]any {
 	claims := map[string]any{"epoch": r.epoch}
+	if jkt := cmp.Or(r.jkt, r.grant.JKT); jkt != "" {
+		claims["cnf"] = map[string]any{"jkt": jkt}
+	}
 	if r.actor != nil {
 		claims["act"] = r.actor
 	}

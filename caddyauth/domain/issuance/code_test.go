@@ -188,7 +188,8 @@ func TestCodeBuysAGrant(t *testing.T) {
 			if c.client != nil {
 				c.client(&x.store.parties.Client)
 			}
-			got, err := x.ExchangeCode(t.Context(), CodeExchange{Code: code, ClientID: "rp", JKT: "key", Now: noon})
+			got, err := x.ExchangeCode(t.Context(),
+				CodeExchange{Code: code, ClientID: "rp", JKT: thumbprint, Now: noon})
 			if err != nil || len(o.redeemed) != 1 || o.redeemed[0].Session != "sso" {
 				t.Fatalf("%v, %+v", err, o.redeemed)
 			}
@@ -199,7 +200,7 @@ func TestCodeBuysAGrant(t *testing.T) {
 				Scopes: []string{"openid", "read"}, Kind: CodeGrant, Device: "Firefox", ClientIP: "192.0.2.7", Epoch: 5,
 				Created: noon, Rotated: noon, LastUsed: noon, IdleEnds: noon.Add(day), Ends: noon.Add(day),
 				AccessUntil: noon.Add(15 * time.Minute), Idle: day, Reuse: project.DefaultBrowserReuse, Parent: "sso",
-				AuthTime: noon.Add(-time.Minute), ACR: "pwd", AMR: []string{"pwd"}, JKT: "key",
+				AuthTime: noon.Add(-time.Minute), ACR: "pwd", AMR: []string{"pwd"}, JKT: thumbprint,
 			}
 			c.want(&want)
 			if !reflect.DeepEqual(g, want) {
@@ -215,6 +216,8 @@ func TestCodeBuysAGrant(t *testing.T) {
 		})
 	}
 }
+
+const thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 
 func TestCodesThatAreNotExchanged(t *testing.T) {
 	verdict := func(want authorization.Verdict) func(*testing.T, error) {

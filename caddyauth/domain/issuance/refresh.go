@@ -29,6 +29,14 @@ type Refresh struct {
 	// section 2.2). Default: all of it.
 	Resources []string
 
+	// JKT is the thumbprint of the key that the client has proved to have (RFC 9449, section 5); the
+	// access token is bound to it. Default: none.
+	JKT string
+
+	// AnyKey says that the client has authenticated, so that its refresh token is bound to it already
+	// and may be used with another key than before.
+	AnyKey bool
+
 	// Browser says that a person would see the refusal of a token that is denied at once, where a
 	// program comes again: the grant is read once more after the use.
 	Browser bool
@@ -49,6 +57,9 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	}
 	if err := r.checkScopes(p.Grant); err != nil {
 		return Issued{Grant: p.Grant}, err
+	}
+	if !r.hasKey(p.Grant) {
+		return Issued{}, &session.Refusal{Verdict: session.OtherKey, Grant: p.Grant}
 	}
 	audience, err := r.narrowAudience(p.Grant)
 	if err != nil {
@@ -123,7 +134,13 @@ func (r Refresh) access(g session.Grant, epoch int64, now, until time.Time) acce
 	if scopes == nil {
 		scopes = g.Scopes
 	}
-	return accessRequest{grant: g, scopes: scopes, epoch: epoch, now: now, until: until}
+	return accessRequest{grant: g, scopes: scopes, epoch: epoch, now: now, until: until, jkt: r.JKT}
+}
+
+// hasKey reports whether the client has a key with which it may use the refresh token. A grant that
+// began with a key never gets a bearer token (RFC 9449, section 5).
+func (r Refresh) hasKey(g session.Grant) bool {
+	return g.JKT == "" || g.JKT == r.JKT || r.AnyKey && r.JKT != ""
 }
 
 // narrowAudience returns the part of the grant's audience that is asked for; nil when nothing is.

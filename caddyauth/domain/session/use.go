@@ -24,6 +24,7 @@ const (
 	Unknown     Verdict = "unknown"      // no grant, or one that was deleted after its end
 	Ended       Verdict = "revoked"      // of a grant that was ended by a revocation or by reuse
 	OtherClient Verdict = "other_client" // presented by a client it was not issued to
+	OtherKey    Verdict = "other_key"    // presented without the key that it is bound to
 	Expired     Verdict = "expired"      // past the idle or the absolute end
 	NotAllowed  Verdict = "not_allowed"  // the owner may not be issued to at present
 	Future      Verdict = "future"       // a generation that was never made here: the database lost commits

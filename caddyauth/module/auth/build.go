@@ -103,6 +103,15 @@ func buildAuthorize(a *App) *authorize.Server {
 	}
 }
 
+// buildProofs checks the DPoP proofs of requests to endpoints for programs.
+func buildProofs(a *App) *clientauth.Proofs {
+	p := &clientauth.Proofs{Base: a.server.PublicURL, UseOnce: a.gates.Possession.proofs.UseOnce}
+	if a.server.DPoPNonce {
+		p.Nonces = &a.gates.Possession.nonces
+	}
+	return p
+}
+
 // buildOAuth answers /token, /revoke and /introspect.
 func buildOAuth(a *App) *oauth.Server {
 	return &oauth.Server{
@@ -111,6 +120,7 @@ func buildOAuth(a *App) *oauth.Server {
 		Issuer:            a.server.Issuer,
 		SigningKey:        a.keys.SigningNow,
 		Clients:           buildClientAuthenticator(a),
+		Proofs:            buildProofs(a),
 		ExchangeCode:      a.issuing.ExchangeCode,
 		Refresh:           a.issuing.Refresh,
 		ClientCredentials: a.issuing.ClientCredentials,

@@ -49,6 +49,7 @@ type Server struct {
 	IntrospectionCache  time.Duration
 	AuditRetention      time.Duration
 	TokenCache          int // 0 is off
+	DPoPNonce           bool
 }
 
 // Resolve validates the settings and returns what they mean.
@@ -68,6 +69,7 @@ func (s *Settings) Resolve(r option.Resolver) (*Server, error) {
 		IntrospectionCache:  durationOr(s.IntrospectionCache, defaultIntrospectionCache),
 		AuditRetention:      s.AuditRetention.Or(audit.DefaultRetention),
 		TokenCache:          s.tokenCache(),
+		DPoPNonce:           s.DPoPNonce,
 	}
 	for _, resolve := range []func(option.Resolver, *Server) error{
 		s.resolveIssuer,

@@ -106,6 +106,10 @@ type Settings struct {
 	// Default: false.
 	RevokeAllOnLogout bool `json:"revoke_all_on_logout,omitempty"`
 
+	// Ask for a nonce of this server in the DPoP proofs that clients send to the token endpoint.
+	// Default: false.
+	DPoPNonce bool `json:"dpop_nonce,omitempty"`
+
 	// Limits of every lifetime that the server, projects, clients and the API set. Default: see
 	// each limit.
 	Limits Limits `json:"limits,omitzero"`
@@ -139,6 +143,7 @@ type Settings struct {
 //		refresh_rotation on|off
 //		revoke_refresh_on_password_change on|off
 //		revoke_all_on_logout [on|off]
+//		dpop_nonce  [on|off]
 //	}
 func (s *Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // option name
@@ -149,7 +154,7 @@ func (s *Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"return_to", "trust", "user", "project", "client")
 }
 
-func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) error {
+func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch word := d.Val(); word {
 	case "issuer":
 		return option.One(d, &s.Issuer)
@@ -189,6 +194,9 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) error {
 		return s.unmarshalTrust(d)
 	case "user":
 		return s.unmarshalUser(d)
+	case "dpop_nonce":
+		s.DPoPNonce, err = option.Flag(d)
+		return err
 	}
 	return s.unmarshalDefault(d)
 }

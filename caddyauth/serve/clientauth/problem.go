@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
@@ -19,6 +20,10 @@ const (
 	UnsupportedGrantType   = "unsupported_grant_type"
 	UnsupportedTokenType   = "unsupported_token_type"
 	TemporarilyUnavailable = "temporarily_unavailable"
+
+	// Those of RFC 9449, section 5 and 8.
+	InvalidDPoPProof = dpop.InvalidProof
+	UseDPoPNonce     = dpop.UseNonce
 )
 
 // Problem is an error that a client is told of.

@@ -1,5 +1,7 @@
 package discovery
 
+import "github.com/caddyauth/gateway/caddyauth/jose/dpop"
+
 // Document is the metadata of the authorization server. Both documents are this one: a client reads
 // what it knows (RFC 8414, section 2; OpenID Connect Discovery 1.0, section 3).
 type Document struct {
@@ -28,6 +30,8 @@ type Document struct {
 	TokenEndpointSigningAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationEndpointSigningAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionEndpointSigningAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+
+	DPoPSigningAlgorithms []string `json:"dpop_signing_alg_values_supported"` // RFC 9449, section 5.1
 
 	// Their defaults are true where they are missing, or differ between the specifications.
 	RequestParameterSupported    bool `json:"request_parameter_supported"`
@@ -65,6 +69,8 @@ func (s *Server) document() Document {
 		TokenEndpointSigningAlgs:         assertionAlgorithms,
 		RevocationEndpointSigningAlgs:    assertionAlgorithms,
 		IntrospectionEndpointSigningAlgs: assertionAlgorithms,
+
+		DPoPSigningAlgorithms: dpop.Algorithms(),
 	}
 }
 

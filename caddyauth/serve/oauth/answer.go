@@ -15,6 +15,8 @@ const (
 	unsupportedGrantType   = clientauth.UnsupportedGrantType
 	unsupportedTokenType   = clientauth.UnsupportedTokenType
 	temporarilyUnavailable = clientauth.TemporarilyUnavailable
+	invalidDPoPProof       = clientauth.InvalidDPoPProof
+	useDPoPNonce           = clientauth.UseDPoPNonce
 
 	// canceled is the word for a client that went away before it was answered: no fault of the
 	// server.
@@ -26,6 +28,7 @@ func Results() []string {
 	return []string{
 		success, inactive, invalidRequest, invalidClient, invalidGrant, invalidScope, invalidTarget,
 		unauthorizedClient, unsupportedGrantType, unsupportedTokenType, temporarilyUnavailable, canceled,
+		invalidDPoPProof, useDPoPNonce,
 	}
 }
 

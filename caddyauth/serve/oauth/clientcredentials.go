@@ -18,6 +18,7 @@ func (c *call) clientCredentials() (any, error) {
 		Parties:   c.parties,
 		Scopes:    c.requestedScopes(),
 		Resources: c.lists["resource"],
+		JKT:       c.jkt,
 		Now:       c.now,
 	})
 	if err != nil {
@@ -31,7 +32,7 @@ func (c *call) granted(issued issuance.Issued) granted {
 	c.isAbout(issued.Grant.Project, issued.Grant.Subject)
 	return granted{
 		AccessToken:  issued.AccessToken,
-		TokenType:    "Bearer",
+		TokenType:    c.tokenType(),
 		ExpiresIn:    int64(issued.AccessUntil.Sub(c.now) / time.Second),
 		RefreshToken: issued.RefreshToken,
 		Scope:        strings.Join(issued.Scopes, " "),

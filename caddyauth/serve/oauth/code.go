@@ -22,6 +22,7 @@ func (c *call) code() (any, error) {
 		RedirectURI: c.form["redirect_uri"],
 		Verifier:    c.form["code_verifier"],
 		Resources:   c.lists["resource"],
+		JKT:         c.jkt,
 		Now:         c.now,
 	})
 	if err != nil {

@@ -36,6 +36,7 @@ func (c *call) exchange() (any, error) {
 		SubjectToken: c.form["subject_token"],
 		Scopes:       c.requestedScopes(),
 		Audience:     slices.Concat(c.lists["resource"], c.lists["audience"]),
+		JKT:          c.jkt,
 		Now:          c.now,
 	})
 	c.isAbout(issued.Grant.Project, issued.Grant.Subject)

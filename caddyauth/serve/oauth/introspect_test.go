@@ -14,6 +14,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/dpop/dpoptest"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 )
@@ -236,8 +237,8 @@ func TestIntrospectionDescribesARefreshTokenToItsClient(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%v\nwant %v", got, want)
 		}
-		grantedIn(t, h.post("/token", basic("reports", secret), "grant_type", "refresh_token", "refresh_token",
-			first.RefreshToken)) // it was not used up
+		proof := tokenProof(t, dpoptest.New(t, "ES256"), nil)
+		grantedIn(t, h.refresh(first.RefreshToken, prove(basic("reports", secret), proof), "")) // it was not used up
 		if w := h.post("/revoke", basic("reports", secret), "token", first.RefreshToken); w.Code != 200 {
 			t.Fatal(w.Code)
 		}

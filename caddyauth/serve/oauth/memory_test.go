@@ -172,6 +172,10 @@ var known = map[string]clients.Client{
 	"other":   {ID: "other", Project: "default", Secrets: oneSecret("other-secret"), Active: true},
 	"acme":    {ID: "acme", Project: "acme", Secrets: oneSecret("acme-secret"), Active: true},
 	"spa":     {ID: "spa", Project: "default", Active: true},
+	"bound": {
+		ID: "bound", Project: "default", Secrets: oneSecret(secret), Active: true,
+		Settings: clients.Settings{DPoPBound: true},
+	},
 	"paused":  {ID: "paused", Project: "default", Secrets: oneSecret(secret)},
 	"machine": machine("machine", "default"),
 	"twin":    machine("twin", "default"),
@@ -237,11 +241,23 @@ type fixture struct {
 	issuance *issuance.Service
 	opaque   *opaque.Tokens
 	tokens   *tokentest.Fixture
+	proofs   map[string]bool // that were used
 	events   []audit.Event
 
 	idTokens bool // the subject token is one
 
 	findClient, issuing, verifying, revocation error
+}
+
+func (h *fixture) useOnce(_ context.Context, u replay.Use, _ time.Time) error {
+	switch {
+	case h.store.writing != nil:
+		return h.store.writing
+	case h.proofs[u.Key()]:
+		return replay.ErrUsed
+	}
+	h.proofs[u.Key()] = true
+	return nil
 }
 
 // newFixture must be called inside the bubble of a test that uses one.
@@ -250,6 +266,7 @@ func newFixture(t *testing.T) *fixture {
 	own := token.Issuer{Name: ownIssuer, Own: true, Types: []string{"at+jwt", "jwt"}}
 	h := &fixture{
 		tokens: tokentest.New(t, tokentest.Issuer{Issuer: own}),
+		proofs: map[string]bool{},
 		store:  &memoryStore{grants: map[string]session.Grant{}, opaque: map[string]opaque.Reference{}},
 	}
 	h.opaque = &opaque.Tokens{
@@ -275,6 +292,10 @@ func newFixture(t *testing.T) *fixture {
 			Find:          h.FindClientParties,
 			UseOnce:       h.store.UseOnce,
 			Keys:          &keyring.Published{},
+		},
+		Proofs: &clientauth.Proofs{
+			Base:    &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
+			UseOnce: h.useOnce,
 		},
 		Verify: h.verify, Revoked: h.revoked,
 		ClientIP: func(*http.Request) string { return "192.0.2.7" },

@@ -44,6 +44,9 @@ type Server struct {
 	// Clients authenticates whoever asks. Required.
 	Clients *clientauth.Authenticator
 
+	// Proofs checks the DPoP proofs of requests to /token. Required.
+	Proofs *clientauth.Proofs
+
 	// ExchangeCode exchanges an authorization code (issuance.Service.ExchangeCode). The error is
 	// issuance.ErrTarget, with the code, or an *issuance.CodeRefusal; any other is answered with 503.
 	// Required.
@@ -83,11 +86,11 @@ func (s *Server) Validate() error {
 	if err := weburl.CheckBase(s.Base); err != nil {
 		return fmt.Errorf("oauth: Base: %w", err)
 	}
-	if s.Issuer == "" || s.SigningKey == nil || s.Sessions == nil || s.Clients == nil || s.ExchangeCode == nil ||
-		s.Refresh == nil || s.ClientCredentials == nil || s.TokenExchange == nil ||
+	if s.Issuer == "" || s.SigningKey == nil || s.Sessions == nil || s.Clients == nil || s.Proofs == nil ||
+		s.ExchangeCode == nil || s.Refresh == nil || s.ClientCredentials == nil || s.TokenExchange == nil ||
 		s.Verify == nil || s.Revoked == nil {
-		return errors.New("oauth: Issuer, SigningKey, Sessions, Clients, ExchangeCode, Refresh, ClientCredentials, " +
-			"TokenExchange, Verify and Revoked are required")
+		return errors.New("oauth: Issuer, SigningKey, Sessions, Clients, Proofs, ExchangeCode, Refresh, " +
+			"ClientCredentials, TokenExchange, Verify and Revoked are required")
 	}
 	return nil
 }
@@ -147,6 +150,7 @@ type call struct {
 	lists   clientauth.Lists
 	parties issuance.Parties // the client and its project, with the epoch
 	client  clients.Client
+	jkt     string    // of the key that the client has proved to have
 	now     time.Time // in whole milliseconds, as sessions count
 	event   audit.Event
 }
@@ -155,6 +159,9 @@ type call struct {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, op operation) {
 	c := &call{Server: s, r: r, now: time.Now().UTC().Truncate(time.Millisecond)}
 	c.event = audit.Event{Kind: op.kind, Result: success, ClientIP: s.ClientIP.Of(r)}
+	if op.kind == audit.Token {
+		s.Proofs.OfferNonce(w.Header(), r, c.now)
+	}
 	answer, err := c.answer(w, op)
 	if err == nil {
 		s.Events.Report(r.Context(), c.event)

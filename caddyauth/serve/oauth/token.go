@@ -33,6 +33,9 @@ func (c *call) token() (any, error) {
 	if !c.client.AllowsGrant(grant) {
 		return nil, refuse(unauthorizedClient, "The client may not use this grant type.")
 	}
+	if err := c.proveKey(); err != nil {
+		return nil, err
+	}
 	switch grant {
 	case clients.GrantCode:
 		return c.code()
@@ -58,6 +61,8 @@ func (c *call) refresh() (any, error) {
 	issued, err := c.Refresh(c.r.Context(), issuance.Refresh{
 		Token:     raw,
 		ClientID:  c.client.ID,
+		JKT:       c.jkt,
+		AnyKey:    !c.client.Public(),
 		Scopes:    c.requestedScopes(),
 		Resources: c.lists["resource"],
 		Now:       c.now,
@@ -101,5 +106,5 @@ func (c *call) refused(err error) error {
 	}
 	c.event.Verdict = string(r.Verdict)
 	c.isAbout(r.Grant.Project, r.Grant.Subject)
-	return refuse(invalidGrant, "The refresh token is unknown, used up, expired, revoked or another client's.")
+	return refuse(invalidGrant, "The refresh token is unknown, used up, expired, revoked, or another client's or key's.")
 }
