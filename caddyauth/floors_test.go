@@ -39,7 +39,7 @@ var packageRules = []packageRule{
 	{12, "caddyauth", words("module/command module/adminapi module/auth module/authserver module/connections module/jwtauth"), nil},
 	{11, "module/command",
 		words("module/explain module/adminapi module/auth store/sqlstore jose/keyring",
-			"domain/apitoken domain/audit domain/project",
+			"domain/apitoken domain/audit domain/clients domain/project",
 			"module/version module/terminal"),
 		words(caddyPath,
 			"github.com/spf13/cobra github.com/spf13/pflag github.com/mileusna/useragent golang.org/x/term")},

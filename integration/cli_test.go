@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -167,7 +168,7 @@ func (d *desk) asksAtATerminal(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"user", "remove", "alice"}, {"user", "disable", "alice"}, {"client", "remove", "c"}, {"client", "secret", "c"},
-		{"client", "pause", "c"}, {"project", "pause", "default"}, {"session", "revoke", "--user", "alice"},
+		{"client", "pause", "c"}, {"client", "remove-secret", "c", "1"}, {"project", "pause", "default"}, {"session", "revoke", "--user", "alice"},
 		{"session", "revoke", "x"}, {"keys", "revoke", "k"}, {"token", "revoke-api", "x"},
 	} {
 		wait.Go(func() {
@@ -177,6 +178,15 @@ func (d *desk) asksAtATerminal(t *testing.T) {
 			}
 		})
 	}
+	wait.Go(func() {
+		screen, code := d.atTerminal(t, script, "asked\npublic\nhttp://127.0.0.1/cb\n\n",
+			"client", "add", "--address", d.addr("admin"))
+		c := d.object(t, "", "client", "show", "asked")
+		if code != 0 || c["public"] != true || fmt.Sprint(c["redirect_uris"]) != "[http://127.0.0.1/cb]" ||
+			fmt.Sprint(c["scopes"]) != "[openid profile email]" || !strings.Contains(screen, "Client id       asked") {
+			t.Errorf("exit code %d, %v: %s", code, c, screen)
+		}
+	})
 	d.object(t, "", "project", "add", "piped")
 	d.object(t, "n\n", "project", "remove", "piped") // no terminal, no question
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -284,9 +285,52 @@ func (d *desk) keepsClients(t *testing.T) {
 	if ttl := d.object(t, "", "client", "ttl", "reports", "--access", "2m"); ttl["jwt_access_ttl"] != 120.0 {
 		t.Errorf("lifetimes %v", ttl)
 	}
+	d.changesClients(t)
 	d.object(t, "", "client", "remove", "spa")
 	d.fails(t, "there is no such client", "", "client", "show", "spa")
 	d.fails(t, `client "../users" not found`, "", "client", "show", "../users")
+}
+
+// changesClients: settings, a second secret, and lifetimes.
+func (d *desk) changesClients(t *testing.T) {
+	c := d.object(t, "", "client", "set", "reports", "--redirect-uri", "https://reports.example/cb?a=1,2",
+		"--grant-type", "authorization_code,token-exchange", "--pkce", "optional", "--require-par", "--consent", "always")
+	if fmt.Sprint(c["redirect_uris"]) != "[https://reports.example/cb?a=1,2]" || c["pkce"] != "optional" ||
+		c["require_pushed_authorization_requests"] != true || c["consent"] != "always" ||
+		fmt.Sprint(c["grant_types"]) != "[authorization_code urn:ietf:params:oauth:grant-type:token-exchange]" {
+		t.Errorf("set %v", c)
+	}
+	c = d.object(t, "", "client", "set", "reports", "--grant-type", "", "--consent", "", "--require-par=false")
+	if c["consent"] != "once" || c["require_pushed_authorization_requests"] != false ||
+		fmt.Sprint(c["grant_types"]) != "[authorization_code refresh_token]" {
+		t.Errorf("reset %v", c)
+	}
+	d.fails(t, `redirect_uri: "javascript:x"`, "", "client", "set", "reports", "--redirect-uri", "javascript:x")
+	d.fails(t, "--refresh-rotation", "", "client", "set", "reports", "--refresh-rotation", "maybe")
+
+	second := d.object(t, "", "client", "add-secret", "reports", "--expires-in", "90d", "--others-expire-in", "1d")
+	text, _ := second["client_secret"].(string)
+	if secrets, _ := second["secrets"].([]any); len(text) < 32 || len(secrets) != 2 {
+		t.Errorf("second secret %v", second["secrets"])
+	}
+	d.secret("a client's second secret", text)
+	d.fails(t, "remove one first", "", "client", "add-secret", "reports")
+	d.object(t, "", "client", "remove-secret", "reports", "1")
+	d.fails(t, "the only secret", "", "client", "remove-secret", "reports", "2")
+	d.fails(t, "--expires-in", "", "client", "add-secret", "reports", "--expires-in", "90")
+
+	l := d.object(t, "", "client", "lifetimes", "reports", "--authorization-code", "30s", "--id-token", "10m")
+	if inForce, _ := l["in_force"].(map[string]any); l["id_token"] != 600.0 || inForce["authorization_code"] != 30.0 {
+		t.Errorf("lifetimes %v", l)
+	}
+	d.fails(t, "authorization_code: 700 is above", "", "client", "lifetimes", "reports", "--authorization-code", "700s")
+	if out := d.says(t, "", "client", "add", "shown", "--redirect-uri", "https://shown.example/cb", "--scope", "openid"); !regexp.
+		MustCompile(`(?s)For the settings of the application:\n  Issuer +https?://.*Discovery URL +https?://.*/\.well-known/` +
+			`openid-configuration\n  Client id +shown\n  Client secret +cacs_.*Redirect URI +https://shown.example/cb\n` +
+			`  Scopes +openid\n`).MatchString(out) {
+		t.Errorf("printed\n%s", out)
+	}
+	d.object(t, "", "client", "remove", "shown")
 }
 
 func (d *desk) endsSessions(t *testing.T) {
@@ -569,8 +613,8 @@ func (d *desk) survivesAReload(t *testing.T) {
 func (d *desk) helps(t *testing.T) {
 	for _, c := range []struct{ group, commands string }{
 		{"user", "add list show disable enable remove passwd"},
-		{"client", "add list show pause resume remove secret ttl"},
-		{"project", "add list show pause resume remove ttl"}, {"session", "list revoke"},
+		{"client", "add set list show pause resume remove secret add-secret remove-secret lifetimes ttl"},
+		{"project", "add list show pause resume remove lifetimes ttl"}, {"session", "list revoke"},
 		{"token", "mint create-api list-api revoke-api"}, {"keys", "list rotate revoke"}, {"audit", ""},
 	} {
 		for command := range strings.FieldsSeq(c.commands) {

@@ -141,6 +141,7 @@ func buildManagement(a *App) *manage.Server {
 	}
 	return &manage.Server{
 		Base:         a.server.PublicURL,
+		Issuer:       a.server.Issuer,
 		Projects:     freshStore{a.store},
 		Clients:      freshStore{a.store},
 		Users:        freshStore{a.store},

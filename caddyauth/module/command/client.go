@@ -4,8 +4,6 @@ import (
 	"net/http"
 
 	"github.com/spf13/cobra"
-
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
 var clientColumns = []column{
@@ -22,12 +20,14 @@ var clientColumns = []column{
 // clientCommand is `caddy auth client`.
 func clientCommand() *cobra.Command {
 	return groupCommand("client", "Adds, shows, pauses and removes clients",
-		clientAddCommand(), clientListCommand(),
+		clientAddCommand(), clientSetCommand(), clientListCommand(),
 		clientOneCommand("show", "Shows a client", http.MethodGet, "clients/{id}", nil),
 		clientActiveCommand("pause", "Pauses a client: it gets no tokens, and those it has are revoked", false),
 		clientActiveCommand("resume", "Lets a paused client get tokens again", true),
-		clientSecretCommand(),
+		clientSecretCommand(), clientAddSecretCommand(),
+		destructive(clientRemoveSecretCommand(), "the secret stops working"),
 		destructive(clientRemoveCommand(), "the client is removed, and its tokens are revoked"),
+		lifetimesCommand("client", "client", "clients/{id}/settings/lifetimes"),
 		ttlCommand("client", "client", "clients/{id}/settings/token-ttl"))
 }
 
@@ -38,62 +38,6 @@ func clientActiveCommand(name, short string, active bool) *cobra.Command {
 		return cmd
 	}
 	return destructive(cmd, "the client gets no more tokens, and those it has are revoked")
-}
-
-func clientSecretCommand() *cobra.Command {
-	short := "Gives a client another secret, which is shown once"
-	cmd := clientOneCommand("secret", short, http.MethodPost, "clients/{id}/secret", nil)
-	return destructive(cmd, "the secret that the client uses now stops working")
-}
-
-func clientAddCommand() *cobra.Command {
-	var slug, name, format string
-	var audience, scopes, claims []string
-	var public, fixed bool
-	cmd := adminCommand(&cobra.Command{
-		Use:   "add [<id>]",
-		Short: "Adds a client; its secret is shown once",
-		Long: `Adds a client. Without an id it gets a random one. Its secret is printed as
-client_secret, this once, and is not kept; a public client has none.`,
-		Example: `  $ caddy auth client add reports --audience api --scope read
-  $ caddy auth client add spa --public
-  $ caddy auth client add --project acme --name "Nightly job" --json | jq -r .client_secret`,
-		Args: cobra.MaximumNArgs(1),
-	}, func(r *adminClient, args []string) error {
-		body := map[string]any{"project": slug, "public": public}
-		if fixed { // otherwise the project and the server decide
-			body["refresh_rotation"] = false
-		}
-		if len(args) > 0 {
-			body["id"] = args[0]
-		}
-		for member, value := range map[string]string{"name": name, "access_token_format": format} {
-			if value != "" {
-				body[member] = value
-			}
-		}
-		for member, value := range map[string][]string{"audience": audience, "scopes": scopes} {
-			if len(value) > 0 {
-				body[member] = value
-			}
-		}
-		var err error
-		if body["claims"], err = parseClaims(claims); err != nil {
-			return err
-		}
-		return r.printObject(r.request(http.MethodPost, "clients", nil, body))
-	})
-	cmd.Flags().StringVar(&slug, "project", project.Default, "the slug or id of the client's project")
-	cmd.Flags().StringVar(&name, "name", "", "the display name (default: the id)")
-	cmd.Flags().BoolVar(&public, "public", false,
-		"a client that cannot keep a secret: a program in a browser or on a phone")
-	cmd.Flags().StringSliceVar(&audience, "audience", nil,
-		"the audience of its tokens if a request names none (default: api)")
-	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "a scope that it may ask for (default: none)")
-	cmd.Flags().StringArrayVar(&claims, "claim", nil, "a claim of its tokens as name=value, as for users")
-	cmd.Flags().StringVar(&format, "access-token-format", "", "jwt or opaque (default: the project's)")
-	cmd.Flags().BoolVar(&fixed, "no-refresh-rotation", false, "let the same refresh token be used more than once")
-	return cmd
 }
 
 func clientListCommand() *cobra.Command {

@@ -25,6 +25,7 @@ func projectCommand() *cobra.Command {
 		projectActiveCommand("resume", "Lets a paused project issue again", true),
 		destructive(projectRemoveCommand(),
 			"the project is removed with its users, clients and API tokens, and what it has issued is revoked"),
+		lifetimesCommand("project", "slug", "projects/{id}/settings/lifetimes"),
 		ttlCommand("project", "slug", "projects/{id}/settings/jwt-ttl"))
 }
 

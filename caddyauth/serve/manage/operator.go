@@ -90,6 +90,8 @@ type Key struct {
 
 // operatorRoutes are served where there is an Operator.
 var operatorRoutes = endpoint.Routes[operation]{
+	route(http.MethodGet, "/api/server", apitoken.Admin, "server.read", (*call).getServer),
+
 	route(http.MethodGet, "/api/sessions", apitoken.Admin, "session.list", (*call).listSessions),
 	route(http.MethodDelete, "/api/sessions/{id}", apitoken.Admin, "session.revoke", (*call).revokeSession),
 	route(http.MethodPost, "/api/sessions/revoke", apitoken.Admin, "session.revoke", (*call).revokeSessions),
@@ -99,6 +101,22 @@ var operatorRoutes = endpoint.Routes[operation]{
 	route(http.MethodGet, "/api/keys", apitoken.Admin, "key.list", (*call).listKeys),
 	route(http.MethodPost, "/api/keys/rotate", apitoken.Admin, "key.rotate", (*call).rotateKeys),
 	route(http.MethodDelete, "/api/keys/{id}", apitoken.Admin, "key.revoke", (*call).revokeKey),
+}
+
+// serverBody is what the settings of an application ask for of the server.
+type serverBody struct {
+	Issuer    string `json:"issuer"`
+	PublicURL string `json:"public_url"`
+	Discovery string `json:"discovery_url"`
+}
+
+func (c *call) getServer() (reply, error) {
+	base := c.Base.String()
+	return reply{status: http.StatusOK, body: serverBody{
+		Issuer:    cmp.Or(c.Issuer, base),
+		PublicURL: base,
+		Discovery: base + "/.well-known/openid-configuration",
+	}}, nil
 }
 
 // sessionBody is a session as the API has it.

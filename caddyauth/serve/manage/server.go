@@ -25,6 +25,9 @@ type Server struct {
 	// mounted below, without a trailing slash ("" or "/auth"). Required.
 	Base *url.URL
 
+	// Issuer is the issuer of the server's tokens. Default: Base.
+	Issuer string
+
 	// Projects keeps projects. Required.
 	Projects project.Store
 

@@ -1,0 +1,105 @@
+package command
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+)
+
+func TestClientAddAsksForWhatIsMissing(t *testing.T) {
+	usual := []string{"openid", "profile", "email"}
+	for _, c := range []struct {
+		name, typed string
+		given, want map[string]any
+		questions   string // the first words of those that are asked
+	}{
+		{
+			name: "a web application", typed: "grafana\n\nhttps://a.example/cb https://b.example/cb\n\n",
+			want: map[string]any{
+				"id":            "grafana",
+				"redirect_uris": []string{"https://a.example/cb", "https://b.example/cb"},
+				"scopes":        usual,
+			},
+			questions: "Client Kind Redirect Scopes",
+		},
+		{
+			name: "a public client without an id", typed: "\nnothing\npublic\nhttp://127.0.0.1/cb\nopenid\n",
+			want: map[string]any{
+				"public":        true,
+				"redirect_uris": []string{"http://127.0.0.1/cb"},
+				"scopes":        []string{"openid"},
+			},
+			questions: "Client Kind Kind Redirect Scopes",
+		},
+		{
+			name: "a service", typed: "job\nservice\n\n",
+			want:      map[string]any{"id": "job", "grant_types": []string{clients.GrantClientCredentials}},
+			questions: "Client Kind Scopes",
+		},
+		{
+			name: "a device", typed: "tv\ndevice\nopenid\n",
+			want: map[string]any{
+				"id": "tv", "public": true, "scopes": []string{"openid"},
+				"grant_types": []string{clients.GrantDevice, clients.GrantRefresh},
+			},
+			questions: "Client Kind Scopes",
+		},
+		{
+			name: "everything is given",
+			given: map[string]any{
+				"id": "x", "preset": "fapi2", "redirect_uris": []string{"https://a"}, "scopes": []string{},
+			},
+			want: map[string]any{
+				"id": "x", "preset": "fapi2", "redirect_uris": []string{"https://a"}, "scopes": []string{},
+			},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			body := c.given
+			if body == nil {
+				body = map[string]any{}
+			}
+			var out strings.Builder
+			if err := askForClient(strings.NewReader(c.typed), &out, body); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(body, c.want) {
+				t.Errorf("%v, want %v", body, c.want)
+			}
+			asked := strings.Count(out.String(), "]: ")
+			if words := strings.Fields(c.questions); asked != len(words) {
+				t.Errorf("%d questions, want %q:\n%s", asked, words, out.String())
+			}
+		})
+	}
+	if err := askForClient(strings.NewReader("x\n"), &strings.Builder{}, map[string]any{}); !errors.Is(err, errDeclined) {
+		t.Errorf("the end of the input: %v", err)
+	}
+}
+
+func TestSettingsForAnApplicationArePrinted(t *testing.T) {
+	var out strings.Builder
+	client := json.RawMessage(`{"id":"web","client_secret":"cacs_x","redirect_uris":["https://a.example/cb"],
+		"token_endpoint_auth_methods":["client_secret_basic","client_secret_post"],"scopes":["openid","email"]}`)
+	server := json.RawMessage(`{"issuer":"https://auth.example","discovery_url":"https://auth.example/d"}`)
+	if err := printForApplication(&out, client, server); err != nil {
+		t.Fatal(err)
+	}
+	const want = `
+For the settings of the application:
+  Issuer          https://auth.example
+  Discovery URL   https://auth.example/d
+  Client id       web
+  Client secret   cacs_x
+  Authentication  client_secret_basic or client_secret_post
+  Redirect URI    https://a.example/cb
+  Scopes          openid email
+`
+	if out.String() != want {
+		t.Errorf("printed %s", out.String())
+	}
+}
