@@ -49,6 +49,8 @@ var caddyfileForms = map[string]string{
 	"Introspection.ClientID":     "introspection <url> <client_id>",
 	"Introspection.ClientSecret": "introspection <url> <client_id> <client_secret>",
 
+	"Settings.Scopes":                      "scope",
+	"Scope.Name":                           "scope <name>",
 	"Settings.Projects":                    "project",
 	"Project.Slug":                         "project <slug>",
 	"Settings.Clients":                     "client",

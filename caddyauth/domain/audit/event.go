@@ -36,6 +36,9 @@ const (
 	// Introspect is a request to /introspect.
 	Introspect Kind = "introspect"
 
+	// UserInfo is a request to /userinfo.
+	UserInfo Kind = "userinfo"
+
 	// Management is a call of the management API. Its Action says which.
 	Management Kind = "management"
 )

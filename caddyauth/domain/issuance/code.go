@@ -151,6 +151,7 @@ func (s *Service) issuedFor(raw string, begun session.Issued, terms Terms, p Par
 		AccessUntil: begun.AccessUntil,
 		Scopes:      begun.Grant.Scopes,
 		Grant:       begun.Grant,
+		parties:     &p,
 	}
 	if terms.Refresh > 0 && p.Client.AllowsGrant(clients.GrantRefresh) {
 		issued.RefreshToken = begun.RefreshToken

@@ -78,6 +78,8 @@ type Issued struct {
 
 	// Verdict is how the refresh token before was used; empty after a sign-in.
 	Verdict session.Verdict
+
+	parties *Parties // those it was issued to, where they were read; see IDTokenFor
 }
 
 // How a person proves who they are: the class (`acr`) and the method (`amr`, RFC 8176, section 2). A

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/openid"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -45,6 +46,17 @@ type Service struct {
 	// SigningKey returns the key for a token of this lifetime, counted from now. Required.
 	SigningKey func(ctx context.Context, lifetime time.Duration, now time.Time) (*keyring.Key, error)
 
+	// IDTokenKey returns the key for an ID token of this algorithm and lifetime. Required where
+	// clients get ID tokens.
+	IDTokenKey func(ctx context.Context, algorithm string, lifetime time.Duration, now time.Time) (*keyring.Key, error)
+
+	// Scopes are the operator's own scopes. Default: the standard ones alone.
+	Scopes openid.Scopes
+
+	// Announced reports whether a gate asks for the claim, so that the access tokens of clients carry
+	// it. Default: no gate asks for any.
+	Announced func(claim string) bool
+
 	// Opaque makes an access token that is a reference. Required where clients have such tokens.
 	Opaque func(ctx context.Context, c token.Claims) (string, error)
 
@@ -53,7 +65,7 @@ type Service struct {
 	Verify  func(ctx context.Context, raw string) (*token.Token, error)
 	Revoked func(t *token.Token, now time.Time) error
 
-	// Observe is told of each token that was made: access_token, opaque_access_token or
+	// Observe is told of each token that was made: access_token, opaque_access_token, id_token or
 	// refresh_token. Default: nobody is told.
 	Observe func(kind string)
 }
@@ -126,8 +138,8 @@ type Terms struct {
 	// tokens.
 	project.TokenOptions
 
-	// Claims are those of the user, and those of the client where the user has none of that name.
-	// Shared: not to be changed.
+	// Claims are those of the user that the client's access tokens carry, and those of the client
+	// where the user has none of that name. Shared: not to be changed.
 	Claims map[string]any
 }
 
@@ -157,7 +169,7 @@ func (s *Service) termsOf(p Parties, g session.Grant) (Terms, error) {
 	return Terms{
 		Lifetimes:    project.Effective(s.Lifetimes, p.Project.Own(), p.Client.Own(), s.Limits),
 		TokenOptions: p.Client.TokenOptions.Over(p.Project.TokenOptions).Over(s.TokenOptions),
-		Claims:       mergeClaims(p.User.Claims, p.Client.Claims),
+		Claims:       s.accessClaims(p.User.Claims, p.Client),
 	}, nil
 }
 

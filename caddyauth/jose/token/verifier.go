@@ -103,6 +103,9 @@ func (v *Verifier) Keep(paths ...string) {
 	}
 }
 
+// Keeps reports whether the claim was announced, by its name or as the beginning of a path.
+func (v *Verifier) Keeps(claim string) bool { return v.kept.has(claim) }
+
 func (i *Issuer) prepare() (*issuer, error) {
 	if i.Name == "" {
 		return nil, errors.New("an issuer has no name")

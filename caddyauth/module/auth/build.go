@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/authorize"
@@ -21,6 +22,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
 	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
+	"github.com/caddyauth/gateway/caddyauth/serve/userinfo"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
@@ -123,6 +125,7 @@ func buildOAuth(a *App) *oauth.Server {
 		Proofs:            buildProofs(a),
 		ExchangeCode:      a.issuing.ExchangeCode,
 		Refresh:           a.issuing.Refresh,
+		IDToken:           a.issuing.IDTokenFor,
 		ClientCredentials: a.issuing.ClientCredentials,
 		TokenExchange:     a.issuing.TokenExchange,
 		Verify:            a.verification.VerifyBound,
@@ -175,9 +178,31 @@ func buildKeySet(a *App) endpoint.Handlers {
 	}
 }
 
+// buildUserInfo answers /userinfo.
+func buildUserInfo(a *App) *userinfo.Server {
+	return &userinfo.Server{
+		Base:    a.server.PublicURL,
+		Verify:  a.verification.VerifyBound,
+		Revoked: a.verification.Revoked,
+		Prove: func(r *http.Request, t *token.Token, now time.Time) error {
+			return a.gates.Possession.Check(r, t, false, true, now)
+		},
+		OfferNonce: a.gates.Possession.OfferNonce,
+		Claims:     a.issuing.UserInfo,
+		ClientIP:   request.ClientIP,
+		Events:     a.audit.report,
+	}
+}
+
 // buildDiscovery answers with the metadata of the server.
 func buildDiscovery(a *App) *discovery.Server {
-	return &discovery.Server{Issuer: a.server.Issuer, Base: a.server.PublicURL}
+	return &discovery.Server{
+		Issuer:            a.server.Issuer,
+		Base:              a.server.PublicURL,
+		Scopes:            a.server.Scopes.Names(),
+		Claims:            a.server.Scopes.Claims(a.server.Scopes.Names()...),
+		IDTokenAlgorithms: keyring.IDTokenAlgorithms(),
+	}
 }
 
 func buildHealth(a *App) endpoint.Handlers {

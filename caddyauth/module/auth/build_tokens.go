@@ -82,6 +82,9 @@ func buildIssuance(a *App) *issuance.Service {
 		Codes:        a.store,
 		Sessions:     a.grants,
 		SigningKey:   a.keys.Signing,
+		IDTokenKey:   a.keys.IDToken,
+		Scopes:       a.server.Scopes,
+		Announced:    func(claim string) bool { return a.verification.Announced(claim) },
 		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
 			return a.verification.opaque.Issue(ctx, c)
 		},
@@ -119,6 +122,7 @@ func buildKeeper(a *App, secret *keyring.SecretRing) *keyring.Keeper {
 		Store:        a.store,
 		Lifecycle:    buildLifecycle(a, secret),
 		Configured:   a.server.Ring,
+		IDTokens:     a.server.IDTokenLifetime(),
 		Changed:      a.keys.adopt,
 		Past:         a.store.steady.Past,
 		StateChanged: a.keys.logState,

@@ -33,6 +33,7 @@ func (a *App) Endpoints() []Endpoint {
 		{Server: buildPageSession(a)},
 		{Server: buildAuthorize(a)},
 		{Server: buildOAuth(a)},
+		{Server: buildUserInfo(a)},
 		{Server: buildManagement(a), Management: true},
 	}
 }

@@ -34,6 +34,7 @@ var eventLines = map[audit.Kind]eventLine{
 	audit.Token:      tokenLine,
 	audit.Revoke:     tokenLine,
 	audit.Introspect: tokenLine,
+	audit.UserInfo:   tokenLine,
 	audit.Management: managementLine,
 }
 

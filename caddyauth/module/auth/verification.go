@@ -139,6 +139,9 @@ func askForeign(ctx context.Context, issuers []*opaque.IntrospectionClient, raw 
 // Keep has a claim kept with verified tokens: a gate forwards it or asks for it in a rule.
 func (v *Verification) Keep(claim string) { v.verifier.Keep(claim) }
 
+// Announced reports whether a gate forwards the claim or asks for it in a rule.
+func (v *Verification) Announced(claim string) bool { return v.verifier.Keeps(claim) }
+
 // Accepts returns the audience words that tokens of an issuer may use, where nil stands for all of
 // the server's, and false when no gate may accept the issuer.
 func (v *Verification) Accepts(issuer string) (words []string, ok bool) {

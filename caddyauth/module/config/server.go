@@ -7,6 +7,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/openid"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
@@ -36,6 +37,8 @@ type Server struct {
 	Projects []project.Project
 	Clients  []clients.Client
 
+	Scopes openid.Scopes // the operator's own
+
 	Lifetimes    project.Lifetimes // the server's own over its preset; zero values are project.Defaults
 	Limits       project.Limits
 	TokenOptions project.TokenOptions
@@ -60,6 +63,7 @@ func (s *Settings) Resolve(r option.Resolver) (*Server, error) {
 	v := &Server{
 		Audiences:           s.audiences(),
 		Keys:                s.Keys.rotation(),
+		Scopes:              s.scopes(),
 		Limits:              s.Limits.domain(),
 		Revocation:          s.revocation(),
 		RefreshWindow:       s.Lifetimes.RefreshWindow.Or(defaultRefreshWindow),
@@ -90,6 +94,11 @@ func (s *Settings) Resolve(r option.Resolver) (*Server, error) {
 // AccessLifetime is the lifetime of an access token where neither project nor client sets one.
 func (v *Server) AccessLifetime() time.Duration {
 	return project.Effective(v.Lifetimes, project.Lifetimes{}, project.Lifetimes{}, v.Limits).Access
+}
+
+// IDTokenLifetime is the lifetime of an ID token where neither project nor client sets one.
+func (v *Server) IDTokenLifetime() time.Duration {
+	return project.Effective(v.Lifetimes, project.Lifetimes{}, project.Lifetimes{}, v.Limits).IDToken
 }
 
 func (s *Settings) resolveStore(r option.Resolver, v *Server) (err error) {

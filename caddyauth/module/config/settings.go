@@ -82,6 +82,10 @@ type Settings struct {
 	// The OAuth clients, besides those made through the management API. Default: none.
 	Clients []Client `json:"clients,omitempty"`
 
+	// Scopes of the operator's own, by which clients learn claims of people, besides those of OpenID
+	// Connect (openid, profile, email, address, phone, offline_access). Default: none.
+	Scopes []Scope `json:"scopes,omitempty"`
+
 	// A named set of lifetimes: high_security (5m, idle 8h, absolute 24h), standard, convenient
 	// (1h, idle 90d), api_only (no refresh tokens), production (24h, idle 90d) or development (30d,
 	// idle 180d). `lifetimes` overrides it. Default: standard.
@@ -136,6 +140,7 @@ type Settings struct {
 //		user        <name> {...}
 //		project     <slug> {...}
 //		client      <id> {...}
+//		scope       <name> {...}
 //		preset      <name>
 //		limits      {...}
 //		insecure_development
@@ -151,7 +156,7 @@ func (s *Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	return option.Block(d, func() error { return s.unmarshalOption(d) },
-		"return_to", "trust", "user", "project", "client")
+		"return_to", "trust", "user", "project", "client", "scope")
 }
 
 func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) (err error) {
@@ -190,6 +195,8 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		return s.unmarshalProject(d)
 	case "client":
 		return s.unmarshalClient(d)
+	case "scope":
+		return s.unmarshalScope(d)
 	case "trust":
 		return s.unmarshalTrust(d)
 	case "user":
@@ -216,6 +223,7 @@ func (s *Settings) Validate() error {
 		s.validateKeys,
 		s.validateTrust,
 		s.validateUsers,
+		s.validateScopes,
 	} {
 		if err := validate(); err != nil {
 			return err

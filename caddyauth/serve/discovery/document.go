@@ -1,6 +1,10 @@
 package discovery
 
-import "github.com/caddyauth/gateway/caddyauth/jose/dpop"
+import (
+	"strings"
+
+	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
+)
 
 // Document is the metadata of the authorization server. Both documents are this one: a client reads
 // what it knows (RFC 8414, section 2; OpenID Connect Discovery 1.0, section 3).
@@ -11,8 +15,12 @@ type Document struct {
 	TokenEndpoint         string `json:"token_endpoint"`
 	RevocationEndpoint    string `json:"revocation_endpoint"`
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
+	UserInfoEndpoint      string `json:"userinfo_endpoint"`
 	JWKSURI               string `json:"jwks_uri"`
 
+	SubjectTypesSupported  []string `json:"subject_types_supported"`
+	IDTokenSigningAlgs     []string `json:"id_token_signing_alg_values_supported,omitempty"`
+	ClaimsSupported        []string `json:"claims_supported,omitempty"`
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
 	ResponseTypesSupported []string `json:"response_types_supported"` // required by RFC 8414
 	ResponseModesSupported []string `json:"response_modes_supported"`
@@ -38,6 +46,9 @@ type Document struct {
 	RequestURIParameterSupported bool `json:"request_uri_parameter_supported"`
 }
 
+// signInClaims are the claims of ID tokens that are not about the person alone.
+const signInClaims = "sub iss aud exp iat auth_time nonce at_hash acr amr sid"
+
 // document is what works at present. Whoever makes something work adds its line.
 func (s *Server) document() Document {
 	confidential := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
@@ -49,8 +60,13 @@ func (s *Server) document() Document {
 		TokenEndpoint:         s.at("/token"),
 		RevocationEndpoint:    s.at("/revoke"),
 		IntrospectionEndpoint: s.at("/introspect"),
+		UserInfoEndpoint:      s.at("/userinfo"),
 		JWKSURI:               s.at("/jwks.json"),
 
+		SubjectTypesSupported:  []string{"public"},
+		IDTokenSigningAlgs:     s.IDTokenAlgorithms,
+		ClaimsSupported:        append(strings.Fields(signInClaims), s.Claims...),
+		ScopesSupported:        s.Scopes,
 		ResponseTypesSupported: []string{"code"},
 		ResponseModesSupported: []string{"query", "form_post"},
 		GrantTypesSupported: []string{

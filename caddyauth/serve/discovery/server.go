@@ -30,6 +30,15 @@ type Server struct {
 	// without a trailing slash ("" or "/auth"). Required.
 	Base *url.URL
 
+	// Scopes are those that clients may have. Default: none are listed.
+	Scopes []string
+
+	// Claims are those of people that /userinfo can tell. Default: none.
+	Claims []string
+
+	// IDTokenAlgorithms sign ID tokens. Default: none.
+	IDTokenAlgorithms []string
+
 	below endpoint.Handlers // below the public URL
 	root  endpoint.Handlers // with the issuer's path behind the name
 	text  []byte

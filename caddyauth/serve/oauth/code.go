@@ -30,18 +30,18 @@ func (c *call) code() (any, error) {
 	}
 	c.event.Verdict = string(authorization.Redeemed)
 	c.event.Session = bought.Grant.ID
-	return c.grantedWithIDToken(bought.Issued, bought.Code.Nonce, raw)
+	return c.grantedWithIDToken(bought.Issued, bought.Code.Nonce)
 }
 
 // grantedWithIDToken is the answer to a grant, with an ID token where the person let the client know
-// who they are. nonce and code are those of an authorization; a refresh has neither.
-func (c *call) grantedWithIDToken(issued issuance.Issued, nonce, code string) (any, error) {
+// who they are. nonce is that of the authorization request; a refresh has none.
+func (c *call) grantedWithIDToken(issued issuance.Issued, nonce string) (any, error) {
 	answer := c.granted(issued)
 	if c.IDToken == nil || !slices.Contains(issued.Scopes, authorization.OpenID) {
 		return answer, nil
 	}
 	var err error
-	if answer.IDToken, err = c.IDToken(c.r.Context(), issued, nonce, code, c.now); err != nil {
+	if answer.IDToken, err = c.IDToken(c.r.Context(), issued, nonce, c.now); err != nil {
 		return nil, unavailable(err)
 	}
 	return answer, nil
@@ -51,7 +51,7 @@ func (c *call) grantedWithIDToken(issued issuance.Issued, nonce, code string) (a
 type MakeIDToken func(
 	ctx context.Context,
 	issued issuance.Issued,
-	nonce, code string,
+	nonce string,
 	now time.Time,
 ) (string, error)
 

@@ -79,7 +79,7 @@ func (c *call) refresh() (any, error) {
 		return nil, c.refused(err)
 	}
 	c.event.Verdict = string(issued.Verdict)
-	return c.grantedWithIDToken(issued, "", "")
+	return c.grantedWithIDToken(issued, "")
 }
 
 // requestedScopes are the words of the parameter `scope`, each once; nil when the request names
