@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
@@ -36,6 +36,11 @@ const roundTripAuth = `auth {
 	client references {
 		project acme
 		access_token_format opaque
+	}
+	client rp {
+		redirect_uri https://rp.example/cb?tenant=1
+		secret {{.RPSecret}}
+		scope openid read
 	}
 }`
 
@@ -80,7 +85,7 @@ func newRoundTrips(t *testing.T, engine string) *roundTrips {
 	if engine == "postgres" {
 		r.proxy, r.url = pgtest.Server(t).ProxyURL(t, "pool_max_conns=1")
 	}
-	r.extra["Store"], r.extra["Seal"] = r.url, goodSecret
+	r.extra["Store"], r.extra["Seal"], r.extra["RPSecret"] = r.url, goodSecret, rpSecret
 	r.secret("the sealing secret", goodSecret)
 	r.load(roundTripAuth, roundTripSites)
 	if err := stopServer(); err != nil {
@@ -108,7 +113,7 @@ func (r *roundTrips) addEve(t *testing.T) {
 	}
 	for _, slug := range []string{"default", "acme"} {
 		err := store.AddUser(t.Context(), identity.User{
-			ID:           project.NewID(),
+			ID:           "eve-of-" + slug,
 			Project:      slug,
 			Name:         "eve",
 			PasswordHash: cheapHash(alicePassword),
@@ -117,6 +122,16 @@ func (r *roundTrips) addEve(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	err = store.GiveConsent(t.Context(), consent.Consent{
+		Project:  "default",
+		UserID:   "eve-of-default",
+		ClientID: "rp",
+		Scopes:   []string{"openid", "read"},
+		Since:    time.Now(),
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	ring, err := keyring.ParseSecretRing("seal:" + goodSecret)
 	if err != nil {
@@ -157,6 +172,7 @@ func (r *roundTrips) countAll(t *testing.T) {
 	refresh := func(client string) func() {
 		return func() { r.refresh[client] = r.refreshed(t, client, r.refresh[client]) }
 	}
+	code := ""
 	for _, c := range []struct {
 		name string
 		ask  func()
@@ -169,15 +185,22 @@ func (r *roundTrips) countAll(t *testing.T) {
 				t.Fatal(a.body)
 			}
 		}, asked{"1 AddSignIn, 1 FindParties, 1 TakeAttempt", pgtest.Traffic{Statements: 11, Trips: 4}}},
+		{"authorize, allowed before", func() { code = r.authorized(t, browser) },
+			asked{"1 AddCode, 1 FindConsent, 1 FindParties", pgtest.Traffic{Statements: 3, Trips: 3}}},
+		{"authorize, and code to tokens", func() { code = r.authorized(t, browser); r.exchanged(t, code) },
+			asked{
+				"1 AddCode, 1 FindClientParties, 1 FindCode, 1 FindConsent, 1 FindParties, 1 RedeemCode",
+				pgtest.Traffic{Statements: 7, Trips: 6},
+			}},
 		{"renewal of a browser's session", func() { browser = r.renewed(t, browser.refresh) },
 			asked{"1 FindParties, 1 RotateGrant, 2 FindGrant", pgtest.Traffic{Statements: 4, Trips: 4}}},
 		{"refresh", refresh("caddyauth"),
 			asked{"1 FindGrant, 1 FindParties, 1 RotateGrant", pgtest.Traffic{Statements: 3, Trips: 3}}},
 		{"refresh, declared client", refresh("reports"),
-			asked{"1 FindClient, 1 FindGrant, 1 FindParties, 1 RotateGrant", pgtest.Traffic{Statements: 4, Trips: 4}}},
+			asked{"1 FindClientParties, 1 FindGrant, 1 FindParties, 1 RotateGrant", pgtest.Traffic{Statements: 4, Trips: 4}}},
 		{"refresh, declared client with opaque tokens", refresh("references"),
 			asked{
-				"1 AddOpaque, 1 FindClient, 1 FindGrant, 1 FindParties, 1 RotateGrant",
+				"1 AddOpaque, 1 FindClientParties, 1 FindGrant, 1 FindParties, 1 RotateGrant",
 				pgtest.Traffic{Statements: 5, Trips: 5},
 			}},
 	} {
@@ -215,6 +238,32 @@ func (r *roundTrips) count(t *testing.T, ask func()) asked {
 	}
 	slices.Sort(list)
 	return asked{strings.Join(list, ", "), after.Minus(before)}
+}
+
+// authorized returns the code that a signed-in person's browser gets.
+func (r *roundTrips) authorized(t *testing.T, c cookies) string {
+	t.Helper()
+	a := r.ask(t, "auth", call{target: request(t, ""), lines: c.lines()})
+	to, err := url.Parse(a.header.Get("Location"))
+	if err != nil || to.Query().Get("code") == "" {
+		t.Fatalf("status %d to %v: %s", a.status, to, a.body)
+	}
+	return to.Query().Get("code")
+}
+
+// exchanged presents a code.
+func (r *roundTrips) exchanged(t *testing.T, code string) {
+	t.Helper()
+	form := codeForm(code)
+	form.Set("client_id", "rp")
+	form.Set("client_secret", rpSecret)
+	a := r.ask(t, "auth", call{
+		method: http.MethodPost, target: "/token", lines: []string{"Content-Type: application/x-www-form-urlencoded"},
+		body: form.Encode(),
+	})
+	if a.status != http.StatusOK {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
 }
 
 // verbs are how often the store was asked, by verb.

@@ -207,6 +207,14 @@ func replayCode(ctx context.Context, t tx, hash string, now time.Time) (authoriz
 	return out, err
 }
 
+// forgetCodes deletes the codes of a person for a client that were not used yet. It waits for those
+// that are being used: what they buy is there afterwards.
+func forgetCodes(t tx, slug, subject, clientID string) error {
+	_, err := t.exec(`DELETE FROM code WHERE project = $1 AND subject = $2 AND client = $3 AND used = 0`,
+		slug, subject, clientID)
+	return err
+}
+
 // DeleteCodes deletes at most n codes that are of no use since before a time; see
 // authorization.Store.
 func (s *Store) DeleteCodes(ctx context.Context, before time.Time, n int) (int, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -322,6 +323,52 @@ func TestNothingOutlivesWhatEndsItMeanwhile(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWithdrawnConsentEndsCodes: of codes that are redeemed meanwhile nothing is left over.
+func TestWithdrawnConsentEndsCodes(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		x := newTenants(t, open())
+		other := open()
+		x.sso(t, "sso")
+		u, err := x.FindUser(t.Context(), "acme", "alice")
+		must(t, err)
+		must(t, x.GiveConsent(t.Context(), consent.Consent{
+			Project: "acme", UserID: u.ID, ClientID: "reports", Scopes: []string{"read"}, Since: noon,
+		}))
+		given, err := x.FindConsent(t.Context(), u.ID, "reports")
+		must(t, err)
+		const n = 50
+		for i := range n {
+			must(t, x.AddCode(t.Context(), codeFor("code"+strconv.Itoa(i), "sso"), ""))
+		}
+		var redeemed atomic.Int64
+		atOnce(n+1, func(i int) {
+			if i == n/2 {
+				_, err := x.WithdrawConsent(t.Context(), given.ID, noon)
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			id := strconv.Itoa(min(i, n-1))
+			out, err := other.RedeemCode(t.Context(), bought(codeFor("code"+id, "sso"), "g"+strconv.Itoa(i)), noon)
+			if err != nil {
+				t.Error(err)
+			}
+			if out.Verdict == authorization.Redeemed {
+				redeemed.Add(1)
+			}
+		})
+		t.Logf("%d of %d were redeemed before", redeemed.Load(), n)
+		for i := range n + 1 {
+			g, err := x.FindGrant(t.Context(), "g"+strconv.Itoa(i))
+			if err == nil && g.Revoked.IsZero() {
+				t.Errorf("g%d goes on", i)
+			}
+		}
+		x.redeemed(t, bought(codeFor("code"+strconv.Itoa(n/2), "sso"), "late"), noon, authorization.Unknown)
+	})
 }
 
 func pushedFor(hash string) authorization.Pushed {

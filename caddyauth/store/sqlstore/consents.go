@@ -109,6 +109,9 @@ func (s *Store) WithdrawConsent(ctx context.Context, id string, now time.Time) (
 		if _, err := t.exec(`DELETE FROM consent WHERE id = $1`, id); err != nil {
 			return err
 		}
+		if err := forgetCodes(t, c.Project, c.User, c.ClientID); err != nil {
+			return err
+		}
 		denials, err = endGrantsTo(ctx, t, c, now)
 		return err
 	})

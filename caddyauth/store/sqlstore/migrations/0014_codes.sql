@@ -31,6 +31,7 @@ CREATE TABLE code (
 );
 
 CREATE INDEX code_until ON code (until);
+CREATE INDEX code_unused ON code (project, subject) WHERE used = 0;
 
 -- hash is that of the reference in the request_uri, used_by the hash of the code that completed the request, empty until then.
 CREATE TABLE pushed_request (
