@@ -99,6 +99,7 @@ func buildAuthorize(a *App) *authorize.Server {
 		Consents:      a.store,
 		Pushed:        a.store,
 		Authenticator: buildClientAuthenticator(a),
+		Proofs:        buildProofs(a),
 		Visits:        visits{a.grants},
 		ClientIP:      request.ClientIP,
 		Events:        a.audit.report,

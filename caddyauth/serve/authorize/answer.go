@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -30,6 +31,7 @@ func Results() []string {
 		authorization.TemporarilyUnavailable, authorization.LoginRequired, authorization.ConsentRequired,
 		authorization.RequestNotSupported, authorization.RequestURINotSupported,
 		authorization.RegistrationUnsupported, authorization.UnmetAuthentication,
+		clientauth.InvalidDPoPProof, clientauth.UseDPoPNonce,
 	}
 }
 

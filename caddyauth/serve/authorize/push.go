@@ -9,6 +9,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
+	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -48,7 +49,13 @@ func (s *Server) keep(w http.ResponseWriter, r *http.Request) (pushed, clients.C
 		return pushed{}, clients.Client{}, err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	parties, err := s.Authenticator.Authenticate(clientauth.Request{HTTP: r, Form: form, Now: now})
+	s.Proofs.OfferNonce(w.Header(), r, now)
+	parties, err := s.Authenticator.Authenticate(clientauth.Request{
+		HTTP:     r,
+		Form:     form,
+		Endpoint: s.Base.JoinPath("par").String(),
+		Now:      now,
+	})
 	client := parties.Client
 	if err != nil {
 		return pushed{}, client, err
@@ -56,6 +63,9 @@ func (s *Server) keep(w http.ResponseWriter, r *http.Request) (pushed, clients.C
 	params := parametersOf(form, lists)
 	params["client_id"] = []string{client.ID}
 	if err := check(params, client); err != nil {
+		return pushed{}, client, err
+	}
+	if err := s.bind(r, params, client, now); err != nil {
 		return pushed{}, client, err
 	}
 	reference := secrets.New("")
@@ -72,6 +82,23 @@ func (s *Server) keep(w http.ResponseWriter, r *http.Request) (pushed, clients.C
 		RequestURI: authorization.PushedURI(reference),
 		ExpiresIn:  int64(authorization.PushedLifetime / time.Second),
 	}, client, nil
+}
+
+// bind binds the code to the key of a DPoP proof, as the parameter dpop_jkt does (RFC 9449, section
+// 10.1).
+func (s *Server) bind(r *http.Request, params authorization.Parameters, client clients.Client, now time.Time) error {
+	if len(r.Header[dpop.Header]) == 0 {
+		return nil
+	}
+	jkt, err := s.Proofs.Check(r, client, now)
+	if err != nil {
+		return err
+	}
+	if named := params.Get("dpop_jkt"); named != "" && named != jkt {
+		return clientauth.Refuse(clientauth.InvalidDPoPProof, "The parameter dpop_jkt names another key than the proof.")
+	}
+	params["dpop_jkt"] = []string{jkt}
+	return nil
 }
 
 // parametersOf are those of a form, without the client's credentials.

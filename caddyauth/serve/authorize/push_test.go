@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
+	"github.com/caddyauth/gateway/caddyauth/jose/dpop/dpoptest"
 )
 
 // push posts to /par as the client rp.
@@ -117,6 +118,45 @@ func TestPushedRequestsThatAreOfNoUse(t *testing.T) {
 					t.Errorf("%d %s", w.Code, w.Body)
 				}
 			})
+		})
+	}
+}
+
+// TestPushIsBoundToTheKeyOfItsProof, as the parameter dpop_jkt binds it.
+func TestPushIsBoundToTheKeyOfItsProof(t *testing.T) {
+	key, other := dpoptest.New(t, "ES256"), dpoptest.New(t, "ES256")
+	for _, c := range []struct {
+		name, changes string
+		proof         *dpoptest.Client
+		url           string
+		want          string // the thumbprint, or the word of the refusal
+	}{
+		{"proof", "", key, issuer + "/par", key.Thumbprint},
+		{"parameter", "dpop_jkt=" + other.Thumbprint, nil, "", other.Thumbprint},
+		{"both", "dpop_jkt=" + key.Thumbprint, key, issuer + "/par", key.Thumbprint},
+		{"two keys", "dpop_jkt=" + other.Thumbprint, key, issuer + "/par", "invalid_dpop_proof"},
+		{"proof of another address", "", key, issuer + "/token", "invalid_dpop_proof"},
+		{"neither", "", nil, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newFixture(t)
+			x.client.DPoPBound = true // a push needs no proof: /token demands it
+			r := httptest.NewRequest(http.MethodPost, "/auth/par",
+				strings.NewReader(url.Values(params(t, c.changes)).Encode()))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.SetBasicAuth("rp", "secret")
+			if c.proof != nil {
+				r.Header.Set("DPoP", c.proof.Proof(t, "POST", c.url, "", time.Now(), nil))
+			}
+			w := httptest.NewRecorder()
+			x.ServeHTTP(w, r)
+			got := x.events[0].Result
+			for _, p := range x.pushed {
+				got = p.Parameters.Get("dpop_jkt")
+			}
+			if got != c.want {
+				t.Errorf("%s, want %s: %d %s", got, c.want, w.Code, w.Body)
+			}
 		})
 	}
 }

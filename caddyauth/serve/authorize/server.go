@@ -64,6 +64,9 @@ type Server struct {
 	// Authenticator authenticates clients at /par. Required.
 	Authenticator *clientauth.Authenticator
 
+	// Proofs checks the DPoP proofs of requests to /par. Required.
+	Proofs *clientauth.Proofs
+
 	// Visits signs what is noted in addresses. Required.
 	Visits Visits
 
@@ -119,10 +122,10 @@ func (s *Server) Validate() error {
 	switch {
 	case s.Issuer == "" || s.Project == "" || s.Find == nil || s.Session == nil || s.Issue == nil:
 		return errors.New("authorize: Issuer, Project, Find, Session and Issue are required")
-	case s.Consents == nil || s.Pushed == nil || s.Authenticator == nil || s.Visits == nil:
-		return errors.New("authorize: Consents, Pushed, Authenticator and Visits are required")
+	case s.Consents == nil || s.Pushed == nil || s.Authenticator == nil || s.Proofs == nil || s.Visits == nil:
+		return errors.New("authorize: Consents, Pushed, Authenticator, Proofs and Visits are required")
 	}
-	return s.Authenticator.Validate()
+	return errors.Join(s.Authenticator.Validate(), s.Proofs.Validate())
 }
 
 type handler func(*Server, http.ResponseWriter, *http.Request)

@@ -77,6 +77,10 @@ func newFixture(t *testing.T) *fixture {
 			UseOnce: func(context.Context, replay.Use) error { return errors.New("no assertions here") },
 			Keys:    new(keyring.Published),
 		},
+		Proofs: &clientauth.Proofs{
+			Base:    &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
+			UseOnce: func(context.Context, replay.Use, time.Time) error { return nil },
+		},
 		Visits: session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte("0123456789abcdef0123456789abcdef")}}},
 		Events: func(_ context.Context, e audit.Event) { x.events = append(x.events, e) },
 	}
