@@ -168,7 +168,8 @@ func (d *desk) asksAtATerminal(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"user", "remove", "alice"}, {"user", "disable", "alice"}, {"client", "remove", "c"}, {"client", "secret", "c"},
-		{"client", "pause", "c"}, {"client", "remove-secret", "c", "1"}, {"project", "pause", "default"}, {"session", "revoke", "--user", "alice"},
+		{"client", "pause", "c"}, {"client", "remove-secret", "c", "1"}, {"project", "pause", "default"},
+		{"session", "revoke", "--user", "alice"},
 		{"session", "revoke", "x"}, {"keys", "revoke", "k"}, {"token", "revoke-api", "x"},
 	} {
 		wait.Go(func() {

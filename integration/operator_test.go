@@ -324,10 +324,11 @@ func (d *desk) changesClients(t *testing.T) {
 		t.Errorf("lifetimes %v", l)
 	}
 	d.fails(t, "authorization_code: 700 is above", "", "client", "lifetimes", "reports", "--authorization-code", "700s")
-	if out := d.says(t, "", "client", "add", "shown", "--redirect-uri", "https://shown.example/cb", "--scope", "openid"); !regexp.
-		MustCompile(`(?s)For the settings of the application:\n  Issuer +https?://.*Discovery URL +https?://.*/\.well-known/` +
-			`openid-configuration\n  Client id +shown\n  Client secret +cacs_.*Redirect URI +https://shown.example/cb\n` +
-			`  Scopes +openid\n`).MatchString(out) {
+	shown := regexp.MustCompile(`(?s)For the settings of the application:\n` +
+		`  Issuer +https?://.*Discovery URL +https?://.*/\.well-known/openid-configuration\n` +
+		`  Client id +shown\n  Client secret +cacs_.*Redirect URI +https://shown.example/cb\n  Scopes +openid\n`)
+	out := d.says(t, "", "client", "add", "shown", "--redirect-uri", "https://shown.example/cb", "--scope", "openid")
+	if !shown.MatchString(out) {
 		t.Errorf("printed\n%s", out)
 	}
 	d.object(t, "", "client", "remove", "shown")

@@ -53,6 +53,7 @@ func TestRedirectURIs(t *testing.T) {
 		{"http://127.0.0.1/cb", "http://user@127.0.0.1/cb", false},
 		{"http://localhost/cb", "http://localhost.evil.example:80/cb", false},
 		{"http://localhost", "http://localhost:80.evil.example", false},
+		{"http://localhost.evil.example/", "http://localhost:80.evil.example/", false}, // cannot be registered
 		{"http://localhost", "http://localhost\\@evil.example", false},
 	} {
 		t.Run(tc.registered+" "+tc.presented, func(t *testing.T) {

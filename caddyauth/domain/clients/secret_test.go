@@ -19,6 +19,7 @@ func TestClientIsAuthenticWithItsSecretsUntilTheyEnd(t *testing.T) {
 	}}
 	over := Client{Secrets: []Secret{{Number: 1, Hash: secrets.Hash(ended), Expires: now}}}
 	keys := Client{Settings: Settings{AuthMethod: AuthPrivateKeyJWT}}
+	none := Client{Settings: Settings{AuthMethod: AuthNone}, Secrets: one.Secrets}
 	for _, tc := range []struct {
 		name   string
 		c      Client
@@ -37,6 +38,7 @@ func TestClientIsAuthenticWithItsSecretsUntilTheyEnd(t *testing.T) {
 		{"a secret that has ended", over, ended, now, false},
 		{"no secret instead of one that has ended", over, "", now, false},
 		{"a public client", Client{}, "", now, false},
+		{"a client that is declared public, with a secret", none, first, now, false},
 		{"a client with a key", keys, "", now, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

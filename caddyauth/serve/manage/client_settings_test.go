@@ -175,7 +175,10 @@ func TestAllLifetimesAreReadSetAndReset(t *testing.T) {
 		{"GET", client, "", `"authorization_code":30,"device_code":300,"id_token":600}}`},
 		{"PATCH", client, `{"id_token":120}`, `"authorization_code":30,"device_code":300,"id_token":120}}`},
 		{"PATCH", client, `{"id_token":null}`, `"authorization_code":30,"device_code":300,"id_token":600}}`},
-		{"PATCH", project, `{"id_token":0,"authorization_code":null}`, `"authorization_code":60,"device_code":300,"id_token":3600}`},
+		{
+			"PATCH", project, `{"id_token":0,"authorization_code":null}`,
+			`"authorization_code":60,"device_code":300,"id_token":3600}`,
+		},
 	} {
 		d.call(admin, step.method, step.path, step.body).contains(200, step.want)
 	}
