@@ -35,15 +35,27 @@ type sqliteFile struct {
 // sqliteDatabase is an open SQLite database.
 type sqliteDatabase struct {
 	read     *sql.DB
-	apartDB  *sql.DB // one connection, for apart; nil: opened for reading only
-	writer   *writer // nil: opened for reading only
-	unlocked string  // the path of a file that is read without locks
+	prepared statements // of read
+	apartDB  *sql.DB    // one connection, for apart; nil: opened for reading only
+	writer   *writer    // nil: opened for reading only
+	unlocked string     // the path of a file that is read without locks
 }
 
 func (s *sqliteFile) connections() int { return readers }
 
 func (d *sqliteDatabase) query(ctx context.Context, text string, args ...any) (rows, error) {
-	return queryOn(ctx, d.read, text, args)
+	stmt, err := d.prepared.of(ctx, d.read, text)
+	if err != nil {
+		return nil, err
+	}
+	if stmt == nil {
+		return queryOn(ctx, d.read, text, args)
+	}
+	found, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, err // not a nil *sql.Rows in an interface
+	}
+	return found, nil
 }
 
 // apart implements database.
@@ -117,6 +129,7 @@ func (d *sqliteDatabase) dropConnections() {}
 
 // close closes the writer last: the last connection copies the log into the database.
 func (d *sqliteDatabase) close() error {
+	d.prepared.close()
 	err := d.read.Close()
 	if d.apartDB != nil {
 		err = errors.Join(err, d.apartDB.Close())
