@@ -31,6 +31,12 @@ func (s *SignIn) Refusal(r Request, reason token.Reason, a *gate.Admission) ui.M
 		page.Title = "Not available right now"
 		page.Text = "Your sign-in cannot be checked at this moment. Please try again in a few seconds."
 		page.Links = []ui.Link{{Text: "Try again", URL: SamePage(r)}}
+	case reason == gate.InsufficientAuthentication:
+		page.Title = "Sign in again"
+		page.Text = "This page asks for a sign-in that is more recent, or of another kind, than yours."
+		if s.Page != "" {
+			page.Links = []ui.Link{{Text: "Sign in again", URL: s.AgainURL(r)}}
+		}
 	case reason == gate.MultipleCredentials:
 		page.Title = "Two sign-ins at once"
 		page.Text = "Your browser sent more than one sign-in with this request. Sign out, and sign in again."

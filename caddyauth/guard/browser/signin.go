@@ -60,8 +60,18 @@ func (s *SignIn) IsPage(r Request) bool {
 }
 
 // URL is where a browser signs in and from where it comes back.
-func (s *SignIn) URL(r Request) string {
-	var query []string
+func (s *SignIn) URL(r Request) string { return s.address(r, nil) }
+
+// AgainURL is URL for a person who is signed in and has to sign in again: the server's own page asks
+// for the password nevertheless.
+func (s *SignIn) AgainURL(r Request) string {
+	if !s.here() {
+		return s.URL(r)
+	}
+	return s.address(r, []string{"switch=1"})
+}
+
+func (s *SignIn) address(r Request, query []string) string {
 	if next := s.next(r); next != "" {
 		query = append(query, "next="+url.QueryEscape(next))
 	}

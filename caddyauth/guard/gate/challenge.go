@@ -32,6 +32,9 @@ func (g *Gate) Challenge(reason token.Reason, via Source) string {
 	if scopes := g.scopesNeeded(); reason == InsufficientScope && len(scopes) > 0 {
 		param("scope", strings.Join(scopes, " "))
 	}
+	if reason == InsufficientAuthentication {
+		g.stepUpParameters(param)
+	}
 	if byDPoP {
 		param("algs", strings.Join(dpop.Algorithms(), " "))
 	}

@@ -82,6 +82,9 @@ type Gate struct {
 	// request. The error is a *token.Refusal. Default: the gate does not know that scheme, and
 	// refuses bound tokens.
 	Possession func(r *http.Request, t *token.Token, spend bool, now time.Time) error
+	// MaxAge is how long ago the person may have signed in (`auth_time`), Leeway aside; whole seconds.
+	// Default: any time.
+	MaxAge time.Duration
 	// BoundOnly refuses tokens that are not bound to a key. It needs Possession.
 	BoundOnly bool
 
@@ -360,7 +363,10 @@ func (g *Gate) decide(
 		}
 		return t, via, err // a token that is verified says whose it is, whatever else is wrong with it
 	}
-	return t, via, g.checkPolicy(t)
+	if err := g.checkPolicy(t); err != nil {
+		return t, via, err
+	}
+	return t, via, g.checkAuthentication(t, now)
 }
 
 // verified returns the token of raw, reusing what an earlier gate on this request, or the look at

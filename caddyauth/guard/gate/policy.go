@@ -48,7 +48,7 @@ func (g *Gate) checkPolicy(t *token.Token) error {
 		}
 	}
 	for i := range g.Rules {
-		if rule := &g.Rules[i]; !rule.Deny && !rule.scopes() && !rule.allows(t) {
+		if rule := &g.Rules[i]; !rule.Deny && !rule.scopes() && !rule.stepUp() && !rule.allows(t) {
 			return refuse(ClaimDenied, rule.misses(t))
 		}
 	}

@@ -23,6 +23,10 @@ const (
 	InvalidProof     token.Reason = "invalid_dpop_proof"
 	NonceRequired    token.Reason = "use_dpop_nonce"
 	ReplayNotChecked token.Reason = "replay_unavailable"
+
+	// InsufficientAuthentication is a sign-in that is too old or of another class than is asked for
+	// (RFC 9470).
+	InsufficientAuthentication token.Reason = "insufficient_user_authentication"
 )
 
 // Reasons are all codes with which a gate or a header filter refuses.
@@ -32,6 +36,7 @@ var Reasons = []token.Reason{
 	token.Expired, token.NotYetValid, token.LifetimeTooLong, token.WrongAudience, token.WrongType, token.WrongProject,
 	token.Revoked, token.Inactive, token.KeysUnavailable,
 	ProofRequired, WrongBinding, InvalidProof, NonceRequired, ReplayNotChecked,
+	InsufficientAuthentication,
 }
 
 func refuse(reason token.Reason, detail string) error {
@@ -65,7 +70,7 @@ func Status(reason token.Reason) int {
 }
 
 // ErrorCode returns the `error` word that goes with a reason in challenges and bodies: those of RFC
-// 6750 and RFC 9449 where one fits, `access_denied` and `temporarily_unavailable` of RFC 6749 where none does.
+// 6750, RFC 9449 and RFC 9470 where one fits, `access_denied` and `temporarily_unavailable` of RFC 6749 where none does.
 // It is empty when no credential was sent, as RFC 6750 wants it.
 func ErrorCode(reason token.Reason) string {
 	switch reason {
@@ -77,7 +82,7 @@ func ErrorCode(reason token.Reason) string {
 		return "insufficient_scope"
 	case ClaimDenied, CrossOrigin:
 		return "access_denied"
-	case InvalidProof, NonceRequired:
+	case InvalidProof, NonceRequired, InsufficientAuthentication:
 		return string(reason)
 	case token.KeysUnavailable, RevocationNotChecked, ReplayNotChecked:
 		return "temporarily_unavailable"

@@ -60,6 +60,8 @@ var gateChecks = map[token.Reason]string{
 	gate.ReplayNotChecked:     "possession",
 	gate.InsufficientScope:    "policy",
 	gate.ClaimDenied:          "policy",
+
+	gate.InsufficientAuthentication: "policy",
 }
 
 // checkFromToken looks at the token where a reason can come from more than one check.

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
@@ -179,6 +180,7 @@ func (j gateIdentity) find(where string) (found []finding.Finding) {
 			Hint:     hint,
 		})
 	}
+	found = append(found, j.classFindings(where)...)
 	if _, own := accepted[j.issuer]; members.users == 0 || !own || len(accepted) > 1 {
 		return found
 	}
@@ -203,6 +205,8 @@ func ruleProblem(r *jwtauth.Rule, members projectMembers) string {
 	switch {
 	case r.Claim == "scope": // clients ask for scopes
 		return ""
+	case r.Claim == "acr" && !r.Deny: // a sign-in gives it; see classFindings
+		return ""
 	case r.Deny && !members.anyHas(r.Claim, nil):
 		return "deny " + words + ": no user has the claim, so nobody is refused"
 	case !r.Deny && !members.anyHas(r.Claim, nil):
@@ -211,6 +215,25 @@ func ruleProblem(r *jwtauth.Rule, members projectMembers) string {
 		return "require " + words + ": no user has such a value, so none of them passes"
 	}
 	return ""
+}
+
+// classFindings are about rules that ask for a class of sign-in which there is none of here.
+func (j gateIdentity) classFindings(where string) (found []finding.Finding) {
+	if _, own := j.Gate().Issuers[j.issuer]; !own || len(j.Gate().Issuers) > 1 {
+		return nil
+	}
+	for _, r := range j.Rules {
+		if r.Claim != "acr" || r.Deny || len(r.Values) == 0 || slices.Contains(r.Values, issuance.PasswordClass) {
+			continue
+		}
+		found = append(found, finding.Finding{
+			Severity: finding.Warning,
+			Where:    where,
+			Text:     "require acr " + strings.Join(r.Values, " ") + ": no sign-in here gives that, so nobody passes",
+			Hint:     "a sign-in with a password gives acr " + issuance.PasswordClass + ", and there is no other",
+		})
+	}
+	return found
 }
 
 // claimFinding is the finding about a claim that no user has.

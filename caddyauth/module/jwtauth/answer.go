@@ -23,9 +23,9 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 	reason := gate.ReasonOf(refusal)
 	status := gate.Status(reason)
 	browser.KeepFromCaches(w.Header(), "no-store")
-	if mayLogin && status == http.StatusUnauthorized && gate.IsNavigation(r) {
+	if mayLogin && status == http.StatusUnauthorized && gate.IsNavigation(r) && j.signingInHelps(reason) {
 		if sent := asSent(r); !j.signIn.IsPage(sent) {
-			http.Redirect(w, r, j.signIn.URL(sent), http.StatusSeeOther)
+			http.Redirect(w, r, j.signInURL(sent, reason), http.StatusSeeOther)
 			return nil
 		}
 		j.warnCircle(r)

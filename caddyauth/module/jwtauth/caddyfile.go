@@ -41,6 +41,7 @@ func init() {
 //		from            header [<name>] | cookie [<name>] | insecure_query <name>
 //		login           <url>|off
 //		leeway          <duration>
+//		max_age         <duration>
 //		stream_grace    <duration>|off
 //		dpop            optional|required|off
 //		dpop_nonce
@@ -126,6 +127,8 @@ func (j *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) error {
 		return j.unmarshalForward(d)
 	case "from":
 		return j.unmarshalFrom(d)
+	case "max_age":
+		return j.unmarshalMaxAge(d)
 	case "leeway":
 		return j.unmarshalLeeway(d)
 	case "origins":

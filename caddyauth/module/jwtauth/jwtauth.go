@@ -62,6 +62,9 @@ type JWTAuth struct {
 	Login string `json:"login,omitempty"`
 	// The clock difference that is forgiven; 0s to 5m. Default: 30s.
 	Leeway *option.Duration `json:"leeway,omitempty"`
+	// How long ago the person may have signed in (`auth_time`): browsers are sent to sign in again, and
+	// programs are told to (RFC 9470); 1s to 1y. Default: any time.
+	MaxAge option.Duration `json:"max_age,omitempty"`
 	// For how long a WebSocket, an event stream or another answer without an announced length may
 	// outlive the token that admitted it; 0s to 1h, or `off` to let it go on even when the token is
 	// revoked. Default: 0s.
@@ -199,6 +202,9 @@ func (j *JWTAuth) check() error {
 		return fmt.Errorf("leeway: %s is not between 0s and %s", project.FormatDuration(time.Duration(*j.Leeway)),
 			project.FormatDuration(leeway.Max))
 	}
+	if err := j.maxAge().Validate(); err != nil {
+		return err
+	}
 	for _, protocol := range j.Upgrades {
 		if err := gate.CheckUpgrade(protocol); err != nil {
 			return err
@@ -218,6 +224,7 @@ func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 		Leeway:    leeway.Default,
 		Preflight: j.Preflight,
 		Upgrades:  j.Upgrades,
+		MaxAge:    time.Duration(j.MaxAge),
 		Session:   gate.Source{Kind: gate.Cookie, Name: j.gates.Cookies.Access}, VerifySession: j.verification.Verify,
 		Credentials: &j.gates.Credentials, Owned: &j.gates.Owned, Revoked: j.verification.Revoked,
 		Placeholders: userPlaceholders,
@@ -247,6 +254,9 @@ func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 	}
 	for _, rule := range g.Rules {
 		j.verification.Keep(rule.Claim)
+	}
+	if g.MaxAge > 0 {
+		j.verification.Keep("auth_time")
 	}
 	return g, nil
 }
