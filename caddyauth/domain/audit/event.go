@@ -27,6 +27,12 @@ const (
 	// PushedRequest is a request to /par.
 	PushedRequest Kind = "par"
 
+	// DeviceAuthorization is a request to /device_authorization.
+	DeviceAuthorization Kind = "device_authorization"
+
+	// DeviceDecision is what a person has decided about a device, or tried to.
+	DeviceDecision Kind = "device"
+
 	// Token is a request to /token.
 	Token Kind = "token"
 

@@ -37,6 +37,9 @@ type Service struct {
 	// Store reads whom a token is for, and begins sessions. Required.
 	Store Store
 
+	// Devices keeps the requests of devices. Required for PollDevice.
+	Devices DeviceStore
+
 	// Codes keeps authorization codes. Required for IssueCode and ExchangeCode.
 	Codes CodeStore
 
@@ -167,10 +170,15 @@ func (s *Service) termsOf(p Parties, g session.Grant) (Terms, error) {
 		return Terms{}, notAllowed(g)
 	}
 	return Terms{
-		Lifetimes:    project.Effective(s.Lifetimes, p.Project.Own(), p.Client.Own(), s.Limits),
+		Lifetimes:    s.LifetimesOf(p),
 		TokenOptions: p.Client.TokenOptions.Over(p.Project.TokenOptions).Over(s.TokenOptions),
 		Claims:       s.accessClaims(p.User.Claims, p.Client),
 	}, nil
+}
+
+// LifetimesOf are the lifetimes in force for a client: its own over its project's over the server's.
+func (s *Service) LifetimesOf(p Parties) project.Lifetimes {
+	return project.Effective(s.Lifetimes, p.Project.Own(), p.Client.Own(), s.Limits)
 }
 
 func notAllowed(g session.Grant) error {

@@ -18,6 +18,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/authorize"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
+	"github.com/caddyauth/gateway/caddyauth/serve/device"
 	"github.com/caddyauth/gateway/caddyauth/serve/discovery"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
@@ -115,6 +116,22 @@ func buildProofs(a *App) *clientauth.Proofs {
 	return p
 }
 
+// buildDevice answers /device_authorization and /device.
+func buildDevice(a *App) *device.Server {
+	return &device.Server{
+		Base:          a.server.PublicURL,
+		Project:       project.Default,
+		Authenticator: buildClientAuthenticator(a),
+		Find:          a.store.FindParties,
+		Store:         a.store,
+		Lifetime:      a.issuing.LifetimesOf,
+		Session:       authorizing{a.gates.Sessions, a.verification, a.gates.Cookies.Access}.session,
+		Guess:         a.throttle.TakeGuess,
+		ClientIP:      request.ClientIP,
+		Events:        a.audit.report,
+	}
+}
+
 // buildOAuth answers /token, /revoke and /introspect.
 func buildOAuth(a *App) *oauth.Server {
 	return &oauth.Server{
@@ -125,6 +142,7 @@ func buildOAuth(a *App) *oauth.Server {
 		Clients:           buildClientAuthenticator(a),
 		Proofs:            buildProofs(a),
 		ExchangeCode:      a.issuing.ExchangeCode,
+		PollDevice:        a.issuing.PollDevice,
 		Refresh:           a.issuing.Refresh,
 		IDToken:           a.issuing.IDTokenFor,
 		ClientCredentials: a.issuing.ClientCredentials,

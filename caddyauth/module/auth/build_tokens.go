@@ -80,6 +80,7 @@ func buildIssuance(a *App) *issuance.Service {
 		Revocation:   a.server.Revocation,
 		Store:        a.store,
 		Codes:        a.store,
+		Devices:      a.store,
 		Sessions:     a.grants,
 		SigningKey:   a.keys.Signing,
 		IDTokenKey:   a.keys.IDToken,

@@ -32,6 +32,7 @@ func (a *App) Endpoints() []Endpoint {
 		{Server: a.login}, // shared with the gates
 		{Server: buildPageSession(a)},
 		{Server: buildAuthorize(a)},
+		{Server: buildDevice(a)},
 		{Server: buildOAuth(a)},
 		{Server: buildUserInfo(a)},
 		{Server: buildManagement(a), Management: true},

@@ -94,6 +94,7 @@ func (j janitor) deleteOver(past time.Time) error {
 		j.deleteUses,
 		j.deleteCodes,
 		j.deletePushed,
+		j.deleteDevices,
 	}
 	for _, verb := range verbs {
 		for n := batch; n == batch; {
@@ -109,6 +110,11 @@ func (j janitor) deleteOver(past time.Time) error {
 // deleteOpaque keeps what has ended for as long as a gate may still tell that it has expired.
 func (j janitor) deleteOpaque(ctx context.Context, past time.Time, n int) (int, error) {
 	return j.store.DeleteOpaque(ctx, past.Add(-revocation.Margin), n)
+}
+
+// deleteDevices keeps the requests of devices for as long as what they became lives.
+func (j janitor) deleteDevices(ctx context.Context, past time.Time, n int) (int, error) {
+	return j.store.DeleteDevices(ctx, past.Add(-revocation.Margin), n)
 }
 
 // deleteUses keeps what was used for as long as clocks may differ: a node whose clock is behind still

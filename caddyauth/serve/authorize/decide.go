@@ -81,7 +81,7 @@ func (c *call) marked() authorization.Parameters {
 	if c.visit.Began.IsZero() {
 		c.visit.Began = c.now
 		if c.session != nil {
-			c.visit.Session = c.session.key()
+			c.visit.Session = keyOf(c.session)
 		}
 	}
 	return Mark(c.Visits, c.sent, c.visit)

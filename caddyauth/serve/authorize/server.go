@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
@@ -78,25 +77,10 @@ type Server struct {
 }
 
 // Session is the session of a person who is signed in.
-type Session struct {
-	// Subject is the name of the person, Project the slug of the project.
-	Subject, Project string
+type Session = issuance.SignedIn
 
-	// ID is the session's; empty where it has no refresh token. TokenID is that of its access token.
-	ID, TokenID string
-
-	// Epoch is that of the access token.
-	Epoch int64
-
-	// AuthTime is when the person signed in, in whole seconds; zero when that was not noted. ACR and
-	// AMR say how.
-	AuthTime time.Time
-	ACR      string
-	AMR      []string
-}
-
-// key tells a session from another one, from one sign-in to the next.
-func (s *Session) key() string {
+// keyOf tells a session from another one, from one sign-in to the next.
+func keyOf(s *Session) string {
 	if s.ID != "" {
 		return s.ID
 	}

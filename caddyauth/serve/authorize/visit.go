@@ -81,5 +81,5 @@ func withoutVisit(p authorization.Parameters) authorization.Parameters {
 // isSignedInSince reports whether the person has signed in since the visit began. The session is then
 // another one; an access token has its time in whole seconds.
 func (v Visit) isSignedInSince(s *Session) bool {
-	return !v.Began.IsZero() && s.key() != v.Session && s.AuthTime.Unix() >= v.Began.Unix()
+	return !v.Began.IsZero() && keyOf(s) != v.Session && s.AuthTime.Unix() >= v.Began.Unix()
 }

@@ -13,6 +13,7 @@ type Document struct {
 	AuthorizationEndpoint string `json:"authorization_endpoint"`
 	PushedRequestEndpoint string `json:"pushed_authorization_request_endpoint"` // RFC 9126, section 5
 	TokenEndpoint         string `json:"token_endpoint"`
+	DeviceEndpoint        string `json:"device_authorization_endpoint"` // RFC 8628, section 4
 	RevocationEndpoint    string `json:"revocation_endpoint"`
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	UserInfoEndpoint      string `json:"userinfo_endpoint"`
@@ -58,6 +59,7 @@ func (s *Server) document() Document {
 		AuthorizationEndpoint: s.at("/authorize"),
 		PushedRequestEndpoint: s.at("/par"),
 		TokenEndpoint:         s.at("/token"),
+		DeviceEndpoint:        s.at("/device_authorization"),
 		RevocationEndpoint:    s.at("/revoke"),
 		IntrospectionEndpoint: s.at("/introspect"),
 		UserInfoEndpoint:      s.at("/userinfo"),
@@ -70,7 +72,8 @@ func (s *Server) document() Document {
 		ResponseTypesSupported: []string{"code"},
 		ResponseModesSupported: []string{"query", "form_post"},
 		GrantTypesSupported: []string{
-			"authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange",
+			"authorization_code", "refresh_token", "client_credentials",
+			"urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange",
 		},
 
 		CodeChallengeMethods:     []string{"S256"},

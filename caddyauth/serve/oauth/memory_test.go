@@ -318,6 +318,7 @@ func newFixture(t *testing.T) *fixture {
 	h.issuance.Verify = h.verify
 	h.Refresh, h.ClientCredentials = h.issuance.Refresh, h.issuance.ClientCredentials
 	h.ExchangeCode = h.issuance.ExchangeCode
+	h.PollDevice = h.issuance.PollDevice
 	h.TokenExchange = h.issuance.TokenExchange
 	if err := h.Validate(); err != nil {
 		t.Fatal(err)

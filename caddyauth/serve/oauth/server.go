@@ -52,6 +52,10 @@ type Server struct {
 	// Required.
 	ExchangeCode func(ctx context.Context, e issuance.CodeExchange) (issuance.CodeExchanged, error)
 
+	// PollDevice gives a device its tokens (issuance.Service.PollDevice). The error is an
+	// *issuance.DeviceRefusal; any other is answered with 503. Required.
+	PollDevice func(ctx context.Context, d issuance.DevicePoll) (issuance.Issued, error)
+
 	// IDToken makes ID tokens. Default: there are none.
 	IDToken MakeIDToken
 
@@ -87,9 +91,9 @@ func (s *Server) Validate() error {
 		return fmt.Errorf("oauth: Base: %w", err)
 	}
 	if s.Issuer == "" || s.SigningKey == nil || s.Sessions == nil || s.Clients == nil || s.Proofs == nil ||
-		s.ExchangeCode == nil || s.Refresh == nil || s.ClientCredentials == nil || s.TokenExchange == nil ||
-		s.Verify == nil || s.Revoked == nil {
-		return errors.New("oauth: Issuer, SigningKey, Sessions, Clients, Proofs, ExchangeCode, Refresh, " +
+		s.ExchangeCode == nil || s.PollDevice == nil || s.Refresh == nil || s.ClientCredentials == nil ||
+		s.TokenExchange == nil || s.Verify == nil || s.Revoked == nil {
+		return errors.New("oauth: Issuer, SigningKey, Sessions, Clients, Proofs, ExchangeCode, PollDevice, Refresh, " +
 			"ClientCredentials, TokenExchange, Verify and Revoked are required")
 	}
 	return nil

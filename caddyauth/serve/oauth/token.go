@@ -39,6 +39,8 @@ func (c *call) token() (any, error) {
 	switch grant {
 	case clients.GrantCode:
 		return c.code()
+	case clients.GrantDevice:
+		return c.device()
 	case clients.GrantClientCredentials:
 		return c.clientCredentials()
 	case clients.GrantExchange:
@@ -49,7 +51,8 @@ func (c *call) token() (any, error) {
 
 // offered are the grant types of /token.
 var offered = []string{
-	clients.GrantCode, clients.GrantRefresh, clients.GrantClientCredentials, clients.GrantExchange,
+	clients.GrantCode, clients.GrantRefresh, clients.GrantDevice, clients.GrantClientCredentials,
+	clients.GrantExchange,
 }
 
 // refresh uses a refresh token (RFC 6749, section 6).

@@ -5,7 +5,7 @@ type Field struct{ Name, Value string }
 
 // Consent asks whether a client may use the person's account. Its form has the fields and, by the
 // button that was pressed, `decision`: "allow" or "deny". The ids `allow`, `deny`, `client`,
-// `subject`, `scopes`, `learns`, `resources`, `redirect` and `warnings` stay what they are.
+// `subject`, `scopes`, `learns`, `resources`, `redirect`, `notice` and `warnings` stay what they are.
 type Consent struct {
 	// Site is the host that asks, as it is shown.
 	Site string
@@ -24,11 +24,14 @@ type Consent struct {
 	// Warnings are sentences that stand out. Default: none.
 	Warnings []string
 
-	// RedirectHost is where the answer goes, as it is shown.
+	// Notice is a sentence to read before the decision. Default: none.
+	Notice string
+
+	// RedirectHost is where the answer goes, as it is shown. Default: nowhere.
 	RedirectHost string
 
 	// RedirectOrigin is the source expression of that place, as "https://host" or "com.example.app:":
-	// Chromium applies the policy for forms to the redirect that follows one.
+	// Chromium applies the policy for forms to the redirect that follows one. Default: nowhere.
 	RedirectOrigin string
 
 	// Action is where the form is posted to: a path of this server.

@@ -2,7 +2,7 @@ package ui
 
 import "strings"
 
-// Page is one of Login, SignedIn, SignOut, Start, Message, Consent and FormPost.
+// Page is one of Login, SignedIn, SignOut, Start, Message, Consent, FormPost and Device.
 type Page interface {
 	// template names the file below pages/.
 	template() string

@@ -18,7 +18,7 @@ var (
 	stylesheet = template.CSS(mustRead("pages/page.css"))
 	script     = template.JS(mustRead("pages/page.js"))
 	templates  = parse("login.html", "signedin.html", "signout.html", "start.html", "message.html",
-		"consent.html", "formpost.html")
+		"consent.html", "formpost.html", "device.html")
 )
 
 // view is what the templates see.

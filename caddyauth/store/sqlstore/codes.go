@@ -194,16 +194,7 @@ func replayCode(ctx context.Context, t tx, hash string, now time.Time) (authoriz
 		return authorization.Outcome{Verdict: authorization.NotAllowed}, nil
 	}
 	out := authorization.Outcome{Verdict: authorization.Replayed}
-	var row grantRow
-	ended, err := one(ctx, t, `UPDATE grants SET `+revoke+` WHERE id = $3 AND revoked = 0 RETURNING `+grantColumns,
-		[]any{now.UnixMilli(), "its code was used twice", granted}, row.into()...)
-	if err != nil || !ended {
-		return out, err
-	}
-	g, err := row.grant()
-	if err == nil {
-		out.Denials, err = denyFamilies(ctx, t, g, now)
-	}
+	out.Denials, err = endGrant(ctx, t, granted, "its code was used twice", now)
 	return out, err
 }
 

@@ -54,6 +54,7 @@ var exportedTables = []exportedTable{
 	{name: "opaque"},
 	{name: "code"},
 	{name: "pushed_request"},
+	{name: "device"},
 	{name: "replay"},
 	{name: "audit"},
 	{name: "throttle"},

@@ -72,6 +72,7 @@ func fill(t *testing.T, s *Store) (live, ended session.Issued) {
 	must(t, s.AddUser(ctx, colleague))
 	must(t, s.AddPushed(ctx, pushedFor("pushed")))
 	must(t, s.AddCode(ctx, codeFor("code", ""), "pushed"))
+	must(t, s.AddDevice(ctx, tvRequest()))
 	must(t, s.UseOnce(ctx, useOf("jti", noon.Add(time.Minute))))
 	must(t, s.AddEntry(ctx, audit.Entry{At: noon, Actor: "command", Action: "user.create", Result: "success"}))
 	_, err = take(ctx, s, bucketOf5("someone"), noon)

@@ -227,24 +227,31 @@ func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Tim
 		if err := lockGrants(t); err != nil {
 			return err
 		}
-		var row grantRow
-		changed, err := one(ctx, t,
-			`UPDATE grants SET `+revoke+` WHERE id = $3 AND revoked = 0 RETURNING `+grantColumns,
-			[]any{now.UnixMilli(), reason, id}, row.into()...)
-		if err != nil || !changed {
-			return err
-		}
-		g, err := row.grant()
-		if err == nil {
-			g.RevokedFor = reason
-			denials, err = denyFamilies(ctx, t, g, now)
-		}
+		var err error
+		denials, err = endGrant(ctx, t, id, reason, now)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return denials, nil
+}
+
+// endGrant ends a grant that lives, with what was granted under it. The grants are locked
+// (lockGrants).
+func endGrant(ctx context.Context, t tx, id, reason string, now time.Time) ([]revocation.Denial, error) {
+	var row grantRow
+	ended, err := one(ctx, t, `UPDATE grants SET `+revoke+` WHERE id = $3 AND revoked = 0 RETURNING `+grantColumns,
+		[]any{now.UnixMilli(), reason, id}, row.into()...)
+	if err != nil || !ended {
+		return nil, err
+	}
+	g, err := row.grant()
+	if err != nil {
+		return nil, err
+	}
+	g.RevokedFor = reason
+	return denyFamilies(ctx, t, g, now)
 }
 
 // denyFamilies denies a grant that was ended, and ends and denies what was granted under it. The

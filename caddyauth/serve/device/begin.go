@@ -1,0 +1,133 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/device"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
+)
+
+// codes is the answer of RFC 8628, section 3.2.
+type codes struct {
+	DeviceCode              string `json:"device_code"`
+	UserCode                string `json:"user_code"`
+	VerificationURI         string `json:"verification_uri"`
+	VerificationURIComplete string `json:"verification_uri_complete"`
+	ExpiresIn               int64  `json:"expires_in"`
+	Interval                int64  `json:"interval"`
+}
+
+// begin answers POST /device_authorization.
+func (s *Server) begin(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Pragma", "no-cache")
+	event := audit.Event{Kind: audit.DeviceAuthorization, Result: success, ClientIP: s.ClientIP.Of(r)}
+	answer, client, err := s.keep(w, r)
+	event.ClientID, event.Project = client.ID, client.Project
+	if err == nil {
+		s.Events.Report(r.Context(), event)
+		endpoint.WriteJSON(w, http.StatusOK, answer)
+		return
+	}
+	p := clientauth.ProblemOf(err)
+	event.Result, event.Detail, event.Err = p.Code, p.Text, p.Cause
+	if p.Cause != nil && endpoint.IsGone(r.Context()) {
+		event.Result, event.Err = canceled, nil
+		p.Status = endpoint.StatusClientGone
+	}
+	s.Events.Report(r.Context(), event)
+	p.Write(w, s.Base.Host)
+}
+
+// keep stores the request of a client that has authenticated. The error is a *clientauth.Problem.
+func (s *Server) keep(w http.ResponseWriter, r *http.Request) (codes, clients.Client, error) {
+	form, lists, err := clientauth.ReadForm(w, r)
+	if err != nil {
+		return codes{}, clients.Client{}, err
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	p, err := s.Authenticator.Authenticate(clientauth.Request{HTTP: r, Form: form, Now: now})
+	client := p.Client
+	if err != nil {
+		return codes{}, client, err
+	}
+	asked, err := s.request(client, form, lists)
+	if err != nil {
+		return codes{}, client, err
+	}
+	asked.ClientIP = s.ClientIP.Of(r)
+	if !p.Project.Active || p.Project.Slug != s.Project {
+		return codes{}, client, clientauth.Refuse(clientauth.UnauthorizedClient,
+			"Nobody can sign in to the project of the client here.")
+	}
+	lifetime := device.DefaultLifetime
+	if s.Lifetime != nil {
+		lifetime = s.Lifetime(p).DeviceCode
+	}
+	a, code, err := s.add(r.Context(), asked, lifetime, now)
+	if err != nil {
+		return codes{}, client, clientauth.Unavailable(err)
+	}
+	page := s.Base.String() + "/device"
+	return codes{
+		DeviceCode:              code,
+		UserCode:                device.ShowUserCode(a.UserCode),
+		VerificationURI:         page,
+		VerificationURIComplete: page + "?" + url.Values{"user_code": {device.ShowUserCode(a.UserCode)}}.Encode(),
+		ExpiresIn:               int64(lifetime / time.Second),
+		Interval:                int64(a.Interval / time.Second),
+	}, client, nil
+}
+
+// request is what the client asks for, narrowed to what it may have.
+func (s *Server) request(client clients.Client, form clientauth.Form, lists clientauth.Lists) (device.Authorization,
+	error) {
+	if !client.AllowsGrant(clients.GrantDevice) {
+		return device.Authorization{}, clientauth.Refuse(clientauth.UnauthorizedClient,
+			"The client may not use the device grant.")
+	}
+	scopes, ok := client.AllowsScopes(strings.Fields(form["scope"])...)
+	if !ok {
+		return device.Authorization{}, clientauth.Refuse(clientauth.InvalidScope,
+			"The client may have none of the requested scopes.")
+	}
+	a := device.Authorization{ClientID: client.ID, Project: client.Project, Scopes: scopes, Audience: client.Audience}
+	var resources []string
+	for _, asked := range lists["resource"] {
+		resource, ok := client.Resource(asked)
+		if !ok {
+			return device.Authorization{}, clientauth.Refuse(clientauth.InvalidTarget,
+				"The client may not have tokens for the requested resource.")
+		}
+		resources = append(resources, resource)
+	}
+	if len(resources) > 0 {
+		a.Audience = resources
+	}
+	return a, nil
+}
+
+// attempts is how often a new code is drawn while another request has the one before.
+const attempts = 5
+
+func (s *Server) add(
+	ctx context.Context,
+	asked device.Authorization,
+	lifetime time.Duration,
+	now time.Time,
+) (a device.Authorization, code string, err error) {
+	for range attempts {
+		a, code = device.New(asked, lifetime, now)
+		if err = s.Store.AddDevice(ctx, a); !errors.Is(err, device.ErrTaken) {
+			break
+		}
+	}
+	return a, code, err
+}

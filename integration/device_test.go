@@ -1,0 +1,204 @@
+package integration
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+)
+
+// deviceCodes is the answer of /device_authorization.
+type deviceCodes struct {
+	Device   string `json:"device_code"`
+	User     string `json:"user_code"`
+	URI      string `json:"verification_uri"`
+	Complete string `json:"verification_uri_complete"`
+	Expires  int    `json:"expires_in"`
+	Interval int    `json:"interval"`
+	Error    string `json:"error"`
+	status   int
+}
+
+// device asks for codes, as a client.
+func (x *authorizing) device(t *testing.T, client, changes string) deviceCodes {
+	t.Helper()
+	form, err := url.ParseQuery(changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form.Set("client_id", client)
+	a := x.ask(t, "auth", call{
+		method: "POST",
+		target: "/device_authorization",
+		lines:  []string{"Content-Type: application/x-www-form-urlencoded"},
+		body:   form.Encode(),
+	})
+	var got deviceCodes
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+		t.Fatalf("%d %s: %v", a.status, a.body, err)
+	}
+	if a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("headers %v", a.header)
+	}
+	got.status = a.status
+	if got.Device != "" {
+		x.secret("a device code", got.Device)
+	}
+	return got
+}
+
+// poll asks for the tokens.
+func (x *authorizing) poll(t *testing.T, client, code string) tokenAnswer {
+	t.Helper()
+	return x.token(t, client, "", "", url.Values{"grant_type": {clients.GrantDevice}, "device_code": {code}})
+}
+
+// TestDeviceFlow: a television shows a code, a person types it in elsewhere and allows it, and the
+// television gets tokens that end with the person's session.
+func TestDeviceFlow(t *testing.T) {
+	onEngines(t, func(t *testing.T, x *authorizing) {
+		tv := x.device(t, "tv", "scope=openid+read+unknown")
+		if tv.status != 200 || tv.URI != x.url("auth")+"/device" || tv.Interval != 5 || tv.Expires != 300 ||
+			tv.Complete != tv.URI+"?user_code="+tv.User {
+			t.Fatalf("%+v", tv)
+		}
+		if got := x.poll(t, "tv", tv.Device); got.status != 400 || got.Error != "authorization_pending" {
+			t.Errorf("before anybody decides: %+v", got)
+		}
+		if got := x.poll(t, "tv", tv.Device); got.Error != "slow_down" {
+			t.Errorf("at once again: %+v", got)
+		}
+		if got := x.poll(t, "spa", tv.Device); got.Error != "unauthorized_client" {
+			t.Errorf("by a client without the grant: %+v", got)
+		}
+
+		// The person signs in on the way to the page, types the code in another spelling, and is asked.
+		v := x.visitor(t)
+		asks := v.signIn(v.get("/device"), "alice", alicePassword)
+		if asks.status != 200 || !strings.Contains(asks.body, `id="user_code"`) {
+			t.Fatalf("%d %s", asks.status, asks.body)
+		}
+		typed := strings.ToLower(strings.ReplaceAll(tv.User, "-", " "))
+		confirm := v.get("/device?" + url.Values{"user_code": {typed}}.Encode())
+		for _, want := range []string{"The Television", tv.User, "127.0.0.1", `id="allow"`, `id="deny"`, "alice"} {
+			if !strings.Contains(confirm.body, want) {
+				t.Errorf("the page does not say %q: %s", want, confirm.body)
+			}
+		}
+		decision := url.Values{"user_code": {tv.User}, "decision": {"allow"}}
+		cross := v.do("POST", "/device", "application/x-www-form-urlencoded", decision.Encode(),
+			"Sec-Fetch-Site: cross-site")
+		if cross.status != http.StatusForbidden {
+			t.Errorf("from another site: %d", cross.status)
+		}
+		if got := v.post("/device", decision); got.status != 200 || !strings.Contains(got.body, "is connected") {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		if got := v.post("/device", decision); got.status != 400 {
+			t.Errorf("decided twice: %d", got.status)
+		}
+
+		time.Sleep(10 * time.Second) // the interval, which grew
+		tokens := x.poll(t, "tv", tv.Device)
+		if tokens.status != 200 || tokens.Refresh == "" || tokens.Scope != "openid read" {
+			t.Fatalf("%+v", tokens)
+		}
+		if a := x.get(t, "api", "/", tokens.Access); a.status != 200 {
+			t.Errorf("the gate answers %d to the access token", a.status)
+		}
+		next := x.token(t, "tv", "", "", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {tokens.Refresh}})
+		if next.status != 200 {
+			t.Errorf("refreshing: %+v", next)
+		}
+
+		// It ends with the person's session.
+		if got := v.post("/logout", url.Values{}); got.status >= 400 {
+			t.Fatalf("signing out: %d %s", got.status, got.body)
+		}
+		late := x.token(t, "tv", "", "", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {next.Refresh}})
+		if late.status != 400 || late.Error != "invalid_grant" {
+			t.Errorf("after the sign-out: %+v", late)
+		}
+		if a := x.get(t, "api", "/", next.Access); a.status != 401 {
+			t.Errorf("after the sign-out the gate answers %d", a.status)
+		}
+	})
+}
+
+// TestDevicePagesRefuse what is no code of theirs, and too many of them.
+func TestDevicePagesRefuse(t *testing.T) {
+	x := newAuthorizing(t, "sqlite")
+	v := x.visitor(t)
+	v.signIn(v.get("/device?user_code=BCDF-GHJK"), "alice", alicePassword)
+	rows := []struct {
+		name, query string
+		status      int
+		says        string
+	}{
+		{"no code", "user_code=hello", 400, "That is not a code."},
+		{"an unknown code", "user_code=BCDF-GHJK", 400, "No device waits for this code."},
+		{"markup", "user_code=%3Cscript%3E", 400, "That is not a code."},
+		{"a very long one", "user_code=" + strings.Repeat("B", 5000), 400, "That is not a code."},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			got := v.get("/device?" + row.query)
+			if got.status != row.status || !strings.Contains(got.body, row.says) ||
+				strings.Contains(got.body, "<script>alert") {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+		})
+	}
+	refused := 0
+	for range 12 {
+		if got := v.get("/device?user_code=BCDF-GHJK"); strings.Contains(got.body, "Too many codes") {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("codes can be guessed without end")
+	}
+	tv := x.device(t, "tv", "")
+	if got := v.get("/device?user_code=" + tv.User); !strings.Contains(got.body, "Too many codes") {
+		t.Errorf("the brake lets a good code pass, by which guesses could be told: %s", got.body)
+	}
+
+	denials := []struct {
+		name, client, changes, want string
+		status                      int
+	}{
+		{"a client without the grant", "rp", "client_secret=" + rpSecret, "unauthorized_client", 400},
+		{"no client", "nobody", "", "invalid_client", 401},
+		{"none of the scopes", "tv", "scope=admin", "invalid_scope", 400},
+		{"an unknown resource", "tv", "resource=https%3A%2F%2Fother.example", "invalid_target", 400},
+	}
+	for _, row := range denials {
+		t.Run(row.name, func(t *testing.T) {
+			if got := x.device(t, row.client, row.changes); got.status != row.status || got.Error != row.want {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// TestDeniedDevice is told so.
+func TestDeniedDevice(t *testing.T) {
+	x := newAuthorizing(t, "sqlite")
+	tv := x.device(t, "tv", "")
+	v := x.visitor(t)
+	confirm := v.signIn(v.get("/device?user_code="+tv.User), "alice", alicePassword)
+	if confirm.status != 200 || !strings.Contains(confirm.body, `id="deny"`) {
+		t.Fatalf("the link leads to %d %s", confirm.status, confirm.body)
+	}
+	got := v.post("/device", url.Values{"user_code": {tv.User}, "decision": {"deny"}})
+	if got.status != 200 || !strings.Contains(got.body, "was refused") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := x.poll(t, "tv", tv.Device); got.status != 400 || got.Error != "access_denied" {
+		t.Errorf("%+v", got)
+	}
+}
