@@ -311,7 +311,7 @@ func TestWhatEndsWithTheSession(t *testing.T) {
 func TestPushedAuthorization(t *testing.T) {
 	onEngines(t, func(t *testing.T, x *authorizing) {
 		v := x.visitor(t)
-		address := "/authorize?client_id=pushing&request_uri=" + url.QueryEscape(x.push(t, "pushing"))
+		address := "/authorize?client_id=pushing&request_uri=" + url.QueryEscape(x.push(t, "pushing", ""))
 		v.get(address) // looked at only
 		answer := v.signIn(v.get(address), "alice", alicePassword)
 		code := v.code(answer)
@@ -324,7 +324,7 @@ func TestPushedAuthorization(t *testing.T) {
 		if p := v.get(address); p.status != 400 || !strings.Contains(p.body, "<code>invalid_request_uri</code>") {
 			t.Errorf("used again: %d %s", p.status, p.body)
 		}
-		foreign := "/authorize?client_id=other&request_uri=" + url.QueryEscape(x.push(t, "pushing"))
+		foreign := "/authorize?client_id=other&request_uri=" + url.QueryEscape(x.push(t, "pushing", ""))
 		if p := v.get(foreign); p.status != 400 || !strings.Contains(p.body, "<code>invalid_request_uri</code>") {
 			t.Errorf("another client's: %d %s", p.status, p.body)
 		}
@@ -332,9 +332,9 @@ func TestPushedAuthorization(t *testing.T) {
 }
 
 // push pushes a good request of the client and returns its request_uri.
-func (x *authorizing) push(t *testing.T, client string) string {
+func (x *authorizing) push(t *testing.T, client, changes string) string {
 	t.Helper()
-	_, query, _ := strings.Cut(request(t, "client_id="+client), "?")
+	_, query, _ := strings.Cut(request(t, "client_id="+client+"&"+changes), "?")
 	a := x.ask(t, "auth", call{
 		method: "POST", target: "/par", lines: []string{"Content-Type: application/x-www-form-urlencoded"},
 		body: query + "&client_secret=" + url.QueryEscape(rpSecret),
@@ -391,7 +391,7 @@ func TestAuthorizeRaces(t *testing.T) {
 
 		t.Run("one pushed request", func(t *testing.T) {
 			v := v.in(t)
-			address := "/authorize?client_id=pushing&request_uri=" + url.QueryEscape(x.push(t, "pushing"))
+			address := "/authorize?client_id=pushing&request_uri=" + url.QueryEscape(x.push(t, "pushing", ""))
 			var good, bad atomic.Int64
 			atOnce(func(int) {
 				switch p := v.get(address); {
@@ -437,4 +437,38 @@ func TestAuthorizeRaces(t *testing.T) {
 			t.Logf("%d of %d were bought before", n, len(codes))
 		})
 	})
+}
+
+// TestIDTokenHint: who is signed in must be whom the client expects. The hint stands in a pushed
+// request, since an access log would write it.
+func TestIDTokenHint(t *testing.T) {
+	x := newAuthorizing(t, "sqlite")
+	v := x.visitor(t)
+	alice := x.exchange(t, v.code(v.signIn(v.get(request(t, "")), "alice", alicePassword)), "")
+	other := x.visitor(t)
+	bob := x.exchange(t, other.code(other.signIn(other.get(request(t, "")), "bob", bobPassword)), "")
+	for _, c := range []struct {
+		name, hint string
+		visitor    *visitor
+		want       string // an error, or "" for a code
+	}{
+		{"the same person", alice.ID, v, ""},
+		{"another person", bob.ID, v, "login_required"},
+		{"nobody is signed in", alice.ID, x.visitor(t), "login_required"},
+		{"an access token", alice.Access, v, "invalid_request"},
+		{"another signature", alice.ID[:len(alice.ID)-8] + "AAAAAAAA", v, "invalid_request"},
+		{"nonsense", "x", v, "invalid_request"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := c.visitor.in(t)
+			uri := x.push(t, "rp", "prompt=none&id_token_hint="+c.hint)
+			p := v.get("/authorize?client_id=rp&request_uri=" + url.QueryEscape(uri))
+			if p.status != 303 || p.location.Query().Get("error") != c.want {
+				t.Fatalf("%d to %v: %s", p.status, p.location, p.body)
+			}
+			if c.want == "" {
+				v.code(p)
+			}
+		})
+	}
 }

@@ -149,6 +149,10 @@ func (a *App) provisionTrust() error {
 	if a.verification.verifier, err = token.NewVerifier(issuers); err != nil {
 		return err
 	}
+	own.Types = []string{issuance.IDTokenType}
+	if a.verification.idTokens, err = token.NewVerifier([]token.Issuer{own}); err != nil {
+		return err
+	}
 	return a.verification.remember(a.server.TokenCache)
 }
 

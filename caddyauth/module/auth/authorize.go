@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,15 @@ func (a authorizing) session(w http.ResponseWriter, r *http.Request) (*authorize
 		return nil, err // it cannot be judged at present
 	}
 	return nil, r.Context().Err()
+}
+
+// hint returns whose an ID token of this server is.
+func (a authorizing) hint(ctx context.Context, raw string) (string, error) {
+	t, err := a.verification.idTokens.Verify(ctx, raw)
+	if err != nil {
+		return "", err
+	}
+	return t.Subject, nil
 }
 
 // sessionOf reads the session out of its access token.

@@ -90,12 +90,14 @@ func buildClientAuthenticator(a *App) *clientauth.Authenticator {
 
 // buildAuthorize answers /authorize and /par.
 func buildAuthorize(a *App) *authorize.Server {
+	people := authorizing{a.gates.Sessions, a.verification, a.gates.Cookies.Access}
 	return &authorize.Server{
 		Base:          a.server.PublicURL,
 		Issuer:        a.server.Issuer,
 		Project:       project.Default,
 		Find:          a.store.FindParties,
-		Session:       authorizing{a.gates.Sessions, a.verification, a.gates.Cookies.Access}.session,
+		Session:       people.session,
+		Hint:          people.hint,
 		Issue:         a.issuing.IssueCode,
 		Consents:      a.store,
 		Pushed:        a.store,

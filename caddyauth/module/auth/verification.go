@@ -27,7 +27,8 @@ type Verification struct {
 	VerifyBound reader
 
 	verifier  *token.Verifier
-	cache     *token.Cache // in front of verifier; nil when it is off
+	idTokens  *token.Verifier // of the server's own ID tokens, however old
+	cache     *token.Cache    // in front of verifier; nil when it is off
 	opaque    *opaque.Tokens
 	foreign   []*opaque.IntrospectionClient
 	accepts   map[string][]string // the audience words of each accepted issuer; nil stands for all of the server's
