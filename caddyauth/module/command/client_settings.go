@@ -32,6 +32,7 @@ var clientLists = []clientFlag{
 	{"audience", "audience", "the audience of its tokens if a request names none (default: api)"},
 	{"scope", "scopes", "a scope that it may ask for (default: none)"},
 	{"grant-type", "grant_types", "what it may use at the token endpoint (default: authorization_code,refresh_token)"},
+	{"token-exchange", "token_exchange", "a client whose access tokens it may exchange (default: none)"},
 	{"response-mode", "response_modes", "query or form_post (default: both)"},
 }
 

@@ -15,6 +15,7 @@ type clientSettings struct {
 	PostLogoutRedirectURIs []string        `json:"post_logout_redirect_uris"`
 	BackchannelLogoutURI   string          `json:"backchannel_logout_uri"`
 	GrantTypes             []string        `json:"grant_types"`
+	TokenExchange          []string        `json:"token_exchange"`
 	ResponseModes          []string        `json:"response_modes"`
 	Resources              []string        `json:"resources"`
 	AuthMethods            []string        `json:"token_endpoint_auth_methods"`
@@ -50,6 +51,7 @@ func showSettings(c clients.Client) clientSettings {
 		PostLogoutRedirectURIs: nonNil(c.PostLogoutRedirectURIs),
 		BackchannelLogoutURI:   c.BackchannelLogoutURI,
 		GrantTypes:             those(clients.GrantTypes, c.AllowsGrant),
+		TokenExchange:          nonNil(c.TokenExchange),
 		ResponseModes:          those(clients.ResponseModes, c.AllowsResponseMode),
 		Resources:              nonNil(c.Resources),
 		AuthMethods:            those(clients.AuthMethods, c.AllowsAuth),
@@ -105,6 +107,7 @@ func editSettings(o *object, c *clients.Client) {
 	o.stringList("post_logout_redirect_uris", &s.PostLogoutRedirectURIs)
 	o.stringList("resources", &s.Resources)
 	o.stringList("response_modes", &s.ResponseModes)
+	o.stringList("token_exchange", &s.TokenExchange)
 	o.stringList("grant_types", &s.GrantTypes)
 	s.GrantTypes = clients.LongGrantTypes(s.GrantTypes)
 	for _, text := range []struct {

@@ -27,14 +27,15 @@ func TestSettingsOfAClientAreShownInForceAndChanged(t *testing.T) {
 	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	d.call(admin, "POST", "/api/clients", `{"id":"c"}`).contains(201,
-		`"grant_types":["authorization_code","refresh_token"],"response_modes":["query","form_post"]`,
+		`"grant_types":["authorization_code","refresh_token"],"token_exchange":[],"response_modes":["query","form_post"]`,
 		`"token_endpoint_auth_methods":["client_secret_basic","client_secret_post"],"token_endpoint_auth_method":null`,
 		`"id_token_signed_response_alg":"RS256","pkce":"required"`, `"consent":"once","preset":null,"source":null`)
 	d.call(admin, "PATCH", "/api/clients/c", everySetting).contains(200,
 		`"redirect_uris":["https://app.example/cb"],"post_logout_redirect_uris":["https://app.example/bye"]`,
 		`"grant_types":["authorization_code","`+clients.GrantDevice+`","`+clients.GrantExchange+`"]`,
 		`"token_endpoint_auth_methods":["client_secret_post"]`, `"pkce":"optional"`, `"consent":"always"`,
-		`"require_pushed_authorization_requests":true,"dpop_bound_access_tokens":true`)
+		`"require_pushed_authorization_requests":true,"dpop_bound_access_tokens":true`,
+		`"token_exchange":["web","caddyauth"]`)
 	d.call(admin, "PATCH", "/api/clients/c", `{"name":"C"}`).contains(200, `"pkce":"optional"`)
 	d.call(admin, "PATCH", "/api/clients/c",
 		`{"consent":null,"pkce":"required","grant_types":[],"token_endpoint_auth_method":null,"client_uri":null}`).
@@ -87,6 +88,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		{`{"grant_types":["password"]}`, "grant_types: "},
 		{`{"grant_types":["client_credentials"]}`, "grant_types: client_credentials is for clients"},
 		{`{"response_modes":["fragment"]}`, "response_modes: "},
+		{`{"token_exchange":["*"]}`, "token_exchange: "},
 		{`{"resources":["x"]}`, "resource: "},
 		{`{"token_endpoint_auth_method":"client_secret_post"}`, "it needs a secret"},
 		{`{"token_endpoint_auth_method":"private_key_jwt"}`, "it needs either jwks or jwks_uri"},
