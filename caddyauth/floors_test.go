@@ -31,6 +31,8 @@ type packageRule struct {
 var packageRules = []packageRule{
 	{14, "integration", words("caddyauth module/authserver module/config module/jwtauth integration/documents"),
 		words(caddyPath, "github.com/chromedp golang.org/x/crypto golang.org/x/net")},
+	{14, "integration/clients", words("caddyauth"),
+		words(caddyPath, "github.com/chromedp github.com/coreos/go-oidc/v3 golang.org/x/crypto golang.org/x/oauth2")},
 	{14, "bench/fill", words("store/sqlstore domain/revocation"), nil},
 	{14, "bench/load", nil, nil},
 	{14, "bench/mint", words("jose/token jose/keyring"), nil},
@@ -206,7 +208,7 @@ func TestFloorsAreNoticed(t *testing.T) {
 	for _, c := range []struct{ file, imports, want string }{
 		{
 			"caddyauth/guard/gate/x.go", caddyPath,
-			"caddyauth/guard/gate/x.go imports " + caddyPath + ", which only integration, module/command, ",
+			"caddyauth/guard/gate/x.go imports " + caddyPath + ", which only integration, integration/clients, ",
 		},
 		{"caddyauth/jose/token/x.go", "go.uber.org/zap/zapcore", "which only module/jwtauth, module/auth may"},
 		{"caddyauth/serve/login/x.go", "github.com/spf13/cobra", "which only module/command, module/explain may"},

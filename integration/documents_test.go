@@ -54,7 +54,7 @@ func completed(block string) string {
 	switch word, _, _ := strings.Cut(block, " "); word {
 	case "auth":
 		return "{\n" + indented + "}\n"
-	case "keys":
+	case "keys", "client", "user":
 		return completed("auth {\n\tissuer https://auth.example.com\n" + indented + "}\n")
 	}
 	return block
