@@ -104,7 +104,7 @@ var packageRules = []packageRule{
 			"serve/clientauth serve/ui web/endpoint web/weburl"), nil},
 	{7, "serve/authorize",
 		words("domain/audit domain/authorization domain/clients domain/consent domain/identity",
-			"domain/issuance domain/secrets domain/session jose/dpop",
+			"domain/issuance domain/openid domain/secrets domain/session jose/dpop",
 			"serve/clientauth serve/ui web/endpoint web/weburl"), nil},
 	{6, "serve/clientauth",
 		words("domain/clients domain/identity domain/issuance domain/replay jose/dpop jose/keyring jose/leeway",

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -81,7 +82,7 @@ func TestAuthorizeDuties(t *testing.T) {
 		{"mode that the client has not", "client_id=plainly&response_mode=form_post", "invalid_request", "redirect"},
 
 		// Consent and PAR.
-		{"consent", "client_id=asking", "consent_required", "redirect"},
+		{"consent, no page", "client_id=asking&prompt=none", "consent_required", "redirect"},
 		{"not pushed", "client_id=pushing", "invalid_request", "redirect"},
 		{"pushed nowhere", "request_uri=urn:ietf:params:oauth:request_uri:x", "invalid_request_uri", "page"},
 	} {
@@ -436,6 +437,51 @@ func TestAuthorizeRaces(t *testing.T) {
 			}
 			t.Logf("%d of %d were bought before", n, len(codes))
 		})
+	})
+}
+
+// TestConsentPage: what a person allows is remembered, and only what is new is asked for again.
+func TestConsentPage(t *testing.T) {
+	onEngines(t, func(t *testing.T, x *authorizing) {
+		v := x.visitor(t)
+		decided := func(p page, decision string) page {
+			t.Helper()
+			if p.status != 303 || p.location.Path != "/consent" {
+				t.Fatalf("not asked: %d to %v: %s", p.status, p.location, p.body)
+			}
+			form := v.get(p.location.String())
+			if form.status != 200 || !strings.Contains(form.body, `<strong id="client">asking</strong>`) {
+				t.Fatalf("the page: %d %s", form.status, form.body)
+			}
+			p = v.post("/consent", url.Values{
+				"request":  {html.UnescapeString(field(form.body, "request"))},
+				"proof":    {field(form.body, "proof")},
+				"decision": {decision},
+			})
+			if p.status == 303 && p.location.Path == "/authorize" {
+				p = v.get(p.location.String())
+			}
+			return p
+		}
+		asking := request(t, "client_id=asking")
+		denied := decided(v.signIn(v.get(asking), "alice", alicePassword), "deny")
+		if q := denied.location.Query(); q.Get("error") != "access_denied" || q.Get("state") != "the state" ||
+			q.Get("tenant") != "1" {
+			t.Errorf("denied: %d to %v", denied.status, denied.location)
+		}
+		code := v.code(decided(v.get(asking), "allow"))
+		if got := x.token(t, "asking", rpSecret, "", codeForm(code)); got.status != 200 || got.Scope != "openid read" {
+			t.Errorf("%+v", got)
+		}
+		v.code(v.get(asking))
+		v.code(v.get(request(t, "client_id=asking&prompt=none&scope=read")))
+		more := v.get(request(t, "client_id=asking&scope=openid+read+profile"))
+		if form := v.get(more.location.String()); strings.Contains(form.body, "<li>read</li>") ||
+			!strings.Contains(form.body, "Read your profile") {
+			t.Errorf("what is new: %s", form.body)
+		}
+		v.code(decided(more, "allow"))
+		v.code(decided(v.get(request(t, "client_id=asking&prompt=consent")), "allow"))
 	})
 }
 

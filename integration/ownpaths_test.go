@@ -80,6 +80,7 @@ var ownPaths = []ownPath{
 	{target: "/session.mjs/x", status: 404},
 	{target: "/authorize/", status: 404},
 	{target: "/par/x", status: 404, method: "POST"},
+	{target: "/consent/", status: 404},
 	{target: "/token/", status: 404, method: "POST"},
 	{target: "/revoke/x", status: 404, method: "POST"},
 	{target: "/introspect/x", status: 404, method: "POST"},

@@ -24,6 +24,9 @@ const (
 	// Authorize is a request to /authorize that was decided.
 	Authorize Kind = "authorize"
 
+	// Consent is the decision of a person about what a client may have: allowed or denied.
+	Consent Kind = "consent"
+
 	// PushedRequest is a request to /par.
 	PushedRequest Kind = "par"
 

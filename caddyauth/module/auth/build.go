@@ -100,6 +100,7 @@ func buildAuthorize(a *App) *authorize.Server {
 		Hint:          people.hint,
 		Issue:         a.issuing.IssueCode,
 		Consents:      a.store,
+		Scopes:        a.server.Scopes,
 		Pushed:        a.store,
 		Authenticator: buildClientAuthenticator(a),
 		Proofs:        buildProofs(a),

@@ -6,8 +6,6 @@ import (
 	"slices"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
-	"github.com/caddyauth/gateway/caddyauth/domain/clients"
-	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
@@ -27,7 +25,7 @@ func (c *call) decide() {
 		c.refuse(err)
 		return
 	}
-	ask, err := c.needsConsent()
+	_, _, ask, err := c.missing()
 	if err != nil {
 		c.refuse(err)
 		return
@@ -106,35 +104,6 @@ func (c *call) checkPerson() error {
 		return c.deny(authorization.UnmetAuthentication, "Nobody can sign in here in the way that the client demands.")
 	}
 	return nil
-}
-
-// needsConsent reports whether the person must agree first.
-func (c *call) needsConsent() (bool, error) {
-	policy := c.parties.Client.ConsentPolicy()
-	switch {
-	case policy == clients.ConsentOff || c.visit.Agreed:
-		return false, nil
-	case policy == clients.ConsentAlways || c.request.Prompt.Consent:
-		return true, nil
-	}
-	given, err := c.Consents.FindConsent(c.r.Context(), c.parties.User.ID, c.parties.Client.ID)
-	if errors.Is(err, consent.ErrNotFound) {
-		return true, nil
-	}
-	if err != nil {
-		return false, unavailable(err)
-	}
-	scopes, resources := given.Missing(c.request.Scopes, c.request.Resources)
-	return len(scopes)+len(resources) > 0, nil
-}
-
-// askConsent sends the person to the page where they agree, which leads back to the same request.
-func (c *call) askConsent() {
-	if c.request.Prompt.None || c.ConsentPage == "" {
-		c.refuse(c.deny(authorization.ConsentRequired, "The person has not agreed to what the client asks for."))
-		return
-	}
-	redirect(c.w, c.url(c.ConsentPage)+"?"+c.marked().Encode())
 }
 
 // grant issues the code.

@@ -24,6 +24,7 @@ type call struct {
 	r   *http.Request
 	now time.Time
 
+	query   string                   // that the request stands in
 	sent    authorization.Parameters // as they stand in the address, without the note of the visit
 	visit   Visit
 	pushed  string // the hash of the pushed request that it is; empty for none
@@ -33,10 +34,11 @@ type call struct {
 	event   audit.Event
 }
 
-func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
+func (s *Server) newCall(w http.ResponseWriter, r *http.Request, query string) *call {
 	return &call{
 		Server: s,
 		w:      w,
+		query:  query,
 		r:      r,
 		now:    time.Now().UTC().Truncate(time.Millisecond),
 		event:  audit.Event{Kind: audit.Authorize, Result: success, ClientIP: s.ClientIP.Of(r)},
@@ -50,7 +52,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	c := s.newCall(w, r)
+	c := s.newCall(w, r, r.URL.RawQuery)
 	if err := c.read(); err != nil {
 		c.refuse(err)
 		return
@@ -62,7 +64,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 // same request as an address. A form from another site comes without the session's cookies, which are
 // SameSite=Lax; the redirect brings them.
 func (s *Server) post(w http.ResponseWriter, r *http.Request) {
-	c := s.newCall(w, r)
+	c := s.newCall(w, r, "")
 	body, err := endpoint.ReadBody(w, r, clientauth.MaxBody, endpoint.FormType)
 	var values url.Values
 	if err == nil {
@@ -81,8 +83,8 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 
 // read finds out what is asked by whom. The error is an *authorization.Error.
 func (c *call) read() error {
-	values, err := url.ParseQuery(c.r.URL.RawQuery)
-	if err != nil || len(c.r.URL.RawQuery) > authorization.MaxRequest+maxVisit {
+	values, err := url.ParseQuery(c.query)
+	if err != nil || len(c.query) > authorization.MaxRequest+maxVisit {
 		return &authorization.Error{
 			Code:        authorization.InvalidRequest,
 			Description: "The query cannot be read, or is longer than 6 KiB.",

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
 	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/openid"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
@@ -20,6 +21,8 @@ import (
 //
 //	GET  /authorize   the request of a client, brought by a browser (RFC 6749, section 3.1)
 //	POST /authorize   the same as a form
+//	GET  /consent     the page that asks whether the client may have what it wants
+//	POST /consent     the answer of that page
 //	POST /par         a request that a client pushes (RFC 9126)
 //
 // Call Validate once, then ServeHTTP for the requests whose path Handles. Nothing may be changed
@@ -48,10 +51,9 @@ type Server struct {
 	// Consents knows what people have allowed clients. Required.
 	Consents Consents
 
-	// ConsentPage is the path below Base's at which people are asked. It gets the request as its
-	// query, and leads back with the note that they have agreed (Mark). Default: nobody can be asked,
-	// and what a person has not allowed yet is refused.
-	ConsentPage string
+	// Scopes say in words what scopes allow, and which claims they stand for. Default: the standard
+	// ones.
+	Scopes openid.Scopes
 
 	// Hint reads an ID token of this server, however old, and says whose it is. An error means that
 	// it is none. Default: hints are refused.
@@ -74,6 +76,8 @@ type Server struct {
 
 	// Events takes an event for each request that is decided. Default: nobody is told.
 	Events audit.Sink
+
+	protection http.CrossOriginProtection
 }
 
 // Session is the session of a person who is signed in.
@@ -87,9 +91,10 @@ func keyOf(s *Session) string {
 	return s.TokenID
 }
 
-// Consents is the verb of consent.Store that is needed here.
+// Consents are the verbs of consent.Store that are needed here.
 type Consents interface {
 	FindConsent(ctx context.Context, userID, clientID string) (consent.Consent, error)
+	GiveConsent(ctx context.Context, c consent.Consent) error
 }
 
 // PushedStore are the verbs of authorization.Store for pushed requests.
@@ -117,6 +122,8 @@ type handler func(*Server, http.ResponseWriter, *http.Request)
 var routes = endpoint.Routes[handler]{
 	{Method: http.MethodGet, Path: "/authorize", Handler: (*Server).get},
 	{Method: http.MethodPost, Path: "/authorize", Handler: (*Server).post},
+	{Method: http.MethodGet, Path: "/consent", Handler: (*Server).getConsent},
+	{Method: http.MethodPost, Path: "/consent", Handler: (*Server).postConsent},
 	{Method: http.MethodPost, Path: "/par", Handler: (*Server).push, AnyOrigin: true},
 }
 

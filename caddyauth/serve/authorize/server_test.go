@@ -40,9 +40,10 @@ type fixture struct {
 	pushed  map[string]authorization.Pushed
 
 	issued []issuance.CodeRequest
+	given  []consent.Consent
 	events []audit.Event
 
-	findErr, sessionErr, issueErr, consentErr error
+	findErr, sessionErr, issueErr, consentErr, giveErr error
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -114,6 +115,11 @@ func (x *fixture) FindConsent(context.Context, string, string) (consent.Consent,
 		return consent.Consent{}, x.consentErr
 	}
 	return x.consent, nil
+}
+
+func (x *fixture) GiveConsent(_ context.Context, c consent.Consent) error {
+	x.given = append(x.given, c)
+	return x.giveErr
 }
 
 func (x *fixture) AddPushed(_ context.Context, p authorization.Pushed) error {
@@ -242,10 +248,6 @@ func TestWhatBecomesOfARequest(t *testing.T) {
 		{"consent each time", "", signedIn(0), asks(nil, clients.ConsentAlways), "consent"},
 		{"consent anew", "prompt=consent", signedIn(0), asks(nil, clients.ConsentOnce), "consent"},
 		{"consent unknown", "", signedIn(0), asks(errors.New("down"), clients.ConsentOnce), "page"},
-		{"consent without a page", "", signedIn(0), func(x *fixture) {
-			asks(consent.ErrNotFound, clients.ConsentOnce)(x)
-			x.ConsentPage = ""
-		}, "consent_required"},
 		{"project without sign-in", "", signedIn(0), func(x *fixture) { x.client.Project = "acme" }, "unauthorized_client"},
 		{"invalid", "response_type=token", signedIn(0), nil, "unsupported_response_type"},
 		{"by form", "response_mode=form_post", signedIn(0), nil, "form"},
@@ -264,7 +266,7 @@ func TestWhatBecomesOfARequest(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newFixture(t)
-			x.session, x.ConsentPage = c.session, "/consent"
+			x.session = c.session
 			x.Hint = func(_ context.Context, hint string) (string, error) {
 				if hint == "x" {
 					return "", errors.New("none")

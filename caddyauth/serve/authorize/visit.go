@@ -34,17 +34,14 @@ type Visit struct {
 	// Session tells the session of that moment from later ones; empty when nobody was signed in.
 	Session string
 
-	// Agreed says that the person has agreed since, on the page for that.
-	Agreed bool
+	// Agreed is the session of the person who has agreed since, on the page for that; empty as long
+	// as nobody has.
+	Agreed string
 }
 
 // Mark returns the parameters of a request with the note of a visit.
 func Mark(visits Visits, p authorization.Parameters, v Visit) authorization.Parameters {
-	agreed := "0"
-	if v.Agreed {
-		agreed = "1"
-	}
-	text := strconv.FormatInt(v.Began.UnixMilli(), 10) + "." + agreed + "." + v.Session
+	text := strconv.FormatInt(v.Began.UnixMilli(), 10) + "." + v.Agreed + "." + v.Session
 	marked := withoutVisit(p)
 	mac := visits.MAC(visitPurpose, text+"\n"+marked.Encode())
 	marked[visitField] = []string{text + "." + mac}
@@ -65,7 +62,7 @@ func ReadVisit(visits Visits, p authorization.Parameters, now time.Time) (author
 	if err != nil || len(parts) != 3 || now.Sub(began) > longestVisit {
 		return p, Visit{}
 	}
-	return p, Visit{Began: began, Agreed: parts[1] == "1", Session: parts[2]}
+	return p, Visit{Began: began, Agreed: parts[1], Session: parts[2]}
 }
 
 func withoutVisit(p authorization.Parameters) authorization.Parameters {

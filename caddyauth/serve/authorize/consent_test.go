@@ -1,0 +1,162 @@
+package authorize
+
+import (
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/consent"
+)
+
+// ask follows the way to the page that asks, and returns it.
+func (x *fixture) ask(t *testing.T, query string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := x.get(query)
+	if got := outcome(t, w); got != "consent" {
+		t.Fatalf("not asked: %s", got)
+	}
+	page := httptest.NewRecorder()
+	x.ServeHTTP(page, httptest.NewRequest(http.MethodGet, sentTo(t, w).String(), nil))
+	if page.Code != http.StatusOK {
+		t.Fatalf("%d %s", page.Code, page.Body)
+	}
+	return page
+}
+
+// fields are those of the page, with the decision.
+func fields(page *httptest.ResponseRecorder, decided string) url.Values {
+	form := url.Values{decision: {decided}}
+	for _, name := range []string{requestField, proofField} {
+		_, after, _ := strings.Cut(page.Body.String(), `name="`+name+`" value="`)
+		value, _, _ := strings.Cut(after, `"`)
+		form.Set(name, html.UnescapeString(value))
+	}
+	return form
+}
+
+func (x *fixture) decide(form url.Values, site string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/auth/consent", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", site)
+	w := httptest.NewRecorder()
+	x.ServeHTTP(w, r)
+	return w
+}
+
+func TestPersonAllows(t *testing.T) {
+	for _, policy := range []string{clients.ConsentOnce, clients.ConsentAlways} {
+		t.Run(policy, func(t *testing.T) {
+			x := newFixture(t)
+			x.session = as("a", 0)
+			asks(consent.ErrNotFound, policy)(x)
+			page := x.ask(t, params(t, "scope=openid+read&prompt=consent").Encode())
+			w := x.decide(fields(page, allow), "same-origin")
+			back := sentTo(t, w)
+			if back.Path != "/auth/authorize" || len(x.given) != 1 {
+				t.Fatalf("sent to %v, given %+v", back, x.given)
+			}
+			if c := x.given[0]; c.UserID != "u" || c.ClientID != "rp" || c.Project != "default" ||
+				strings.Join(c.Scopes, " ") != "openid read" {
+				t.Errorf("given %+v", c)
+			}
+			if e := x.events[0]; e.Kind != audit.Consent || e.Result != "allowed" || e.User != "Alice" || !e.Recorded ||
+				e.Detail != "openid read" {
+				t.Errorf("event %+v", e)
+			}
+			if got := outcome(t, x.get(back.RawQuery)); got != "ac_code" {
+				t.Errorf("who agreed: %s", got)
+			}
+			x.session = as("b", 0) // another person at the same browser
+			if got := outcome(t, x.get(back.RawQuery)); got != "consent" {
+				t.Errorf("who comes afterwards: %s", got)
+			}
+		})
+	}
+}
+
+func TestPersonDenies(t *testing.T) {
+	x := newFixture(t)
+	x.session = as("a", 0)
+	asks(consent.ErrNotFound, clients.ConsentOnce)(x)
+	w := x.decide(fields(x.ask(t, params(t, "").Encode()), "deny"), "same-origin")
+	if got := outcome(t, w); got != "access_denied" || len(x.given) > 0 || x.events[0].Result != "denied" {
+		t.Errorf("%s, given %+v, events %+v", got, x.given, x.events)
+	}
+}
+
+// TestDecisionsThatDoNotCount are answered by asking again, or by a page.
+func TestDecisionsThatDoNotCount(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(x *fixture, form url.Values)
+		site   string
+		want   string
+	}{
+		{"another site", func(*fixture, url.Values) {}, "cross-site", "page"},
+		{"a sibling", func(*fixture, url.Values) {}, "same-site", "page"},
+		{"another session", func(x *fixture, _ url.Values) { x.session = as("b", 0) }, "same-origin", "authorize"},
+		{"signed out", func(x *fixture, _ url.Values) { x.session = nil }, "same-origin", "authorize"},
+		{"no proof", func(_ *fixture, f url.Values) { f.Del(proofField) }, "same-origin", "authorize"},
+		{"another request", func(_ *fixture, f url.Values) {
+			f.Set(requestField, f.Get(requestField)+"&scope=read")
+		}, "same-origin", "page or authorize"},
+		{"no request", func(_ *fixture, f url.Values) { f.Del(requestField) }, "same-origin", "page"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newFixture(t)
+			x.session = as("a", 0)
+			asks(consent.ErrNotFound, clients.ConsentOnce)(x)
+			form := fields(x.ask(t, params(t, "").Encode()), allow)
+			c.change(x, form)
+			w := x.decide(form, c.site)
+			got := "page"
+			if to := sentTo(t, w); to.Path == "/auth/authorize" {
+				got = "authorize"
+			} else if to.Host == "rp.example" {
+				got = to.Query().Get("error")
+			}
+			if got != c.want && c.want != "page or authorize" || len(x.given) > 0 || len(x.issued) > 0 {
+				t.Errorf("%s, want %s; given %+v, issued %+v", got, c.want, x.given, x.issued)
+			}
+		})
+	}
+}
+
+func TestWhatThePageSays(t *testing.T) {
+	x := newFixture(t)
+	x.session = as("a", 0)
+	x.client.Scopes = []string{"openid", "profile", "read"}
+	x.client.URI, x.client.Source = "https://www.rp.example/", clients.Registered
+	asks(nil, clients.ConsentOnce)(x)
+	page := x.ask(t, params(t, "scope=openid+profile+read").Encode())
+	body := page.Body.String()
+	for _, want := range []string{
+		`<strong id="client">Reports</strong> (www.rp.example)`, `<strong id="subject">Alice</strong>`,
+		`<li>Read your profile: name, picture and the like</li>`, `<li>read</li>`, `<li>family name</li>`,
+		`This application has registered itself`, `<strong id="redirect">rp.example</strong>`,
+		`id="allow" name="decision" value="allow"`, `id="deny" name="decision" value="deny"`, "Use another account",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%s is missing: %s", want, body)
+		}
+	}
+	if strings.Contains(body, "Know who you are") {
+		t.Error("what was allowed before is asked again")
+	}
+	if policy := page.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' https:;") {
+		t.Error(policy)
+	}
+
+	// Whoever has nothing to be asked goes on.
+	x.consent.Scopes = []string{"openid", "profile", "read"}
+	w := httptest.NewRecorder()
+	x.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/auth/consent?"+params(t, "").Encode(), nil))
+	if to := sentTo(t, w); to.Path != "/auth/authorize" {
+		t.Errorf("%d to %v", w.Code, to)
+	}
+}
