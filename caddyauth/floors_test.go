@@ -65,7 +65,7 @@ var packageRules = []packageRule{
 	{8, "module/auth",
 		words("store/sqlstore",
 			"serve/authorize serve/clientauth serve/device serve/discovery serve/login serve/manage serve/oauth",
-			"serve/userinfo",
+			"serve/userinfo domain/openid",
 			"guard/browser guard/gate guard/possession guard/stream",
 			"domain/apitoken domain/audit domain/clients domain/consent domain/issuance domain/identity domain/opaque",
 			"domain/project",

@@ -525,7 +525,7 @@ func (d *desk) readsTables(t *testing.T) {
 			`(?m)^ID +USER.*DEVICE +ADDRESS.*LAST USED.*\n(.*Mozilla/5.0.*127\.0\.0\.1.*\n)+`,
 		},
 		{[]string{"token", "list-api"}, `(?m)^ID +NAME.*\n(.*\n)*.* second +acme +admin`},
-		{[]string{"keys", "list"}, `(?m)^ID +ALGORITHM.*\n.* ES256 +active`},
+		{[]string{"keys", "list"}, `(?m)^ID +ALGORITHM +SIGNS.*\n.* ES256 +access_token +active`},
 		{[]string{"audit", "--limit", "5"}, `(?m)^AT +ACTOR.*\n(20.*\n){5}`},
 		{[]string{"user", "show", "alice"}, `(?m)^  name +alice$`},
 		{[]string{"project", "ttl", "acme"}, `(?m)^  jwt_access_ttl +300$`},

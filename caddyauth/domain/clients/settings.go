@@ -72,7 +72,7 @@ var ConsentPolicies = []string{ConsentAlways, ConsentOnce, ConsentOff}
 const DefaultIDTokenAlgorithm = "RS256"
 
 // IDTokenAlgorithms are what an ID token can be signed with.
-var IDTokenAlgorithms = []string{DefaultIDTokenAlgorithm, "ES256", "EdDSA"}
+var IDTokenAlgorithms = []string{DefaultIDTokenAlgorithm, "ES256", "EdDSA", "PS256"}
 
 // Where a client comes from if nobody who runs the server declared or added it.
 const (

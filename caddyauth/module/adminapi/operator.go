@@ -65,6 +65,7 @@ func (o operator) Keys(ctx context.Context) ([]manage.Key, error) {
 		keys[i] = manage.Key{
 			ID:        k.ID,
 			Algorithm: k.Algorithm,
+			Purpose:   string(cmp.Or(k.Purpose, "access_token")),
 			State:     string(k.State),
 			Created:   k.Created,
 			Since:     k.Since,

@@ -3,11 +3,14 @@ package auth
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/openid"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 )
 
@@ -83,6 +86,15 @@ func (k *Keys) IDToken(ctx context.Context, algorithm string, lifetime time.Dura
 	ctx, cancel := context.WithTimeout(ctx, idTokenWait)
 	defer cancel()
 	return k.keeper.Load().IDTokenKey(ctx, algorithm, lifetime, now)
+}
+
+// prepare has the keys made that sign the ID tokens of clients, so that no person waits for them.
+func (k *Keys) prepare(list []clients.Client) {
+	for _, c := range list {
+		if slices.Contains(c.Scopes, openid.OpenID) && c.AllowsGrant(clients.GrantCode) {
+			k.keeper.Load().Want(c.SignsIDTokenWith())
+		}
+	}
 }
 
 // idTokenWait is how long a request waits for a key that is being made.

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -45,12 +46,19 @@ func (a *App) checkDeclared() error {
 	return nil
 }
 
+// preparedClients is of how many clients the keys for ID tokens are made beforehand. Those of others
+// are made when they are needed.
+const preparedClients = 100
+
 // takeDeclared takes what the Caddyfile declares into the store. What it declares no more can do
 // nothing from then on.
 func (a *App) takeDeclared() error {
 	ended, err := a.store.Reconcile(a.ctx, buildDeclaration(a.server), time.Now())
 	if err != nil {
 		return fmt.Errorf("taking projects, clients and users into the store: %w", err)
+	}
+	if listed, err := a.store.ListClients(a.ctx, "", project.Page{Limit: preparedClients}); err == nil && a.gates.Browsers {
+		a.keys.prepare(listed)
 	}
 	for _, e := range ended {
 		text := "sessions ended by the configuration"

@@ -9,6 +9,7 @@ import (
 var keyColumns = []column{
 	{"ID", "id"},
 	{"ALGORITHM", "algorithm"},
+	{"SIGNS", "purpose"},
 	{"STATE", "state"},
 	{"CREATED", "created_at"},
 	{"SINCE", "since"},

@@ -29,7 +29,7 @@ import (
 //		resource                              <uris...>
 //		scope                                 <words...>
 //		claim                                 <name> <values...>
-//		id_token_signed_response_alg          RS256|ES256|EdDSA
+//		id_token_signed_response_alg          RS256|ES256|EdDSA|PS256
 //		pkce                                  required|optional
 //		require_pushed_authorization_requests [on|off]
 //		dpop_bound_access_tokens              [on|off]

@@ -79,6 +79,9 @@ type Key struct {
 	// ID is the `kid`, Algorithm the `alg`.
 	ID, Algorithm string
 
+	// Purpose is what the key signs: "access_token", or "id_token" alone.
+	Purpose string
+
 	// State is "announced", "active" or "retiring"; for keys of the configuration "active" or
 	// "verifying".
 	State string
@@ -378,6 +381,7 @@ func (c *call) minted(m Mint) (reply, error) {
 type keyBody struct {
 	ID        string  `json:"id"`
 	Algorithm string  `json:"algorithm"`
+	Purpose   string  `json:"purpose"`
 	State     string  `json:"state"`
 	Created   *string `json:"created_at"`
 	Since     *string `json:"since"`
@@ -393,7 +397,7 @@ func (c *call) listKeys() (reply, error) {
 		return reply{}, err
 	}
 	return listOf(keys, len(keys), func(k Key) keyBody {
-		return keyBody{k.ID, k.Algorithm, k.State, rfc3339(k.Created), rfc3339(k.Since), rfc3339(k.Until)}
+		return keyBody{k.ID, k.Algorithm, k.Purpose, k.State, rfc3339(k.Created), rfc3339(k.Since), rfc3339(k.Until)}
 	}, nil), nil
 }
 
