@@ -139,7 +139,8 @@ func (b *boundClient) requests(t *testing.T) {
 			if a.status != 200 || len(seen) != 1 || !slices.Equal(seen[0].values("x-user-id"), []string{"machine"}) {
 				t.Fatalf("%d %s, the application saw %d requests", a.status, a.reason(t), len(seen))
 			}
-			if lower := strings.ToLower(seen[0].raw); strings.Contains(lower, "dpop") || strings.Contains(lower, "authorization") {
+			raw := strings.ToLower(seen[0].raw)
+			if strings.Contains(raw, "dpop") || strings.Contains(raw, "authorization") {
 				t.Errorf("the application saw %s", seen[0].raw)
 			}
 		})

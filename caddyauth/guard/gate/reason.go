@@ -70,8 +70,8 @@ func Status(reason token.Reason) int {
 }
 
 // ErrorCode returns the `error` word that goes with a reason in challenges and bodies: those of RFC
-// 6750, RFC 9449 and RFC 9470 where one fits, `access_denied` and `temporarily_unavailable` of RFC 6749 where none does.
-// It is empty when no credential was sent, as RFC 6750 wants it.
+// 6750, RFC 9449 and RFC 9470 where one fits, `access_denied` and `temporarily_unavailable` of RFC
+// 6749 where none does. It is empty when no credential was sent, as RFC 6750 wants it.
 func ErrorCode(reason token.Reason) string {
 	switch reason {
 	case NoCredential:
