@@ -11,6 +11,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
+	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
@@ -195,10 +196,28 @@ func (c *Client) resolve(r option.Resolver, limits project.Limits) (clients.Clie
 	if err == nil {
 		err = declared.Validate()
 	}
+	if err == nil {
+		err = hasUsableKey(declared)
+	}
 	if err != nil {
 		return clients.Client{}, fmt.Errorf("client %q: %w", c.ID, oneLine(err))
 	}
 	return declared, nil
+}
+
+// hasUsableKey refuses a client that has keys but could sign with none of them, such as a short RSA
+// key: it would only ever be told that it did not authenticate.
+func hasUsableKey(c clients.Client) error {
+	if len(c.JWKS) == 0 {
+		return nil
+	}
+	_, err := keyring.ParseKeySet(c.JWKS, slices.DeleteFunc(keyring.Algorithms(), func(alg string) bool {
+		return !c.AllowsAssertionAlgorithm(alg)
+	}))
+	if err != nil {
+		return fmt.Errorf("jwks: %w", err)
+	}
+	return nil
 }
 
 func (c *Client) resolveJWKS(r option.Resolver) (json.RawMessage, error) {

@@ -77,7 +77,7 @@ func TestClientsAreResolved(t *testing.T) {
 	first, second := strings.Repeat("a", 32), strings.Repeat("b", 32)
 	t.Setenv("FIRST", first)
 	t.Setenv("SECOND", second)
-	t.Setenv("KEYS", `{"keys":[{"kty":"EC","crv":"P-256"}]}`)
+	t.Setenv("KEYS", `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)
 	end := time.Date(2030, 12, 31, 0, 0, 0, 0, time.UTC)
 	s := Settings{
 		Issuer: "https://auth.example.com",
@@ -106,7 +106,7 @@ func TestClientsAreResolved(t *testing.T) {
 		!web.AllowsGrant(clients.GrantExchange) || web.RequiresPKCE() {
 		t.Errorf("%+v", web)
 	}
-	if string(bank.JWKS) != `{"keys":[{"kty":"EC","crv":"P-256"}]}` || !bank.PARRequired ||
+	if string(bank.JWKS) != `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}` || !bank.PARRequired ||
 		bank.Lifetimes.Code != time.Minute || bank.Lifetimes.IDToken != time.Hour {
 		t.Errorf("%+v", bank)
 	}
