@@ -84,8 +84,8 @@ var packageRules = []packageRule{
 		words(caddyPath)},
 	{6, "module/option", words("domain/project"), words(caddyPath)},
 	{6, "store/sqlstore",
-		words("domain/apitoken domain/audit domain/authorization domain/clients domain/consent domain/device domain/issuance",
-			"domain/identity",
+		words("domain/apitoken domain/audit domain/authorization domain/backchannel domain/clients domain/consent",
+			"domain/device domain/issuance domain/identity",
 			"domain/opaque domain/session jose/keyring domain/project domain/replay domain/revocation"),
 		words("modernc.org/sqlite github.com/jackc/pgx/v5")},
 	{
@@ -136,6 +136,7 @@ var packageRules = []packageRule{
 	{1, "domain/project", nil, nil},
 	{1, "domain/audit", nil, nil},
 	{1, "domain/replay", nil, nil},
+	{1, "domain/backchannel", nil, nil},
 	{1, "domain/revocation", words("jose/leeway"), nil},
 	{1, "serve/ui", nil, nil},
 	{1, "web/egress", words("web/weburl"), nil},

@@ -146,6 +146,10 @@ type Store interface {
 	// grant's own first. A denial is for the access tokens and for streams, which live as long as
 	// the grant. It is written even when now is past its end, because the clock may be ahead and
 	// come back. A grant that does not exist or has been ended already is no error and gives none.
+	//
+	// Whatever ends grants also writes, in the same step, the notices of the clients that want to be
+	// told (backchannel.Notice): of those grants, and of all that were given under them. Only for the
+	// reason RevokedByClient there is none.
 	RevokeGrant(ctx context.Context, id, reason string, now time.Time) ([]revocation.Denial, error)
 
 	// ListGrants returns the chosen grants in the order of their IDs, without their seeds.

@@ -8,6 +8,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
+// RevokedByClient is the reason of a grant that its own client ended, which needs no notice of it.
+const RevokedByClient = "revoked by its client"
+
 // Revoke ends the grant of a refresh token (RFC 7009 section 2.1). Any genuine token of the family
 // does, an older one too. A token that is not ours is no error, because nothing is left to revoke.
 // The only *Refusal is OtherClient: the token was not issued to clientID, and nothing changed.

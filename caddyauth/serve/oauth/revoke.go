@@ -7,9 +7,6 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// revokedByClient is the reason that stands beside grants ended here.
-const revokedByClient = "revoked by its client"
-
 // revoke answers /revoke. A refresh token ends its grant with all access tokens of it; an access
 // token ends by itself alone (RFC 7009, section 2.1, leaves that to the server). What means nothing
 // here is revoked already (section 2.2). `token_type_hint` is not needed: tokens show what they
@@ -30,7 +27,7 @@ func (c *call) revoke() (any, error) {
 }
 
 func (c *call) revokeGrant(raw string) error {
-	err := c.Sessions.Revoke(c.r.Context(), raw, c.client.ID, revokedByClient, c.now)
+	err := c.Sessions.Revoke(c.r.Context(), raw, c.client.ID, session.RevokedByClient, c.now)
 	if r, ok := errors.AsType[*session.Refusal](err); ok {
 		c.event.Verdict = string(r.Verdict)
 		c.isAbout(r.Grant.Project, r.Grant.Subject)

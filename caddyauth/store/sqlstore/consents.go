@@ -132,6 +132,11 @@ func endGrantsTo(ctx context.Context, t tx, c consent.Consent, now time.Time) ([
 	if err != nil {
 		return nil, err
 	}
+	for _, g := range grants {
+		if err := addNotices(t, g, now); err != nil {
+			return nil, err
+		}
+	}
 	var denials []revocation.Denial
 	for _, g := range grants {
 		d, err := denyFamily(ctx, t, g, now)

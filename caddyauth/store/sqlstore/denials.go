@@ -174,11 +174,13 @@ func (s *Store) DeleteOver(ctx context.Context, now time.Time, n int) (int, erro
 }
 
 // deleteOver deletes grants that have expired together with all access tokens made from them,
-// because until then the family may have to be denied. It also deletes expired denials; those of
+// because until then the family may have to be denied; and not before the sign-in has ended that
+// their client wants to be told of. It also deletes expired denials; those of
 // revocations only once they are completed.
 func deleteOver(t tx, now time.Time, n, orders int64) (int64, error) {
 	grants, err := t.exec(`DELETE FROM grants WHERE idle_ends <= $1 AND access_until <= $1 AND id IN (
-		SELECT id FROM grants WHERE idle_ends <= $1 AND access_until <= $1 ORDER BY idle_ends, id LIMIT $2)`,
+		SELECT id FROM grants WHERE idle_ends <= $1 AND access_until <= $1 AND NOT `+isToldOfEnd+`
+		ORDER BY idle_ends, id LIMIT $2)`,
 		now.UnixMilli(), n-orders)
 	if err != nil {
 		return 0, err
@@ -217,7 +219,11 @@ func expiredRevocations(ctx context.Context, t tx, now time.Time, n int) ([]revo
 // complete ends the grants that a revocation missed because they were being added at the same time.
 // Until now the denial kept them from being used.
 func complete(t tx, d revocation.Denial, now time.Time) error {
-	_, err := t.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[d.Kind]+` AND epoch < $5`,
-		now.UnixMilli(), "revoked before it began", d.Scope, d.ID, d.Epoch)
-	return err
+	const reason = "revoked before it began"
+	ended, err := t.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[d.Kind]+` AND epoch < $5`,
+		now.UnixMilli(), reason, d.Scope, d.ID, d.Epoch)
+	if err != nil || ended == 0 {
+		return err
+	}
+	return addNoticesOfAll(t, d.Kind, d.Scope, d.ID, reason, now)
 }

@@ -55,6 +55,7 @@ var exportedTables = []exportedTable{
 	{name: "code"},
 	{name: "pushed_request"},
 	{name: "device"},
+	{name: "logout_notice"},
 	{name: "replay"},
 	{name: "audit"},
 	{name: "throttle"},

@@ -254,12 +254,18 @@ func endGrant(ctx context.Context, t tx, id, reason string, now time.Time) ([]re
 	return denyFamilies(ctx, t, g, now)
 }
 
-// denyFamilies denies a grant that was ended, and ends and denies what was granted under it. The
-// grants are locked (lockGrants).
+// denyFamilies denies a grant that was ended, and ends and denies what was granted under it. It writes
+// the notices for their clients, unless the client itself ended its grant. The grants are locked
+// (lockGrants).
 func denyFamilies(ctx context.Context, t tx, g session.Grant, now time.Time) ([]revocation.Denial, error) {
 	children, err := endChildren(ctx, t, g, now)
 	if err != nil {
 		return nil, err
+	}
+	if g.RevokedFor != session.RevokedByClient {
+		if err := addNotices(t, g, now); err != nil {
+			return nil, err
+		}
 	}
 	var denials []revocation.Denial
 	for _, ended := range append([]session.Grant{g}, children...) {
@@ -312,6 +318,9 @@ func (s *Store) RevokeAll(ctx context.Context, o revocation.Revocation,
 		var until int64
 		if _, err := one(ctx, t, `SELECT coalesce(max(access_until), 0) FROM grants
 			WHERE revoked = $1 AND revoked_for = $2 AND `+which, args, &until); err != nil {
+			return err
+		}
+		if err := addNoticesOfAll(t, o.Kind, o.Project, o.ID, o.Reason, now); err != nil {
 			return err
 		}
 		n = int(ended)

@@ -142,6 +142,9 @@ func (r *reconciler) revoke() error {
 		} else {
 			_, err = r.tx.exec(`UPDATE grants SET `+revoke+` WHERE revoked = 0 AND `+owned[e.Kind], millis(r.now),
 				e.Reason, e.Project, e.ID)
+			if err == nil {
+				err = addNoticesOfAll(r.tx, e.Kind, e.Project, e.ID, e.Reason, r.now)
+			}
 		}
 		if err != nil {
 			return err
