@@ -68,6 +68,8 @@ var caddyfileForms = map[string]string{
 	"Limits.MinAccessToken":                "limits { access_token <shortest> }",
 	"Limits.MaxAccessToken":                "limits { access_token <shortest> <longest> }",
 	"Limits.MinRefreshToken":               "limits { refresh_token <shortest> }",
+	"Egress.Allow":                         "egress { allow }",
+	"Egress.CA":                            "egress { ca }",
 	"Limits.MaxRefreshToken":               "limits { refresh_token <shortest> <longest> }",
 }
 

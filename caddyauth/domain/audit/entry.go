@@ -20,7 +20,7 @@ type Entry struct {
 	// At is when it happened.
 	At time.Time
 
-	// Actor is who: "api_token:<id>", "user:<name>", "command", "configuration".
+	// Actor is who: "api_token:<id>", "user:<name>", "command", "configuration", "server".
 	Actor string
 
 	// Action is what: "user.create", "project.settings", "client.delete", "login".

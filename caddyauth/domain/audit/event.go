@@ -21,6 +21,9 @@ const (
 	// Logout is a sign-out.
 	Logout Kind = "logout"
 
+	// LogoutNotice is an attempt to tell a client of the end of a sign-in.
+	LogoutNotice Kind = "logout_notice"
+
 	// Authorize is a request to /authorize that was decided.
 	Authorize Kind = "authorize"
 

@@ -79,6 +79,17 @@ func (s *Service) living(ctx context.Context, access, refresh string, now time.T
 	return g, err
 }
 
+// CurrentSession returns the living session of either of a browser's tokens, which began with a
+// sign-in; an empty grant if there is none. An error is the store's.
+func (s *Service) CurrentSession(ctx context.Context, access, refresh string, now time.Time) (session.Grant, error) {
+	g, err := s.living(ctx, access, refresh, now)
+	_, refused := errors.AsType[*session.Refusal](err)
+	if refused || errors.Is(err, errNotLiving) || errors.Is(err, session.ErrNoGrant) {
+		return session.Grant{}, nil
+	}
+	return g, err
+}
+
 // SessionOwner returns the user whose live session a refresh token belongs to; "" if there is
 // no such session.
 func (s *Service) SessionOwner(ctx context.Context, refresh string, now time.Time) string {

@@ -223,6 +223,7 @@ func (a *App) Start() error {
 	}
 	a.keys.Fetch()
 	go buildJanitor(a).sweep()
+	go buildNotices(a).run()
 	buildReport(a).log()
 	return nil
 }

@@ -20,10 +20,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/serve/device"
 	"github.com/caddyauth/gateway/caddyauth/serve/discovery"
+	"github.com/caddyauth/gateway/caddyauth/serve/endsession"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
 	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
 	"github.com/caddyauth/gateway/caddyauth/serve/userinfo"
+	"github.com/caddyauth/gateway/caddyauth/web/egress"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
@@ -51,14 +53,36 @@ func buildLogin(a *App) *login.Server {
 		Owner: func(ctx context.Context, refresh string) string {
 			return a.issuing.SessionOwner(ctx, refresh, time.Now())
 		},
-		ClientIP: request.ClientIP,
-		Events:   a.audit.report,
+		EndSession: buildEndSession(a),
+		ClientIP:   request.ClientIP,
+		Events:     a.audit.report,
 		SentBack: func(r *http.Request, b login.SentBack) {
 			a.audit.sentBack(r, b, a.server.PublicURL.Hostname())
 		},
 		CookieName:        a.gates.Cookies.Access,
 		RefreshCookieName: a.gates.Cookies.Refresh,
 		SecureCookie:      secureCookie(a.server),
+	}
+}
+
+// buildEndSession is what clients need to sign people out at /logout.
+func buildEndSession(a *App) login.EndSession {
+	e := ending{a.store, a.verification, a.issuing}
+	return login.EndSession{ReadHint: e.hint, FindClient: e.client, Current: e.session}
+}
+
+// buildNotices tells clients of sign-ins that have ended.
+func buildNotices(a *App) notices {
+	return notices{
+		ctx:     a.ctx,
+		started: a.charge.started,
+		sender: &endsession.Sender{
+			Store:   a.store,
+			Token:   a.issuing.LogoutToken,
+			Client:  &egress.Client{Allow: a.server.Egress.Allow, Roots: a.server.Egress.Roots},
+			Events:  a.audit.report,
+			Failing: logNotices(a.logger),
+		},
 	}
 }
 

@@ -23,19 +23,21 @@ var (
 	signOutLine = eventLine{"sign-out", signInLine.fields}
 	tokenLine   = eventLine{"token request",
 		[]string{"kind", "result", "verdict", "client_id", "project", "user_id", "client_ip"}}
-	managementLine = eventLine{"management call",
+	logoutNoticeLine = eventLine{"logout notice", []string{"result", "client_id", "project", "user_id", "session"}}
+	managementLine   = eventLine{"management call",
 		[]string{"actor", "action", "target", "project", "actor_name", "target_name", "result", "client_ip"}}
 )
 
 var eventLines = map[audit.Kind]eventLine{
-	audit.Login:      signInLine,
-	audit.APILogin:   signInLine,
-	audit.Logout:     signOutLine,
-	audit.Token:      tokenLine,
-	audit.Revoke:     tokenLine,
-	audit.Introspect: tokenLine,
-	audit.UserInfo:   tokenLine,
-	audit.Management: managementLine,
+	audit.Login:        signInLine,
+	audit.APILogin:     signInLine,
+	audit.Logout:       signOutLine,
+	audit.LogoutNotice: logoutNoticeLine,
+	audit.Token:        tokenLine,
+	audit.Revoke:       tokenLine,
+	audit.Introspect:   tokenLine,
+	audit.UserInfo:     tokenLine,
+	audit.Management:   managementLine,
 }
 
 func lineOf(kind audit.Kind) eventLine {

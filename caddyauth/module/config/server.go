@@ -44,6 +44,8 @@ type Server struct {
 	TokenOptions project.TokenOptions
 	Revocation   project.RevocationOptions
 
+	Egress EgressRule
+
 	RefreshWindow time.Duration
 	RefreshCheck  time.Duration
 
@@ -83,6 +85,7 @@ func (s *Settings) Resolve(r option.Resolver) (*Server, error) {
 		s.resolveTenants,
 		s.resolveStore,
 		s.resolveTrust,
+		s.resolveEgress,
 	} {
 		if err := resolve(r, v); err != nil {
 			return nil, err

@@ -117,6 +117,10 @@ type Settings struct {
 	// Limits of every lifetime that the server, projects, clients and the API set. Default: see
 	// each limit.
 	Limits Limits `json:"limits,omitzero"`
+
+	// What the server may reach at addresses that clients name, such as `backchannel_logout_uri`.
+	// Default: public hosts over https.
+	Egress Egress `json:"egress,omitzero"`
 }
 
 // UnmarshalCaddyfile sets up the settings. Syntax:
@@ -143,6 +147,7 @@ type Settings struct {
 //		scope       <name> {...}
 //		preset      <name>
 //		limits      {...}
+//		egress      {...}
 //		insecure_development
 //		access_token_format jwt|opaque
 //		refresh_rotation on|off
@@ -183,6 +188,8 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		return s.unmarshalLifetimes(d)
 	case "limits":
 		return s.unmarshalLimits(d)
+	case "egress":
+		return s.unmarshalEgress(d)
 	case "max_lifetime", "audit_retention":
 		return option.ReadDuration(d, s.ownDurations())
 	case "revocation_staleness":
@@ -224,6 +231,7 @@ func (s *Settings) Validate() error {
 		s.validateTrust,
 		s.validateUsers,
 		s.validateScopes,
+		s.validateEgress,
 	} {
 		if err := validate(); err != nil {
 			return err

@@ -17,6 +17,7 @@ type Document struct {
 	RevocationEndpoint    string `json:"revocation_endpoint"`
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	UserInfoEndpoint      string `json:"userinfo_endpoint"`
+	EndSessionEndpoint    string `json:"end_session_endpoint"` // OpenID Connect RP-Initiated Logout, section 2.1
 	JWKSURI               string `json:"jwks_uri"`
 
 	SubjectTypesSupported  []string `json:"subject_types_supported"`
@@ -39,6 +40,10 @@ type Document struct {
 	TokenEndpointSigningAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationEndpointSigningAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionEndpointSigningAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+
+	// OpenID Connect Back-Channel Logout, section 2.1.
+	BackchannelLogout        bool `json:"backchannel_logout_supported"`
+	BackchannelLogoutSession bool `json:"backchannel_logout_session_supported"`
 
 	DPoPSigningAlgorithms []string `json:"dpop_signing_alg_values_supported"` // RFC 9449, section 5.1
 
@@ -63,6 +68,7 @@ func (s *Server) document() Document {
 		RevocationEndpoint:    s.at("/revoke"),
 		IntrospectionEndpoint: s.at("/introspect"),
 		UserInfoEndpoint:      s.at("/userinfo"),
+		EndSessionEndpoint:    s.at("/logout"),
 		JWKSURI:               s.at("/jwks.json"),
 
 		SubjectTypesSupported:  []string{"public"},
@@ -88,6 +94,9 @@ func (s *Server) document() Document {
 		TokenEndpointSigningAlgs:         assertionAlgorithms,
 		RevocationEndpointSigningAlgs:    assertionAlgorithms,
 		IntrospectionEndpointSigningAlgs: assertionAlgorithms,
+
+		BackchannelLogout:        true,
+		BackchannelLogoutSession: true,
 
 		DPoPSigningAlgorithms: dpop.Algorithms(),
 	}

@@ -20,7 +20,13 @@ const maxRevoked = 4
 //
 // After signing out and in again, a person returns to the root of the site that they came from: a
 // full address would show the next person at this browser what the last one looked at.
+//
+// A client sends people here with parameters of its own (endsession.go).
 func (s *Server) getLogout(w http.ResponseWriter, r *http.Request) {
+	if params, valid := s.endQuery(r); len(params) > 0 {
+		s.endSession(w, r, params, valid, false)
+		return
+	}
 	from, next := s.referer(r), s.queryTarget(r)
 	if next.url == "" {
 		next = s.rootOf(from)
@@ -70,12 +76,19 @@ func pathOf(t target) string {
 // write the revocation, the cookie is cleared nevertheless, and the answer says that copies of it
 // remain valid. Without a session the request is a success.
 func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
-	if err := s.protection.Check(r); err != nil {
-		s.logoutEvent(r, "", verdict{result: crossOrigin})
-		s.refuse(w, r, verdict{result: crossOrigin})
+	foreign := s.protection.Check(r) != nil
+	f, refusal := readLogout(w, r)
+	params := s.endParams(f)
+	switch {
+	case len(params) > 0 && (foreign || f[confirmed] == ""):
+		s.askAgain(w, r, params)
+		return
+	case foreign:
+		refusal = crossOrigin
+	case len(params) > 0 || f[confirmed] != "":
+		s.endSession(w, r, params, true, true)
 		return
 	}
-	f, refusal := readLogout(w, r)
 	if refusal != "" {
 		s.logoutEvent(r, "", verdict{result: refusal})
 		s.refuse(w, r, verdict{result: refusal})

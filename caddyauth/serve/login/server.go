@@ -23,7 +23,7 @@ import (
 //	GET  /login                        the form, or who is signed in
 //	POST /login                        form or JSON; sets the cookie
 //	POST /api/{projectId}/auth/login   JSON; sets no cookie
-//	GET  /logout                       asks first
+//	GET  /logout                       asks first, unless a client shows the session's own ID token
 //	POST /logout                       clears the cookie
 //
 // Call Validate once, then ServeHTTP for the requests whose path Handles. Nothing may be changed
@@ -90,6 +90,9 @@ type Server struct {
 	// sign-out after the access token has expired. Default: nobody can tell, and such a sign-out names
 	// nobody.
 	Owner func(ctx context.Context, refresh string) (subject string)
+
+	// EndSession is what clients need to sign people out. Default: their parameters are ignored.
+	EndSession EndSession
 
 	// ClientIP returns the address that attempts are counted by. Default: the peer's.
 	ClientIP endpoint.ClientIP

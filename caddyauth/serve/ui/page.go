@@ -2,7 +2,7 @@ package ui
 
 import "strings"
 
-// Page is one of Login, SignedIn, SignOut, Start, Message, Consent, FormPost and Device.
+// Page is one of Login, SignedIn, SignOut, SignedOut, Start, Message, Consent, FormPost and Device.
 type Page interface {
 	// template names the file below pages/.
 	template() string
@@ -102,7 +102,8 @@ func (SignedIn) formOrigins() []string { return nil }
 func (SignedIn) hasForm() bool         { return true }
 func (SignedIn) framed() bool          { return false }
 
-// SignOut asks whether the person wants to sign out.
+// SignOut asks whether the person wants to sign out. The ids `sign-out`, `stay` and `client` stay what
+// they are.
 type SignOut struct {
 	// Site is the host to sign out of, as it is shown.
 	Site string
@@ -118,13 +119,40 @@ type SignOut struct {
 
 	// Next is the checked address to go to after the next sign-in, a hidden field. Default: none.
 	Next string
+
+	// Client is the application that wants the person to sign out, as it is shown. Default: the person
+	// came by themselves.
+	Client string
+
+	// Fields are further hidden fields of the form. Default: none.
+	Fields []Field
+
+	// LeadsTo is the address of an application to which the answer to the form redirects. It must have
+	// been checked. Default: none.
+	LeadsTo string
 }
 
-func (SignOut) template() string      { return "signout.html" }
-func (SignOut) title() string         { return "Sign out" }
-func (SignOut) formOrigins() []string { return nil }
-func (SignOut) hasForm() bool         { return true }
-func (SignOut) framed() bool          { return false }
+func (SignOut) template() string        { return "signout.html" }
+func (SignOut) title() string           { return "Sign out" }
+func (p SignOut) formOrigins() []string { return origins(FormSources(p.LeadsTo)) }
+func (SignOut) hasForm() bool           { return true }
+func (SignOut) framed() bool            { return false }
+
+// SignedOut says that the person is signed out. The id `signed-out` of its sentence, and the sentence,
+// stay what they are.
+type SignedOut struct {
+	// Site is the host that the person was signed in to, as it is shown.
+	Site string
+
+	// Links are the next steps, the likeliest first. Default: none.
+	Links []Link
+}
+
+func (SignedOut) template() string      { return "signedout.html" }
+func (SignedOut) title() string         { return "Signed out" }
+func (SignedOut) formOrigins() []string { return nil }
+func (SignedOut) hasForm() bool         { return false }
+func (SignedOut) framed() bool          { return false }
 
 // Start is the page at the root of the server for a user who is not signed in.
 type Start struct {

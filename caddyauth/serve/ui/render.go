@@ -17,7 +17,7 @@ var files embed.FS
 var (
 	stylesheet = template.CSS(mustRead("pages/page.css"))
 	script     = template.JS(mustRead("pages/page.js"))
-	templates  = parse("login.html", "signedin.html", "signout.html", "start.html", "message.html",
+	templates  = parse("login.html", "signedin.html", "signout.html", "signedout.html", "start.html", "message.html",
 		"consent.html", "formpost.html", "device.html")
 )
 

@@ -2,10 +2,12 @@ package egress
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"time"
@@ -27,6 +29,13 @@ type Client struct {
 	// and must have a loopback address over http. From a loopback Home, other loopback addresses
 	// can be reached too. Default: no host is special.
 	Home *url.URL
+
+	// Allow are networks that the operator lets it reach although they are not public. Over http only
+	// loopback addresses among them are reached. Default: none.
+	Allow []netip.Prefix
+
+	// Roots are the certificate authorities that are trusted. Default: those of the system.
+	Roots *x509.CertPool
 
 	// Redirects is how many redirects of one request are followed. Default: none, so that
 	// credentials go to the requested address alone; a redirect is the answer then.

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"context"
+	"crypto/x509"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -78,12 +79,50 @@ func TestOtherHostsAreCheckedWhenDialled(t *testing.T) {
 	}
 }
 
+// What the operator allows is reached, by its own certificate authority; over http only on this
+// machine.
+func TestAllowedNetworks(t *testing.T) {
+	reached := false
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true })
+	encrypted, plain := httptest.NewTLSServer(handler), httptest.NewServer(handler)
+	defer encrypted.Close()
+	defer plain.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(encrypted.Certificate())
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	for _, c := range []struct {
+		name, url, want string
+		client          *Client
+	}{
+		{"https", encrypted.URL, "", &Client{Allow: loopback, Roots: roots}},
+		{"http", plain.URL, "", &Client{Allow: loopback}},
+		{"another certificate authority", encrypted.URL, "certificate", &Client{Allow: loopback}},
+		{"nothing allowed", encrypted.URL, "is not allowed here", &Client{Roots: roots}},
+		{"http, nothing allowed", plain.URL, "is not allowed here", &Client{}},
+		{"another network", encrypted.URL, "is not allowed here", &Client{
+			Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}, Roots: roots,
+		}},
+		{"http to a network beyond this machine", "http://10.255.255.1/", "is not allowed here", &Client{
+			Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			reached = false
+			defer c.client.Close()
+			_, err := c.client.Get(t.Context(), mustParse(t, c.url), "*/*")
+			if reached != (c.want == "") || (err == nil) != reached || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("reached %v, %v, want %q", reached, err, c.want)
+			}
+		})
+	}
+}
+
 // A name that counts as loopback may resolve to anything.
 func TestPlainConnectionsStayOnThisMachine(t *testing.T) {
 	h := newHops(&Client{Home: mustParse(t, "http://app.localhost/introspect")})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	for _, transport := range []*http.Transport{h.chosen, h.other} {
+	for _, transport := range []*http.Transport{h.chosen, h.other, h.plain} {
 		_, err := transport.DialContext(ctx, "tcp", "10.255.255.1:80")
 		if err == nil || !strings.Contains(err.Error(), "is not allowed here") {
 			t.Error(err)

@@ -1,11 +1,13 @@
 package egress
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"syscall"
 	"time"
 
@@ -17,20 +19,25 @@ const (
 	keepFor   = 30 * time.Second // how long an idle connection is kept
 )
 
-// hops sends requests to the configured host by one transport, and those to any other host by
-// another.
+// hops sends requests to the configured host by one transport, those to any other host by another,
+// and by a third one if they are not encrypted.
 type hops struct {
-	home          *url.URL
-	chosen, other *http.Transport
+	home                 *url.URL
+	chosen, other, plain *http.Transport
 }
 
 // newHops makes the transports. A person chose the configured host, so over https its address may
 // be any.
 func newHops(c *Client) *hops {
 	local := c.isLocal()
+	excepted := func(a netip.Addr) bool {
+		return local && weburl.IsLoopbackAddr(a) ||
+			slices.ContainsFunc(c.Allow, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
 	h := &hops{
 		home:  c.Home,
-		other: c.transport(func(a netip.Addr) bool { return isPublic(a) || local && weburl.IsLoopbackAddr(a) }),
+		other: c.transport(func(a netip.Addr) bool { return isPublic(a) || excepted(a) }),
+		plain: c.transport(func(a netip.Addr) bool { return weburl.IsLoopbackAddr(a) && excepted(a) }),
 	}
 	if c.Home == nil {
 		return h
@@ -48,12 +55,16 @@ func (h *hops) RoundTrip(req *http.Request) (*http.Response, error) {
 	if h.home != nil && req.URL.Scheme == h.home.Scheme && req.URL.Host == h.home.Host {
 		return h.chosen.RoundTrip(req)
 	}
+	if req.URL.Scheme != "https" {
+		return h.plain.RoundTrip(req)
+	}
 	return h.other.RoundTrip(req)
 }
 
 // CloseIdleConnections is what [http.Client.CloseIdleConnections] looks for.
 func (h *hops) CloseIdleConnections() {
 	h.other.CloseIdleConnections()
+	h.plain.CloseIdleConnections()
 	if h.chosen != nil {
 		h.chosen.CloseIdleConnections()
 	}
@@ -75,6 +86,7 @@ func (c *Client) transport(allowed func(netip.Addr) bool) *http.Transport {
 	}
 	return &http.Transport{
 		DialContext:            d.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:      true,
 		DisableKeepAlives:      c.Connections == 0,
 		MaxIdleConnsPerHost:    c.Connections,
