@@ -305,7 +305,7 @@ func (g *grantsGateway) introspects(t *testing.T) {
 	header, claims, err := token.Inspect(a.body)
 	told, _ := claims["token_introspection"].(map[string]any)
 	if err != nil || a.header.Get("Content-Type") != "application/token-introspection+jwt" ||
-		header["typ"] != "token-introspection+jwt" || claims["aud"] != "orders" || claims["iss"] != g.url("auth") ||
+		header["typ"] != "token-introspection+jwt" || header["alg"] != "RS256" || claims["aud"] != "orders" || claims["iss"] != g.url("auth") ||
 		told["active"] != true || told["sub"] != "machine" {
 		t.Errorf("%v %v, %v: %s", header, claims, err, a.body)
 	}

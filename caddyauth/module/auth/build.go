@@ -165,7 +165,7 @@ func buildOAuth(a *App) *oauth.Server {
 		Base:              a.server.PublicURL,
 		Sessions:          a.grants,
 		Issuer:            a.server.Issuer,
-		SigningKey:        a.keys.SigningNow,
+		AnswerKey:         a.keys.Answer,
 		Clients:           buildClientAuthenticator(a),
 		Proofs:            buildProofs(a),
 		ExchangeCode:      a.issuing.ExchangeCode,

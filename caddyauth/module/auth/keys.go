@@ -72,11 +72,6 @@ func (k *Keys) Signing(ctx context.Context, lifetime time.Duration, now time.Tim
 	return nil, keyring.ErrCannotSign
 }
 
-// SigningNow returns the key for what is read as soon as it is received.
-func (k *Keys) SigningNow(ctx context.Context, now time.Time) (*keyring.Key, error) {
-	return k.Signing(ctx, time.Minute, now)
-}
-
 // IDToken returns the key to sign an ID token of this algorithm and lifetime with; see Signing.
 func (k *Keys) IDToken(ctx context.Context, algorithm string, lifetime time.Duration,
 	now time.Time) (*keyring.Key, error) {
@@ -95,6 +90,11 @@ func (k *Keys) prepare(list []clients.Client) {
 			k.keeper.Load().Want(c.SignsIDTokenWith())
 		}
 	}
+}
+
+// Answer returns the key for what is signed like an ID token and read as soon as it is received.
+func (k *Keys) Answer(ctx context.Context, algorithm string, now time.Time) (*keyring.Key, error) {
+	return k.IDToken(ctx, algorithm, time.Minute, now)
 }
 
 // idTokenWait is how long a request waits for a key that is being made.

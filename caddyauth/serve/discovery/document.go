@@ -45,6 +45,8 @@ type Document struct {
 	BackchannelLogout        bool `json:"backchannel_logout_supported"`
 	BackchannelLogoutSession bool `json:"backchannel_logout_session_supported"`
 
+	IntrospectionSigningAlgs []string `json:"introspection_signing_alg_values_supported,omitempty"` // RFC 9701, section 7
+
 	DPoPSigningAlgorithms []string `json:"dpop_signing_alg_values_supported"` // RFC 9449, section 5.1
 
 	// Their defaults are true where they are missing, or differ between the specifications.
@@ -97,6 +99,8 @@ func (s *Server) document() Document {
 
 		BackchannelLogout:        true,
 		BackchannelLogoutSession: true,
+
+		IntrospectionSigningAlgs: s.IDTokenAlgorithms,
 
 		DPoPSigningAlgorithms: dpop.Algorithms(),
 	}

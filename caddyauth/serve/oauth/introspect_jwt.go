@@ -25,19 +25,15 @@ func (s signed) write(w http.ResponseWriter) {
 	_, _ = w.Write([]byte(s.text)) // it fails only when the client has gone
 }
 
-// introspected is the answer in the form that the client has asked for: JSON, or a JWT (RFC 9701).
-// A server that signs with a secret has no key by which the client could verify a JWT, and answers
-// with JSON.
+// introspected is the answer in the form that the client has asked for: JSON, or a JWT (RFC 9701),
+// which is signed as its ID tokens are. Clients that say nothing expect RS256 for both (section 6).
 func (c *call) introspected(answer members) (any, error) {
 	if !accepts(c.r.Header, "application/"+introspectionType) {
 		return answer, nil
 	}
-	key, err := c.SigningKey(c.r.Context(), c.now)
+	key, err := c.AnswerKey(c.r.Context(), c.client.SignsIDTokenWith(), c.now)
 	if err != nil {
 		return nil, unavailable(err)
-	}
-	if key.Symmetric() {
-		return answer, nil
 	}
 	raw, err := token.Sign(key, introspectionType, map[string]any{
 		"iss":                 c.Issuer,

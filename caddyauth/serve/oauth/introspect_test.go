@@ -313,6 +313,9 @@ func TestSignedIntrospection(t *testing.T) {
 			if err != nil || string(told)+"\n" != plain {
 				t.Errorf("%s, want %s", told, plain)
 			}
+			if got := h.answers[len(h.answers)-1]; got != "RS256" {
+				t.Errorf("signed with %s", got)
+			}
 			dot := strings.LastIndexByte(w.Body.String(), '.')
 			signature, err := base64.RawURLEncoding.DecodeString(w.Body.String()[dot+1:])
 			if err != nil || h.tokens.Key(ownIssuer).Verify(w.Body.Bytes()[:dot], signature) != nil {

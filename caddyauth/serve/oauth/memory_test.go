@@ -243,6 +243,7 @@ type fixture struct {
 	tokens   *tokentest.Fixture
 	proofs   map[string]bool // that were used
 	events   []audit.Event
+	answers  []string // the algorithms that signed answers
 
 	idTokens bool // the subject token is one
 
@@ -278,7 +279,8 @@ func newFixture(t *testing.T) *fixture {
 	h.Server = &Server{
 		Base:   &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
 		Issuer: ownIssuer,
-		SigningKey: func(context.Context, time.Time) (*keyring.Key, error) {
+		AnswerKey: func(_ context.Context, algorithm string, _ time.Time) (*keyring.Key, error) {
+			h.answers = append(h.answers, algorithm)
 			return h.tokens.Key(ownIssuer), h.issuing
 		},
 		Sessions: &session.Service{

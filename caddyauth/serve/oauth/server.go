@@ -35,8 +35,8 @@ type Server struct {
 	// Issuer is the claim `iss`. Required.
 	Issuer string
 
-	// SigningKey returns the key that signs an answer at now. Required.
-	SigningKey func(ctx context.Context, now time.Time) (*keyring.Key, error)
+	// AnswerKey returns the key that signs an answer at now with an algorithm of ID tokens. Required.
+	AnswerKey func(ctx context.Context, algorithm string, now time.Time) (*keyring.Key, error)
 
 	// Sessions finds and ends grants. Required.
 	Sessions *session.Service
@@ -90,10 +90,10 @@ func (s *Server) Validate() error {
 	if err := weburl.CheckBase(s.Base); err != nil {
 		return fmt.Errorf("oauth: Base: %w", err)
 	}
-	if s.Issuer == "" || s.SigningKey == nil || s.Sessions == nil || s.Clients == nil || s.Proofs == nil ||
+	if s.Issuer == "" || s.AnswerKey == nil || s.Sessions == nil || s.Clients == nil || s.Proofs == nil ||
 		s.ExchangeCode == nil || s.PollDevice == nil || s.Refresh == nil || s.ClientCredentials == nil ||
 		s.TokenExchange == nil || s.Verify == nil || s.Revoked == nil {
-		return errors.New("oauth: Issuer, SigningKey, Sessions, Clients, Proofs, ExchangeCode, PollDevice, Refresh, " +
+		return errors.New("oauth: Issuer, AnswerKey, Sessions, Clients, Proofs, ExchangeCode, PollDevice, Refresh, " +
 			"ClientCredentials, TokenExchange, Verify and Revoked are required")
 	}
 	return nil

@@ -93,7 +93,7 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 		{"trailing slash", func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", Path: "/"} }},
 		{"query", func(s *Server) { s.Base = &url.URL{Scheme: "https", Host: "h", RawQuery: "x"} }},
 		{"issuer", func(s *Server) { s.Issuer = "" }},
-		{"keys", func(s *Server) { s.SigningKey = nil }},
+		{"keys", func(s *Server) { s.AnswerKey = nil }},
 		{"sessions", func(s *Server) { s.Sessions = nil }},
 		{"clients", func(s *Server) { s.Clients = nil }},
 		{"issuing", func(s *Server) { s.Refresh = nil }},
