@@ -84,24 +84,29 @@ func node(t *testing.T) (program, dir string) {
 }
 
 // told is what the scripts are told of the gateway and its clients.
-func (m *machine) told() string {
-	client := func(id string) map[string]string {
-		return map[string]string{
+func (m *machine) told(settings ...string) string {
+	client := func(id string) map[string]any {
+		return map[string]any{
 			"origin":   m.at(id),
 			"callback": m.at(id) + "/callback",
 			"goodbye":  m.at(id) + "/",
 			"secret":   secretOf(strings.ToUpper(id) + "_SECRET"),
+			"key":      m.keys[id],
 		}
 	}
 	all := map[string]any{
-		"issuer": m.at("auth"), "api": m.at("api") + "/", "user": aliceName, "password": alicePassword,
+		"issuer":   m.at("auth"),
+		"api":      m.at("api") + "/",
+		"user":     aliceName,
+		"password": alicePassword,
+		"settings": strings.Join(settings, "\n"),
 	}
 	for _, id := range applications {
 		if id != "auth" && id != "api" {
 			all[id] = client(id)
 		}
 	}
-	all["notes"].(map[string]string)["callback"] = m.at("notes") + "/"
+	all["notes"].(map[string]any)["callback"] = m.at("notes") + "/"
 	text, err := json.Marshal(all)
 	if err != nil {
 		panic(err)
@@ -119,12 +124,13 @@ type stepResult struct {
 // want is what a step of a script must come to, as JSON.
 type want struct{ step, result string }
 
-// run runs a script and compares its steps with what is wanted.
-func (m *machine) run(t *testing.T, script string, wanted []want) {
+// run runs a script, with settings of docs/clients.md if it takes some, and compares its steps with
+// what is wanted.
+func (m *machine) run(t *testing.T, script string, wanted []want, settings ...string) {
 	t.Helper()
 	program, dir := node(t)
 	cmd := exec.CommandContext(t.Context(), program, script)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CLIENT_TEST="+m.told())
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CLIENT_TEST="+m.told(settings...))
 	cmd.WaitDelay = time.Second
 	var problems strings.Builder
 	cmd.Stderr = &problems

@@ -2,8 +2,7 @@
 // the metadata to signing out.
 import * as client from 'openid-client';
 
-import { publish } from './keys.mjs';
-import { Person, pick, step, test } from './person.mjs';
+import { importKey, Person, pick, step, test } from './person.mjs';
 
 const discover = (id, metadata, authentication) =>
   client.discovery(new URL(test.issuer), id, metadata, authentication, { execute: [client.allowInsecureRequests] });
@@ -81,9 +80,8 @@ await step('client credentials', async () => {
   const got = await client.clientCredentialsGrant(reports, { scope: 'read' });
   return `${got.scope}: ${await visitAPI(reports, got)}`;
 });
-const billingKey = await publish(test.billing.origin);
 await step('private_key_jwt', async () => {
-  const billing = await discover('billing', undefined, client.PrivateKeyJwt(billingKey));
+  const billing = await discover('billing', undefined, client.PrivateKeyJwt(await importKey(test.billing.key)));
   const got = await client.clientCredentialsGrant(billing, { scope: 'read' });
   return `${got.scope}: ${await visitAPI(billing, got)}`;
 });
@@ -98,10 +96,9 @@ await step('DPoP', async () => {
   const got = await signIn(notes, alice, { redirect_uri: test.notes.callback, scope: 'openid' }, { DPoP });
   return `${got.token_type}: ${await visitAPI(notes, got, { DPoP })}`;
 });
-const bankKey = await publish(test.bank.origin);
 await step('FAPI 2.0', async () => {
   const metadata = { id_token_signed_response_alg: 'ES256' };
-  const bank = await discover('bank', metadata, client.PrivateKeyJwt(bankKey));
+  const bank = await discover('bank', metadata, client.PrivateKeyJwt(await importKey(test.bank.key)));
   const DPoP = client.getDPoPHandle(bank, await client.randomDPoPKeyPair());
   const bankRequest = { redirect_uri: test.bank.callback, scope: 'openid' };
   const got = await signIn(bank, alice, bankRequest, { pushed: true, DPoP });
@@ -109,5 +106,18 @@ await step('FAPI 2.0', async () => {
   return `${got.token_type} ${info.sub}`;
 });
 
+const cli = await discover('backup-cli', undefined, client.None());
+await step('device, with a link', async () => {
+  const device = await client.initiateDeviceAuthorization(cli, { scope: 'openid' });
+  await alice.read(device.verification_uri_complete, /The device is connected/);
+  return (await client.pollDeviceAuthorizationGrant(cli, { ...device, interval: 0 })).claims().sub;
+});
+await step('device, with a typed code', async () => {
+  const device = await client.initiateDeviceAuthorization(cli, { scope: 'openid offline_access' });
+  alice.code = device.user_code;
+  await alice.read(device.verification_uri, /The device is connected/);
+  const got = await client.pollDeviceAuthorizationGrant(cli, { ...device, interval: 0 });
+  return (await client.refreshTokenGrant(cli, got.refresh_token)).claims().sub;
+});
+
 await step('pages', () => [...new Set(alice.pages)].sort());
-process.exit(0); // the servers of the keys would keep it running

@@ -23,6 +23,8 @@ func TestOpenIDClient(t *testing.T) {
 		{"public client", `"alice"`},
 		{"DPoP", `"dpop: 200 hello alice"`},
 		{"FAPI 2.0", `"dpop alice"`},
-		{"pages", `["One moment","Sign in"]`},
+		{"device, with a link", `"alice"`},
+		{"device, with a typed code", `"alice"`},
+		{"pages", `["Allow access?","Connect a device","One moment","Sign in"]`},
 	})
 }

@@ -24,6 +24,12 @@ function explain(problem) {
   return parts.join(' < ').slice(0, 600);
 }
 
+/** The key of a client for private_key_jwt. */
+export async function importKey(jwk) {
+  const algorithm = { name: 'ECDSA', namedCurve: jwk.crv };
+  return { key: await crypto.subtle.importKey('jwk', jwk, algorithm, false, ['sign']), kid: jwk.kid };
+}
+
 /** The members of an object that are named. */
 export function pick(object, ...names) {
   return Object.fromEntries(names.map((name) => [name, object?.[name]]));
@@ -51,9 +57,7 @@ export class Person {
       if (next.href.startsWith(until)) {
         return form ? new Request(next, { method: 'POST', body: form.fields }) : next;
       }
-      answer = form
-        ? await this.#request('POST', next, form.fields, answer.url.origin)
-        : await this.#request('GET', next);
+      answer = await this.#next(answer, form);
     }
     throw new Error(`no end of redirects at ${answer.url}`);
   }
@@ -66,12 +70,21 @@ export class Person {
       if (found) {
         return found[1] ?? found[0];
       }
-      const form = answer.to ? undefined : this.#form(answer);
-      answer = form
-        ? await this.#request('POST', form.action, form.fields, answer.url.origin)
-        : await this.#request('GET', answer.to);
+      answer = await this.#next(answer, answer.to ? undefined : this.#form(answer));
     }
     throw new Error(`no end of redirects at ${answer.url}`);
+  }
+
+  /** Sends the form of a page, or follows a redirect. */
+  #next(answer, form) {
+    if (!form) {
+      return this.#request('GET', answer.to);
+    }
+    if (form.method === 'post') {
+      return this.#request('POST', form.action, form.fields, answer.url.origin);
+    }
+    form.action.search = form.fields;
+    return this.#request('GET', form.action);
   }
 
   /** The form of a page, filled in. */
@@ -90,10 +103,14 @@ export class Person {
       fields.set('username', this.name);
       fields.set('password', this.password);
     }
+    if (fields.has('user_code') && !fields.get('user_code')) {
+      fields.set('user_code', this.code); // that a device shows
+    }
     if (inside.includes('name="decision" value="allow"')) {
       fields.set('decision', 'allow');
     }
-    return { action: new URL(decoded(attributes.match(/ action="([^"]*)"/)?.[1] ?? ''), url), fields };
+    const attribute = (name) => decoded(attributes.match(new RegExp(` ${name}="([^"]*)"`))?.[1] ?? '');
+    return { method: attribute('method').toLowerCase(), action: new URL(attribute('action'), url), fields };
   }
 
   async #request(method, url, body, origin) {
