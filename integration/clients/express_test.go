@@ -7,6 +7,7 @@ func TestExpressOpenIDConnect(t *testing.T) {
 	m := start(t)
 	m.run(t, "express-openid-connect.mjs", []want{
 		{"sign in", `{"sub":"alice","aud":"wiki","name":"Alice Liddell","email":"alice@example.com"}`},
+		{"sign out", `2`},
 	}, m.settings(t, "Express", "js"))
 }
 

@@ -120,4 +120,15 @@ await step('device, with a typed code', async () => {
   return (await client.refreshTokenGrant(cli, got.refresh_token)).claims().sub;
 });
 
+await step('sign out', async () => {
+  const address = client.buildEndSessionUrl(wiki, {
+    id_token_hint: (await signIn(wiki, alice, request)).id_token,
+    post_logout_redirect_uri: test.wiki.goodbye,
+    state: 'the state',
+  });
+  const back = await alice.go(address, test.wiki.goodbye);
+  const still = await signIn(wiki, alice, { ...request, prompt: 'none' }).catch((problem) => problem.error);
+  return `${back.searchParams.get('state')}: ${still}`;
+});
+
 await step('pages', () => [...new Set(alice.pages)].sort());

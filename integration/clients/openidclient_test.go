@@ -25,6 +25,7 @@ func TestOpenIDClient(t *testing.T) {
 		{"FAPI 2.0", `"dpop alice"`},
 		{"device, with a link", `"alice"`},
 		{"device, with a typed code", `"alice"`},
-		{"pages", `["Allow access?","Connect a device","One moment","Sign in"]`},
+		{"sign out", `"the state: login_required"`},
+		{"pages", `["Allow access?","Connect a device","One moment","Sign in","Sign out?"]`},
 	})
 }
