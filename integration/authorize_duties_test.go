@@ -54,7 +54,8 @@ func TestAuthorizeDuties(t *testing.T) {
 		{"userinfo", "redirect_uri=https://rp.example@evil.example/cb", "invalid_redirect_uri", "page"},
 		{"fragment", "redirect_uri=" + url.QueryEscape(rpCallback+"#x"), "invalid_redirect_uri", "page"},
 		{"query added", "redirect_uri=" + url.QueryEscape(rpCallback+"&x=y"), "invalid_redirect_uri", "page"},
-		{"escaped", "redirect_uri=" + url.QueryEscape("https://rp.example/%63b?tenant=1"), "invalid_redirect_uri", "page"},
+		{"escaped", "redirect_uri=" + url.QueryEscape("https://rp.example/%63b?tenant=1"), "invalid_redirect_uri",
+			"page"},
 		{"javascript", "redirect_uri=javascript:alert(1)", "invalid_redirect_uri", "page"},
 		{"scopes that nobody knows", "scope=openid+unknown", "code", "redirect"},
 		{"no scope is left", "scope=unknown", "invalid_scope", "redirect"},
@@ -71,9 +72,11 @@ func TestAuthorizeDuties(t *testing.T) {
 		{"plain, optional", "client_id=legacy&code_challenge_method=", "invalid_request", "redirect"},
 
 		// RFC 8707.
-		{"resource", "client_id=resources&resource=https://a.example/&resource=https://b.example/mcp", "code", "redirect"},
+		{"resource", "client_id=resources&resource=https://a.example/&resource=https://b.example/mcp", "code",
+			"redirect"},
 		{"unknown resource", "client_id=resources&resource=https://c.example", "invalid_target", "redirect"},
-		{"resource with a fragment", "client_id=resources&resource=https://a.example%23x", "invalid_target", "redirect"},
+		{"resource with a fragment", "client_id=resources&resource=https://a.example%23x", "invalid_target",
+			"redirect"},
 
 		// Response modes.
 		{"form post", "response_mode=form_post", "code", "form"},
@@ -89,7 +92,8 @@ func TestAuthorizeDuties(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			v := v.in(t)
 			p := v.get(request(t, c.changes))
-			got, how := "", "page"
+			var got string
+			how := "page"
 			switch {
 			case p.status == http.StatusSeeOther:
 				how = "redirect"
@@ -172,7 +176,12 @@ func TestCodeDuties(t *testing.T) {
 // codeForm is what a client presents a code with.
 func codeForm(code string) url.Values {
 	return url.Values{
-		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {rpCallback}, "code_verifier": {pkceVerifier},
+		"grant_type": {
+			"authorization_code",
+		},
+		"code":          {code},
+		"redirect_uri":  {rpCallback},
+		"code_verifier": {pkceVerifier},
 	}
 }
 

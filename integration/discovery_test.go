@@ -28,10 +28,15 @@ func TestDiscovery(t *testing.T) {
 	} {
 		t.Run(site.name, func(t *testing.T) {
 			g := newGateway(t)
-			g.load(strings.ReplaceAll(standardAuth, `{{url "auth"}}`+"\n", `{{url "auth"}}`+site.mount+"\n"), site.sites)
+			g.load(
+				strings.ReplaceAll(standardAuth, `{{url "auth"}}`+"\n", `{{url "auth"}}`+site.mount+"\n"),
+				site.sites,
+			)
 			targets := []string{
-				site.mount + "/.well-known/openid-configuration", site.mount + "/.well-known/oauth-authorization-server",
-				"/.well-known/openid-configuration" + site.mount, "/.well-known/oauth-authorization-server" + site.mount,
+				site.mount + "/.well-known/openid-configuration",
+				site.mount + "/.well-known/oauth-authorization-server",
+				"/.well-known/openid-configuration" + site.mount,
+				"/.well-known/oauth-authorization-server" + site.mount,
 			}
 			for _, target := range targets {
 				d := g.metadata(t, target)

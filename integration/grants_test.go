@@ -204,7 +204,13 @@ func (g *grantsGateway) signsItself(t *testing.T) {
 		{"the key of another client", g.assertion(t, g.published, "signer", "two")},
 		{"the key for another client", g.assertion(t, g.signer, "machine", "three")},
 	} {
-		if a := g.asks(t, "/token", "", c.form); a.status != http.StatusUnauthorized || errorWord(a) != "invalid_client" {
+		if a := g.asks(
+			t,
+			"/token",
+			"",
+			c.form,
+		); a.status != http.StatusUnauthorized ||
+			errorWord(a) != "invalid_client" {
 			t.Errorf("%s: status %d: %s", c.name, a.status, a.body)
 		}
 	}
@@ -305,7 +311,8 @@ func (g *grantsGateway) introspects(t *testing.T) {
 	header, claims, err := token.Inspect(a.body)
 	told, _ := claims["token_introspection"].(map[string]any)
 	if err != nil || a.header.Get("Content-Type") != "application/token-introspection+jwt" ||
-		header["typ"] != "token-introspection+jwt" || header["alg"] != "RS256" || claims["aud"] != "orders" || claims["iss"] != g.url("auth") ||
+		header["typ"] != "token-introspection+jwt" || header["alg"] != "RS256" || claims["aud"] != "orders" ||
+		claims["iss"] != g.url("auth") ||
 		told["active"] != true || told["sub"] != "machine" {
 		t.Errorf("%v %v, %v: %s", header, claims, err, a.body)
 	}
@@ -386,7 +393,8 @@ func (g *grantsGateway) counts(t *testing.T) {
 	for _, want := range []string{
 		`caddy_auth_token_requests_total{grant_type="client_credentials",result="success"}`,
 		`caddy_auth_token_requests_total{grant_type="client_credentials",result="invalid_target"}`,
-		`caddy_auth_token_requests_total{grant_type="urn:ietf:params:oauth:grant-type:token-exchange",result="success"}`,
+		`caddy_auth_token_requests_total{grant_type="urn:ietf:params:oauth:grant-type:token-exchange",` +
+			`result="success"}`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is missing", want)

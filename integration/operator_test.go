@@ -293,8 +293,22 @@ func (d *desk) keepsClients(t *testing.T) {
 
 // changesClients: settings, a second secret, and lifetimes.
 func (d *desk) changesClients(t *testing.T) {
-	c := d.object(t, "", "client", "set", "reports", "--redirect-uri", "https://reports.example/cb?a=1,2",
-		"--grant-type", "authorization_code,token-exchange", "--pkce", "optional", "--require-par", "--consent", "always")
+	c := d.object(
+		t,
+		"",
+		"client",
+		"set",
+		"reports",
+		"--redirect-uri",
+		"https://reports.example/cb?a=1,2",
+		"--grant-type",
+		"authorization_code,token-exchange",
+		"--pkce",
+		"optional",
+		"--require-par",
+		"--consent",
+		"always",
+	)
 	if fmt.Sprint(c["redirect_uris"]) != "[https://reports.example/cb?a=1,2]" || c["pkce"] != "optional" ||
 		c["require_pushed_authorization_requests"] != true || c["consent"] != "always" ||
 		fmt.Sprint(c["grant_types"]) != "[authorization_code urn:ietf:params:oauth:grant-type:token-exchange]" {
@@ -323,7 +337,16 @@ func (d *desk) changesClients(t *testing.T) {
 	if inForce, _ := l["in_force"].(map[string]any); l["id_token"] != 600.0 || inForce["authorization_code"] != 30.0 {
 		t.Errorf("lifetimes %v", l)
 	}
-	d.fails(t, "authorization_code: 700 is above", "", "client", "lifetimes", "reports", "--authorization-code", "700s")
+	d.fails(
+		t,
+		"authorization_code: 700 is above",
+		"",
+		"client",
+		"lifetimes",
+		"reports",
+		"--authorization-code",
+		"700s",
+	)
 	shown := regexp.MustCompile(`(?s)For the settings of the application:\n` +
 		`  Issuer +https?://.*Discovery URL +https?://.*/\.well-known/openid-configuration\n` +
 		`  Client id +shown\n  Client secret +cacs_.*Redirect URI +https://shown.example/cb\n  Scopes +openid\n`)

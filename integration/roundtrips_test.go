@@ -197,7 +197,8 @@ func (r *roundTrips) countAll(t *testing.T) {
 		{"refresh", refresh("caddyauth"),
 			asked{"1 FindGrant, 1 FindParties, 1 RotateGrant", pgtest.Traffic{Statements: 3, Trips: 3}}},
 		{"refresh, declared client", refresh("reports"),
-			asked{"1 FindClientParties, 1 FindGrant, 1 FindParties, 1 RotateGrant", pgtest.Traffic{Statements: 4, Trips: 4}}},
+			asked{"1 FindClientParties, 1 FindGrant, 1 FindParties, 1 RotateGrant",
+				pgtest.Traffic{Statements: 4, Trips: 4}}},
 		{"refresh, declared client with opaque tokens", refresh("references"),
 			asked{
 				"1 AddOpaque, 1 FindClientParties, 1 FindGrant, 1 FindParties, 1 RotateGrant",

@@ -38,7 +38,8 @@ func TestGoOIDC(t *testing.T) {
 	}
 	raw, _ := issued.Extra("id_token").(string)
 	id, err := provider.Verifier(&oidc.Config{ClientID: "wiki"}).Verify(t.Context(), raw)
-	if err != nil || id.Subject != aliceName || id.Nonce != "the nonce" || id.VerifyAccessToken(issued.AccessToken) != nil {
+	if err != nil || id.Subject != aliceName || id.Nonce != "the nonce" ||
+		id.VerifyAccessToken(issued.AccessToken) != nil {
 		t.Errorf("%+v, %v", id, err)
 	}
 	info, err := provider.UserInfo(t.Context(), config.TokenSource(t.Context(), issued))

@@ -7,7 +7,11 @@ func TestOpenIDClient(t *testing.T) {
 	m := start(t)
 	m.run(t, "openid-client.mjs", []want{
 		{"discovery", `{"issuer":"` + m.at("auth") + `","code_challenge_methods_supported":["S256"]}`},
-		{"code", `{"token_type":"bearer","scope":"openid profile email offline_access","sub":"alice","aud":"wiki","acr":"pwd"}`},
+		{
+			"code",
+			`{"token_type":"bearer","scope":"openid profile email offline_access",` +
+				`"sub":"alice","aud":"wiki","acr":"pwd"}`,
+		},
 		{"userinfo", `{"sub":"alice","name":"Alice Liddell","email":"alice@example.com"}`},
 		{"api", `"200 hello alice"`},
 		{"max_age", `"number"`},

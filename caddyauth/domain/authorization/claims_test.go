@@ -103,7 +103,8 @@ func FuzzClaims(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if text != "" && !json.Valid([]byte(text)) || len(r.UserInfo) > maxClaimNames || len(r.IDToken) > maxClaimNames {
+		if text != "" && !json.Valid([]byte(text)) || len(r.UserInfo) > maxClaimNames ||
+			len(r.IDToken) > maxClaimNames {
 			t.Fatalf("%+v", r)
 		}
 		r.EssentialACR()

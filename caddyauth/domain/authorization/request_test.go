@@ -66,7 +66,8 @@ func TestRequestsThatMayBeGranted(t *testing.T) {
 		{"plain", "", func(*Request) {}},
 		{"unknown parameter", "extra=foobar&ui_locales=se&claims_locales=se&display=popup", func(*Request) {}},
 		{"no state", "state=", func(r *Request) { r.To.State = "" }},
-		{"state of everything printable", "state=" + url.QueryEscape(printable), func(r *Request) { r.To.State = printable }},
+		{"state of everything printable", "state=" + url.QueryEscape(printable),
+			func(r *Request) { r.To.State = printable }},
 		{"another redirect URI", "redirect_uri=https://rp.example/other",
 			func(r *Request) { r.To.RedirectURI = "https://rp.example/other" }},
 		{"form_post", "response_mode=form_post", func(r *Request) { r.To.ResponseMode = clients.ModeFormPost }},
@@ -155,7 +156,8 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"unknown parameter twice", "x=1&x=2", InvalidRequest, query, nil},
 		{"line end", "nonce=a%0Ab", InvalidRequest, query, nil},
 		{"not UTF-8", "state=%ff", InvalidRequest, query, nil},
-		{"grant type", "", UnauthorizedClient, query, func(c *clients.Client) { c.GrantTypes = []string{clients.GrantRefresh} }},
+		{"grant type", "", UnauthorizedClient, query,
+			func(c *clients.Client) { c.GrantTypes = []string{clients.GrantRefresh} }},
 		{"no scope left", "scope=email+phone", InvalidScope, query, nil},
 		{"offline_access without refresh tokens", "scope=offline_access", InvalidScope, query,
 			func(c *clients.Client) { c.GrantTypes = []string{"authorization_code"} }},
@@ -251,9 +253,11 @@ func TestNarrow(t *testing.T) {
 // granted has been checked.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range []string{
-		"", "response_type=code&client_id=rp&redirect_uri=" + url.QueryEscape(callback) + "&scope=openid&code_challenge=" +
+		"", "response_type=code&client_id=rp&redirect_uri=" + url.QueryEscape(callback) +
+			"&scope=openid&code_challenge=" +
 			challenge + "&code_challenge_method=S256&state=s&max_age=1&prompt=login&resource=https://api.example/",
-		"redirect_uri=https://rp.example/other&redirect_uri=x", "request=a.e30.&redirect_uri=" + url.QueryEscape(callback),
+		"redirect_uri=https://rp.example/other&redirect_uri=x", "request=a.e30.&redirect_uri=" +
+			url.QueryEscape(callback),
 		"redirect_uri=https%3A%2F%2Frp.example%2Fother&claims=%7B%7D&state=%00", "redirect_uri=https://rp.example/cb",
 	} {
 		f.Add(seed)

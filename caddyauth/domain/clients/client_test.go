@@ -150,7 +150,8 @@ func TestWhatAClientMayUse(t *testing.T) {
 		got, want bool
 	}{
 		{"grant of the default", public.AllowsGrant(GrantCode) && public.AllowsGrant(GrantRefresh), true},
-		{"grant beyond the default", public.AllowsGrant(GrantDevice) || public.AllowsGrant(GrantClientCredentials), false},
+		{"grant beyond the default", public.AllowsGrant(GrantDevice) || public.AllowsGrant(GrantClientCredentials),
+			false},
 		{"grant that is named", machine.AllowsGrant(GrantClientCredentials), true},
 		{"grant that is not named", machine.AllowsGrant(GrantRefresh), false},
 		{"every mode", public.AllowsResponseMode(ModeQuery) && public.AllowsResponseMode(ModeFormPost), true},

@@ -102,7 +102,8 @@ func TestRedirectURIsThatCanBeRegistered(t *testing.T) {
 		"", "/cb", "//a.example/cb", "a.example/cb", "javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x",
 		"file:///etc/passwd", "vbscript:x", "blob:https://a/x", "about:blank", "view-source:https://a", "myapp:/cb",
 		"http://a.example/cb", "http://127.0.0.2/", "http://localhost.a.example/", "http://[::2]/", "http:///cb",
-		"https:///cb", "https:a.example", "https://", "https://a.example/#x", "https://a.example/#", "https://u@a.example/",
+		"https:///cb", "https:a.example", "https://", "https://a.example/#x", "https://a.example/#",
+		"https://u@a.example/",
 		"https://u:p@a.example/", "https://*.example/", "https://a b/", "https://a.example/\n", "https://a.example\\b/",
 		"https://b\u00fccher.example/", "HTTPS://a.example/", "Com.Example:/", "https://a.example:0/", "https://a..b/",
 		"https://a.example:99999/", "https://%61.example/", ".a:/", "a.:/", "https://" + strings.Repeat("a", 2048),
@@ -140,8 +141,10 @@ func FuzzRedirectURI(f *testing.F) {
 		if errBefore != nil || errAfter != nil {
 			t.Fatal(errBefore, errAfter)
 		}
-		if after.Scheme != "http" || after.User != nil || after.Fragment != "" || before.Hostname() != after.Hostname() ||
-			before.RequestURI() != after.RequestURI() || ValidateRedirectURI(presented) != nil {
+		if after.Scheme != "http" || after.User != nil || after.Fragment != "" ||
+			before.Hostname() != after.Hostname() ||
+			before.RequestURI() != after.RequestURI() ||
+			ValidateRedirectURI(presented) != nil {
 			t.Errorf("%q was taken for %q", presented, registered)
 		}
 		switch after.Hostname() {

@@ -14,7 +14,13 @@ import (
 // Validate refuses a client that cannot be; the errors name the field, the value and the limit.
 // Claims are not looked at.
 func (c Client) Validate() error {
-	return errors.Join(c.ValidateFields(), c.validateAuth(), c.validateGrants(), c.validateConsent(), c.validatePreset())
+	return errors.Join(
+		c.ValidateFields(),
+		c.validateAuth(),
+		c.validateGrants(),
+		c.validateConsent(),
+		c.validatePreset(),
+	)
 }
 
 // ValidateFields refuses what no client can have, whatever else is still to be said of it.

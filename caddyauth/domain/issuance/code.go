@@ -107,7 +107,12 @@ func (e CodeExchange) presented(hash string) authorization.Presented {
 }
 
 // exchange makes the tokens of a code that was judged good, then uses it up.
-func (s *Service) exchange(ctx context.Context, e CodeExchange, code authorization.Code, p Parties) (CodeExchanged, error) {
+func (s *Service) exchange(
+	ctx context.Context,
+	e CodeExchange,
+	code authorization.Code,
+	p Parties,
+) (CodeExchanged, error) {
 	audience, ok := authorization.Narrow(code.Audience, e.Resources)
 	if !ok {
 		return CodeExchanged{Code: code}, ErrTarget

@@ -41,7 +41,11 @@ func (o *oneCode) FindCode(_ context.Context, hash string) (authorization.Code, 
 	return c, o.store.parties, nil
 }
 
-func (o *oneCode) RedeemCode(_ context.Context, r authorization.Redemption, _ time.Time) (authorization.Outcome, error) {
+func (o *oneCode) RedeemCode(
+	_ context.Context,
+	r authorization.Redemption,
+	_ time.Time,
+) (authorization.Outcome, error) {
 	o.redeemed = append(o.redeemed, r)
 	if o.verdict == authorization.Redeemed {
 		o.store.grants[r.Grant.ID] = r.Grant
@@ -196,11 +200,33 @@ func TestCodeBuysAGrant(t *testing.T) {
 			day := 24 * time.Hour
 			g := o.redeemed[0].Grant
 			want := session.Grant{
-				ID: g.ID, Seed: g.Seed, Project: "acme", Subject: "Alice", ClientID: "rp", Audience: []string{"reports"},
-				Scopes: []string{"openid", "read"}, Kind: CodeGrant, Device: "Firefox", ClientIP: "192.0.2.7", Epoch: 5,
-				Created: noon, Rotated: noon, LastUsed: noon, IdleEnds: noon.Add(day), Ends: noon.Add(day),
-				AccessUntil: noon.Add(15 * time.Minute), Idle: day, Reuse: project.DefaultBrowserReuse, Parent: "sso",
-				AuthTime: noon.Add(-time.Minute), ACR: "pwd", AMR: []string{"pwd"}, JKT: thumbprint,
+				ID:       g.ID,
+				Seed:     g.Seed,
+				Project:  "acme",
+				Subject:  "Alice",
+				ClientID: "rp",
+				Audience: []string{"reports"},
+				Scopes: []string{
+					"openid",
+					"read",
+				},
+				Kind:        CodeGrant,
+				Device:      "Firefox",
+				ClientIP:    "192.0.2.7",
+				Epoch:       5,
+				Created:     noon,
+				Rotated:     noon,
+				LastUsed:    noon,
+				IdleEnds:    noon.Add(day),
+				Ends:        noon.Add(day),
+				AccessUntil: noon.Add(15 * time.Minute),
+				Idle:        day,
+				Reuse:       project.DefaultBrowserReuse,
+				Parent:      "sso",
+				AuthTime:    noon.Add(-time.Minute),
+				ACR:         "pwd",
+				AMR:         []string{"pwd"},
+				JKT:         thumbprint,
 			}
 			c.want(&want)
 			if !reflect.DeepEqual(g, want) {
@@ -235,11 +261,14 @@ func TestCodesThatAreNotExchanged(t *testing.T) {
 		redeems int
 		replays int
 	}{
-		{"unknown", func(_ *issuer, _ *oneCode, e *CodeExchange) { e.Code = "ac_x" }, verdict(authorization.Unknown), 0, 0},
-		{"client", func(_ *issuer, _ *oneCode, e *CodeExchange) { e.ClientID = "x" }, verdict(authorization.OtherClient), 0, 0},
+		{"unknown", func(_ *issuer, _ *oneCode, e *CodeExchange) { e.Code = "ac_x" }, verdict(authorization.Unknown),
+			0, 0},
+		{"client", func(_ *issuer, _ *oneCode, e *CodeExchange) { e.ClientID = "x" },
+			verdict(authorization.OtherClient), 0, 0},
 		{"late", func(_ *issuer, _ *oneCode, e *CodeExchange) { e.Now = noon.Add(time.Minute) },
 			verdict(authorization.Expired), 0, 0},
-		{"used", func(_ *issuer, o *oneCode, _ *CodeExchange) { o.code.Used = noon }, verdict(authorization.Replayed), 0, 1},
+		{"used", func(_ *issuer, o *oneCode, _ *CodeExchange) { o.code.Used = noon }, verdict(authorization.Replayed),
+			0, 1},
 		{"used meanwhile", func(_ *issuer, o *oneCode, _ *CodeExchange) { o.verdict = authorization.Replayed },
 			verdict(authorization.Replayed), 1, 0},
 		{"overtaken", func(_ *issuer, o *oneCode, _ *CodeExchange) { o.verdict = authorization.NotAllowed },
@@ -255,11 +284,12 @@ func TestCodesThatAreNotExchanged(t *testing.T) {
 					t.Error(err)
 				}
 			}, 0, 0},
-		{"no key", func(x *issuer, _ *oneCode, _ *CodeExchange) { x.keys = errors.New("no key") }, func(t *testing.T, err error) {
-			if err == nil {
-				t.Error("no error")
-			}
-		}, 0, 0},
+		{"no key", func(x *issuer, _ *oneCode, _ *CodeExchange) { x.keys = errors.New("no key") },
+			func(t *testing.T, err error) {
+				if err == nil {
+					t.Error("no error")
+				}
+			}, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x, o, code := newAuthorization(t, nil)

@@ -46,7 +46,8 @@ func relyingParty(t *testing.T) (*issuer, session.Grant, *keyring.Ring) {
 	t.Helper()
 	x, ring := newIssuer(t), idTokenKeys()
 	keys := ring.Keys()
-	x.IDTokenKey = func(_ context.Context, algorithm string, lifetime time.Duration, _ time.Time) (*keyring.Key, error) {
+	x.IDTokenKey = func(_ context.Context, algorithm string, lifetime time.Duration, _ time.Time) (*keyring.Key,
+		error) {
 		x.minted = append(x.minted, lifetime)
 		i := slices.IndexFunc(keys, func(k *keyring.Key) bool { return k.Algorithm() == algorithm })
 		return keys[i], x.keys
@@ -256,7 +257,8 @@ func TestUserInfo(t *testing.T) {
 			"updated_at": noon.Add(-time.Hour).Unix(),
 		}, nil},
 		{"single claims", "openid", func(_ *issuer, g *session.Grant) {
-			g.ClaimsRequest = `{"userinfo":{"name":{"essential":true},"role":null,"phone_number":null},"id_token":{"email":null}}`
+			g.ClaimsRequest = `{"userinfo":{"name":{"essential":true},"role":null,"phone_number":null},` +
+				`"id_token":{"email":null}}`
 		}, map[string]any{"sub": "Alice", "name": "Alice A."}, nil},
 		{"without openid", "email", nil, nil, ErrScope},
 		{"revoked grant", "openid", func(_ *issuer, g *session.Grant) { g.Revoked = noon }, nil,

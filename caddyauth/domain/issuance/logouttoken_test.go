@@ -47,8 +47,12 @@ func TestLogoutTokenAsARelyingPartyReadsIt(t *testing.T) {
 			}
 			delete(got, "jti")
 			want := map[string]any{
-				"iss": "https://iss", "aud": []string{"portal"}, "iat": noon.UTC(), "exp": noon.Add(2 * time.Minute).UTC(),
-				"sub": "Alice", "sid": "sign-in",
+				"iss":    "https://iss",
+				"aud":    []string{"portal"},
+				"iat":    noon.UTC(),
+				"exp":    noon.Add(2 * time.Minute).UTC(),
+				"sub":    "Alice",
+				"sid":    "sign-in",
 				"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
 			}
 			if !reflect.DeepEqual(got, want) {
@@ -57,7 +61,11 @@ func TestLogoutTokenAsARelyingPartyReadsIt(t *testing.T) {
 			first, _, _ := strings.Cut(raw, ".")
 			var header struct{ Alg, Typ, Kid string }
 			text, _ := base64.RawURLEncoding.DecodeString(first)
-			if err := json.Unmarshal(text, &header); err != nil || header.Alg != algorithm || header.Typ != "logout+jwt" ||
+			if err := json.Unmarshal(
+				text,
+				&header,
+			); err != nil || header.Alg != algorithm ||
+				header.Typ != "logout+jwt" ||
 				header.Kid == "" {
 				t.Errorf("header %s, %v", text, err)
 			}

@@ -22,7 +22,8 @@ func TestScopesThatAreRefused(t *testing.T) {
 		{"space", Scopes{{Name: "a b"}}, `scope "a b": the name is not`},
 		{"quote", Scopes{{Name: `a"`}}, `the name is not`},
 		{"long", Scopes{{Name: strings.Repeat("a", 101)}}, "the name is not"},
-		{"description", Scopes{{Name: "a", Description: strings.Repeat("a", 201)}}, "201 bytes are above the limit of 200"},
+		{"description", Scopes{{Name: "a", Description: strings.Repeat("a", 201)}},
+			"201 bytes are above the limit of 200"},
 		{"claims", Scopes{{Name: "a", Claims: make([]string, 101)}}, "101 are above the limit of 100"},
 		{"many", make(Scopes, 101), "101 scopes are above the limit of 100"},
 	} {

@@ -49,7 +49,12 @@ func TestLocalRefusesWithoutTheStore(t *testing.T) {
 		{"there again", there, ErrUsed, 2},
 	} {
 		t.Run(step.name, func(t *testing.T) {
-			if err := step.node.UseOnce(t.Context(), use, now); !errors.Is(err, step.want) || store.asked != step.asked {
+			if err := step.node.UseOnce(
+				t.Context(),
+				use,
+				now,
+			); !errors.Is(err, step.want) ||
+				store.asked != step.asked {
 				t.Errorf("%v, the store was asked %d times", err, store.asked)
 			}
 		})

@@ -95,7 +95,11 @@ func (m *memory) denyFamily(g Grant) revocation.Denial {
 	return d
 }
 
-func (m *memory) RevokeGrant(_ context.Context, id, reason string, now time.Time) (denials []revocation.Denial, err error) {
+func (m *memory) RevokeGrant(
+	_ context.Context,
+	id, reason string,
+	now time.Time,
+) (denials []revocation.Denial, err error) {
 	err = m.locked(func() error {
 		if g, ok := m.grants[id]; ok && g.Revoked.IsZero() {
 			g.Revoked, g.RevokedFor = now, reason

@@ -28,7 +28,8 @@ func (s *Service) Revoke(ctx context.Context, token, clientID, reason string, no
 	return s.RevokeFamily(ctx, g.ID, reason, now)
 }
 
-// RevokeFamily ends the grant and what was granted under it, and denies their access tokens. A grant that does not exist or has
+// RevokeFamily ends the grant and what was granted under it, and denies their access tokens. A grant that does not
+// exist or has
 // ended is no error.
 func (s *Service) RevokeFamily(ctx context.Context, id, reason string, now time.Time) error {
 	denials, err := s.Store.RevokeGrant(ctx, id, reason, truncateMillis(now))

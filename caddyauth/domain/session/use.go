@@ -28,7 +28,7 @@ const (
 	Expired     Verdict = "expired"      // past the idle or the absolute end
 	NotAllowed  Verdict = "not_allowed"  // the owner may not be issued to at present
 	Future      Verdict = "future"       // a generation that was never made here: the database lost commits
-	Reused      Verdict = "reused"       // a token that had been used up: two parties have it, and the family is revoked
+	Reused      Verdict = "reused"       // a token that had been used up: two parties have it; the family is revoked
 )
 
 // Honoured reports whether the verdict lets tokens be issued.

@@ -97,7 +97,11 @@ func TestBoundTokensNeedTheirSchemeAndAProof(t *testing.T) {
 			if c.want == "" {
 				return
 			}
-			if challenge := g.Challenge(c.want, a.Via()); challenge != c.scheme && challenge[:len(c.scheme)+1] != c.scheme+" " {
+			if challenge := g.Challenge(
+				c.want,
+				a.Via(),
+			); challenge != c.scheme &&
+				challenge[:len(c.scheme)+1] != c.scheme+" " {
 				t.Errorf("challenge %q, want the scheme %s", challenge, c.scheme)
 			}
 		})

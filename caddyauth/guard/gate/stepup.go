@@ -27,7 +27,10 @@ func (g *Gate) checkAuthentication(t *token.Token, now time.Time) error {
 	signedIn, ok := authTime(t)
 	switch age := now.Sub(signedIn); {
 	case !ok:
-		return refuse(InsufficientAuthentication, "max_age: the token does not say when the person signed in (auth_time)")
+		return refuse(
+			InsufficientAuthentication,
+			"max_age: the token does not say when the person signed in (auth_time)",
+		)
 	case age > g.MaxAge+g.Leeway:
 		return refuse(InsufficientAuthentication,
 			fmt.Sprintf("max_age %v: the person signed in %v ago", g.MaxAge, age.Truncate(time.Second)))

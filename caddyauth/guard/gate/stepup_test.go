@@ -35,9 +35,11 @@ func TestStepUp(t *testing.T) {
 		{"too old", age, signedIn(5*time.Minute+31*time.Second, nil), again, `max_age="300"`},
 		{"ahead of the clock", age, signedIn(-time.Minute, nil), "", ""},
 		{"nobody signed in", age, nil, again, `max_age="300"`},
-		{"auth_time as text", age, func(c *token.Claims) { c.Protocol = map[string]any{"auth_time": "1800000000"} }, again,
+		{"auth_time as text", age, func(c *token.Claims) { c.Protocol = map[string]any{"auth_time": "1800000000"} },
+			again,
 			`max_age="300"`},
-		{"auth_time 0", age, func(c *token.Claims) { c.Protocol = map[string]any{"auth_time": 0} }, again, `max_age="300"`},
+		{"auth_time 0", age, func(c *token.Claims) { c.Protocol = map[string]any{"auth_time": 0} }, again,
+			`max_age="300"`},
 		{"the class", class("pwd"), signedIn(0, "pwd"), "", ""},
 		{"one of the classes", class("mfa", "pwd"), signedIn(0, "pwd"), "", ""},
 		{"another class", class("mfa", "phr"), signedIn(0, "pwd"), again, `acr_values="mfa phr"`},
@@ -48,7 +50,8 @@ func TestStepUp(t *testing.T) {
 			signedIn(0, "pwd"), ClaimDenied, ""},
 		{"class and age", func(g *Gate) { class("mfa")(g); age(g) }, signedIn(time.Hour, "pwd"), again,
 			`acr_values="mfa", max_age="300"`},
-		{"another rule comes first", func(g *Gate) { age(g); g.Rules = []Rule{{Claim: "role", Values: []string{"x"}}} }, nil,
+		{"another rule comes first",
+			func(g *Gate) { age(g); g.Rules = []Rule{{Claim: "role", Values: []string{"x"}}} }, nil,
 			ClaimDenied, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -67,7 +70,8 @@ func TestStepUp(t *testing.T) {
 			if c.want != again {
 				return
 			}
-			want := `Bearer error="insufficient_user_authentication", error_description="insufficient_user_authentication"`
+			want := `Bearer error="insufficient_user_authentication", ` +
+				`error_description="insufficient_user_authentication"`
 			if c.challenge[0] != 'd' {
 				want += ", " + c.challenge
 			}

@@ -44,7 +44,10 @@ func (c *Checker) Check(r *http.Request, t *token.Token, spend bool, now time.Ti
 		return refusal(err)
 	}
 	if proof.Thumbprint != t.JKT() {
-		return &token.Refusal{Reason: gate.WrongBinding, Detail: "the proof is of another key than the token is bound to"}
+		return &token.Refusal{
+			Reason: gate.WrongBinding,
+			Detail: "the proof is of another key than the token is bound to",
+		}
 	}
 	if !spend {
 		return nil

@@ -40,7 +40,8 @@ func TestProofsOfEveryAlgorithm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.Thumbprint != c.Thumbprint || p.ID != "one" || !p.IssuedAt.Equal(now) || !keyring.IsThumbprint(p.Thumbprint) {
+			if p.Thumbprint != c.Thumbprint || p.ID != "one" || !p.IssuedAt.Equal(now) ||
+				!keyring.IsThumbprint(p.Thumbprint) {
 				t.Errorf("%+v, want the thumbprint %s", p, c.Thumbprint)
 			}
 		})
@@ -179,7 +180,9 @@ func TestHeadersOfProofs(t *testing.T) {
 			maps.DeleteFunc(header, func(_ string, v any) bool { return v == nil })
 			text, err := json.Marshal(header)
 			if strings.HasPrefix(row.name, "key with a duplicate") {
-				text = []byte(`{"typ":"dpop+jwt","alg":"ES256","jwk":` + string(row.header["jwk"].(json.RawMessage)) + `}`)
+				text = []byte(
+					`{"typ":"dpop+jwt","alg":"ES256","jwk":` + string(row.header["jwk"].(json.RawMessage)) + `}`,
+				)
 			} else if err != nil {
 				t.Fatal(err)
 			}

@@ -73,7 +73,8 @@ type Info struct {
 	Until     time.Time // when an announced key signs, and when a retiring one is gone
 }
 
-// Open reads the keys, and makes the first one if there is none and none are configured. Several nodes that start at once
+// Open reads the keys, and makes the first one if there is none and none are configured. Several nodes that start at
+// once
 // end up with the same key.
 func (k *Keeper) Open(ctx context.Context, now time.Time) error {
 	k.mu.Lock()

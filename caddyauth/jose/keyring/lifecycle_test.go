@@ -280,7 +280,13 @@ func TestReopenedKeyIsTheSameOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec.State = Active
-	if ring, err = l.Secret.Ring(Set{Records: []Record{rec}}, l.now, nil, old); err != nil || ring.Active() == old.Active() {
+	if ring, err = l.Secret.Ring(
+		Set{Records: []Record{rec}},
+		l.now,
+		nil,
+		old,
+	); err != nil ||
+		ring.Active() == old.Active() {
 		t.Errorf("a replaced key was kept: %v", err)
 	}
 }

@@ -49,7 +49,8 @@ func TestKeySetOfAClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			k, err := set.Key(c.kid)
-			if c.want == "" && !errors.Is(err, ErrUnknownKey) || c.want != "" && (err != nil || k.Algorithm() != c.want) {
+			if c.want == "" && !errors.Is(err, ErrUnknownKey) ||
+				c.want != "" && (err != nil || k.Algorithm() != c.want) {
 				t.Errorf("%v, %v", k, err)
 			}
 		})

@@ -43,7 +43,8 @@ func TestTokenFields(t *testing.T) {
 	if !slices.Equal(tok.Audience, []string{"web", "api"}) || !slices.Equal(tok.Scopes, []string{"read", "write\tx"}) {
 		t.Errorf("aud %q, scope %q", tok.Audience, tok.Scopes)
 	}
-	if !tok.IssuedAt.Time().Equal(instant.Add(250*time.Millisecond)) || !tok.Expiry.Time().Equal(instant.Add(15*time.Minute)) ||
+	if !tok.IssuedAt.Time().Equal(instant.Add(250*time.Millisecond)) ||
+		!tok.Expiry.Time().Equal(instant.Add(15*time.Minute)) ||
 		tok.NotBefore != 0 {
 		t.Errorf("iat %v, exp %v, nbf %v", tok.IssuedAt, tok.Expiry, tok.NotBefore)
 	}

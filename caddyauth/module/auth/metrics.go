@@ -104,7 +104,8 @@ func registerMetrics(registry *prometheus.Registry, a *App) error {
 		return nil
 	}
 	for _, c := range []prometheus.Collector{
-		decisionsTotal, loginsTotal, tokenRequestsTotal, issuedTotal, buildInfo, storeSeconds, storeErrors, refreshAlerts,
+		decisionsTotal, loginsTotal, tokenRequestsTotal, issuedTotal, buildInfo, storeSeconds, storeErrors,
+		refreshAlerts,
 		connections.Refused, keyAges{a.keys, a.store},
 	} {
 		if err := registry.Register(c); err != nil {

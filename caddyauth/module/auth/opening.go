@@ -57,7 +57,12 @@ func (a *App) takeDeclared() error {
 	if err != nil {
 		return fmt.Errorf("taking projects, clients and users into the store: %w", err)
 	}
-	if listed, err := a.store.ListClients(a.ctx, "", project.Page{Limit: preparedClients}); err == nil && a.gates.Browsers {
+	if listed, err := a.store.ListClients(
+		a.ctx,
+		"",
+		project.Page{Limit: preparedClients},
+	); err == nil &&
+		a.gates.Browsers {
 		a.keys.prepare(listed)
 	}
 	for _, e := range ended {

@@ -28,7 +28,11 @@ type Possession struct {
 func (p *Possession) Check(r *http.Request, t *token.Token, withNonce, spend bool, now time.Time) error {
 	if spend { // else the store is not asked, as by commands
 		if err := p.ready(r.Context()); err != nil {
-			return fmt.Errorf("%w: %w", &token.Refusal{Reason: gate.ReplayNotChecked, Detail: "the server is starting"}, err)
+			return fmt.Errorf(
+				"%w: %w",
+				&token.Refusal{Reason: gate.ReplayNotChecked, Detail: "the server is starting"},
+				err,
+			)
 		}
 	}
 	checker := possession.Checker{URL: request.ClientURL, UseOnce: p.proofs.UseOnce}

@@ -246,7 +246,9 @@ func (w *watched) graced(t *testing.T, key *keyring.Key, issuer, family string, 
 	}
 	signed := w.app(issuer)
 	signed.keys.ring.Store(ring)
-	verifier, err := token.NewVerifier([]token.Issuer{{Name: issuer, Own: issuer == keyedIssuer, Keys: signed.keys.Key}})
+	verifier, err := token.NewVerifier(
+		[]token.Issuer{{Name: issuer, Own: issuer == keyedIssuer, Keys: signed.keys.Key}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,14 @@ func TestClientAddAsksForWhatIsMissing(t *testing.T) {
 			}
 		})
 	}
-	if err := askForClient(strings.NewReader("x\n"), &strings.Builder{}, map[string]any{}); !errors.Is(err, errDeclined) {
+	if err := askForClient(
+		strings.NewReader("x\n"),
+		&strings.Builder{},
+		map[string]any{},
+	); !errors.Is(
+		err,
+		errDeclined,
+	) {
 		t.Errorf("the end of the input: %v", err)
 	}
 }

@@ -37,7 +37,8 @@ goes on working, or until the end that --others-expire-in gives it.`,
 		return r.printObject(r.requestOne(http.MethodPost, "client", "clients/{id}/secrets", args[0], body))
 	})
 	cmd.Flags().StringVar(&expires, "expires-in", "", "when the new secret stops working, like 90d (default: never)")
-	cmd.Flags().StringVar(&others, "others-expire-in", "", "when the secret before it stops working (default: as before)")
+	cmd.Flags().
+		StringVar(&others, "others-expire-in", "", "when the secret before it stops working (default: as before)")
 	return cmd
 }
 

@@ -35,8 +35,16 @@ reason is one line on standard error.
 // authCommand is `caddy auth` itself, which only has subcommands.
 func authCommand(cmd *cobra.Command) {
 	cmd.AddCommand(keygenCommand(), tokenCommand(), explain.Command(), explain.CheckCommand(), versionCommand())
-	cmd.AddCommand(userCommand(), clientCommand(), projectCommand(), sessionCommand(), consentCommand(), keysCommand(), auditCommand(),
-		storeCommand())
+	cmd.AddCommand(
+		userCommand(),
+		clientCommand(),
+		projectCommand(),
+		sessionCommand(),
+		consentCommand(),
+		keysCommand(),
+		auditCommand(),
+		storeCommand(),
+	)
 	cmd.SetFlagErrorFunc(unknownFlagError)
 	onlySubcommands(cmd)
 }

@@ -106,8 +106,12 @@ func TestClientsAreResolved(t *testing.T) {
 		!web.AllowsGrant(clients.GrantExchange) || web.RequiresPKCE() {
 		t.Errorf("%+v", web)
 	}
-	if string(bank.JWKS) != `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}` || !bank.PARRequired ||
-		bank.Lifetimes.Code != time.Minute || bank.Lifetimes.IDToken != time.Hour {
+	if string(
+		bank.JWKS,
+	) != `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}` ||
+		!bank.PARRequired ||
+		bank.Lifetimes.Code != time.Minute ||
+		bank.Lifetimes.IDToken != time.Hour {
 		t.Errorf("%+v", bank)
 	}
 }

@@ -130,7 +130,8 @@ func (c *call) inWords(name string) string {
 // learns lists the claims that a client will learn.
 func (c *call) learns(scopes []string) []string {
 	names := c.Scopes.Claims(scopes...)
-	for _, wishes := range []map[string]authorization.ClaimRequest{c.request.Claims.UserInfo, c.request.Claims.IDToken} {
+	for _, wishes := range []map[string]authorization.ClaimRequest{c.request.Claims.UserInfo,
+		c.request.Claims.IDToken} {
 		for name := range wishes {
 			if slices.Contains(c.Scopes.Claims(c.request.Scopes...), name) && !slices.Contains(names, name) {
 				names = append(names, name)

@@ -93,7 +93,10 @@ func (c *call) checkPerson() error {
 			subject, err = c.Hint(c.r.Context(), hint)
 		}
 		if err != nil {
-			return c.deny(authorization.InvalidRequest, "The parameter id_token_hint is not an ID token of this server.")
+			return c.deny(
+				authorization.InvalidRequest,
+				"The parameter id_token_hint is not an ID token of this server.",
+			)
 		}
 		if subject != c.session.Subject {
 			return c.deny(authorization.LoginRequired, "Another person is signed in than the client expects.")

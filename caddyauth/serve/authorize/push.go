@@ -95,7 +95,10 @@ func (s *Server) bind(r *http.Request, params authorization.Parameters, client c
 		return err
 	}
 	if named := params.Get("dpop_jkt"); named != "" && named != jkt {
-		return clientauth.Refuse(clientauth.InvalidDPoPProof, "The parameter dpop_jkt names another key than the proof.")
+		return clientauth.Refuse(
+			clientauth.InvalidDPoPProof,
+			"The parameter dpop_jkt names another key than the proof.",
+		)
 	}
 	params["dpop_jkt"] = []string{jkt}
 	return nil

@@ -231,7 +231,8 @@ func TestWhatBecomesOfARequest(t *testing.T) {
 		{"too long ago, no page", "max_age=60&prompt=none", signedIn(2 * time.Minute), nil, "login_required"},
 		{"not too long ago", "max_age=600", signedIn(2 * time.Minute), nil, code},
 		{"no age at all", "max_age=0", signedIn(0), nil, "login again"},
-		{"nobody knows when", "max_age=600", &Session{Subject: "Alice", Project: "default", ID: "sso"}, nil, "login again"},
+		{"nobody knows when", "max_age=600", &Session{Subject: "Alice", Project: "default", ID: "sso"}, nil,
+			"login again"},
 		{"of another project", "", &Session{Subject: "Alice", Project: "acme", ID: "sso"}, nil, "login again"},
 		{"who is there no more", "", &Session{Subject: "Bob", Project: "default", ID: "sso"}, nil, "login again"},
 		{"hint", "id_token_hint=Alice", signedIn(0), nil, code},
@@ -242,13 +243,15 @@ func TestWhatBecomesOfARequest(t *testing.T) {
 		{"acr that is wished for", "acr_values=mfa", signedIn(0), nil, code},
 		{"acr that is demanded", essential, signedIn(0), nil, "unmet_authentication_requirements"},
 		{"consent never asked", "", signedIn(0), asks(consent.ErrNotFound, clients.ConsentOnce), "consent"},
-		{"consent, no page", "prompt=none", signedIn(0), asks(consent.ErrNotFound, clients.ConsentOnce), "consent_required"},
+		{"consent, no page", "prompt=none", signedIn(0), asks(consent.ErrNotFound, clients.ConsentOnce),
+			"consent_required"},
 		{"consent remembered", "", signedIn(0), asks(nil, clients.ConsentOnce), code},
 		{"consent remembered for less", "scope=openid+read", signedIn(0), asks(nil, clients.ConsentOnce), "consent"},
 		{"consent each time", "", signedIn(0), asks(nil, clients.ConsentAlways), "consent"},
 		{"consent anew", "prompt=consent", signedIn(0), asks(nil, clients.ConsentOnce), "consent"},
 		{"consent unknown", "", signedIn(0), asks(errors.New("down"), clients.ConsentOnce), "page"},
-		{"project without sign-in", "", signedIn(0), func(x *fixture) { x.client.Project = "acme" }, "unauthorized_client"},
+		{"project without sign-in", "", signedIn(0), func(x *fixture) { x.client.Project = "acme" },
+			"unauthorized_client"},
 		{"invalid", "response_type=token", signedIn(0), nil, "unsupported_response_type"},
 		{"by form", "response_mode=form_post", signedIn(0), nil, "form"},
 		{"client unknown", "client_id=x", signedIn(0), nil, "page"},
@@ -280,7 +283,8 @@ func TestWhatBecomesOfARequest(t *testing.T) {
 			if got := outcome(t, w); got != c.want {
 				t.Errorf("%s, want %s: %d %s", got, c.want, w.Code, w.Body)
 			}
-			if h := w.Result().Header; h.Get("Cache-Control") != "no-store" || h.Get("Referrer-Policy") != "no-referrer" {
+			if h := w.Result().Header; h.Get("Cache-Control") != "no-store" ||
+				h.Get("Referrer-Policy") != "no-referrer" {
 				t.Errorf("headers %v", h)
 			}
 			decided := !strings.HasPrefix(c.want, "login") || c.want == "login_required"
@@ -314,7 +318,8 @@ func TestCodeIsAskedForWithTheSession(t *testing.T) {
 		r.ACR != "pwd" || len(r.AMR) != 1 || r.Request.Nonce != "n" || r.Parties.User.ID != "u" || r.Pushed != "" {
 		t.Errorf("%+v", r)
 	}
-	if e := x.events[0]; e.Kind != audit.Authorize || e.Result != "success" || e.User != "Alice" || e.ClientID != "rp" ||
+	if e := x.events[0]; e.Kind != audit.Authorize || e.Result != "success" || e.User != "Alice" ||
+		e.ClientID != "rp" ||
 		e.Project != "default" {
 		t.Errorf("event %+v", e)
 	}

@@ -62,9 +62,11 @@ func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	h := &fixture{keys: generated(), used: map[string]time.Time{}}
 	h.known = map[string]clients.Client{
-		"signer":  {Settings: clients.Settings{AuthMethod: clients.AuthPrivateKeyJWT, JWKS: h.jwks(t)}},
-		"sole":    {Settings: clients.Settings{AuthMethod: clients.AuthPrivateKeyJWT, JWKS: h.jwks(t, "ES256")}},
-		"fetched": {Settings: clients.Settings{AuthMethod: clients.AuthPrivateKeyJWT, JWKSURI: "https://c.example/jwks"}},
+		"signer": {Settings: clients.Settings{AuthMethod: clients.AuthPrivateKeyJWT, JWKS: h.jwks(t)}},
+		"sole":   {Settings: clients.Settings{AuthMethod: clients.AuthPrivateKeyJWT, JWKS: h.jwks(t, "ES256")}},
+		"fetched": {
+			Settings: clients.Settings{AuthMethod: clients.AuthPrivateKeyJWT, JWKSURI: "https://c.example/jwks"},
+		},
 		"fapi": {Settings: clients.Settings{
 			AuthMethod: clients.AuthPrivateKeyJWT, Preset: clients.PresetFAPI2, JWKS: h.jwks(t),
 		}},
@@ -298,7 +300,8 @@ func TestWaysOfAuthentication(t *testing.T) {
 		{"an assertion and another client_id", Form{"client_id": "sole"}, nil, 400, InvalidRequest},
 		{"an assertion and a secret", Form{"client_id": "signer", "client_secret": "x"}, nil, 400, InvalidRequest},
 		{"an assertion and a header", Form{}, []string{basicOf("signer", "x")}, 400, InvalidRequest},
-		{"an assertion and an empty secret in the header", Form{}, []string{basicOf("signer", "")}, 400, InvalidRequest},
+		{"an assertion and an empty secret in the header", Form{}, []string{basicOf("signer", "")}, 400,
+			InvalidRequest},
 		{"an assertion without its type", Form{"client_assertion_type": ""}, nil, 400, InvalidRequest},
 		{"an assertion of another type", Form{"client_assertion_type": "saml2"}, nil, 400, InvalidRequest},
 		{"a type without an assertion", Form{"client_assertion": ""}, nil, 400, InvalidRequest},

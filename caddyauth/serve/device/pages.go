@@ -195,7 +195,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 		v.signIn(typed)
 		return
 	}
-	a, client, ok := v.find(typed)
+	a, _, ok := v.find(typed)
 	if !ok {
 		return
 	}
@@ -215,7 +215,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 		AMR:      v.person.AMR,
 		Epoch:    v.person.Epoch,
 	}, approved, v.now)
-	v.answer(approved, client, err)
+	v.answer(approved, err)
 }
 
 // readForm refuses forms of other sites, and what is no decision.
@@ -240,7 +240,7 @@ func (v *visit) readForm() (url.Values, bool) {
 }
 
 // answer tells the person what came of their decision.
-func (v *visit) answer(approved bool, client clients.Client, err error) {
+func (v *visit) answer(approved bool, err error) {
 	switch {
 	case err == nil && approved:
 		v.Events.Report(v.r.Context(), v.event)

@@ -45,7 +45,8 @@ type Document struct {
 	BackchannelLogout        bool `json:"backchannel_logout_supported"`
 	BackchannelLogoutSession bool `json:"backchannel_logout_session_supported"`
 
-	IntrospectionSigningAlgs []string `json:"introspection_signing_alg_values_supported,omitempty"` // RFC 9701, section 7
+	// RFC 9701, section 7
+	IntrospectionSigningAlgs []string `json:"introspection_signing_alg_values_supported,omitempty"`
 
 	DPoPSigningAlgorithms []string `json:"dpop_signing_alg_values_supported"` // RFC 9449, section 5.1
 

@@ -55,7 +55,8 @@ func TestPaths(t *testing.T) {
 					t.Errorf("%s: %d %s", path, w.Code, w.Body)
 				}
 			}
-			for _, path := range []string{"/.well-known/", "/.well-known/jwks.json", "/x/.well-known/openid-configuration",
+			for _, path := range []string{"/.well-known/", "/.well-known/jwks.json",
+				"/x/.well-known/openid-configuration",
 				"/.well-known/openid-configuration/", "/.well-known/openid-configuration/x", openIDName} {
 				if s.Handles(path) && !slices.Contains(c.paths, path) {
 					t.Errorf("it handles %s", path)
@@ -85,7 +86,8 @@ func TestAnyOriginMayRead(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer nonsense")
 			s.ServeHTTP(w, r)
 			h := w.Header()
-			if w.Code != c.status || h.Get("Access-Control-Allow-Origin") != "*" || (w.Body.Len() > 0) == (c.status == 204) {
+			if w.Code != c.status || h.Get("Access-Control-Allow-Origin") != "*" ||
+				(w.Body.Len() > 0) == (c.status == 204) {
 				t.Errorf("%d %v %s", w.Code, h, w.Body)
 			}
 			if c.found && (h.Get("Cache-Control") != maxAge || h.Get("Content-Type") != "application/json") {

@@ -120,13 +120,17 @@ func TestNoticesAreTriedAgain(t *testing.T) {
 				var results, waits []string
 				for _, e := range events {
 					results = append(results, e.Result)
-					if e.ClientID != "rp" || e.User != "alice" || e.Session != "s1" || e.Recorded != (e.Result != failed) ||
+					if e.ClientID != "rp" || e.User != "alice" || e.Session != "s1" ||
+						e.Recorded != (e.Result != failed) ||
 						(e.Err != nil) != (e.Result == expired) {
 						t.Errorf("event %+v", e)
 					}
 				}
 				for i := 1; i < len(client.times); i++ {
-					waits = append(waits, fmt.Sprint(client.times[i].Sub(client.times[i-1]).Round(time.Second).Seconds()))
+					waits = append(
+						waits,
+						fmt.Sprint(client.times[i].Sub(client.times[i-1]).Round(time.Second).Seconds()),
+					)
 				}
 				if got := strings.Join(results, " "); got != row.results || !q.gone {
 					t.Errorf("results %s, gone %v; want %s", got, q.gone, row.results)

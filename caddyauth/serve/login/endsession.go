@@ -110,8 +110,10 @@ var (
 		"The application that wants you to sign out is not known here, or is switched off. Nothing was changed.",
 	}
 	unknownWayBack = endProblem{
-		"invalid_post_logout_redirect_uri", "The way back is not known",
-		"The application wants you to be sent, once you are signed out, to an address that it has not registered here. " +
+		"invalid_post_logout_redirect_uri",
+		"The way back is not known",
+		"The application wants you to be sent, once you are signed out, to an address that it has not " +
+			"registered here. " +
 			"Nothing was changed.",
 	}
 	badParameters = endProblem{

@@ -102,55 +102,71 @@ func TestClientsSignPeopleOut(t *testing.T) {
 			303, bye("x"), "", true,
 		},
 		{
-			"every character in the state", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, wayBack, state, printable),
+			"every character in the state", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, wayBack, state,
+				printable),
 			alice, 303, bye(printable), "", true,
 		},
 		{"no state", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, wayBack), alice, 303, wayBack, "", true},
 		{
-			"hint and client_id", logoutQuery(idTokenHint, ownHint, clientID, "rp", postLogoutRedirectURI, wayBack), alice,
+			"hint and client_id", logoutQuery(idTokenHint, ownHint, clientID, "rp", postLogoutRedirectURI,
+				wayBack), alice,
 			303, wayBack, "", true,
 		},
 		{
-			"an application's own scheme", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, "com.example.app:/bye",
+			"an application's own scheme", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI,
+				"com.example.app:/bye",
 				state, "x"), alice, 303, "com.example.app:/bye?state=x", "", true,
 		},
 		{"hint alone", logoutQuery(idTokenHint, ownHint), alice, 200, "", "You are signed out.", true},
 		{
-			"further parameters", logoutQuery(idTokenHint, ownHint, "ui_locales", "se", "logout_hint", "foo", "extra", "bar"),
+			"further parameters", logoutQuery(idTokenHint, ownHint, "ui_locales", "se", "logout_hint", "foo", "extra",
+				"bar"),
 			alice, 200, "", "You are signed out.", true,
 		},
 		{
-			"hint, nobody is signed in", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, wayBack, state, "x"), "",
+			"hint, nobody is signed in", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, wayBack, state,
+				"x"), "",
 			303, bye("x"), "", false,
 		},
 
-		{"hint of another session", logoutQuery(idTokenHint, otherHint, postLogoutRedirectURI, wayBack), alice, 200, "", asks, false},
-		{"hint of another person", logoutQuery(idTokenHint, bobsHint, postLogoutRedirectURI, wayBack), alice, 200, "", asks, false},
+		{"hint of another session", logoutQuery(idTokenHint, otherHint, postLogoutRedirectURI, wayBack), alice, 200,
+			"", asks, false},
+		{"hint of another person", logoutQuery(idTokenHint, bobsHint, postLogoutRedirectURI, wayBack), alice, 200, "",
+			asks, false},
 		{"no hint", logoutQuery(postLogoutRedirectURI, wayBack, state, "x"), alice, 200, "", asks, false},
-		{"client_id alone", logoutQuery(clientID, "rp", postLogoutRedirectURI, wayBack), alice, 200, "", "Reports &amp; more", false},
-		{"client_id, nobody is signed in", logoutQuery(clientID, "rp", postLogoutRedirectURI, wayBack), "", 200, "", asks, false},
+		{"client_id alone", logoutQuery(clientID, "rp", postLogoutRedirectURI, wayBack), alice, 200, "",
+			"Reports &amp; more", false},
+		{"client_id, nobody is signed in", logoutQuery(clientID, "rp", postLogoutRedirectURI, wayBack), "", 200, "",
+			asks, false},
 		{"state alone", logoutQuery(state, "x"), alice, 200, "", asks, false},
 		{"no parameters", "/auth/logout", alice, 200, "", asks, false},
-		{"two cookies", logoutQuery(idTokenHint, ownHint), alice + "; " + cookieName + "=token.bob", 200, "", asks, false},
+		{"two cookies", logoutQuery(idTokenHint, ownHint), alice + "; " + cookieName + "=token.bob", 200, "", asks,
+			false},
 
 		{
-			"an address that is not registered", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, "https://evil.example/"),
+			"an address that is not registered", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI,
+				"https://evil.example/"),
 			alice, 400, "", "has not registered here", false,
 		},
 		{
-			"a query added", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, wayBack+"&foo=bar"), alice, 400, "",
+			"a query added", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI,
+				wayBack+"&foo=bar"), alice, 400, "",
 			"has not registered here", false,
 		},
 		{
-			"client_id and such an address", logoutQuery(clientID, "rp", postLogoutRedirectURI, "https://rp.example/"), alice,
+			"client_id and such an address", logoutQuery(clientID, "rp", postLogoutRedirectURI,
+				"https://rp.example/"), alice,
 			400, "", "has not registered here", false,
 		},
-		{"not a hint", logoutQuery(idTokenHint, "x.y.z", postLogoutRedirectURI, wayBack), alice, 400, "", problem, false},
+		{"not a hint", logoutQuery(idTokenHint, "x.y.z", postLogoutRedirectURI, wayBack), alice, 400, "", problem,
+			false},
 		{
-			"hint of another client", logoutQuery(idTokenHint, ownHint, clientID, "off", postLogoutRedirectURI, wayBack), alice,
+			"hint of another client", logoutQuery(idTokenHint, ownHint, clientID, "off", postLogoutRedirectURI,
+				wayBack), alice,
 			400, "", "could not show", false,
 		},
-		{"unknown client", logoutQuery(clientID, "gone", postLogoutRedirectURI, wayBack), alice, 400, "", "not known here", false},
+		{"unknown client", logoutQuery(clientID, "gone", postLogoutRedirectURI, wayBack), alice, 400, "",
+			"not known here", false},
 		{"hint of an unknown client", logoutQuery(idTokenHint, strangeHint), alice, 400, "", "not known here", false},
 		{"client that is off", logoutQuery(clientID, "off"), alice, 400, "", "not known here", false},
 		{"client of another project", logoutQuery(clientID, "foreign"), alice, 400, "", "not known here", false},
@@ -158,12 +174,14 @@ func TestClientsSignPeopleOut(t *testing.T) {
 		{"too long", logoutQuery(state, strings.Repeat("x", maxEndParam+1)), alice, 400, "", "too long", false},
 
 		{"no store for the client", logoutQuery(clientID, "down"), alice, 503, "", "not possible just now", false},
-		{"no store for the session", logoutQuery(clientID, "rp"), cookieName + "=token.down", 503, "", "not possible just now", false},
+		{"no store for the session", logoutQuery(clientID, "rp"), cookieName + "=token.down", 503, "",
+			"not possible just now", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			h := newEnding(t)
 			w := h.do(request("GET", row.query, "", "", "Cookie", row.cookie))
-			if w.Code != row.status || w.Header().Get("Location") != row.location || !strings.Contains(w.Body.String(), row.text) {
+			if w.Code != row.status || w.Header().Get("Location") != row.location ||
+				!strings.Contains(w.Body.String(), row.text) {
 				t.Errorf("%d %s\n%s", w.Code, w.Header().Get("Location"), w.Body)
 			}
 			if out := len(h.revoked) > 0; out != row.out {
@@ -176,12 +194,16 @@ func TestClientsSignPeopleOut(t *testing.T) {
 				}
 			}
 			want, _ := url.ParseQuery(strings.TrimPrefix(row.query, "/auth/logout?"))
-			if got, _ := url.Parse(w.Header().Get("Location")); row.location != "" && want.Get(state) != got.Query().Get(state) {
+			if got, _ := url.Parse(
+				w.Header().Get("Location"),
+			); row.location != "" &&
+				want.Get(state) != got.Query().Get(state) {
 				t.Errorf("state %q", got.Query().Get(state))
 			}
 			if row.out {
 				e := h.events[len(h.events)-1]
-				if e.Kind != audit.Logout || e.Result != "success" || e.User != "alice" || e.ClientID != "rp" || !e.Recorded {
+				if e.Kind != audit.Logout || e.Result != "success" || e.User != "alice" || e.ClientID != "rp" ||
+					!e.Recorded {
 					t.Errorf("event %+v", e)
 				}
 				if cleared := w.Result().Cookies(); len(cleared) == 0 || cleared[0].MaxAge >= 0 {
@@ -216,7 +238,8 @@ func TestSignOutIsConfirmedHere(t *testing.T) {
 		out      bool
 	}{
 		{"confirmed", agreed, "same-origin", 303, withState(wayBack, printable), "", true},
-		{"confirmed, without a client", []string{confirmed, "1", state, "x"}, "same-origin", 200, "", "You are signed out.", true},
+		{"confirmed, without a client", []string{confirmed, "1", state, "x"}, "same-origin", 200, "",
+			"You are signed out.", true},
 		{"confirmed, no parameters", []string{confirmed, "1"}, "same-origin", 200, "", "You are signed out.", true},
 		{"of the client's page", params, "cross-site", 303, logoutQuery(params...), "", false},
 		{"of the client's page, as if confirmed", agreed, "cross-site", 303, logoutQuery(params...), "", false},
@@ -225,11 +248,13 @@ func TestSignOutIsConfirmedHere(t *testing.T) {
 		{"of another site, no parameters", []string{confirmed, "1"}, "cross-site", 403, "", "another site", false},
 		{"repeated", append([]string{state, "y"}, params...), "same-origin", 400, "", "repeats a parameter", false},
 		{
-			"confirmed, but not registered", []string{confirmed, "1", clientID, "rp", postLogoutRedirectURI, "https://evil.example"},
+			"confirmed, but not registered", []string{confirmed, "1", clientID, "rp", postLogoutRedirectURI,
+				"https://evil.example"},
 			"same-origin", 400, "", "has not registered here", false,
 		},
 		{
-			"confirmed, with a bad hint", []string{confirmed, "1", idTokenHint, "x.y.z", postLogoutRedirectURI, wayBack},
+			"confirmed, with a bad hint", []string{confirmed, "1", idTokenHint, "x.y.z", postLogoutRedirectURI,
+				wayBack},
 			"same-origin", 400, "", "Nothing was changed.", false,
 		},
 	} {
@@ -238,7 +263,8 @@ func TestSignOutIsConfirmedHere(t *testing.T) {
 			body := strings.TrimPrefix(logoutQuery(row.body...), "/auth/logout?")
 			w := h.do(request("POST", "/auth/logout", endpoint.FormType, body, "Cookie", cookieName+"=token.alice",
 				"Sec-Fetch-Site", row.site))
-			if w.Code != row.status || w.Header().Get("Location") != row.location || !strings.Contains(w.Body.String(), row.text) {
+			if w.Code != row.status || w.Header().Get("Location") != row.location ||
+				!strings.Contains(w.Body.String(), row.text) {
 				t.Errorf("%d %s\n%s", w.Code, w.Header().Get("Location"), w.Body)
 			}
 			if out := len(h.revoked) > 0; out != row.out {
@@ -251,8 +277,10 @@ func TestSignOutIsConfirmedHere(t *testing.T) {
 // The page's form sends back what the client has sent, and may lead to the client.
 func TestPageThatAsksKeepsTheRequest(t *testing.T) {
 	h := newEnding(t)
-	w := h.do(request("GET", logoutQuery(clientID, "rp", postLogoutRedirectURI, wayBack, state, printable), "", "", "Cookie",
-		cookieName+"=token.alice"))
+	w := h.do(
+		request("GET", logoutQuery(clientID, "rp", postLogoutRedirectURI, wayBack, state, printable), "", "", "Cookie",
+			cookieName+"=token.alice"),
+	)
 	got := hiddenFields(t, w)
 	want := url.Values{confirmed: {"1"}, clientID: {"rp"}, postLogoutRedirectURI: {wayBack}, state: {printable}}
 	if len(got) != len(want) {
@@ -267,7 +295,9 @@ func TestPageThatAsksKeepsTheRequest(t *testing.T) {
 	if !strings.Contains(policy, "form-action 'self' https:;") {
 		t.Errorf("policy %s", policy)
 	}
-	after := h.do(request("POST", "/auth/logout", endpoint.FormType, got.Encode(), "Cookie", cookieName+"=token.alice"))
+	after := h.do(
+		request("POST", "/auth/logout", endpoint.FormType, got.Encode(), "Cookie", cookieName+"=token.alice"),
+	)
 	if after.Code != 303 || after.Header().Get("Location") != withState(wayBack, printable) {
 		t.Errorf("%d %s", after.Code, after.Header().Get("Location"))
 	}

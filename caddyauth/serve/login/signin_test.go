@@ -34,8 +34,10 @@ func TestAFormSignsInAndLeadsBack(t *testing.T) {
 	if w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Referrer-Policy") != "no-referrer" {
 		t.Errorf("headers %v", w.Header())
 	}
-	if req := h.issued[0]; req.Audience != "web" || req.Parties.Project.Slug != "default" || req.Action != audit.Login ||
-		req.Kind != issuance.BrowserGrant || req.Parties.User.Name != "Alice" || req.Now.IsZero() {
+	if req := h.issued[0]; req.Audience != "web" || req.Parties.Project.Slug != "default" ||
+		req.Action != audit.Login ||
+		req.Kind != issuance.BrowserGrant || req.Parties.User.Name != "Alice" ||
+		req.Now.IsZero() {
 		t.Errorf("issued for %+v", req)
 	}
 	if h.lastResult(t) != "success" {

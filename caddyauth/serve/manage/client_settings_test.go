@@ -27,7 +27,8 @@ func TestSettingsOfAClientAreShownInForceAndChanged(t *testing.T) {
 	d := newFixture(t)
 	admin := d.token("", apitoken.Admin)
 	d.call(admin, "POST", "/api/clients", `{"id":"c"}`).contains(201,
-		`"grant_types":["authorization_code","refresh_token"],"token_exchange":[],"response_modes":["query","form_post"]`,
+		`"grant_types":["authorization_code","refresh_token"],"token_exchange":[],`+
+			`"response_modes":["query","form_post"]`,
 		`"token_endpoint_auth_methods":["client_secret_basic","client_secret_post"],"token_endpoint_auth_method":null`,
 		`"id_token_signed_response_alg":"RS256","pkce":"required"`, `"consent":"once","preset":null,"source":null`)
 	d.call(admin, "PATCH", "/api/clients/c", everySetting).contains(200,
@@ -171,7 +172,8 @@ func TestAllLifetimesAreReadSetAndReset(t *testing.T) {
 		},
 		{
 			"PATCH", project, `{"authorization_code":30,"id_token":600,"refresh_absolute":86400}`,
-			`"authorization_code":30,"device_code":null,"id_token":600,"in_force":{"access_token":900,"refresh_token":86400`,
+			`"authorization_code":30,"device_code":null,"id_token":600,` +
+				`"in_force":{"access_token":900,"refresh_token":86400`,
 		},
 		{"GET", client, "", `"authorization_code":null,"device_code":null,"id_token":null`},
 		{"GET", client, "", `"authorization_code":30,"device_code":300,"id_token":600}}`},

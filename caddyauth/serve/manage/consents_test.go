@@ -55,8 +55,10 @@ func TestConsentsOfAProject(t *testing.T) {
 	}
 	f.call(owner, "GET", "/api/consents?user=nobody", "").refused(404, "not_found", "")
 	f.call(owner, "GET", "/api/consents?project=default", "").refused(404, "not_found", "")
-	f.call(owner, "DELETE", "/api/consents/"+consentOf["default"], "").refused(404, "not_found", "there is no such consent")
-	f.call(f.token("acme", apitoken.Read), "DELETE", "/api/consents/"+consentOf["acme"], "").refused(403, "insufficient_ability", "")
+	f.call(owner, "DELETE", "/api/consents/"+consentOf["default"], "").
+		refused(404, "not_found", "there is no such consent")
+	f.call(f.token("acme", apitoken.Read), "DELETE", "/api/consents/"+consentOf["acme"], "").
+		refused(403, "insufficient_ability", "")
 	f.call(owner, "DELETE", "/api/consents/"+consentOf["acme"], "").is(204)
 	f.call(owner, "DELETE", "/api/consents/"+consentOf["acme"], "").refused(404, "not_found", "")
 	if len(f.consents) != 1 {

@@ -154,8 +154,14 @@ func (c *call) showSession(g session.Grant) sessionBody {
 		Device:   g.Device,
 		ClientIP: g.ClientIP,
 		Active:   g.Revoked.IsZero() && c.now.Before(g.IdleEnds) && c.now.Before(g.Ends),
-		Created:  rfc3339(g.Created), LastUsed: rfc3339(g.LastUsed), IdleEnds: rfc3339(g.IdleEnds), Ends: rfc3339(g.Ends),
-		Revoked: rfc3339(g.Revoked), RevokedFor: g.RevokedFor,
+		Created: rfc3339(
+			g.Created,
+		),
+		LastUsed:   rfc3339(g.LastUsed),
+		IdleEnds:   rfc3339(g.IdleEnds),
+		Ends:       rfc3339(g.Ends),
+		Revoked:    rfc3339(g.Revoked),
+		RevokedFor: g.RevokedFor,
 	}
 }
 
@@ -370,7 +376,10 @@ func (c *call) minted(m Mint) (reply, error) {
 	if m.ClientID != "" {
 		of = " of client " + m.ClientID
 	}
-	c.detail = "token " + id + of + " for " + strings.Join(m.Audience, " ") + " until " + *rfc3339(c.now.Add(m.Lifetime))
+	c.detail = "token " + id + of + " for " + strings.Join(
+		m.Audience,
+		" ",
+	) + " until " + *rfc3339(c.now.Add(m.Lifetime))
 	return reply{status: http.StatusCreated, body: mintBody{
 		Token: token, ID: id, Project: m.User.Project, User: m.User.Name, ClientID: m.ClientID, Audience: m.Audience,
 		ExpiresIn: int64(m.Lifetime / time.Second), Expires: rfc3339(c.now.Add(m.Lifetime)),

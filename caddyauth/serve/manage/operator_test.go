@@ -168,7 +168,8 @@ func TestOperatorEndsSessions(t *testing.T) {
 func TestOperatorMints(t *testing.T) {
 	o := &orders{}
 	d := newOperatorFixture(t, o)
-	got := d.byOperator("POST", "/api/mint", `{"user":"alice","audience":["web"],"expires_in":120}`).is(http.StatusCreated)
+	got := d.byOperator("POST", "/api/mint", `{"user":"alice","audience":["web"],"expires_in":120}`).
+		is(http.StatusCreated)
 	if got["access_token"] != "the-token" || got["token_id"] != "the-id" || got["user"] != "Alice" ||
 		got["expires_in"] != 120.0 {
 		t.Errorf("%v", got)

@@ -116,7 +116,9 @@ func (s *Server) Validate() error {
 	}
 	if s.Projects == nil || s.Clients == nil || s.Users == nil || s.Tokens == nil ||
 		s.Consents == nil || s.Audit == nil || s.Passwords == nil || s.Revoker == nil {
-		return errors.New("manage: Projects, Clients, Users, Tokens, Consents, Audit, Passwords and Revoker are required")
+		return errors.New(
+			"manage: Projects, Clients, Users, Tokens, Consents, Audit, Passwords and Revoker are required",
+		)
 	}
 	if err := s.Limits.Validate(); err != nil {
 		return err

@@ -47,7 +47,10 @@ func (c *call) notIssued(err error) error {
 	case errors.Is(err, issuance.ErrTarget), errors.Is(err, issuance.ErrAudience):
 		return refuse(invalidTarget, "The client may not have tokens for the requested resource or audience.")
 	case errors.Is(err, issuance.ErrNamedAsUser):
-		return refuse(unauthorizedClient, "A user of the project has the name of the client; one of them needs another.")
+		return refuse(
+			unauthorizedClient,
+			"A user of the project has the name of the client; one of them needs another.",
+		)
 	case errors.Is(err, issuance.ErrSubjectToken):
 		return refuse(invalidRequest, "The subject token is not one that the client may exchange.")
 	}

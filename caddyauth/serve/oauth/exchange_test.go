@@ -84,7 +84,8 @@ func TestTokenExchange(t *testing.T) {
 				t.Fatal(err)
 			}
 			act, _ := access.Claim("act")
-			if got.TokenType != "Bearer" || got.Scope != c.scope || strings.Contains(w.Body.String(), "refresh_token") ||
+			if got.TokenType != "Bearer" || got.Scope != c.scope ||
+				strings.Contains(w.Body.String(), "refresh_token") ||
 				!strings.Contains(w.Body.String(), `"issued_token_type":"`+accessTokenType+`"`) {
 				t.Errorf("%s", w.Body)
 			}
@@ -210,7 +211,10 @@ func TestAnExchangedTokenIsExchangedAgain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t)
-			first := grantedIn(t, h.postText("/token", basic("exchanger", secret), exchangeBody(h.subject(t, c.change), "")))
+			first := grantedIn(
+				t,
+				h.postText("/token", basic("exchanger", secret), exchangeBody(h.subject(t, c.change), "")),
+			)
 			w := h.postText("/token", basic("second", secret), exchangeBody(first.AccessToken, "audience=api"))
 			got := grantedIn(t, w)
 			access, err := h.verify(t.Context(), got.AccessToken)

@@ -90,7 +90,8 @@ func TestEverythingElseIsNotActive(t *testing.T) {
 			{"ID token", mint("jwt", same)},
 			{"another project", mint("at+jwt", func(c *token.Claims) { c.Project = "acme" })},
 			{"no project", mint("at+jwt", func(c *token.Claims) { c.Project = "" })},
-			{"badly signed", good[:len(good)-8] + "AAAAAAAA"}, {"another client's refresh token", h.begin(t, "spa").RefreshToken},
+			{"badly signed", good[:len(good)-8] + "AAAAAAAA"}, {"another client's refresh token",
+				h.begin(t, "spa").RefreshToken},
 			{"foreign", h.foreign(t)},
 		} {
 			w := h.post("/introspect", asker, "token", c.raw)

@@ -49,7 +49,8 @@ func TestRevokingAnAccessTokenEndsItAlone(t *testing.T) {
 	for _, c := range []struct {
 		client string
 		with   func(*http.Request)
-	}{{"reports", basic("reports", secret)}, {"spa", basic("spa", "")}, {clientauth.FirstParty, basic(clientauth.FirstParty, "")}} {
+	}{{"reports", basic("reports", secret)}, {"spa", basic("spa", "")}, {clientauth.FirstParty,
+		basic(clientauth.FirstParty, "")}} {
 		t.Run(c.client, func(t *testing.T) {
 			h := newFixture(t)
 			first := h.begin(t, c.client)

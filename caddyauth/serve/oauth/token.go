@@ -109,5 +109,8 @@ func (c *call) refused(err error) error {
 	}
 	c.event.Verdict = string(r.Verdict)
 	c.isAbout(r.Grant.Project, r.Grant.Subject)
-	return refuse(invalidGrant, "The refresh token is unknown, used up, expired, revoked, or another client's or key's.")
+	return refuse(
+		invalidGrant,
+		"The refresh token is unknown, used up, expired, revoked, or another client's or key's.",
+	)
 }

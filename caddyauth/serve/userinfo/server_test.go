@@ -110,7 +110,8 @@ func TestAnswers(t *testing.T) {
 		{"in the query", at("/userinfo?access_token=TOKEN"), nil, 400, bearer + `invalid_request"`},
 		{"in the query besides", at("/userinfo?access%5Ftoken=x"), nil, 400, bearer + `invalid_request"`},
 		{"twice", ask("POST", "access_token=TOKEN", "Bearer "), nil, 400, bearer + `invalid_request"`},
-		{"twice in the form", ask("POST", "access_token=TOKEN&access_token=TOKEN", ""), nil, 400, bearer + `invalid_request"`},
+		{"twice in the form", ask("POST", "access_token=TOKEN&access_token=TOKEN", ""), nil, 400, bearer +
+			`invalid_request"`},
 		{"a form that is too large", ask("POST", "access_token="+strings.Repeat("a", maxBody), ""), nil, 400,
 			bearer + `invalid_request"`},
 		{"two headers", func(x *endpointOf, access string) *http.Request {
@@ -131,11 +132,13 @@ func TestAnswers(t *testing.T) {
 			x.claims = &session.Refusal{Verdict: session.Ended}
 		}, 401, bearer + `invalid_token"`},
 		{"without openid", ask("GET", "", "Bearer "), func(x *endpointOf) { x.claims = issuance.ErrScope }, 403,
-			bearer + `insufficient_scope", error_description="The access token does not have the scope openid.", scope="openid"`},
+			bearer + `insufficient_scope", error_description="The access token does not have the scope openid.", ` +
+				`scope="openid"`},
 		{"the list is old", ask("GET", "", "Bearer "), func(x *endpointOf) {
 			x.revoked = &token.Refusal{Reason: gate.RevocationNotChecked}
 		}, 503, ""},
-		{"the store is away", ask("GET", "", "Bearer "), func(x *endpointOf) { x.claims = errors.New("down") }, 503, ""},
+		{"the store is away", ask("GET", "", "Bearer "), func(x *endpointOf) { x.claims = errors.New("down") }, 503,
+			""},
 
 		{"a bound token", bound("DPoP "), nil, 200, ""},
 		{"a bound token as bearer", bound("Bearer "), nil, 401, `DPoP error="invalid_token"`},

@@ -103,7 +103,12 @@ func textSecrets(text string) ([]clients.Secret, error) {
 	}
 	all := make([]clients.Secret, len(rows))
 	for i, r := range rows {
-		all[i] = clients.Secret{Number: r.Number, Hash: r.Hash, Created: instant(r.Created), Expires: instant(r.Expires)}
+		all[i] = clients.Secret{
+			Number:  r.Number,
+			Hash:    r.Hash,
+			Created: instant(r.Created),
+			Expires: instant(r.Expires),
+		}
 	}
 	return all, nil
 }

@@ -62,8 +62,14 @@ func (s *Store) AddCode(ctx context.Context, c authorization.Code, pushed string
 		if err := add(t); err != nil {
 			return err
 		}
-		completed, err := t.exec(`UPDATE pushed_request SET used_by = $1 WHERE hash = $2 AND used_by = '' AND client = $3
-			AND expires > $4`, c.Hash, pushed, c.ClientID, millis(c.Created))
+		completed, err := t.exec(
+			`UPDATE pushed_request SET used_by = $1 WHERE hash = $2 AND used_by = '' AND client = $3
+			AND expires > $4`,
+			c.Hash,
+			pushed,
+			c.ClientID,
+			millis(c.Created),
+		)
 		if err == nil && completed == 0 {
 			err = authorization.ErrPushedUsed
 		}
@@ -243,8 +249,27 @@ func (r *codeRow) code() (authorization.Code, error) {
 // writeCode are the arguments of addCode.
 func writeCode(c authorization.Code) []any {
 	return []any{
-		c.Hash, c.ClientID, c.Project, c.Subject, c.Account, c.RedirectURI, switchOf(c.RedirectSent), c.Challenge, c.Nonce,
-		listText(c.Scopes), listText(c.Audience), c.ClaimsText, c.JKT, c.Session, millis(c.AuthTime), c.ACR,
-		listText(c.AMR), c.Device, c.ClientIP, millis(c.Created), millis(c.Expires), c.Epoch,
+		c.Hash,
+		c.ClientID,
+		c.Project,
+		c.Subject,
+		c.Account,
+		c.RedirectURI,
+		switchOf(c.RedirectSent),
+		c.Challenge,
+		c.Nonce,
+		listText(c.Scopes),
+		listText(c.Audience),
+		c.ClaimsText,
+		c.JKT,
+		c.Session,
+		millis(c.AuthTime),
+		c.ACR,
+		listText(c.AMR),
+		c.Device,
+		c.ClientIP,
+		millis(c.Created),
+		millis(c.Expires),
+		c.Epoch,
 	}
 }

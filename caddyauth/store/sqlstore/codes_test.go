@@ -220,7 +220,8 @@ func TestCodeIsRedeemedOnce(t *testing.T) {
 
 		late := code.Expires.Add(time.Hour) // it is known for as long as what it bought lives
 		out, err := x.RedeemCode(t.Context(), bought(code, "second"), late)
-		if err != nil || out.Verdict != authorization.Replayed || len(out.Denials) != 1 || out.Denials[0].ID != "first" {
+		if err != nil || out.Verdict != authorization.Replayed || len(out.Denials) != 1 ||
+			out.Denials[0].ID != "first" {
 			t.Errorf("used again: %+v, %v", out, err)
 		}
 		if got, err := x.FindGrant(t.Context(), "first"); err != nil || !got.Revoked.Equal(late) {

@@ -132,7 +132,10 @@ func TestDevicesOfThoseWhoHaveEnded(t *testing.T) {
 				must(t, x.DecideDevice(t.Context(), before.Hash, byAlice("sso"), true, noon))
 				row.end(t, x)
 				fails(t, x.DecideDevice(t.Context(), after.Hash, byAlice("sso"), true, noon), device.ErrOvertaken)
-				must(t, x.DecideDevice(t.Context(), after.Hash, byAlice("sso"), false, noon)) // a refusal always counts
+				must(
+					t,
+					x.DecideDevice(t.Context(), after.Hash, byAlice("sso"), false, noon),
+				) // a refusal always counts
 				g := wholeGrant("late")
 				g.Project, g.Subject, g.ClientID, g.Epoch, g.Parent = "acme", "Alice", "reports", 1, "sso"
 				verdict, _, err := x.RedeemDevice(t.Context(),
@@ -159,7 +162,13 @@ func TestPollsAreStored(t *testing.T) {
 		}{{0, device.StillOpen}, {time.Second, device.TooFast}, {10 * time.Second, device.TooFast}, {26 * time.Second,
 			device.StillOpen}}
 		for i, p := range polls {
-			_, verdict, err := []*Store{x.Store, other}[i%2].PollDevice(t.Context(), a.Hash, "reports", "key", noon.Add(p.at))
+			_, verdict, err := []*Store{x.Store, other}[i%2].PollDevice(
+				t.Context(),
+				a.Hash,
+				"reports",
+				"key",
+				noon.Add(p.at),
+			)
 			if err != nil || verdict != p.want {
 				t.Errorf("after %v: %s, %v; want %s", p.at, verdict, err, p.want)
 			}

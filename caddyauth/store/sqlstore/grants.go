@@ -57,7 +57,8 @@ const rotate = `UPDATE grants SET
 		access_until = CASE WHEN access_until < $5 THEN $5 ELSE access_until END
 	WHERE id = $1 AND client = $2 AND revoked = 0 AND idle_ends > $4 AND ends > $4
 		AND (` + isCurrent +
-	` OR generation = $3 + 1 AND reuse > 0 AND rotated + reuse > $4 AND rotated <= $6) AND NOT ` + overtaken + ` AND ` + parentLives + `
+	` OR generation = $3 + 1 AND reuse > 0 AND rotated + reuse > $4 AND rotated <= $6) AND NOT ` + overtaken +
+	` AND ` + parentLives + `
 	RETURNING (SELECT value FROM counter WHERE name = 'epoch'), ` + grantColumns
 
 const isCurrent = `generation = $3`

@@ -352,7 +352,13 @@ func TestRevokingAGrantTwice(t *testing.T) {
 		}
 		later := want.Until.Add(time.Minute)
 		streams := revocation.Denial{Kind: revocation.FamilyKind, ID: "quiet", Until: later.Add(revocation.Margin)}
-		if d, err := s.RevokeGrant(t.Context(), "quiet", "logout", later); err != nil || !slices.Equal(d, []revocation.Denial{streams}) {
+		if d, err := s.RevokeGrant(
+			t.Context(),
+			"quiet",
+			"logout",
+			later,
+		); err != nil ||
+			!slices.Equal(d, []revocation.Denial{streams}) {
 			t.Errorf("a family without a living access token, which may have streams: %+v, %v; want %+v", d, err,
 				streams)
 		}

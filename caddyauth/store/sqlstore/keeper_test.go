@@ -330,8 +330,13 @@ func idTokenNodes(t *testing.T, open func() *Store) []*keyNode {
 	for i := range nodes {
 		store := open()
 		nodes[i] = &keyNode{store: store, Keeper: &keyring.Keeper{
-			Store:      store,
-			Lifecycle:  keyring.Lifecycle{Secret: secret, Every: 30 * day, Announce: time.Hour, Access: 15 * time.Minute},
+			Store: store,
+			Lifecycle: keyring.Lifecycle{
+				Secret:   secret,
+				Every:    30 * day,
+				Announce: time.Hour,
+				Access:   15 * time.Minute,
+			},
 			Configured: ring,
 			IDTokens:   time.Hour,
 		}}
@@ -351,9 +356,7 @@ func TestNodesMakeOneKeyForIDTokens(t *testing.T) {
 		nodes[1].Want("RS256")
 		var asked []string
 		for range 3 {
-			for _, algorithm := range keyring.IDTokenAlgorithms() {
-				asked = append(asked, algorithm)
-			}
+			asked = append(asked, keyring.IDTokenAlgorithms()...)
 		}
 		together(t, nodes, func(node *keyNode) error {
 			var all sync.WaitGroup

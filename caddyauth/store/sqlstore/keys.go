@@ -165,7 +165,17 @@ func keys(ctx context.Context, q querier) ([]keyring.Record, error) {
 	for rows.Next() {
 		var rec keyring.Record
 		var created, since, until, longest int64
-		err := rows.Scan(&rec.ID, &rec.Algorithm, &created, &rec.Sealed, &rec.State, &since, &until, &longest, &rec.Purpose)
+		err := rows.Scan(
+			&rec.ID,
+			&rec.Algorithm,
+			&created,
+			&rec.Sealed,
+			&rec.State,
+			&since,
+			&until,
+			&longest,
+			&rec.Purpose,
+		)
 		if err != nil {
 			return nil, failure(err)
 		}

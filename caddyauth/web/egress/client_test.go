@@ -110,7 +110,8 @@ func TestAllowedNetworks(t *testing.T) {
 			reached = false
 			defer c.client.Close()
 			_, err := c.client.Get(t.Context(), mustParse(t, c.url), "*/*")
-			if reached != (c.want == "") || (err == nil) != reached || err != nil && !strings.Contains(err.Error(), c.want) {
+			if reached != (c.want == "") || (err == nil) != reached ||
+				err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("reached %v, %v, want %q", reached, err, c.want)
 			}
 		})
