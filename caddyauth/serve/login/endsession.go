@@ -88,12 +88,12 @@ func (s *Server) endQuery(r *http.Request) (params fields, ok bool) {
 
 // askAgain sends a request that came by POST to the page that asks. A browser sends no cookies with a
 // form of another site, and sends them with this redirect.
-func (s *Server) askAgain(w http.ResponseWriter, r *http.Request, params fields) {
+func (s *Server) askAgain(w http.ResponseWriter, params fields) {
 	query := url.Values{}
 	for name, value := range params {
 		query.Set(name, value)
 	}
-	redirect(w, r, s.url("/logout")+"?"+query.Encode())
+	redirectQuietly(w, s.url("/logout")+"?"+query.Encode())
 }
 
 // endProblem is a request that cannot be used. Each has its own sentence, by which people and tests
@@ -250,7 +250,7 @@ func (e *ending) end() {
 	case err != nil:
 		e.answerLogout(e.w, e.r, nil, v)
 	case e.to != "":
-		redirect(e.w, e.r, e.to)
+		redirectQuietly(e.w, e.to)
 	default:
 		ui.Render(e.w, http.StatusOK, ui.SignedOut{
 			Site:  e.Base.Host,

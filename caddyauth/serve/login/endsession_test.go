@@ -180,9 +180,9 @@ func TestClientsSignPeopleOut(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			h := newEnding(t)
 			w := h.do(request("GET", row.query, "", "", "Cookie", row.cookie))
-			if w.Code != row.status || w.Header().Get("Location") != row.location ||
+			if w.Code != row.status || w.Result().Header.Get("Location") != row.location ||
 				!strings.Contains(w.Body.String(), row.text) {
-				t.Errorf("%d %s\n%s", w.Code, w.Header().Get("Location"), w.Body)
+				t.Errorf("%d %s\n%s", w.Code, w.Result().Header.Get("Location"), w.Body)
 			}
 			if out := len(h.revoked) > 0; out != row.out {
 				t.Errorf("ended %q", h.revoked)
@@ -194,10 +194,8 @@ func TestClientsSignPeopleOut(t *testing.T) {
 				}
 			}
 			want, _ := url.ParseQuery(strings.TrimPrefix(row.query, "/auth/logout?"))
-			if got, _ := url.Parse(
-				w.Header().Get("Location"),
-			); row.location != "" &&
-				want.Get(state) != got.Query().Get(state) {
+			got, _ := url.Parse(w.Result().Header.Get("Location"))
+			if row.location != "" && want.Get(state) != got.Query().Get(state) {
 				t.Errorf("state %q", got.Query().Get(state))
 			}
 			if row.out {
@@ -263,9 +261,9 @@ func TestSignOutIsConfirmedHere(t *testing.T) {
 			body := strings.TrimPrefix(logoutQuery(row.body...), "/auth/logout?")
 			w := h.do(request("POST", "/auth/logout", endpoint.FormType, body, "Cookie", cookieName+"=token.alice",
 				"Sec-Fetch-Site", row.site))
-			if w.Code != row.status || w.Header().Get("Location") != row.location ||
+			if w.Code != row.status || w.Result().Header.Get("Location") != row.location ||
 				!strings.Contains(w.Body.String(), row.text) {
-				t.Errorf("%d %s\n%s", w.Code, w.Header().Get("Location"), w.Body)
+				t.Errorf("%d %s\n%s", w.Code, w.Result().Header.Get("Location"), w.Body)
 			}
 			if out := len(h.revoked) > 0; out != row.out {
 				t.Errorf("ended %q", h.revoked)
@@ -298,8 +296,8 @@ func TestPageThatAsksKeepsTheRequest(t *testing.T) {
 	after := h.do(
 		request("POST", "/auth/logout", endpoint.FormType, got.Encode(), "Cookie", cookieName+"=token.alice"),
 	)
-	if after.Code != 303 || after.Header().Get("Location") != withState(wayBack, printable) {
-		t.Errorf("%d %s", after.Code, after.Header().Get("Location"))
+	if after.Code != 303 || after.Result().Header.Get("Location") != withState(wayBack, printable) {
+		t.Errorf("%d %s", after.Code, after.Result().Header.Get("Location"))
 	}
 }
 
@@ -321,7 +319,7 @@ func TestClientIsNotToldOfASignOutThatFailed(t *testing.T) {
 	h.Revoke = func(context.Context, string, string) error { return errors.New("down") }
 	w := h.do(request("GET", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, wayBack), "", "", "Cookie",
 		cookieName+"=token.alice"))
-	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Location") != "" ||
+	if w.Code != http.StatusServiceUnavailable || w.Result().Header.Get("Location") != "" ||
 		!strings.Contains(w.Body.String(), "Signed out here only") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

@@ -81,7 +81,7 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 	params := s.endParams(f)
 	switch {
 	case len(params) > 0 && (foreign || f[confirmed] == ""):
-		s.askAgain(w, r, params)
+		s.askAgain(w, params)
 		return
 	case foreign:
 		refusal = crossOrigin
