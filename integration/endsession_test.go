@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -350,5 +351,65 @@ func TestSignOutPageInABrowser(t *testing.T) {
 			b.at("after that", x.url("auth")+"/logout")
 			b.picture("signed-out")
 		})
+	}
+}
+
+// TestOneNodeTellsAClient: of three nodes on one database one sends each notice, whichever of them the
+// person signed in and out at.
+func TestOneNodeTellsAClient(t *testing.T) {
+	r := newReceiver(t)
+	n := startNodesWith(t, nodeSite, map[string]any{"More": toLoopback + "\n" + `
+		client rp {
+			redirect_uri ` + rpCallback + `
+			scope openid read
+			audience api
+			consent off
+			backchannel_logout_uri ` + r.URL + `/told
+		}`})
+	const signOuts = 12
+	for i := range signOuts {
+		at := func(step int) string { return n.names[(i+step)%len(n.names)] }
+		held := n.signedIn(t, at(0), "10.7.0.1")
+		sent := sendHTTP1(t, n.addr(at(1)), call{target: request(t, ""), host: n.host(at(1)), lines: held.lines()})
+		to, err := url.Parse(sent.header.Get("Location"))
+		if err != nil || to.Query().Get("code") == "" {
+			t.Fatalf("no code: %d %v: %s", sent.status, sent.header, sent.body)
+		}
+		n.secret("a code", to.Query().Get("code"))
+		form := codeForm(to.Query().Get("code"))
+		form.Set("client_id", "rp")
+		bought := sendHTTP1(t, n.addr(at(2)), call{
+			method: "POST",
+			target: "/token",
+			host:   n.host(at(2)),
+			lines:  []string{"Content-Type: application/x-www-form-urlencoded"},
+			body:   form.Encode(),
+		})
+		if bought.status != http.StatusOK {
+			t.Fatalf("no tokens: %d %s", bought.status, bought.body)
+		}
+		n.signOutAt(t, at(1), held)
+	}
+	eventually(t, 10*time.Second, func() string {
+		if told, _ := r.got(); len(told) < signOuts {
+			return fmt.Sprintf("the client was told %d times", len(told))
+		}
+		return ""
+	})
+	told, _ := r.got()
+	sessions := map[any]bool{}
+	for _, raw := range told {
+		message, err := jws.ParseString(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var claims struct{ Sid, Jti string }
+		if err := json.Unmarshal(message.Payload(), &claims); err != nil {
+			t.Fatal(err)
+		}
+		sessions[claims.Sid] = true
+	}
+	if len(told) != signOuts || len(sessions) != signOuts {
+		t.Errorf("told %d times of %d sign-ins that ended, which were %d", len(told), len(sessions), signOuts)
 	}
 }
