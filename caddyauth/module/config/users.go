@@ -1,7 +1,10 @@
 package config
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -146,7 +149,7 @@ func (u *User) unmarshalOption(d *caddyfile.Dispenser) error {
 }
 
 // unmarshalClaim parses `claim <name> <values...>`: one value is text, or a boolean if it is `true`
-// or `false`; several are a list.
+// or `false`; several are a list. `claim <name> := <JSON>` takes a value of any type.
 func unmarshalClaim(d *caddyfile.Dispenser, claims *map[string]any) error {
 	args := d.RemainingArgs()
 	if len(args) < 2 {
@@ -163,6 +166,12 @@ func unmarshalClaim(d *caddyfile.Dispenser, claims *map[string]any) error {
 		*claims = make(map[string]any)
 	}
 	switch {
+	case values[0] == ":=":
+		value, err := claimJSON(values[1:])
+		if err != nil {
+			return d.Errf("claim: %q: %v", name, err)
+		}
+		(*claims)[name] = value
 	case len(values) > 1:
 		(*claims)[name] = values
 	case values[0] == "true" || values[0] == "false":
@@ -171,6 +180,19 @@ func unmarshalClaim(d *caddyfile.Dispenser, claims *map[string]any) error {
 		(*claims)[name] = values[0]
 	}
 	return nil
+}
+
+// claimJSON reads the value behind `:=`; numbers keep their digits.
+func claimJSON(args []string) (value any, err error) {
+	if len(args) != 1 {
+		return nil, fmt.Errorf("`:=` takes one JSON value, not %d words; JSON with spaces is quoted with backquotes", len(args))
+	}
+	decoder := json.NewDecoder(strings.NewReader(args[0]))
+	decoder.UseNumber()
+	if !json.Valid([]byte(args[0])) || decoder.Decode(&value) != nil {
+		return nil, errors.New("the value behind `:=` is not JSON")
+	}
+	return value, nil
 }
 
 func validateClaimName(name string) error {
