@@ -223,7 +223,8 @@ func TestSignOutsThatAreNotCarriedOut(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			v := v.in(t)
 			pairs := []string{"state", "x"}
-			for name, value := range map[string]string{"id_token_hint": row.hint, "post_logout_redirect_uri": row.address} {
+			for name, value := range map[string]string{"id_token_hint": row.hint,
+				"post_logout_redirect_uri": row.address} {
 				if value != "" {
 					pairs = append(pairs, name, value)
 				}
@@ -341,13 +342,24 @@ func TestSignOutPageInABrowser(t *testing.T) {
 			if !scripts {
 				b.do("no scripts", scriptsOff)
 			}
-			b.do("be asked", chromedp.Navigate(x.url("auth")+logoutAddress("client_id", "rp", "post_logout_redirect_uri",
-				r.URL+"/bye", "state", "a b&c")), chromedp.WaitVisible(confirm))
+			b.do(
+				"be asked",
+				chromedp.Navigate(x.url("auth")+logoutAddress("client_id", "rp", "post_logout_redirect_uri",
+					r.URL+"/bye", "state", "a b&c")),
+				chromedp.WaitVisible(confirm),
+			)
 			b.picture("logout-client")
 			b.do("confirm", chromedp.Click(confirm), chromedp.WaitVisible(plainPage))
 			b.at("after confirming", r.URL+"/bye?state=a+b%26c")
-			b.do("sign out without a way back", chromedp.Navigate(x.url("auth")+logoutAddress("state", "x")),
-				chromedp.WaitVisible(confirm), chromedp.Click(confirm), chromedp.WaitVisible(chromedp.CSS("#signed-out")))
+			b.do(
+				"sign out without a way back",
+				chromedp.Navigate(x.url("auth")+logoutAddress("state", "x")),
+				chromedp.WaitVisible(
+					confirm,
+				),
+				chromedp.Click(confirm),
+				chromedp.WaitVisible(chromedp.CSS("#signed-out")),
+			)
 			b.at("after that", x.url("auth")+"/logout")
 			b.picture("signed-out")
 		})

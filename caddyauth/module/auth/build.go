@@ -136,11 +136,11 @@ func buildAuthorize(a *App) *authorize.Server {
 
 // buildProofs checks the DPoP proofs of requests to endpoints for programs.
 func buildProofs(a *App) *clientauth.Proofs {
-	p := &clientauth.Proofs{Base: a.server.PublicURL, UseOnce: a.gates.Possession.proofs.UseOnce}
-	if a.server.DPoPNonce {
-		p.Nonces = &a.gates.Possession.nonces
+	return &clientauth.Proofs{
+		Base:    a.server.PublicURL,
+		UseOnce: a.gates.Possession.proofs.UseOnce,
+		Nonces:  a.gates.Possession.noncesIf(a.server.DPoPNonce),
 	}
-	return p
 }
 
 // buildDevice answers /device_authorization and /device.

@@ -45,7 +45,8 @@ func TestHintsAreIDTokensOfThisServer(t *testing.T) {
 		{"a logout token", own, issuance.LogoutTokenType, func(*token.Claims) {}, false},
 		{"a foreign key", foreign, issuance.IDTokenType, func(*token.Claims) {}, false},
 		{"another issuer", own, issuance.IDTokenType, func(c *token.Claims) { c.Issuer = "https://other" }, false},
-		{"two clients", own, issuance.IDTokenType, func(c *token.Claims) { c.Audience = []string{"rp", "other"} }, false},
+		{"two clients", own, issuance.IDTokenType, func(c *token.Claims) { c.Audience = []string{"rp", "other"} },
+			false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			claims := token.Claims{
@@ -62,7 +63,8 @@ func TestHintsAreIDTokensOfThisServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			hint, err := e.hint(t.Context(), raw)
-			if want := (login.Hint{ClientID: "rp", Subject: "alice", Session: "s1"}); row.ok && (err != nil || hint != want) ||
+			if want := (login.Hint{ClientID: "rp", Subject: "alice", Session: "s1"}); row.ok &&
+				(err != nil || hint != want) ||
 				!row.ok && err == nil {
 				t.Errorf("%+v, %v", hint, err)
 			}

@@ -36,10 +36,16 @@ func (p *Possession) Check(r *http.Request, t *token.Token, withNonce, spend boo
 		}
 	}
 	checker := possession.Checker{URL: request.ClientURL, UseOnce: p.proofs.UseOnce}
-	if withNonce {
-		checker.Nonces = &p.nonces
-	}
+	checker.Nonces = p.noncesIf(withNonce)
 	return checker.Check(r, t, spend, now)
+}
+
+// noncesIf are the nonces that proofs must have, and nil where they need none.
+func (p *Possession) noncesIf(demanded bool) *dpop.Nonces {
+	if !demanded {
+		return nil
+	}
+	return &p.nonces
 }
 
 // OfferNonce sends the nonce to use next (RFC 9449, section 8.2).

@@ -185,7 +185,10 @@ func unmarshalClaim(d *caddyfile.Dispenser, claims *map[string]any) error {
 // claimJSON reads the value behind `:=`; numbers keep their digits.
 func claimJSON(args []string) (value any, err error) {
 	if len(args) != 1 {
-		return nil, fmt.Errorf("`:=` takes one JSON value, not %d words; JSON with spaces is quoted with backquotes", len(args))
+		return nil, fmt.Errorf(
+			"`:=` takes one JSON value, not %d words; JSON with spaces is quoted with backquotes",
+			len(args),
+		)
 	}
 	decoder := json.NewDecoder(strings.NewReader(args[0]))
 	decoder.UseNumber()

@@ -300,8 +300,8 @@ func TestImportReplaces(t *testing.T) {
 			t.Errorf("fingerprint %q, %v", print, err)
 		}
 		denials, next, err := s.Denials(t.Context(), cursor)
-		if err != nil || len(denials) != 3 || next != cursor+3 {
-			t.Errorf("who followed sees %v up to %d, %v; want 3 up to %d", denials, next, err, cursor+3)
+		if err != nil || len(denials) != 4 || next != cursor+4 {
+			t.Errorf("who followed sees %v up to %d, %v; want 4 up to %d", denials, next, err, cursor+4)
 		}
 		if epoch, err := s.Epoch(t.Context()); err != nil || epoch != d.Epoch {
 			t.Errorf("epoch %d, %v; want %d", epoch, err, d.Epoch)

@@ -80,6 +80,7 @@ var everySetting = clients.Settings{
 	PARRequired:            true,
 	DPoPBound:              true,
 	Consent:                clients.ConsentAlways,
+	TokenExchange:          []string{"orders"},
 	Preset:                 clients.PresetFAPI2,
 	Source:                 clients.Registered,
 }
