@@ -155,6 +155,7 @@ const caddyfile = `{
 			password_hash %s
 			claim name "Alice Liddell"
 			claim email alice@example.com
+			claim email_verified true
 		}
 		%s
 	}
