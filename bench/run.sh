@@ -4,7 +4,8 @@
 #	bench/run.sh
 #	ARMS=hot OUT=bench/RESULTS.md RUN=2 bench/run.sh
 #
-# ARMS         which parts: hot cold deny latency memory scale go peers   (all of them), and profile
+# ARMS         which parts: hot cold deny latency memory scale go peers server   (all of them), profile, and
+#              provider, which is among them where node and the packages of bench/provider are installed
 # PROFILE      with the part profile: where the profiles go for the compiler, bench/default.pgo   (nowhere)
 # ROUNDS       how often each arm has its turn                 (9)
 # SLICE        seconds of each turn                            (1)
@@ -19,7 +20,7 @@
 # RUN          the run's number in that file; the same number replaces what it had   (1)
 set -euo pipefail
 
-parts=${ARMS:-hot cold deny latency memory scale go peers}
+parts=${ARMS:-hot cold deny latency memory scale go peers server}
 rounds=${ROUNDS:-9} slice=${SLICE:-1} connections=${CONNECTIONS:-32} rate=${RATE:-1200} port=${PORT:-17800}
 many=${TOKENS:-10000} denied=${DENIED:-100000} users=${USERS:-1000} clients=${CLIENTS:-1000} gates=${GATES:-500}
 out=${OUT:-} run=${RUN:-1}
@@ -50,8 +51,13 @@ die() {
 
 say() { echo "bench: $*" >&2; }
 
+# The packages of bench/provider, installed once for all runs.
+provider_packages=${XDG_CACHE_HOME:-$HOME/.cache}/caddyauth/bench
+if [[ -z ${ARMS:-} ]] && command -v node >/dev/null && cmp -s "$root/bench/provider/package-lock.json" "$provider_packages/installed.json"; then
+	parts+=' provider'
+fi
 for part in $parts; do
-	[[ " hot cold deny latency memory scale go peers profile " == *" $part "* ]] || die "there is no part '$part'"
+	[[ " hot cold deny latency memory scale go peers server profile provider " == *" $part "* ]] || die "there is no part '$part'"
 done
 [[ $run =~ ^[0-9]+$ ]] || die 'RUN is a number'
 
@@ -299,7 +305,7 @@ start_main() {
 # --- measuring -------------------------------------------------------------------------------------------------------------------
 
 # An arm is a name with an address, a server and a file of tokens.
-declare -A address=() server=() tokens=() title=() once=()
+declare -A address=() server=() tokens=() title=() once=() sends=() prepares=()
 arms=()
 
 # arm NAME SERVER ADDRESS TOKENFILE TITLE [once]
@@ -308,12 +314,19 @@ arm() {
 	server[$1]=$2 address[$1]=$3 tokens[$1]=$work/$4 title[$1]=$5 once[$1]=${6:-}
 }
 
+# sends ARM FLAG...: the load of an arm is not GET with tokens but what the flags of bench/load say.
+# The function that prepares[ARM] names runs before each turn of the arm.
+sends() { sends[$1]="${*:2}"; }
+
 ticks=$(getconf CLK_TCK)
 cpu_ticks() { awk '{ print $14 + $15 }' "/proc/${pid[${server[$1]}]}/stat"; }
 
 # throughput ARM SECONDS prints requests and requests per second of one turn.
 throughput() {
-	if [[ $tool == wrk ]]; then
+	if [[ -n ${sends[$1]:-} ]]; then
+		# shellcheck disable=SC2086
+		flow "$2" "http://${address[$1]}" ${sends[$1]} || die "$1: not every answer was good"
+	elif [[ $tool == wrk ]]; then
 		TOKENS=${tokens[$1]} ONCE=${once[$1]:+1} "${load_core[@]}" \
 			wrk -t1 -c"$connections" -d"$2s" -s "$root/bench/tokens.lua" "http://${address[$1]}/" >"$work/wrk.out" 2>&1 || die "$1: $(cat "$work/wrk.out")"
 		! grep -E 'Non-2xx|Socket errors|Tokens used twice|PANIC' "$work/wrk.out" >&2 || die "$1: not every answer was good"
@@ -324,16 +337,22 @@ throughput() {
 	fi
 }
 
+# flow SECONDS URL FLAG... prints requests and requests per second of a load with state.
+flow() {
+	"${load_core[@]}" "$work/load" -c "$connections" -d "$1s" -url "$2" "${@:3}" | awk '{ print $2, $4 }'
+}
+
 # turn ROUND ARM FILE
 turn() {
-	local before after numbers
+	local began ended numbers
 	if [[ -n ${once[$2]} ]]; then
 		reload "${server[$2]}" "$main_base"
 	fi
-	before=$(cpu_ticks "$2")
+	${prepares[$2]:-}
+	began=$(cpu_ticks "$2")
 	numbers=$(throughput "$2" "$slice")
-	after=$(cpu_ticks "$2")
-	awk -v r="$1" -v a="$2" -v t=$((after - before)) -v hz="$ticks" '{ printf "%d %s %f %f\n", r, a, $2, t / hz * 1e6 / $1 }' <<<"$numbers" >>"$3"
+	ended=$(cpu_ticks "$2")
+	awk -v r="$1" -v a="$2" -v t=$((ended - began)) -v hz="$ticks" '{ printf "%d %s %f %f\n", r, a, $2, t / hz * 1e6 / $1 }' <<<"$numbers" >>"$3"
 }
 
 latency() {
@@ -347,7 +366,7 @@ interleave() {
 	say "$(basename "$2"): ${#arms[@]} arms, $rounds rounds"
 	: >"$2"
 	for arm in "${arms[@]}"; do
-		if [[ -z ${once[$arm]} ]]; then
+		if [[ -z ${once[$arm]}${prepares[$arm]:-} ]]; then
 			throughput "$arm" 1 >/dev/null
 		fi
 		if [[ ${tokens[$arm]} == *.many ]]; then # all of them, also where a second is too short
@@ -408,9 +427,10 @@ judge() {
 declare -A heading=(
 	[1]='Target 1: a token seen before' [2]='Target 2: every token new' [3]='Target 3: latency at a fixed rate' [4]='Target 4: minting and login'
 	[5]='Target 5: memory' [6]='Target 6: large configurations' [7]='Others beside it' [8]='Where the time goes'
+	[11]='Target 11: the authorization server'
 )
 
-first_line() { echo "$rounds rounds of $slice s, $connections connections, $tool; $cores; tokens of $length bytes; medians."; }
+first_line() { echo "$rounds rounds of $slice s, $connections connections, $tool; $cores${length:+; tokens of $length bytes}; medians."; }
 
 commit() { echo "$(git -C "$root" rev-parse --short HEAD)$(git -C "$root" diff --quiet HEAD 2>/dev/null || echo ', with changes')"; }
 
@@ -462,12 +482,12 @@ write_out() {
 		echo
 		echo '## Targets'
 		echo
-		for target in 1 2 3 4 5 6; do
+		for target in 1 2 3 4 5 6 11; do
 			find "$work/fragments" -name "$target.*" | sort -V | while read -r file; do
 				sed -n "s/^- Target /- run ${file##*.}, target /p" "$file"
 			done
 		done
-		for target in 1 2 3 4 5 6 7 8; do
+		for target in 1 2 3 4 5 6 11 7 8; do
 			[[ -n $(find "$work/fragments" -name "$target.*") ]] || continue
 			printf '\n## %s\n' "${heading[$target]}"
 			find "$work/fragments" -name "$target.*" | sort -V | while read -r file; do
@@ -911,6 +931,9 @@ start_haproxy() {
 		curl -fsS -o /dev/null -H "Authorization: Bearer $(cat "$work/$family.one")" "http://$(haproxy_of "$family")/" || die "HAProxy refuses a good $family token"
 	done
 }
+
+# shellcheck source=bench/server.sh
+source "$root/bench/server.sh"
 
 for part in $parts; do
 	"part_$part"

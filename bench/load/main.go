@@ -1,8 +1,12 @@
-// Command load sends GET requests to one URL for a while over kept connections and prints one line
-// of what came of it. With a rate it sends at fixed times, and a request's latency counts from the
-// time at which it was due (so that a stall is not forgotten); without one it sends as fast as
-// answers come. With a file of tokens, one a line, it sends them in turn; with a number of requests
-// it ends with the last of them. Every answer must be 200.
+// Command load sends requests to one URL for a while over kept connections and prints one line of
+// what came of it. With a rate it sends at fixed times, and a request's latency counts from the time
+// at which it was due (so that a stall is not forgotten); without one it sends as fast as answers
+// come. With a number of requests it ends with the last of them.
+//
+// It sends GET requests, with a file of tokens, one a line, each of them in turn. With a form it
+// sends that by POST. A form may have a part of its own in each request: a line of a file, of which
+// each is sent once, or a refresh token, which the answer replaces. It can also keep the codes of
+// authorization responses, to be sent as such a file. Every answer must have the expected status.
 package main
 
 import (
@@ -21,17 +25,14 @@ import (
 	"time"
 )
 
-// load is what to send.
+// load is what to send, and how.
 type load struct {
-	url         string
-	header      http.Header
 	connections int
 	duration    time.Duration
 	rate        int // requests per second; 0 is as fast as answers come
 	number      int // requests; 0 is as many as there is time for
-	headers     []http.Header
-	sent        atomic.Int64
-	client      *http.Client
+	requests
+	sent atomic.Int64
 }
 
 // tally is what one connection saw.
@@ -42,24 +43,31 @@ type tally struct {
 }
 
 func main() {
-	l := load{header: make(http.Header)}
+	l := load{requests: requests{header: make(http.Header)}}
+	var f files
 	flag.StringVar(&l.url, "url", "", "the URL to ask")
 	flag.IntVar(&l.connections, "c", 32, "connections")
 	flag.DurationVar(&l.duration, "d", 2*time.Second, "for how long")
 	flag.IntVar(&l.rate, "rate", 0, "requests per second; 0 is as fast as answers come")
 	flag.IntVar(&l.number, "n", 0, "requests; 0 is as many as there is time for")
-	tokens := flag.String("tokens", "",
+	flag.IntVar(&l.status, "status", http.StatusOK, "the status that every answer must have")
+	flag.StringVar(&l.form, "form", "", "a form to send by POST")
+	flag.StringVar(&f.tokens, "tokens", "",
 		"a file of bearer tokens to send in turn, one a line; a Cookie header may follow a tab")
+	flag.StringVar(&f.each, "each", "", "a file of which each line ends the form of one request")
+	flag.StringVar(&f.refresh, "refresh", "",
+		"a file of refresh tokens, one a line and connection; those that replace them are written to it")
+	flag.StringVar(&f.codes, "codes", "", "a file to write the codes of redirects to, as `code=...`")
 	flag.Func("H", "a header, `Name: value`; may be repeated", l.addHeader)
 	flag.Parse()
 	if l.url == "" || l.connections < 1 || l.duration <= 0 || l.rate < 0 || l.number < 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := l.prepare(*tokens); err != nil {
+	if err := l.prepare(f); err != nil {
 		log.Fatal(err)
 	}
-	if err := l.run(os.Stdout); err != nil {
+	if err := errors.Join(l.run(os.Stdout), l.keep(f)); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -73,39 +81,23 @@ func (l *load) addHeader(line string) error {
 	return nil
 }
 
-// prepare makes the headers of the requests: one of each token, or one for all.
-func (l *load) prepare(file string) error {
-	if file == "" {
-		l.headers = []http.Header{l.header}
-		return nil
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
+// prepare reads the files. A connection has one refresh token, and a line is sent once.
+func (l *load) prepare(f files) error {
+	if err := l.read(f); err != nil {
 		return err
 	}
-	for line := range strings.Lines(string(data)) {
-		header := l.header.Clone()
-		token, cookie, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		if token != "" {
-			header.Set("Authorization", "Bearer "+token)
-		}
-		if cookie != "" {
-			header.Set("Cookie", cookie)
-		}
-		l.headers = append(l.headers, header)
+	if l.each != nil && (l.number == 0 || l.number > len(l.each)) {
+		l.number = len(l.each)
 	}
-	if len(l.headers) == 0 {
-		l.headers = []http.Header{l.header}
+	if l.refresh != nil && len(l.refresh) < l.connections {
+		return fmt.Errorf("%s: %d tokens for %d connections", f.refresh, len(l.refresh), l.connections)
 	}
+	l.codes = make([][]string, l.connections)
 	return nil
 }
 
 // run prints requests per second and the latencies in microseconds, or returns what went wrong.
 func (l *load) run(w io.Writer) error {
-	l.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		MaxIdleConnsPerHost: l.connections, MaxConnsPerHost: l.connections, DisableCompression: true,
-	}}
-	defer l.client.CloseIdleConnections()
 	began := time.Now()
 	sum := l.send(began)
 	took := time.Since(began)
@@ -128,14 +120,16 @@ func (l *load) send(began time.Time) tally {
 	results := make([]tally, l.connections)
 	var wg sync.WaitGroup
 	for i := range results {
-		wg.Go(func() { results[i] = l.connection(ctx, due) })
+		wg.Go(func() { results[i] = l.connection(ctx, i, due) })
 	}
 	wg.Wait()
 	var sum tally
 	for _, r := range results {
 		sum.latencies = append(sum.latencies, r.latencies...)
 		sum.failed += r.failed
-		sum.last = errors.Join(sum.last, r.last)
+		if r.last != nil {
+			sum.last = r.last
+		}
 	}
 	return sum
 }
@@ -163,7 +157,9 @@ func (l *load) schedule(ctx context.Context, began time.Time) <-chan time.Time {
 	return due
 }
 
-func (l *load) connection(ctx context.Context, due <-chan time.Time) (seen tally) {
+func (l *load) connection(ctx context.Context, number int, due <-chan time.Time) (seen tally) {
+	w := &wire{}
+	defer w.close()
 	for {
 		at := time.Now()
 		if due != nil {
@@ -178,30 +174,10 @@ func (l *load) connection(ctx context.Context, due <-chan time.Time) (seen tally
 		if l.number > 0 && turn >= l.number {
 			return seen
 		}
-		if err := l.ask(l.headers[turn%len(l.headers)]); err != nil {
+		if err := l.ask(w, number, turn); err != nil {
 			seen.failed, seen.last = seen.failed+1, err
 			continue
 		}
 		seen.latencies = append(seen.latencies, time.Since(at))
 	}
-}
-
-func (l *load) ask(header http.Header) error {
-	req, err := http.NewRequest(http.MethodGet, l.url, nil)
-	if err != nil {
-		return err
-	}
-	req.Header = header
-	resp, err := l.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d", resp.StatusCode)
-	}
-	return nil
 }
