@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
@@ -23,17 +22,6 @@ const codeColumns = `hash, client, project, subject, account, redirect_uri, redi
 	audience, claims, jkt, session, auth_time, acr, amr, device, client_ip, created, expires, epoch, used, granted,
 	until`
 
-// ownersStand is true while those whom a code was issued for may still have it: project, client and
-// person are active. The words are placeholders or columns.
-func ownersStand(slug, subject, client, account string) string {
-	names := strings.NewReplacer("@slug", slug, "@subject", subject, "@client", client, "@account", account)
-	return names.Replace(`
-		EXISTS (SELECT 1 FROM project WHERE project.slug = @slug AND active = 1)
-		AND EXISTS (SELECT 1 FROM client WHERE client.id = @client AND client.project = @slug AND active = 1)
-		AND EXISTS (SELECT 1 FROM account WHERE account.project = @slug AND account.canonical = @account
-			AND account.name = @subject AND disabled = 0)`)
-}
-
 // addCode stores a code under the conditions of authorization.Store. That the client was revoked once
 // says nothing about an authorization that begins now: the epoch is that of the person's session. $1
 // to $21 codeColumns as far as created and expires, $22 the epoch.
@@ -41,8 +29,7 @@ var addCode = `INSERT INTO code (` + codeColumns + `)
 	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
 		counter.value, 0, '', $21
 	FROM counter WHERE counter.name = 'epoch' AND ` + ownersStand("$3", "$4", "$2", "$5") + `
-		AND NOT EXISTS (SELECT 1 FROM denial WHERE denial.epoch > $22 AND denial.scope = $3
-			AND (denial.kind = 'user' AND denial.id = $4 OR denial.kind = 'project' AND denial.id = ''))
+		AND ` + notEndedSince("$22", "$3", "$4", "") + `
 		AND ($14 = '' OR EXISTS (SELECT 1 FROM grants WHERE grants.id = $14 AND ` + living + `$20))`
 
 // AddCode stores a new code; see authorization.Store.
@@ -115,24 +102,11 @@ func (s *Store) FindCode(ctx context.Context, hash string) (authorization.Code, 
 	return c, p, err
 }
 
-// redeemCode marks a code as used, and holds its session until the transaction has ended: whoever ends
-// the session then finds what the code bought. $1 the hash, $2 now, $3 the grant, $4 until when the
-// row is of use, $5 the session.
-func redeemCode(holding string) string {
-	return `WITH held AS MATERIALIZED (SELECT id FROM grants WHERE id = $5 AND ` + living + `$2` + holding + `)
-	UPDATE code SET used = $2, granted = $3, until = $4
-	WHERE hash = $1 AND used = 0 AND expires > $2 AND session = $5
-		AND ($5 = '' OR EXISTS (SELECT 1 FROM held))
-		AND ` + ownersStand("code.project", "code.subject", "code.client", "code.account") + `
-		AND NOT EXISTS (SELECT 1 FROM denial WHERE denial.epoch > code.epoch AND denial.scope = code.project
-			AND (denial.kind = 'user' AND denial.id = code.subject
-				OR denial.kind = 'client' AND denial.id = code.client
-				OR denial.kind = 'project' AND denial.id = ''))`
+var redeemCode = redemption{
+	table: "code",
+	mark:  "used = $2",
+	ready: "used = 0 AND expires > $2",
 }
-
-// codeGrant is insertGrant for what a code bought. $32 the hash.
-const codeGrant = `INSERT INTO grants (` + grantColumns + `) SELECT ` + grantValues + `
-	WHERE EXISTS (SELECT 1 FROM code WHERE hash = $32 AND granted = $1)`
 
 // RedeemCode exchanges a code; see authorization.Store. What is honoured takes one round trip; a
 // refusal is decided anew in a transaction which holds the row.
@@ -141,27 +115,11 @@ func (s *Store) RedeemCode(
 	r authorization.Redemption,
 	now time.Time,
 ) (authorization.Outcome, error) {
-	row, err := writeGrant(r.Grant)
+	redeemed, err := s.redeem(ctx, redeemCode, r.Hash, r.Session, r.Grant, now)
 	if err != nil {
 		return authorization.Outcome{}, err
 	}
-	db, err := s.database()
-	if err != nil {
-		return authorization.Outcome{}, err
-	}
-	until := max(millis(r.Grant.Ends), millis(r.Grant.AccessUntil))
-	var changed []int64
-	err = db.writeOne(ctx, func(t tx) (err error) {
-		changed, err = t.all(
-			statement{redeemCode(db.holding()), []any{r.Hash, millis(now), r.Grant.ID, until, r.Session}},
-			statement{codeGrant, append(row, r.Hash)},
-		)
-		return err
-	})
-	if err != nil {
-		return authorization.Outcome{}, err
-	}
-	if changed[1] == 1 {
+	if redeemed {
 		return authorization.Outcome{Verdict: authorization.Redeemed}, nil
 	}
 	return s.ReplayCode(ctx, r.Hash, now)

@@ -46,8 +46,7 @@ var decideDevice = `UPDATE device SET state = $3, subject = $4, account = $5, se
 		amr = $9, epoch = counter.value, session_ends = coalesce((SELECT ends FROM grants WHERE grants.id = $6), 0)
 	FROM counter WHERE counter.name = 'epoch' AND hash = $1 AND state = 'pending' AND expires > $2
 		AND ($3 = 'denied' OR ` + ownersStand("device.project", "$4", "device.client", "$5") + `
-			AND NOT EXISTS (SELECT 1 FROM denial WHERE denial.epoch > $10 AND denial.scope = device.project
-				AND (denial.kind = 'user' AND denial.id = $4 OR denial.kind = 'project' AND denial.id = ''))
+			AND ` + notEndedSince("$10", "device.project", "$4", "") + `
 			AND ($6 = '' OR EXISTS (SELECT 1 FROM grants WHERE grants.id = $6 AND ` + living + `$2)))`
 
 // DecideDevice stores what a person has decided; see device.Store.
@@ -116,23 +115,11 @@ func lockDevice(ctx context.Context, t tx, hash string) (device.Authorization, e
 		`UPDATE device SET hash = hash WHERE hash = $1 RETURNING `+deviceColumns, hash)
 }
 
-// redeemDevice marks an approved request as used, and holds the session of the person until the
-// transaction has ended; see redeemCode. $1 the hash, $2 now, $3 the grant, $4 until when the row is
-// of use, $5 the session.
-func redeemDevice(holding string) string {
-	return `WITH held AS MATERIALIZED (SELECT id FROM grants WHERE id = $5 AND ` + living + `$2` + holding + `)
-	UPDATE device SET state = 'used', granted = $3, until = $4
-	WHERE hash = $1 AND state = 'approved' AND session = $5 AND ($5 = '' OR EXISTS (SELECT 1 FROM held))
-		AND ` + ownersStand("device.project", "device.subject", "device.client", "device.account") + `
-		AND NOT EXISTS (SELECT 1 FROM denial WHERE denial.epoch > device.epoch AND denial.scope = device.project
-			AND (denial.kind = 'user' AND denial.id = device.subject
-				OR denial.kind = 'client' AND denial.id = device.client
-				OR denial.kind = 'project' AND denial.id = ''))`
+var redeemDevice = redemption{
+	table: "device",
+	mark:  "state = 'used'",
+	ready: "state = 'approved'",
 }
-
-// deviceGrant is insertGrant for what a device was allowed. $32 the hash.
-const deviceGrant = `INSERT INTO grants (` + grantColumns + `) SELECT ` + grantValues + `
-	WHERE EXISTS (SELECT 1 FROM device WHERE hash = $32 AND granted = $1)`
 
 // RedeemDevice gives a device what it was allowed; see device.Store.
 func (s *Store) RedeemDevice(
@@ -140,27 +127,11 @@ func (s *Store) RedeemDevice(
 	r device.Redemption,
 	now time.Time,
 ) (device.Verdict, []revocation.Denial, error) {
-	row, err := writeGrant(r.Grant)
-	if err != nil {
-		return "", nil, err
-	}
-	db, err := s.database()
-	if err != nil {
-		return "", nil, err
-	}
-	until := max(millis(r.Grant.Ends), millis(r.Grant.AccessUntil))
-	var changed []int64
-	err = db.writeOne(ctx, func(t tx) (err error) {
-		changed, err = t.all(
-			statement{redeemDevice(db.holding()), []any{r.Hash, millis(now), r.Grant.ID, until, r.Session}},
-			statement{deviceGrant, append(row, r.Hash)},
-		)
-		return err
-	})
+	redeemed, err := s.redeem(ctx, redeemDevice, r.Hash, r.Session, r.Grant, now)
 	switch {
 	case err != nil:
 		return "", nil, err
-	case changed[1] == 1:
+	case redeemed:
 		return device.Granted, nil, nil
 	}
 	return s.refuseDevice(ctx, r.Hash, now)
