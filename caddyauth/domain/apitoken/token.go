@@ -34,8 +34,8 @@ const maxLifetime = 10 * 365 * 24 * time.Hour
 // Abilities returns all abilities.
 func Abilities() []string { return []string{Create, Read, Update, Delete, Admin} }
 
-// CheckAbilities refuses an empty list, an unknown ability and a duplicate.
-func CheckAbilities(abilities []string) error {
+// ValidateAbilities refuses an empty list, an unknown ability and a duplicate.
+func ValidateAbilities(abilities []string) error {
 	if len(abilities) == 0 {
 		return fmt.Errorf("abilities: required, one or more of %s", strings.Join(Abilities(), ", "))
 	}
@@ -81,7 +81,7 @@ func New(name, slug string, abilities []string, lifetime time.Duration,
 	if err := project.ValidateName(name); err != nil {
 		return Token{}, "", err
 	}
-	if err := CheckAbilities(abilities); err != nil {
+	if err := ValidateAbilities(abilities); err != nil {
 		return Token{}, "", err
 	}
 	secret = secrets.New(secretPrefix)

@@ -34,7 +34,7 @@ type Client struct {
 	// Scopes are those it may ask for. Default: none.
 	Scopes []string
 
-	// Claims are added to its tokens; identity.CheckClaims says which may be.
+	// Claims are added to its tokens; identity.ValidateClaims says which may be.
 	Claims map[string]any
 
 	// Lifetimes are the declared ones.

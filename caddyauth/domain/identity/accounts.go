@@ -80,10 +80,10 @@ const (
 	maxClaimsDepth = 8
 )
 
-// CheckClaims refuses claims that no user or client may have: reserved names (token.Reserved),
+// ValidateClaims refuses claims that no user or client may have: reserved names (token.Reserved),
 // names that differ by case only, more than 64 of them, names over 128 bytes, more than 4 KiB of
 // JSON, values nested deeper than 8. The error names the claim and the limit.
-func CheckClaims(claims map[string]any) error {
+func ValidateClaims(claims map[string]any) error {
 	if len(claims) > maxClaims {
 		return fmt.Errorf("claims: %d are above the limit of %d", len(claims), maxClaims)
 	}

@@ -33,12 +33,12 @@ func TestClaimsThatNobodyMayHave(t *testing.T) {
 		{"claims: 5012 bytes of JSON are above", map[string]any{"x": strings.Repeat("v", 5004)}},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			if err := CheckClaims(c.claims); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			if err := ValidateClaims(c.claims); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 				t.Errorf("%v, want %s", err, c.want)
 			}
 		})
 	}
-	if err := CheckClaims(map[string]any{
+	if err := ValidateClaims(map[string]any{
 		"role": []any{"admin"},
 		"n":    json.Number("1"),
 		"o":    map[string]any{"project": 1},
@@ -57,7 +57,7 @@ func TestNewPasswordsThatAreRefused(t *testing.T) {
 		{"password: it is not UTF-8 without NUL characters ", "12345678\xff"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			err := CheckPassword(c.password)
+			err := ValidatePassword(c.password)
 			if !errors.Is(err, ErrBadPassword) || !strings.HasPrefix(err.Error(), strings.TrimSpace(c.want)) {
 				t.Errorf("%v, want %s", err, c.want)
 			}

@@ -10,9 +10,9 @@ import (
 
 // HashKind returns the part of a hash that determines the cost of computing it, which is everything
 // before the salt: `$2a$12$`, or `$argon2id$v=19$m=47104,t=1,p=1$`. It is empty for a hash that
-// CheckHash refuses.
+// ValidateHash refuses.
 func HashKind(hash string) string {
-	if CheckHash(hash) != nil {
+	if ValidateHash(hash) != nil {
 		return ""
 	}
 	if bcryptForm.MatchString(hash) {

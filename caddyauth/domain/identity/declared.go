@@ -16,7 +16,7 @@ type Declared struct {
 type account struct{ project, name string }
 
 // NewDeclared builds the directory. A name without a canonical form, two users of one project with
-// the same canonical name, and a hash that CheckHash refuses are errors that name the user.
+// the same canonical name, and a hash that ValidateHash refuses are errors that name the user.
 func NewDeclared(users []User) (*Declared, error) {
 	d := &Declared{users: make(map[account]*User, len(users))}
 	for _, u := range users {
@@ -37,7 +37,7 @@ func (d *Declared) add(u User) error {
 		return fmt.Errorf("user %q: the name is taken by user %q of project %q", u.Name, other.Name, u.Project)
 	}
 	if u.PasswordHash != "" {
-		if err := CheckHash(u.PasswordHash); err != nil {
+		if err := ValidateHash(u.PasswordHash); err != nil {
 			return fmt.Errorf("user %q: %w", u.Name, err)
 		}
 	}

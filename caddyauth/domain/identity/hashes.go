@@ -48,11 +48,11 @@ type work struct {
 // argonTraffic is how much memory an argon2id hash writes, in KiB.
 func (w work) argonTraffic() uint64 { return uint64(w.argon.Memory) * uint64(w.argon.Iterations) }
 
-// CheckHash says whether a stored hash can be used: bcrypt (`$2a$`, `$2b$`, `$2y$`) of cost 4 to
+// ValidateHash says whether a stored hash can be used: bcrypt (`$2a$`, `$2b$`, `$2y$`) of cost 4 to
 // 16, or argon2id version 19 with at most 256 MiB of memory, 16 passes, 16 lanes, memory times
 // passes of at most 1 GiB, 8 to 64 bytes of salt and 16 to 64 bytes of key. Everything else is an
 // error that wraps ErrBadHash and names the parameter and the limit, never the hash.
-func CheckHash(hash string) error {
+func ValidateHash(hash string) error {
 	_, err := workOf(hash)
 	return err
 }

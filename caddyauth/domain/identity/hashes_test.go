@@ -47,7 +47,7 @@ func TestHashesOfCaddyAreAccepted(t *testing.T) {
 		argonText("m=262144,t=4,p=16"),
 		argonText("m=65536,t=16,p=1"),
 	} {
-		if err := CheckHash(hash); err != nil {
+		if err := ValidateHash(hash); err != nil {
 			t.Errorf("%s: %v", hash, err)
 		}
 	}
@@ -81,7 +81,7 @@ func TestCostlyAndMalformedHashesAreRefusedWithWords(t *testing.T) {
 		{"$argon2id$v=19$m=65536,t=1,p=1$" + salt16 + "$" + strings.Repeat("A", 100), "key length"},
 		{strings.Repeat("$", 1000), "longer than 512"},
 	} {
-		err := CheckHash(c.hash)
+		err := ValidateHash(c.hash)
 		if !errors.Is(err, ErrBadHash) || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("%q: %v, want words %q", c.hash, err, c.want)
 		}

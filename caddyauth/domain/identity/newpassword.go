@@ -22,10 +22,10 @@ const (
 // the text.
 var ErrBadPassword = errors.New("password")
 
-// CheckPassword refuses a new password of fewer than 8 or more than 1024 bytes, one that is not
+// ValidatePassword refuses a new password of fewer than 8 or more than 1024 bytes, one that is not
 // UTF-8, and one with a NUL. The error wraps ErrBadPassword. Characters are not prescribed (NIST SP
 // 800-63B, section 5.1.1.2).
-func CheckPassword(password string) error {
+func ValidatePassword(password string) error {
 	switch {
 	case len(password) > MaxPassword:
 		return fmt.Errorf("%w: %d bytes are above the limit of %d", ErrBadPassword, len(password), MaxPassword)
@@ -40,10 +40,10 @@ func CheckPassword(password string) error {
 
 // Hash makes the argon2id hash of a new password, with the parameters of `caddy hash-password
 // --algorithm argon2id`; it takes its turn among the checks. The password is normalised as Check
-// does. It returns what CheckPassword refuses, ErrBusy when no turn came within 2 s, and the
+// does. It returns what ValidatePassword refuses, ErrBusy when no turn came within 2 s, and the
 // context's error when that ended first.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
-	if err := CheckPassword(password); err != nil {
+	if err := ValidatePassword(password); err != nil {
 		return "", err
 	}
 	return p.hash(ctx, password)

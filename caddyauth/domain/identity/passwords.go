@@ -122,7 +122,7 @@ func (p *Passwords) refreshKinds(ctx context.Context) {
 }
 
 // Check says whether password is the user's. A nil user, a disabled one, one without a hash, and
-// one whose hash CheckHash refuses never match; in the last case the error wraps ErrBadHash, and
+// one whose hash ValidateHash refuses never match; in the last case the error wraps ErrBadHash, and
 // the caller answers as for any wrong password.
 //
 // It returns ErrBusy when no turn came within 2 s, and the context's error when that ended first. A
@@ -168,7 +168,7 @@ func hashOf(u *User) (string, error) {
 	if u == nil || u.Disabled || u.PasswordHash == "" {
 		return "", nil
 	}
-	if err := CheckHash(u.PasswordHash); err != nil {
+	if err := ValidateHash(u.PasswordHash); err != nil {
 		return "", err
 	}
 	return u.PasswordHash, nil

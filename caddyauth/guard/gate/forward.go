@@ -21,7 +21,7 @@ func (m Mapping) check() error {
 	if m.Claim == "" {
 		return fmt.Errorf("forward to %q names no claim", m.Header)
 	}
-	if err := CheckHeaderName(m.Header); err != nil {
+	if err := ValidateHeaderName(m.Header); err != nil {
 		return err
 	}
 	if canonical := textproto.CanonicalMIMEHeaderKey(m.Header); canonical != m.Header {

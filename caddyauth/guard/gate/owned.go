@@ -28,7 +28,7 @@ const maxHeaderName = 128
 
 // Own adds a header name. It refuses a new name once the set is frozen.
 func (o *Owned) Own(name string) error {
-	if err := CheckHeaderName(name); err != nil {
+	if err := ValidateHeaderName(name); err != nil {
 		return err
 	}
 	if o.owns(name) {
@@ -167,8 +167,8 @@ var refusedNames = []string{
 	"x-forwarded-host", "x-forwarded-proto", "origin", "accept-encoding",
 }
 
-// CheckHeaderName refuses header names that would not arrive as written or would break the message.
-func CheckHeaderName(name string) error {
+// ValidateHeaderName refuses header names that would not arrive as written or would break the message.
+func ValidateHeaderName(name string) error {
 	switch canonical := textproto.CanonicalMIMEHeaderKey(name); {
 	case name == "":
 		return fmt.Errorf("a header needs a name")

@@ -117,7 +117,7 @@ func (c *Client) domain(limits project.Limits) (clients.Client, error) {
 		err = fmt.Errorf("the id is reserved for the server's own login routes")
 	}
 	if err == nil {
-		err = errors.Join(declared.ValidateFields(), identity.CheckClaims(c.Claims))
+		err = errors.Join(declared.ValidateFields(), identity.ValidateClaims(c.Claims))
 	}
 	return declared, err
 }

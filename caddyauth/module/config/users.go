@@ -49,13 +49,13 @@ func (u *User) Validate() error {
 			return fmt.Errorf("user %q: claim: %w", u.Name, err)
 		}
 	}
-	if err := identity.CheckClaims(u.Claims); err != nil {
+	if err := identity.ValidateClaims(u.Claims); err != nil {
 		return fmt.Errorf("user %q: %w", u.Name, err)
 	}
 	if u.PasswordHash == "" || option.HasPlaceholder(u.PasswordHash) {
 		return nil
 	}
-	if err := identity.CheckHash(u.PasswordHash); err != nil {
+	if err := identity.ValidateHash(u.PasswordHash); err != nil {
 		return fmt.Errorf("user %q: password_hash: %w", u.Name, err)
 	}
 	return nil

@@ -210,7 +210,7 @@ func (j *JWTAuth) unmarshalForward(d *caddyfile.Dispenser) error {
 	if args[0] == "" {
 		return d.Err("forward: the claim has an empty name")
 	}
-	if err := gate.CheckHeaderName(args[1]); err != nil {
+	if err := gate.ValidateHeaderName(args[1]); err != nil {
 		return d.Errf("forward: %v", err)
 	}
 	j.Forward = append(j.Forward, Forward{Claim: args[0], Header: args[1]})

@@ -61,15 +61,15 @@ func TestNoDecisionIsOneThatAFreshVerificationWouldNotHaveGiven(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		keys   func(turn int) *config.Keys
-		turn   func(*arena, int)
+		turn   func(*comparison, int)
 		turned []token.Reason // refusals that must have come of tokens which had been admitted before
 	}{
-		{"generated keys, rotated and revoked", func(int) *config.Keys { return nil }, (*arena).orderKey,
+		{"generated keys, rotated and revoked", func(int) *config.Keys { return nil }, (*comparison).orderKey,
 			[]token.Reason{token.Revoked, token.UnknownKey, token.Expired}},
-		{"configured keys, exchanged by reloads", configuredKeys, (*arena).exchangeKeys,
+		{"configured keys, exchanged by reloads", configuredKeys, (*comparison).exchangeKeys,
 			[]token.Reason{token.Revoked, token.UnknownKey, token.BadSignature, token.Expired}},
 	} {
-		t.Run(c.name, func(t *testing.T) { newArena(t, c.keys).run(c.turn).check(t, c.turned) })
+		t.Run(c.name, func(t *testing.T) { newComparison(t, c.keys).run(c.turn).check(t, c.turned) })
 	}
 }
 
@@ -90,8 +90,8 @@ const often = 20
 // anonymously is how an optional gate admits somebody whose cookie has expired.
 const anonymously token.Reason = "anonymous"
 
-// arena is a running Caddy, the tokens that are sent to it, and what is known of both.
-type arena struct {
+// comparison is a running Caddy, the tokens that are sent to it, and what is known of both.
+type comparison struct {
 	t    *testing.T
 	dir  string
 	keys func(turn int) *config.Keys // nil settings: they are generated
@@ -142,8 +142,8 @@ type verdict struct {
 	user    string // what the placeholders say
 }
 
-func newArena(t *testing.T, keys func(int) *config.Keys) *arena {
-	a := &arena{t: t, dir: t.TempDir(), keys: keys, random: rand.New(rand.NewPCG(1, 2)),
+func newComparison(t *testing.T, keys func(int) *config.Keys) *comparison {
+	a := &comparison{t: t, dir: t.TempDir(), keys: keys, random: rand.New(rand.NewPCG(1, 2)),
 		sessions: make(map[string]string)}
 	t.Setenv("XDG_DATA_HOME", filepath.Join(a.dir, "data"))
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(a.dir, "config"))
@@ -162,7 +162,7 @@ func newArena(t *testing.T, keys func(int) *config.Keys) *arena {
 }
 
 // run hammers until all that was to change has changed, and returns what was seen.
-func (a *arena) run(turnKeys func(*arena, int)) *tally {
+func (a *comparison) run(turnKeys func(*comparison, int)) *tally {
 	var churn, hammer sync.WaitGroup
 	tallies := make([]*tally, hammers)
 	for g := range tallies {
@@ -186,7 +186,7 @@ func (a *arena) run(turnKeys func(*arena, int)) *tally {
 	return whole
 }
 
-func (a *arena) repeat(times int, pause int64, step func(int)) {
+func (a *comparison) repeat(times int, pause int64, step func(int)) {
 	for n := 0; n < times && !a.t.Failed(); n++ {
 		a.settle(pause)
 		step(n)
@@ -194,13 +194,13 @@ func (a *arena) repeat(times int, pause int64, step func(int)) {
 }
 
 // settle waits for so many comparisons. Nobody sleeps: the processors are busy anyway.
-func (a *arena) settle(comparisons int64) {
+func (a *comparison) settle(comparisons int64) {
 	for until := a.comparisons() + comparisons; a.comparisons() < until && !a.t.Failed(); {
 		runtime.Gosched()
 	}
 }
 
-func (a *arena) comparisons() (sum int64) {
+func (a *comparison) comparisons() (sum int64) {
 	for g := range a.counts {
 		sum += a.counts[g].Load()
 	}
@@ -208,7 +208,7 @@ func (a *arena) comparisons() (sum int64) {
 }
 
 // change carries out a change; no comparison counts that meets a part of it.
-func (a *arena) change(what string, do func() error) bool {
+func (a *comparison) change(what string, do func() error) bool {
 	a.begun.Add(1)
 	defer a.ended.Add(1)
 	if err := do(); err != nil {
@@ -219,7 +219,7 @@ func (a *arena) change(what string, do func() error) bool {
 }
 
 // fault reports a wrong decision; more than ten say nothing new.
-func (a *arena) fault(format string, args ...any) {
+func (a *comparison) fault(format string, args ...any) {
 	if a.faults.Add(1) <= 10 {
 		a.t.Errorf(format, args...)
 	}
@@ -233,9 +233,9 @@ const visitor = "visitor"
 
 var clientIDs = []string{"reports", "backup", "phone", "desk"}
 
-func (a *arena) visitorDeclared() bool { return a.ruleTurn%4 != 3 }
+func (a *comparison) visitorDeclared() bool { return a.ruleTurn%4 != 3 }
 
-func (a *arena) settings() config.Settings {
+func (a *comparison) settings() config.Settings {
 	s := config.Settings{Issuer: "https://auth.example.com", Keys: a.keys(a.keyTurn)}
 	for _, name := range people {
 		if name != visitor || a.visitorDeclared() {
@@ -273,7 +273,7 @@ func configuredKeys(turn int) *config.Keys {
 
 // guards are the gates of a turn. They put different claims under the same headers, so that what
 // one remembers of a token is wrong for another.
-func (a *arena) guards() []JWTAuth {
+func (a *comparison) guards() []JWTAuth {
 	none, second := option.Duration(0), option.Duration(time.Second)
 	plain := JWTAuth{Name: "plain", Audiences: []string{"api"}, Leeway: &none, Forward: forwards("sub", "role", "jti")}
 	strict := JWTAuth{Name: "strict", Audiences: []string{"api"}, Leeway: &none,
@@ -304,7 +304,7 @@ func forwards(claims ...string) []Forward {
 }
 
 // server has one route for each gate.
-func (a *arena) server(address string) *caddyhttp.Server {
+func (a *comparison) server(address string) *caddyhttp.Server {
 	server := &caddyhttp.Server{
 		Listen:    []string{address},
 		Protocols: []string{"h1"},
@@ -319,7 +319,7 @@ func (a *arena) server(address string) *caddyhttp.Server {
 
 // config is a whole configuration of Caddy: the app, a server with the gates, and one with their
 // twins.
-func (a *arena) config() []byte {
+func (a *comparison) config() []byte {
 	no := false
 	servers := map[string]*caddyhttp.Server{"gates": a.server("127.0.0.1:0"), "twins": a.server("127.0.0.2:0")}
 	return caddyconfig.JSON(caddy.Config{
@@ -338,7 +338,7 @@ func (a *arena) config() []byte {
 }
 
 // load runs the configuration of the turn in place of the one that is current.
-func (a *arena) load() error {
+func (a *comparison) load() error {
 	if err := caddy.Load(a.config(), true); err != nil {
 		return err
 	}
@@ -366,7 +366,7 @@ func (a *arena) load() error {
 }
 
 // twins are the same gates again, with a verifier of their own that nothing stands in front of.
-func (a *arena) twins(server *caddyhttp.App, app *auth.App) ([]*JWTAuth, error) {
+func (a *comparison) twins(server *caddyhttp.App, app *auth.App) ([]*JWTAuth, error) {
 	fresh, err := token.NewVerifier([]token.Issuer{{Name: app.Server().Issuer, Own: true, Keys: app.Services().Keys.Key,
 		MaxLifetime: app.Server().MaxLifetime}})
 	if err != nil {
@@ -405,7 +405,7 @@ func (r *round) remembers() error {
 }
 
 // reload runs the next configuration, with the same keys.
-func (a *arena) reload(int) {
+func (a *comparison) reload(int) {
 	a.loading.Lock()
 	defer a.loading.Unlock()
 	a.ruleTurn++
@@ -418,7 +418,7 @@ func (a *arena) reload(int) {
 }
 
 // exchangeKeys runs a configuration with other keys.
-func (a *arena) exchangeKeys(int) {
+func (a *comparison) exchangeKeys(int) {
 	a.loading.Lock()
 	defer a.loading.Unlock()
 	a.keyTurn++
@@ -428,7 +428,7 @@ func (a *arena) exchangeKeys(int) {
 }
 
 // orderKey announces a key, and the next time revokes the one that signs.
-func (a *arena) orderKey(turn int) {
+func (a *comparison) orderKey(turn int) {
 	a.loading.Lock()
 	defer a.loading.Unlock()
 	app := a.current.Load().app
@@ -446,7 +446,7 @@ func (a *arena) orderKey(turn int) {
 
 // barKeys is asked after the keys changed: a key that is gone stays gone, but for the one that
 // comes and goes.
-func (a *arena) barKeys() {
+func (a *comparison) barKeys() {
 	cause, ring := "key", a.current.Load().app.Read().Ring
 	for i := range a.slots {
 		p := a.slots[i].Load()
@@ -458,7 +458,7 @@ func (a *arena) barKeys() {
 
 // revoke brings some new tokens, lets many requests take one of the good ones, and ends it by one
 // of the four orders.
-func (a *arena) revoke(turn int) {
+func (a *comparison) revoke(turn int) {
 	if err := a.refill(func(p *pass) bool { return a.random.IntN(2) == 0 && p.done(time.Now()) }); err != nil {
 		a.t.Error(err)
 		return
@@ -493,13 +493,13 @@ func (a *arena) revoke(turn int) {
 	}
 }
 
-func (a *arena) order(cause string, ends func(*pass) bool, do func() error) {
+func (a *comparison) order(cause string, ends func(*pass) bool, do func() error) {
 	a.bar(cause, ends, func() bool { return a.change("ending a "+cause, do) })
 }
 
 // bar carries out what ends some tokens, and says so of them afterwards. They are gathered before:
 // what is minted meanwhile may be good.
-func (a *arena) bar(cause string, ends func(*pass) bool, carryOut func() bool) {
+func (a *comparison) bar(cause string, ends func(*pass) bool, carryOut func() bool) {
 	var ended []*pass
 	for i := range a.slots {
 		if p := a.slots[i].Load(); ends(p) {
@@ -515,7 +515,7 @@ func (a *arena) bar(cause string, ends func(*pass) bool, carryOut func() bool) {
 }
 
 // aim makes many requests take one token that is good, and of a session if that is asked for.
-func (a *arena) aim(ofSession bool) *pass {
+func (a *comparison) aim(ofSession bool) *pass {
 	for {
 		slot := a.random.IntN(slots)
 		p := a.slots[slot].Load()
@@ -532,7 +532,7 @@ func (p *pass) done(now time.Time) bool {
 }
 
 // refill puts new tokens in place of those that the function names.
-func (a *arena) refill(replace func(*pass) bool) error {
+func (a *comparison) refill(replace func(*pass) bool) error {
 	app := a.current.Load().app
 	// Before anything that is minted: an order in between ends it.
 	epoch, err := app.Services().Grants.Epoch(context.Background())
@@ -554,7 +554,7 @@ func (a *arena) refill(replace func(*pass) bool) error {
 }
 
 // mint makes the token of a slot: eight flavours for each of the people.
-func (a *arena) mint(slot int, app *auth.App, epoch int64, key *keyring.Key) (*pass, error) {
+func (a *comparison) mint(slot int, app *auth.App, epoch int64, key *keyring.Key) (*pass, error) {
 	a.minted++
 	now, flavour := time.Now(), slot%8
 	p := &pass{id: fmt.Sprint("token-", a.minted), subject: people[slot/8%len(people)],
@@ -616,7 +616,7 @@ func forge(one, other string, random *rand.Rand) string {
 
 // open gives the token one of the two sessions of its subject, and begins that where it is over.
 // The visitor has none.
-func (a *arena) open(p *pass, app *auth.App, now time.Time) error {
+func (a *comparison) open(p *pass, app *auth.App, now time.Time) error {
 	if p.subject == visitor {
 		return nil
 	}
@@ -641,7 +641,7 @@ func (a *arena) open(p *pass, app *auth.App, now time.Time) error {
 	return nil
 }
 
-func (a *arena) hammer(g int, seen *tally) {
+func (a *comparison) hammer(g int, seen *tally) {
 	random := rand.New(rand.NewPCG(3, uint64(g)))
 	for !a.over.Load() {
 		if a.compare(random, seen) {
@@ -653,7 +653,7 @@ func (a *arena) hammer(g int, seen *tally) {
 
 // compare sends one token through gates and through their twins, and reports whether nothing
 // changed around both.
-func (a *arena) compare(random *rand.Rand, seen *tally) bool {
+func (a *comparison) compare(random *rand.Rand, seen *tally) bool {
 	slot := a.hot.Load()
 	if random.IntN(4) > 0 {
 		slot = random.Int64N(slots)
@@ -735,7 +735,7 @@ func (q question) expiry(r *round, p *pass, start, stop time.Time) (over, crossi
 }
 
 // ask sends one request and says what came of it. Whoever is admitted must be whom the token names.
-func (a *arena) ask(r *round, gates []*JWTAuth, q question, p *pass) verdict {
+func (a *comparison) ask(r *round, gates []*JWTAuth, q question, p *pass) verdict {
 	request := caddyRequest()
 	if q.cookie {
 		request.Header["Cookie"] = []string{"theme=dark; " + r.app.Gates().Cookies.Access + "=" + p.raw}

@@ -338,7 +338,7 @@ func (f From) source(sessionCookie string) (gate.Source, error) {
 	case f.Kind == "bearer" && f.Name == "":
 		return gate.Source{Kind: gate.Bearer}, nil
 	case f.Kind == "header" && f.Name != "":
-		if err := gate.CheckHeaderName(f.Name); err != nil {
+		if err := gate.ValidateHeaderName(f.Name); err != nil {
 			return gate.Source{}, fmt.Errorf("from: %w", err)
 		}
 		return gate.Source{Kind: gate.Header, Name: textproto.CanonicalMIMEHeaderKey(f.Name)}, nil

@@ -105,7 +105,7 @@ type PushedStore interface {
 
 // Validate says what is missing or contradictory in the server.
 func (s *Server) Validate() error {
-	if err := weburl.CheckBase(s.Base); err != nil {
+	if err := weburl.ValidateBase(s.Base); err != nil {
 		return fmt.Errorf("authorize: Base: %w", err)
 	}
 	switch {

@@ -76,7 +76,7 @@ type Store interface {
 
 // Validate says what is missing or contradictory in the server.
 func (s *Server) Validate() error {
-	if err := weburl.CheckBase(s.Base); err != nil {
+	if err := weburl.ValidateBase(s.Base); err != nil {
 		return fmt.Errorf("device: Base: %w", err)
 	}
 	if s.Project == "" || s.Authenticator == nil || s.Find == nil || s.Store == nil || s.Session == nil ||

@@ -49,7 +49,7 @@ const maxAge = "public, max-age=300"
 
 // Validate says what is missing in the server, and prepares its answer.
 func (s *Server) Validate() error {
-	if err := weburl.CheckBase(s.Base); err != nil {
+	if err := weburl.ValidateBase(s.Base); err != nil {
 		return fmt.Errorf("discovery: Base: %w", err)
 	}
 	if s.Issuer == "" {

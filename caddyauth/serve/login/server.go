@@ -172,7 +172,7 @@ const (
 
 // Validate says what is missing or contradictory in the server.
 func (s *Server) Validate() error {
-	if err := weburl.CheckBase(s.Base); err != nil {
+	if err := weburl.ValidateBase(s.Base); err != nil {
 		return fmt.Errorf("login: Base: %w", err)
 	}
 	switch {

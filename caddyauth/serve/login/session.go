@@ -69,7 +69,7 @@ type Session struct {
 
 // Validate says what is missing or contradictory in the session.
 func (s *Session) Validate() error {
-	if err := weburl.CheckBase(s.Base); err != nil {
+	if err := weburl.ValidateBase(s.Base); err != nil {
 		return fmt.Errorf("login: Base: %w", err)
 	}
 	switch {

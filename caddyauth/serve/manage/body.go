@@ -161,7 +161,7 @@ func (o *object) claims(name string, into *map[string]any) {
 		o.fail(invalid("%s: it must be an object", name))
 		return
 	}
-	o.fail(identity.CheckClaims(claims))
+	o.fail(identity.ValidateClaims(claims))
 	*into = claims
 }
 

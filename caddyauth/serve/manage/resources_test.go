@@ -177,7 +177,7 @@ func TestPasswordsAreHashedAndNeverShown(t *testing.T) {
 	id := d.call(admin, "POST", "/api/users", `{"name":"alice","password":"cafe\u0301 CANARY"}`).is(201)["id"].(string)
 	u := d.users[id]
 	if ok, err := d.Passwords.Check(t.Context(), &u, "caf\u00e9 CANARY"); !ok || err != nil ||
-		identity.CheckHash(u.PasswordHash) != nil {
+		identity.ValidateHash(u.PasswordHash) != nil {
 		t.Errorf("%+v, %v", u, err)
 	}
 	d.call(admin, "GET", "/api/users/"+id, "")

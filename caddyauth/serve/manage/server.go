@@ -111,7 +111,7 @@ type Revoker interface {
 
 // Validate says what is missing or contradictory in the server.
 func (s *Server) Validate() error {
-	if err := weburl.CheckBase(s.Base); err != nil {
+	if err := weburl.ValidateBase(s.Base); err != nil {
 		return fmt.Errorf("manage: Base: %w", err)
 	}
 	if s.Projects == nil || s.Clients == nil || s.Users == nil || s.Tokens == nil ||

@@ -87,7 +87,7 @@ type Server struct {
 
 // Validate says what is missing or contradictory in the server.
 func (s *Server) Validate() error {
-	if err := weburl.CheckBase(s.Base); err != nil {
+	if err := weburl.ValidateBase(s.Base); err != nil {
 		return fmt.Errorf("oauth: Base: %w", err)
 	}
 	if s.Issuer == "" || s.AnswerKey == nil || s.Sessions == nil || s.Clients == nil || s.Proofs == nil ||

@@ -51,7 +51,7 @@ type Server struct {
 
 // Validate says what is missing in the server.
 func (s *Server) Validate() error {
-	if err := weburl.CheckBase(s.Base); err != nil {
+	if err := weburl.ValidateBase(s.Base); err != nil {
 		return fmt.Errorf("userinfo: Base: %w", err)
 	}
 	if s.Verify == nil || s.Revoked == nil || s.Prove == nil || s.OfferNonce == nil || s.Claims == nil {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// CheckBase refuses what cannot be the public URL of a server: scheme and host as browsers write
+// ValidateBase refuses what cannot be the public URL of a server: scheme and host as browsers write
 // them, and a path without a trailing slash, "" or "/auth".
-func CheckBase(u *url.URL) error {
+func ValidateBase(u *url.URL) error {
 	switch {
 	case u == nil || u.Scheme != "http" && u.Scheme != "https":
 		return errors.New("not an http or https URL")

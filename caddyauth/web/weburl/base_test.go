@@ -59,12 +59,12 @@ func TestBases(t *testing.T) {
 		{"/auth", false},
 	} {
 		t.Run(c.base, func(t *testing.T) {
-			if err := CheckBase(parse(t, c.base)); (err == nil) != c.good {
+			if err := ValidateBase(parse(t, c.base)); (err == nil) != c.good {
 				t.Error(err)
 			}
 		})
 	}
-	if CheckBase(nil) == nil {
+	if ValidateBase(nil) == nil {
 		t.Error("no base is taken")
 	}
 }
