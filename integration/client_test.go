@@ -3,6 +3,7 @@ package integration
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ var protocols = []protocol{{"h1", sendHTTP1}, {"h2", sendHTTP2}}
 const clientPatience = 20 * time.Second
 
 func dial(addr string) (net.Conn, error) {
-	conn, err := net.Dial("tcp", addr)
+	conn, err := dialAgain(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"text/template"
 	"time"
@@ -43,9 +45,21 @@ func TestMain(m *testing.M) {
 	os.Setenv("XDG_DATA_HOME", filepath.Join(home, "data"))
 	os.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
 	scratch = home
+	http.DefaultTransport.(*http.Transport).DialContext = dialAgain
 	code := pgtest.Main(m)
 	os.RemoveAll(home)
 	os.Exit(code)
+}
+
+// dialAgain connects as browsers do: what the system resets before a byte was sent, as it does in the instant
+// in which a reload exchanges sockets, is tried again.
+func dialAgain(ctx context.Context, network, addr string) (net.Conn, error) {
+	for attempt := 1; ; attempt++ {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if attempt == 3 || !errors.Is(err, syscall.ECONNRESET) {
+			return conn, err
+		}
+	}
 }
 
 // scratch is a folder that lasts as long as this process's tests.
@@ -210,12 +224,49 @@ func (g *gateway) load(globals, sites string) {
 		}
 		g.t.Fatalf("loading: %v", err)
 	}
+	g.settle()
+}
+
+// settle waits until a reload has closed the sockets it replaces. Caddy opens a second one on the same
+// port and closes the first a moment after the reload is answered; Linux resets what still waits in it.
+func (g *gateway) settle() {
+	g.t.Helper()
+	eventually(g.t, 10*time.Second, func() string {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		for site, port := range g.ports {
+			if n := listeningSockets(port); n > 1 {
+				return fmt.Sprintf("%d sockets of the site %q listen", n, site)
+			}
+		}
+		return ""
+	})
+}
+
+// listeningSockets counts those that share an address with this port, as /proc has it; 0 where there is
+// no /proc, and where sockets are not replaced like this.
+func listeningSockets(port int) (most int) {
+	count := map[string]int{}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, _ := os.ReadFile(table)
+		for line := range strings.Lines(string(text)) {
+			field := strings.Fields(line)
+			if len(field) < 4 || field[3] != "0A" || !strings.HasSuffix(field[1], fmt.Sprintf(":%04X", port)) {
+				continue
+			}
+			count[field[1]]++
+			most = max(most, count[field[1]])
+		}
+	}
+	return most
 }
 
 // tryLoad is load for configurations that may be refused.
 func (g *gateway) tryLoad(globals, sites string) error {
 	g.t.Helper()
-	return loadText(g.caddyfile(globals, sites))
+	err := loadText(g.caddyfile(globals, sites))
+	g.settle()
+	return err
 }
 
 func loadText(text string) error {
@@ -332,7 +383,7 @@ func (g *gateway) origins() string {
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 200 {
-		port := 18000 + rand.IntN(14000)
+		port := 18000 + rand.IntN(10000) // others are for integration/clients, which runs beside this
 		if handedOut.taken(port) {
 			continue
 		}

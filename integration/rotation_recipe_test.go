@@ -41,6 +41,7 @@ func (p *process) reload(t *testing.T, env []string, more ...string) {
 		append([]string{
 			"reload", "--config", p.config, "--adapter", "caddyfile", "--address", p.g.addr(p.name + "-admin"),
 		}, more...)...)
+	p.g.settle()
 }
 
 // keyStates are the keys of the running server with their states.

@@ -89,7 +89,7 @@ func urlEscaped(address string) string { return url.QueryEscape(address) }
 func freePort() (int, error) {
 	var err error
 	for range 200 {
-		port := 18000 + rand.IntN(14000)
+		port := 28000 + rand.IntN(4000) // others are for the folder above, which runs beside this
 		var l net.Listener
 		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			return port, l.Close()

@@ -40,10 +40,10 @@ type Service struct {
 	Tokens Tokens
 	// DenyList learns at once what this node revokes. It may be nil.
 	DenyList *revocation.DenyList
-	// Stranger is asked before the store is asked for a family that has no mark of ours, as the
+	// BoundUnknown is asked before the store is asked for a family that has no mark of ours, as the
 	// token of one is most likely made up. It bounds how many such questions there are at once, and
 	// leave ends one; its error is the caller's. It may be nil.
-	Stranger func(ctx context.Context) (leave func(), err error)
+	BoundUnknown func(ctx context.Context) (leave func(), err error)
 	// Alert is told of the verdicts that an operator should look at: Reused (a stolen token, or a
 	// client that repeats itself too late) and Future (the database lost commits). Default: nobody
 	// is told.
@@ -284,8 +284,8 @@ func (s *Service) read(ctx context.Context, token string) (Reference, Grant, err
 }
 
 func (s *Service) find(ctx context.Context, family string) (Grant, error) {
-	if s.Stranger != nil && !s.Tokens.Marked(family) {
-		leave, err := s.Stranger(ctx)
+	if s.BoundUnknown != nil && !s.Tokens.Marked(family) {
+		leave, err := s.BoundUnknown(ctx)
 		if err != nil {
 			return Grant{}, err
 		}

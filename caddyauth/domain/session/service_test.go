@@ -409,7 +409,7 @@ func TestStrangersAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := errors.New("too many questions")
-	s.Stranger = func(context.Context) (func(), error) { return nil, full }
+	s.BoundUnknown = func(context.Context) (func(), error) { return nil, full }
 	made := s.Tokens.Make(Grant{ID: "FAMILY-of_26-characters-00", Seed: []byte("seed")}, 0)
 	if _, err := use(t.Context(), s, made, "web", noon); err != full {
 		t.Errorf("a made-up token while there is no place: %v", err)
@@ -418,7 +418,7 @@ func TestStrangersAreBounded(t *testing.T) {
 		t.Errorf("a good token while there is no place for others: %v", err)
 	}
 	left := 0
-	s.Stranger = func(context.Context) (func(), error) { return func() { left++ }, nil }
+	s.BoundUnknown = func(context.Context) (func(), error) { return func() { left++ }, nil }
 	_, err = use(t.Context(), s, made, "web", noon)
 	if r, ok := errors.AsType[*Refusal](err); !ok || r.Verdict != Unknown || left != 1 {
 		t.Errorf("a made-up token: %v; its place was given back %d times", err, left)

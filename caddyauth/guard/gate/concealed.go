@@ -355,14 +355,14 @@ func ConcealAuthorization(r *http.Request, recognise func(word string) bool) *Co
 // between whatever signs, or what a Basic credential is made of does (RFC 7617).
 func authorizes(lines []string, recognise func(word string) bool) bool {
 	for _, line := range lines {
-		for word, rest := range words(line) {
+		for word, rest := range tokenRuns(line) {
 			if recognisedIn(word, recognise) {
 				return true
 			}
 			if !strings.EqualFold(word, "Basic") {
 				continue
 			}
-			for word := range words(decodeLeniently(rest)) {
+			for word := range tokenRuns(decodeLeniently(rest)) {
 				if recognisedIn(word, recognise) {
 					return true
 				}
@@ -372,9 +372,9 @@ func authorizes(lines []string, recognise func(word string) bool) bool {
 	return false
 }
 
-// words goes through the longest parts of text in which every byte can stand in a token, each with
+// tokenRuns goes through the longest parts of text in which every byte can stand in a token, each with
 // the text behind it.
-func words(text string) iter.Seq2[string, string] {
+func tokenRuns(text string) iter.Seq2[string, string] {
 	return func(yield func(word, rest string) bool) {
 		for text != "" {
 			end := 0

@@ -63,10 +63,10 @@ func buildOpaque(a *App) *opaque.Tokens {
 
 func buildGrants(a *App) *session.Service {
 	return &session.Service{
-		Store:    a.store,
-		DenyList: &a.store.denied,
-		Stranger: a.store.strangers.enter,
-		Alert:    a.audit.alert,
+		Store:        a.store,
+		DenyList:     &a.store.denied,
+		BoundUnknown: a.store.unknown.enter,
+		Alert:        a.audit.alert,
 	}
 }
 

@@ -41,8 +41,8 @@ type pooledStore struct {
 	streams stream.Watcher
 	live    liveSessions
 
-	references places // for looking up opaque tokens
-	strangers  places // for looking up what is likely made up
+	references lookups // for looking up opaque tokens
+	unknown    lookups // for looking up what is likely made up
 
 	clientKeys keyring.Published // that clients publish
 
@@ -126,8 +126,8 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 			key:        key,
 			ctx:        ctx,
 			cancel:     cancel,
-			references: newPlaces(s),
-			strangers:  newPlaces(s),
+			references: newLookups(s),
+			unknown:    newLookups(s),
 		}
 		first := make(chan struct{})
 		pooled.turns.Store(&first)

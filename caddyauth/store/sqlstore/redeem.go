@@ -44,7 +44,8 @@ type redemption struct {
 // $5 the session.
 func (r redemption) used(holding string) string {
 	names := strings.NewReplacer("@table", r.table, "@mark", r.mark, "@ready", r.ready)
-	return names.Replace(`WITH held AS MATERIALIZED (SELECT id FROM grants WHERE id = $5 AND ` + living + `$2` + holding + `)
+	return names.Replace(`WITH held AS MATERIALIZED (
+		SELECT id FROM grants WHERE id = $5 AND ` + living + `$2` + holding + `)
 	UPDATE @table SET @mark, granted = $3, until = $4
 	WHERE hash = $1 AND @ready AND session = $5 AND ($5 = '' OR EXISTS (SELECT 1 FROM held))
 		AND ` + ownersStand("@table.project", "@table.subject", "@table.client", "@table.account") + `
@@ -58,8 +59,13 @@ func (r redemption) grant() string {
 }
 
 // redeem exchanges the row with a hash for a grant, in one round trip. It reports whether it did.
-func (s *Store) redeem(ctx context.Context, r redemption, hash, parent string, g session.Grant,
-	now time.Time) (bool, error) {
+func (s *Store) redeem(
+	ctx context.Context,
+	r redemption,
+	hash, parent string,
+	g session.Grant,
+	now time.Time,
+) (bool, error) {
 	row, err := writeGrant(g)
 	if err != nil {
 		return false, err

@@ -10,38 +10,38 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
-// places bound how many questions of one kind the store is asked at once, so that whoever makes
+// lookups bound how many questions of one kind the store is asked at once, so that whoever makes
 // credentials up, which anybody can do as often as he likes, leaves the store to others.
-type places chan struct{}
+type lookups chan struct{}
 
-// placePatience is how long a question waits for its place.
-const placePatience = time.Second
+// lookupPatience is how long a question waits for its place.
+const lookupPatience = time.Second
 
-var errNoPlace = fmt.Errorf("%w: too many credentials are being looked up", sqlstore.ErrUnavailable)
+var errTooManyLookups = fmt.Errorf("%w: too many credentials are being looked up", sqlstore.ErrUnavailable)
 
-// newPlaces are half of what the store does at once.
-func newPlaces(store *sqlstore.Store) places { return make(places, max(1, store.Connections()/2)) }
+// newLookups are half of what the store does at once.
+func newLookups(store *sqlstore.Store) lookups { return make(lookups, max(1, store.Connections()/2)) }
 
 // enter waits for a place; leave gives it back.
-func (p places) enter(ctx context.Context) (leave func(), err error) {
+func (p lookups) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case p <- struct{}{}:
 		return p.leave, nil
 	default:
 	}
-	late := time.NewTimer(placePatience)
+	late := time.NewTimer(lookupPatience)
 	defer late.Stop()
 	select {
 	case p <- struct{}{}:
 		return p.leave, nil
 	case <-late.C:
-		return nil, errNoPlace
+		return nil, errTooManyLookups
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-func (p places) leave() { <-p }
+func (p lookups) leave() { <-p }
 
 // FindOpaque implements opaque.Store, within bounds.
 func (s *pooledStore) FindOpaque(ctx context.Context, hash string) (opaque.Reference, bool, error) {
@@ -55,7 +55,7 @@ func (s *pooledStore) FindOpaque(ctx context.Context, hash string) (opaque.Refer
 
 // UseAPIToken implements apitoken.Store, within bounds.
 func (s *pooledStore) UseAPIToken(ctx context.Context, hash string, now time.Time) (apitoken.Token, error) {
-	leave, err := s.strangers.enter(ctx)
+	leave, err := s.unknown.enter(ctx)
 	if err != nil {
 		return apitoken.Token{}, err
 	}
