@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -26,12 +27,23 @@ type Consent struct {
 	// ClientID is whom they have allowed it.
 	ClientID string
 
-	// Scopes and Resources are what was allowed, each in the order of the alphabet.
+	// Scopes and Resources are what was allowed, each in the order of the alphabet. Among the scopes
+	// are single claims, as Claim writes them.
 	Scopes, Resources []string
 
 	// Since is when the person was asked last.
 	Since time.Time
 }
+
+// claimPrefix holds a space, which no scope can (RFC 6749, section 3.3).
+const claimPrefix = "claim "
+
+// Claim is what stands among the scopes for a single claim that was asked for by the parameter
+// `claims` (OpenID Connect Core, section 5.5).
+func Claim(name string) string { return claimPrefix + name }
+
+// ClaimOf returns the name of a single claim; false for a scope.
+func ClaimOf(word string) (name string, ok bool) { return strings.CutPrefix(word, claimPrefix) }
 
 // Missing returns what the person has not allowed yet of what is asked for.
 func (c Consent) Missing(scopes, resources []string) (newScopes, newResources []string) {

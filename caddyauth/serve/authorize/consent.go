@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
@@ -27,24 +26,25 @@ const (
 // consentPurpose keeps the proofs of the page apart from other MACs.
 const consentPurpose = "consent page"
 
-// missing returns what the person has to be asked for: scopes, resources, and whether they have to be
-// asked at all, for a client may want to know of nothing in particular.
+// missing returns what the person has to be asked for: scopes with single claims (wanted), resources,
+// and whether they have to be asked at all, for a client may want to know of nothing in particular.
 func (c *call) missing() (scopes, resources []string, ask bool, err error) {
 	policy := c.parties.Client.ConsentPolicy()
 	if policy == clients.ConsentOff || c.visit.Agreed != "" && c.visit.Agreed == keyOf(c.session) {
 		return nil, nil, false, nil
 	}
 	if policy == clients.ConsentAlways || c.request.Prompt.Consent {
-		return c.request.Scopes, c.request.Resources, true, nil
+		return c.wanted(), c.request.Resources, true, nil
 	}
 	given, err := c.Consents.FindConsent(c.r.Context(), c.parties.User.ID, c.parties.Client.ID)
 	if errors.Is(err, consent.ErrNotFound) {
-		return c.request.Scopes, c.request.Resources, true, nil
+		return c.wanted(), c.request.Resources, true, nil
 	}
 	if err != nil {
 		return nil, nil, false, unavailable(err)
 	}
-	scopes, resources = given.Missing(c.request.Scopes, c.request.Resources)
+	scopes, resources = given.Missing(c.wanted(), c.request.Resources)
+	scopes = c.unknownTo(given, scopes)
 	return scopes, resources, len(scopes)+len(resources) > 0, nil
 }
 
@@ -83,14 +83,15 @@ func (s *Server) getConsent(w http.ResponseWriter, r *http.Request) {
 func (c *call) goOn() { redirect(c.w, c.url("/authorize")+"?"+c.marked().Encode()) }
 
 // consentPage says who asks for what.
-func (c *call) consentPage(scopes, resources []string) ui.Consent {
+func (c *call) consentPage(wanted, resources []string) ui.Consent {
+	scopes, claims := split(wanted)
 	marked := c.marked().Encode()
 	page := ui.Consent{
 		Site:           c.Base.Host,
 		Subject:        c.session.Subject,
 		Client:         c.parties.Client.ID,
 		ClientHost:     hostIn(c.parties.Client.URI),
-		Learns:         c.learns(scopes),
+		Learns:         c.learns(scopes, claims),
 		Resources:      resources,
 		Warnings:       c.warnings(),
 		RedirectHost:   c.shownHost(c.request),
@@ -127,17 +128,9 @@ func (c *call) inWords(name string) string {
 	return name
 }
 
-// learns lists the claims that a client will learn.
-func (c *call) learns(scopes []string) []string {
-	names := c.Scopes.Claims(scopes...)
-	for _, wishes := range []map[string]authorization.ClaimRequest{c.request.Claims.UserInfo,
-		c.request.Claims.IDToken} {
-		for name := range wishes {
-			if slices.Contains(c.Scopes.Claims(c.request.Scopes...), name) && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
+// learns lists the claims that a client will learn by scopes, and single ones.
+func (c *call) learns(scopes, claims []string) []string {
+	names := append(c.Scopes.Claims(scopes...), claims...)
 	for i, name := range names {
 		names[i] = strings.ReplaceAll(name, "_", " ")
 	}
@@ -201,7 +194,7 @@ func (c *call) agree() {
 		Project:   c.Project,
 		UserID:    c.parties.User.ID,
 		ClientID:  c.parties.Client.ID,
-		Scopes:    c.request.Scopes,
+		Scopes:    c.wanted(),
 		Resources: c.request.Resources,
 		Since:     c.now,
 	})
@@ -229,7 +222,7 @@ func (c *call) reportConsent(result string) {
 		ClientID: c.parties.Client.ID,
 		Project:  c.Project,
 		Target:   c.parties.Client.ID,
-		Detail:   strings.Join(append(slices.Clone(c.request.Scopes), c.request.Resources...), " "),
+		Detail:   strings.Join(append(c.wanted(), c.request.Resources...), " "),
 		ClientIP: c.ClientIP.Of(c.r),
 		Recorded: true,
 	})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,5 +159,54 @@ func TestWhatThePageSays(t *testing.T) {
 	x.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/auth/consent?"+params(t, "").Encode(), nil))
 	if to := sentTo(t, w); to.Path != "/auth/authorize" {
 		t.Errorf("%d to %v", w.Code, to)
+	}
+}
+
+// TestSingleClaimsAreAllowedToo: what a client asks for by the parameter `claims` beyond its scopes is
+// on the page, and asked for once.
+func TestSingleClaimsAreAllowedToo(t *testing.T) {
+	const email = `{"userinfo":{"email":{"essential":true},"phone_number":null},"id_token":{"name":null}}`
+	for _, c := range []struct {
+		name, claims string
+		given        []string // nil: nothing was allowed yet
+		want         string   // the claims on the page; empty: nobody is asked
+	}{
+		{"nothing allowed yet", email, nil, "email name"},
+		{"the scope without them", email, []string{"openid"}, "email name"},
+		{"one of them", email, []string{"claim email", "openid"}, "name"},
+		{"all of them", email, []string{"claim email", "claim name", "openid"}, ""},
+		{"a scope that stands for one", email, []string{"email", "openid"}, "name"},
+		{"the ID token alone", `{"id_token":{"email":null}}`, []string{"openid"}, "email"},
+		{"beyond the client", `{"userinfo":{"phone_number":null,"sub":null}}`, []string{"openid"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newFixture(t)
+			x.session = as("a", 0)
+			x.client.Scopes = []string{"openid", "profile", "email"}
+			err := consent.ErrNotFound
+			if c.given != nil {
+				err = nil
+			}
+			asks(err, clients.ConsentOnce)(x)
+			x.consent.Scopes = c.given
+			query := params(t, "scope=openid&claims="+url.QueryEscape(c.claims)).Encode()
+			if c.want == "" {
+				if got := outcome(t, x.get(query)); got != "ac_code" {
+					t.Errorf("%s", got)
+				}
+				return
+			}
+			page := x.ask(t, query)
+			_, list, _ := strings.Cut(page.Body.String(), `<ul id="learns">`)
+			list, _, _ = strings.Cut(list, "</ul>")
+			got := strings.Fields(strings.NewReplacer("<li>", " ", "</li>", " ").Replace(list))
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("the page says %q, want %s", got, c.want)
+			}
+			x.decide(fields(page, allow), "same-origin")
+			if len(x.given) != 1 || !slices.Contains(x.given[0].Scopes, "claim name") == (c.claims == email) {
+				t.Errorf("given %+v", x.given)
+			}
+		})
 	}
 }
