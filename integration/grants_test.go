@@ -24,6 +24,9 @@ const grantsAuth = `auth {
 		file es1 "{{keyfile "es1"}}"
 	}
 	store "sqlite:{{.Dir}}/auth.db"
+	egress {
+		allow 127.0.0.0/8
+	}
 	user alice {
 		password_hash {{hash "alice"}}
 	}
@@ -227,17 +230,44 @@ func (g *grantsGateway) publishesItsKey(t *testing.T) {
 	for i := range 3 {
 		g.granted(t, g.asks(t, "/token", "", g.assertion(t, g.published, "publisher", fmt.Sprint(i))))
 	}
+	replaced := newClientKey(t) // right after the other one was fetched
+	g.publishesNow(replaced)
+	g.granted(t, g.asks(t, "/token", "", g.assertion(t, replaced, "publisher", "replaced")))
 	unknown := newClientKey(t)
 	for i := range 20 { // a flood of unknown keys
 		if a := g.asks(t, "/token", "", g.assertion(t, unknown, "publisher", fmt.Sprint("x", i))); a.status != 401 {
 			t.Errorf("an unknown key: status %d: %s", a.status, a.body)
 		}
 	}
+	// Once for the first assertion, and once for the key that was not in the set. That is all for 30 s.
+	fetches := g.publishesNow(replaced)
+	if fetches != 2 {
+		t.Errorf("the keys were fetched %d times", fetches)
+	}
+
+	// Where the operator does not allow the address, it is not asked, and what it has said is forgotten.
+	g.load(strings.Replace(grantsAuth, "allow 127.0.0.0/8", "allow 10.0.0.0/8", 1), grantsSites)
+	for _, key := range []*keyring.Key{unknown, replaced} {
+		a := g.asks(t, "/token", "", g.assertion(t, key, "publisher", "not allowed"))
+		if a.status != http.StatusServiceUnavailable || errorWord(a) != "temporarily_unavailable" {
+			t.Errorf("an address that is not allowed: status %d: %s", a.status, a.body)
+		}
+	}
+	if now := g.publishesNow(replaced); now != fetches {
+		t.Errorf("the keys were fetched %d times from an address that is not allowed", now-fetches)
+	}
+	if log := g.log(); !strings.Contains(log, "leads to this machine") {
+		t.Error("the log does not say why the keys cannot be had")
+	}
+	g.load(grantsAuth, grantsSites)
+}
+
+// publishesNow changes what the client publisher publishes, and returns how often it was asked for.
+func (g *grantsGateway) publishesNow(key *keyring.Key) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.fetches != 1 {
-		t.Errorf("the keys were fetched %d times", g.fetches)
-	}
+	g.published = key
+	return g.fetches
 }
 
 func exchangeOf(raw string, more ...string) url.Values {

@@ -2,8 +2,10 @@ package keyring
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -11,18 +13,32 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/egress"
 )
 
-// maxPublished is how many key sets a Published keeps.
+// maxPublished is how many key sets a PublishedSets keeps.
 const maxPublished = 1000
 
 // Published are the key sets of many publishers, such as the `jwks_uri` of clients, each fetched
-// when it is first asked for. A set is kept as long as that of a [Remote], and fetched again before
-// its time for a key id that is not in it, but not twice within 30 seconds, whether that succeeds
-// or not. While fetches fail the last good set is used for 24 hours. At most 1000 sets are kept:
-// the one that was asked for longest ago makes room.
+// when it is first asked for. A set is kept as long as that of a [Remote]. It is fetched again before
+// its time for a key that is not in it, or that does not fit ([Published.Renew]): at once, but not
+// twice within 30 seconds, whether that succeeds or not. While fetches fail the last good set is
+// used for 24 hours. At most 1000 sets are kept: the one that was asked for longest ago makes room.
+//
+// A publisher says itself where its set is, so its host must be public, and is reached over https,
+// unless the operator allows more.
 type Published struct {
+	// Sets are those that were fetched. Required.
+	Sets *PublishedSets
+
+	// Allow and Roots are what the operator lets it reach besides; see [egress.Client].
+	Allow []netip.Prefix
+	Roots *x509.CertPool
+
 	// Transport sends the requests. Default: one that checks the addresses, see [egress.Client].
 	Transport http.RoundTripper
+}
 
+// PublishedSets are the key sets that were fetched. They may outlive a Published and go to the next
+// one. The zero value has none.
+type PublishedSets struct {
 	mu   sync.Mutex
 	sets map[string]*publishedSet
 }
@@ -32,21 +48,19 @@ type Source struct {
 	// URL is the address of the set: https, or http on a loopback host. Required.
 	URL string
 
-	// Configured says that the operator gave the address, so that its host need not be public.
-	// Default: it must.
-	Configured bool
-
 	// Algorithms are the accepted ones, the preferred first. Default: all with key pairs.
 	Algorithms []string
 }
 
 // publishedSet is one set. Its lock is held during a fetch, so that one fetch answers all who wait.
 type publishedSet struct {
-	asked time.Time // under the lock of Published
+	asked time.Time // under the lock of PublishedSets
 
 	mu      sync.Mutex
+	roots   *x509.CertPool // with which keys were fetched
 	keys    *KeySet
 	tried   time.Time // the start of the last fetch
+	sought  time.Time // the start of the last fetch before its time
 	fetched time.Time // of keys
 	expires time.Time // of keys
 }
@@ -57,10 +71,16 @@ func (p *Published) Key(ctx context.Context, from Source, kid string) (*Key, err
 	s := p.set(from)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.trust(p.Roots)
 	now := time.Now()
 	var failed error
-	if s.keys == nil || now.After(s.expires) || s.lacks(kid) {
-		failed = p.refresh(ctx, s, from, now)
+	switch {
+	case s.keys == nil || now.After(s.expires):
+		if now.Sub(s.tried) >= fetchSpacing {
+			failed = p.refresh(ctx, s, from, now)
+		}
+	case s.lacks(kid):
+		_, failed = p.seek(ctx, s, from, now)
 	}
 	if s.keys == nil || now.Sub(s.fetched) > staleByDefault {
 		if failed == nil {
@@ -71,9 +91,42 @@ func (p *Published) Key(ctx context.Context, from Source, kid string) (*Key, err
 	return s.keys.Key(kid)
 }
 
-// set returns the place of a source, and makes room for a new one.
+// Renew fetches a set again because a key of it does not fit: the publisher may have replaced the
+// key and kept its id, or uses none. It reports whether there is a new set to try.
+func (p *Published) Renew(ctx context.Context, from Source) bool {
+	s := p.set(from)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	renewed, err := p.seek(ctx, s, from, time.Now())
+	return renewed && err == nil
+}
+
+// seek fetches the set before its time, unless that was done a short time ago. It has a spacing of
+// its own: a publisher that replaces its keys right after a fetch is not refused for it.
+func (p *Published) seek(ctx context.Context, s *publishedSet, from Source, now time.Time) (bool, error) {
+	if now.Sub(s.sought) < fetchSpacing {
+		return false, nil
+	}
+	s.sought = now
+	return true, p.refresh(ctx, s, from, now)
+}
+
+// trust forgets what was fetched with other certificate authorities.
+func (s *publishedSet) trust(roots *x509.CertPool) {
+	if s.roots != roots && !s.roots.Equal(roots) {
+		s.keys, s.tried, s.sought = nil, time.Time{}, time.Time{}
+	}
+	s.roots = roots
+}
+
+// set returns the place of a source, and makes room for a new one. A set that was fetched from what
+// is not allowed any more is another one.
 func (p *Published) set(from Source) *publishedSet {
-	name := fmt.Sprint(from.Configured, " ", strings.Join(from.Algorithms, " "), " ", from.URL)
+	name := fmt.Sprint(p.Allow, " ", strings.Join(from.Algorithms, " "), " ", from.URL)
+	return p.Sets.set(name)
+}
+
+func (p *PublishedSets) set(name string) *publishedSet {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.sets[name]
@@ -91,7 +144,7 @@ func (p *Published) set(from Source) *publishedSet {
 	return s
 }
 
-func (p *Published) forgetOne() {
+func (p *PublishedSets) forgetOne() {
 	oldest := ""
 	for name, s := range p.sets {
 		if oldest == "" || s.asked.Before(p.sets[oldest].asked) {
@@ -106,12 +159,8 @@ func (s *publishedSet) lacks(kid string) bool {
 	return err != nil
 }
 
-// refresh fetches the set, unless that was tried a short time ago. A caller that goes away does not
-// make a fetch fail for those who wait.
+// refresh fetches the set. A caller that goes away does not make a fetch fail for those who wait.
 func (p *Published) refresh(ctx context.Context, s *publishedSet, from Source, now time.Time) error {
-	if now.Sub(s.tried) < fetchSpacing {
-		return nil
-	}
 	s.tried = now
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	defer cancel()
@@ -128,9 +177,13 @@ func (p *Published) fetch(ctx context.Context, from Source) (*KeySet, time.Durat
 	if err != nil {
 		return nil, 0, err
 	}
-	c := &egress.Client{Redirects: maxRedirects, Timeout: fetchTimeout, MaxBody: maxKeySet, Transport: p.Transport}
-	if from.Configured {
-		c.Home = address
+	c := &egress.Client{
+		Allow:     p.Allow,
+		Roots:     p.Roots,
+		Redirects: maxRedirects,
+		Timeout:   fetchTimeout,
+		MaxBody:   maxKeySet,
+		Transport: p.Transport,
 	}
 	if err := c.Check(address); err != nil {
 		return nil, 0, err

@@ -1,10 +1,14 @@
 package keyring
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,13 +63,13 @@ func TestKeySetOfAClient(t *testing.T) {
 
 var ofClient = Source{URL: "https://client.example/jwks.json"}
 
-// TestPublishedSetIsFetchedWhenItIsNeeded: the first time, after its life, and for an unknown key
-// id, but never twice within 30 seconds.
+// TestPublishedSetIsFetchedWhenItIsNeeded: the first time, after its life, and at once for an unknown
+// key id, but for one never twice within 30 seconds.
 func TestPublishedSetIsFetchedWhenItIsNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		first, second := mustGenerate(t, "ES256"), mustGenerate(t, "ES256")
+		first, second, third := mustGenerate(t, "ES256"), mustGenerate(t, "ES256"), mustGenerate(t, "ES256")
 		f := &fakeIssuer{answer: keySet(300, first)}
-		p := &Published{Transport: f}
+		p := &Published{Sets: new(PublishedSets), Transport: f}
 		find := func(k *Key, want error, fetches int) {
 			t.Helper()
 			got, err := p.Key(t.Context(), ofClient, k.ID())
@@ -75,23 +79,59 @@ func TestPublishedSetIsFetchedWhenItIsNeeded(t *testing.T) {
 		}
 		find(first, nil, 1)
 		find(first, nil, 1)
-		find(second, ErrUnknownKey, 1)
-		time.Sleep(29 * time.Second)
-		f.serve(keySet(300, first, second))
-		find(second, ErrUnknownKey, 1)
-		time.Sleep(time.Second)
+		f.serve(keySet(300, second)) // replaced right after a fetch
 		find(second, nil, 2)
+		find(first, ErrUnknownKey, 2)
+		find(third, ErrUnknownKey, 2)
+		time.Sleep(29 * time.Second)
+		f.serve(keySet(300, second, third))
+		find(third, ErrUnknownKey, 2)
+		time.Sleep(time.Second)
+		find(third, nil, 3)
 		time.Sleep(301 * time.Second)
 		f.serve(down)
-		find(second, nil, 3) // the last good set
-		find(second, nil, 3)
+		find(second, nil, 4) // the last good set
+		find(second, nil, 4)
 		time.Sleep(staleByDefault)
-		find(second, ErrKeysUnavailable, 4)
-		find(second, ErrKeysUnavailable, 4)
+		find(second, ErrKeysUnavailable, 5)
+		find(second, ErrKeysUnavailable, 5)
 		time.Sleep(30 * time.Second)
 		f.serve(keySet(300, second))
-		find(second, nil, 5)
-		find(first, ErrUnknownKey, 5)
+		find(second, nil, 6)
+		find(first, ErrUnknownKey, 7)
+		find(first, ErrUnknownKey, 7)
+	})
+}
+
+// TestPublishedSetIsRenewed: once within 30 seconds, whoever asks for it and however it ends.
+func TestPublishedSetIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := mustGenerate(t, "ES256"), mustGenerate(t, "ES256")
+		f := &fakeIssuer{answer: keySet(300, first)}
+		p := &Published{Sets: new(PublishedSets), Transport: f}
+		only := func(want *Key) {
+			t.Helper()
+			if got, err := p.Key(t.Context(), ofClient, ""); err != nil || !got.Equal(want) {
+				t.Errorf("%v, %v", got, err)
+			}
+		}
+		renew := func(want bool, fetches int) {
+			t.Helper()
+			if got := p.Renew(t.Context(), ofClient); got != want || f.fetches() != fetches {
+				t.Errorf("%v after %d fetches, want %v after %d", got, f.fetches(), want, fetches)
+			}
+		}
+		only(first)
+		f.serve(keySet(300, second))
+		only(first)
+		renew(true, 2)
+		only(second)
+		renew(false, 2)
+		time.Sleep(30 * time.Second)
+		f.serve(down)
+		renew(false, 3)
+		renew(false, 3)
+		only(second)
 	})
 }
 
@@ -99,23 +139,25 @@ func TestPublishedSetIsFetchedWhenItIsNeeded(t *testing.T) {
 // bounded memory.
 func TestPublishedSetsHaveNoPartInEachOther(t *testing.T) {
 	f := &fakeIssuer{answer: keySet(300, mustGenerate(t, "ES256"))}
-	p := &Published{Transport: f}
+	p := &Published{Sets: new(PublishedSets), Transport: f}
 	for _, c := range []struct {
 		from Source
 		want string // in the error
 	}{
 		{Source{URL: "http://client.example/jwks"}, "not https"},
 		{Source{URL: "http://127.0.0.1/jwks"}, "leads to this machine"},
-		{Source{URL: "http://127.0.0.1/jwks", Configured: true}, ""},
+		{Source{URL: "https://localhost/jwks"}, "leads to this machine"},
 		{Source{URL: "https://a:b@client.example/jwks"}, "user name"},
 		{Source{URL: "https://client.example/jwks", Algorithms: []string{"PS256"}}, "no usable key"},
 		{Source{URL: "https://client.example/jwks"}, ""},
 	} {
-		_, err := p.Key(t.Context(), c.from, "")
-		if (err == nil) != (c.want == "") || err != nil && (!errors.Is(err, ErrKeysUnavailable) ||
-			!strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%+v: %v, want %q", c.from, err, c.want)
-		}
+		t.Run(c.from.URL, func(t *testing.T) {
+			_, err := p.Key(t.Context(), c.from, "")
+			if (err == nil) != (c.want == "") || err != nil && (!errors.Is(err, ErrKeysUnavailable) ||
+				!strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
 	}
 	f.serve(body(http.StatusOK, `{"keys":[`+strings.Repeat(" ", maxKeySet)+`]}`, ""))
 	if _, err := p.Key(t.Context(), Source{URL: "https://large.example"}, ""); err == nil ||
@@ -125,7 +167,112 @@ func TestPublishedSetsHaveNoPartInEachOther(t *testing.T) {
 	for i := range maxPublished + 10 {
 		_, _ = p.Key(t.Context(), Source{URL: fmt.Sprintf("https://%d.example", i)}, "")
 	}
-	if len(p.sets) != maxPublished {
-		t.Errorf("%d sets are kept", len(p.sets))
+	if len(p.Sets.sets) != maxPublished {
+		t.Errorf("%d sets are kept", len(p.Sets.sets))
+	}
+}
+
+// publisher is a server on this machine that publishes a key set.
+type publisher struct {
+	*httptest.Server
+	fetches atomic.Int64
+}
+
+func newPublisher(t *testing.T, start func(http.Handler) *httptest.Server) *publisher {
+	p, set := new(publisher), marshalJWKS([]*Key{mustGenerate(t, "ES256")})
+	p.Server = start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.fetches.Add(1)
+		if to := r.URL.Query().Get("to"); to != "" {
+			http.Redirect(w, r, to, http.StatusFound)
+			return
+		}
+		_, _ = w.Write(set)
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+// at is the publisher under another name or address of this machine.
+func (p *publisher) at(host string) string {
+	return strings.Replace(p.URL, "127.0.0.1", host, 1) + "/jwks"
+}
+
+// TestPublishersAreReachedWhereTheOperatorAllows: nothing but the open internet is dialled, whatever
+// a name resolves to and wherever a redirect leads, unless it is allowed.
+func TestPublishersAreReachedWhereTheOperatorAllows(t *testing.T) {
+	plain, encrypted := newPublisher(t, httptest.NewServer), newPublisher(t, httptest.NewTLSServer)
+	roots := x509.NewCertPool()
+	roots.AddCert(encrypted.Certificate())
+	allow := func(networks ...string) (all []netip.Prefix) {
+		for _, n := range networks {
+			all = append(all, netip.MustParsePrefix(n))
+		}
+		return all
+	}
+	here := allow("127.0.0.1/32")
+	const inside = "is not allowed here"
+	for _, c := range []struct {
+		name, url string
+		allow     []netip.Prefix
+		roots     *x509.CertPool
+		want      string // in the error; empty: the set is fetched
+	}{
+		{"this machine", encrypted.at("127.0.0.1"), nil, roots, "leads to this machine"},
+		{"this machine over http", plain.at("127.0.0.1"), nil, nil, "leads to this machine"},
+		{"another network is allowed", encrypted.at("127.0.0.1"), allow("10.0.0.0/8"), roots, "leads to this machine"},
+		{"allowed", encrypted.at("127.0.0.1"), here, roots, ""},
+		{"allowed, another certificate authority", encrypted.at("127.0.0.1"), here, nil, "certificate"},
+		{"allowed, over http", plain.at("127.0.0.1"), here, nil, ""},
+		{"a name of an address that is not allowed", plain.at("localhost"), allow("127.0.0.9/32"), nil, inside},
+		{"another address of this machine", plain.at("127.0.0.2"), here, nil, inside},
+		{"redirect", plain.at("127.0.0.1") + "?to=/other", here, nil, ""},
+		{"redirect to what is not allowed", plain.at("127.0.0.1") + "?to=" + plain.at("127.0.0.2"), here, nil, inside},
+		{"redirect to the metadata of a cloud", plain.at("127.0.0.1") + "?to=https://169.254.169.254/", here, nil, inside},
+		{"redirect in a circle", plain.at("127.0.0.1") + "?to=/?to=/?to=", here, nil, ""},
+		{"redirect to a file", plain.at("127.0.0.1") + "?to=file:///etc/passwd", here, nil, "has no host"},
+		{"private", "https://10.0.0.1/jwks", nil, nil, inside},
+		{"the metadata of a cloud", "https://169.254.169.254/latest", nil, nil, inside},
+		{"the same inside IPv6", "https://[::ffff:169.254.169.254]/", nil, nil, inside},
+		{"the same behind NAT64", "https://[64:ff9b::a9fe:a9fe]/", nil, nil, inside},
+		{"link-local", "https://[fe80::1]/", nil, nil, inside},
+		{"unspecified", "https://0.0.0.0/", nil, nil, inside},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &Published{Sets: new(PublishedSets), Allow: c.allow, Roots: c.roots}
+			_, err := p.Key(t.Context(), Source{URL: c.url}, "")
+			if (err == nil) != (c.want == "") || err != nil && (!errors.Is(err, ErrKeysUnavailable) ||
+				!strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestWhatIsNotAllowedAnyMoreIsForgotten: a reload takes an address or a certificate authority away.
+func TestWhatIsNotAllowedAnyMoreIsForgotten(t *testing.T) {
+	server := newPublisher(t, httptest.NewTLSServer)
+	roots, same, other := x509.NewCertPool(), x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	same.AddCert(server.Certificate())
+	here, sets := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, new(PublishedSets)
+	for _, c := range []struct {
+		name    string
+		p       *Published
+		good    bool
+		fetches int64
+	}{
+		{"allowed", &Published{Allow: here, Roots: roots}, true, 1},
+		{"the same certificate authority, read again", &Published{Allow: here, Roots: same}, true, 1},
+		{"another certificate authority", &Published{Allow: here, Roots: other}, false, 1},
+		{"not allowed", &Published{Roots: roots}, false, 1},
+		{"allowed again", &Published{Allow: here, Roots: roots}, true, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.p.Sets = sets
+			_, err := c.p.Key(t.Context(), Source{URL: server.at("127.0.0.1")}, "")
+			if (err == nil) != c.good || server.fetches.Load() != c.fetches {
+				t.Errorf("%v after %d fetches, want %d", err, server.fetches.Load(), c.fetches)
+			}
+		})
 	}
 }

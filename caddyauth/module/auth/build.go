@@ -108,7 +108,11 @@ func buildClientAuthenticator(a *App) *clientauth.Authenticator {
 		TokenEndpoint: a.server.PublicURL.JoinPath("token").String(),
 		Find:          a.store.FindClientParties,
 		UseOnce:       a.store.UseOnce,
-		Keys:          &a.store.clientKeys,
+		Keys: &keyring.Published{
+			Sets:  &a.store.clientKeys,
+			Allow: a.server.Egress.Allow,
+			Roots: a.server.Egress.Roots,
+		},
 	}
 }
 

@@ -44,7 +44,7 @@ type pooledStore struct {
 	references lookups // for looking up opaque tokens
 	unknown    lookups // for looking up what is likely made up
 
-	clientKeys keyring.Published // that clients publish
+	clientKeys keyring.PublishedSets // that clients publish
 
 	ctx     context.Context
 	cancel  context.CancelFunc

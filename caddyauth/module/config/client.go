@@ -36,7 +36,8 @@ type Client struct {
 	// A JWK set with the public keys for `private_key_jwt`: the set itself, or a text with a
 	// placeholder. Default: none.
 	JWKS json.RawMessage `json:"jwks,omitempty"`
-	// Where that set is fetched from: https, or http on a loopback host. Default: none.
+	// Where that set is fetched from: https, or http on a loopback host. A private or loopback address
+	// needs egress. Default: none.
 	JWKSURI string `json:"jwks_uri,omitempty"`
 	// Where authorization responses may be sent, compared byte for byte: https, http on a loopback
 	// host (any port), or a private-use scheme with a dot. Default: none.

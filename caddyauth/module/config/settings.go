@@ -118,7 +118,7 @@ type Settings struct {
 	// each limit.
 	Limits Limits `json:"limits,omitzero"`
 
-	// What the server may reach at addresses that clients name, such as `backchannel_logout_uri`.
+	// What the server may reach at addresses that clients name, `backchannel_logout_uri` and `jwks_uri`.
 	// Default: public hosts over https.
 	Egress Egress `json:"egress,omitzero"`
 }

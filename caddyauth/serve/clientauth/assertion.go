@@ -58,10 +58,26 @@ func (a *Authenticator) checkAssertion(r Request, c clients.Client, raw string) 
 	return nil
 }
 
-// verifyAssertion verifies the signature with the keys of the client, whose algorithms are pinned:
-// neither `none` nor HMAC is among them. The error wraps keyring.ErrKeysUnavailable if the keys
-// cannot be had.
+// verifyAssertion verifies the signature with the keys of the client. A key that does not fit may
+// have been replaced: a set that the client publishes is then fetched again. The error wraps
+// keyring.ErrKeysUnavailable if the keys cannot be had.
 func (a *Authenticator) verifyAssertion(ctx context.Context, c clients.Client, raw string) (*token.Token, error) {
+	t, err := a.verifyWithKeys(ctx, c, raw)
+	if len(c.JWKS) == 0 && doesNotFit(err) && a.Keys.Renew(ctx, publishedBy(c)) {
+		return a.verifyWithKeys(ctx, c, raw)
+	}
+	return t, err
+}
+
+// doesNotFit reports whether an assertion was refused because of its key alone.
+func doesNotFit(err error) bool {
+	r, ok := errors.AsType[*token.Refusal](err)
+	return ok && (r.Reason == token.BadSignature || r.Reason == token.BadAlgorithm)
+}
+
+// verifyWithKeys verifies with the keys that are at hand. Their algorithms are pinned: neither `none`
+// nor HMAC is among them.
+func (a *Authenticator) verifyWithKeys(ctx context.Context, c clients.Client, raw string) (*token.Token, error) {
 	var unavailable error
 	v, err := token.NewVerifier([]token.Issuer{{
 		Name:    c.ID,
@@ -102,21 +118,23 @@ func hasTextAudience(raw string) bool {
 }
 
 // keyOf finds a key of the client: in the set that it was registered with, or in the one that it
-// publishes. An address that the client has given itself must be public.
+// publishes.
 func (a *Authenticator) keyOf(ctx context.Context, c clients.Client, kid string) (*keyring.Key, error) {
-	algorithms := slices.DeleteFunc(keyring.Algorithms(), func(alg string) bool {
-		return !c.AllowsAssertionAlgorithm(alg)
-	})
 	if len(c.JWKS) == 0 {
-		return a.Keys.Key(ctx, keyring.Source{
-			URL:        c.JWKSURI,
-			Configured: !c.SelfRegistered(),
-			Algorithms: algorithms,
-		}, kid)
+		return a.Keys.Key(ctx, publishedBy(c), kid)
 	}
-	set, err := keyring.ParseKeySet(c.JWKS, algorithms)
+	set, err := keyring.ParseKeySet(c.JWKS, algorithmsOf(c))
 	if err != nil {
 		return nil, err
 	}
 	return set.Key(kid)
+}
+
+func publishedBy(c clients.Client) keyring.Source {
+	return keyring.Source{URL: c.JWKSURI, Algorithms: algorithmsOf(c)}
+}
+
+// algorithmsOf are those that the client may sign with.
+func algorithmsOf(c clients.Client) []string {
+	return slices.DeleteFunc(keyring.Algorithms(), func(alg string) bool { return !c.AllowsAssertionAlgorithm(alg) })
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -43,6 +44,8 @@ type fixture struct {
 	used map[string]time.Time
 
 	store, publisher error
+	publishes        json.RawMessage
+	fetches          int
 }
 
 // generated are a key of each algorithm, made once: those of RSA take a while.
@@ -85,7 +88,7 @@ func newFixture(t testing.TB) *fixture {
 			return issuance.Parties{Epoch: 5, Project: project.Project{Slug: "default", Active: true}, Client: c}, nil
 		},
 		UseOnce: h.useOnce,
-		Keys:    &keyring.Published{Transport: h},
+		Keys:    &keyring.Published{Sets: new(keyring.PublishedSets), Transport: h},
 	}
 	if err := h.Validate(); err != nil {
 		t.Fatal(err)
@@ -120,13 +123,18 @@ func (h *fixture) useOnce(_ context.Context, u replay.Use) error {
 	return nil
 }
 
-// RoundTrip publishes the ES256 key.
+// RoundTrip publishes the ES256 key, unless a test wants another one.
 func (h *fixture) RoundTrip(*http.Request) (*http.Response, error) {
+	h.fetches++
 	if h.publisher != nil {
 		return nil, h.publisher
 	}
 	w := httptest.NewRecorder()
-	_, _ = w.Write(h.known["sole"].JWKS)
+	set := h.publishes
+	if set == nil {
+		set = h.known["sole"].JWKS
+	}
+	_, _ = w.Write(set)
 	return w.Result(), nil
 }
 
@@ -353,18 +361,81 @@ func TestWhatCannotBeToldIsNoRefusal(t *testing.T) {
 		{"what was used", func() { h.UseOnce = func(context.Context, replay.Use) error { return down } }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h.Keys = &keyring.Published{Transport: h}
+			h.Keys = &keyring.Published{Sets: new(keyring.PublishedSets), Transport: h}
 			c.breaks()
 			if _, problem := h.send(withAssertion(raw)); problem == nil || problem.Status != 503 ||
 				!errors.Is(problem, down) {
 				t.Errorf("%v", problem)
 			}
 			h.store, h.publisher, h.UseOnce = nil, nil, h.useOnce
-			h.Keys = &keyring.Published{Transport: h}
+			h.Keys = &keyring.Published{Sets: new(keyring.PublishedSets), Transport: h}
 		})
 	}
 	if _, problem := h.send(withAssertion(raw)); problem != nil {
 		t.Errorf("afterwards: %v", problem)
+	}
+}
+
+// TestAClientReplacesItsKeys: right after it was known by the old one, whether the new one has an id
+// of its own, that of the old one or none. Assertions that nobody signed cause one fetch, not more.
+func TestAClientReplacesItsKeys(t *testing.T) {
+	for _, c := range []struct {
+		name, alg string
+		publish   func(set string, before, after *keyring.Key) string
+		kid       func(before, after *keyring.Key) any
+	}{
+		{
+			"another id", "PS256",
+			func(set string, _, _ *keyring.Key) string { return set },
+			func(_, after *keyring.Key) any { return after.ID() },
+		},
+		{
+			"the same id, another algorithm", "PS256",
+			func(set string, before, after *keyring.Key) string {
+				return strings.Replace(set, after.ID(), before.ID(), 1)
+			},
+			func(before, _ *keyring.Key) any { return before.ID() },
+		},
+		{
+			"the same id, the same algorithm", "other",
+			func(set string, before, after *keyring.Key) string {
+				return strings.Replace(set, after.ID(), before.ID(), 1)
+			},
+			func(before, _ *keyring.Key) any { return before.ID() },
+		},
+		{
+			"no id", "other",
+			func(set string, _, _ *keyring.Key) string { return set },
+			func(_, _ *keyring.Key) any { return nil },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newFixture(t)
+			other, err := keyring.Generate("ES256", noon)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.keys = maps.Clone(h.keys)
+			h.keys["other"] = other
+			before, after := h.keys["ES256"], h.keys[c.alg]
+			if _, problem := h.send(withAssertion(h.assertion(t, "fetched", "ES256", set("jti", "1")))); problem != nil {
+				t.Fatal(problem)
+			}
+			h.publishes = json.RawMessage(c.publish(string(h.jwks(t, c.alg)), before, after))
+			byNewKey := h.assertion(t, "fetched", c.alg, func(header, claims map[string]any) {
+				header["alg"], claims["jti"] = after.Algorithm(), "2"
+				setHeader("kid", c.kid(before, after))(header, nil)
+			})
+			if _, problem := h.send(withAssertion(byNewKey)); problem != nil || h.fetches != 2 {
+				t.Errorf("by the new key: %v, fetches %d", problem, h.fetches)
+			}
+			for range 3 {
+				forged := h.assertion(t, "fetched", "RS256", setHeader("kid", c.kid(before, after)))
+				if _, problem := h.send(withAssertion(forged)); problem == nil || h.fetches != 2 {
+					t.Errorf("forged: %v, fetches %d", problem, h.fetches)
+				}
+			}
+		})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,7 +83,7 @@ func (c *Client) Check(u *url.URL) error {
 	if err := checkURL(u); err != nil {
 		return err
 	}
-	if weburl.IsLoopback(u.Hostname()) && !c.isLocal() {
+	if weburl.IsLoopback(u.Hostname()) && !c.isLocal() && !c.allowsLoopback() {
 		return fmt.Errorf("%q leads to this machine", clip(u.Redacted()))
 	}
 	return nil
@@ -150,6 +151,15 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 
 // isLocal reports whether the configured host is this machine.
 func (c *Client) isLocal() bool { return c.Home != nil && weburl.IsLoopback(c.Home.Hostname()) }
+
+// allowsLoopback reports whether addresses of this machine are among those that are allowed.
+func (c *Client) allowsLoopback() bool {
+	return slices.ContainsFunc(c.Allow, func(p netip.Prefix) bool {
+		return slices.ContainsFunc(loopback, p.Overlaps)
+	})
+}
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 func checkURL(u *url.URL) error {
 	switch {
