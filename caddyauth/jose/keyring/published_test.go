@@ -227,7 +227,7 @@ func TestPublishersAreReachedWhereTheOperatorAllows(t *testing.T) {
 		{"another address of this machine", plain.at("127.0.0.2"), here, nil, inside},
 		{"redirect", plain.at("127.0.0.1") + "?to=/other", here, nil, ""},
 		{"redirect to what is not allowed", plain.at("127.0.0.1") + "?to=" + plain.at("127.0.0.2"), here, nil, inside},
-		{"redirect to the metadata of a cloud", plain.at("127.0.0.1") + "?to=https://169.254.169.254/", here, nil, inside},
+		{"redirect to a link-local address", plain.at("127.0.0.1") + "?to=https://169.254.169.254/", here, nil, inside},
 		{"redirect in a circle", plain.at("127.0.0.1") + "?to=/?to=/?to=", here, nil, ""},
 		{"redirect to a file", plain.at("127.0.0.1") + "?to=file:///etc/passwd", here, nil, "has no host"},
 		{"private", "https://10.0.0.1/jwks", nil, nil, inside},

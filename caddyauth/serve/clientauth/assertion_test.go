@@ -418,7 +418,8 @@ func TestAClientReplacesItsKeys(t *testing.T) {
 			h.keys = maps.Clone(h.keys)
 			h.keys["other"] = other
 			before, after := h.keys["ES256"], h.keys[c.alg]
-			if _, problem := h.send(withAssertion(h.assertion(t, "fetched", "ES256", set("jti", "1")))); problem != nil {
+			byOldKey := h.assertion(t, "fetched", "ES256", set("jti", "1"))
+			if _, problem := h.send(withAssertion(byOldKey)); problem != nil {
 				t.Fatal(problem)
 			}
 			h.publishes = json.RawMessage(c.publish(string(h.jwks(t, c.alg)), before, after))
