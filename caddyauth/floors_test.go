@@ -29,9 +29,10 @@ type packageRule struct {
 // packageRules are the rules. A new arrow goes in here, with a sentence in docs/architecture.md;
 // arrows run down only.
 var packageRules = []packageRule{
-	{14, "integration", words("caddyauth module/authserver module/config module/jwtauth integration/documents"),
+	{14, "integration",
+		words("caddyauth module/authserver module/config module/jwtauth integration/chromium integration/documents"),
 		words(caddyPath, "github.com/chromedp golang.org/x/crypto golang.org/x/net")},
-	{14, "integration/clients", words("caddyauth"),
+	{14, "integration/clients", words("caddyauth integration/chromium"),
 		words(caddyPath, "github.com/chromedp github.com/coreos/go-oidc/v3 golang.org/x/crypto golang.org/x/oauth2")},
 	{14, "bench/fill", words("store/sqlstore domain/revocation"), nil},
 	{14, "bench/load", nil, nil},
@@ -180,6 +181,7 @@ var packageRules = []packageRule{
 	{0, "domain/secrets", nil, nil},
 	{0, "domain/openid", nil, nil},
 	{0, "integration/documents", nil, nil}, // test support, as below
+	{0, "integration/chromium", nil, words("github.com/chromedp")}, // test support, too
 	// Test support, too. No row names it, so only test files may import it.
 	{0, "store/sqlstore/pgtest", nil, words("github.com/jackc/pgx/v5")},
 }
@@ -209,7 +211,8 @@ var keptApart = []struct {
 }{
 	{"database/sql", []string{"store/sqlstore"}},
 	{"log", []string{"module/auth", "bench/load", "bench/upstream"}},
-	{"testing", words("store/sqlstore/pgtest jose/token/tokentest jose/dpop/dpoptest integration/documents")},
+	{"testing", words("store/sqlstore/pgtest jose/token/tokentest jose/dpop/dpoptest",
+		"integration/documents integration/chromium")},
 }
 
 func TestArrowsRunDown(t *testing.T) {
@@ -251,7 +254,8 @@ func TestFloorsAreNoticed(t *testing.T) {
 		{"caddyauth/jose/keyring/x.go", "log/slog", "which only module/auth, bench/load, bench/upstream may"},
 		{
 			"caddyauth/serve/ui/x.go", "testing/iotest",
-			"which only store/sqlstore/pgtest, jose/token/tokentest, jose/dpop/dpoptest, integration/documents may",
+			"which only store/sqlstore/pgtest, jose/token/tokentest, jose/dpop/dpoptest, integration/documents, " +
+				"integration/chromium may",
 		},
 		{
 			"caddyauth/store/sqlstore/x.go", modulePath + "/caddyauth/store/sqlstore/pgtest",

@@ -25,8 +25,7 @@ func document() (string, error) {
 // clientBlock finds the client blocks of a Caddyfile.
 var clientBlock = regexp.MustCompile(`(?m)^client (\S+) \{\n(?:\t.*\n)*\}\n`)
 
-// documentedClients returns the client blocks of docs/clients.md, without a page that asks for consent:
-// most of the clients run here show no page.
+// documentedClients returns the client blocks of docs/clients.md.
 func documentedClients() (string, error) {
 	text, err := document()
 	if err != nil {
@@ -36,7 +35,7 @@ func documentedClients() (string, error) {
 	for _, block := range documented.FindAllStringSubmatch(text, -1) {
 		if block[1] == "caddyfile" {
 			for _, client := range clientBlock.FindAllString(block[2], -1) {
-				blocks.WriteString(strings.TrimSuffix(client, "}\n") + "\tconsent off\n}\n")
+				blocks.WriteString(client)
 			}
 		}
 	}

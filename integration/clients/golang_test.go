@@ -3,11 +3,6 @@ package clients
 import (
 	"context"
 	"io"
-	"net/http"
-	"net/http/cookiejar"
-	"net/url"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -27,11 +22,20 @@ func TestGoOIDC(t *testing.T) {
 		Endpoint: provider.Endpoint(), Scopes: []string{oidc.ScopeOpenID, "profile", "email", oidc.ScopeOfflineAccess},
 	}
 	verifier := oauth2.GenerateVerifier()
-	back := m.signIn(t, config.AuthCodeURL("the state", oidc.Nonce("the nonce"), oauth2.S256ChallengeOption(verifier)),
-		config.RedirectURL)
-	if back.Get("state") != "the state" {
-		t.Errorf("sent back with %v", back)
+	alice := m.person()
+	address := config.AuthCodeURL("the state", oidc.Nonce("the nonce"), oauth2.S256ChallengeOption(verifier),
+		oauth2.SetAuthURLParam("prompt", "consent"))
+	alice.decision = "deny"
+	back := alice.visit(t, address, config.RedirectURL)
+	if back.Get("state") != "the state" || back.Get("error") != "access_denied" || back.Has("code") {
+		t.Errorf("who denies is sent back with %v", back)
 	}
+	alice.decision = "allow"
+	back = alice.visit(t, address, config.RedirectURL)
+	if back.Get("state") != "the state" || back.Has("error") {
+		t.Errorf("who allows is sent back with %v", back)
+	}
+	alice.saw(t, "Sign in", "Allow access?", "Allow access?")
 	issued, err := config.Exchange(t.Context(), back.Get("code"), oauth2.VerifierOption(verifier))
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +88,7 @@ func TestGoDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.signIn(t, code.VerificationURIComplete, "")
+	m.person().read(t, code.VerificationURIComplete)
 	code.Interval = 1
 	issued, err := config.DeviceAccessToken(t.Context(), code)
 	if err != nil {
@@ -105,41 +109,4 @@ func (m *machine) visitAPI(t *testing.T, token *oauth2.Token) string {
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(resp.Body)
 	return string(text)
-}
-
-// field finds the hidden fields of a page's form.
-var field = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
-
-// signIn goes to an address as alice, fills in the forms of the gateway, and returns the query with
-// which it is sent to an address of the application, or nothing at a page without a form.
-func (m *machine) signIn(t *testing.T, address, until string) url.Values {
-	t.Helper()
-	jar, _ := cookiejar.New(nil)
-	var back url.Values
-	browser := http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
-		if until != "" && strings.HasPrefix(r.URL.String(), until) {
-			back = r.URL.Query()
-			return http.ErrUseLastResponse
-		}
-		return nil
-	}}
-	resp, err := browser.Get(address)
-	for range 5 {
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if back != nil || !strings.Contains(string(text), "<form") {
-			break
-		}
-		form := url.Values{"username": {aliceName}, "password": {alicePassword}, "decision": {"allow"}}
-		for _, hidden := range field.FindAllStringSubmatch(string(text), -1) {
-			form.Set(hidden[1], strings.NewReplacer("&amp;", "&", "&#43;", "+").Replace(hidden[2]))
-		}
-		at := *resp.Request.URL
-		at.RawQuery = ""
-		resp, err = browser.PostForm(at.String(), form)
-	}
-	return back
 }

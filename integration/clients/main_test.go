@@ -69,7 +69,7 @@ var gateway = sync.OnceValues(func() (*machine, error) {
 			return nil, err
 		}
 		name := "127.0.0.1"
-		if host == "auth" || host == "api" {
+		if host == "auth" || host == "api" || host == "near" {
 			name = "localhost" // another host than the applications', so that no cookie is shared
 		}
 		m.places["https://"+host+".example.com"] = fmt.Sprintf("http://%s:%d", name, port)
@@ -102,9 +102,10 @@ func start(t *testing.T) *machine {
 	return m
 }
 
-// applications are the hosts below example.com of docs/clients.md, and an API of the tests.
+// applications are the hosts below example.com of docs/clients.md, an API of the tests, and near: the
+// notes again, on the site of the gateway.
 var applications = []string{
-	"auth", "api", "wiki", "forum", "files", "tools", "grafana", "notes", "reports", "billing", "bank",
+	"auth", "api", "wiki", "forum", "files", "tools", "grafana", "notes", "near", "reports", "billing", "bank",
 }
 
 // at is where an application of docs/clients.md is on this machine.
@@ -132,8 +133,13 @@ func (m *machine) caddyfile() (string, error) {
 	for _, name := range secretNames(blocks) {
 		os.Setenv(name, secretOf(name))
 	}
+	blocks += strings.NewReplacer("client notes", "client near", "notes.example", "near.example").
+		Replace(notesBlock.FindString(blocks))
 	return m.here(fmt.Sprintf(caddyfile, m.log, filepath.Join(scratch, "auth.db"), hash, blocks)), nil
 }
+
+// notesBlock finds the client of a page of scripts.
+var notesBlock = regexp.MustCompile(`client notes \{\n(?:\t.*\n)*\}\n`)
 
 // caddyfile holds places for the log, the store, the hash of alice's password, and clients.
 const caddyfile = `{

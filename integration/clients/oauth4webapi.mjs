@@ -64,6 +64,16 @@ const visitAPI = async (tokens, options) => {
 const wiki = { client_id: 'wiki' };
 const basic = oauth.ClientSecretBasic(test.wiki.secret);
 const scope = 'openid profile email offline_access';
+await step('denied', async () => {
+  alice.decision = 'deny';
+  const problem = await signIn(wiki, basic, test.wiki.callback, { scope, prompt: 'consent' }).catch((problem) => problem);
+  alice.decision = 'allow';
+  return { ...pick(problem, 'code', 'error'), pages: alice.seen() };
+});
+await step('allowed', async () => {
+  const got = await signIn(wiki, basic, test.wiki.callback, { scope, prompt: 'consent' });
+  return { sub: oauth.getValidatedIdTokenClaims(got).sub, pages: alice.seen() };
+});
 let tokens;
 await step('code', async () => {
   tokens = await signIn(wiki, basic, test.wiki.callback, { scope, max_age: '600' }, { maxAge: 600 });

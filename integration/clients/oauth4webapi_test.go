@@ -6,6 +6,11 @@ import "testing"
 func TestOAuth4WebAPI(t *testing.T) {
 	start(t).run(t, "oauth4webapi.mjs", []want{
 		{"discovery", `true`},
+		{
+			"denied",
+			`{"code":"OAUTH_AUTHORIZATION_RESPONSE_ERROR","error":"access_denied","pages":"Sign in, Allow access?"}`,
+		},
+		{"allowed", `{"sub":"alice","pages":"Allow access?"}`},
 		{"code", `{"sub":"alice","aud":"wiki","acr":"pwd"}`},
 		{"signature", `"alice"`},
 		{"userinfo", `{"sub":"alice","name":"Alice Liddell","email":"alice@example.com"}`},

@@ -44,6 +44,17 @@ const request = { redirect_uri: test.wiki.callback, scope: 'openid profile email
 const wiki = await discover('wiki', test.wiki.secret);
 await step('discovery', () => pick(wiki.serverMetadata(), 'issuer', 'code_challenge_methods_supported'));
 
+await step('denied', async () => {
+  alice.decision = 'deny';
+  const problem = await signIn(wiki, alice, { ...request, prompt: 'consent' }).catch((problem) => problem);
+  alice.decision = 'allow';
+  return { ...pick(problem, 'name', 'error'), pages: alice.seen() };
+});
+await step('allowed', async () => {
+  const got = await signIn(wiki, alice, { ...request, prompt: 'consent' });
+  return { sub: got.claims().sub, pages: alice.seen() };
+});
+
 let tokens;
 await step('code', async () => {
   tokens = await signIn(wiki, alice, request);

@@ -7,6 +7,8 @@ func TestOpenIDClient(t *testing.T) {
 	m := start(t)
 	m.run(t, "openid-client.mjs", []want{
 		{"discovery", `{"issuer":"` + m.at("auth") + `","code_challenge_methods_supported":["S256"]}`},
+		{"denied", `{"name":"AuthorizationResponseError","error":"access_denied","pages":"Sign in, Allow access?"}`},
+		{"allowed", `{"sub":"alice","pages":"Allow access?"}`},
 		{
 			"code",
 			`{"token_type":"bearer","scope":"openid profile email offline_access",` +

@@ -42,7 +42,14 @@ export class Person {
   #cookies = new Map(); // host -> Map of name -> value; a port makes no difference
 
   constructor(name = test.user, password = test.password) {
-    Object.assign(this, { name, password, pages: [] });
+    Object.assign(this, { name, password, pages: [], told: 0, decision: 'allow' });
+  }
+
+  /** The headings of the gateway's pages since the last call. */
+  seen() {
+    const news = this.pages.slice(this.told);
+    this.told = this.pages.length;
+    return news.join(', ');
   }
 
   /**
@@ -107,7 +114,7 @@ export class Person {
       fields.set('user_code', this.code); // that a device shows
     }
     if (inside.includes('name="decision" value="allow"')) {
-      fields.set('decision', 'allow');
+      fields.set('decision', this.decision);
     }
     const attribute = (name) => decoded(attributes.match(new RegExp(` ${name}="([^"]*)"`))?.[1] ?? '');
     return { method: attribute('method').toLowerCase(), action: new URL(attribute('action'), url), fields };

@@ -1,10 +1,7 @@
 package clients
 
 import (
-	"io"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,10 +49,12 @@ func TestApache(t *testing.T) {
 	m.launch(t, m.at("files"), filepath.Join(dir, "error.log"),
 		"/usr/sbin/apache2", "-DFOREGROUND", "-f", filepath.Join(dir, "apache.conf"))
 
-	page, header := m.browse(t, m.at("files")+"/page.html")
+	alice := m.person()
+	page, header := alice.read(t, m.at("files")+"/page.html")
 	if page != "an old page" || header.Get("X-Remote-User") != aliceName {
 		t.Errorf("%s %v", page, header)
 	}
+	alice.saw(t, "Sign in", "Allow access?")
 }
 
 // TestOAuth2Proxy is oauth2-proxy in front of an application, with the settings of docs/clients.md.
@@ -72,9 +71,11 @@ func TestOAuth2Proxy(t *testing.T) {
 	t.Setenv("OAUTH2_PROXY_COOKIE_SECRET", strings.Repeat("c", 32))
 	m.launch(t, m.at("tools"), "", program, "--config", filepath.Join(dir, "proxy.cfg"))
 
-	if page, header := m.browse(t, m.at("tools")+"/page.html"); page != "the tools" {
+	alice := m.person()
+	if page, header := alice.read(t, m.at("tools")+"/page.html"); page != "the tools" {
 		t.Errorf("%s %v", page, header)
 	}
+	alice.saw(t, "Sign in", "Allow access?")
 }
 
 // launch runs a server until the test ends, and waits until it answers.
@@ -105,34 +106,6 @@ func (m *machine) launch(t *testing.T, address, log, program string, args ...str
 			t.Fatal(err)
 		}
 	}
-}
-
-// browse opens a page as alice, and signs in on the way.
-func (m *machine) browse(t *testing.T, address string) (string, http.Header) {
-	t.Helper()
-	jar, _ := cookiejar.New(nil)
-	browser := http.Client{Jar: jar}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Accept", "text/html") // mod_auth_openidc sends nobody else to sign in
-	resp, err := browser.Do(r)
-	if err == nil && strings.HasPrefix(resp.Request.URL.String(), m.at("auth")) {
-		at := *resp.Request.URL
-		form := url.Values{
-			"username": {aliceName}, "password": {alicePassword}, "next": {at.Query().Get("next")}, "cookies": {"1"},
-		}
-		resp.Body.Close()
-		at.RawQuery = ""
-		resp, err = browser.PostForm(at.String(), form)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(resp.Body)
-	return string(text), resp.Header
 }
 
 func writeFile(t *testing.T, name, text string) {
