@@ -180,7 +180,7 @@ var packageRules = []packageRule{
 	{0, "jose/leeway", nil, nil},
 	{0, "domain/secrets", nil, nil},
 	{0, "domain/openid", nil, nil},
-	{0, "integration/documents", nil, nil}, // test support, as below
+	{0, "integration/documents", nil, nil},                         // test support, as below
 	{0, "integration/chromium", nil, words("github.com/chromedp")}, // test support, too
 	// Test support, too. No row names it, so only test files may import it.
 	{0, "store/sqlstore/pgtest", nil, words("github.com/jackc/pgx/v5")},
