@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -128,30 +127,7 @@ func get(ctx context.Context, c *egress.Client, u *url.URL) ([]byte, http.Header
 	return answer.Body, answer.Header, nil
 }
 
-// keysLife is how long an answer may be kept by its Cache-Control and Age
-// (RFC 9111 sections 4.2 and 5.2.2), held within bounds.
+// keysLife is how long an answer may be kept.
 func keysLife(h http.Header) time.Duration {
-	life := plainKeysLife
-	for _, directive := range strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-		switch strings.ToLower(name) {
-		case "no-store", "no-cache":
-			return minKeysLife
-		case "max-age":
-			if n, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil {
-				life = time.Duration(min(n, int(maxKeysLife/time.Second)+age(h))) * time.Second
-			}
-		}
-	}
-	life -= time.Duration(age(h)) * time.Second
-	return min(max(life, minKeysLife), maxKeysLife)
-}
-
-// age is the Age of an answer in seconds, zero when absent or absurd.
-func age(h http.Header) int {
-	n, err := strconv.Atoi(h.Get("Age"))
-	if err != nil || n < 0 || n > 1<<30 {
-		return 0
-	}
-	return n
+	return egress.Lifetime(h, minKeysLife, plainKeysLife, maxKeysLife)
 }
