@@ -51,6 +51,11 @@ const (
 	// UserInfo is a request to /userinfo.
 	UserInfo Kind = "userinfo"
 
+	// Registration is a request to /register, and ClientDocument the fetching of a client's metadata
+	// document.
+	Registration   Kind = "registration"
+	ClientDocument Kind = "client_metadata"
+
 	// Management is a call of the management API. Its Action says which.
 	Management Kind = "management"
 )

@@ -41,16 +41,10 @@ var idForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 // ValidateID refuses what cannot be the id of a client that is stored: neither 1 to 128 letters,
 // digits and -._~, nor the URL of a metadata document.
 func ValidateID(id string) error {
-	if idForm.MatchString(id) && id != "." && id != ".." || isDocument(id) {
+	if idForm.MatchString(id) && id != "." && id != ".." || IsDocument(id) {
 		return nil
 	}
 	return fmt.Errorf("id: %.140q is not 1 to 128 letters, digits and -._~", id)
-}
-
-// isDocument reports whether an id can be the URL of a metadata document: https with a path.
-func isDocument(id string) bool {
-	u, err := parseURI(id)
-	return err == nil && u.Scheme == "https" && validateWeb(u, id) == nil && len(u.Path) > 1 && u.RawQuery == ""
 }
 
 func (c Client) validateID() error {
@@ -59,7 +53,7 @@ func (c Client) validateID() error {
 		return fmt.Errorf("id: %q belongs to the server's own login routes", c.ID)
 	case err != nil:
 		return err
-	case isDocument(c.ID) != (c.Source == MetadataDocument):
+	case IsDocument(c.ID) != (c.Source == MetadataDocument):
 		return fmt.Errorf("id: %.140q: a URL is the id of a client of a metadata document, and of no other", c.ID)
 	}
 	return nil

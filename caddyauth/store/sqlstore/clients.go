@@ -232,7 +232,7 @@ func (s *Store) RemoveClient(ctx context.Context, id string, version int64) erro
 			return err
 		}
 		if n > 0 {
-			return forgetConsents(t, id)
+			return forgetClient(t, id)
 		}
 		c, err := findClient(ctx, t, id)
 		switch {
@@ -243,4 +243,13 @@ func (s *Store) RemoveClient(ctx context.Context, id string, version int64) erro
 		}
 		return project.ErrChanged
 	})
+}
+
+// forgetClient removes what belongs to a client that is being removed: another client that gets its
+// id has not been allowed anything, and whoever registered it has nothing to change.
+func forgetClient(t tx, id string) error {
+	if _, err := t.exec(`DELETE FROM registration WHERE client = $1`, id); err != nil {
+		return err
+	}
+	return forgetConsents(t, id)
 }

@@ -46,6 +46,7 @@ var exportedTables = []exportedTable{
 	{name: "key"},
 	{name: "project"},
 	{name: "client"},
+	{name: "registration"},
 	{name: "account"},
 	{name: "consent"},
 	{name: "api_token"},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -73,6 +74,8 @@ func fill(t *testing.T, s *Store) (live, ended session.Issued) {
 	must(t, s.AddPushed(ctx, pushedFor("pushed")))
 	must(t, s.AddCode(ctx, codeFor("code", ""), "pushed"))
 	must(t, s.AddDevice(ctx, tvRequest()))
+	_, err = s.AddRegistered(ctx, registered("r1"), clients.Registration{Fingerprint: "print", Token: "hash"})
+	must(t, err)
 	must(t, s.UseOnce(ctx, useOf("jti", noon.Add(time.Minute))))
 	must(t, s.AddEntry(ctx, audit.Entry{At: noon, Actor: "command", Action: "user.create", Result: "success"}))
 	_, err = take(ctx, s, bucketOf5("someone"), noon)

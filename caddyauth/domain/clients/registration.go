@@ -1,0 +1,96 @@
+package clients
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
+)
+
+// Registration is how a client came that nobody who runs the server has added, beside what it is.
+type Registration struct {
+	// Fingerprint is the same for registrations that get the same client. Default: the client is
+	// nobody else's.
+	Fingerprint string
+
+	// Token is secrets.Hash of the registration access token (RFC 7592, section 3). Default: none,
+	// the client is not changed by whoever registered it.
+	Token string
+
+	// Fresh is until when the copy of a metadata document holds. Default: it does not.
+	Fresh time.Time
+}
+
+// RegistrationStore keeps clients that register themselves, and those of metadata documents. Every
+// verb is one atomic step; times are kept in milliseconds.
+type RegistrationStore interface {
+	// AddRegistered stores a new client, or returns the one that has the fingerprint already,
+	// unchanged. project.ErrTaken when the id is in use, project.ErrNoProject.
+	AddRegistered(ctx context.Context, c Client, r Registration) (Client, error)
+
+	// FindRegistered returns a client that registered itself or has a document, or ErrNotFound.
+	FindRegistered(ctx context.Context, id string) (Client, Registration, error)
+
+	// ChangeRegistered is Store.ChangeClient for a client that changes itself: people are asked
+	// anew whether they allow it what it asks for.
+	ChangeRegistered(ctx context.Context, c Client, now time.Time) (Client, error)
+
+	// PutDocument stores the client of a metadata document, or what the document says now over what
+	// it said before. Whether the client is active, its claims and its lifetimes stay. Where name or
+	// addresses change, people are asked anew.
+	PutDocument(ctx context.Context, c Client, fresh, now time.Time) error
+
+	// NoteUse notes that a client was used. One that did not register is left alone.
+	NoteUse(ctx context.Context, id string, now time.Time) error
+
+	// ForgetUnused removes at most n active clients of a source that were not used since before a
+	// time, and that nothing which was issued belongs to any more.
+	ForgetUnused(ctx context.Context, source string, before time.Time, n int) (int, error)
+}
+
+// registrationPrefix is what a registration access token begins with.
+const registrationPrefix = "cart_"
+
+// NewRegistrationToken returns a registration access token, to be shown once; secrets.Hash of it is
+// what is stored.
+func NewRegistrationToken() string { return secrets.New(registrationPrefix) }
+
+// HasToken reports whether token is the registration access token.
+func (r Registration) HasToken(token string) bool {
+	return r.Token != "" && subtle.ConstantTimeCompare([]byte(secrets.Hash(token)), []byte(r.Token)) == 1
+}
+
+// Fingerprint returns the same text for clients that say the same of themselves and may have the
+// same. Secrets do not count: only clients without any are compared.
+func (c Client) Fingerprint() (string, error) {
+	text, err := json.Marshal([]any{c.Project, c.Name, c.Settings, c.Audience, c.Scopes})
+	if err != nil {
+		return "", err
+	}
+	return secrets.Hash(string(text)), nil
+}
+
+// IsDocument reports whether an id can be the URL of a metadata document: https, with a path
+// without dot segments, and without a query. For other ids it costs one comparison.
+func IsDocument(id string) bool {
+	if !strings.HasPrefix(id, "https://") || len(id) > maxDocumentURL {
+		return false
+	}
+	u, err := parseURI(id)
+	if err != nil || validateWeb(u, id) != nil || len(u.Path) < 2 || u.RawQuery != "" || u.ForceQuery {
+		return false
+	}
+	for segment := range strings.SplitSeq(u.Path, "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+// maxDocumentURL is the longest URL of a metadata document: it is a client_id, which stands in
+// tokens and in indexes of the database.
+const maxDocumentURL = 512

@@ -1,0 +1,169 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+)
+
+var _ clients.RegistrationStore = (*Store)(nil)
+
+// addRegistration stores nothing if there is a registration with the fingerprint. PostgreSQL waits
+// for a transaction that has inserted the same one, and then sees its row.
+const addRegistration = `INSERT INTO registration (client, source, fingerprint, token, used, fresh)
+	VALUES ($1, $2, $3, $4, $5, $6)
+	ON CONFLICT (fingerprint) DO NOTHING`
+
+// AddRegistered stores a client, or returns the one that has the fingerprint; see
+// clients.RegistrationStore.
+func (s *Store) AddRegistered(
+	ctx context.Context,
+	c clients.Client,
+	r clients.Registration,
+) (clients.Client, error) {
+	if r.Fingerprint == "" {
+		r.Fingerprint = c.ID
+	}
+	registered := c
+	err := s.write(ctx, func(t tx) error {
+		n, err := t.exec(addRegistration, c.ID, c.Source, r.Fingerprint, r.Token, millis(c.Created), millis(r.Fresh))
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return insertClient(t, c)
+		}
+		registered, err = oneRow(ctx, t, scanClient, clients.ErrNotFound, `SELECT `+qualified("client", clientColumns)+`
+			FROM client JOIN registration ON registration.client = client.id
+			WHERE registration.fingerprint = $1`, r.Fingerprint)
+		return err
+	})
+	return registered, err
+}
+
+// FindRegistered returns a client that registered itself; see clients.RegistrationStore.
+func (s *Store) FindRegistered(ctx context.Context, id string) (clients.Client, clients.Registration, error) {
+	db, err := s.database()
+	if err != nil {
+		return clients.Client{}, clients.Registration{}, err
+	}
+	var row clientScan
+	var r clients.Registration
+	var fresh int64
+	found, err := one(ctx, db, `SELECT registration.fingerprint, registration.token, registration.fresh, `+
+		qualified("client", clientColumns)+`
+		FROM client JOIN registration ON registration.client = client.id WHERE client.id = $1`, []any{id},
+		append([]any{&r.Fingerprint, &r.Token, &fresh}, row.into()...)...)
+	if err == nil && !found {
+		err = clients.ErrNotFound
+	}
+	if err != nil {
+		return clients.Client{}, clients.Registration{}, err
+	}
+	r.Fresh = instant(fresh)
+	c, err := row.client()
+	return c, r, err
+}
+
+// ChangeRegistered stores what a client changes of itself; see clients.RegistrationStore.
+func (s *Store) ChangeRegistered(ctx context.Context, c clients.Client, now time.Time) (clients.Client, error) {
+	var after clients.Client
+	err := s.write(ctx, func(t tx) error {
+		_, err := findClient(ctx, t, c.ID)
+		if err != nil {
+			return err
+		}
+		if after, err = updateClient(t, c, now); err != nil {
+			return err
+		}
+		return forgetConsents(t, c.ID)
+	})
+	return after, err
+}
+
+// PutDocument stores the client of a metadata document; see clients.RegistrationStore.
+func (s *Store) PutDocument(ctx context.Context, c clients.Client, fresh, now time.Time) error {
+	return s.write(ctx, func(t tx) error {
+		n, err := t.exec(addRegistration, c.ID, c.Source, c.ID, "", millis(now), millis(fresh))
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return insertClient(t, c)
+		}
+		// The row is locked until the end: nobody else puts or forgets the client meanwhile.
+		if _, err := t.exec(`UPDATE registration SET fresh = $1 WHERE client = $2`, millis(fresh), c.ID); err != nil {
+			return err
+		}
+		standing, err := findClient(ctx, t, c.ID)
+		if err != nil {
+			return err
+		}
+		return renewDocument(t, standing, c, now)
+	})
+}
+
+// renewDocument stores what a document says now, if that is something else. What the operator has
+// set besides stays.
+func renewDocument(t tx, standing, said clients.Client, now time.Time) error {
+	said.Consent = standing.Consent
+	before, errBefore := standing.Fingerprint()
+	after, errAfter := said.Fingerprint()
+	if err := errors.Join(errBefore, errAfter); err != nil || before == after {
+		return err
+	}
+	asked := standing.Name == said.Name && slices.Equal(standing.RedirectURIs, said.RedirectURIs)
+	standing.Name, standing.Settings = said.Name, said.Settings
+	standing.Audience, standing.Scopes = said.Audience, said.Scopes
+	if _, err := updateClient(t, standing, now); err != nil || asked {
+		return err
+	}
+	return forgetConsents(t, said.ID)
+}
+
+// NoteUse notes that a client was used; see clients.RegistrationStore.
+func (s *Store) NoteUse(ctx context.Context, id string, now time.Time) error {
+	return s.writeOne(ctx, func(t tx) error {
+		_, err := t.exec(`UPDATE registration SET used = $1 WHERE client = $2 AND used < $1`, millis(now), id)
+		return err
+	})
+}
+
+// unusedClients are active clients of a source that were not used since before a time, and that no
+// grant belongs to. $1 the source, $2 the time, $3 how many.
+const unusedClients = `SELECT client.id FROM registration JOIN client ON client.id = registration.client
+	WHERE registration.source = $1 AND registration.used < $2 AND client.active = 1 AND client.declared = 0
+		AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.project = client.project AND grants.client = client.id)
+	ORDER BY registration.used LIMIT $3`
+
+// ForgetUnused removes clients that nobody uses; see clients.RegistrationStore.
+func (s *Store) ForgetUnused(ctx context.Context, source string, before time.Time, n int) (int, error) {
+	forgotten := 0
+	err := s.write(ctx, func(t tx) error {
+		scan := func(row rows) (id string, err error) { return id, failure(row.Scan(&id)) }
+		unused, err := eachRow(ctx, t, scan, unusedClients, source, millis(before), n)
+		if err != nil {
+			return err
+		}
+		forgotten = 0
+		for _, id := range unused {
+			// A row that was used meanwhile stays, and so does what another node has removed.
+			removed, err := t.exec(`DELETE FROM registration WHERE client = $1 AND used < $2`, id, millis(before))
+			if err == nil && removed > 0 {
+				_, err = t.exec(`DELETE FROM client WHERE id = $1`, id)
+			}
+			if err == nil && removed > 0 {
+				err = forgetConsents(t, id)
+				forgotten++
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return forgotten, err
+}
