@@ -74,7 +74,7 @@ var packageRules = []packageRule{
 		words(
 			"store/sqlstore",
 			"serve/authorize serve/clientauth serve/device serve/discovery serve/endsession serve/login serve/manage",
-			"serve/oauth serve/userinfo domain/openid",
+			"serve/oauth serve/registration serve/userinfo domain/openid",
 			"guard/browser guard/gate guard/possession guard/stream",
 			"domain/apitoken domain/audit domain/clients domain/consent domain/issuance domain/identity domain/opaque",
 			"domain/project",
@@ -103,6 +103,8 @@ var packageRules = []packageRule{
 		6, "guard/browser", words("guard/stream guard/gate jose/token domain/session serve/ui"),
 		words("golang.org/x/sync"),
 	},
+	{6, "serve/registration",
+		words("domain/audit domain/clients domain/project domain/secrets web/egress web/endpoint web/weburl"), nil},
 	{6, "serve/login", words("domain/audit domain/issuance domain/identity serve/ui web/endpoint web/weburl"), nil},
 	{
 		5,

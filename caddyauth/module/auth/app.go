@@ -49,6 +49,7 @@ type services struct {
 	grants    *session.Service
 	issuing   *issuance.Service
 	login     *login.Server
+	clients   *knownClients
 }
 
 // CaddyModule returns the Caddy module information.
@@ -127,6 +128,7 @@ func (a *App) provisionStore() error {
 	a.verification = buildVerification(a)
 	a.release = append(a.release, a.verification.Close)
 	a.issuing = buildIssuance(a)
+	a.clients = newKnownClients(a)
 	a.login = buildLogin(a)
 	a.gates.Sessions, a.gates.Pages, a.gates.Streams = buildBrowserSessions(a), buildPages(a), buildStreams(a)
 	return checkHome(a.server, a.login)

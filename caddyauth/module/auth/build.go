@@ -15,6 +15,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/authorize"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
@@ -24,6 +25,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 	"github.com/caddyauth/gateway/caddyauth/serve/manage"
 	"github.com/caddyauth/gateway/caddyauth/serve/oauth"
+	"github.com/caddyauth/gateway/caddyauth/serve/registration"
 	"github.com/caddyauth/gateway/caddyauth/serve/userinfo"
 	"github.com/caddyauth/gateway/caddyauth/web/egress"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -106,7 +108,7 @@ func buildClientAuthenticator(a *App) *clientauth.Authenticator {
 	return &clientauth.Authenticator{
 		Issuer:        a.server.Issuer,
 		TokenEndpoint: a.server.PublicURL.JoinPath("token").String(),
-		Find:          a.store.FindClientParties,
+		Find:          a.clients.findClientParties,
 		UseOnce:       a.store.UseOnce,
 		Keys: &keyring.Published{
 			Sets:  &a.store.clientKeys,
@@ -123,7 +125,7 @@ func buildAuthorize(a *App) *authorize.Server {
 		Base:          a.server.PublicURL,
 		Issuer:        a.server.Issuer,
 		Project:       project.Default,
-		Find:          a.store.FindParties,
+		Find:          a.clients.findParties,
 		Session:       people.session,
 		Hint:          people.hint,
 		Issue:         a.issuing.IssueCode,
@@ -182,6 +184,49 @@ func buildOAuth(a *App) *oauth.Server {
 		Revoked:           func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
 		ClientIP:          request.ClientIP,
 		Events:            a.audit.report,
+	}
+}
+
+// buildRegistration answers /register.
+func buildRegistration(a *App, r *config.SelfRegistration) *registration.Server {
+	return &registration.Server{
+		Base:          a.server.PublicURL,
+		Open:          r.Open,
+		InitialTokens: r.InitialTokens,
+		RedirectHosts: r.RedirectHosts,
+		Terms: registration.Terms{
+			Project:   project.Default,
+			Scopes:    r.Scopes,
+			Audience:  r.Audience,
+			Resources: r.Resources,
+		},
+		Store: a.store,
+		Take: func(ctx context.Context, clientIP string, now time.Time) (time.Duration, error) {
+			return a.throttle.TakeRegistration(ctx, r.AddressRate, r.TotalRate, clientIP, now)
+		},
+		Revoke:   revoker{a.grants}.RevokeClient,
+		ClientIP: request.ClientIP,
+		Events:   a.audit.report,
+	}
+}
+
+// buildDocuments makes clients of metadata documents.
+func buildDocuments(a *App, m *config.MetadataDocuments) *registration.Documents {
+	return &registration.Documents{
+		Terms: registration.Terms{
+			Project:   project.Default,
+			Scopes:    m.Scopes,
+			Audience:  m.Audience,
+			Resources: m.Resources,
+		},
+		Domains: m.Domains,
+		AtOnce:  m.AtOnce,
+		Client: &egress.Client{
+			Timeout: registration.FetchTimeout,
+			MaxBody: registration.MaxDocument,
+		},
+		Store:  a.store,
+		Events: a.audit.report,
 	}
 }
 
@@ -252,6 +297,8 @@ func buildDiscovery(a *App) *discovery.Server {
 		Scopes:            a.server.Scopes.Names(),
 		Claims:            a.server.Scopes.Claims(a.server.Scopes.Names()...),
 		IDTokenAlgorithms: keyring.IDTokenAlgorithms(),
+		Registration:      a.server.Registration != nil,
+		ClientDocuments:   a.server.ClientMetadata != nil,
 	}
 }
 

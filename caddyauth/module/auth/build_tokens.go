@@ -38,6 +38,7 @@ func buildJanitor(a *App) janitor {
 		store:        a.store,
 		verification: a.verification,
 		retention:    a.server.AuditRetention,
+		forget:       forgetting(a.server),
 		logger:       a.logger,
 	}
 }

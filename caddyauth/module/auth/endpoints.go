@@ -25,7 +25,7 @@ type Endpoint struct {
 //
 // A new endpoint is one literal in build.go and one line here.
 func (a *App) Endpoints() []Endpoint {
-	return []Endpoint{
+	endpoints := []Endpoint{
 		{Server: buildKeySet(a), Always: true},
 		{Server: buildHealth(a), Always: true},
 		{Server: buildDiscovery(a), Always: true},
@@ -37,4 +37,8 @@ func (a *App) Endpoints() []Endpoint {
 		{Server: buildUserInfo(a)},
 		{Server: buildManagement(a), Management: true},
 	}
+	if r := a.server.Registration; r != nil { // otherwise an application may have /register
+		endpoints = append(endpoints, Endpoint{Server: buildRegistration(a, r)})
+	}
+	return endpoints
 }

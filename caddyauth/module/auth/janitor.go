@@ -16,7 +16,8 @@ type janitor struct {
 	ctx          context.Context // the configuration's
 	store        *pooledStore
 	verification *Verification
-	retention    time.Duration // of the audit trail
+	retention    time.Duration            // of the audit trail
+	forget       map[string]time.Duration // after which unused clients go, by their source
 	logger       *zap.Logger
 }
 
@@ -85,7 +86,8 @@ const clocksDiffer = leeway.Clocks
 // deleteOver deletes until there is nothing left that was over at past.
 func (j janitor) deleteOver(past time.Time) error {
 	const batch = 500
-	verbs := []func(context.Context, time.Time, int) (int, error){
+	type verb = func(context.Context, time.Time, int) (int, error)
+	verbs := []verb{
 		j.store.DeleteIdleAttempts,
 		j.store.DeleteOver,
 		j.deleteEntries,
@@ -95,6 +97,11 @@ func (j janitor) deleteOver(past time.Time) error {
 		j.deleteCodes,
 		j.deletePushed,
 		j.deleteDevices,
+	}
+	for source, after := range j.forget {
+		verbs = append(verbs, func(ctx context.Context, past time.Time, n int) (int, error) {
+			return j.store.ForgetUnused(ctx, source, past.Add(-after), n)
+		})
 	}
 	for _, verb := range verbs {
 		for n := batch; n == batch; {

@@ -35,6 +35,16 @@ func (s *Settings) validateReferences() error {
 			return fmt.Errorf("project %q: %w", s.Projects[i].Slug, err)
 		}
 	}
+	if r := s.Registration; r != nil {
+		if err := s.validateWords("audience", r.Audience); err != nil {
+			return fmt.Errorf("registration: %w", err)
+		}
+	}
+	if m := s.ClientMetadata; m != nil {
+		if err := s.validateWords("audience", m.Audience); err != nil {
+			return fmt.Errorf("client_metadata: %w", err)
+		}
+	}
 	return nil
 }
 

@@ -39,6 +39,9 @@ type Server struct {
 
 	Scopes openid.Scopes // the operator's own
 
+	Registration   *SelfRegistration  // nil is off
+	ClientMetadata *MetadataDocuments // nil is off
+
 	Lifetimes    project.Lifetimes // the server's own over its preset; zero values are project.Defaults
 	Limits       project.Limits
 	TokenOptions project.TokenOptions
@@ -83,6 +86,7 @@ func (s *Settings) Resolve(r option.Resolver) (*Server, error) {
 		s.resolveKeys,
 		s.resolveUsers,
 		s.resolveTenants,
+		s.resolveRegistration,
 		s.resolveStore,
 		s.resolveTrust,
 		s.resolveEgress,

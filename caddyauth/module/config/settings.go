@@ -86,6 +86,13 @@ type Settings struct {
 	// Connect (openid, profile, email, address, phone, offline_access). Default: none.
 	Scopes []Scope `json:"scopes,omitempty"`
 
+	// Lets clients register themselves (RFC 7591, RFC 7592). Default: off.
+	Registration *Registration `json:"registration,omitempty"`
+
+	// Lets clients have the URL of a metadata document as their client_id (OAuth Client ID Metadata
+	// Document). Default: off.
+	ClientMetadata *ClientMetadata `json:"client_metadata,omitempty"`
+
 	// A named set of lifetimes: high_security (5m, idle 8h, absolute 24h), standard, convenient
 	// (1h, idle 90d), api_only (no refresh tokens), production (24h, idle 90d) or development (30d,
 	// idle 180d). `lifetimes` overrides it. Default: standard.
@@ -145,6 +152,8 @@ type Settings struct {
 //		project     <slug> {...}
 //		client      <id> {...}
 //		scope       <name> {...}
+//		registration {...}
+//		client_metadata {...}
 //		preset      <name>
 //		limits      {...}
 //		egress      {...}
@@ -204,6 +213,10 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		return s.unmarshalClient(d)
 	case "scope":
 		return s.unmarshalScope(d)
+	case "registration":
+		return s.unmarshalRegistration(d)
+	case "client_metadata":
+		return s.unmarshalClientMetadata(d)
 	case "trust":
 		return s.unmarshalTrust(d)
 	case "user":
@@ -226,6 +239,8 @@ func (s *Settings) Validate() error {
 		s.validateLifetimes,
 		s.validateProjects,
 		s.validateClients,
+		s.validateRegistration,
+		s.validateClientMetadata,
 		s.validateTokenCache,
 		s.validateKeys,
 		s.validateTrust,

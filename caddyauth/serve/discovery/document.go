@@ -18,6 +18,7 @@ type Document struct {
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	UserInfoEndpoint      string `json:"userinfo_endpoint"`
 	EndSessionEndpoint    string `json:"end_session_endpoint"` // OpenID Connect RP-Initiated Logout, section 2.1
+	RegistrationEndpoint  string `json:"registration_endpoint,omitempty"`
 	JWKSURI               string `json:"jwks_uri"`
 
 	SubjectTypesSupported  []string `json:"subject_types_supported"`
@@ -31,6 +32,7 @@ type Document struct {
 	ACRValuesSupported     []string `json:"acr_values_supported"`
 
 	ClaimsParameterSupported bool `json:"claims_parameter_supported"`
+	ClientDocuments          bool `json:"client_id_metadata_document_supported,omitempty"`
 	IssuerInResponses        bool `json:"authorization_response_iss_parameter_supported"` // RFC 9207, section 3
 
 	TokenEndpointAuthMethods         []string `json:"token_endpoint_auth_methods_supported"`
@@ -62,6 +64,10 @@ const signInClaims = "sub iss aud exp iat auth_time nonce at_hash acr amr sid"
 func (s *Server) document() Document {
 	confidential := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 	everyone := append(confidential[:len(confidential):len(confidential)], "none")
+	registration := ""
+	if s.Registration {
+		registration = s.at("/register")
+	}
 	return Document{
 		Issuer:                s.Issuer,
 		AuthorizationEndpoint: s.at("/authorize"),
@@ -72,6 +78,7 @@ func (s *Server) document() Document {
 		IntrospectionEndpoint: s.at("/introspect"),
 		UserInfoEndpoint:      s.at("/userinfo"),
 		EndSessionEndpoint:    s.at("/logout"),
+		RegistrationEndpoint:  registration,
 		JWKSURI:               s.at("/jwks.json"),
 
 		SubjectTypesSupported:  []string{"public"},
@@ -89,6 +96,7 @@ func (s *Server) document() Document {
 		ACRValuesSupported:       []string{"pwd"},
 		ClaimsParameterSupported: true,
 		IssuerInResponses:        true,
+		ClientDocuments:          s.ClientDocuments,
 
 		TokenEndpointAuthMethods:         everyone,
 		RevocationEndpointAuthMethods:    everyone,

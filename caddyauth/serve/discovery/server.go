@@ -39,6 +39,10 @@ type Server struct {
 	// IDTokenAlgorithms sign ID tokens. Default: none.
 	IDTokenAlgorithms []string
 
+	// Registration says that clients may register themselves (RFC 7591), ClientDocuments that a
+	// client_id may be the URL of a metadata document. Default: they may not.
+	Registration, ClientDocuments bool
+
 	below endpoint.Handlers // below the public URL
 	root  endpoint.Handlers // with the issuer's path behind the name
 	text  []byte

@@ -1,0 +1,116 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyauth/gateway/caddyauth/serve/registration"
+)
+
+// knownClients looks up the clients of requests: those of the store, and those whose client_id is
+// the URL of a metadata document, of which the store gets a copy first.
+type knownClients struct {
+	store     *pooledStore
+	documents *registration.Documents // nil if they are off
+
+	mu    sync.Mutex
+	noted map[string]time.Time // when a use was stored last, of clients that came by themselves
+}
+
+func newKnownClients(a *App) *knownClients {
+	k := &knownClients{store: a.store}
+	if m := a.server.ClientMetadata; m != nil {
+		k.documents = buildDocuments(a, m)
+	}
+	return k
+}
+
+// forgetting says after which time without a use clients go that came by themselves. Those that
+// came while an option was on, which is off now, stay.
+func forgetting(server *config.Server) map[string]time.Duration {
+	after := make(map[string]time.Duration)
+	if r := server.Registration; r != nil {
+		after[clients.Registered] = r.ForgetAfter
+	}
+	if m := server.ClientMetadata; m != nil {
+		after[clients.MetadataDocument] = m.ForgetAfter
+	}
+	return after
+}
+
+// findParties is issuance.Store.FindParties.
+func (k *knownClients) findParties(ctx context.Context, slug, clientID, name string) (issuance.Parties, error) {
+	return k.find(ctx, clientID, func() (issuance.Parties, error) {
+		return k.store.FindParties(ctx, slug, clientID, name)
+	})
+}
+
+// findClientParties is issuance.Store.FindClientParties.
+func (k *knownClients) findClientParties(ctx context.Context, clientID, name string) (issuance.Parties, error) {
+	return k.find(ctx, clientID, func() (issuance.Parties, error) {
+		return k.store.FindClientParties(ctx, clientID, name)
+	})
+}
+
+// find reads the parties after the document of a client that has one was looked at. Without a good
+// document there is no client, whatever the store still has of it.
+func (k *knownClients) find(
+	ctx context.Context,
+	clientID string,
+	read func() (issuance.Parties, error),
+) (issuance.Parties, error) {
+	now, refused := time.Now().UTC().Truncate(time.Millisecond), false
+	if clients.IsDocument(clientID) {
+		switch err := k.prepare(ctx, clientID, now); {
+		case errors.Is(err, registration.ErrNoClient):
+			refused = true
+		case err != nil:
+			return issuance.Parties{}, err
+		}
+	}
+	p, err := read()
+	if err != nil {
+		return issuance.Parties{}, err
+	}
+	if refused {
+		p.Client = clients.Client{}
+	}
+	if p.Client.SelfRegistered() {
+		err = k.noteUse(ctx, clientID, now)
+	}
+	return p, err
+}
+
+func (k *knownClients) prepare(ctx context.Context, clientID string, now time.Time) error {
+	if k.documents == nil {
+		return registration.ErrNoClient
+	}
+	return k.documents.Prepare(ctx, clientID, now)
+}
+
+const (
+	noteEvery = time.Hour // a use within this of another one is not stored
+	maxNoted  = 10_000
+)
+
+// noteUse stores that a client was used, unless that was stored a short time ago.
+func (k *knownClients) noteUse(ctx context.Context, id string, now time.Time) error {
+	k.mu.Lock()
+	if k.noted == nil || len(k.noted) >= maxNoted {
+		k.noted = make(map[string]time.Time)
+	}
+	recent := now.Sub(k.noted[id]) < noteEvery
+	if !recent {
+		k.noted[id] = now
+	}
+	k.mu.Unlock()
+	if recent {
+		return nil
+	}
+	return k.store.NoteUse(ctx, id, now)
+}
