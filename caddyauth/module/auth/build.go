@@ -155,7 +155,7 @@ func buildDevice(a *App) *device.Server {
 		Base:          a.server.PublicURL,
 		Project:       project.Default,
 		Authenticator: buildClientAuthenticator(a),
-		Find:          a.store.FindParties,
+		Find:          a.clients.findParties,
 		Store:         a.store,
 		Lifetime:      a.issuing.LifetimesOf,
 		Session:       authorizing{a.gates.Sessions, a.verification, a.gates.Cookies.Access}.session,
