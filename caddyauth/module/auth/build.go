@@ -222,6 +222,8 @@ func buildDocuments(a *App, m *config.MetadataDocuments) *registration.Documents
 		Domains: m.Domains,
 		AtOnce:  m.AtOnce,
 		Client: &egress.Client{
+			Allow:   a.server.Egress.Allow,
+			Roots:   a.server.Egress.Roots,
 			Timeout: registration.FetchTimeout,
 			MaxBody: registration.MaxDocument,
 		},
