@@ -106,7 +106,9 @@ func TestDocumentDuties(t *testing.T) {
 			return `{"client_id":"` + d.id + `","redirect_uris":["https://a.example/cb"],` +
 				`"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://a.example/keys"}`
 		}, true},
-		{"another client_id", 200, func(*documents) string { return `{"client_id":"https://a.example/x",` + public + `}` }, false},
+		{"another client_id", 200, func(*documents) string {
+			return `{"client_id":"https://a.example/x",` + public + `}`
+		}, false},
 		{"no client_id", 200, func(*documents) string { return "{" + public + "}" }, false},
 		{"two client_ids", 200, func(d *documents) string { return d.document(`"client_id":"x",`) }, false},
 		{"a secret", 200, func(d *documents) string { return d.document(`"client_secret":"x",`) }, false},

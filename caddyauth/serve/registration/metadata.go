@@ -145,7 +145,8 @@ func (m metadata) refuse() error {
 		}
 		// OpenID Connect Dynamic Client Registration 1.0, section 2
 		if m.applicationType == "web" && !strings.HasPrefix(uri, "https://") {
-			return &problem{invalidRedirectURI, fmt.Sprintf("redirect_uris: %.200q: of a web application it must be https.", uri)}
+			text := fmt.Sprintf("redirect_uris: %.200q: of a web application it must be https.", uri)
+			return &problem{invalidRedirectURI, text}
 		}
 	}
 	return nil

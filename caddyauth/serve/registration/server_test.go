@@ -87,9 +87,13 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	s := &server{store: newMemory()}
 	s.Server = &Server{
-		Base:  &url.URL{Scheme: "https", Host: "as.example", Path: "/auth"},
-		Open:  true,
-		Terms: Terms{Project: project.Default, Scopes: []string{"openid", "read"}, Resources: []string{"https://mcp.example"}},
+		Base: &url.URL{Scheme: "https", Host: "as.example", Path: "/auth"},
+		Open: true,
+		Terms: Terms{
+			Project:   project.Default,
+			Scopes:    []string{"openid", "read"},
+			Resources: []string{"https://mcp.example"},
+		},
 		Store: s.store,
 		Take:  func(context.Context, string, time.Time) (time.Duration, error) { return s.wait, nil },
 		Revoke: func(_ context.Context, _, id, _ string) error {
@@ -215,8 +219,9 @@ func TestWhatAPublicClientGets(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	c := s.store.clients[id]
-	if !c.Public() || !c.SelfRegistered() || c.AllowsGrant(clients.GrantClientCredentials) || c.Project != project.Default ||
-		!slices.Equal(c.Scopes, s.Terms.Scopes) || !slices.Equal(c.Resources, s.Terms.Resources) {
+	if !c.Public() || !c.SelfRegistered() || c.AllowsGrant(clients.GrantClientCredentials) ||
+		c.Project != project.Default || !slices.Equal(c.Scopes, s.Terms.Scopes) ||
+		!slices.Equal(c.Resources, s.Terms.Resources) {
 		t.Errorf("stored %+v", c)
 	}
 }
@@ -309,7 +314,8 @@ func TestRedirectHosts(t *testing.T) {
 func TestOwnRegistration(t *testing.T) {
 	s := newServer(t)
 	_, made := s.asks(t, "POST", "/register", `{"client_name":"A","redirect_uris":["https://a.example/cb"]}`)
-	id, token, secret := made["client_id"].(string), made["registration_access_token"].(string), made["client_secret"].(string)
+	id, secret := made["client_id"].(string), made["client_secret"].(string)
+	token := made["registration_access_token"].(string)
 	path := "/register/" + id
 	if made["registration_client_uri"] != "https://as.example/auth"+path || made["client_secret_expires_at"] != 0.0 ||
 		made["token_endpoint_auth_method"] != clients.AuthSecretBasic {
