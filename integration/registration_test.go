@@ -42,15 +42,15 @@ func newPublisher(t *testing.T) *publisher {
 	return p
 }
 
-// ca writes the publisher's certificate into a file.
-func (p *publisher) ca(t *testing.T) string {
+// reached lets a server reach the publisher. Its certificate is in a file.
+func (p *publisher) reached(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return file
+	return "egress {\n\t\tallow 127.0.0.0/8\n\t\tca " + file + "\n\t}"
 }
 
 // comingByThemselves is what lets clients come that nobody has added.
@@ -63,16 +63,17 @@ const comingByThemselves = `
 	}
 	client_metadata {
 		scopes openid read
+		%s
 	}
 }`
 
 // newRegistering is a server at which clients register, and which reaches the publisher if egress
-// says so.
-func newRegistering(t *testing.T, engine, egress string) *authorizing {
+// and the domains of documents say so.
+func newRegistering(t *testing.T, engine, egress, domains string) *authorizing {
 	t.Helper()
 	was := authorizeAuth
 	t.Cleanup(func() { authorizeAuth = was })
-	authorizeAuth = strings.TrimSuffix(authorizeAuth, "}") + egress + comingByThemselves
+	authorizeAuth = strings.TrimSuffix(authorizeAuth, "}") + egress + fmt.Sprintf(comingByThemselves, domains)
 	return newAuthorizing(t, engine)
 }
 
@@ -119,7 +120,7 @@ func (v *visitor) allow(p page) page {
 func TestRegisteredClient(t *testing.T) {
 	for _, engine := range []string{"sqlite", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
-			x := newRegistering(t, engine, "")
+			x := newRegistering(t, engine, "", "")
 			d := x.metadata(t, "/.well-known/openid-configuration")
 			if d["registration_endpoint"] != x.url("auth")+"/register" || d["client_id_metadata_document_supported"] != true {
 				t.Errorf("metadata %v", d)
@@ -169,7 +170,7 @@ func TestRegisteredClient(t *testing.T) {
 
 // TestSameRegistrationAtOnce: 200 of them are one client.
 func TestSameRegistrationAtOnce(t *testing.T) {
-	x := newRegistering(t, "sqlite", "")
+	x := newRegistering(t, "sqlite", "", "")
 	var mu sync.Mutex
 	ids := map[any]int{}
 	var all sync.WaitGroup
@@ -194,7 +195,7 @@ func TestClientOfADocument(t *testing.T) {
 	for _, engine := range []string{"sqlite", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
 			p := newPublisher(t)
-			x := newRegistering(t, engine, "egress {\n\t\tallow 127.0.0.0/8\n\t\tca "+p.ca(t)+"\n\t}")
+			x := newRegistering(t, engine, p.reached(t), "domains 127.0.0.1")
 			v := x.visitor(t)
 			asking := request(t, "client_id="+url.QueryEscape(p.id))
 			code := v.code(v.allow(v.signIn(v.get(asking), "alice", alicePassword)))
@@ -218,15 +219,25 @@ func TestClientOfADocument(t *testing.T) {
 	}
 }
 
-// TestDocumentsInThisNetworkAreNotFetched unless the operator says so.
+// TestDocumentsInThisNetworkAreNotFetched unless the operator lets the server reach the network, and
+// names the host: anybody can name a document.
 func TestDocumentsInThisNetworkAreNotFetched(t *testing.T) {
 	p := newPublisher(t)
-	x := newRegistering(t, "sqlite", "")
-	for _, id := range []string{p.id, strings.Replace(p.id, "127.0.0.1", "localhost", 1)} {
-		answer := x.visitor(t).get(request(t, "client_id="+url.QueryEscape(id)))
-		if answer.status != 400 || answer.location != nil || p.fetched.Load() != 0 {
-			t.Errorf("%s: %d to %v, fetched %d times", id, answer.status, answer.location, p.fetched.Load())
-		}
+	for _, c := range []struct{ name, egress, domains string }{
+		{"nothing allowed", "", ""},
+		{"the host named", "", "domains 127.0.0.1 localhost"},
+		{"the network allowed", p.reached(t), ""},
+		{"the network allowed, and another host named", p.reached(t), "domains app.example"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newRegistering(t, "sqlite", c.egress, c.domains)
+			for _, id := range []string{p.id, strings.Replace(p.id, "127.0.0.1", "localhost", 1)} {
+				answer := x.visitor(t).get(request(t, "client_id="+url.QueryEscape(id)))
+				if answer.status != 400 || answer.location != nil || p.fetched.Load() != 0 {
+					t.Errorf("%s: %d to %v, fetched %d times", id, answer.status, answer.location, p.fetched.Load())
+				}
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
+	"net/url"
 	"strings"
 	"time"
 
@@ -71,6 +72,24 @@ func (c Client) Fingerprint() (string, error) {
 		return "", err
 	}
 	return secrets.Hash(string(text)), nil
+}
+
+// ProvenHost is the host that people may take the client for: that of its home page as the operator
+// wrote it, or that of its metadata document, which was fetched from there. It is empty for a client
+// that registered itself: nothing shows that the home page it names is its own.
+func (c Client) ProvenHost() string {
+	address := c.URI
+	switch c.Source {
+	case Registered:
+		return ""
+	case MetadataDocument:
+		address = c.ID
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // IsDocument reports whether an id can be the URL of a metadata document: https, with a path

@@ -14,11 +14,32 @@ func (t *Throttle) TakeRegistration(
 	clientIP string,
 	now time.Time,
 ) (time.Duration, error) {
+	return t.takeClient(ctx, "registration", address, all, clientIP, now)
+}
+
+// TakeDocument counts the first fetch of a client's metadata document, in limits like those of
+// TakeRegistration.
+func (t *Throttle) TakeDocument(
+	ctx context.Context,
+	address, all Limit,
+	clientIP string,
+	now time.Time,
+) (time.Duration, error) {
+	return t.takeClient(ctx, "client metadata", address, all, clientIP, now)
+}
+
+func (t *Throttle) takeClient(
+	ctx context.Context,
+	what string,
+	address, all Limit,
+	clientIP string,
+	now time.Time,
+) (time.Duration, error) {
 	from, _ := canonicalAddress(clientIP)
 	return t.Store.TakeAttempt(ctx, Attempt{
 		Buckets: []Bucket{
-			address.bucket(t.key("registration from an address", from)),
-			all.bucket(t.key("registration")),
+			address.bucket(t.key(what+" from an address", from)),
+			all.bucket(t.key(what)),
 		},
 	}, now)
 }

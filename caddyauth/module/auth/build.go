@@ -222,12 +222,15 @@ func buildDocuments(a *App, m *config.MetadataDocuments) *registration.Documents
 		Domains: m.Domains,
 		AtOnce:  m.AtOnce,
 		Client: &egress.Client{
-			Allow:   a.server.Egress.Allow,
+			Allow:   m.Networks(a.server.Egress),
 			Roots:   a.server.Egress.Roots,
 			Timeout: registration.FetchTimeout,
 			MaxBody: registration.MaxDocument,
 		},
-		Store:  a.store,
+		Store: a.store,
+		Take: func(ctx context.Context, clientIP string, now time.Time) (time.Duration, error) {
+			return a.throttle.TakeDocument(ctx, m.AddressRate, m.TotalRate, clientIP, now)
+		},
 		Events: a.audit.report,
 	}
 }

@@ -1,16 +1,19 @@
 package auth
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/replay"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
 
 // TestJanitorWaitsForAClockThatJumped: whatever the clock says, nothing goes before as much time
@@ -144,4 +147,48 @@ func count(t *testing.T, a *App, now time.Time) (left rows) {
 	}
 	left.grants, left.denials, left.tokens, left.entries = len(grants), len(denials), len(tokens), len(a.entries(t))
 	return left
+}
+
+// TestJanitorForgetsClientsThatNobodyUses, each kind after its own time, and only while its option is
+// on.
+func TestJanitorForgetsClientsThatNobodyUses(t *testing.T) {
+	const document = "https://app.example/client.json"
+	for _, c := range []struct {
+		name                    string
+		registration, documents time.Duration // after which they go; 0 is off
+		after                   time.Duration
+		want                    []string
+	}{
+		{"both off", 0, 0, 1000 * day, []string{document, "registered"}},
+		{"before their time", 2 * day, 3 * day, 2*day - time.Hour, []string{document, "registered"}},
+		{"registered", 2 * day, 3 * day, 2*day + time.Hour, []string{document}},
+		{"both", 2 * day, 3 * day, 3*day + time.Hour, nil},
+		{"documents alone", 0, 2 * day, 3 * day, []string{"registered"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, now := auditedApp(t), time.Now().Truncate(time.Millisecond)
+			if c.registration > 0 {
+				a.server.Registration = &config.SelfRegistration{ForgetAfter: c.registration}
+			}
+			if c.documents > 0 {
+				a.server.ClientMetadata = &config.MetadataDocuments{ForgetAfter: c.documents}
+			}
+			addComing(t, a.store, "registered", clients.Registered, now)
+			addComing(t, a.store, document, clients.MetadataDocument, now)
+			if err := buildJanitor(a).deleteOver(now.Add(c.after)); err != nil {
+				t.Fatal(err)
+			}
+			left, err := a.store.ListClients(t.Context(), "", project.Page{Limit: 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ids []string
+			for _, client := range left {
+				ids = append(ids, client.ID)
+			}
+			if !slices.Equal(ids, c.want) {
+				t.Errorf("left are %q, want %q", ids, c.want)
+			}
+		})
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/registration"
 )
 
@@ -90,7 +91,7 @@ func (k *knownClients) prepare(ctx context.Context, clientID string, now time.Ti
 	if k.documents == nil {
 		return registration.ErrNoClient
 	}
-	return k.documents.Prepare(ctx, clientID, now)
+	return k.documents.Prepare(ctx, clientID, request.ClientIPOf(ctx), now)
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -66,6 +67,11 @@ type ClientMetadata struct {
 	Audience []string `json:"audience,omitempty"`
 	// What they may name as `resource` (RFC 8707): absolute URIs. Default: none.
 	Resources []string `json:"resources,omitempty"`
+	// How many documents that were not fetched before one address may name: at once, and one more
+	// after each duration. Default: 20 1m.
+	AddressRate *Rate `json:"address_rate,omitempty"`
+	// The same for all addresses together. Default: 200 10s.
+	TotalRate *Rate `json:"total_rate,omitempty"`
 	// How long a client is kept that nobody uses and that no session belongs to; 1d to 10y. It comes
 	// back with its next request. Default: 90d.
 	ForgetAfter option.Duration `json:"forget_after,omitempty"`
@@ -91,7 +97,18 @@ type MetadataDocuments struct {
 	Scopes      []string
 	Audience    []string
 	Resources   []string
+	AddressRate identity.Limit
+	TotalRate   identity.Limit
 	ForgetAfter time.Duration
+}
+
+// Networks are those that are reached for documents beside public ones. Anybody can name a document,
+// so they are reached only for hosts that the operator has named.
+func (m *MetadataDocuments) Networks(e EgressRule) []netip.Prefix {
+	if len(m.Domains) == 0 {
+		return nil
+	}
+	return e.Allow
 }
 
 const (
@@ -100,6 +117,11 @@ const (
 	maxAtOnce          = 100
 	maxBurst           = 10_000
 	minInitialToken    = 32 // bytes
+)
+
+var (
+	usualAddressRate = identity.Limit{Burst: 20, Every: time.Minute}
+	usualTotalRate   = identity.Limit{Burst: 200, Every: 10 * time.Second}
 )
 
 // unmarshalRegistration parses:
@@ -164,6 +186,8 @@ func (r *Registration) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 //		scopes       <words...>
 //		audience     <words...>
 //		resources    <uris...>
+//		address_rate <burst> <duration>
+//		total_rate   <burst> <duration>
 //		forget_after <duration>
 //	}
 func (s *Settings) unmarshalClientMetadata(d *caddyfile.Dispenser) error {
@@ -195,6 +219,10 @@ func (m *ClientMetadata) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		err = option.Some(d, &m.Audience)
 	case "resources":
 		err = option.Some(d, &m.Resources)
+	case "address_rate":
+		m.AddressRate, err = unmarshalRate(d)
+	case "total_rate":
+		m.TotalRate, err = unmarshalRate(d)
 	case "forget_after":
 		err = option.ReadDuration(d, []option.DurationRange{forgetRange(&m.ForgetAfter)})
 	default:
@@ -255,6 +283,8 @@ func (s *Settings) validateClientMetadata() error {
 	}
 	err := errors.Join(
 		validateHosts("domains", m.Domains),
+		m.AddressRate.validate("address_rate"),
+		m.TotalRate.validate("total_rate"),
 		forgetRange(&m.ForgetAfter).Validate(),
 		s.validateTerms(m.Scopes, m.Audience, m.Resources),
 	)
@@ -314,6 +344,8 @@ func (s *Settings) resolveRegistration(r option.Resolver, v *Server) error {
 			Scopes:      m.Scopes,
 			Audience:    m.Audience,
 			Resources:   m.Resources,
+			AddressRate: m.AddressRate.or(usualAddressRate),
+			TotalRate:   m.TotalRate.or(usualTotalRate),
 			ForgetAfter: m.ForgetAfter.Or(defaultForgetAfter),
 		}
 	}
@@ -342,8 +374,8 @@ func (r *Registration) domain() *SelfRegistration {
 		Scopes:        r.Scopes,
 		Audience:      r.Audience,
 		Resources:     r.Resources,
-		AddressRate:   r.AddressRate.or(identity.Limit{Burst: 20, Every: time.Minute}),
-		TotalRate:     r.TotalRate.or(identity.Limit{Burst: 200, Every: 10 * time.Second}),
+		AddressRate:   r.AddressRate.or(usualAddressRate),
+		TotalRate:     r.TotalRate.or(usualTotalRate),
 		ForgetAfter:   r.ForgetAfter.Or(defaultForgetAfter),
 	}
 }

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 
@@ -29,8 +30,11 @@ func OriginalURL(r *http.Request) *url.URL {
 }
 
 // ClientIP is the address that Caddy takes for the client's, with `trusted_proxies` in mind.
-func ClientIP(r *http.Request) string {
-	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+func ClientIP(r *http.Request) string { return ClientIPOf(r.Context()) }
+
+// ClientIPOf is ClientIP for the context of a request.
+func ClientIPOf(ctx context.Context) string {
+	ip, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
 	return ip
 }
 

@@ -90,7 +90,7 @@ func (c *call) consentPage(wanted, resources []string) ui.Consent {
 		Site:           c.Base.Host,
 		Subject:        c.session.Subject,
 		Client:         c.parties.Client.ID,
-		ClientHost:     hostIn(c.parties.Client.URI),
+		ClientHost:     c.parties.Client.ProvenHost(),
 		Learns:         c.learns(scopes, claims),
 		Resources:      resources,
 		Warnings:       c.warnings(),
@@ -149,15 +149,6 @@ func (c *call) warnings() []string {
 			"just started that program yourself.")
 	}
 	return warnings
-}
-
-// hostIn is the host of an address; empty when it has none.
-func hostIn(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	return u.Host
 }
 
 // postConsent takes the decision. Only the page itself, seen with this very session, can send it.

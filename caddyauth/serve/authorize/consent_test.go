@@ -137,7 +137,7 @@ func TestWhatThePageSays(t *testing.T) {
 	page := x.ask(t, params(t, "scope=openid+profile+read").Encode())
 	body := page.Body.String()
 	for _, want := range []string{
-		`<strong id="client">Reports</strong> (www.rp.example)`, `<strong id="subject">Alice</strong>`,
+		`<strong id="client">Reports</strong> wants`, `<strong id="subject">Alice</strong>`,
 		`<li>Read your profile: name, picture and the like</li>`, `<li>read</li>`, `<li>family name</li>`,
 		`This application has registered itself`, `<strong id="redirect">rp.example</strong>`,
 		`id="allow" name="decision" value="allow"`, `id="deny" name="decision" value="deny"`, "Use another account",
@@ -206,6 +206,42 @@ func TestSingleClaimsAreAllowedToo(t *testing.T) {
 			x.decide(fields(page, allow), "same-origin")
 			if len(x.given) != 1 || !slices.Contains(x.given[0].Scopes, "claim name") == (c.claims == email) {
 				t.Errorf("given %+v", x.given)
+			}
+		})
+	}
+}
+
+// TestWhoThePageSaysAsks: a client that came by itself names no host that is not shown to be its own.
+func TestWhoThePageSaysAsks(t *testing.T) {
+	const document = "https://app.example/client.json"
+	for _, c := range []struct {
+		name, id, source, redirectURI, who, where string
+	}{
+		{"declared", "rp", "", "https://rp.example/cb", "Reports</strong> (bank.example)", "rp.example"},
+		{"declared, on a device", "rp", "", "http://127.0.0.1/cb", "Reports</strong> (bank.example)", "Reports"},
+		{"registered", "rp", clients.Registered, "https://rp.example/cb", "Reports</strong> wants", "rp.example"},
+		{"registered, on a device", "rp", clients.Registered, "http://127.0.0.1:1/cb", "Reports</strong> wants",
+			"127.0.0.1:1"},
+		{"registered, of an app", "rp", clients.Registered, "com.example.app:/cb", "Reports</strong> wants",
+			"com.example.app:"},
+		{"document", document, clients.MetadataDocument, "https://rp.example/cb", "Reports</strong> (app.example)",
+			"rp.example"},
+		{"document, on a device", document, clients.MetadataDocument, "http://localhost/cb",
+			"Reports</strong> (app.example)", "localhost"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newFixture(t)
+			x.session = as("a", 0)
+			asks(consent.ErrNotFound, clients.ConsentOnce)(x)
+			x.client.ID, x.client.Source, x.client.URI = c.id, c.source, "https://bank.example/"
+			x.client.RedirectURIs = []string{c.redirectURI}
+			body := x.ask(t, params(t, url.Values{
+				"client_id": {c.id}, "redirect_uri": {c.redirectURI},
+			}.Encode()).Encode()).Body.String()
+			for _, want := range []string{`<strong id="client">` + c.who, `<strong id="redirect">` + c.where + "<"} {
+				if !strings.Contains(body, want) {
+					t.Errorf("%s is missing: %s", want, body)
+				}
 			}
 		})
 	}

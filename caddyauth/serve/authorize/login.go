@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"strings"
@@ -48,11 +49,15 @@ func (s *Server) Onward(ctx context.Context, address string) (Onward, bool) {
 	return Onward{Host: c.shownHost(r), RedirectURI: r.To.RedirectURI, LoginHint: r.LoginHint}, true
 }
 
-// shownHost is the host of the redirect URI; of an application on the person's own machine, its name.
+// shownHost is the host of the redirect URI; of an application on the person's own machine, its name,
+// unless the application has given itself that name.
 func (c *call) shownHost(r authorization.Request) string {
 	u, err := url.Parse(r.To.RedirectURI)
-	if err == nil && u.Scheme == "https" {
+	switch {
+	case err == nil && u.Scheme == "https":
 		return u.Host
+	case err == nil && c.parties.Client.SelfRegistered():
+		return cmp.Or(u.Host, u.Scheme+":")
 	}
 	if c.parties.Client.Name != "" {
 		return c.parties.Client.Name

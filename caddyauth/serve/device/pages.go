@@ -163,11 +163,12 @@ func (v *visit) confirmation(a device.Authorization, client clients.Client) ui.C
 		can, learns = v.Describe(a.Scopes)
 	}
 	page := ui.Consent{
-		Site:    v.Base.Host,
-		Subject: v.person.Subject,
-		Client:  name,
-		Scopes:  can,
-		Learns:  learns,
+		Site:       v.Base.Host,
+		Subject:    v.person.Subject,
+		Client:     name,
+		ClientHost: client.ProvenHost(),
+		Scopes:     can,
+		Learns:     learns,
 		Notice: "The device shows the code " + device.ShowUserCode(a.UserCode) + ". It asked from the address " +
 			a.ClientIP + ". Allow it only if it is your own device and you have just started this.",
 		Action: v.url("/device"),

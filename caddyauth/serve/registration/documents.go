@@ -40,8 +40,8 @@ const (
 // refused.
 var ErrNoClient = errors.New("the metadata document is not there or is refused")
 
-// ErrBusy says that too many documents are being fetched.
-var ErrBusy = errors.New("too many metadata documents are being fetched")
+// ErrBusy says that too many documents are being fetched, or that an address has named too many.
+var ErrBusy = errors.New("too many metadata documents are being fetched, or were named by this address")
 
 // Documents makes clients of metadata documents (OAuth Client ID Metadata Document). A copy is kept
 // in the store, as a client that can be paused and revoked like any other one, and is fetched anew
@@ -63,6 +63,10 @@ type Documents struct {
 
 	// Store keeps the copies. Required.
 	Store DocumentStore
+
+	// Take counts the first fetch of a document for an address, and returns how long to wait when
+	// there were too many: each document that is good becomes a row of the store. Required.
+	Take func(ctx context.Context, clientIP string, now time.Time) (time.Duration, error)
 
 	// Events takes an event for each fetch. Default: nobody is told.
 	Events audit.Sink
@@ -86,9 +90,9 @@ type document struct {
 	done  chan struct{}
 }
 
-// Prepare sees to it that the store has a copy of the document with that URL that may be used. The
-// error is ErrNoClient, ErrBusy, or the store's.
-func (d *Documents) Prepare(ctx context.Context, id string, now time.Time) error {
+// Prepare sees to it that the store has a copy of the document with that URL that may be used;
+// clientIP is the address of who names it. The error is ErrNoClient, ErrBusy, or the store's.
+func (d *Documents) Prepare(ctx context.Context, id, clientIP string, now time.Time) error {
 	u, err := url.Parse(id)
 	if err != nil || u.String() != id || !clients.IsDocument(id) || !d.allows(u) {
 		return ErrNoClient
@@ -110,7 +114,7 @@ func (d *Documents) Prepare(ctx context.Context, id string, now time.Time) error
 	d.mu.Unlock()
 
 	// Others wait for this fetch, so it does not end with the request that began it.
-	go d.renew(context.WithoutCancel(ctx), k, u, now)
+	go d.renew(context.WithoutCancel(ctx), k, u, clientIP, now)
 	return k.wait(ctx)
 }
 
@@ -156,8 +160,8 @@ func (d *Documents) forgetOne() {
 }
 
 // renew finds out whether the document is good, and lets those go on who wait for it.
-func (d *Documents) renew(ctx context.Context, k *document, u *url.URL, now time.Time) {
-	until, err := d.judge(ctx, u, now)
+func (d *Documents) renew(ctx context.Context, k *document, u *url.URL, clientIP string, now time.Time) {
+	until, err := d.judge(ctx, u, clientIP, now)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running--
@@ -171,12 +175,20 @@ func (d *Documents) renew(ctx context.Context, k *document, u *url.URL, now time
 }
 
 // judge returns whether there is a copy that may be used, and for how long that holds.
-func (d *Documents) judge(ctx context.Context, u *url.URL, now time.Time) (until time.Time, err error) {
-	_, copied, err := d.Store.FindRegistered(ctx, u.String())
+func (d *Documents) judge(
+	ctx context.Context,
+	u *url.URL,
+	clientIP string,
+	now time.Time,
+) (until time.Time, err error) {
+	standing, copied, err := d.Store.FindRegistered(ctx, u.String())
 	switch {
-	case err == nil && now.Before(copied.Fresh):
+	case err == nil && now.Before(copied.Fresh) && d.Terms.are(standing):
 		return copied.Fresh, nil // another node, or an earlier process, has fetched it
-	case err != nil && !errors.Is(err, clients.ErrNotFound):
+	case errors.Is(err, clients.ErrNotFound):
+		err = d.take(ctx, clientIP, now)
+	}
+	if err != nil {
 		return now, err
 	}
 	client, life, err := d.fetch(ctx, u)
@@ -193,6 +205,15 @@ func (d *Documents) judge(ctx context.Context, u *url.URL, now time.Time) (until
 		return now.Add(refusedFor), nil
 	}
 	return now.Add(refusedFor), ErrNoClient
+}
+
+// take counts the first fetch of a document.
+func (d *Documents) take(ctx context.Context, clientIP string, now time.Time) error {
+	wait, err := d.Take(ctx, clientIP, now)
+	if err == nil && wait > 0 {
+		err = ErrBusy
+	}
+	return err
 }
 
 // unreachable is a failure that says nothing about the document.

@@ -21,6 +21,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/egress"
 )
 
+const from = "192.0.2.1" // who names a document
+
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // documents is a resolver, and the server that publishes documents.
@@ -32,6 +34,8 @@ type documents struct {
 	fetched atomic.Int64
 
 	mu     sync.Mutex
+	taken  []string // addresses
+	wait   time.Duration
 	answer func(w http.ResponseWriter)
 	events []audit.Event
 }
@@ -61,6 +65,12 @@ func newDocuments(t *testing.T) *documents {
 			MaxBody: MaxDocument,
 		},
 		Store: d.store,
+		Take: func(_ context.Context, clientIP string, _ time.Time) (time.Duration, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.taken = append(d.taken, clientIP)
+			return d.wait, nil
+		},
 		Events: func(_ context.Context, e audit.Event) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -131,7 +141,7 @@ func TestDocumentDuties(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDocuments(t)
 			d.says(c.status, c.body(d), "")
-			err := d.Prepare(t.Context(), d.id, noon)
+			err := d.Prepare(t.Context(), d.id, from, noon)
 			client, stored := d.store.clients[d.id]
 			if c.good != (err == nil) || stored != c.good || !c.good && !errors.Is(err, ErrNoClient) {
 				t.Fatalf("%v; stored %v, reported %+v", err, stored, d.events)
@@ -174,7 +184,7 @@ func TestDocumentAddresses(t *testing.T) {
 			if c.change != nil {
 				c.change()
 			}
-			if err := d.Prepare(t.Context(), c.id, noon); !errors.Is(err, ErrNoClient) || d.fetched.Load() != 0 {
+			if err := d.Prepare(t.Context(), c.id, from, noon); !errors.Is(err, ErrNoClient) || d.fetched.Load() != 0 {
 				t.Errorf("%v; fetched %d times", err, d.fetched.Load())
 			}
 		})
@@ -202,7 +212,8 @@ func TestDocumentsAreKept(t *testing.T) {
 				after   time.Duration
 				fetched int64
 			}{{0, 1}, {c.life - 1, 1}, {c.life, 2}} {
-				if err := d.Prepare(t.Context(), d.id, noon.Add(step.after)); err != nil || d.fetched.Load() != step.fetched {
+				err := d.Prepare(t.Context(), d.id, from, noon.Add(step.after))
+				if err != nil || d.fetched.Load() != step.fetched {
 					t.Errorf("step %d: %v, fetched %d times", i, err, d.fetched.Load())
 				}
 			}
@@ -222,12 +233,12 @@ func TestDocumentsAreKept(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDocuments(t)
-			if err := d.Prepare(t.Context(), d.id, noon); err != nil {
+			if err := d.Prepare(t.Context(), d.id, from, noon); err != nil {
 				t.Fatal(err)
 			}
 			d.says(c.status, "{}", "")
 			for range 3 { // what came of it is known for a minute
-				if err := d.Prepare(t.Context(), d.id, noon.Add(c.after)); !errors.Is(err, c.want) {
+				if err := d.Prepare(t.Context(), d.id, from, noon.Add(c.after)); !errors.Is(err, c.want) {
 					t.Errorf("%v, want %v", err, c.want)
 				}
 			}
@@ -235,7 +246,7 @@ func TestDocumentsAreKept(t *testing.T) {
 			if n := d.fetched.Load(); n != 2 {
 				t.Errorf("fetched %d times", n)
 			}
-			if err := d.Prepare(t.Context(), d.id, noon.Add(c.after+minute)); err != nil || d.fetched.Load() != 3 {
+			if err := d.Prepare(t.Context(), d.id, from, noon.Add(c.after+minute)); err != nil || d.fetched.Load() != 3 {
 				t.Errorf("a minute later: %v, fetched %d times", err, d.fetched.Load())
 			}
 		})
@@ -245,10 +256,59 @@ func TestDocumentsAreKept(t *testing.T) {
 // TestACopyOfAnotherNodeIsUsed: one that starts has nothing in memory.
 func TestACopyOfAnotherNodeIsUsed(t *testing.T) {
 	d := newDocuments(t)
-	d.store.clients[d.id] = clients.Client{ID: d.id}
+	copied := clients.Client{ID: d.id}
+	d.Terms.grant(&copied)
+	d.store.clients[d.id] = copied
 	d.store.registrations[d.id] = clients.Registration{Fresh: noon.Add(time.Minute)}
-	if err := d.Prepare(t.Context(), d.id, noon); err != nil || d.fetched.Load() != 0 {
+	if err := d.Prepare(t.Context(), d.id, from, noon); err != nil || d.fetched.Load() != 0 {
 		t.Errorf("%v, fetched %d times", err, d.fetched.Load())
+	}
+}
+
+// TestACopyWithOtherTermsIsNotUsed: the operator has changed what such clients get.
+func TestACopyWithOtherTermsIsNotUsed(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Terms)
+	}{
+		{"scopes", func(t *Terms) { t.Scopes = []string{"openid", "admin"} }},
+		{"audience", func(t *Terms) { t.Audience = []string{"other"} }},
+		{"resources", func(t *Terms) { t.Resources = []string{"https://api.example"} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDocuments(t)
+			copied := clients.Client{ID: d.id}
+			before := d.Terms
+			c.change(&before)
+			before.grant(&copied)
+			d.store.clients[d.id] = copied
+			d.store.registrations[d.id] = clients.Registration{Fresh: noon.Add(time.Hour)}
+			err := d.Prepare(t.Context(), d.id, from, noon)
+			if got := d.store.clients[d.id]; err != nil || d.fetched.Load() != 1 || !d.Terms.are(got) {
+				t.Errorf("%v, fetched %d times, stored %+v", err, d.fetched.Load(), got)
+			}
+		})
+	}
+}
+
+// TestFirstFetchesAreCounted: each of them may become a row of the store.
+func TestFirstFetchesAreCounted(t *testing.T) {
+	d := newDocuments(t)
+	d.wait = time.Minute
+	for range 2 {
+		if err := d.Prepare(t.Context(), d.id, from, noon); !errors.Is(err, ErrBusy) || d.fetched.Load() != 0 {
+			t.Errorf("too many: %v, fetched %d times", err, d.fetched.Load())
+		}
+	}
+	d.wait = 0
+	for i := range 3 { // the second and third time it is known
+		err := d.Prepare(t.Context(), d.id, "192.0.2.2", noon.Add(time.Duration(i)*2*time.Hour))
+		if err != nil || d.fetched.Load() != int64(i+1) {
+			t.Errorf("%v, fetched %d times", err, d.fetched.Load())
+		}
+	}
+	if got := strings.Join(d.taken, " "); got != "192.0.2.1 192.0.2.1 192.0.2.2" {
+		t.Errorf("counted for %s", got)
 	}
 }
 
@@ -256,11 +316,11 @@ func TestACopyOfAnotherNodeIsUsed(t *testing.T) {
 func TestAStoreThatIsAwayIsNotRemembered(t *testing.T) {
 	d := newDocuments(t)
 	d.store.failing = errors.New("away")
-	if err := d.Prepare(t.Context(), d.id, noon); err == nil || errors.Is(err, ErrNoClient) {
+	if err := d.Prepare(t.Context(), d.id, from, noon); err == nil || errors.Is(err, ErrNoClient) {
 		t.Error(err)
 	}
 	d.store.failing = nil
-	if err := d.Prepare(t.Context(), d.id, noon); err != nil {
+	if err := d.Prepare(t.Context(), d.id, from, noon); err != nil {
 		t.Error(err)
 	}
 }
@@ -281,32 +341,32 @@ func TestFetchesAtOnce(t *testing.T) {
 	d.mu.Unlock()
 	var all sync.WaitGroup
 	all.Go(func() {
-		if err := d.Prepare(t.Context(), d.id, noon); err != nil {
+		if err := d.Prepare(t.Context(), d.id, from, noon); err != nil {
 			t.Error(err)
 		}
 	})
 	<-arrived
 	for range 20 {
 		all.Go(func() {
-			if err := d.Prepare(t.Context(), d.id, noon); err != nil {
+			if err := d.Prepare(t.Context(), d.id, from, noon); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	all.Go(func() { _ = d.Prepare(t.Context(), d.server.URL+"/second.json", noon) })
+	all.Go(func() { _ = d.Prepare(t.Context(), d.server.URL+"/second.json", from, noon) })
 	<-arrived
-	if err := d.Prepare(t.Context(), d.server.URL+"/third.json", noon); !errors.Is(err, ErrBusy) {
+	if err := d.Prepare(t.Context(), d.server.URL+"/third.json", from, noon); !errors.Is(err, ErrBusy) {
 		t.Errorf("the third of a host: %v", err)
 	}
 	d.AtOnce = 2
-	if err := d.Prepare(t.Context(), "https://app.example/client.json", noon); !errors.Is(err, ErrBusy) {
+	if err := d.Prepare(t.Context(), "https://app.example/client.json", from, noon); !errors.Is(err, ErrBusy) {
 		t.Errorf("the third of all: %v", err)
 	}
 
 	// Whoever gives up does not take the document from the others.
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := d.Prepare(gone, d.id, noon); !errors.Is(err, context.Canceled) {
+	if err := d.Prepare(gone, d.id, from, noon); !errors.Is(err, context.Canceled) {
 		t.Errorf("who gave up: %v", err)
 	}
 	close(held)
@@ -320,7 +380,7 @@ func TestMemoryOfDocumentsIsBounded(t *testing.T) {
 	d := newDocuments(t)
 	d.Client = &egress.Client{} // refuses the address
 	for i := range maxKnown + 50 {
-		_ = d.Prepare(t.Context(), fmt.Sprint(d.server.URL, "/", i), noon)
+		_ = d.Prepare(t.Context(), fmt.Sprint(d.server.URL, "/", i), from, noon)
 	}
 	if len(d.known) > maxKnown {
 		t.Errorf("%d documents are known", len(d.known))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 )
@@ -139,6 +140,10 @@ func (m metadata) refuse() error {
 	case m.jwksURI != "" && !strings.HasPrefix(m.jwksURI, "https://"):
 		return wrong("jwks_uri: it is not an https URL.")
 	}
+	// Format characters turn the text around them (bidirectional overrides), or are not seen.
+	if strings.ContainsFunc(m.name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return wrong("client_name: it holds a character that is not seen.")
+	}
 	for _, uri := range m.redirectURIs {
 		if err := clients.ValidateRedirectURI(uri); err != nil {
 			return &problem{invalidRedirectURI, fmt.Sprintf("redirect_uris: %.200q: %v.", uri, err)}
@@ -176,6 +181,12 @@ func (m metadata) offered() ([]string, error) {
 // grant gives a client what all of them get.
 func (t Terms) grant(c *clients.Client) {
 	c.Project, c.Scopes, c.Audience, c.Resources = t.Project, t.Scopes, t.Audience, t.Resources
+}
+
+// are reports whether a client has these terms: the operator may have changed them since.
+func (t Terms) are(c clients.Client) bool {
+	return c.Project == t.Project && slices.Equal(c.Scopes, t.Scopes) &&
+		slices.Equal(c.Audience, t.Audience) && slices.Equal(c.Resources, t.Resources)
 }
 
 // valid refuses a client that cannot be, in the words of RFC 7591.
