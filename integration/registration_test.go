@@ -122,7 +122,8 @@ func TestRegisteredClient(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			x := newRegistering(t, engine, "", "")
 			d := x.metadata(t, "/.well-known/openid-configuration")
-			if d["registration_endpoint"] != x.url("auth")+"/register" || d["client_id_metadata_document_supported"] != true {
+			if d["registration_endpoint"] != x.url("auth")+"/register" ||
+				d["client_id_metadata_document_supported"] != true {
 				t.Errorf("metadata %v", d)
 			}
 			status, made := x.register(t, `{"client_name":"Tool","scope":"openid","redirect_uris":["`+rpCallback+`"],`+
@@ -161,7 +162,8 @@ func TestRegisteredClient(t *testing.T) {
 			if a := x.get(t, "api", "/", got.Access); a.status != 401 {
 				t.Errorf("what the client got, at the gate: %d", a.status)
 			}
-			if gone := x.token(t, id, secret, "", codeForm(code)); gone.status != 401 || gone.Error != "invalid_client" {
+			gone := x.token(t, id, secret, "", codeForm(code))
+			if gone.status != 401 || gone.Error != "invalid_client" {
 				t.Errorf("%+v", gone)
 			}
 		})
@@ -177,7 +179,8 @@ func TestSameRegistrationAtOnce(t *testing.T) {
 	for range 20 {
 		all.Go(func() {
 			for range 10 {
-				_, made := x.register(t, `{"redirect_uris":["http://127.0.0.1/cb"],"token_endpoint_auth_method":"none"}`)
+				_, made := x.register(t, `{"redirect_uris":["http://127.0.0.1/cb"],`+
+					`"token_endpoint_auth_method":"none"}`)
 				mu.Lock()
 				ids[made["client_id"]]++
 				mu.Unlock()

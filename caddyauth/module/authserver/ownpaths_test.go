@@ -46,7 +46,9 @@ func serverOf(t *testing.T) *AuthServer {
 	t.Helper()
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	ctx, err := caddy.ProvisionContext(&caddy.Config{
-		AppsRaw: caddy.ModuleMap{"auth": json.RawMessage(`{"issuer":"https://auth.example.com","registration":{"open":true}}`)},
+		AppsRaw: caddy.ModuleMap{
+			"auth": json.RawMessage(`{"issuer":"https://auth.example.com","registration":{"open":true}}`),
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -122,7 +122,9 @@ func TestDocumentDuties(t *testing.T) {
 		{"no client_id", 200, func(*documents) string { return "{" + public + "}" }, false},
 		{"two client_ids", 200, func(d *documents) string { return d.document(`"client_id":"x",`) }, false},
 		{"a secret", 200, func(d *documents) string { return d.document(`"client_secret":"x",`) }, false},
-		{"the end of a secret", 200, func(d *documents) string { return d.document(`"client_secret_expires_at":0,`) }, false},
+		{"the end of a secret", 200, func(d *documents) string {
+			return d.document(`"client_secret_expires_at":0,`)
+		}, false},
 		{"client_secret_basic", 200, func(d *documents) string {
 			return strings.Replace(d.document(""), `"none"`, `"client_secret_basic"`, 1)
 		}, false},
@@ -246,7 +248,8 @@ func TestDocumentsAreKept(t *testing.T) {
 			if n := d.fetched.Load(); n != 2 {
 				t.Errorf("fetched %d times", n)
 			}
-			if err := d.Prepare(t.Context(), d.id, from, noon.Add(c.after+minute)); err != nil || d.fetched.Load() != 3 {
+			err := d.Prepare(t.Context(), d.id, from, noon.Add(c.after+minute))
+			if err != nil || d.fetched.Load() != 3 {
 				t.Errorf("a minute later: %v, fetched %d times", err, d.fetched.Load())
 			}
 		})
@@ -411,7 +414,8 @@ func FuzzDocument(f *testing.F) {
 		switch {
 		case json.Unmarshal(body, &said) != nil || said.ID != id || c.ID != id:
 			t.Errorf("it is of %q", said.ID)
-		case c.Validate() != nil || !c.SelfRegistered() || len(c.Secrets) > 0 || c.ConsentPolicy() == clients.ConsentOff:
+		case c.Validate() != nil || !c.SelfRegistered() || len(c.Secrets) > 0 ||
+			c.ConsentPolicy() == clients.ConsentOff:
 			t.Errorf("%+v", c)
 		case c.AllowsGrant(clients.GrantClientCredentials) || c.AllowsGrant(clients.GrantExchange):
 			t.Errorf("grants %q", c.GrantTypes)

@@ -161,7 +161,8 @@ func (c *call) checkHosts(uris []string) error {
 	for _, uri := range uris {
 		u, err := url.Parse(uri)
 		if err != nil || u.Scheme == "https" && !HostAllowed(c.RedirectHosts, u.Hostname()) {
-			return &problem{invalidRedirectURI, fmt.Sprintf("redirect_uris: %.200q: its host is not allowed here.", uri)}
+			text := fmt.Sprintf("redirect_uris: %.200q: its host is not allowed here.", uri)
+			return &problem{invalidRedirectURI, text}
 		}
 	}
 	return nil

@@ -182,7 +182,8 @@ func TestRegistrationDuties(t *testing.T) {
 		{"name that turns the text around", `{"client_name":"a\u202eb",` + public + `}`, 400, invalidMetadata},
 		{"name with what is not seen", `{"client_name":"a\u200bb",` + public + `}`, 400, invalidMetadata},
 		{"name of other letters", `{"client_name":"Bücher & Söhne 図書",` + public + `}`, 201, ""},
-		{"name of 201 bytes", `{"client_name":"` + strings.Repeat("a", 201) + `",` + public + `}`, 400, invalidMetadata},
+		{"name of 201 bytes", `{"client_name":"` + strings.Repeat("a", 201) + `",` + public + `}`, 400,
+			invalidMetadata},
 		{"duplicate member", `{"client_name":"a","client_name":"b",` + public + `}`, 400, invalidMetadata},
 		{"no object", `[]`, 400, invalidMetadata},
 		{"above 64 KiB", `{"x":"` + strings.Repeat("a", maxBody) + `",` + public + `}`, 413, invalidMetadata},
@@ -192,7 +193,8 @@ func TestRegistrationDuties(t *testing.T) {
 			status, answer := s.asks(t, "POST", "/register", c.body)
 			code, _ := answer["error"].(string)
 			if status != c.status || code != c.want || len(s.store.clients) != map[bool]int{true: 1}[c.want == ""] {
-				t.Fatalf("answered %d %v, want %d %s; stored %d", status, answer, c.status, c.want, len(s.store.clients))
+				t.Fatalf("answered %d %v, want %d %s; stored %d", status, answer, c.status, c.want,
+					len(s.store.clients))
 			}
 			want := audit.Event{Result: "success", Status: 201, Recorded: true}
 			if c.want != "" {
@@ -276,7 +278,9 @@ func TestWhoMayRegister(t *testing.T) {
 			s := newServer(t)
 			s.wait, s.Open = c.wait, c.open
 			if !c.open {
-				s.InitialTokens = []string{secrets.Hash("another one of the initial access tokens"), secrets.Hash(initialToken)}
+				s.InitialTokens = []string{
+					secrets.Hash("another one of the initial access tokens"), secrets.Hash(initialToken),
+				}
 			}
 			status, answer := s.asks(t, "POST", "/register", "{"+public+"}", "Authorization", c.authorization)
 			if status != c.status || len(s.store.clients) != map[int]int{201: 1}[status] {

@@ -144,8 +144,8 @@ func TestDocumentsArePutOverTheirCopy(t *testing.T) {
 		moved := documented()
 		moved.RedirectURIs = []string{"https://app.example/cb"}
 		got := put(moved, noon.Add(2*time.Minute))
-		if got.Active || got.Claims["tier"] != "gold" || got.Version != 3 || !got.RedirectURI("https://app.example/cb") ||
-			got.RedirectURI("http://127.0.0.1/cb") {
+		if got.Active || got.Claims["tier"] != "gold" || got.Version != 3 ||
+			!got.RedirectURI("https://app.example/cb") || got.RedirectURI("http://127.0.0.1/cb") {
 			t.Errorf("the new document made %+v", got)
 		}
 		if _, err := s.FindConsent(t.Context(), person.ID, documentID); err == nil {
@@ -182,7 +182,12 @@ func TestUnusedClientsAreForgotten(t *testing.T) {
 		for _, c := range []struct {
 			before  time.Time
 			n, want int
-		}{{noon, 10, 0}, {noon.Add(time.Minute), 1, 1}, {noon.Add(time.Minute), 10, 1}, {noon.Add(time.Minute), 10, 0}} {
+		}{
+			{noon, 10, 0},
+			{noon.Add(time.Minute), 1, 1},
+			{noon.Add(time.Minute), 10, 1},
+			{noon.Add(time.Minute), 10, 0},
+		} {
 			if n, err := s.ForgetUnused(t.Context(), clients.Registered, c.before, c.n); err != nil || n != c.want {
 				t.Errorf("before %v, at most %d: forgot %d, %v; want %d", c.before, c.n, n, err, c.want)
 			}
