@@ -50,6 +50,10 @@ type Source struct {
 
 	// Algorithms are the accepted ones, the preferred first. Default: all with key pairs.
 	Algorithms []string
+
+	// Unknown says that nobody who runs the server knows the publisher: what the operator allows is
+	// not for it. Default: it is.
+	Unknown bool
 }
 
 // publishedSet is one set. Its lock is held during a fetch, so that one fetch answers all who wait.
@@ -119,10 +123,18 @@ func (s *publishedSet) trust(roots *x509.CertPool) {
 	s.roots = roots
 }
 
+// networks are those that are reached for a source beside public ones.
+func (p *Published) networks(from Source) []netip.Prefix {
+	if from.Unknown {
+		return nil
+	}
+	return p.Allow
+}
+
 // set returns the place of a source, and makes room for a new one. A set that was fetched from what
 // is not allowed any more is another one.
 func (p *Published) set(from Source) *publishedSet {
-	name := fmt.Sprint(p.Allow, " ", strings.Join(from.Algorithms, " "), " ", from.URL)
+	name := fmt.Sprint(p.networks(from), " ", strings.Join(from.Algorithms, " "), " ", from.URL)
 	return p.Sets.set(name)
 }
 
@@ -178,7 +190,7 @@ func (p *Published) fetch(ctx context.Context, from Source) (*KeySet, time.Durat
 		return nil, 0, err
 	}
 	c := &egress.Client{
-		Allow:     p.Allow,
+		Allow:     p.networks(from),
 		Roots:     p.Roots,
 		Redirects: maxRedirects,
 		Timeout:   fetchTimeout,

@@ -248,6 +248,31 @@ func TestPublishersAreReachedWhereTheOperatorAllows(t *testing.T) {
 	}
 }
 
+// TestUnknownPublishersReachPublicHostsAlone: neither what is allowed for others holds for them, nor
+// what was fetched there.
+func TestUnknownPublishersReachPublicHostsAlone(t *testing.T) {
+	server := newPublisher(t, httptest.NewTLSServer)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	p := &Published{
+		Sets:  new(PublishedSets),
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Roots: roots,
+	}
+	for _, c := range []struct {
+		name    string
+		unknown bool
+	}{{"unknown", true}, {"known", false}, {"unknown, after it was fetched", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			before := server.fetches.Load()
+			_, err := p.Key(t.Context(), Source{URL: server.at("127.0.0.1"), Unknown: c.unknown}, "")
+			if (err != nil) != c.unknown || c.unknown && server.fetches.Load() != before {
+				t.Errorf("%v after %d fetches", err, server.fetches.Load()-before)
+			}
+		})
+	}
+}
+
 // TestWhatIsNotAllowedAnyMoreIsForgotten: a reload takes an address or a certificate authority away.
 func TestWhatIsNotAllowedAnyMoreIsForgotten(t *testing.T) {
 	server := newPublisher(t, httptest.NewTLSServer)

@@ -131,7 +131,11 @@ func (a *Authenticator) keyOf(ctx context.Context, c clients.Client, kid string)
 }
 
 func publishedBy(c clients.Client) keyring.Source {
-	return keyring.Source{URL: c.JWKSURI, Algorithms: algorithmsOf(c)}
+	return keyring.Source{
+		URL:        c.JWKSURI,
+		Algorithms: algorithmsOf(c),
+		Unknown:    c.SelfRegistered(),
+	}
 }
 
 // algorithmsOf are those that the client may sign with.

@@ -376,6 +376,23 @@ func TestWhatCannotBeToldIsNoRefusal(t *testing.T) {
 	}
 }
 
+// TestKeysOfClientsThatCameByThemselves are fetched as those of publishers whom nobody knows.
+func TestKeysOfClientsThatCameByThemselves(t *testing.T) {
+	for _, c := range []struct {
+		source string
+		want   bool
+	}{{"", false}, {clients.Registered, true}, {clients.MetadataDocument, true}} {
+		t.Run(c.source, func(t *testing.T) {
+			from := publishedBy(clients.Client{
+				Settings: clients.Settings{Source: c.source, JWKSURI: "https://client.example/jwks"},
+			})
+			if from.Unknown != c.want || from.URL != "https://client.example/jwks" {
+				t.Errorf("%+v", from)
+			}
+		})
+	}
+}
+
 // TestAClientReplacesItsKeys: right after it was known by the old one, whether the new one has an id
 // of its own, that of the old one or none. Assertions that nobody signed cause one fetch, not more.
 func TestAClientReplacesItsKeys(t *testing.T) {
