@@ -100,7 +100,8 @@ type Store interface {
 	FindGrant(ctx context.Context, id string) (session.Grant, error)
 }
 
-// Parties are those whom a token is issued for, as they stood at one moment.
+// Parties are those whom a token is issued for, as they stood at one moment. What their lists and
+// claims hold is shared between callers: not to be changed.
 type Parties struct {
 	// Epoch was the server's epoch then. Every revocation with a higher one came later.
 	Epoch int64

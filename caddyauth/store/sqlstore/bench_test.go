@@ -107,3 +107,41 @@ func BenchmarkFindParties(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFindClientParties is what each token for a client reads: of rows that are known, and of
+// others.
+func BenchmarkFindClientParties(b *testing.B) {
+	for _, e := range engines {
+		b.Run(e.name, func(b *testing.B) {
+			s := e.fresh(b)()
+			if err := s.AddProject(b.Context(), project.Project{ID: "p", Slug: "default", Active: true}); err != nil {
+				b.Fatal(err)
+			}
+			machine := clients.Client{
+				ID:       "machine",
+				Project:  "default",
+				Secrets:  []clients.Secret{{Number: 1, Hash: "hash"}},
+				Settings: clients.Settings{GrantTypes: []string{clients.GrantClientCredentials}},
+				Scopes:   []string{"read", "write"},
+				Active:   true,
+			}
+			if err := s.AddClient(b.Context(), machine); err != nil {
+				b.Fatal(err)
+			}
+			for _, forget := range []bool{false, true} {
+				b.Run(map[bool]string{false: "known", true: "unknown"}[forget], func(b *testing.B) {
+					b.ReportAllocs()
+					for b.Loop() {
+						if forget {
+							s.known.clients.rows = nil
+						}
+						p, err := s.FindClientParties(b.Context(), "machine", "machine")
+						if err != nil || !p.Client.Active {
+							b.Fatalf("%+v, %v", p, err)
+						}
+					}
+				})
+			}
+		})
+	}
+}

@@ -15,25 +15,30 @@ var _ issuance.Store = (*Store)(nil)
 // parties reads the epoch, project, client and user in one statement, so that they are of one
 // moment. There is always one row. $1 project, by id or slug, $2 client, $3 the user's canonical
 // name.
-var parties = `SELECT counter.value, ` +
-	qualified("project", projectColumns) + `, ` + qualified("client", clientColumns) + `, ` +
-	qualified("account", userColumns) + `
+var parties = `SELECT counter.value, ` + partiesColumns + partiesFrom
+
+// clientParties is parties for a client, whose project is not known before. $1 client, $2 the
+// canonical name of a user.
+var clientParties = `SELECT counter.value, ` + partiesColumns + clientPartiesFrom
+
+var partiesColumns = rowTexts + `, ` + qualified("project", projectColumns) + `, ` +
+	qualified("client", clientColumns) + `, ` + qualified("account", userColumns)
+
+const (
+	partiesFrom = `
 	FROM counter
 	LEFT JOIN project ON project.id = $1 OR project.slug = $1
 	LEFT JOIN client ON client.id = $2
 	LEFT JOIN account ON account.project = project.slug AND account.canonical = $3
 	WHERE counter.name = 'epoch'`
 
-// clientParties is parties for a client, whose project is not known before. $1 client, $2 the
-// canonical name of a user.
-var clientParties = `SELECT counter.value, ` +
-	qualified("project", projectColumns) + `, ` + qualified("client", clientColumns) + `, ` +
-	qualified("account", userColumns) + `
+	clientPartiesFrom = `
 	FROM counter
 	LEFT JOIN client ON client.id = $1
 	LEFT JOIN project ON project.slug = client.project
 	LEFT JOIN account ON account.project = client.project AND account.canonical = $2
 	WHERE counter.name = 'epoch'`
+)
 
 // FindParties reads whom something is issued for; see issuance.Store.
 func (s *Store) FindParties(ctx context.Context, slug, clientID, name string) (issuance.Parties, error) {
@@ -41,11 +46,10 @@ func (s *Store) FindParties(ctx context.Context, slug, clientID, name string) (i
 	if err != nil {
 		return issuance.Parties{}, err
 	}
-	var r partiesScan
-	if _, err := one(ctx, db, parties, []any{slug, clientID, name}, r.into()...); err != nil {
-		return issuance.Parties{}, err
+	if p, found, err := s.findKnown(ctx, db, slug, clientID, name); found || err != nil {
+		return p, err
 	}
-	return r.parties(clientID)
+	return s.readParties(ctx, db, clientID, parties, slug, clientID, name)
 }
 
 // FindClientParties reads a client and whom it belongs to; see issuance.Store.
@@ -54,11 +58,32 @@ func (s *Store) FindClientParties(ctx context.Context, clientID, name string) (i
 	if err != nil {
 		return issuance.Parties{}, err
 	}
+	if p, found, err := s.findKnownClient(ctx, db, clientID, name); found || err != nil {
+		return p, err
+	}
+	return s.readParties(ctx, db, clientID, clientParties, clientID, name)
+}
+
+// readParties reads whole rows, and remembers what was made of them.
+func (s *Store) readParties(
+	ctx context.Context,
+	q querier,
+	clientID, query string,
+	args ...any,
+) (issuance.Parties, error) {
 	var r partiesScan
-	if _, err := one(ctx, db, clientParties, []any{clientID, name}, r.into()...); err != nil {
+	var texts textScan
+	rest := r.into()
+	targets := append([]any{rest[0], &texts.project, &texts.client}, rest[1:]...)
+	if _, err := one(ctx, q, query, args, targets...); err != nil {
 		return issuance.Parties{}, err
 	}
-	return r.parties(clientID)
+	p, err := r.parties(clientID)
+	if err != nil {
+		return issuance.Parties{}, err
+	}
+	s.known.keep(texts, p)
+	return p, nil
 }
 
 // partiesScan is the row of parties.
@@ -99,10 +124,13 @@ func (r *partiesScan) parties(clientID string) (p issuance.Parties, err error) {
 		}
 	}
 	if clientID == clients.FirstParty {
-		p.Client = clients.Client{ID: clients.FirstParty, Active: true}
+		p.Client = firstParty
 	}
 	return p, nil
 }
+
+// firstParty is the client of the server's own login routes.
+var firstParty = clients.Client{ID: clients.FirstParty, Active: true}
 
 // optional is the target of a column that is NULL when a join finds nothing: the target then stays
 // as it is.

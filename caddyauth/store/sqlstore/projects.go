@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -201,7 +202,8 @@ func textList(text string) (list []string, err error) {
 	if text == "[]" {
 		return nil, nil
 	}
-	return list, json.Unmarshal([]byte(text), &list)
+	err = json.Unmarshal([]byte(text), &list)
+	return slices.Clip(list), err // it may be shared, so nothing is appended in place
 }
 
 // claimsText is claims as they are stored; they were checked before.

@@ -19,6 +19,7 @@ type Store struct {
 
 	source source
 	woken  chan struct{}
+	known  knownRows
 
 	mu     sync.Mutex // one opening or closing at a time
 	opened atomic.Pointer[opened]
