@@ -57,6 +57,7 @@ type machine struct {
 	places map[string]string // the address of docs/clients.md, and the one here
 	log    string            // the file
 	keys   map[string]any    // of the clients that have one, as JWKs
+	admin  string            // the address for commands
 }
 
 // gateway is shared by all tests: it has all clients of docs/clients.md, and starting it takes longer
@@ -81,6 +82,11 @@ var gateway = sync.OnceValues(func() (*machine, error) {
 		}
 		m.keys[client] = key
 	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	m.admin = fmt.Sprintf("127.0.0.1:%d", port)
 	text, err := m.caddyfile()
 	if err != nil {
 		return nil, err
@@ -135,15 +141,15 @@ func (m *machine) caddyfile() (string, error) {
 	}
 	blocks += strings.NewReplacer("client notes", "client near", "notes.example", "near.example").
 		Replace(notesBlock.FindString(blocks))
-	return m.here(fmt.Sprintf(caddyfile, m.log, filepath.Join(scratch, "auth.db"), hash, blocks)), nil
+	return m.here(fmt.Sprintf(caddyfile, m.admin, m.log, filepath.Join(scratch, "auth.db"), hash, blocks)), nil
 }
 
 // notesBlock finds the client of a page of scripts.
 var notesBlock = regexp.MustCompile(`client notes \{\n(?:\t.*\n)*\}\n`)
 
-// caddyfile holds places for the log, the store, the hash of alice's password, and clients.
+// caddyfile holds places for the admin endpoint, the log, the store, the hash of alice's password, and clients.
 const caddyfile = `{
-	admin off
+	admin %s
 	persist_config off
 	auto_https off
 	default_bind 127.0.0.1

@@ -59,7 +59,7 @@ func (s *Service) IssueCode(ctx context.Context, r CodeRequest) (string, error) 
 	if err != nil {
 		return "", notAllowed(owners)
 	}
-	audience, err := targets(r.Parties, r.Request.Resources)
+	audience, err := Targets(r.Parties, r.Request.Resources)
 	if err != nil {
 		return "", err
 	}

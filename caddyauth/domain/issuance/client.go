@@ -66,7 +66,7 @@ func (s *Service) ClientCredentials(ctx context.Context, r ClientCredentials) (I
 		return Issued{Grant: g}, ErrScope
 	}
 	var err error
-	if g.Audience, err = targets(p, r.Resources); err != nil {
+	if g.Audience, err = Targets(p, r.Resources); err != nil {
 		return Issued{Grant: g}, err
 	}
 	return s.issueOnce(ctx, accessRequest{grant: g, scopes: scopes, epoch: p.Epoch, now: r.Now},
@@ -94,8 +94,9 @@ func (s *Service) issueOnce(ctx context.Context, r accessRequest, terms Terms) (
 	return Issued{AccessToken: raw, AccessUntil: r.until, Scopes: r.scopes, Grant: r.grant}, nil
 }
 
-// targets is what a token of the client is for: the resources that it names, or else its audience.
-func targets(p Parties, resources []string) ([]string, error) {
+// Targets returns what a token of the client is for: the resources that it names, or else its audience.
+// The error is ErrTarget or ErrAudience.
+func Targets(p Parties, resources []string) ([]string, error) {
 	if len(resources) == 0 {
 		return audienceOf(p)
 	}

@@ -91,6 +91,7 @@ func apiError(status int, text string) error {
 func operatorServer(app *auth.App) *manage.Server {
 	s := app.Management()
 	s.Operator = operator{app.Services(), app.Verification()}
+	s.PublicURL = s.Base
 	s.Base = &url.URL{Scheme: "http", Host: "localhost", Path: Mount}
 	s.Session = func(*http.Request) (manage.Caller, error) {
 		return manage.Caller{Actor: Actor, Abilities: []string{apitoken.Admin}}, nil

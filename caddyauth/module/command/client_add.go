@@ -2,7 +2,6 @@ package command
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -182,42 +181,4 @@ func (q questions) askForKind(body map[string]any) error {
 		}
 		fmt.Fprintf(q.out, "%s is none of them.\n", terminal.Printable(word))
 	}
-}
-
-// printForApplication prints what the settings of an OpenID Connect application ask for.
-func printForApplication(w io.Writer, client, server json.RawMessage) error {
-	var c struct {
-		ID           string   `json:"id"`
-		Secret       string   `json:"client_secret"`
-		AuthMethods  []string `json:"token_endpoint_auth_methods"`
-		RedirectURIs []string `json:"redirect_uris"`
-		Scopes       []string `json:"scopes"`
-	}
-	var s struct {
-		Issuer    string `json:"issuer"`
-		Discovery string `json:"discovery_url"`
-	}
-	if err := json.Unmarshal(client, &c); err != nil {
-		return fmt.Errorf("the answer is not a client: %w", err)
-	}
-	if err := json.Unmarshal(server, &s); err != nil {
-		return fmt.Errorf("the answer does not describe the server: %w", err)
-	}
-	rows := [][2]string{{"Issuer", s.Issuer}, {"Discovery URL", s.Discovery}, {"Client id", c.ID}}
-	if c.Secret != "" {
-		rows = append(rows, [2]string{"Client secret", c.Secret})
-	}
-	rows = append(rows, [2]string{"Authentication", strings.Join(c.AuthMethods, " or ")})
-	for _, uri := range c.RedirectURIs {
-		rows = append(rows, [2]string{"Redirect URI", uri})
-	}
-	if len(c.Scopes) > 0 {
-		rows = append(rows, [2]string{"Scopes", strings.Join(c.Scopes, " ")})
-	}
-	for i := range rows {
-		rows[i][1] = terminal.Printable(rows[i][1])
-	}
-	fmt.Fprintln(w, "\nFor the settings of the application:")
-	terminal.Columns(w, rows)
-	return nil
 }

@@ -89,24 +89,49 @@ func TestClientAddAsksForWhatIsMissing(t *testing.T) {
 }
 
 func TestSettingsForAnApplicationArePrinted(t *testing.T) {
-	var out strings.Builder
-	client := json.RawMessage(`{"id":"web","client_secret":"cacs_x","redirect_uris":["https://a.example/cb"],
-		"token_endpoint_auth_methods":["client_secret_basic","client_secret_post"],"scopes":["openid","email"]}`)
-	server := json.RawMessage(`{"issuer":"https://auth.example","discovery_url":"https://auth.example/d"}`)
-	if err := printForApplication(&out, client, server); err != nil {
-		t.Fatal(err)
-	}
-	const want = `
+	const server = `{"issuer":"https://auth.example","public_url":"https://auth.example/o",
+		"discovery_url":"https://auth.example/d"}`
+	for _, c := range []struct{ name, client, want string }{
+		{"a web application", `{"id":"web","client_secret":"cacs_x","redirect_uris":["https://a.example/cb"],
+			"post_logout_redirect_uris":["https://a.example/"],"pkce":"required",
+			"token_endpoint_auth_methods":["client_secret_basic","client_secret_post"],"scopes":["openid","email"],
+			"grant_types":["authorization_code","refresh_token"],"id_token_signed_response_alg":"ES256"}`, `
 For the settings of the application:
-  Issuer          https://auth.example
-  Discovery URL   https://auth.example/d
-  Client id       web
-  Client secret   cacs_x
-  Authentication  client_secret_basic or client_secret_post
-  Redirect URI    https://a.example/cb
-  Scopes          openid email
-`
-	if out.String() != want {
-		t.Errorf("printed %s", out.String())
+  Issuer                    https://auth.example
+  Discovery URL             https://auth.example/d
+  Client id                 web
+  Client secret             cacs_x
+  Authentication            client_secret_basic or client_secret_post
+  Redirect URI              https://a.example/cb
+  Post-logout redirect URI  https://a.example/
+  Scopes                    openid email
+  PKCE                      S256, required
+  ID tokens signed with     ES256
+  Authorization URL         https://auth.example/o/authorize
+  Token URL                 https://auth.example/o/token
+  User info URL             https://auth.example/o/userinfo
+  Keys URL                  https://auth.example/o/jwks.json
+  Sign-out URL              https://auth.example/o/logout
+`},
+		{"a device", `{"id":"tv","redirect_uris":[],"token_endpoint_auth_methods":["none"],"scopes":[],
+			"grant_types":["urn:ietf:params:oauth:grant-type:device_code"],"pkce":"required"}`, `
+For the settings of the application:
+  Issuer                    https://auth.example
+  Discovery URL             https://auth.example/d
+  Client id                 tv
+  Authentication            none
+  Device authorization URL  https://auth.example/o/device_authorization
+  Token URL                 https://auth.example/o/token
+`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out strings.Builder
+			if err := printForApplication(&out, json.RawMessage(c.client), json.RawMessage(server)); err != nil {
+				t.Fatal(err)
+			}
+			if out.String() != c.want {
+				t.Errorf("printed %s", out.String())
+			}
+		})
 	}
 }

@@ -20,7 +20,7 @@ var clientTexts = []clientFlag{
 	{"auth-method", "token_endpoint_auth_method",
 		"none, client_secret_basic, client_secret_post or private_key_jwt"},
 	{"jwks-uri", "jwks_uri", "where its public keys are fetched from"},
-	{"id-token-alg", "id_token_signed_response_alg", "RS256, ES256 or EdDSA (default: RS256)"},
+	{"id-token-alg", "id_token_signed_response_alg", "RS256, ES256, EdDSA or PS256 (default: RS256)"},
 	{"pkce", "pkce", "required or optional"},
 	{"consent", "consent", "always, once or off (default: once)"},
 	{"preset", "preset", "fapi2"},

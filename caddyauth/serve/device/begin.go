@@ -11,6 +11,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/device"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -58,7 +59,7 @@ func (s *Server) keep(w http.ResponseWriter, r *http.Request) (codes, clients.Cl
 	if err != nil {
 		return codes{}, client, err
 	}
-	asked, err := s.request(client, form, lists)
+	asked, err := s.request(p, form, lists)
 	if err != nil {
 		return codes{}, client, err
 	}
@@ -87,8 +88,9 @@ func (s *Server) keep(w http.ResponseWriter, r *http.Request) (codes, clients.Cl
 }
 
 // request is what the client asks for, narrowed to what it may have.
-func (s *Server) request(client clients.Client, form clientauth.Form, lists clientauth.Lists) (device.Authorization,
+func (s *Server) request(p issuance.Parties, form clientauth.Form, lists clientauth.Lists) (device.Authorization,
 	error) {
+	client := p.Client
 	if !client.AllowsGrant(clients.GrantDevice) {
 		return device.Authorization{}, clientauth.Refuse(clientauth.UnauthorizedClient,
 			"The client may not use the device grant.")
@@ -98,20 +100,12 @@ func (s *Server) request(client clients.Client, form clientauth.Form, lists clie
 		return device.Authorization{}, clientauth.Refuse(clientauth.InvalidScope,
 			"The client may have none of the requested scopes.")
 	}
-	a := device.Authorization{ClientID: client.ID, Project: client.Project, Scopes: scopes, Audience: client.Audience}
-	var resources []string
-	for _, asked := range lists["resource"] {
-		resource, ok := client.Resource(asked)
-		if !ok {
-			return device.Authorization{}, clientauth.Refuse(clientauth.InvalidTarget,
-				"The client may not have tokens for the requested resource.")
-		}
-		resources = append(resources, resource)
+	audience, err := issuance.Targets(p, lists["resource"])
+	if err != nil {
+		return device.Authorization{}, clientauth.Refuse(clientauth.InvalidTarget,
+			"The client may not have tokens for the requested resource, or its project has none for its audience.")
 	}
-	if len(resources) > 0 {
-		a.Audience = resources
-	}
-	return a, nil
+	return device.Authorization{ClientID: client.ID, Project: client.Project, Scopes: scopes, Audience: audience}, nil
 }
 
 // attempts is how often a new code is drawn while another request has the one before.

@@ -114,7 +114,7 @@ type serverBody struct {
 }
 
 func (c *call) getServer() (reply, error) {
-	base := c.Base.String()
+	base := cmp.Or(c.PublicURL, c.Base).String()
 	return reply{status: http.StatusOK, body: serverBody{
 		Issuer:    cmp.Or(c.Issuer, base),
 		PublicURL: base,

@@ -25,8 +25,12 @@ type Server struct {
 	// mounted below, without a trailing slash ("" or "/auth"). Required.
 	Base *url.URL
 
-	// Issuer is the issuer of the server's tokens. Default: Base.
+	// Issuer is the issuer of the server's tokens. Default: PublicURL.
 	Issuer string
+
+	// PublicURL is where applications reach the server. Default: Base, which differs where the API is
+	// mounted elsewhere.
+	PublicURL *url.URL
 
 	// Projects keeps projects. Required.
 	Projects project.Store
