@@ -98,6 +98,8 @@ type Attempt struct {
 type Forgiveness struct {
 	// Empty is the key of the bucket that is emptied.
 	Empty string
+	// Back is the bucket that gets back the one attempt that this was. Default: none.
+	Back Bucket
 	// Known is the key that is remembered until Until. Default: none is.
 	Known string
 	Until time.Time
@@ -119,12 +121,16 @@ func (t *Throttle) Take(ctx context.Context, project, account, clientIP string, 
 }
 
 // Forgiven returns what to store after a success with the arguments of Take: the counter of this
-// account from this address is emptied, and the pair is remembered for KnownFor. The two other
-// limits stay as they are, because whoever owns one account could otherwise clear the way for
+// account from this address is emptied, the pair is remembered for KnownFor, and the address gets
+// back this one attempt, so that many people behind one address can sign in one after the other. It
+// gets back no more than that, because whoever owns one account could otherwise clear the way for
 // guessing at all others.
 func (t *Throttle) Forgiven(project, account, clientIP string, now time.Time) Forgiveness {
 	address, ok := canonicalAddress(clientIP)
-	f := Forgiveness{Empty: t.key("pair", project, account, address)}
+	f := Forgiveness{
+		Empty: t.key("pair", project, account, address),
+		Back:  t.Address.or(defaultAddress).bucket(t.key("address", address)),
+	}
 	if ok { // all unreadable addresses are one address: to know it would exempt everybody
 		f.Known = t.key("known", project, account, address)
 		f.Until = now.Add(orDefault(t.KnownFor, defaultKnownFor))

@@ -48,6 +48,9 @@ func (c *counters) TakeAttempt(_ context.Context, a Attempt, now time.Time) (tim
 // forgive stores what a success leaves.
 func (c *counters) forgive(f Forgiveness) {
 	delete(c.tat, f.Empty)
+	if at, ok := c.tat[f.Back.Key]; ok {
+		c.tat[f.Back.Key] = at.Add(-f.Back.Every)
+	}
 	if f.Known != "" {
 		c.tat[f.Known] = f.Until
 	}
@@ -164,15 +167,31 @@ func TestForgivingEmptiesThePairAlone(t *testing.T) {
 	if passed, _ := takeAll(t, throttle, 10, always("alice"), always("192.0.2.1"), throttleNoon); passed != 5 {
 		t.Errorf("%d passed after a success, want 5", passed)
 	}
-	// Forgiving over and over does not clear the way for other accounts.
-	passed := 0
-	for i := range 100 {
-		store.forgive(throttle.Forgiven("default", "alice", "192.0.2.1", throttleNoon))
+}
+
+// TestSignInsDoNotUseUpTheAddress: many people may sign in from one address, and whoever can sign in
+// over and over has no more guesses at other accounts for it.
+func TestSignInsDoNotUseUpTheAddress(t *testing.T) {
+	throttle, store := newThrottle()
+	guesses := 0
+	for i := range 200 {
+		if n, wait := takeAll(t, throttle, 1, always("alice"), always("192.0.2.1"), throttleNoon); n == 1 {
+			store.forgive(throttle.Forgiven("default", "alice", "192.0.2.1", throttleNoon))
+		} else if guesses < 50 {
+			t.Fatalf("sign-in %d has to wait %v", i, wait)
+		}
 		n, _ := takeAll(t, throttle, 1, always(fmt.Sprint("victim", i)), always("192.0.2.1"), throttleNoon)
-		passed += n
+		guesses += n
 	}
-	if passed != 40 {
-		t.Errorf("%d guesses passed, want the 40 which the address had left", passed)
+	if guesses != 50 {
+		t.Errorf("%d guesses passed, want 50", guesses)
+	}
+	for i := range 200 {
+		account := fmt.Sprint("person", i)
+		if n, wait := takeAll(t, throttle, 1, always(account), always("192.0.2.2"), throttleNoon); n != 1 {
+			t.Fatalf("person %d has to wait %v", i, wait)
+		}
+		store.forgive(throttle.Forgiven("default", account, "192.0.2.2", throttleNoon))
 	}
 }
 

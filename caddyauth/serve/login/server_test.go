@@ -75,6 +75,9 @@ func (m *memoryThrottle) forgive(f identity.Forgiveness) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.times, f.Empty)
+	if at, ok := m.times[f.Back.Key]; ok {
+		m.times[f.Back.Key] = at.Add(-f.Back.Every)
+	}
 	m.known[f.Known] = f.Until
 }
 

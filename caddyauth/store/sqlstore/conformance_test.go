@@ -304,6 +304,29 @@ func TestForgivenBucketIsEmpty(t *testing.T) {
 	})
 }
 
+func TestForgivenAttemptIsGivenBack(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s, bucket := open(), bucketOf5("a")
+		back := func(b identity.Bucket) { must(t, forgiveIn(t.Context(), s, identity.Forgiveness{Back: b})) }
+		wants := func(want time.Duration) {
+			t.Helper()
+			if wait, err := take(t.Context(), s, bucket, noon); wait != want || err != nil {
+				t.Errorf("%v, %v; want %v", wait, err, want)
+			}
+		}
+		back(bucket[0]) // nothing was taken
+		for range 5 {
+			wants(0)
+		}
+		wants(time.Minute)
+		back(bucketOf5("b")[0])
+		wants(time.Minute)
+		back(bucket[0])
+		wants(0)
+		wants(time.Minute)
+	})
+}
+
 func TestPairIsKnownUntilItsTime(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()

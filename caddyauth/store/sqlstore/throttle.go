@@ -126,12 +126,22 @@ func latestWithRoom(b identity.Bucket, now int64) int64 {
 const rememberPair = `INSERT INTO throttle (key, tat) VALUES ($1, $2)
 	ON CONFLICT (key) DO UPDATE SET tat = excluded.tat WHERE throttle.tat < excluded.tat`
 
-// forgive are the statements of a Forgiveness. An earlier end never replaces a later one.
+// giveBack undoes one countAttempt. $1 key, $2 every.
+const giveBack = `UPDATE throttle SET tat = tat - $2 WHERE key = $1`
+
+// forgive are the statements of a Forgiveness, in the order in which TakeAttempt locks the rows. An
+// earlier end never replaces a later one.
 func forgive(f identity.Forgiveness) []statement {
 	statements := []statement{{`DELETE FROM throttle WHERE key = $1`, []any{f.Empty}}}
 	if f.Known != "" {
 		statements = append(statements, statement{rememberPair, []any{f.Known, f.Until.UnixMilli()}})
 	}
+	if f.Back.Key != "" {
+		statements = append(statements, statement{giveBack, []any{f.Back.Key, f.Back.Every.Milliseconds()}})
+	}
+	slices.SortFunc(statements, func(a, b statement) int {
+		return cmp.Compare(a.args[0].(string), b.args[0].(string))
+	})
 	return statements
 }
 
