@@ -148,7 +148,7 @@ func TestClientSignsAPersonOut(t *testing.T) {
 			if len(told) != 1 || refused != 2 || len(r.other) > 0 {
 				t.Errorf("told %d times, after %d refusals; requests %q", len(told), refused, r.other)
 			}
-			x.checkLogoutToken(t, told[0], id)
+			x.checkLogoutToken(t, told[0], "rp", id)
 		})
 	}
 }
@@ -174,7 +174,7 @@ func (x *authorizing) checkSignedOut(t *testing.T, v *visitor, tokens tokenAnswe
 }
 
 // checkLogoutToken reads a logout token as a relying party does.
-func (x *authorizing) checkLogoutToken(t *testing.T, raw string, id map[string]any) {
+func (x *authorizing) checkLogoutToken(t *testing.T, raw, client string, id map[string]any) {
 	t.Helper()
 	x.tokens.remember(raw)
 	message, err := jws.ParseString(raw)
@@ -184,7 +184,7 @@ func (x *authorizing) checkLogoutToken(t *testing.T, raw string, id map[string]a
 	if h := message.Signatures()[0].ProtectedHeaders(); h.Type() != "logout+jwt" || h.Algorithm() != jwa.RS256 {
 		t.Errorf("header %v", h)
 	}
-	claims := x.verified(t, raw, "rp")
+	claims := x.verified(t, raw, client)
 	events, _ := claims["events"].(map[string]any)
 	event, there := events["http://schemas.openid.net/event/backchannel-logout"].(map[string]any)
 	issued, _ := claims["iat"].(time.Time)
