@@ -154,8 +154,14 @@ func (g *grantsGateway) granted(t *testing.T, a answer) (raw string, body map[st
 
 func (g *grantsGateway) assertion(t *testing.T, key *keyring.Key, client, id string) url.Values {
 	t.Helper()
+	return g.assertionFor(t, key, client, id, g.url("auth"))
+}
+
+// assertionFor is an assertion that names an endpoint in place of the issuer.
+func (g *grantsGateway) assertionFor(t *testing.T, key *keyring.Key, client, id, audience string) url.Values {
+	t.Helper()
 	raw, err := token.Sign(key, "JWT", map[string]any{
-		"iss": client, "sub": client, "aud": g.url("auth"), "jti": id, "exp": time.Now().Add(time.Minute).Unix(),
+		"iss": client, "sub": client, "aud": audience, "jti": id, "exp": time.Now().Add(time.Minute).Unix(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -177,6 +183,7 @@ func TestGrantsOfPrograms(t *testing.T) {
 	t.Run("client credentials", g.clientCredentials)
 	t.Run("a key that is registered", g.signsItself)
 	t.Run("a key that is published", g.publishesItsKey)
+	t.Run("an assertion for the endpoint", g.signsForEndpoints)
 	t.Run("token exchange", g.exchanges)
 	t.Run("introspection", g.introspects)
 	t.Run("refusals", g.refuses)
@@ -223,6 +230,26 @@ func (g *grantsGateway) signsItself(t *testing.T) {
 	}
 	if a := g.asks(t, "/token", "signer", forItself); a.status != http.StatusUnauthorized {
 		t.Errorf("by a secret: status %d: %s", a.status, a.body)
+	}
+}
+
+// signsForEndpoints has the client name the endpoint that it asks (RFC 9126, section 2), wherever
+// clients authenticate: what is refused then is the request and not the client.
+func (g *grantsGateway) signsForEndpoints(t *testing.T) {
+	endpoints := []string{"/token", "/revoke", "/introspect", "/par", "/device_authorization"}
+	for i, endpoint := range endpoints {
+		t.Run(endpoint, func(t *testing.T) {
+			form := g.assertionFor(t, g.signer, "signer", "for"+endpoint, g.url("auth")+endpoint)
+			if a := g.asks(t, endpoint, "", form); a.status == http.StatusUnauthorized || a.status >= 500 {
+				t.Errorf("for itself: status %d: %s", a.status, a.body)
+			}
+			other := endpoints[1:][(i+1)%(len(endpoints)-1)] // any takes that of /token
+			form = g.assertionFor(t, g.signer, "signer", "not for"+endpoint, g.url("auth")+other)
+			a := g.asks(t, endpoint, "", form)
+			if a.status != http.StatusUnauthorized || errorWord(a) != "invalid_client" {
+				t.Errorf("for %s: status %d: %s", other, a.status, a.body)
+			}
+		})
 	}
 }
 

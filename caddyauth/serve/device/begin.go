@@ -54,7 +54,12 @@ func (s *Server) keep(w http.ResponseWriter, r *http.Request) (codes, clients.Cl
 		return codes{}, clients.Client{}, err
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	p, err := s.Authenticator.Authenticate(clientauth.Request{HTTP: r, Form: form, Now: now})
+	p, err := s.Authenticator.Authenticate(clientauth.Request{
+		HTTP:     r,
+		Form:     form,
+		Endpoint: s.Base.JoinPath("device_authorization").String(),
+		Now:      now,
+	})
 	client := p.Client
 	if err != nil {
 		return codes{}, client, err
