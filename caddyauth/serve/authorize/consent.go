@@ -30,10 +30,13 @@ const consentPurpose = "consent page"
 // and whether they have to be asked at all, for a client may want to know of nothing in particular.
 func (c *call) missing() (scopes, resources []string, ask bool, err error) {
 	policy := c.parties.Client.ConsentPolicy()
-	if policy == clients.ConsentOff || c.visit.Agreed != "" && c.visit.Agreed == keyOf(c.session) {
+	if policy == clients.ConsentOff {
 		return nil, nil, false, nil
 	}
-	if policy == clients.ConsentAlways || c.request.Prompt.Consent {
+
+	// Who has just agreed is not asked anew, but what they agreed to may be less, or withdrawn since.
+	agreed := c.visit.Agreed != "" && c.visit.Agreed == keyOf(c.session)
+	if !agreed && (policy == clients.ConsentAlways || c.request.Prompt.Consent) {
 		return c.wanted(), c.request.Resources, true, nil
 	}
 	given, err := c.Consents.FindConsent(c.r.Context(), c.parties.User.ID, c.parties.Client.ID)
@@ -114,10 +117,18 @@ func (c *call) consentPage(wanted, resources []string) ui.Consent {
 	return page
 }
 
-// proof binds the page to the session that saw it: who has signed in as somebody else meanwhile has
-// not been asked.
-func (c *call) proof(marked string) string {
-	return c.Visits.MAC(consentPurpose, keyOf(c.session)+"\n"+marked)
+// proof binds the page to the session that saw it, and to what it asked for: who has signed in as
+// somebody else meanwhile has not been asked, nor has anybody for what the client may have since.
+func (c *call) proof(marked string) string { return c.Visits.MAC(consentPurpose, c.asked(marked)) }
+
+// asked is what the proof of the page proves.
+func (c *call) asked(marked string) string {
+	return strings.Join([]string{
+		keyOf(c.session),
+		marked,
+		strings.Join(c.wanted(), "\t"),
+		strings.Join(c.request.Resources, "\t"),
+	}, "\n")
 }
 
 // inWords says what a scope lets a client do.
@@ -167,7 +178,7 @@ func (s *Server) postConsent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if c.needsSignIn() || c.checkPerson() != nil ||
-		!c.Visits.HasMAC(consentPurpose, keyOf(c.session)+"\n"+form[requestField], form[proofField]) {
+		!c.Visits.HasMAC(consentPurpose, c.asked(form[requestField]), form[proofField]) {
 		c.goOn() // and ask again
 		return
 	}

@@ -246,3 +246,36 @@ func TestWhoThePageSaysAsks(t *testing.T) {
 		})
 	}
 }
+
+// TestAgreementIsForWhatWasAsked: neither the page nor the note of an agreement counts for what the
+// client may have since, and the note does not outlive the consent.
+func TestAgreementIsForWhatWasAsked(t *testing.T) {
+	widen := func(x *fixture) { x.client.Scopes = []string{"openid", "read", "write"} }
+	for _, c := range []struct {
+		name          string
+		before, after func(x *fixture) // the decision
+	}{
+		{"more scopes before the decision", widen, nil},
+		{"more scopes after the decision", nil, widen},
+		{"withdrawn", nil, func(x *fixture) { x.consent, x.consentErr = consent.Consent{}, consent.ErrNotFound }},
+	} {
+		for _, policy := range []string{clients.ConsentOnce, clients.ConsentAlways} {
+			t.Run(c.name+", "+policy, func(t *testing.T) {
+				x := newFixture(t)
+				x.session = as("a", 0)
+				asks(consent.ErrNotFound, policy)(x)
+				form := fields(x.ask(t, params(t, "scope&response_type=code").Encode()), allow)
+				if c.before != nil {
+					c.before(x)
+				}
+				back := sentTo(t, x.decide(form, "same-origin"))
+				if c.after != nil {
+					c.after(x)
+				}
+				if got := outcome(t, x.get(back.RawQuery)); got != "consent" || c.before != nil && len(x.given) > 0 {
+					t.Errorf("%s, given %+v", got, x.given)
+				}
+			})
+		}
+	}
+}

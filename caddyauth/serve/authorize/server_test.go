@@ -119,6 +119,9 @@ func (x *fixture) FindConsent(context.Context, string, string) (consent.Consent,
 
 func (x *fixture) GiveConsent(_ context.Context, c consent.Consent) error {
 	x.given = append(x.given, c)
+	if x.giveErr == nil {
+		x.consent, x.consentErr = x.consent.With(c.Scopes, c.Resources, c.Since), nil
+	}
 	return x.giveErr
 }
 
