@@ -107,6 +107,8 @@ func TestDecisionsThatDoNotCount(t *testing.T) {
 			f.Set(requestField, f.Get(requestField)+"&scope=read")
 		}, "same-origin", "page or authorize"},
 		{"no request", func(_ *fixture, f url.Values) { f.Del(requestField) }, "same-origin", "page"},
+		{"a client of another project", func(x *fixture, _ url.Values) { x.client.Project = "b" }, "same-origin",
+			"unauthorized_client"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newFixture(t)
@@ -153,9 +155,18 @@ func TestWhatThePageSays(t *testing.T) {
 		t.Error(policy)
 	}
 
+	// Nobody is asked for a client that they cannot sign in to.
+	x.client.Project = "b"
+	w := httptest.NewRecorder()
+	x.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/auth/consent?"+params(t, "").Encode(), nil))
+	if got := outcome(t, w); got != "unauthorized_client" {
+		t.Errorf("a client of another project: %s", got)
+	}
+	x.client.Project = "default"
+
 	// Whoever has nothing to be asked goes on.
 	x.consent.Scopes = []string{"openid", "profile", "read"}
-	w := httptest.NewRecorder()
+	w = httptest.NewRecorder()
 	x.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/auth/consent?"+params(t, "").Encode(), nil))
 	if to := sentTo(t, w); to.Path != "/auth/authorize" {
 		t.Errorf("%d to %v", w.Code, to)

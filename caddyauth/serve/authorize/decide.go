@@ -13,10 +13,6 @@ import (
 // decide answers a request that is valid: it sends the person to sign in or to agree, or the code to
 // the client.
 func (c *call) decide() {
-	if c.parties.Client.Project != c.Project {
-		c.refuse(c.deny(authorization.UnauthorizedClient, "People cannot sign in to the project of the client here."))
-		return
-	}
 	if c.needsSignIn() {
 		c.signIn()
 		return

@@ -108,8 +108,13 @@ func (c *call) read() error {
 	if err != nil {
 		return err
 	}
-	c.request, err = authorization.Validate(params, c.parties.Client, c.pushed != "")
-	return err
+	if c.request, err = authorization.Validate(params, c.parties.Client, c.pushed != ""); err != nil {
+		return err
+	}
+	if c.parties.Client.Project != c.Project {
+		return c.deny(authorization.UnauthorizedClient, "People cannot sign in to the project of the client here.")
+	}
+	return nil
 }
 
 // maxVisit is how much the note of a visit adds to the address, in bytes.
