@@ -274,6 +274,13 @@ func TestNativeApplication(t *testing.T) {
 		if got.status != 200 || got.Refresh == "" {
 			t.Errorf("%+v", got)
 		}
+		// No browser posts to an application: it would post the code back to this server.
+		byForm := v.get(address + "&response_mode=form_post")
+		isForm := strings.Contains(byForm.body, `action="`+redirect+`"`)
+		refused := byForm.location != nil && byForm.location.Query().Get("error") == "invalid_request"
+		if web := i == 0; isForm != web || refused == web {
+			t.Errorf("form_post: %d to %v: %s", byForm.status, byForm.location, byForm.body)
+		}
 		again := x.token(t, "spa", "", "", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {got.Refresh}})
 		if again.status != 200 {
 			t.Errorf("%+v", again)

@@ -3,6 +3,7 @@ package authorization
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
@@ -117,10 +118,16 @@ func (r *Request) readDestination(p Parameters, c clients.Client) error {
 		return &Error{Code: InvalidRedirectURI, Description: "The redirect URI is not one of the client's."}
 	}
 	r.To = Destination{RedirectURI: presented, ResponseMode: clients.ModeQuery, State: p.Get("state")}
-	if mode := p.responseMode(); mode == clients.ModeFormPost && c.AllowsResponseMode(mode) {
+	if mode := p.responseMode(); mode == clients.ModeFormPost && c.AllowsResponseMode(mode) && takesForms(presented) {
 		r.To.ResponseMode = mode
 	}
 	return nil
+}
+
+// takesForms reports whether a redirect URI can be posted to: no browser posts to an application of
+// the device.
+func takesForms(redirectURI string) bool {
+	return strings.HasPrefix(redirectURI, "https:") || strings.HasPrefix(redirectURI, "http:")
 }
 
 // refuseForm refuses what no request may look like.
@@ -133,6 +140,8 @@ func (r *Request) refuseForm(p Parameters, c clients.Client) *Error {
 		return r.To.refuse(InvalidRequest, "A parameter is repeated.")
 	case mode != "" && !c.AllowsResponseMode(mode):
 		return r.To.refuse(InvalidRequest, "The response mode is not one that the client may use.")
+	case mode == clients.ModeFormPost && !takesForms(r.To.RedirectURI):
+		return r.To.refuse(InvalidRequest, "The response mode form_post needs a redirect URI of https or http.")
 	}
 	return nil
 }

@@ -125,6 +125,7 @@ var printable = func() string {
 func TestRequestsThatAreRefused(t *testing.T) {
 	object := "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"response_mode":"form_post"}`)) + "."
 	page, query, form := "", clients.ModeQuery, clients.ModeFormPost
+	private := func(c *clients.Client) { c.RedirectURIs = append(c.RedirectURIs, "com.example.app:/cb") }
 	for _, c := range []struct {
 		name, changes string
 		code, mode    string // where the client is told: page, query or form
@@ -146,7 +147,11 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"response mode", "response_mode=fragment", InvalidRequest, query, nil},
 		{"response mode that the client has not", "response_mode=form_post", InvalidRequest, query,
 			func(c *clients.Client) { c.ResponseModes = []string{clients.ModeQuery} }},
+		{"form_post to an application", "redirect_uri=com.example.app:/cb&response_mode=form_post", InvalidRequest,
+			query, private},
 		{"request object", "request=" + object, RequestNotSupported, form, nil},
+		{"request object of an application", "redirect_uri=com.example.app:/cb&request=" + object, RequestNotSupported,
+			query, private},
 		{"request object and a mode outside", "response_mode=query&request=" + object, RequestNotSupported, query, nil},
 		{"request object that is none", "request=x", RequestNotSupported, query, nil},
 		{"request_uri", "request_uri=https://rp.example/r", RequestURINotSupported, query, nil},
@@ -197,7 +202,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 			if e.To != nil {
 				mode = e.To.ResponseMode
 			}
-			if mode != c.mode || mode != page && e.To.RedirectURI != callback {
+			if mode != c.mode || mode != page && e.To.RedirectURI != params(t, c.changes).Get("redirect_uri") {
 				t.Errorf("told by %q: %+v", mode, e.To)
 			}
 		})
