@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 )
@@ -75,6 +76,41 @@ func TestPersonAllows(t *testing.T) {
 			x.session = as("b", 0) // another person at the same browser
 			if got := outcome(t, x.get(back.RawQuery)); got != "consent" {
 				t.Errorf("who comes afterwards: %s", got)
+			}
+		})
+	}
+}
+
+// TestLongestRequest: what is taken at first is taken on the whole way, however its address was written.
+func TestLongestRequest(t *testing.T) {
+	good := params(t, "").Encode() + "&x="
+	room := authorization.MaxRequest - len(good)
+	for _, c := range []struct {
+		name, value string
+		want        string
+	}{
+		{"longest", strings.Repeat("x", room), "consent"},
+		{"longer", strings.Repeat("x", room+1), "page"},
+		{"longest, escaped", strings.Repeat("%3A", room/3), "consent"},
+		{"longest, not escaped", strings.Repeat(":", room/3), "consent"},
+		{"longer once it is escaped", strings.Repeat(":", room/3+1), "page"},
+		{"far longer once it is escaped", strings.Repeat("{", room), "page"},
+		{"shorter once it is escaped", strings.Repeat("%78", room/3), "consent"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newFixture(t)
+			x.session = as("a", 0)
+			asks(consent.ErrNotFound, clients.ConsentOnce)(x)
+			query := good + c.value
+			if got := outcome(t, x.get(query)); got != c.want {
+				t.Fatalf("%s, want %s", got, c.want)
+			}
+			if c.want == "page" {
+				return
+			}
+			back := sentTo(t, x.decide(fields(x.ask(t, query), allow), "same-origin"))
+			if got := outcome(t, x.get(back.RawQuery)); got != "ac_code" {
+				t.Error(got)
 			}
 		})
 	}

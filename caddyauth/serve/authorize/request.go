@@ -84,13 +84,15 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 // read finds out what is asked by whom. The error is an *authorization.Error.
 func (c *call) read() error {
 	values, err := url.ParseQuery(c.query)
-	if err != nil || len(c.query) > authorization.MaxRequest+maxVisit {
+	if err == nil && len(c.query) <= authorization.MaxRequest+maxVisit {
+		c.sent, c.visit = ReadVisit(c.Visits, authorization.Parameters(values), c.now)
+	}
+	if c.sent == nil || isLong(c.query, c.sent) {
 		return &authorization.Error{
 			Code:        authorization.InvalidRequest,
 			Description: "The query cannot be read, or is longer than 6 KiB.",
 		}
 	}
-	c.sent, c.visit = ReadVisit(c.Visits, authorization.Parameters(values), c.now)
 	id := c.sent.Get("client_id")
 	if id == "" {
 		return &authorization.Error{
@@ -119,6 +121,12 @@ func (c *call) read() error {
 
 // maxVisit is how much the note of a visit adds to the address, in bytes.
 const maxVisit = 256
+
+// isLong reports whether the request will not fit into the addresses that lead back to it: they are
+// written anew, in which a character takes up to three bytes.
+func isLong(query string, sent authorization.Parameters) bool {
+	return len(query) > authorization.MaxRequest/3 && len(sent.Encode()) > authorization.MaxRequest
+}
 
 // findParties reads the client, and the person who is signed in. The first party is no client that
 // could ask.
