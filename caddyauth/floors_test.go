@@ -127,8 +127,8 @@ var packageRules = []packageRule{
 			"domain/issuance domain/openid domain/secrets domain/session jose/dpop",
 			"serve/clientauth serve/ui web/endpoint web/weburl"), nil},
 	{6, "serve/clientauth",
-		words("domain/clients domain/identity domain/issuance domain/replay jose/dpop jose/keyring jose/leeway",
-			"jose/token web/endpoint"), nil},
+		words("domain/audit domain/clients domain/identity domain/issuance domain/replay jose/dpop jose/keyring",
+			"jose/leeway jose/token web/endpoint"), nil},
 	{
 		6,
 		"serve/userinfo",

@@ -18,7 +18,7 @@ import (
 // that has gone before it was answered.
 const (
 	success  = "success"
-	canceled = "canceled"
+	canceled = clientauth.Canceled
 )
 
 // Results returns every word that the result of an event can be, for whoever prepares counters.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -79,6 +80,22 @@ func ProblemOf(err error) *Problem {
 	}
 	p, _ := errors.AsType[*Problem](Unavailable(err))
 	return p
+}
+
+// Canceled is the result of an event for a client that has gone before it was answered.
+const Canceled = "canceled"
+
+// Fail reports what came of a request that failed, and answers it. A failure is the server's, unless
+// the client has gone before it was answered.
+func Fail(w http.ResponseWriter, r *http.Request, realm string, events audit.Sink, e audit.Event, err error) {
+	p := ProblemOf(err)
+	e.Result, e.Detail, e.Err = p.Code, p.Text, p.Cause
+	if p.Cause != nil && endpoint.IsGone(r.Context()) {
+		e.Result, e.Err = Canceled, nil
+		p.Status = endpoint.StatusClientGone
+	}
+	events.Report(r.Context(), e)
+	p.Write(w, realm)
 }
 
 // Write answers with the problem. realm is that of a challenge.

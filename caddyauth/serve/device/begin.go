@@ -32,19 +32,12 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) {
 	event := audit.Event{Kind: audit.DeviceAuthorization, Result: success, ClientIP: s.ClientIP.Of(r)}
 	answer, client, err := s.keep(w, r)
 	event.ClientID, event.Project = client.ID, client.Project
-	if err == nil {
-		s.Events.Report(r.Context(), event)
-		endpoint.WriteJSON(w, http.StatusOK, answer)
+	if err != nil {
+		clientauth.Fail(w, r, s.Base.Host, s.Events, event, err)
 		return
 	}
-	p := clientauth.ProblemOf(err)
-	event.Result, event.Detail, event.Err = p.Code, p.Text, p.Cause
-	if p.Cause != nil && endpoint.IsGone(r.Context()) {
-		event.Result, event.Err = canceled, nil
-		p.Status = endpoint.StatusClientGone
-	}
 	s.Events.Report(r.Context(), event)
-	p.Write(w, s.Base.Host)
+	endpoint.WriteJSON(w, http.StatusOK, answer)
 }
 
 // keep stores the request of a client that has authenticated. The error is a *clientauth.Problem.

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/device"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -19,7 +20,7 @@ import (
 // The results of events, besides the words of clientauth.
 const (
 	success      = "success"
-	canceled     = "canceled"
+	canceled     = clientauth.Canceled
 	unknownCode  = "unknown_code"
 	tooMany      = "too_many_attempts"
 	denied       = "access_denied"

@@ -108,12 +108,8 @@ func (s *Server) Rules() []endpoint.Rule { return routes.Rules() }
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	switch route, status := routes.Match(w, r, s.Base.Path); status {
-	case 0:
+	if route, ok := routes.Find(w, r, s.Base.Path); ok {
 		route.Handler(s, w, r)
-	case http.StatusNoContent: // a preflight, which was answered
-	default:
-		endpoint.WriteJSON(w, status, nil)
 	}
 }
 

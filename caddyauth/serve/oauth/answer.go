@@ -17,10 +17,7 @@ const (
 	temporarilyUnavailable = clientauth.TemporarilyUnavailable
 	invalidDPoPProof       = clientauth.InvalidDPoPProof
 	useDPoPNonce           = clientauth.UseDPoPNonce
-
-	// canceled is the word for a client that went away before it was answered: no fault of the
-	// server.
-	canceled = "canceled"
+	canceled               = clientauth.Canceled
 )
 
 // Results returns every word that audit.Event.Result can be, for whoever prepares counters.

@@ -137,12 +137,8 @@ func (s *Server) Rules() []endpoint.Rule { return routes.Rules() }
 // ServeHTTP answers a request whose path Handles; any other gets 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Pragma", "no-cache") // RFC 6749, section 5.1
-	switch route, status := routes.Match(w, r, s.Base.Path); status {
-	case 0:
+	if route, ok := routes.Find(w, r, s.Base.Path); ok {
 		s.serve(w, r, route.Handler)
-	case http.StatusNoContent: // a preflight, which was answered
-	default:
-		endpoint.WriteJSON(w, status, nil)
 	}
 }
 
@@ -167,21 +163,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op operation) {
 		s.Proofs.OfferNonce(w.Header(), r, c.now)
 	}
 	answer, err := c.answer(w, op)
-	if err == nil {
-		s.Events.Report(r.Context(), c.event)
-		write(w, answer)
+	if err != nil {
+		clientauth.Fail(w, r, s.Base.Host, s.Events, c.event, err)
 		return
 	}
-
-	// A failure is the server's, unless the client has gone before it was answered.
-	p := clientauth.ProblemOf(err)
-	c.event.Result, c.event.Err = p.Code, p.Cause
-	if p.Cause != nil && endpoint.IsGone(r.Context()) {
-		c.event.Result, c.event.Err = canceled, nil
-		p.Status = endpoint.StatusClientGone
-	}
 	s.Events.Report(r.Context(), c.event)
-	p.Write(w, s.Base.Host)
+	write(w, answer)
 }
 
 // write answers 200.

@@ -86,6 +86,16 @@ func (rs Routes[H]) Match(w http.ResponseWriter, r *http.Request, base string) (
 	return Route[H]{}, refuseMethod(w, r, allowed, anyOrigin)
 }
 
+// Find is Match for a server that has nothing to say in a refusal: it answers by itself whatever is for
+// no operation. ok is false then.
+func (rs Routes[H]) Find(w http.ResponseWriter, r *http.Request, base string) (route Route[H], ok bool) {
+	route, status := rs.Match(w, r, base)
+	if status != 0 && status != http.StatusNoContent { // a preflight was answered
+		WriteJSON(w, status, nil)
+	}
+	return route, status == 0
+}
+
 // admit prepares the request and the answer for the operation.
 func (r Route[H]) admit(w http.ResponseWriter, req *http.Request, below string) {
 	if r.AnyOrigin {

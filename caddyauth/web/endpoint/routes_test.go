@@ -103,3 +103,33 @@ func TestHandlersAnswerWhatTheyDoNotTake(t *testing.T) {
 		t.Errorf("rules: %v", got)
 	}
 }
+
+// TestFindAnswersWhatIsForNoOperation: refusals and preflights are answered, without a body, and what is
+// for an operation is left to it.
+func TestFindAnswersWhatIsForNoOperation(t *testing.T) {
+	routes := Routes[string]{
+		{Method: http.MethodPost, Path: "/open", Handler: "open", AnyOrigin: true},
+		{Method: http.MethodGet, Path: "/own", Handler: "own"},
+	}
+	for _, c := range []struct {
+		method, path, want string
+		status             int // of the answer; 0: there is none
+	}{
+		{"POST", "/auth/open", "open", 0},
+		{"HEAD", "/auth/own", "own", 0},
+		{"OPTIONS", "/auth/open", "", http.StatusNoContent},
+		{"OPTIONS", "/auth/own", "", http.StatusMethodNotAllowed},
+		{"GET", "/auth/open", "", http.StatusMethodNotAllowed},
+		{"GET", "/auth/other", "", http.StatusNotFound},
+		{"GET", "/own", "", http.StatusNotFound},
+	} {
+		t.Run(c.method+" "+c.path, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			w.Code = 0
+			route, ok := routes.Find(w, httptest.NewRequest(c.method, c.path, nil), "/auth")
+			if route.Handler != c.want || ok != (c.status == 0) || w.Code != c.status || w.Body.Len() > 0 {
+				t.Errorf("%q, %v, status %d, body %q", route.Handler, ok, w.Code, w.Body)
+			}
+		})
+	}
+}
