@@ -49,7 +49,8 @@ var relyingParties = []relyingParty{
 	{ID: "asking", Asks: true},
 	{ID: "pushing", More: "require_pushed_authorization_requests"},
 	{ID: "resources", More: "resource https://a.example https://b.example/mcp"},
-	{ID: "tv", Public: true, More: "name \"The Television\"\n\t\tgrant_types device_code refresh_token"},
+	{ID: "tv", Public: true, More: "name \"The Television\"\n\t\tgrant_types device_code refresh_token\n\t\t" +
+		"resource https://films.example"},
 	{ID: "plainly", More: "response_modes query"},
 	{ID: "machine", Redirects: "https://rp.example/cb?tenant=1", More: "grant_types client_credentials"},
 }

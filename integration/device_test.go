@@ -84,10 +84,19 @@ func TestDeviceFlow(t *testing.T) {
 		}
 		typed := strings.ToLower(strings.ReplaceAll(tv.User, "-", " "))
 		confirm := v.get("/device?" + url.Values{"user_code": {typed}}.Encode())
-		for _, want := range []string{"The Television", tv.User, "127.0.0.1", `id="allow"`, `id="deny"`, "alice"} {
+		for _, want := range []string{"The Television", tv.User, "127.0.0.1", `id="allow"`, `id="deny"`, "alice",
+			"<li>Know who you are</li>", "<li>read</li>"} {
 			if !strings.Contains(confirm.body, want) {
 				t.Errorf("the page does not say %q: %s", want, confirm.body)
 			}
+		}
+		// What one person was asked is not decided by another one at the same browser.
+		other := x.visitor(t)
+		other.signIn(other.get("/device"), "bob", bobPassword)
+		seen := url.Values{"user_code": {tv.User}, "decision": {"allow"}, "subject": {field(confirm.body, "subject")}}
+		if got := other.post("/device", seen); !strings.Contains(got.body, `id="allow"`) ||
+			!strings.Contains(got.body, `<strong id="subject">bob</strong>`) {
+			t.Errorf("another person: %d %s", got.status, got.body)
 		}
 		decision := url.Values{"user_code": {tv.User}, "decision": {"allow"}}
 		cross := v.do("POST", "/device", "application/x-www-form-urlencoded", decision.Encode(),
@@ -188,10 +197,12 @@ func TestDevicePagesRefuse(t *testing.T) {
 // TestDeniedDevice is told so.
 func TestDeniedDevice(t *testing.T) {
 	x := newAuthorizing(t, "sqlite")
-	tv := x.device(t, "tv", "")
+	tv := x.device(t, "tv", "scope=profile&resource=https://films.example")
 	v := x.visitor(t)
 	confirm := v.signIn(v.get("/device?user_code="+tv.User), "alice", alicePassword)
-	if confirm.status != 200 || !strings.Contains(confirm.body, `id="deny"`) {
+	if confirm.status != 200 || !strings.Contains(confirm.body, `id="deny"`) ||
+		!strings.Contains(confirm.body, "<li>preferred username</li>") ||
+		!strings.Contains(confirm.body, "<li>https://films.example</li>") {
 		t.Fatalf("the link leads to %d %s", confirm.status, confirm.body)
 	}
 	got := v.post("/device", url.Values{"user_code": {tv.User}, "decision": {"deny"}})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // The scopes that have a meaning of their own and stand for no claims.
@@ -114,6 +115,21 @@ func (s Scopes) Names() []string {
 		}
 	}
 	return names
+}
+
+// Describe says in words what scopes let a client do, and what they and single claims let it learn.
+func (s Scopes) Describe(scopes []string, claims ...string) (can, learns []string) {
+	for _, name := range scopes {
+		word := name
+		if scope, ok := s.Find(name); ok && scope.Description != "" {
+			word = scope.Description
+		}
+		can = append(can, word)
+	}
+	for _, name := range append(s.Claims(scopes...), claims...) {
+		learns = append(learns, strings.ReplaceAll(name, "_", " "))
+	}
+	return can, learns
 }
 
 // Claims lists what scopes stand for, each claim once.

@@ -160,6 +160,7 @@ func buildDevice(a *App) *device.Server {
 		Lifetime:      a.issuing.LifetimesOf,
 		Session:       authorizing{a.gates.Sessions, a.verification, a.gates.Cookies.Access}.session,
 		Guess:         a.throttle.TakeGuess,
+		Scopes:        a.server.Scopes,
 		ClientIP:      request.ClientIP,
 		Events:        a.audit.report,
 	}

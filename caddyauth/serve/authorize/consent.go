@@ -94,7 +94,6 @@ func (c *call) consentPage(wanted, resources []string) ui.Consent {
 		Subject:        c.session.Subject,
 		Client:         c.parties.Client.ID,
 		ClientHost:     c.parties.Client.ProvenHost(),
-		Learns:         c.learns(scopes, claims),
 		Resources:      resources,
 		Warnings:       c.warnings(),
 		RedirectHost:   c.shownHost(c.request),
@@ -111,9 +110,7 @@ func (c *call) consentPage(wanted, resources []string) ui.Consent {
 	if c.parties.Client.Name != "" {
 		page.Client = c.parties.Client.Name
 	}
-	for _, scope := range scopes {
-		page.Scopes = append(page.Scopes, c.inWords(scope))
-	}
+	page.Scopes, page.Learns = c.Scopes.Describe(scopes, claims...)
 	return page
 }
 
@@ -129,23 +126,6 @@ func (c *call) asked(marked string) string {
 		strings.Join(c.wanted(), "\t"),
 		strings.Join(c.request.Resources, "\t"),
 	}, "\n")
-}
-
-// inWords says what a scope lets a client do.
-func (c *call) inWords(name string) string {
-	if scope, ok := c.Scopes.Find(name); ok && scope.Description != "" {
-		return scope.Description
-	}
-	return name
-}
-
-// learns lists the claims that a client will learn by scopes, and single ones.
-func (c *call) learns(scopes, claims []string) []string {
-	names := append(c.Scopes.Claims(scopes...), claims...)
-	for i, name := range names {
-		names[i] = strings.ReplaceAll(name, "_", " ")
-	}
-	return names
 }
 
 // warnings are for clients whose name or address proves little.

@@ -159,10 +159,7 @@ func (v *visit) confirmation(a device.Authorization, client clients.Client) ui.C
 	if name == "" {
 		name = client.ID
 	}
-	can, learns := a.Scopes, []string(nil)
-	if v.Describe != nil {
-		can, learns = v.Describe(a.Scopes)
-	}
+	can, learns := v.Scopes.Describe(a.Scopes)
 	page := ui.Consent{
 		Site:       v.Base.Host,
 		Subject:    v.person.Subject,
@@ -170,16 +167,33 @@ func (v *visit) confirmation(a device.Authorization, client clients.Client) ui.C
 		ClientHost: client.ProvenHost(),
 		Scopes:     can,
 		Learns:     learns,
+		Resources:  resourcesOf(a, client),
 		Notice: "The device shows the code " + device.ShowUserCode(a.UserCode) + ". It asked from the address " +
 			a.ClientIP + ". Allow it only if it is your own device and you have just started this.",
 		Action: v.url("/device"),
-		Fields: []ui.Field{{Name: "user_code", Value: device.ShowUserCode(a.UserCode)}},
-		Links:  v.links(a.UserCode),
+		Fields: []ui.Field{
+			{Name: "user_code", Value: device.ShowUserCode(a.UserCode)},
+			{Name: subjectField, Value: v.person.Subject},
+		},
+		Links: v.links(a.UserCode),
 	}
 	if client.SelfRegistered() {
 		page.Warnings = append(page.Warnings, "This program has registered itself. Nobody has checked its name.")
 	}
 	return page
+}
+
+// subjectField is the field of the confirmation that names who was asked.
+const subjectField = "subject"
+
+// resourcesOf are the resources that a device asks for; none when it named none.
+func resourcesOf(a device.Authorization, client clients.Client) (resources []string) {
+	for _, name := range a.Audience {
+		if _, ok := client.Resource(name); ok {
+			resources = append(resources, name)
+		}
+	}
+	return resources
 }
 
 // decide answers POST /device.
@@ -197,8 +211,12 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 		v.signIn(typed)
 		return
 	}
-	a, _, ok := v.find(typed)
+	a, client, ok := v.find(typed)
 	if !ok {
+		return
+	}
+	if form.Has(subjectField) && form.Get(subjectField) != v.person.Subject {
+		ui.Render(w, http.StatusOK, v.confirmation(a, client)) // somebody else was asked
 		return
 	}
 	account, err := identity.CanonicalName(v.person.Subject)

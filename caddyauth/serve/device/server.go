@@ -11,6 +11,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/device"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/openid"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
@@ -54,9 +55,9 @@ type Server struct {
 	// looked up; 0 for now. Required.
 	Guess func(ctx context.Context, subject, clientIP string, now time.Time) (wait time.Duration, err error)
 
-	// Describe says in words what scopes let a client do, and what they let it learn. Default: the
-	// names of the scopes.
-	Describe func(scopes []string) (can, learns []string)
+	// Scopes say in words what scopes allow, and which claims they stand for. Default: the standard
+	// ones.
+	Scopes openid.Scopes
 
 	// ClientIP returns the address of a request. Default: the peer's.
 	ClientIP endpoint.ClientIP
