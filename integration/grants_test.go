@@ -50,10 +50,14 @@ const grantsAuth = `auth {
 	client orders {
 		secret {{.Secret}}
 		grant_types token-exchange
-		token_exchange caddyauth machine
+		token_exchange caddyauth machine twin
 		scope read
 	}
 	client alice {
+		secret {{.Secret}}
+		grant_types client_credentials
+	}
+	client twin {
 		secret {{.Secret}}
 		grant_types client_credentials
 	}
@@ -350,6 +354,19 @@ func (g *grantsGateway) exchanges(t *testing.T) {
 			t.Errorf("%s: status %d: %s", c.name, a.status, a.body)
 		}
 	}
+
+	// A person who has got the name of the client since: nobody can tell whose token it is.
+	twin, _ := g.granted(t, g.asks(t, "/token", "twin", forItself))
+	g.granted(t, g.asks(t, "/token", "orders", exchangeOf(twin)))
+	g.load(strings.Replace(grantsAuth, "user alice {", `user twin {
+		password_hash {{hash "bob"}}
+		claim role admin
+	}
+	user alice {`, 1), grantsSites)
+	if a := g.asks(t, "/token", "orders", exchangeOf(twin)); errorWord(a) != "invalid_request" {
+		t.Errorf("a person has the name of the client: status %d: %s", a.status, a.body)
+	}
+	g.load(grantsAuth, grantsSites)
 
 	// What was exchanged ends with the session, and nothing is exchanged afterwards.
 	gone := g.asks(t, "/revoke", "", url.Values{"token": {session.Refresh}, "client_id": {"caddyauth"}})

@@ -122,9 +122,13 @@ func (s *Service) subjectTerms(ctx context.Context, r TokenExchange, t *token.To
 		return Terms{}, ErrSubjectToken
 	}
 	p.Client = r.Parties.Client
-	if p.User == nil && t.Session == "" {
-		return s.termsForClient(ctx, p, t)
+	if t.Session == "" {
+		return s.termsWithoutSession(ctx, r, p, t)
 	}
+	return s.termsForPerson(r, p, t)
+}
+
+func (s *Service) termsForPerson(r TokenExchange, p Parties, t *token.Token) (Terms, error) {
 	terms, err := s.termsOf(p, r.grant(t))
 	if _, refused := errors.AsType[*session.Refusal](err); refused {
 		return Terms{}, ErrSubjectToken
@@ -132,13 +136,23 @@ func (s *Service) subjectTerms(ctx context.Context, r TokenExchange, t *token.To
 	return terms, err
 }
 
-// termsForClient is subjectTerms where the subject is itself a client. p has no user.
-func (s *Service) termsForClient(ctx context.Context, p Parties, t *token.Token) (Terms, error) {
+// termsWithoutSession is subjectTerms where the subject may be itself a client. Where a person has got
+// the name of the client since, it cannot be told whose token it is, and the client's would get the
+// person's claims.
+func (s *Service) termsWithoutSession(
+	ctx context.Context,
+	r TokenExchange,
+	p Parties,
+	t *token.Token,
+) (Terms, error) {
 	subject, err := s.Store.FindClientParties(ctx, t.Subject, "")
+	isClient := subject.Client.ID != "" && subject.Client.Project == t.Project
 	switch {
 	case err != nil:
 		return Terms{}, err
-	case !subject.Client.Active || subject.Client.Project != t.Project || !p.Client.Active:
+	case p.User != nil && !isClient:
+		return s.termsForPerson(r, p, t)
+	case p.User != nil, !isClient, !subject.Client.Active, !p.Client.Active:
 		return Terms{}, ErrSubjectToken
 	}
 	return s.clientTerms(p), nil
