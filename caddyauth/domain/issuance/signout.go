@@ -9,6 +9,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
 // SignOut ends the session of either of a browser's tokens, for everybody who holds a copy. Either
@@ -18,7 +19,7 @@ func (s *Service) SignOut(ctx context.Context, access, refresh string, now time.
 	if all, err := s.endAll(ctx, access, refresh, now); all || err != nil {
 		return err
 	}
-	if t, err := s.Verify(ctx, access); access != "" && err == nil && t.Own() {
+	if t, err := s.Verify(ctx, access); access != "" && err == nil && isSession(t) {
 		if t.Session != "" {
 			return s.Sessions.RevokeFamily(ctx, t.Session, "logout", now)
 		}
@@ -56,13 +57,17 @@ func (s *Service) endAll(ctx context.Context, access, refresh string, now time.T
 	return err == nil, err
 }
 
+// isSession reports whether an access token is of one of our sessions. What a client got for it in
+// exchange names the session, too.
+func isSession(t *token.Token) bool { return t.Own() && t.ClientID == clients.FirstParty }
+
 // errNotLiving says that a token is of no living session that began with a sign-in.
 var errNotLiving = errors.New("no living session")
 
 // living returns the living session of the access token, or else of the refresh token.
 func (s *Service) living(ctx context.Context, access, refresh string, now time.Time) (session.Grant, error) {
 	g, err := s.Sessions.Find(ctx, refresh)
-	if t, bad := s.Verify(ctx, access); access != "" && bad == nil && t.Own() {
+	if t, bad := s.Verify(ctx, access); access != "" && bad == nil && isSession(t) {
 		g, err = s.Store.FindGrant(ctx, t.Session)
 		if t.Session == "" && t.CheckTime(now, 0) == nil && s.Revoked(t, now) == nil {
 			g, err = session.Grant{

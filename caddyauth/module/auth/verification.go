@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
@@ -184,13 +185,15 @@ func (v *Verification) checkDenied(t *token.Token) error {
 	return nil
 }
 
-// Session returns the token of a living session cookie.
+// Session returns the token of a living session cookie. The token that a client was given for a person
+// is no session, whatever its audience: with it the client could let itself into others, and be the
+// administrator that the person is.
 func (v *Verification) Session(ctx context.Context, raw string) (*token.Token, error) {
 	t, err := v.Verify(ctx, raw)
 	if err != nil {
 		return nil, err
 	}
-	if !t.Own() || !t.HasAudience("web") {
+	if !t.Own() || t.ClientID != clients.FirstParty || !t.HasAudience("web") {
 		return nil, errors.New("the cookie is not a session of this server")
 	}
 	now := time.Now()
