@@ -89,7 +89,7 @@ var packageRules = []packageRule{
 		words(caddyPath)},
 	{7, "module/config",
 		words("module/option domain/audit domain/clients domain/identity domain/project domain/secrets domain/session",
-			"domain/openid",
+			"domain/issuance domain/openid",
 			"jose/keyring",
 			"jose/token web/weburl"),
 		words(caddyPath)},
@@ -142,7 +142,8 @@ var packageRules = []packageRule{
 		"domain/issuance",
 		words(
 			"domain/audit domain/authorization domain/backchannel domain/clients domain/device domain/identity",
-			"domain/session domain/project domain/openid domain/revocation domain/secrets jose/token jose/keyring",
+			"domain/session domain/project domain/openid domain/replay domain/revocation domain/secrets",
+			"jose/token jose/keyring jose/leeway",
 		),
 		nil,
 	},

@@ -174,7 +174,7 @@ type issuer struct {
 	seen   map[string]int  // what was observed
 }
 
-func newIssuer(t *testing.T) *issuer {
+func newIssuer(t testing.TB) *issuer {
 	t.Helper()
 	key, err := keyring.Generate("ES256", noon)
 	if err != nil {

@@ -53,6 +53,9 @@ type Service struct {
 	// clients get ID tokens.
 	IDTokenKey func(ctx context.Context, algorithm string, lifetime time.Duration, now time.Time) (*keyring.Key, error)
 
+	// Assertions are whose identity assertions are accepted. Default: nobody's.
+	Assertions Assertions
+
 	// Scopes are the operator's own scopes. Default: the standard ones alone.
 	Scopes openid.Scopes
 

@@ -20,6 +20,13 @@ func Inspect(raw string) (header, claims map[string]any, err error) {
 	return header, s.object(), nil
 }
 
+// HasTextAudience reports whether `aud` of a verified token is a string, and not a list of one.
+func HasTextAudience(raw string) bool {
+	_, claims, err := Inspect(raw)
+	_, isText := claims["aud"].(string)
+	return err == nil && isText
+}
+
 func (s *scratch) object() map[string]any {
 	object := make(map[string]any, len(s.members))
 	for i := range s.members {

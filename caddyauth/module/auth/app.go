@@ -140,16 +140,26 @@ func (a *App) provisionTrust() error {
 	own := token.Issuer{Name: a.server.Issuer, Own: true, Keys: a.keys.Key, MaxLifetime: a.server.MaxLifetime}
 	issuers := []token.Issuer{own}
 	a.verification.accepts = map[string][]string{a.server.Issuer: nil}
+	var asserting []token.Issuer
 	for _, trusted := range a.server.Trust {
 		issuer, err := a.joinIssuer(trusted)
 		if err != nil {
 			return err
 		}
 		issuers = append(issuers, issuer)
+		if trusted.Assertions != nil {
+			issuer.Types, issuer.MaxLifetime = []string{issuance.IDJAGType}, issuance.MaxIdentityAssertion
+			asserting = append(asserting, issuer)
+		}
 	}
 	var err error
 	if a.verification.verifier, err = token.NewVerifier(issuers); err != nil {
 		return err
+	}
+	if len(asserting) > 0 {
+		if a.verification.assertions, err = token.NewVerifier(asserting); err != nil {
+			return err
+		}
 	}
 	own.Types = []string{issuance.IDTokenType}
 	if a.verification.idTokens, err = token.NewVerifier([]token.Issuer{own}); err != nil {

@@ -181,6 +181,7 @@ func buildOAuth(a *App) *oauth.Server {
 		IDToken:           a.issuing.IDTokenFor,
 		ClientCredentials: a.issuing.ClientCredentials,
 		TokenExchange:     a.issuing.TokenExchange,
+		AssertionGrant:    buildAssertionGrant(a),
 		Verify:            a.verification.VerifyBound,
 		Revoked:           func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },
 		ClientIP:          request.ClientIP,
@@ -298,13 +299,14 @@ func buildUserInfo(a *App) *userinfo.Server {
 // buildDiscovery answers with the metadata of the server.
 func buildDiscovery(a *App) *discovery.Server {
 	return &discovery.Server{
-		Issuer:            a.server.Issuer,
-		Base:              a.server.PublicURL,
-		Scopes:            a.server.Scopes.Names(),
-		Claims:            a.server.Scopes.Claims(a.server.Scopes.Names()...),
-		IDTokenAlgorithms: keyring.IDTokenAlgorithms(),
-		Registration:      a.server.Registration != nil,
-		ClientDocuments:   a.server.ClientMetadata != nil,
+		Issuer:             a.server.Issuer,
+		Base:               a.server.PublicURL,
+		Scopes:             a.server.Scopes.Names(),
+		Claims:             a.server.Scopes.Claims(a.server.Scopes.Names()...),
+		IDTokenAlgorithms:  keyring.IDTokenAlgorithms(),
+		IdentityAssertions: len(assertionIssuers(a.server)) > 0,
+		Registration:       a.server.Registration != nil,
+		ClientDocuments:    a.server.ClientMetadata != nil,
 	}
 }
 

@@ -85,6 +85,7 @@ func buildIssuance(a *App) *issuance.Service {
 		Sessions:     a.grants,
 		SigningKey:   a.keys.Signing,
 		IDTokenKey:   a.keys.IDToken,
+		Assertions:   buildAssertions(a),
 		Scopes:       a.server.Scopes,
 		Announced:    func(claim string) bool { return a.verification.Announced(claim) },
 		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
@@ -93,6 +94,17 @@ func buildIssuance(a *App) *issuance.Service {
 		Verify:  func(ctx context.Context, raw string) (*token.Token, error) { return a.verification.Verify(ctx, raw) },
 		Revoked: a.verification.Revoked,
 		Observe: func(kind string) { issuedTotal.WithLabelValues(kind).Inc() },
+	}
+}
+
+// buildAssertions wires whose identity assertions are accepted.
+func buildAssertions(a *App) issuance.Assertions {
+	return issuance.Assertions{
+		Issuers: assertionIssuers(a.server),
+		Verify: func(ctx context.Context, raw string) (*token.Token, error) {
+			return a.verification.assertions.Verify(ctx, raw)
+		},
+		UseOnce: a.store.UseOnce,
 	}
 }
 

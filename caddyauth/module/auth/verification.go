@@ -27,17 +27,18 @@ type Verification struct {
 	// at the token.
 	VerifyBound reader
 
-	verifier  *token.Verifier
-	idTokens  *token.Verifier // of the server's own ID tokens, however old
-	cache     *token.Cache    // in front of verifier; nil when it is off
-	opaque    *opaque.Tokens
-	foreign   []*opaque.IntrospectionClient
-	accepts   map[string][]string // the audience words of each accepted issuer; nil stands for all of the server's
-	denied    *revocation.DenyList
-	stale     func(now time.Time) time.Duration // how old the deny list is
-	staleness time.Duration                     // how old it may be
-	ready     func(ctx context.Context) error
-	ctx       context.Context // the configuration's
+	verifier   *token.Verifier
+	idTokens   *token.Verifier // of the server's own ID tokens, however old
+	assertions *token.Verifier // of identity assertions; nil when no issuer may make any
+	cache      *token.Cache    // in front of verifier; nil when it is off
+	opaque     *opaque.Tokens
+	foreign    []*opaque.IntrospectionClient
+	accepts    map[string][]string // the audience words of each accepted issuer; nil stands for all of the server's
+	denied     *revocation.DenyList
+	stale      func(now time.Time) time.Duration // how old the deny list is
+	staleness  time.Duration                     // how old it may be
+	ready      func(ctx context.Context) error
+	ctx        context.Context // the configuration's
 }
 
 // pollGrace is how old the list may be while all is well: it is read every half second, and a

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
@@ -32,6 +33,9 @@ type Trust struct {
 	// The introspection endpoint for its opaque tokens (RFC 7662). Default: none, only JWTs are
 	// accepted.
 	Introspection *Introspection `json:"introspection,omitempty"`
+	// The identity assertions (ID-JAG) that clients may exchange for tokens of this server. Default:
+	// none.
+	Assertions *TrustedAssertions `json:"assertions,omitempty"`
 }
 
 // Introspection is an endpoint of RFC 7662.
@@ -65,12 +69,19 @@ func (t *Trust) Validate() error {
 			return err
 		}
 	}
+	if slices.ContainsFunc(t.Types, isAssertionType) {
+		return fmt.Errorf("types: %s is for `assertions`, not for gates", issuance.IDJAGType)
+	}
 	return ValidateAudiences(t.Audiences)
 }
 
 func (s *Settings) validateTrust() error {
 	for i := range s.Trust {
-		if err := s.Trust[i].Validate(); err != nil {
+		err := s.Trust[i].Validate()
+		if err == nil && s.Trust[i].Assertions != nil {
+			err = s.Trust[i].Assertions.Validate()
+		}
+		if err != nil {
 			return fmt.Errorf("trust %s: %w", s.Trust[i].Issuer, err)
 		}
 	}
@@ -92,7 +103,8 @@ type TrustedIssuer struct {
 	Algorithms    []string
 	Types         []string
 	MaxLifetime   time.Duration
-	Introspection *Introspection // nil: its opaque tokens are not accepted
+	Introspection *Introspection            // nil: its opaque tokens are not accepted
+	Assertions    *issuance.AssertionIssuer // nil: its assertions are not accepted
 }
 
 // resolveTrust sets the trusted issuers.
@@ -121,6 +133,7 @@ func (t *Trust) resolve(r option.Resolver) (TrustedIssuer, error) {
 		Algorithms:  t.algorithms(),
 		Types:       t.Types,
 		MaxLifetime: t.MaxLifetime.Or(MaxLifetime),
+		Assertions:  t.Assertions.domain(),
 	}
 	var err error
 	if v.Issuer, err = r.Text("trust", t.Issuer); err != nil {
@@ -150,6 +163,7 @@ func (t *Trust) resolve(r option.Resolver) (TrustedIssuer, error) {
 //		types        <typ...>
 //		max_lifetime <duration>
 //		introspection <url> <client_id> <client_secret>
+//		assertions {...}
 //	}
 func (s *Settings) unmarshalTrust(d *caddyfile.Dispenser) error {
 	var t Trust
@@ -173,6 +187,8 @@ func (t *Trust) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		err = option.Some(d, &t.Algorithms)
 	case "types":
 		err = option.Some(d, &t.Types)
+	case "assertions":
+		return t.unmarshalAssertions(d)
 	case "max_lifetime":
 		return option.ReadDuration(d, t.durations())
 	case "introspection":

@@ -105,16 +105,9 @@ func (a *Authenticator) verifyWithKeys(ctx context.Context, c clients.Client, ra
 // name the issuer and nothing else, as a string (section 5.3.2.1).
 func (a *Authenticator) isFor(t *token.Token, c clients.Client, endpoint string) bool {
 	if c.Preset == clients.PresetFAPI2 {
-		return slices.Equal(t.Audience, []string{a.Issuer}) && hasTextAudience(t.Raw())
+		return slices.Equal(t.Audience, []string{a.Issuer}) && token.HasTextAudience(t.Raw())
 	}
 	return t.HasAudience(a.Issuer, a.TokenEndpoint) || endpoint != "" && t.HasAudience(endpoint)
-}
-
-// hasTextAudience reports whether `aud` of a verified token is a string, and not a list of one.
-func hasTextAudience(raw string) bool {
-	_, claims, err := token.Inspect(raw)
-	_, isText := claims["aud"].(string)
-	return err == nil && isText
 }
 
 // keyOf finds a key of the client: in the set that it was registered with, or in the one that it

@@ -31,6 +31,9 @@ type Document struct {
 	CodeChallengeMethods   []string `json:"code_challenge_methods_supported"`
 	ACRValuesSupported     []string `json:"acr_values_supported"`
 
+	// draft-ietf-oauth-identity-assertion-authz-grant, section 7.2
+	GrantProfiles []string `json:"authorization_grant_profiles_supported,omitempty"`
+
 	ClaimsParameterSupported bool `json:"claims_parameter_supported"`
 	ClientDocuments          bool `json:"client_id_metadata_document_supported,omitempty"`
 	IssuerInResponses        bool `json:"authorization_response_iss_parameter_supported"` // RFC 9207, section 3
@@ -87,10 +90,8 @@ func (s *Server) document() Document {
 		ScopesSupported:        s.Scopes,
 		ResponseTypesSupported: []string{"code"},
 		ResponseModesSupported: []string{"query", "form_post"},
-		GrantTypesSupported: []string{
-			"authorization_code", "refresh_token", "client_credentials",
-			"urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange",
-		},
+		GrantTypesSupported:    s.grantTypes(),
+		GrantProfiles:          s.grantProfiles(),
 
 		CodeChallengeMethods:     []string{"S256"},
 		ACRValuesSupported:       []string{"pwd"},
@@ -121,3 +122,23 @@ var assertionAlgorithms = []string{"RS256", "PS256", "ES256", "EdDSA"}
 
 // at is the address of an endpoint.
 func (s *Server) at(path string) string { return s.Base.String() + path }
+
+// grantTypes are those of /token.
+func (s *Server) grantTypes() []string {
+	types := []string{
+		"authorization_code", "refresh_token", "client_credentials",
+		"urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange",
+	}
+	if s.IdentityAssertions {
+		types = append(types, "urn:ietf:params:oauth:grant-type:jwt-bearer")
+	}
+	return types
+}
+
+// grantProfiles say which assertions are accepted.
+func (s *Server) grantProfiles() []string {
+	if s.IdentityAssertions {
+		return []string{"urn:ietf:params:oauth:grant-profile:id-jag"}
+	}
+	return nil
+}

@@ -43,6 +43,10 @@ type Server struct {
 	// client_id may be the URL of a metadata document. Default: they may not.
 	Registration, ClientDocuments bool
 
+	// IdentityAssertions says that assertions of some issuer are exchanged for tokens. Default: they
+	// are not.
+	IdentityAssertions bool
+
 	below endpoint.Handlers // below the public URL
 	root  endpoint.Handlers // with the issuer's path behind the name
 	text  []byte

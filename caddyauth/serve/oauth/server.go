@@ -67,6 +67,10 @@ type Server struct {
 	ClientCredentials func(ctx context.Context, r issuance.ClientCredentials) (issuance.Issued, error)
 	TokenExchange     func(ctx context.Context, r issuance.TokenExchange) (issuance.Issued, error)
 
+	// AssertionGrant exchanges an identity assertion (issuance.Service.AssertionGrant). Default: the
+	// grant type is not offered.
+	AssertionGrant func(ctx context.Context, r issuance.AssertionGrant) (issuance.Issued, error)
+
 	// Verify reads an access token, JWT or opaque, without regard to its time and revocation. A
 	// *token.Refusal other than token.KeysUnavailable means that it is none; any other error is
 	// answered with 503. Tokens of other issuers count as unknown, so that it need not know any.

@@ -26,7 +26,7 @@ func (c *call) token() (any, error) {
 	switch {
 	case grant == "":
 		return nil, refuse(invalidRequest, "The parameter grant_type is missing.")
-	case !slices.Contains(offered, grant):
+	case !c.offers(grant):
 		return nil, refuse(unsupportedGrantType, "This grant type is not offered.")
 	}
 	c.event.GrantType = grant
@@ -45,14 +45,21 @@ func (c *call) token() (any, error) {
 		return c.clientCredentials()
 	case clients.GrantExchange:
 		return c.exchange()
+	case clients.GrantJWTBearer:
+		return c.assertion()
 	}
 	return c.refresh()
 }
 
-// offered are the grant types of /token.
+// offered are the grant types that /token always has.
 var offered = []string{
 	clients.GrantCode, clients.GrantRefresh, clients.GrantDevice, clients.GrantClientCredentials,
 	clients.GrantExchange,
+}
+
+// offers reports whether the grant type works here.
+func (c *call) offers(grant string) bool {
+	return slices.Contains(offered, grant) || grant == clients.GrantJWTBearer && c.AssertionGrant != nil
 }
 
 // refresh uses a refresh token (RFC 6749, section 6).
