@@ -168,8 +168,9 @@ func (v *visit) confirmation(a device.Authorization, client clients.Client) ui.C
 		Scopes:     can,
 		Learns:     learns,
 		Resources:  resourcesOf(a, client),
-		Notice: "The device shows the code " + device.ShowUserCode(a.UserCode) + ". It asked from the address " +
-			a.ClientIP + ". Allow it only if it is your own device and you have just started this.",
+		UserCode:   device.ShowUserCode(a.UserCode),
+		Notice: "The device asked from the address " + a.ClientIP +
+			". Allow it only if it is your own device and you have just started this.",
 		Action: v.url("/device"),
 		Fields: []ui.Field{
 			{Name: "user_code", Value: device.ShowUserCode(a.UserCode)},
@@ -302,6 +303,10 @@ func (v *visit) fail(err error) {
 
 func (v *visit) say(status int, code, title, text string) {
 	message := ui.Message{Site: v.Base.Host, Title: title, Text: text, Code: code}
+	message.Links = []ui.Link{{Text: "Connect another device", URL: v.url("/device")}}
+	if code != "" {
+		message.Links[0].Text = "Type in the code again"
+	}
 	if v.person != nil {
 		message.Subject = v.person.Subject
 	}

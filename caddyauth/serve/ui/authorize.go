@@ -5,7 +5,8 @@ type Field struct{ Name, Value string }
 
 // Consent asks whether a client may use the person's account. Its form has the fields and, by the
 // button that was pressed, `decision`: "allow" or "deny". The ids `allow`, `deny`, `client`,
-// `subject`, `scopes`, `learns`, `resources`, `redirect`, `notice` and `warnings` stay what they are.
+// `subject`, `scopes`, `learns`, `resources`, `redirect`, `notice`, `warnings` and `code` stay what
+// they are.
 type Consent struct {
 	// Site is the host that asks, as it is shown.
 	Site string
@@ -20,6 +21,10 @@ type Consent struct {
 	// Scopes say in words what the client will be able to do, Learns what it will learn of the person,
 	// Resources where it may do so. Default: none, and nothing is said.
 	Scopes, Learns, Resources []string
+
+	// UserCode is the code that the device of the client shows, to be compared. Default: the client is
+	// no device.
+	UserCode string
 
 	// Warnings are sentences that stand out. Default: none.
 	Warnings []string
