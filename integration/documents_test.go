@@ -84,25 +84,46 @@ func TestReadmeCaddyfileIsValid(t *testing.T) {
 // TestReadmeQuickStart runs the commands of the README's quick start against Caddyfile.example, and
 // looks for the lines that the README shows as their output, in order.
 func TestReadmeQuickStart(t *testing.T) {
+	output := runReadme(t, "login() {", 10)
+	if strings.Count(output, "X-User-Id: alice") != 2 || strings.Contains(output, "eve") {
+		t.Errorf("forged headers change the answer:\n%s", output)
+	}
+}
+
+// TestReadmeSecondApplication signs in to the example's OpenID Connect application as the README does.
+func TestReadmeSecondApplication(t *testing.T) { runReadme(t, "auth=http://", 1) }
+
+// runReadme runs the commands of the README that begin so against Caddyfile.example, compares the
+// lines that are shown as their output, at least as many, and returns all output.
+func runReadme(t *testing.T, begin string, lines int) string {
+	t.Helper()
 	requireProgram(t, "curl")
 	bash := requireProgram(t, "bash")
-	_, section, _ := strings.Cut(documents.Read(t, "README.md"), "\n```sh\nlogin() {")
+	_, section, _ := strings.Cut(documents.Read(t, "README.md"), "\n```sh\n"+begin)
 	script, _, found := strings.Cut(section, "\n```\n")
 	if !found {
-		t.Fatal("README.md shows no quick start")
+		t.Fatalf("README.md shows no commands that begin with %s", begin)
 	}
 	g := newGateway(t)
 	g.loadExample(t)
-	commands := strings.NewReplacer("localhost:8080", g.host("app"), "localhost:8081", g.host("auth")).
-		Replace("login() {" + script)
+	commands := strings.NewReplacer("localhost:8080", g.host("app"), "localhost:8081", g.host("auth"),
+		"localhost:9000", g.host("legacy")).Replace(begin + script)
 	output, err := exec.CommandContext(t.Context(), bash, "-c", commands).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	if shown := compareOutput(t, script, string(output)); shown < lines {
+		t.Errorf("only %d lines of output were found", shown)
+	}
+	return string(output)
+}
 
+// compareOutput looks for the lines that comments show, in order, and returns how many there are. A
+// comment that ends with a full stop is a sentence.
+func compareOutput(t *testing.T, script, output string) (shown int) {
+	t.Helper()
 	// Whatever is printed besides (other headers, the date) is skipped.
-	printed := strings.Split(string(output), "\n")
-	shown := 0
+	printed := strings.Split(output, "\n")
 	for line := range strings.Lines(script) {
 		want, isOutput := strings.CutPrefix(strings.TrimSpace(line), "# ")
 		if !isOutput || strings.HasSuffix(want, ".") {
@@ -117,10 +138,5 @@ func TestReadmeQuickStart(t *testing.T) {
 		}
 		printed = printed[1:]
 	}
-	if shown < 10 {
-		t.Errorf("only %d lines of output were found", shown)
-	}
-	if strings.Count(string(output), "X-User-Id: alice") != 2 || strings.Contains(string(output), "eve") {
-		t.Errorf("forged headers change the answer:\n%s", output)
-	}
+	return shown
 }
