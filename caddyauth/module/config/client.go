@@ -61,7 +61,7 @@ type Client struct {
 	// The scopes it may ask for, and gets if it names none. Default: none.
 	Scopes []string `json:"scopes,omitempty"`
 	// Claims that its tokens carry. Default: none.
-	Claims map[string]any `json:"claims,omitempty"`
+	Claims Claims `json:"claims,omitempty"`
 	// What signs its ID tokens: `RS256`, `ES256`, `EdDSA` or `PS256`. Default: RS256.
 	IDTokenAlgorithm string `json:"id_token_signed_response_alg,omitempty"`
 	// `optional` lets a client with a secret or a key do without PKCE. Default: required.
