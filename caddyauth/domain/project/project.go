@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Default is the slug of the project that always exists, and that everything belongs to which names
@@ -113,10 +114,16 @@ func ValidateName(name string) error {
 	if len(name) > maxName {
 		return fmt.Errorf("name: %d bytes are above the limit of %d", len(name), maxName)
 	}
-	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if strings.ContainsFunc(name, isControl) {
 		return errors.New("name: it holds a control character")
 	}
 	return nil
+}
+
+// isControl reports whether a character of a name would change how a page or a line shows what stands
+// around it: also those that change the direction of writing, and separators of lines.
+func isControl(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || unicode.In(r, unicode.Zl, unicode.Zp)
 }
 
 func validateWindow(name string, d time.Duration) error {

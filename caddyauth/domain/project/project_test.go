@@ -42,3 +42,25 @@ func TestProjectsThatAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestNamesThatMislead: what a name does to the text around it on the consent page.
+func TestNamesThatMislead(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		refused    bool
+	}{
+		{"new line", "a\nb", true},
+		{"C1 control", "a\u0085b", true},
+		{"right to left override", "\u202egnp.bank", true},
+		{"isolate", "a\u2066b", true},
+		{"line separator", "a\u2028b", true},
+		{"Arabic", "\u0628\u0646\u0643", false},
+		{"emoji with a joiner", "\U0001F469\u200d\U0001F4BB", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := ValidateName(c.text); (err != nil) != c.refused {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
