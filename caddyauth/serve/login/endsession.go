@@ -142,11 +142,23 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, params field
 	}
 	e.event.User, e.event.Session = subject, id
 	agrees := e.hint != nil && sure && (subject == "" || e.hint.Subject == subject && id != "" && e.hint.Session == id)
-	if !confirmed && (!agrees || r.Method == http.MethodHead) {
+	if !confirmed && (!agrees || !isVisit(r)) {
 		e.ask(subject)
 		return
 	}
 	e.end()
+}
+
+// isVisit reports whether a person goes to the page. A browser that only looks ahead, a HEAD and an
+// image of another page sign nobody out.
+func isVisit(r *http.Request) bool {
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
+		if r.Header.Get(name) != "" {
+			return false // prefetch, prefetch;prerender, preview
+		}
+	}
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	return r.Method != http.MethodHead && (mode == "" || mode == "navigate")
 }
 
 // read checks the parameters. It has answered when it returns false.

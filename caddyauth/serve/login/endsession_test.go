@@ -212,13 +212,33 @@ func TestClientsSignPeopleOut(t *testing.T) {
 	}
 }
 
-// A HEAD changes nothing.
-func TestHEADDoesNotSignOut(t *testing.T) {
-	h := newEnding(t)
-	w := h.do(request("HEAD", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, wayBack), "", "", "Cookie",
-		cookieName+"=token.alice"))
-	if w.Code != 200 || len(h.revoked) > 0 {
-		t.Errorf("%d, ended %q", w.Code, h.revoked)
+// Only a person who goes to the page is signed out without a question.
+func TestLookingAheadDoesNotSignOut(t *testing.T) {
+	for _, row := range []struct {
+		name, method, header string
+		out                  bool
+	}{
+		{"HEAD", "HEAD", "Accept: */*", false},
+		{"prefetch", "GET", "Sec-Purpose: prefetch", false},
+		{"prerender", "GET", "Sec-Purpose: prefetch;prerender", false},
+		{"an older name", "GET", "Purpose: prefetch", false},
+		{"Firefox", "GET", "X-Moz: prefetch", false},
+		{"Safari", "GET", "X-Purpose: preview", false},
+		{"an image", "GET", "Sec-Fetch-Mode: no-cors", false},
+		{"a script", "GET", "Sec-Fetch-Mode: cors", false},
+		{"a link", "GET", "Sec-Fetch-Mode: navigate", true},
+		{"an old browser", "GET", "Accept: text/html", true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			h := newEnding(t)
+			name, value, _ := strings.Cut(row.header, ": ")
+			w := h.do(request(row.method, logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, wayBack), "", "",
+				"Cookie", cookieName+"=token.alice", name, value))
+			want := map[bool]int{true: http.StatusSeeOther, false: http.StatusOK}[row.out]
+			if w.Code != want || (len(h.revoked) > 0) != row.out {
+				t.Errorf("%d, revoked %v", w.Code, h.revoked)
+			}
+		})
 	}
 }
 
