@@ -54,8 +54,9 @@ func (n Notice) Next(now time.Time) (time.Time, bool) {
 // atomic step; times are kept in milliseconds.
 type Store interface {
 	// TakeNotices takes at most n notices that are due at now, the earliest first, and counts the
-	// attempt. Nobody else gets them before now+Lease. Those that have expired are returned too.
-	TakeNotices(ctx context.Context, now time.Time, n int) ([]Notice, error)
+	// attempt; none of the clients of except, which holds their ids. Nobody else gets them before
+	// now+Lease. Those that have expired are returned too.
+	TakeNotices(ctx context.Context, now time.Time, n int, except []string) ([]Notice, error)
 
 	// KeepNotice gives a notice back, to be tried at a time. If another attempt has begun meanwhile,
 	// nothing changes.

@@ -3,8 +3,10 @@ package endsession
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,9 +20,14 @@ const (
 	// interval is how often the store is asked what is due.
 	interval = time.Second
 
-	// parallel is how many notices are sent at once: a client that does not answer holds up others for
-	// no longer than one request may take.
-	parallel = 32
+	// batch is how many notices are taken at once. No more are taken for their clients until these are
+	// settled: a client that does not answer holds up nobody else, and one that does gets all of its
+	// own soon.
+	batch = 8
+
+	// parallel is how many may be under way, so that only many clients that do not answer can hold up
+	// others.
+	parallel = 256
 )
 
 // The results of events.
@@ -47,16 +54,25 @@ type Sender struct {
 	// Failing is told when the store cannot be asked, once until it can, and then with nil. Default:
 	// nobody is told.
 	Failing func(err error)
+
+	mu      sync.Mutex
+	sending map[string]int // how many notices are under way, by client
+	total   int            // of them all
+	failure error          // the store's, when a notice was settled
+	settled chan struct{}  // has room for one: something has been settled
 }
 
 // Run sends what is due until ctx ends.
 func (s *Sender) Run(ctx context.Context) {
 	defer s.Client.Close()
+	var underWay sync.WaitGroup
+	defer underWay.Wait()
+	s.settled = make(chan struct{}, 1)
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	failing := false
 	for {
-		err := s.sendAll(ctx)
+		err := s.begin(ctx, &underWay)
 		if ctx.Err() != nil {
 			return
 		}
@@ -66,18 +82,24 @@ func (s *Sender) Run(ctx context.Context) {
 		}
 		select {
 		case <-ticker.C:
+		case <-s.settled:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// sendAll sends until nothing is due any more.
-func (s *Sender) sendAll(ctx context.Context) error {
+// begin begins to send all that is due, but to clients that something is being sent to. The error is
+// the store's.
+func (s *Sender) begin(ctx context.Context, underWay *sync.WaitGroup) error {
 	for {
-		n, err := s.Send(ctx, time.Now())
-		if err != nil || n < parallel {
+		now := time.Now()
+		notices, err := s.take(ctx, now)
+		if err != nil || len(notices) == 0 {
 			return err
+		}
+		for _, n := range notices {
+			underWay.Go(func() { s.settle(n, s.send(ctx, n, now)) })
 		}
 	}
 }
@@ -85,22 +107,67 @@ func (s *Sender) sendAll(ctx context.Context) error {
 // Send takes some of the notices that are due, tries each once, and returns how many it took. The
 // error is the store's.
 func (s *Sender) Send(ctx context.Context, now time.Time) (int, error) {
-	notices, err := s.Store.TakeNotices(ctx, now, parallel)
+	notices, err := s.take(ctx, now)
 	if err != nil {
 		return 0, err
 	}
-	errs := make([]error, len(notices))
 	var all sync.WaitGroup
-	for i, n := range notices {
-		all.Go(func() { errs[i] = s.send(ctx, n, now) })
+	for _, n := range notices {
+		all.Go(func() { s.settle(n, s.send(ctx, n, now)) })
 	}
 	all.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return len(notices), err
-		}
+	return len(notices), s.failed()
+}
+
+// take takes notices of clients that nothing is being sent to; none when too many are under way. The
+// error is the store's, now or when a notice was settled.
+func (s *Sender) take(ctx context.Context, now time.Time) ([]backchannel.Notice, error) {
+	if err := s.failed(); err != nil {
+		return nil, err
 	}
-	return len(notices), nil
+	s.mu.Lock()
+	busy, full := slices.Collect(maps.Keys(s.sending)), s.total+batch > parallel
+	s.mu.Unlock()
+	if full {
+		return nil, nil
+	}
+	notices, err := s.Store.TakeNotices(ctx, now, batch, busy)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range notices {
+		if s.sending == nil {
+			s.sending = map[string]int{}
+		}
+		s.sending[n.ClientID]++
+		s.total++
+	}
+	return notices, err
+}
+
+// settle notes that a notice is no longer under way, and the error of the store.
+func (s *Sender) settle(n backchannel.Notice, err error) {
+	s.mu.Lock()
+	s.total--
+	if s.sending[n.ClientID]--; s.sending[n.ClientID] == 0 {
+		delete(s.sending, n.ClientID)
+	}
+	if err != nil {
+		s.failure = err
+	}
+	s.mu.Unlock()
+	select {
+	case s.settled <- struct{}{}:
+	default:
+	}
+}
+
+// failed returns an error of the store once.
+func (s *Sender) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.failure
+	s.failure = nil
+	return err
 }
 
 // send tries a notice once and writes what came of it.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,7 +29,7 @@ type queue struct {
 	fail   error
 }
 
-func (q *queue) TakeNotices(_ context.Context, now time.Time, _ int) ([]backchannel.Notice, error) {
+func (q *queue) TakeNotices(_ context.Context, now time.Time, _ int, _ []string) ([]backchannel.Notice, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.fail != nil || q.gone || now.Before(q.due) {
@@ -240,5 +241,79 @@ func TestStoreThatIsAway(t *testing.T) {
 		if len(told) != 2 || told[0] == nil || told[1] != nil {
 			t.Errorf("told %v", told)
 		}
+	})
+}
+
+// lines is a store of many notices, each of which is due once.
+type lines struct {
+	mu  sync.Mutex
+	all []backchannel.Notice
+}
+
+func (l *lines) add(notices ...backchannel.Notice) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, notices...)
+}
+
+func (l *lines) TakeNotices(_ context.Context, _ time.Time, n int, except []string) ([]backchannel.Notice, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var taken []backchannel.Notice
+	l.all = slices.DeleteFunc(l.all, func(notice backchannel.Notice) bool {
+		if len(taken) == n || slices.Contains(except, notice.ClientID) {
+			return false
+		}
+		taken = append(taken, notice)
+		return true
+	})
+	return taken, nil
+}
+
+func (l *lines) KeepNotice(context.Context, backchannel.Notice, time.Time) error { return nil }
+
+func (l *lines) DropNotice(context.Context, backchannel.Notice) error { return nil }
+
+// hosts answers at once, but for the host dead.example, which never does.
+type hosts struct{ told atomic.Int64 }
+
+func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host == "dead.example" {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	h.told.Add(1)
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Header: http.Header{}}, nil
+}
+
+// TestDeadClientHoldsUpNobody: with hundreds of notices for a client that never answers, others are told
+// at once, each of all that is theirs.
+func TestDeadClientHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, answering := &lines{}, &hosts{}
+		add := func(client string, n int) {
+			for range n {
+				notice := newNotice("https://"+client+".example/", time.Now())
+				notice.ClientID = client
+				store.add(notice)
+			}
+		}
+		add("dead", 300)
+		s := &Sender{
+			Store:  store,
+			Token:  func(context.Context, backchannel.Notice, time.Time) (string, error) { return "token", nil },
+			Client: &egress.Client{Transport: answering},
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go s.Run(ctx)
+		time.Sleep(500 * time.Millisecond)
+		add("alive", 100)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if told := answering.told.Load(); told != 100 {
+			t.Errorf("%d of 100 were sent within a second", told)
+		}
+		cancel()
+		synctest.Wait()
 	})
 }

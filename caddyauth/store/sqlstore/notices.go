@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -60,10 +61,24 @@ func addNoticesOfAll(t tx, kind revocation.Kind, slug, id, reason string, now ti
 	return err
 }
 
-// takeNotices counts an attempt of what is due, and puts it off. $1 now, $2 how many, $3 until when.
-func takeNotices(skipLocked string) string {
+// notTo is true of a row of logout_notice unless it is for one of n clients, whose ids are the
+// placeholders from the number first on.
+func notTo(n, first int) string {
+	if n == 0 {
+		return "1 = 1"
+	}
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("$%d", first+i)
+	}
+	return "client NOT IN (" + strings.Join(ids, ", ") + ")"
+}
+
+// takeNotices counts an attempt of what is due, and puts it off. $1 now, $2 how many, $3 until when,
+// $4 and so on the clients to leave out.
+func takeNotices(skipLocked string, except int) string {
 	return `WITH taken AS MATERIALIZED (SELECT client, session FROM logout_notice WHERE due <= $1
-			ORDER BY due, client, session LIMIT $2` + skipLocked + `)
+			AND ` + notTo(except, 4) + ` ORDER BY due, client, session LIMIT $2` + skipLocked + `)
 		UPDATE logout_notice SET attempts = attempts + 1, due = $3
 		WHERE due <= $1 AND (client, session) IN (SELECT client, session FROM taken)
 		RETURNING client, session, project, subject, attempts, expires,
@@ -72,19 +87,27 @@ func takeNotices(skipLocked string) string {
 
 // TakeNotices takes what is due; see backchannel.Store. It writes only when something is due: it is
 // asked every second.
-func (s *Store) TakeNotices(ctx context.Context, now time.Time, n int) ([]backchannel.Notice, error) {
+func (s *Store) TakeNotices(ctx context.Context, now time.Time, n int, except []string) (
+	[]backchannel.Notice, error,
+) {
 	db, err := s.database()
 	if err != nil {
 		return nil, err
 	}
+	var ids []any
+	for _, id := range except {
+		ids = append(ids, id)
+	}
 	var due int
-	found, err := one(ctx, db, `SELECT 1 FROM logout_notice WHERE due <= $1 LIMIT 1`, []any{millis(now)}, &due)
+	found, err := one(ctx, db, `SELECT 1 FROM logout_notice WHERE due <= $1 AND `+notTo(len(ids), 2)+` LIMIT 1`,
+		append([]any{millis(now)}, ids...), &due)
 	if err != nil || !found {
 		return nil, err
 	}
 	var taken []backchannel.Notice
 	err = s.write(ctx, func(t tx) (err error) {
-		rows, err := t.query(ctx, takeNotices(db.skipLocked()), millis(now), n, millis(now.Add(backchannel.Lease)))
+		args := append([]any{millis(now), n, millis(now.Add(backchannel.Lease))}, ids...)
+		rows, err := t.query(ctx, takeNotices(db.skipLocked(), len(ids)), args...)
 		if err != nil {
 			return failure(err)
 		}

@@ -54,7 +54,7 @@ func (n *notifying) child(t *testing.T, client string) session.Issued {
 // taken are the notices that are due at a time.
 func (n *notifying) taken(t *testing.T, now time.Time) []backchannel.Notice {
 	t.Helper()
-	all, err := n.store.TakeNotices(t.Context(), now, 10)
+	all, err := n.store.TakeNotices(t.Context(), now, 10, nil)
 	must(t, err)
 	return all
 }
@@ -153,7 +153,7 @@ func TestNoticeIsTakenByOne(t *testing.T) {
 		var mu sync.Mutex
 		var all []backchannel.Notice
 		atOnce(200, func(i int) {
-			taken, err := nodes[i%2].TakeNotices(t.Context(), noon, 10)
+			taken, err := nodes[i%2].TakeNotices(t.Context(), noon, 10, nil)
 			if err != nil {
 				t.Error(err)
 			}
@@ -186,6 +186,23 @@ func TestNoticeIsTakenByOne(t *testing.T) {
 		must(t, nodes[1].DropNotice(t.Context(), third[0]))
 		if left := n.taken(t, noon.Add(time.Hour)); len(left) != 0 {
 			t.Errorf("dropped: %+v", left)
+		}
+	})
+}
+
+// Those of clients that are busy are left for later.
+func TestNoticesOfSomeClientsAreLeft(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		n := newNotifying(t, open())
+		must(t, n.RevokeFamily(t.Context(), n.sso.Grant.ID, "logout", noon))
+		for _, row := range []struct {
+			except []string
+			want   int
+		}{{[]string{"x", "reports"}, 0}, {[]string{"reports"}, 0}, {[]string{"x", "y"}, 1}} {
+			taken, err := n.store.TakeNotices(t.Context(), noon, 10, row.except)
+			if err != nil || len(taken) != row.want {
+				t.Errorf("except %q: %+v, %v", row.except, taken, err)
+			}
 		}
 	})
 }
