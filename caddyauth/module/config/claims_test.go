@@ -21,7 +21,8 @@ func TestDeclaredClaimsKeepTheirDigits(t *testing.T) {
 				claims = owner.Claims
 			}
 			got, err := json.Marshal(claims)
-			if want := `{"level":12345678901234567890,"list":[{"n":9007199254740993}]}`; err != nil || string(got) != want {
+			want := `{"level":12345678901234567890,"list":[{"n":9007199254740993}]}`
+			if err != nil || string(got) != want {
 				t.Errorf("%s, %v", got, err)
 			}
 		})
