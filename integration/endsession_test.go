@@ -138,13 +138,16 @@ func TestClientSignsAPersonOut(t *testing.T) {
 				t.Fatal(err)
 			}
 			x.loadFiltered(authorizeAuth, authorizeSites)
-			eventually(t, 20*time.Second, func() string {
+			eventually(t, time.Minute, func() string {
 				if told, _ := r.got(); len(told) == 0 {
 					return "the client was not told"
 				}
 				return ""
 			})
 			told, refused := r.got()
+			if len(told) == 0 {
+				t.FailNow()
+			}
 			if len(told) != 1 || refused != 2 || len(r.other) > 0 {
 				t.Errorf("told %d times, after %d refusals; requests %q", len(told), refused, r.other)
 			}
