@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
@@ -160,6 +161,7 @@ func tokensFor(tb testing.TB, app *testApp, audience string, n int, filler strin
 		raw, err := token.Mint(app.Read().Ring.Active(), "at+jwt", token.Claims{
 			Issuer:   app.Server().Issuer,
 			Subject:  "alice",
+			ClientID: clients.FirstParty,
 			Audience: []string{audience},
 			IssuedAt: now,
 			Expiry:   now.Add(time.Hour),

@@ -14,7 +14,7 @@ func TestReadsArePreparedOnce(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	first := db.prepared.kept[clientParties]
+	first := db.prepared.kept[shortClientParties]
 	if first == nil {
 		t.Fatal("the statement is not kept")
 	}
@@ -24,7 +24,7 @@ func TestReadsArePreparedOnce(t *testing.T) {
 			t.Fatalf("%d: %d, %v", i, n, err)
 		}
 	}
-	if len(db.prepared.kept) != keptStatements || db.prepared.kept[clientParties] != first {
+	if len(db.prepared.kept) != keptStatements || db.prepared.kept[shortClientParties] != first {
 		t.Errorf("%d statements are kept", len(db.prepared.kept))
 	}
 	must(t, s.Close())
