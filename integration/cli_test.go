@@ -184,7 +184,8 @@ func (d *desk) asksAtATerminal(t *testing.T) {
 			"client", "add", "--address", d.addr("admin"))
 		c := d.object(t, "", "client", "show", "asked")
 		if code != 0 || c["public"] != true || fmt.Sprint(c["redirect_uris"]) != "[http://127.0.0.1/cb]" ||
-			fmt.Sprint(c["scopes"]) != "[openid profile email]" || !strings.Contains(screen, "Client id       asked") {
+			fmt.Sprint(c["scopes"]) != "[openid profile email]" ||
+			!strings.Contains(strings.Join(strings.Fields(screen), " "), "Client id asked") {
 			t.Errorf("exit code %d, %v: %s", code, c, screen)
 		}
 	})

@@ -163,6 +163,9 @@ const caddyfile = `{
 	auth {
 		issuer https://auth.example.com
 		store sqlite:%s
+		egress {
+			allow 127.0.0.0/8 ::1/128
+		}
 		user alice {
 			password_hash %s
 			claim name "Alice Liddell"
