@@ -1,23 +1,48 @@
 package config
 
 import (
-	"bytes"
 	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 )
 
-// Claims are claims of a user or client by their names. Numbers keep the digits that they have in the
-// configuration that arrives here. Caddy itself reads what it loads into float64 before that, so a
-// running gateway has at most 53 bits of a declared number; the API has all of them.
-type Claims map[string]any
+// exactNumber is as far as whole numbers keep their digits: Caddy reads a configuration into float64.
+const exactNumber = 1 << 53
 
-// UnmarshalJSON implements json.Unmarshaler. As a float64, a number beyond 2^53 would be another one.
-func (c *Claims) UnmarshalJSON(text []byte) error {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var claims map[string]any
-	if err := decoder.Decode(&claims); err != nil {
-		return err
+// validateClaims refuses declared claims that nobody may have, and numbers that would become others.
+func validateClaims(claims map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
+		if n, lost := inexact(claims[name]); lost {
+			return fmt.Errorf("claims: %q: the number %v is not below %d and may lose digits; write it as text, "+
+				"or set it through the API", name, n, exactNumber)
+		}
 	}
-	*c = claims
-	return nil
+	return identity.ValidateClaims(claims)
+}
+
+// inexact finds a number that loses digits when it is read into float64.
+func inexact(value any) (number any, lost bool) {
+	switch v := value.(type) {
+	case json.Number:
+		f, err := v.Float64()
+		return v, err != nil || f >= exactNumber || f <= -exactNumber
+	case float64:
+		return v, v >= exactNumber || v <= -exactNumber
+	case []any:
+		for _, element := range v {
+			if number, lost = inexact(element); lost {
+				return number, true
+			}
+		}
+	case map[string]any:
+		for _, element := range v {
+			if number, lost = inexact(element); lost {
+				return number, true
+			}
+		}
+	}
+	return nil, false
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
-	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -61,7 +60,7 @@ type Client struct {
 	// The scopes it may ask for, and gets if it names none. Default: none.
 	Scopes []string `json:"scopes,omitempty"`
 	// Claims that its tokens carry. Default: none.
-	Claims Claims `json:"claims,omitempty"`
+	Claims map[string]any `json:"claims,omitempty"`
 	// What signs its ID tokens: `RS256`, `ES256`, `EdDSA` or `PS256`. Default: RS256.
 	IDTokenAlgorithm string `json:"id_token_signed_response_alg,omitempty"`
 	// `optional` lets a client with a secret or a key do without PKCE. Default: required.
@@ -118,7 +117,7 @@ func (c *Client) domain(limits project.Limits) (clients.Client, error) {
 		err = fmt.Errorf("the id is reserved for the server's own login routes")
 	}
 	if err == nil {
-		err = errors.Join(declared.ValidateFields(), identity.ValidateClaims(c.Claims))
+		err = errors.Join(declared.ValidateFields(), validateClaims(c.Claims))
 	}
 	return declared, err
 }

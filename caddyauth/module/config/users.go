@@ -29,7 +29,7 @@ type User struct {
 	// An administrator may use the management API with their session. Default: false.
 	Admin bool `json:"admin,omitempty"`
 	// Claims that the user's tokens carry besides the registered ones. Default: none.
-	Claims Claims `json:"claims,omitempty"`
+	Claims map[string]any `json:"claims,omitempty"`
 }
 
 func (u *User) project() string {
@@ -49,7 +49,7 @@ func (u *User) Validate() error {
 			return fmt.Errorf("user %q: claim: %w", u.Name, err)
 		}
 	}
-	if err := identity.ValidateClaims(u.Claims); err != nil {
+	if err := validateClaims(u.Claims); err != nil {
 		return fmt.Errorf("user %q: %w", u.Name, err)
 	}
 	if u.PasswordHash == "" || option.HasPlaceholder(u.PasswordHash) {
@@ -150,7 +150,7 @@ func (u *User) unmarshalOption(d *caddyfile.Dispenser) error {
 
 // unmarshalClaim parses `claim <name> <values...>`: one value is text, or a boolean if it is `true`
 // or `false`; several are a list. `claim <name> := <JSON>` takes a value of any type.
-func unmarshalClaim(d *caddyfile.Dispenser, claims *Claims) error {
+func unmarshalClaim(d *caddyfile.Dispenser, claims *map[string]any) error {
 	args := d.RemainingArgs()
 	if len(args) < 2 {
 		return d.ArgErr()
@@ -163,7 +163,7 @@ func unmarshalClaim(d *caddyfile.Dispenser, claims *Claims) error {
 		return d.Errf("claim: duplicate %q", name)
 	}
 	if *claims == nil {
-		*claims = make(Claims)
+		*claims = make(map[string]any)
 	}
 	switch {
 	case values[0] == ":=":
