@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -196,31 +197,19 @@ func buildRegistration(a *App, r *config.SelfRegistration) *registration.Server 
 		Open:          r.Open,
 		InitialTokens: r.InitialTokens,
 		RedirectHosts: r.RedirectHosts,
-		Terms: registration.Terms{
-			Project:   project.Default,
-			Scopes:    r.Scopes,
-			Audience:  r.Audience,
-			Resources: r.Resources,
-		},
-		Store: a.store,
-		Take: func(ctx context.Context, clientIP string, now time.Time) (time.Duration, error) {
-			return a.throttle.TakeRegistration(ctx, r.AddressRate, r.TotalRate, clientIP, now)
-		},
-		Revoke:   revoker{a.grants}.RevokeClient,
-		ClientIP: request.ClientIP,
-		Events:   a.audit.report,
+		Terms:         buildArrivalTerms(r.Arrivals),
+		Store:         a.store,
+		Take:          buildArrivalLimit(a, clients.Registered, r.Arrivals),
+		Revoke:        revoker{a.grants}.RevokeClient,
+		ClientIP:      request.ClientIP,
+		Events:        a.audit.report,
 	}
 }
 
 // buildDocuments makes clients of metadata documents.
 func buildDocuments(a *App, m *config.MetadataDocuments) *registration.Documents {
 	return &registration.Documents{
-		Terms: registration.Terms{
-			Project:   project.Default,
-			Scopes:    m.Scopes,
-			Audience:  m.Audience,
-			Resources: m.Resources,
-		},
+		Terms:   buildArrivalTerms(m.Arrivals),
 		Domains: m.Domains,
 		AtOnce:  m.AtOnce,
 		Client: &egress.Client{
@@ -229,11 +218,30 @@ func buildDocuments(a *App, m *config.MetadataDocuments) *registration.Documents
 			Timeout: registration.FetchTimeout,
 			MaxBody: registration.MaxDocument,
 		},
-		Store: a.store,
-		Take: func(ctx context.Context, clientIP string, now time.Time) (time.Duration, error) {
-			return a.throttle.TakeDocument(ctx, m.AddressRate, m.TotalRate, clientIP, now)
-		},
+		Store:  a.store,
+		Take:   buildArrivalLimit(a, clients.MetadataDocument, m.Arrivals),
 		Events: a.audit.report,
+	}
+}
+
+// buildArrivalTerms makes what clients get that come by themselves.
+func buildArrivalTerms(r config.Arrivals) registration.Terms {
+	return registration.Terms{
+		Project:   project.Default,
+		Scopes:    r.Scopes,
+		Audience:  r.Audience,
+		Resources: r.Resources,
+	}
+}
+
+// buildArrivalLimit counts clients of a source that come by themselves.
+func buildArrivalLimit(
+	a *App,
+	source string,
+	r config.Arrivals,
+) func(context.Context, string, time.Time) (time.Duration, error) {
+	return func(ctx context.Context, clientIP string, now time.Time) (time.Duration, error) {
+		return a.throttle.TakeArrival(ctx, source, r.AddressRate, r.TotalRate, clientIP, now)
 	}
 }
 

@@ -168,10 +168,10 @@ func TestJanitorForgetsClientsThatNobodyUses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a, now := auditedApp(t), time.Now().Truncate(time.Millisecond)
 			if c.registration > 0 {
-				a.server.Registration = &config.SelfRegistration{ForgetAfter: c.registration}
+				a.server.Registration = &config.SelfRegistration{Arrivals: config.Arrivals{ForgetAfter: c.registration}}
 			}
 			if c.documents > 0 {
-				a.server.ClientMetadata = &config.MetadataDocuments{ForgetAfter: c.documents}
+				a.server.ClientMetadata = &config.MetadataDocuments{Arrivals: config.Arrivals{ForgetAfter: c.documents}}
 			}
 			addComing(t, a.store, "registered", clients.Registered, now)
 			addComing(t, a.store, document, clients.MetadataDocument, now)

@@ -79,6 +79,7 @@ func (s *Settings) Resolve(r option.Resolver) (*Server, error) {
 		AuditRetention:      s.AuditRetention.Or(audit.DefaultRetention),
 		TokenCache:          s.tokenCache(),
 		DPoPNonce:           s.DPoPNonce,
+		ClientMetadata:      s.ClientMetadata.documents(),
 	}
 	for _, resolve := range []func(option.Resolver, *Server) error{
 		s.resolveIssuer,
