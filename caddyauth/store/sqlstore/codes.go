@@ -102,11 +102,7 @@ func (s *Store) FindCode(ctx context.Context, hash string) (authorization.Code, 
 	return c, p, err
 }
 
-var redeemCode = redemption{
-	table: "code",
-	mark:  "used = $2",
-	ready: "used = 0 AND expires > $2",
-}
+var redeemCode = newRedemption("code", "used = $2", "used = 0 AND expires > $2")
 
 // RedeemCode exchanges a code; see authorization.Store. What is honoured takes one round trip; a
 // refusal is decided anew in a transaction which holds the row.

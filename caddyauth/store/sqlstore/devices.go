@@ -115,11 +115,7 @@ func lockDevice(ctx context.Context, t tx, hash string) (device.Authorization, e
 		`UPDATE device SET hash = hash WHERE hash = $1 RETURNING `+deviceColumns, hash)
 }
 
-var redeemDevice = redemption{
-	table: "device",
-	mark:  "state = 'used'",
-	ready: "state = 'approved'",
-}
+var redeemDevice = newRedemption("device", "state = 'used'", "state = 'approved'")
 
 // RedeemDevice gives a device what it was allowed; see device.Store.
 func (s *Store) RedeemDevice(

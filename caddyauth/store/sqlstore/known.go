@@ -54,6 +54,7 @@ type knownRows struct {
 
 // rowText writes all columns of a row as one text; of a row that a join does not find it is empty. No
 // column has the character between them: names have no control characters, and JSON escapes them.
+// None may be NULL, which concat_ws leaves out.
 func rowText(table, columns string) string {
 	return `concat_ws('` + "\x1f" + `', ` + qualified(table, columns) + `)`
 }

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
@@ -97,5 +98,23 @@ func TestKnownRowsAreBounded(t *testing.T) {
 	m.keep("", 1)
 	if got, found := m.find(""); !found || got != 0 {
 		t.Errorf("a row that does not exist: %v, %v", got, found)
+	}
+}
+
+// TestNoColumnOfAKnownRowMayBeNull: concat_ws leaves NULL out, and two rows could have one text.
+func TestNoColumnOfAKnownRowMayBeNull(t *testing.T) {
+	s := openAt(t, "sqlite:"+t.TempDir()+"/auth.db")
+	db, err := s.database()
+	must(t, err)
+	for table, columns := range map[string]string{"project": projectColumns, "client": clientColumns} {
+		var named, whole int
+		_, err := one(t.Context(), db,
+			`SELECT count(*), coalesce(sum("notnull" = 1 OR pk > 0), 0) FROM pragma_table_info($1)
+			WHERE instr(',' || replace(replace(replace($2, ' ', ''), char(10), ''), char(9), '') || ',',
+				',' || name || ',') > 0`, []any{table, columns}, &named, &whole)
+		must(t, err)
+		if want := strings.Count(columns, ",") + 1; named != want || whole != want {
+			t.Errorf("%s: %d columns, found %d, %d of them without NULL", table, want, named, whole)
+		}
 	}
 }

@@ -80,27 +80,15 @@ func faultOf(err error) error {
 const ownMethod = "/sqlstore.(*Store)."
 
 // verbOf returns the exported method of Store that was called, from the stack: otherwise each of
-// sixty verbs would have to pass its name down. Most verbs are a few calls away, and each call that
-// is looked at costs a tenth of a microsecond and more.
+// sixty verbs would have to pass its name down. It takes about a microsecond.
 func verbOf() string {
 	var callers [16]uintptr
-	for _, depth := range []int{6, len(callers)} {
-		if verb, whole := verbIn(callers[:runtime.Callers(3, callers[:depth])]); whole || depth == len(callers) {
-			return verb
-		}
-	}
-	return ""
-}
-
-// verbIn returns the exported method of Store among the callers, and whether they reach beyond this
-// package, so that there can be no other.
-func verbIn(callers []uintptr) (verb string, whole bool) {
-	frames := runtime.CallersFrames(callers)
-	verb = "other"
+	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers[:])])
+	verb := "other"
 	for {
 		frame, more := frames.Next()
 		if !strings.Contains(frame.Function, "/sqlstore.") {
-			return verb, true
+			return verb
 		}
 		if _, method, ok := strings.Cut(frame.Function, ownMethod); ok {
 			if method, _, _ = strings.Cut(method, "."); method[0] >= 'A' && method[0] <= 'Z' {
@@ -108,7 +96,7 @@ func verbIn(callers []uintptr) (verb string, whole bool) {
 			}
 		}
 		if !more {
-			return verb, false
+			return verb
 		}
 	}
 }

@@ -34,28 +34,25 @@ func notEndedSince(epoch, slug, subject, client string) string {
 
 // redemption is the exchange of a row, a code or what a device was allowed, for a grant: once.
 type redemption struct {
-	table string
-	mark  string // what marks a row as used; $2 now
-	ready string // the condition under which it may be used; $2 now
+	used  string // marks the row; @holding stands for what holds the session
+	grant string // is insertGrant for what the row became; $32 the hash
 }
 
-// used marks the row, and holds its session until the transaction has ended: whoever ends the session
-// then finds what the row became. $1 the hash, $2 now, $3 the grant, $4 until when the row is of use,
-// $5 the session.
-func (r redemption) used(holding string) string {
-	names := strings.NewReplacer("@table", r.table, "@mark", r.mark, "@ready", r.ready)
-	return names.Replace(`WITH held AS MATERIALIZED (
-		SELECT id FROM grants WHERE id = $5 AND ` + living + `$2` + holding + `)
+// newRedemption is that of the rows of a table. mark is what marks a row as used, and ready the
+// condition under which it may be; $2 in both is now.
+//
+// The session is held until the transaction has ended: whoever ends it then finds what the row became.
+// $1 the hash, $2 now, $3 the grant, $4 until when the row is of use, $5 the session.
+func newRedemption(table, mark, ready string) redemption {
+	names := strings.NewReplacer("@table", table, "@mark", mark, "@ready", ready)
+	used := names.Replace(`WITH held AS MATERIALIZED (
+		SELECT id FROM grants WHERE id = $5 AND ` + living + `$2@holding)
 	UPDATE @table SET @mark, granted = $3, until = $4
 	WHERE hash = $1 AND @ready AND session = $5 AND ($5 = '' OR EXISTS (SELECT 1 FROM held))
 		AND ` + ownersStand("@table.project", "@table.subject", "@table.client", "@table.account") + `
 		AND ` + notEndedSince("@table.epoch", "@table.project", "@table.subject", "@table.client"))
-}
-
-// grant is insertGrant for what the row became. $32 the hash.
-func (r redemption) grant() string {
-	return `INSERT INTO grants (` + grantColumns + `) SELECT ` + grantValues + `
-	WHERE EXISTS (SELECT 1 FROM ` + r.table + ` WHERE hash = $32 AND granted = $1)`
+	return redemption{used, `INSERT INTO grants (` + grantColumns + `) SELECT ` + grantValues + `
+	WHERE EXISTS (SELECT 1 FROM ` + table + ` WHERE hash = $32 AND granted = $1)`}
 }
 
 // redeem exchanges the row with a hash for a grant, in one round trip. It reports whether it did.
@@ -75,11 +72,12 @@ func (s *Store) redeem(
 		return false, err
 	}
 	until := max(millis(g.Ends), millis(g.AccessUntil))
+	used := strings.Replace(r.used, "@holding", db.holding(), 1)
 	var changed []int64
 	err = db.writeOne(ctx, func(t tx) (err error) {
 		changed, err = t.all(
-			statement{r.used(db.holding()), []any{hash, millis(now), g.ID, until, parent}},
-			statement{r.grant(), append(row, hash)},
+			statement{used, []any{hash, millis(now), g.ID, until, parent}},
+			statement{r.grant, append(row, hash)},
 		)
 		return err
 	})
