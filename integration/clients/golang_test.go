@@ -72,8 +72,7 @@ func TestGoClientCredentials(t *testing.T) {
 	}
 }
 
-// TestGoDevice is a program that shows a code, with golang.org/x/oauth2. It polls after the person has
-// decided, so that it waits for one interval at most.
+// TestGoDevice is a program that shows a code, with golang.org/x/oauth2.
 func TestGoDevice(t *testing.T) {
 	m := start(t)
 	provider, err := oidc.NewProvider(t.Context(), m.at("auth"))
@@ -84,6 +83,13 @@ func TestGoDevice(t *testing.T) {
 		ClientID: "backup-cli", Endpoint: provider.Endpoint(), Scopes: []string{"openid", "offline_access"},
 	}
 	config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+	m.connectDevice(t, config)
+}
+
+// connectDevice gets a token for a program that shows a code, and visits the API with it. It polls after
+// the person has decided, so that it waits for one interval at most.
+func (m *machine) connectDevice(t *testing.T, config oauth2.Config) *oauth2.Token {
+	t.Helper()
 	code, err := config.DeviceAuth(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +103,7 @@ func TestGoDevice(t *testing.T) {
 	if got := m.visitAPI(t, issued); got != "hello alice" {
 		t.Error(got)
 	}
+	return issued
 }
 
 // visitAPI is what the API says to the holder of a token.

@@ -138,19 +138,7 @@ func TestPrintedDeviceClient(t *testing.T) {
 	config := oauth2.Config{
 		ClientID: p.value(t, "Client id"), Endpoint: p.endpoint(t), Scopes: strings.Fields(p.value(t, "Scopes")),
 	}
-	code, err := config.DeviceAuth(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.person().read(t, code.VerificationURIComplete)
-	code.Interval = 1
-	issued, err := config.DeviceAccessToken(t.Context(), code)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := m.visitAPI(t, issued); got != "hello alice" {
-		t.Error(got)
-	}
+	issued := m.connectDevice(t, config)
 	info, err := p.provider(t).UserInfo(t.Context(), config.TokenSource(t.Context(), issued))
 	if err != nil || info.Subject != aliceName {
 		t.Errorf("%+v, %v", info, err)

@@ -13,13 +13,9 @@ import (
 func (c *call) wanted() []string {
 	wanted := slices.Clone(c.request.Scopes)
 	may, stood := c.Scopes.Claims(c.parties.Client.Scopes...), c.Scopes.Claims(c.request.Scopes...)
-	asked := maps.Clone(c.request.Claims.UserInfo)
-	if asked == nil {
-		asked = c.request.Claims.IDToken
-	} else {
-		maps.Copy(asked, c.request.Claims.IDToken)
-	}
-	for _, name := range slices.Sorted(maps.Keys(asked)) {
+	asked := slices.AppendSeq(slices.Collect(maps.Keys(c.request.Claims.UserInfo)), maps.Keys(c.request.Claims.IDToken))
+	slices.Sort(asked)
+	for _, name := range slices.Compact(asked) {
 		if slices.Contains(may, name) && !slices.Contains(stood, name) {
 			wanted = append(wanted, consent.Claim(name))
 		}

@@ -4,6 +4,6 @@
 // endpoints is, see [Server].
 //
 // It decides nothing about a request. A server keeps its operations in a [Routes] table, asks it
-// with [Routes.Find] or [Routes.Match], reads the body with [ReadForm] or [ReadObject], and answers with [WriteJSON]
-// or [WriteError].
+// with [Routes.Find] or [Routes.Match], reads the body with [ReadForm] or [ReadObject], and answers
+// with [WriteJSON] or [WriteError].
 package endpoint
