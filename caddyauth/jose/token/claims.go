@@ -138,7 +138,9 @@ func (s *scratch) newToken(t *Token, raw string) error {
 	text.WriteString(raw)
 	t.raw = text.String()
 	if texts > 0 {
-		t.texts = make([]textClaim, 0, texts)
+		if t.texts = t.fewTexts[:0]; texts > len(t.fewTexts) {
+			t.texts = make([]textClaim, 0, texts)
+		}
 	}
 	if others > 0 {
 		t.others = make([]other, 0, others)

@@ -51,8 +51,9 @@ type Token struct {
 
 	// The announced claims without a field. Texts are most of them, and take no box of their own. The
 	// first is jktName in a token that is bound to a key, as few are.
-	texts  []textClaim
-	others []other
+	texts    []textClaim
+	fewTexts [4]textClaim // what texts has when they are few: no object of its own for the collector
+	others   []other
 }
 
 // textClaim is a claim that has no field in Token and is a text.
