@@ -8,7 +8,7 @@ pids=()
 stop() {
 	((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
 	wait || true
-	[[ ! -e $work/started ]] || "$CADDY" stop --address localhost:2020
+	[[ ! -e $work/started ]] || "$CADDY" stop --address localhost:2020 2>/dev/null || true # Ctrl-C ends it, too
 	rm -rf "$work"
 }
 trap stop EXIT
