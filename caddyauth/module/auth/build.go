@@ -135,9 +135,17 @@ func buildAuthorize(a *App) *authorize.Server {
 		Pushed:        a.store,
 		Authenticator: buildClientAuthenticator(a),
 		Proofs:        buildProofs(a),
+		PushRate:      buildRequestRate(a, "pushed request"),
 		Visits:        visits{a.grants},
 		ClientIP:      request.ClientIP,
 		Events:        a.audit.report,
+	}
+}
+
+// buildRequestRate counts requests of a kind that the store keeps for whoever sends them.
+func buildRequestRate(a *App, kind string) clientauth.Rate {
+	return func(ctx context.Context, clientIP string, now time.Time) (time.Duration, error) {
+		return a.throttle.TakeRequest(ctx, kind, clientIP, now)
 	}
 }
 
@@ -158,6 +166,7 @@ func buildDevice(a *App) *device.Server {
 		Authenticator: buildClientAuthenticator(a),
 		Find:          a.clients.findParties,
 		Store:         a.store,
+		Rate:          buildRequestRate(a, "device request"),
 		Lifetime:      a.issuing.LifetimesOf,
 		Session:       authorizing{a.gates.Sessions, a.verification, a.gates.Cookies.Access}.session,
 		Guess:         a.throttle.TakeGuess,

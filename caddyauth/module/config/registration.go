@@ -27,7 +27,8 @@ type Registration struct {
 	Audience []string `json:"audience,omitempty"`
 	// What they may name as `resource` (RFC 8707): absolute URIs. Default: none.
 	Resources []string `json:"resources,omitempty"`
-	// How many registrations one address may make: at once, and one more after each duration.
+	// How many registrations, and changes of them, one address may make: at once, and one more after
+	// each duration.
 	// Default: 20 1m.
 	AddressRate *Rate `json:"address_rate,omitempty"`
 	// The same for all addresses together. Default: 200 10s.

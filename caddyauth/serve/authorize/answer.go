@@ -31,7 +31,7 @@ func Results() []string {
 		authorization.TemporarilyUnavailable, authorization.LoginRequired, authorization.ConsentRequired,
 		authorization.RequestNotSupported, authorization.RequestURINotSupported,
 		authorization.RegistrationUnsupported, authorization.UnmetAuthentication,
-		clientauth.InvalidDPoPProof, clientauth.UseDPoPNonce,
+		clientauth.InvalidDPoPProof, clientauth.UseDPoPNonce, clientauth.TooManyRequests,
 	}
 }
 

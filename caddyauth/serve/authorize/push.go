@@ -61,6 +61,9 @@ func (s *Server) keep(w http.ResponseWriter, r *http.Request) (pushed, clients.C
 	if err := s.bind(r, params, client, now); err != nil {
 		return pushed{}, client, err
 	}
+	if err := s.PushRate.Take(r.Context(), client, s.ClientIP.Of(r), now); err != nil {
+		return pushed{}, client, err
+	}
 	reference := secrets.New("")
 	err = s.Pushed.AddPushed(r.Context(), authorization.Pushed{
 		Hash:       secrets.Hash(reference),

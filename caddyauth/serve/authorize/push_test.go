@@ -2,6 +2,7 @@ package authorize
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/jose/dpop/dpoptest"
 )
 
@@ -200,6 +202,47 @@ func TestPushesThatAreRefused(t *testing.T) {
 			}
 			if len(x.pushed) > 0 || len(x.events) > 0 && x.events[0].Result != c.code {
 				t.Errorf("stored %+v, events %+v", x.pushed, x.events)
+			}
+		})
+	}
+}
+
+// TestPushesOfClientsThatAnybodyCanBeAreCounted: what they push is stored, so there is a limit.
+func TestPushesOfClientsThatAnybodyCanBeAreCounted(t *testing.T) {
+	public := func(x *fixture) { x.client.Secrets = nil }
+	selfMade := func(x *fixture) { x.client.Source = clients.Registered }
+	for _, c := range []struct {
+		name    string
+		change  func(x *fixture)
+		wait    time.Duration
+		err     error
+		status  int
+		counted int
+	}{
+		{"a client of the operator's", func(*fixture) {}, time.Second, nil, 201, 0},
+		{"a public one", public, 0, nil, 201, 1},
+		{"a public one, too many", public, 1500 * time.Millisecond, nil, 429, 1},
+		{"a public one, not known", public, 0, errors.New("down"), 503, 1},
+		{"one that registered itself", selfMade, 0, nil, 201, 1},
+		{"one that registered itself, too many", selfMade, 1500 * time.Millisecond, nil, 429, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newFixture(t)
+			x.client.Consent = ""
+			c.change(x)
+			x.wait, x.rateErr = c.wait, c.err
+			form := url.Values(params(t, ""))
+			r := httptest.NewRequest(http.MethodPost, "/auth/par", strings.NewReader(form.Encode()))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			if !x.client.Public() {
+				r.SetBasicAuth("rp", "secret")
+			}
+			w := httptest.NewRecorder()
+			x.ServeHTTP(w, r)
+			again := map[int]string{429: "2", 503: "5"}[c.status]
+			if w.Code != c.status || x.counted != c.counted || len(x.pushed) != map[int]int{201: 1}[c.status] ||
+				w.Header().Get("Retry-After") != again {
+				t.Errorf("%d %v %s, counted %d, stored %d", w.Code, w.Header(), w.Body, x.counted, len(x.pushed))
 			}
 		})
 	}

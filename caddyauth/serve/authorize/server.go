@@ -68,6 +68,9 @@ type Server struct {
 	// Proofs checks the DPoP proofs of requests to /par. Required.
 	Proofs *clientauth.Proofs
 
+	// PushRate bounds the pushed requests of clients that anybody can be. Required.
+	PushRate clientauth.Rate
+
 	// Visits signs what is noted in addresses. Required.
 	Visits Visits
 
@@ -111,8 +114,10 @@ func (s *Server) Validate() error {
 	switch {
 	case s.Issuer == "" || s.Project == "" || s.Find == nil || s.Session == nil || s.Issue == nil:
 		return errors.New("authorize: Issuer, Project, Find, Session and Issue are required")
-	case s.Consents == nil || s.Pushed == nil || s.Authenticator == nil || s.Proofs == nil || s.Visits == nil:
-		return errors.New("authorize: Consents, Pushed, Authenticator, Proofs and Visits are required")
+	case s.Consents == nil || s.Pushed == nil || s.Visits == nil:
+		return errors.New("authorize: Consents, Pushed and Visits are required")
+	case s.Authenticator == nil || s.Proofs == nil || s.PushRate == nil:
+		return errors.New("authorize: Authenticator, Proofs and PushRate are required")
 	}
 	return errors.Join(s.Authenticator.Validate(), s.Proofs.Validate())
 }

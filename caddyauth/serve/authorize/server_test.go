@@ -43,7 +43,10 @@ type fixture struct {
 	given  []consent.Consent
 	events []audit.Event
 
-	findErr, sessionErr, issueErr, consentErr, giveErr error
+	counted int           // pushed requests
+	wait    time.Duration // until the next one
+
+	findErr, sessionErr, issueErr, consentErr, giveErr, rateErr error
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -81,6 +84,10 @@ func newFixture(t *testing.T) *fixture {
 		Proofs: &clientauth.Proofs{
 			Base:    &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
 			UseOnce: func(context.Context, replay.Use, time.Time) error { return nil },
+		},
+		PushRate: func(context.Context, string, time.Time) (time.Duration, error) {
+			x.counted++
+			return x.wait, x.rateErr
 		},
 		Visits: session.Tokens{Secrets: []session.Secret{{ID: "1", Key: []byte("0123456789abcdef0123456789abcdef")}}},
 		Events: func(_ context.Context, e audit.Event) { x.events = append(x.events, e) },

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
@@ -22,6 +23,9 @@ const (
 	UnsupportedTokenType   = "unsupported_token_type"
 	TemporarilyUnavailable = "temporarily_unavailable"
 
+	// TooManyRequests is no word of an RFC: RFC 9126, section 2.3, has a status alone.
+	TooManyRequests = "too_many_requests"
+
 	// Those of RFC 9449, section 5 and 8.
 	InvalidDPoPProof = dpop.InvalidProof
 	UseDPoPNonce     = dpop.UseNonce
@@ -38,6 +42,9 @@ type Problem struct {
 	// Challenge says that the client tried the Authorization header, so that the answer has
 	// WWW-Authenticate.
 	Challenge bool
+
+	// Wait is how long the client should wait before it tries again. Default: of a 503, a few seconds.
+	Wait time.Duration
 
 	// Cause is what failed inside, for a log; nil where the code says everything.
 	Cause error
@@ -103,8 +110,10 @@ func (p *Problem) Write(w http.ResponseWriter, realm string) {
 	if p.Challenge {
 		w.Header().Set("WWW-Authenticate", "Basic realm="+strconv.Quote(realm))
 	}
-	if p.Status == http.StatusServiceUnavailable {
-		endpoint.SetRetryAfter(w.Header(), endpoint.RetryLater)
+	wait := p.Wait
+	if wait == 0 && p.Status == http.StatusServiceUnavailable {
+		wait = endpoint.RetryLater
 	}
+	endpoint.SetRetryAfter(w.Header(), wait)
 	endpoint.WriteError(w, p.Status, p.Code, p.Text)
 }

@@ -66,6 +66,9 @@ func (s *Server) keep(w http.ResponseWriter, r *http.Request) (codes, clients.Cl
 		return codes{}, client, clientauth.Refuse(clientauth.UnauthorizedClient,
 			"Nobody can sign in to the project of the client here.")
 	}
+	if err := s.Rate.Take(r.Context(), client, asked.ClientIP, now); err != nil {
+		return codes{}, client, err
+	}
 	lifetime := device.DefaultLifetime
 	if s.Lifetime != nil {
 		lifetime = s.Lifetime(p).DeviceCode

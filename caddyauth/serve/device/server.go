@@ -43,6 +43,9 @@ type Server struct {
 	// Store keeps the requests. Required.
 	Store Store
 
+	// Rate bounds the requests of clients that anybody can be. Required.
+	Rate clientauth.Rate
+
 	// Lifetime says how long a person has to type the code in: its DeviceCode. Default:
 	// device.DefaultLifetime.
 	Lifetime func(p issuance.Parties) project.Lifetimes
@@ -81,8 +84,8 @@ func (s *Server) Validate() error {
 		return fmt.Errorf("device: Base: %w", err)
 	}
 	if s.Project == "" || s.Authenticator == nil || s.Find == nil || s.Store == nil || s.Session == nil ||
-		s.Guess == nil {
-		return errors.New("device: Project, Authenticator, Find, Store, Session and Guess are required")
+		s.Guess == nil || s.Rate == nil {
+		return errors.New("device: Project, Authenticator, Find, Store, Rate, Session and Guess are required")
 	}
 	return s.Authenticator.Validate()
 }

@@ -43,10 +43,14 @@ func (c *call) show() (int, any, error) {
 	return http.StatusOK, c.information(client, "", token), err
 }
 
-// change answers PUT /register/{client_id}. The token stays the same.
+// change answers PUT /register/{client_id}. The token stays the same. Changes count like registrations:
+// where anybody may register, anybody may change what they have registered.
 func (c *call) change() (int, any, error) {
 	client, token, err := c.own()
 	if err != nil {
+		return 0, nil, err
+	}
+	if err := c.take(); err != nil {
 		return 0, nil, err
 	}
 	members, err := c.body()

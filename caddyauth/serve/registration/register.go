@@ -26,16 +26,7 @@ func (c *call) register() (int, any, error) {
 	if err := c.mayRegister(); err != nil {
 		return 0, nil, err
 	}
-	wait, err := c.Take(c.r.Context(), c.event.ClientIP, c.now)
-	if err == nil && wait > 0 {
-		err = &refusal{
-			status: http.StatusTooManyRequests,
-			code:   "too_many_requests",
-			text:   "There were too many registrations. Please wait and try again.",
-			wait:   wait,
-		}
-	}
-	if err != nil {
+	if err := c.take(); err != nil {
 		return 0, nil, err
 	}
 	members, err := c.body()
@@ -72,6 +63,20 @@ func (c *call) register() (int, any, error) {
 	}
 	c.isAbout(registered)
 	return http.StatusCreated, c.information(registered, secret, token), nil
+}
+
+// take counts what becomes a row of the store or an entry of the audit trail.
+func (c *call) take() error {
+	wait, err := c.Take(c.r.Context(), c.event.ClientIP, c.now)
+	if err == nil && wait > 0 {
+		err = &refusal{
+			status: http.StatusTooManyRequests,
+			code:   "too_many_requests",
+			text:   "There were too many registrations. Please wait and try again.",
+			wait:   wait,
+		}
+	}
+	return err
 }
 
 // mayRegister refuses who has no initial access token where one is needed.

@@ -45,8 +45,8 @@ type Server struct {
 	// Store keeps the clients. Required.
 	Store Store
 
-	// Take counts a registration from an address, and returns how long to wait when there were too
-	// many. Required.
+	// Take counts a registration, or the change of one, from an address, and returns how long to wait
+	// when there were too many. Required.
 	Take func(ctx context.Context, clientIP string, now time.Time) (time.Duration, error)
 
 	// Revoke ends what a client was issued. Required.

@@ -290,6 +290,31 @@ func TestWhoMayRegister(t *testing.T) {
 	}
 }
 
+// TestChangesAreCounted: where anybody may register, anybody holds a registration access token, and
+// each change is a line of the audit trail.
+func TestChangesAreCounted(t *testing.T) {
+	s := newServer(t)
+	_, made := s.asks(t, "POST", "/register", `{"redirect_uris":["https://a.example/cb"]}`)
+	path, token := "/register/"+made["client_id"].(string), "Bearer "+made["registration_access_token"].(string)
+	change := `{"client_id":"` + made["client_id"].(string) + `","redirect_uris":["https://b.example/cb"]}`
+	s.wait = 90 * time.Second
+	for _, c := range []struct {
+		name, authorization string
+		status              int
+	}{
+		{"of a stranger", "Bearer cart_x", 401},
+		{"too many", token, 429},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			status, answer := s.asks(t, "PUT", path, change, "Authorization", c.authorization)
+			client := s.store.clients[made["client_id"].(string)]
+			if status != c.status || client.Version != 1 || s.events[len(s.events)-1].Recorded {
+				t.Errorf("answered %d %v, %+v", status, answer, client)
+			}
+		})
+	}
+}
+
 func TestRedirectHosts(t *testing.T) {
 	s := newServer(t)
 	s.RedirectHosts = []string{"app.example", "*.partner.example"}
