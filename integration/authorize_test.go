@@ -100,13 +100,19 @@ type visitor struct {
 	http.Client
 }
 
-func (x *authorizing) visitor(t *testing.T) *visitor {
+func newJar(t *testing.T) http.CookieJar {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return jar
+}
+
+func (x *authorizing) visitor(t *testing.T) *visitor {
 	return &visitor{authorizing: x, t: t, Client: http.Client{
-		Jar:           jar,
+		Transport:     x.transport(),
+		Jar:           newJar(t),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }

@@ -57,9 +57,9 @@ type browser struct {
 }
 
 // startBrowser runs a browser until the test ends. It talks to nobody but the test's servers.
-func startBrowser(t *testing.T, program string) browser {
+func startBrowser(t *testing.T, program string, more ...chromedp.ExecAllocatorOption) browser {
 	t.Helper()
-	return browser{t, chromium.Start(t, program)}
+	return browser{t, chromium.Start(t, program, more...)}
 }
 
 const browserPatience = 15 * time.Second

@@ -109,7 +109,7 @@ var basicModules = []module{
 	}},
 	{"ensure-post-request-succeeds", "as by GET", func(c *certified) {
 		_, query, _ := strings.Cut(c.address(""), "?")
-		p := c.do("POST", "/authorize", "application/x-www-form-urlencoded", query)
+		p := c.do("POST", "/authorize", "application/x-www-form-urlencoded", query, "Origin: https://rp.example")
 		if answer, _ := c.finish(p); answer.Get("code") == "" || answer.Get("state") != "the state" {
 			c.t.Errorf("the answer %v", answer)
 		}
@@ -239,4 +239,19 @@ func TestCertificationBasic(t *testing.T) {
 	for _, mode := range []string{"", "form_post"} {
 		t.Run("mode "+mode, func(t *testing.T) { x.runModules(t, mode, basicModules) })
 	}
+}
+
+// loginModules are what the certification does to a server beside its modules.
+var loginModules = []module{
+	{"over 100 sign-ins within 5 minutes from one address", "none is put off", func(c *certified) {
+		for range 120 {
+			c.Jar = newJar(c.t) // each module begins without cookies
+			c.succeeds("", "login")
+		}
+	}},
+}
+
+// TestCertificationLogins signs in as often as the suite does when all its plans run one after the other.
+func TestCertificationLogins(t *testing.T) {
+	newCertified(t, "").runModules(t, "", loginModules)
 }

@@ -22,7 +22,7 @@ const certificationAuth = `auth {
 	issuer {{url "auth"}}
 	public_url {{url "auth"}}
 	keys {env.TEST_KEYS} {
-		active es1
+		active {{.Active}}
 		file rs1 "{{keyfile "rs1"}}"
 		file es1 "{{keyfile "es1"}}"
 	}
@@ -60,24 +60,44 @@ const certificationAuth = `auth {
 	{{.More}}
 }`
 
-// newCertified is a server as it is certified.
+// newCertified is a server as it is certified: its addresses are https.
 func newCertified(t *testing.T, more string) *authorizing {
 	t.Helper()
 	x := &authorizing{gateway: newGateway(t)}
+	x.extra["Active"] = "es1"
 	x.storeURL = "sqlite:" + filepath.Join(x.dir, "auth.db")
 	x.extra["Store"], x.extra["Seal"], x.extra["RPSecret"] = x.storeURL, goodSecret, rpSecret
 	x.extra["Certified"], x.extra["More"] = []string{"first", "second"}, more
 	x.secret("the sealing secret", goodSecret)
 	x.secret("the client's secret", rpSecret)
-	sites := strings.ReplaceAll(authorizeSites, "\tlog\n", "") // which would have hints and proofs
-	x.load(strings.ReplaceAll(certificationAuth, "{{backquote}}", "`"), sites)
+	x.extra["TLS"] = x.secure()
+	x.loadCertified()
 	return x
 }
+
+func (x *authorizing) loadCertified() {
+	x.t.Helper()
+	x.load(strings.ReplaceAll(certificationAuth, "{{backquote}}", "`"), certificationSites)
+}
+
+// certificationSites write no access log, which would have hints and proofs.
+const certificationSites = `
+{{url "auth"}} {
+	{{.TLS}}
+	auth_server
+}
+{{url "api"}} {
+	{{.TLS}}
+	jwt_auth api
+	respond "hello"
+}
+`
 
 // certified is the browser of one module, in a response mode.
 type certified struct {
 	*visitor
 	mode string
+	real *browser // that draws pages and runs scripts, where a module needs it
 }
 
 // module is one of the certification's tests.
@@ -87,12 +107,45 @@ type module struct {
 	test   func(c *certified)
 }
 
-// run sends the requests of each module from a browser of its own.
+// runModules sends the requests of each module from a browser of its own.
 func (x *authorizing) runModules(t *testing.T, mode string, modules []module) {
 	t.Helper()
 	for _, m := range modules {
-		t.Run(m.name, func(t *testing.T) { m.test(&certified{visitor: x.visitor(t), mode: mode}) })
+		t.Run(m.name, func(t *testing.T) { m.test(x.certified(t, mode)) })
 	}
+}
+
+func (x *authorizing) certified(t *testing.T, mode string) *certified {
+	v := x.visitor(t)
+	v.Transport = &htmlUnit{RoundTripper: v.Transport}
+	return &certified{visitor: v, mode: mode}
+}
+
+// htmlUnit sends what the browser of the certification sends besides: it says of every request that it
+// is from the same origin, and keeps the Origin of a form for the redirects that follow it.
+type htmlUnit struct {
+	http.RoundTripper
+	origin string // of the form that redirects follow
+}
+
+func (h *htmlUnit) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("User-Agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "+
+		"Chrome/140.0.0.0 Safari/537.36")
+	if r.Method == http.MethodPost && r.Header.Get("Origin") == "" {
+		r.Header.Set("Origin", r.URL.Scheme+"://"+r.URL.Host)
+	}
+	if r.Method == http.MethodPost {
+		h.origin = r.Header.Get("Origin")
+	} else if h.origin != "" {
+		r.Header.Set("Origin", h.origin)
+	}
+	resp, err := h.RoundTripper.RoundTrip(r)
+	if err != nil || resp.StatusCode != http.StatusSeeOther {
+		h.origin = ""
+	}
+	return resp, err
 }
 
 // ask sends an authorization request as the certification does: without PKCE.
@@ -130,7 +183,8 @@ func (c *certified) finish(p page) (answer url.Values, pages []string) {
 			}
 			return p.location.Query(), pages
 		case p.status == http.StatusOK && strings.Contains(p.body, `action="`+rpCallback+`"`):
-			if c.mode != "form_post" || !strings.Contains(p.body, "<script") {
+			if c.mode != "form_post" || !strings.Contains(p.body, "<script") ||
+				!strings.Contains(p.body, `method="post"`) {
 				c.t.Fatalf("a form in mode %q: %s", c.mode, p.body)
 			}
 			return formFields(p.body), pages
@@ -273,7 +327,12 @@ var certificationPlans = []struct {
 	name, prefix, test string
 	modules            []module
 }{
+	{"Config", "", "TestCertificationConfig", configModules},
 	{"Basic, form post", "oidcc-", "TestCertificationBasic", basicModules},
+	{"Form post, in Chromium", "oidcc-", "TestCertificationFormPost", formPostModules},
+	{"Basic, in words", "", "TestCertificationLogins", loginModules},
+	{"Dynamic", "oidcc-", "TestCertificationDynamic", dynamicModules},
+	{"Dynamic", "oidcc-", "TestCertificationRotation", rotationModules},
 	{"RP-initiated logout", "oidcc-", "TestCertificationLogout", logoutModules},
 	{"Back-channel logout", "oidcc-", "TestCertificationLogout", backChannelModules},
 	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", fapi2Modules},

@@ -138,6 +138,11 @@ func sendHTTP1(t *testing.T, addr string, c call) answer {
 	if err != nil {
 		return answer{broken: err}
 	}
+	return sendOver(conn, c)
+}
+
+// sendOver sends a call over a connection and closes it.
+func sendOver(conn net.Conn, c call) answer {
 	defer conn.Close()
 	// A server may refuse before it has read everything; what it said counts, so a failed write is
 	// no end.
@@ -349,9 +354,13 @@ func (g *gateway) formLogin(t *testing.T, name, password, next string, more ...s
 func (g *gateway) ask(t *testing.T, site string, c call) answer {
 	t.Helper()
 	c.host = g.host(site)
-	got := sendHTTP1(t, g.addr(site), c)
+	send := sendHTTP1
+	if g.roots != nil {
+		send = g.sendTLS
+	}
+	got := send(t, g.addr(site), c)
 	for again := 0; got.status == 0 && got.broken != nil && again < 5; again++ {
-		got = sendHTTP1(t, g.addr(site), c)
+		got = send(t, g.addr(site), c)
 	}
 	return got
 }

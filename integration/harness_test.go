@@ -7,6 +7,7 @@ package integration
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -76,6 +77,7 @@ type gateway struct {
 	tokens  *tokenFixture
 	extra   map[string]any         // what a test's own templates may name
 	program func() (string, error) // builds the server of startProcess
+	roots   *x509.CertPool         // that its clients trust when its sites are https; nil for http
 
 	mu      sync.Mutex
 	ports   map[string]int
@@ -363,9 +365,16 @@ func (g *gateway) port(site string) int {
 	return g.ports[site]
 }
 
-func (g *gateway) url(site string) string  { return "http://localhost:" + strconv.Itoa(g.port(site)) }
+func (g *gateway) url(site string) string  { return g.scheme() + "://" + g.host(site) }
 func (g *gateway) addr(site string) string { return "127.0.0.1:" + strconv.Itoa(g.port(site)) }
 func (g *gateway) host(site string) string { return "localhost:" + strconv.Itoa(g.port(site)) }
+
+func (g *gateway) scheme() string {
+	if g.roots != nil {
+		return "https"
+	}
+	return "http"
+}
 
 // origins lists every site of the test, as return targets.
 func (g *gateway) origins() string {
@@ -373,7 +382,7 @@ func (g *gateway) origins() string {
 	defer g.mu.Unlock()
 	var all []string
 	for _, port := range g.ports {
-		all = append(all, "http://localhost:"+strconv.Itoa(port))
+		all = append(all, g.scheme()+"://localhost:"+strconv.Itoa(port))
 	}
 	return strings.Join(all, " ")
 }

@@ -42,11 +42,17 @@ func newPublisher(t *testing.T) *publisher {
 	return p
 }
 
-// reached lets a server reach the publisher. Its certificate is in a file.
+// reached lets a server reach the publisher.
 func (p *publisher) reached(t *testing.T) string {
 	t.Helper()
+	return egressTo(t, p.Server)
+}
+
+// egressTo lets a server reach another one on this machine. Its certificate is in a file.
+func egressTo(t *testing.T, server *httptest.Server) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,8 @@ import (
 var Programs = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
 
 // Start runs the browser until the test ends, and returns the context of its first tab. It talks to
-// nobody but the test's servers.
-func Start(t *testing.T, program string) context.Context {
+// nobody but the test's servers, and options are added to its own.
+func Start(t *testing.T, program string, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox,
 		chromedp.DisableGPU,
@@ -22,7 +22,7 @@ func Start(t *testing.T, program string) context.Context {
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("no-proxy-server", true))
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
 	t.Cleanup(stop)
 	ctx, end := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
