@@ -46,6 +46,9 @@ var caddyfileForms = map[string]string{
 	"From.Kind":               "from <kind>",
 	"From.Name":               "from <kind> <name>",
 
+	"Client.IdentityAssertions": "identity_assertion",
+	"ClientAssertions.Issuer":   "client { identity_assertion <issuer> }",
+
 	"Introspection.URL":          "introspection <url>",
 	"Introspection.ClientID":     "introspection <url> <client_id>",
 	"Introspection.ClientSecret": "introspection <url> <client_id> <client_secret>",

@@ -63,6 +63,33 @@ func TestClientsThatAreRefused(t *testing.T) {
 			public(Settings{GrantTypes: []string{GrantExchange}})},
 		{"grant_types: urn:ietf:params:oauth:grant-type:jwt-bearer is for",
 			public(Settings{GrantTypes: []string{GrantJWTBearer}})},
+		{`identity_assertion "http://a.example": http is`, asserting("http://a.example", nil)},
+		{`identity_assertion "https://a.example#x": it has a fragment`, asserting("https://a.example#x", nil)},
+		{`identity_assertion "https://a.example/?x": it has a query`, asserting("https://a.example/?x", nil)},
+		{`identity_assertion "": it does`, asserting("", nil)},
+		{`identity_assertion "https://a": client_id: it is`, asserting("https://a", func(a *AssertionAudience) {
+			a.ClientID = "a\nb"
+		})},
+		{`identity_assertion "https://a": client_id: it is`, asserting("https://a", func(a *AssertionAudience) {
+			a.ClientID = strings.Repeat("x", 513)
+		})},
+		{`identity_assertion "https://a": scopes: "a b" is not`, asserting("https://a", func(a *AssertionAudience) {
+			a.Scopes = []string{"a b"}
+		})},
+		{`identity_assertion "https://a": resources: "a": it`, asserting("https://a", func(a *AssertionAudience) {
+			a.Resources = []string{"a"}
+		})},
+		{"identity_assertion: duplicate", func() Client {
+			c := asserting("https://a", nil)
+			c.IdentityAssertions = append(c.IdentityAssertions, c.IdentityAssertions...)
+			return c
+		}()},
+		{"identity_assertions: 51 are above", confidential(Settings{
+			GrantTypes: []string{GrantExchange}, IdentityAssertions: make([]AssertionAudience, 51),
+		})},
+		{"identity_assertion: it needs the grant", confidential(Settings{
+			IdentityAssertions: []AssertionAudience{{Issuer: "https://a"}},
+		})},
 		{`response_modes: "fragment" is not`, public(Settings{ResponseModes: []string{"fragment"}})},
 		{`token_endpoint_auth_method: "x" is not`, public(Settings{AuthMethod: "x"})},
 		{"token_endpoint_auth_method client_secret_post: it needs", public(Settings{AuthMethod: AuthSecretPost})},
@@ -95,6 +122,36 @@ func TestClientsThatAreRefused(t *testing.T) {
 				t.Errorf("%v, want %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// asserting is a client that gets identity assertions for a server.
+func asserting(issuer string, change func(*AssertionAudience)) Client {
+	a := AssertionAudience{Issuer: issuer}
+	if change != nil {
+		change(&a)
+	}
+	return confidential(Settings{GrantTypes: []string{GrantExchange}, IdentityAssertions: []AssertionAudience{a}})
+}
+
+// TestAssertionAudience: a client is known by its own id where nothing else is said, and an issuer is
+// compared byte for byte.
+func TestAssertionAudience(t *testing.T) {
+	c := asserting("https://a.example", nil)
+	c.IdentityAssertions = append(c.IdentityAssertions,
+		AssertionAudience{Issuer: "https://b.example", ClientID: "there"})
+	for _, tc := range []struct{ issuer, id string }{
+		{"https://a.example", c.ID}, {"https://b.example", "there"}, {"https://a.example/", ""}, {"", ""},
+	} {
+		t.Run(tc.issuer, func(t *testing.T) {
+			a, ok := c.AssertionAudience(tc.issuer)
+			if a.ClientID != tc.id || ok != (tc.id != "") || ok && a.Issuer != tc.issuer {
+				t.Errorf("%+v, %v", a, ok)
+			}
+		})
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -119,6 +119,10 @@ type Settings struct {
 	// own among them. Default: none.
 	TokenExchange []string `json:"token_exchange,omitempty"`
 
+	// IdentityAssertions are the authorization servers for which it gets identity assertions, in
+	// exchange for what it has of people who signed in here. Default: none.
+	IdentityAssertions []AssertionAudience `json:"identity_assertions,omitempty"`
+
 	// JWKS is a JWK set with the public keys of its assertions. Default: none.
 	JWKS json.RawMessage `json:"jwks,omitempty"`
 

@@ -18,6 +18,7 @@ func (c Client) Validate() error {
 		c.ValidateFields(),
 		c.validateAuth(),
 		c.validateGrants(),
+		c.validateAssertionGrant(),
 		c.validateConsent(),
 		c.validatePreset(),
 	)
@@ -77,6 +78,7 @@ func (s Settings) validate() error {
 		validateAmong("source", optional(s.Source), []string{Registered, MetadataDocument}),
 		validateJWKS(s.JWKS),
 		validateExchange(s.TokenExchange),
+		validateAssertions(s.IdentityAssertions),
 	)
 }
 

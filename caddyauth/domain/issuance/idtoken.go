@@ -92,21 +92,27 @@ func SignInOf(g session.Grant) string { return cmp.Or(g.Parent, g.ID) }
 
 // protocol are the claims about the sign-in and the request.
 func (r *IDTokenRequest) protocol(algorithm string) map[string]any {
-	claims := map[string]any{}
-	if !r.Grant.AuthTime.IsZero() {
-		claims["auth_time"] = r.Grant.AuthTime.Unix()
-	}
-	if r.Grant.ACR != "" {
-		claims["acr"] = r.Grant.ACR
-	}
-	if len(r.Grant.AMR) > 0 {
-		claims["amr"] = r.Grant.AMR
-	}
+	claims := signInClaims(r.Grant)
 	if r.Nonce != "" {
 		claims["nonce"] = r.Nonce
 	}
 	if r.AccessToken != "" {
 		claims["at_hash"] = halfHash(algorithm, r.AccessToken)
+	}
+	return claims
+}
+
+// signInClaims say when and how the person signed in.
+func signInClaims(g session.Grant) map[string]any {
+	claims := map[string]any{}
+	if !g.AuthTime.IsZero() {
+		claims["auth_time"] = g.AuthTime.Unix()
+	}
+	if g.ACR != "" {
+		claims["acr"] = g.ACR
+	}
+	if len(g.AMR) > 0 {
+		claims["amr"] = g.AMR
 	}
 	return claims
 }

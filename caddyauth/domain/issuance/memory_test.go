@@ -103,6 +103,20 @@ func (m *memory) FindGrant(_ context.Context, id string) (g session.Grant, err e
 	return g, err
 }
 
+// ListGrants knows the filter of a sign-in.
+func (m *memory) ListGrants(_ context.Context, f session.Filter) (all []session.Grant, err error) {
+	err = m.locked(func() error {
+		for _, g := range m.grants {
+			if g.Project == f.Project && g.Subject == f.Subject && g.ClientID == f.ClientID &&
+				(g.ID == f.SignIn || g.Parent == f.SignIn) && g.Revoked.IsZero() && f.LiveAt.Before(g.IdleEnds) {
+				all = append(all, g)
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
 func (m *memory) RotateGrant(_ context.Context, r session.Rotation, now time.Time) (done session.Rotated, err error) {
 	err = m.locked(func() error {
 		done.Epoch = m.parties.Epoch

@@ -71,8 +71,12 @@ type Service struct {
 	Verify  func(ctx context.Context, raw string) (*token.Token, error)
 	Revoked func(t *token.Token, now time.Time) error
 
-	// Observe is told of each token that was made: access_token, opaque_access_token, id_token or
-	// refresh_token. Default: nobody is told.
+	// VerifyIDToken reads an ID token of this server without regard to its time. Required for
+	// IdentityAssertion.
+	VerifyIDToken func(ctx context.Context, raw string) (*token.Token, error)
+
+	// Observe is told of each token that was made: access_token, opaque_access_token, id_token,
+	// refresh_token, identity_assertion and the like. Default: nobody is told.
 	Observe func(kind string)
 }
 

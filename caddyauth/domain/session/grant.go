@@ -107,6 +107,8 @@ type Filter struct {
 	Project, Subject, ClientID, Kind string
 	// ID chooses one grant.
 	ID string
+	// SignIn chooses what was granted under a sign-in, and the grant that is one.
+	SignIn string
 	// LiveAt leaves out grants which are revoked or past their time then. Zero: they are listed
 	// too.
 	LiveAt time.Time

@@ -25,6 +25,26 @@ func (s *Service) Live(ctx context.Context, token, clientID string, now time.Tim
 	return p.Grant, err
 }
 
+// LiveOf returns the chosen grants that live at now. The error is the store's.
+func (s *Service) LiveOf(ctx context.Context, f Filter, now time.Time) ([]Grant, error) {
+	f.LiveAt = now
+	grants, err := s.Store.ListGrants(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	var live []Grant
+	for _, g := range grants {
+		over, err := s.overtaken(ctx, g, now)
+		if err != nil {
+			return nil, err
+		}
+		if !over && now.Before(g.Ends) {
+			live = append(live, g)
+		}
+	}
+	return live, nil
+}
+
 // overtaken reports whether the grant was ended by what does not stand in its row yet: a revocation
 // of its owner that was being carried out while it began, or the end of the session that it was
 // given under.

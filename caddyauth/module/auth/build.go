@@ -191,6 +191,7 @@ func buildOAuth(a *App) *oauth.Server {
 		IDToken:           a.issuing.IDTokenFor,
 		ClientCredentials: a.issuing.ClientCredentials,
 		TokenExchange:     a.issuing.TokenExchange,
+		IdentityAssertion: a.issuing.IdentityAssertion,
 		AssertionGrant:    buildAssertionGrant(a),
 		Verify:            a.verification.VerifyBound,
 		Revoked:           func(t *token.Token) error { return a.verification.Revoked(t, time.Now()) },

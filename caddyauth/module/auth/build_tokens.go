@@ -93,6 +93,9 @@ func buildIssuance(a *App) *issuance.Service {
 		},
 		Verify:  func(ctx context.Context, raw string) (*token.Token, error) { return a.verification.Verify(ctx, raw) },
 		Revoked: a.verification.Revoked,
+		VerifyIDToken: func(ctx context.Context, raw string) (*token.Token, error) {
+			return a.verification.idTokens.Verify(ctx, raw)
+		},
 		Observe: func(kind string) { issuedTotal.WithLabelValues(kind).Inc() },
 	}
 }

@@ -65,6 +65,8 @@ func addClientFlags(flags *pflag.FlagSet) {
 		flags.Bool(f.flag, false, f.usage)
 	}
 	flags.StringArray("claim", nil, "a claim of its tokens as name=value, as for users")
+	flags.StringArray("identity-assertion", nil,
+		`where it gets identity assertions for, as "issuer client_id=id scope=word resource=uri"; repeatable`)
 	flags.String("jwks", "", "the file of a JWK set with its public keys")
 	flags.String("refresh-rotation", "", "on, off or default: whether a refresh token is good only once")
 	flags.String("refresh-reuse-interval", "",
@@ -106,6 +108,11 @@ func clientSettings(flags *pflag.FlagSet) (map[string]any, error) {
 func addSpecialSettings(flags *pflag.FlagSet, body map[string]any) (err error) {
 	if claims, _ := flags.GetStringArray("claim"); flags.Changed("claim") {
 		if body["claims"], err = parseClaims(claims); err != nil {
+			return err
+		}
+	}
+	if lines, _ := flags.GetStringArray("identity-assertion"); flags.Changed("identity-assertion") {
+		if body["identity_assertions"], err = parseAssertions(withoutEmpty(lines)); err != nil {
 			return err
 		}
 	}

@@ -51,6 +51,9 @@ type Client struct {
 	// The clients whose access tokens it may exchange (RFC 8693), by id; itself only if it is among
 	// them. `caddyauth` is the server's own login routes. Default: none.
 	TokenExchange []string `json:"token_exchange,omitempty"`
+	// The authorization servers for which it gets identity assertions (ID-JAG) about people who signed
+	// in with it, with the grant token-exchange. Default: none.
+	IdentityAssertions []ClientAssertions `json:"identity_assertions,omitempty"`
 	// How authorization responses may be sent. Default: query form_post.
 	ResponseModes []string `json:"response_modes,omitempty"`
 	// The audience of its tokens if a request names none. Default: api.
@@ -154,6 +157,7 @@ func (c *Client) settings() clients.Settings {
 		URI:                    c.URI,
 		GrantTypes:             clients.LongGrantTypes(c.GrantTypes),
 		TokenExchange:          c.TokenExchange,
+		IdentityAssertions:     c.identityAssertions(),
 		ResponseModes:          c.ResponseModes,
 		Resources:              c.Resources,
 		AuthMethod:             c.AuthMethod,

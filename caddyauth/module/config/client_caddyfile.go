@@ -24,6 +24,7 @@ import (
 //		backchannel_logout_uri                <url>
 //		grant_types                           <words...>
 //		token_exchange                        <ids...>
+//		identity_assertion                    <issuer> {...}
 //		response_modes                        <words...>
 //		audience                              <words...>
 //		resource                              <uris...>
@@ -55,7 +56,7 @@ func (s *Settings) unmarshalClient(d *caddyfile.Dispenser) error {
 			return err
 		}
 		return option.At(d, s.validateClient(i, false))
-	}, "claim", "secret", "redirect_uri", "post_logout_redirect_uri", "resource")
+	}, "claim", "secret", "redirect_uri", "post_logout_redirect_uri", "resource", "identity_assertion")
 	if err != nil {
 		return err
 	}
@@ -80,6 +81,8 @@ func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
 		return c.Lifetimes.unmarshal(d)
 	case "claim":
 		return unmarshalClaim(d, &c.Claims)
+	case "identity_assertion":
+		return c.unmarshalAssertions(d)
 	case "refresh_reuse_interval":
 		return unmarshalReuse(d, &c.RefreshReuseInterval)
 	case "require_pushed_authorization_requests":

@@ -90,6 +90,9 @@ func (s *Settings) resolveTenants(r option.Resolver, v *Server) (err error) {
 	}
 	for i := range s.Clients {
 		declared, err := s.Clients[i].resolve(r, v.Limits)
+		if err == nil {
+			err = validateOwnIssuer(declared, v.Issuer)
+		}
 		if err != nil {
 			return err
 		}

@@ -107,14 +107,25 @@ func (i *inspection) decode() error {
 		return err
 	}
 	if i.json {
-		return terminal.JSON(i.out, inspectResult{Header: jsonValue(header), Claims: jsonValue(claims)})
+		return terminal.JSON(i.out, inspectResult{
+			Header: jsonValue(header),
+			Claims: jsonValue(claims),
+			Notes:  notesOn(i.raw),
+		})
 	}
 	fmt.Fprintln(i.out, "Header (not verified)")
 	terminal.Columns(i.out, i.members(header))
 	fmt.Fprintln(i.out, "Claims (not verified)")
 	terminal.Columns(i.out, i.members(claims))
+	i.printNotes(notesOn(i.raw))
 	fmt.Fprintln(i.out, "Not verified: anyone can write such a token. Give --config to verify it.")
 	return nil
+}
+
+func (i *inspection) printNotes(notes []string) {
+	for _, note := range notes {
+		fmt.Fprintln(i.out, "note:", note)
+	}
 }
 
 func (i *inspection) members(object map[string]any) [][2]string {
@@ -197,9 +208,7 @@ func (i *inspection) report(verdict error) bool {
 		label = " (of a refused token)"
 	}
 	fmt.Fprintln(i.out, i.store)
-	for _, note := range i.store.notes() {
-		fmt.Fprintln(i.out, "note:", note)
-	}
+	i.printNotes(append(i.store.notes(), notesOn(i.raw)...))
 	if header, claims, err := token.Inspect(i.raw); err == nil {
 		fmt.Fprintln(i.out, "Header"+label)
 		terminal.Columns(i.out, i.members(header))
@@ -247,7 +256,7 @@ func (i *inspection) reportJSON(verdict error) error {
 		Verified: verdict == nil,
 		Checks:   i.outcomes(verdict),
 		Store:    &i.store,
-		Notes:    i.store.notes(),
+		Notes:    append(i.store.notes(), notesOn(i.raw)...),
 	}
 	if verdict != nil {
 		x.Reason, x.Detail = gate.ReasonOf(verdict), detailOf(verdict)

@@ -113,7 +113,7 @@ func (e *explanation) notes() []string {
 	if e.unanswered != "" {
 		notes = append(notes, e.unanswered)
 	}
-	return notes
+	return append(notes, notesOn(bearerOf(e.sent))...)
 }
 
 // gate says what one gate decided.

@@ -31,8 +31,9 @@ type Document struct {
 	CodeChallengeMethods   []string `json:"code_challenge_methods_supported"`
 	ACRValuesSupported     []string `json:"acr_values_supported"`
 
-	// draft-ietf-oauth-identity-assertion-authz-grant, section 7.2
-	GrantProfiles []string `json:"authorization_grant_profiles_supported,omitempty"`
+	// draft-ietf-oauth-identity-assertion-authz-grant, sections 7.1 and 7.2
+	ChainingTokenTypes []string `json:"identity_chaining_requested_token_types_supported"`
+	GrantProfiles      []string `json:"authorization_grant_profiles_supported,omitempty"`
 
 	ClaimsParameterSupported bool `json:"claims_parameter_supported"`
 	ClientDocuments          bool `json:"client_id_metadata_document_supported,omitempty"`
@@ -91,6 +92,7 @@ func (s *Server) document() Document {
 		ResponseTypesSupported: []string{"code"},
 		ResponseModesSupported: []string{"query", "form_post"},
 		GrantTypesSupported:    s.grantTypes(),
+		ChainingTokenTypes:     []string{"urn:ietf:params:oauth:token-type:id-jag"},
 		GrantProfiles:          s.grantProfiles(),
 
 		CodeChallengeMethods:     []string{"S256"},

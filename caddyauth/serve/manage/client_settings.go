@@ -16,6 +16,7 @@ type clientSettings struct {
 	BackchannelLogoutURI   string          `json:"backchannel_logout_uri"`
 	GrantTypes             []string        `json:"grant_types"`
 	TokenExchange          []string        `json:"token_exchange"`
+	IdentityAssertions     []assertionBody `json:"identity_assertions"`
 	ResponseModes          []string        `json:"response_modes"`
 	Resources              []string        `json:"resources"`
 	AuthMethods            []string        `json:"token_endpoint_auth_methods"`
@@ -52,6 +53,7 @@ func showSettings(c clients.Client) clientSettings {
 		BackchannelLogoutURI:   c.BackchannelLogoutURI,
 		GrantTypes:             those(clients.GrantTypes, c.AllowsGrant),
 		TokenExchange:          nonNil(c.TokenExchange),
+		IdentityAssertions:     showAssertions(c),
 		ResponseModes:          those(clients.ResponseModes, c.AllowsResponseMode),
 		Resources:              nonNil(c.Resources),
 		AuthMethods:            those(clients.AuthMethods, c.AllowsAuth),
@@ -108,6 +110,7 @@ func editSettings(o *object, c *clients.Client) {
 	o.stringList("resources", &s.Resources)
 	o.stringList("response_modes", &s.ResponseModes)
 	o.stringList("token_exchange", &s.TokenExchange)
+	o.assertions(&s.IdentityAssertions)
 	o.stringList("grant_types", &s.GrantTypes)
 	s.GrantTypes = clients.LongGrantTypes(s.GrantTypes)
 	for _, text := range []struct {

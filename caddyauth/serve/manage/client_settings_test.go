@@ -28,7 +28,7 @@ func TestSettingsOfAClientAreShownInForceAndChanged(t *testing.T) {
 	admin := d.token("", apitoken.Admin)
 	d.call(admin, "POST", "/api/clients", `{"id":"c"}`).contains(201,
 		`"grant_types":["authorization_code","refresh_token"],"token_exchange":[],`+
-			`"response_modes":["query","form_post"]`,
+			`"identity_assertions":[],"response_modes":["query","form_post"]`,
 		`"token_endpoint_auth_methods":["client_secret_basic","client_secret_post"],"token_endpoint_auth_method":null`,
 		`"id_token_signed_response_alg":"RS256","pkce":"required"`, `"consent":"once","preset":null,"source":null`)
 	d.call(admin, "PATCH", "/api/clients/c", everySetting).contains(200,
@@ -37,6 +37,17 @@ func TestSettingsOfAClientAreShownInForceAndChanged(t *testing.T) {
 		`"token_endpoint_auth_methods":["client_secret_post"]`, `"pkce":"optional"`, `"consent":"always"`,
 		`"require_pushed_authorization_requests":true,"dpop_bound_access_tokens":true`,
 		`"token_exchange":["web","caddyauth"]`)
+	d.call(admin, "PATCH", "/api/clients/c",
+		`{"identity_assertions":[{"issuer":"https://chat.example","scopes":["r"]}]}`).contains(200,
+		`"identity_assertions":[{"issuer":"https://chat.example","client_id":"c","scopes":["r"],"resources":[]}]`)
+	for _, bad := range []string{
+		`null`, `{}`, `[{}]`, `["https://chat.example"]`, `[{"issuer":"https://chat.example","scope":"r"}]`,
+		`[{"issuer":"http://chat.example"}]`,
+	} {
+		d.call(admin, "PATCH", "/api/clients/c", `{"identity_assertions":`+bad+`}`).
+			refused(422, "invalid_value", "identity_assertion")
+	}
+	d.call(admin, "PATCH", "/api/clients/c", `{"identity_assertions":[]}`).contains(200, `"identity_assertions":[]`)
 	d.call(admin, "PATCH", "/api/clients/c", `{"name":"C"}`).contains(200, `"pkce":"optional"`)
 	d.call(admin, "PATCH", "/api/clients/c",
 		`{"consent":null,"pkce":"required","grant_types":[],"token_endpoint_auth_method":null,"client_uri":null}`).

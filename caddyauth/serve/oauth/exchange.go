@@ -6,8 +6,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 )
 
-// accessTokenType is the one kind of token that is exchanged and issued (RFC 8693, section 3).
-const accessTokenType = "urn:ietf:params:oauth:token-type:access_token"
+// The kinds of tokens (RFC 8693, section 3). Access tokens are exchanged for access tokens.
+const (
+	accessTokenType  = "urn:ietf:params:oauth:token-type:access_token"
+	refreshTokenType = "urn:ietf:params:oauth:token-type:refresh_token"
+	idTokenType      = "urn:ietf:params:oauth:token-type:id_token"
+)
 
 // exchanged is the answer of RFC 8693, section 2.2.1. There is no refresh token: whoever wants
 // another one exchanges again.
@@ -16,9 +20,17 @@ type exchanged struct {
 	IssuedTokenType string `json:"issued_token_type"`
 }
 
-// exchange issues a token for a token that the client has received (RFC 8693). The client acts for
-// the subject, so that a token for the actor is superfluous, and refused.
+// exchange gives a client what it asks for in place of a token.
 func (c *call) exchange() (any, error) {
+	if c.form["requested_token_type"] == idJAGTokenType {
+		return c.identityAssertion()
+	}
+	return c.accessToken()
+}
+
+// accessToken issues a token for a token that the client has received (RFC 8693). The client acts for
+// the subject, so that a token for the actor is superfluous, and refused.
+func (c *call) accessToken() (any, error) {
 	switch {
 	case c.client.Public():
 		return nil, refuse(unauthorizedClient, "This grant is for clients that authenticate.")

@@ -321,7 +321,7 @@ func newFixture(t *testing.T) *fixture {
 	h.Refresh, h.ClientCredentials = h.issuance.Refresh, h.issuance.ClientCredentials
 	h.ExchangeCode = h.issuance.ExchangeCode
 	h.PollDevice = h.issuance.PollDevice
-	h.TokenExchange = h.issuance.TokenExchange
+	h.TokenExchange, h.IdentityAssertion = h.issuance.TokenExchange, h.issuance.IdentityAssertion
 	if err := h.Validate(); err != nil {
 		t.Fatal(err)
 	}

@@ -67,6 +67,9 @@ type Server struct {
 	ClientCredentials func(ctx context.Context, r issuance.ClientCredentials) (issuance.Issued, error)
 	TokenExchange     func(ctx context.Context, r issuance.TokenExchange) (issuance.Issued, error)
 
+	// IdentityAssertion is that of issuance.Service. Required.
+	IdentityAssertion func(ctx context.Context, r issuance.IdentityAssertion) (issuance.Issued, error)
+
 	// AssertionGrant exchanges an identity assertion (issuance.Service.AssertionGrant). Default: the
 	// grant type is not offered.
 	AssertionGrant func(ctx context.Context, r issuance.AssertionGrant) (issuance.Issued, error)
@@ -96,9 +99,9 @@ func (s *Server) Validate() error {
 	}
 	if s.Issuer == "" || s.AnswerKey == nil || s.Sessions == nil || s.Clients == nil || s.Proofs == nil ||
 		s.ExchangeCode == nil || s.PollDevice == nil || s.Refresh == nil || s.ClientCredentials == nil ||
-		s.TokenExchange == nil || s.Verify == nil || s.Revoked == nil {
+		s.TokenExchange == nil || s.IdentityAssertion == nil || s.Verify == nil || s.Revoked == nil {
 		return errors.New("oauth: Issuer, AnswerKey, Sessions, Clients, Proofs, ExchangeCode, PollDevice, Refresh, " +
-			"ClientCredentials, TokenExchange, Verify and Revoked are required")
+			"ClientCredentials, TokenExchange, IdentityAssertion, Verify and Revoked are required")
 	}
 	return nil
 }

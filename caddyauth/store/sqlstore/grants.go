@@ -415,6 +415,9 @@ func filterQuery(f session.Filter) (query string, args []any) {
 			where(c.column+" = $%d", c.value)
 		}
 	}
+	if f.SignIn != "" {
+		where("(id = $%[1]d OR parent = $%[1]d AND parent <> '')", f.SignIn)
+	}
 	if !f.LiveAt.IsZero() {
 		where("revoked = 0 AND idle_ends > $%d", f.LiveAt.UnixMilli())
 	}

@@ -468,6 +468,11 @@ func TestGrantsAreListed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		under := wholeGrant("under")
+		under.Parent, under.ClientID = "f09", "rp"
+		if err := s.AddGrant(t.Context(), under); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := s.RevokeGrant(t.Context(), "f00", "logout", noon); err != nil {
 			t.Fatal(err)
 		}
@@ -476,13 +481,18 @@ func TestGrantsAreListed(t *testing.T) {
 			want string
 		}{
 			{session.Filter{Limit: 3}, "f00 f01 f02"},
-			{session.Filter{Limit: 3, After: "f09"}, "f10 f11"},
+			{session.Filter{Limit: 3, After: "f09"}, "f10 f11 under"},
 			{session.Filter{Project: "other"}, "f11"},
 			{session.Filter{Project: "default", Subject: "u0"}, "f00 f02 f04 f06 f08 f10"},
 			{session.Filter{Subject: "u0", LiveAt: noon}, "f02 f04 f06 f08 f10"},
 			{session.Filter{LiveAt: noon.Add(time.Hour)}, ""},
 			{session.Filter{Project: "default", ClientID: "c1", Kind: "api"}, "f07 f10"},
 			{session.Filter{ID: "f05"}, "f05"},
+			{session.Filter{SignIn: "f05"}, "f05"},
+			{session.Filter{SignIn: "f09"}, "f09 under"},
+			{session.Filter{SignIn: "f09", ClientID: "rp"}, "under"},
+			{session.Filter{SignIn: "under"}, "under"},
+			{session.Filter{SignIn: "unknown"}, ""},
 			{session.Filter{Subject: "' OR 1=1 --"}, ""},
 		} {
 			grants, err := s.ListGrants(t.Context(), c.f)
