@@ -135,56 +135,6 @@ func field(body, name string) string {
 	return value
 }
 
-// TestCodeDuties presents one code wrongly, which uses nothing up, and then rightly.
-func TestCodeDuties(t *testing.T) {
-	onEngines(t, func(t *testing.T, x *authorizing) {
-		v := x.visitor(t)
-		code := v.code(v.signIn(v.get(request(t, "")), "alice", alicePassword))
-		for _, c := range []struct {
-			name, client, secret, changes string
-			status                        int
-			want                          string
-		}{
-			{"no verifier", "rp", rpSecret, "code_verifier=", 400, "invalid_grant"},
-			{"wrong verifier", "rp", rpSecret, "code_verifier=" + strings.Repeat("x", 43), 400, "invalid_grant"},
-			{"short verifier", "rp", rpSecret, "code_verifier=x", 400, "invalid_grant"},
-			{"the challenge", "rp", rpSecret, "code_verifier=" + pkceChallenge, 400, "invalid_grant"},
-			{"another redirect URI", "rp", rpSecret, "redirect_uri=https://rp.example/cb", 400, "invalid_grant"},
-			{"another client", "other", rpSecret, "", 400, "invalid_grant"},
-			{"a public client", "spa", "", "", 400, "invalid_grant"},
-			{"wrong secret", "rp", rpSecret + "x", "", 401, "invalid_client"},
-			{"no secret", "rp", "", "", 401, "invalid_client"},
-			{"unknown client", "nobody", "", "", 401, "invalid_client"},
-			{"no code", "rp", rpSecret, "code=", 400, "invalid_request"},
-			{"two codes", "rp", rpSecret, "code=a&code=b", 400, "invalid_request"},
-			{"made up", "rp", rpSecret, "code=ac_" + strings.Repeat("A", 43), 400, "invalid_grant"},
-			{"a resource that was not authorized", "rp", rpSecret, "resource=https://a.example", 400, "invalid_target"},
-			{"password grant", "rp", rpSecret, "grant_type=password", 400, "unsupported_grant_type"},
-			{"client without the grant type", "machine", rpSecret, "", 400, "unauthorized_client"},
-			{"right", "rp", rpSecret, "", 200, ""},
-		} {
-			t.Run(c.name, func(t *testing.T) {
-				got := x.token(t, c.client, c.secret, c.changes, codeForm(code))
-				if got.status != c.status || got.Error != c.want {
-					t.Errorf("%+v, want %d %s", got, c.status, c.want)
-				}
-			})
-		}
-	})
-}
-
-// codeForm is what a client presents a code with.
-func codeForm(code string) url.Values {
-	return url.Values{
-		"grant_type": {
-			"authorization_code",
-		},
-		"code":          {code},
-		"redirect_uri":  {rpCallback},
-		"code_verifier": {pkceVerifier},
-	}
-}
-
 // TestSignInAsTheClientWants: prompt and max_age lead to the login page, and a sign-in there is enough.
 func TestSignInAsTheClientWants(t *testing.T) {
 	x := newAuthorizing(t, "sqlite")

@@ -51,6 +51,9 @@ var relyingParties = []relyingParty{
 	{ID: "resources", More: "resource https://a.example https://b.example/mcp"},
 	{ID: "tv", Public: true, More: "name \"The Television\"\n\t\tgrant_types device_code refresh_token\n\t\t" +
 		"resource https://films.example"},
+	{ID: "brief", More: "lifetimes {\n\t\t\tauthorization_code 10s\n\t\t}"},
+	{ID: "strict", More: "refresh_reuse_interval 0s"},
+	{ID: "fixed", More: "refresh_rotation off"},
 	{ID: "plainly", More: "response_modes query"},
 	{ID: "machine", Redirects: "https://rp.example/cb?tenant=1", More: "grant_types client_credentials"},
 }

@@ -55,15 +55,16 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
-	if err := r.checkScopes(p.Grant); err != nil {
-		return Issued{Grant: p.Grant}, err
-	}
 	if !r.hasKey(p.Grant) {
 		return Issued{}, &session.Refusal{Verdict: session.OtherKey, Grant: p.Grant}
 	}
-	audience, err := r.narrowAudience(p.Grant)
-	if err != nil {
-		return Issued{Grant: p.Grant}, err
+
+	// What is asked for counts for a token that can be used alone: of any other, the use tells what is
+	// wrong, and ends the grant if it is a second use.
+	likely := p.Likely(r.ClientID, now)
+	audience, wrong := r.narrow(p.Grant)
+	if wrong != nil && likely.Honoured() {
+		return Issued{Grant: p.Grant}, wrong
 	}
 	terms, err := s.Terms(ctx, p.Grant)
 	if err != nil {
@@ -72,7 +73,7 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	want := r.access(p.Grant, p.Grant.Epoch, now, now.Add(terms.Access))
 	want.audience = audience
 	raw := ""
-	if p.Likely(r.ClientID, now).Honoured() {
+	if likely.Honoured() {
 		if raw, err = s.mint(ctx, want, terms); err != nil {
 			return Issued{}, err
 		}
@@ -80,6 +81,9 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	used, err := s.Sessions.Use(ctx, p, r.ClientID, want.until, now)
 	if err != nil {
 		return Issued{}, err
+	}
+	if wrong != nil { // the grant has changed since it was read
+		return Issued{Grant: used.Grant}, wrong
 	}
 	if raw, err = s.afterUse(ctx, raw, want, used, r); err != nil {
 		return Issued{}, err
@@ -143,35 +147,20 @@ func (r Refresh) hasKey(g session.Grant) bool {
 	return g.JKT == "" || g.JKT == r.JKT || r.AnyKey && r.JKT != ""
 }
 
-// narrowAudience returns the part of the grant's audience that is asked for; nil when nothing is.
-// Nobody but the client that the token was issued to learns what it is for.
-func (r Refresh) narrowAudience(g session.Grant) ([]string, error) {
+// narrow returns the part of the grant's audience that is asked for; nil when nothing is. The error is
+// ErrScope or ErrTarget.
+func (r Refresh) narrow(g session.Grant) ([]string, error) {
+	for _, scope := range r.Scopes {
+		if !slices.Contains(g.Scopes, scope) {
+			return nil, ErrScope
+		}
+	}
 	if len(r.Resources) == 0 {
 		return nil, nil
-	}
-	if g.ClientID != r.ClientID {
-		return nil, &session.Refusal{Verdict: session.OtherClient, Grant: g}
 	}
 	audience, ok := authorization.Narrow(g.Audience, r.Resources)
 	if !ok {
 		return nil, ErrTarget
 	}
 	return audience, nil
-}
-
-// checkScopes refuses scopes that the grant does not have. Nobody but the client that the token was
-// issued to learns what those are.
-func (r Refresh) checkScopes(g session.Grant) error {
-	if r.Scopes == nil {
-		return nil
-	}
-	if g.ClientID != r.ClientID {
-		return &session.Refusal{Verdict: session.OtherClient, Grant: g}
-	}
-	for _, scope := range r.Scopes {
-		if !slices.Contains(g.Scopes, scope) {
-			return ErrScope
-		}
-	}
-	return nil
 }

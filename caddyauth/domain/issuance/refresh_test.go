@@ -118,6 +118,32 @@ func (s afterRotation) RotateGrant(ctx context.Context, r session.Rotation, now 
 	return done, err
 }
 
+// staleGrants reads grants as they were one use ago.
+type staleGrants struct{ *memory }
+
+func (s staleGrants) FindGrant(ctx context.Context, id string) (session.Grant, error) {
+	g, err := s.memory.FindGrant(ctx, id)
+	g.Generation--
+	return g, err
+}
+
+// TestNoMoreIsGivenForAGrantThatHasChanged: what is asked for counts, too, where the use was expected to
+// be refused.
+func TestNoMoreIsGivenForAGrantThatHasChanged(t *testing.T) {
+	x := newIssuer(t)
+	first := x.signedIn(t)
+	second, err := x.Refresh(t.Context(), presented(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Sessions.Store = staleGrants{x.store}
+	r := presented(second)
+	r.Scopes = []string{"admin"}
+	if got, err := x.Refresh(t.Context(), r); !errors.Is(err, ErrScope) || got.AccessToken != "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // TestScopesAreNarrowed: at most those of the grant, and nobody but its client learns what those
 // are.
 func TestScopesAreNarrowed(t *testing.T) {

@@ -17,33 +17,34 @@ type credentials struct {
 	header            bool // they came in the Authorization header
 }
 
-// readCredentials finds exactly one set of credentials (RFC 6749, section 2.3).
+// readCredentials finds exactly one set of credentials (RFC 6749, section 2.3). Several are refused
+// whatever each of them is worth.
 func readCredentials(r Request) (credentials, error) {
-	var found []credentials
-	if lines := r.HTTP.Header["Authorization"]; len(lines) > 0 {
-		given, err := fromHeader(lines)
-		if err != nil {
-			return credentials{}, err
+	lines, f := r.HTTP.Header["Authorization"], r.Form
+	secret, asserted := f["client_secret"] != "", f["client_assertion"] != "" || f["client_assertion_type"] != ""
+	ways := len(lines)
+	for _, used := range []bool{secret, asserted} {
+		if used {
+			ways++
 		}
-		found = append(found, given)
 	}
-	if secret := r.Form["client_secret"]; secret != "" {
-		found = append(found, credentials{method: clients.AuthSecretPost, id: r.Form["client_id"], secret: secret})
+	if ways > 1 {
+		return credentials{}, Refuse(InvalidRequest, "The client authenticates in more than one way.")
 	}
-	if r.Form["client_assertion"] != "" || r.Form["client_assertion_type"] != "" {
-		given, err := fromAssertion(r.Form)
-		if err != nil {
-			return credentials{}, err
-		}
-		found = append(found, given)
+	given := credentials{method: clients.AuthNone, id: f["client_id"]}
+	var err error
+	switch {
+	case len(lines) == 1:
+		given, err = fromHeader(lines[0])
+	case secret:
+		given = credentials{method: clients.AuthSecretPost, id: f["client_id"], secret: f["client_secret"]}
+	case asserted:
+		given, err = fromAssertion(f)
 	}
-	switch len(found) {
-	case 0:
-		return credentials{method: clients.AuthNone, id: r.Form["client_id"]}, nil
-	case 1:
-		return found[0], sameClient(r.Form["client_id"], found[0])
+	if err != nil {
+		return credentials{}, err
 	}
-	return credentials{}, Refuse(InvalidRequest, "The client authenticates in more than one way.")
+	return given, sameClient(f["client_id"], given)
 }
 
 // sameClient refuses a client_id beside the credentials of another client. One beside its own is
@@ -56,11 +57,8 @@ func sameClient(named string, given credentials) error {
 }
 
 // fromHeader reads client_secret_basic. Public clients send an empty secret there.
-func fromHeader(lines []string) (credentials, error) {
-	if len(lines) > 1 {
-		return credentials{}, Refuse(InvalidRequest, "The client authenticates in more than one way.")
-	}
-	id, secret, ok := parseBasic(lines[0])
+func fromHeader(line string) (credentials, error) {
+	id, secret, ok := parseBasic(line)
 	if !ok {
 		return credentials{}, UnknownClient(true)
 	}
