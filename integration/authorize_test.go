@@ -52,6 +52,8 @@ var relyingParties = []relyingParty{
 	{ID: "tv", Public: true, More: "name \"The Television\"\n\t\tgrant_types device_code refresh_token\n\t\t" +
 		"resource https://films.example"},
 	{ID: "brief", More: "lifetimes {\n\t\t\tauthorization_code 10s\n\t\t}"},
+	{ID: "radio", Public: true, More: "grant_types device_code refresh_token"},
+	{ID: "box", More: "grant_types device_code"},
 	{ID: "strict", More: "refresh_reuse_interval 0s"},
 	{ID: "fixed", More: "refresh_rotation off"},
 	{ID: "plainly", More: "response_modes query"},
