@@ -1,132 +1,92 @@
 package integration
 
 import (
-	"crypto/rand"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jws"
+
 	"github.com/caddyauth/gateway/caddyauth/jose/dpop/dpoptest"
-	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
-	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// bank is a client of the FAPI 2.0 security profile with its keys.
-type bank struct {
-	*certified
-	key   *keyring.Key
-	proof *dpoptest.Client
-}
-
-// sends posts a form with an assertion, whose claims are changed, and a proof of possession.
-func (b *bank) sends(path string, form url.Values, changes map[string]any) (int, map[string]any) {
-	b.t.Helper()
-	claims := map[string]any{
-		"iss": "bank", "sub": "bank", "aud": b.url("auth"), "jti": rand.Text(),
-		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
-	}
-	maps.Copy(claims, changes)
-	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
-	raw, err := token.Sign(b.key, "JWT", claims)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.tokens.remember(raw)
-	form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-	form.Set("client_assertion", raw)
-	a := b.authorizing.ask(b.t, "auth", call{method: "POST", target: path, lines: []string{
-		"Content-Type: application/x-www-form-urlencoded",
-		"DPoP: " + b.proof.Proof(b.t, "POST", b.url("auth")+path, "", time.Now(), nil),
-	}, body: form.Encode()})
-	var body map[string]any
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil {
-		b.t.Fatalf("%d %s: %v", a.status, a.body, err)
-	}
-	for _, name := range []string{"access_token", "refresh_token", "id_token"} {
-		if text, ok := body[name].(string); ok {
-			b.tokens.remember(text)
-		}
-	}
-	return a.status, body
-}
-
-// pushes pushes a request, changed as a query says.
-func (b *bank) pushes(changes string, claims map[string]any) (int, map[string]any) {
-	b.t.Helper()
-	_, query, _ := strings.Cut(request(b.t, "client_id=bank&scope=openid+offline_access&"+changes), "?")
-	form, err := url.ParseQuery(query)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return b.sends("/par", form, claims)
-}
-
-// pushed is where a browser goes with a good request that was pushed.
-func (b *bank) pushed() string {
-	b.t.Helper()
-	status, body := b.pushes("", nil)
-	reference, _ := body["request_uri"].(string)
-	if status != http.StatusCreated || reference == "" || body["expires_in"] == nil {
-		b.t.Fatalf("%d %v", status, body)
-	}
-	return "/authorize?client_id=bank&request_uri=" + url.QueryEscape(reference)
-}
-
-// refused holds a pushed request to an error.
-func (b *bank) refused(changes string, claims map[string]any, status int, want string) {
-	b.t.Helper()
-	if got, body := b.pushes(changes, claims); got != status || body["error"] != want {
-		b.t.Errorf("%d %v, want %d %s", got, body, status, want)
-	}
-}
-
-// goes goes through a whole request to its tokens.
-func (b *bank) goes() map[string]any {
-	b.t.Helper()
-	answer, _ := b.finish(b.get(b.pushed()))
-	if answer.Get("iss") != b.url("auth") || answer.Get("code") == "" {
-		b.t.Fatalf("the answer %v", answer)
-	}
-	b.secret("a code", answer.Get("code"))
-	status, body := b.sends("/token", codeForm(answer.Get("code")), nil)
-	if status != http.StatusOK || body["token_type"] != "DPoP" || body["refresh_token"] == nil {
-		b.t.Fatalf("%d %v", status, body)
-	}
-	return body
-}
-
-func newBank(c *certified) *bank { return &bank{c, bankKey, dpoptest.New(c.t, "ES256")} }
-
-var bankKey *keyring.Key // of the client, while the test runs
-
-// assertionRefused is a module in which the client authenticates wrongly.
-func assertionRefused(name string, changes func(x *bank) map[string]any) module {
-	return module{name, "invalid_client", func(c *certified) {
-		b := newBank(c)
-		b.refused("", changes(b), http.StatusUnauthorized, "invalid_client")
-	}}
-}
-
-// fapi2Modules are those of the plan for the FAPI 2.0 security profile that are sent here.
+// fapi2Modules are those of the plan for the FAPI 2.0 security profile about metadata and pushed requests.
 var fapi2Modules = []module{
+	{"discovery", "PAR, private_key_jwt, S256, `iss` in answers; each list of algorithms has one of the profile",
+		func(c *certified) {
+			d := c.metadata(c.t, "/.well-known/openid-configuration")
+			if d["authorization_response_iss_parameter_supported"] != true ||
+				d["pushed_authorization_request_endpoint"] != c.url("auth")+"/par" {
+				c.t.Errorf("metadata %v", d)
+			}
+			c.lists("token_endpoint_auth_methods_supported", "private_key_jwt")
+			c.lists("code_challenge_methods_supported", "S256")
+			if slices.Contains(c.listed("code_challenge_methods_supported"), "plain") {
+				c.t.Error("plain is listed")
+			}
+			for _, name := range []string{"token_endpoint_auth", "id_token", "dpop", "introspection_endpoint_auth"} {
+				list := c.listed(name + "_signing_alg_values_supported")
+				if !slices.ContainsFunc(list, func(alg string) bool {
+					return alg == "PS256" || alg == "ES256" || alg == "EdDSA"
+				}) {
+					c.t.Errorf("%s: %q", name, list)
+				}
+			}
+		}},
 	{"happy-flow", "PAR, code, sender-constrained tokens, `iss` in the answer", func(c *certified) {
 		newBank(c).goes()
 	}},
 	{"ensure-unsigned-authorization-request-without-using-par-fails", "invalid_request", func(c *certified) {
 		c.fails(c.get(request(c.t, "client_id=bank&scope=openid")), "invalid_request")
 	}},
-	{"par-attempt-reuse-request_uri", "the second visit before the end works, the one after it does not",
+	{"par-by-get", "405", func(c *certified) {
+		b := newBank(c)
+		form := b.form("")
+		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		form.Set("client_assertion", b.assertion(nil))
+		if p := c.get("/par?" + form.Encode()); p.status != http.StatusMethodNotAllowed {
+			c.t.Errorf("%d %s", p.status, p.body)
+		}
+	}},
+	{"par-answer", "201, `expires_in` of 5 to 600 seconds, a reference of at least 128 bits", func(c *certified) {
+		b := newBank(c)
+		seen := map[string]bool{}
+		for range 3 {
+			status, body := b.pushes("", nil)
+			life, _ := body["expires_in"].(float64)
+			reference, _ := body["request_uri"].(string)
+			at := strings.LastIndexByte(reference, ':') + 1
+			if status != http.StatusCreated || life < 5 || life >= 600 || len(reference[at:]) < 22 || seen[reference] {
+				c.t.Errorf("%d %v", status, body)
+			}
+			seen[reference] = true
+		}
+	}},
+	{"par-attempt-reuse-request_uri", "the second visit before the end works, the one after it is invalid_request_uri",
 		func(c *certified) {
 			b := newBank(c)
-			address := b.pushed()
+			address := b.pushed("")
 			c.get(address)
-			c.finish(c.get(address))
+			b.code(address)
 			c.showsPage(c.get(address), "invalid_request_uri")
 		}},
+	{"par-attempt-to-use-request_uri-for-different-client", "invalid_request_uri on a page", func(c *certified) {
+		address := newBank(c).pushed("")
+		c.showsPage(c.get(strings.Replace(address, "client_id=bank", "client_id=broker", 1)), "invalid_request_uri")
+	}},
+	{"par-parameters-outside", "what stands beside the request_uri does not count", func(c *certified) {
+		b := newBank(c)
+		answer, _ := c.finish(c.get(b.pushed("") + "&state=other&nonce=other&scope=other&response_mode=form_post" +
+			"&redirect_uri=" + url.QueryEscape("https://evil.example/cb")))
+		if answer.Get("code") == "" || answer.Get("state") != "the state" {
+			c.t.Errorf("the answer %v", answer)
+		}
+	}},
 	{"par-authorization-request-containing-request_uri", "invalid_request", func(c *certified) {
 		newBank(c).refused("request_uri=urn:example:x", nil, http.StatusBadRequest, "invalid_request")
 	}},
@@ -136,54 +96,123 @@ var fapi2Modules = []module{
 	{"par-plain-pkce", "invalid_request", func(c *certified) {
 		newBank(c).refused("code_challenge_method=plain", nil, http.StatusBadRequest, "invalid_request")
 	}},
-	assertionRefused("par-test-array-as-audience-for-client-assertion", func(x *bank) map[string]any {
-		return map[string]any{"aud": []string{x.url("auth")}}
-	}),
-	assertionRefused("par-test-token-endpoint-as-audience-for-client-assertion", func(x *bank) map[string]any {
-		return map[string]any{"aud": x.url("auth") + "/token"}
-	}),
-	assertionRefused("par-test-par-endpoint-as-audience-for-client-assertion", func(x *bank) map[string]any {
-		return map[string]any{"aud": x.url("auth") + "/par"}
-	}),
-	assertionRefused("par-client-assertion-without-sub", func(*bank) map[string]any {
-		return map[string]any{"sub": nil}
-	}),
-	assertionRefused("par-expired-client-assertion", func(*bank) map[string]any {
-		return map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}
-	}),
-	assertionRefused("par-client-assertion-nbf-over-60-seconds-ahead", func(*bank) map[string]any {
-		return map[string]any{"nbf": time.Now().Add(70 * time.Second).Unix()}
-	}),
-	{"par-client-assertion-nbf-8-seconds-ahead", "accepted", func(c *certified) {
-		status, body := newBank(c).pushes("", map[string]any{"nbf": time.Now().Add(8 * time.Second).Unix()})
-		if status != http.StatusCreated {
-			c.t.Errorf("%d %v", status, body)
-		}
-	}},
-	{"refresh-token", "not rotated, and bound to the client: a new DPoP key is accepted", func(c *certified) {
+	{"response-types", "other than code: unsupported_response_type", func(c *certified) {
 		b := newBank(c)
-		first := b.goes()["refresh_token"].(string)
-		for range 2 {
-			b.proof = dpoptest.New(c.t, "ES256")
-			status, body := b.sends("/token", url.Values{
-				"grant_type": {"refresh_token"}, "refresh_token": {first},
-			}, nil)
-			if status != http.StatusOK || body["token_type"] != "DPoP" {
-				c.t.Errorf("%d %v", status, body)
-			}
+		for _, kind := range []string{
+			"token", "id_token", "code id_token", "code token", "code id_token token", "none",
+		} {
+			b.refused("response_type="+url.QueryEscape(kind), nil, http.StatusBadRequest, "unsupported_response_type")
 		}
 	}},
+	{"par-without-client-authentication", "invalid_client", func(c *certified) {
+		b := newBank(c)
+		status, body := b.posts("/par", b.form(""), "", b.proves("/par", nil))
+		b.isRefused(status, body, http.StatusUnauthorized, "invalid_client")
+	}},
+	{"par-with-dpop-of-another-key", "invalid_dpop_proof when `dpop_jkt` names another key", func(c *certified) {
+		other := dpoptest.New(c.t, "ES256").Thumbprint
+		newBank(c).refused("dpop_jkt="+other, nil, http.StatusBadRequest, "invalid_dpop_proof")
+	}},
+}
+
+// assertionModules are those in which the client authenticates at an endpoint.
+func assertionModules(path string) []module {
+	at := func(d time.Duration) func(b *bank) any {
+		return func(b *bank) any { return b.now().Add(d).Unix() }
+	}
+	is := func(value any) func(b *bank) any { return func(*bank) any { return value } }
+	var modules []module
+	for _, row := range []struct {
+		name, claim string
+		value       func(b *bank) any
+		accepted    bool
+	}{
+		{"array-as-audience", "aud", func(b *bank) any { return []string{b.url("auth")} }, false},
+		{"token-endpoint-as-audience", "aud", func(b *bank) any { return b.url("auth") + "/token" }, false},
+		{"par-endpoint-as-audience", "aud", func(b *bank) any { return b.url("auth") + "/par" }, false},
+		{"other-audience", "aud", is("https://other.example"), false},
+		{"without-aud", "aud", is(nil), false},
+		{"without-sub", "sub", is(nil), false},
+		{"other-sub", "sub", is("broker"), false},
+		{"without-iss", "iss", is(nil), false},
+		{"without-exp", "exp", is(nil), false},
+		{"expired", "exp", at(-time.Hour), false},
+		{"nbf-over-60-seconds-ahead", "nbf", at(70 * time.Second), false},
+		{"nbf-8-seconds-ahead", "nbf", at(8 * time.Second), true},
+		{"iat-8-seconds-ahead", "iat", at(8 * time.Second), true},
+	} {
+		m := module{path[1:] + "-client-assertion-" + row.name, "invalid_client", func(c *certified) {
+			b := newBank(c)
+			changes := map[string]any{row.claim: row.value(b)}
+			b.authenticates(path, b.assertion(changes), row.accepted)
+		}}
+		if row.accepted {
+			m.answer = "accepted"
+		}
+		modules = append(modules, m)
+	}
+	return append(modules,
+		module{path[1:] + "-client-assertion-RS256", "invalid_client; the same with PS256 is accepted",
+			func(c *certified) {
+				b := c.bank("rsa")
+				for _, alg := range []jwa.SignatureAlgorithm{jwa.RS256, jwa.PS256} {
+					b.authenticates(path, b.rsaAssertion(alg), alg == jwa.PS256)
+				}
+			}},
+		module{path[1:] + "-client-assertion-of-another-key", "invalid_client", func(c *certified) {
+			b := newBank(c)
+			b.key = newClientKey(c.t)
+			b.authenticates(path, b.assertion(nil), false)
+		}},
+		module{path[1:] + "-client-assertion-twice", "invalid_client", func(c *certified) {
+			b := newBank(c)
+			assertion := b.assertion(nil)
+			b.authenticates(path, assertion, true)
+			b.authenticates(path, assertion, false)
+		}},
+	)
+}
+
+// authenticates sends a request with an assertion, which is accepted or refused.
+func (b *bank) authenticates(path, assertion string, accepted bool) {
+	b.t.Helper()
+	form := b.form("")
+	if path == "/token" {
+		form = withRefresh("cart_nothing") // it is looked for only once the client is known
+	}
+	status, body := b.posts(path, form, assertion, b.proves(path, nil))
+	switch {
+	case !accepted:
+		b.isRefused(status, body, http.StatusUnauthorized, "invalid_client")
+	case path == "/token":
+		b.isRefused(status, body, http.StatusBadRequest, "invalid_grant")
+	case status != http.StatusCreated:
+		b.t.Errorf("%d %v", status, body)
+	}
+}
+
+// rsaAssertion is one of the client rsa with an algorithm of the test's choice.
+func (b *bank) rsaAssertion(alg jwa.SignatureAlgorithm) string {
+	b.t.Helper()
+	claims, err := json.Marshal(b.assertionClaims(nil))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	raw, err := jws.Sign(claims, jws.WithKey(alg, sharedRSA()))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.tokens.remember(string(raw))
+	return string(raw)
 }
 
 // TestCertificationFAPI2 is the plan FAPI 2.0 security profile with private_key_jwt and DPoP.
 func TestCertificationFAPI2(t *testing.T) {
-	bankKey = newClientKey(t)
-	x := newCertified(t, `client bank {
-		redirect_uri https://rp.example/cb?tenant=1
-		preset fapi2
-		token_endpoint_auth_method private_key_jwt
-		jwks `+"`"+jwksOf(t, bankKey)+"`"+`
-		scope openid offline_access
-	}`)
-	x.runModules(t, "", fapi2Modules)
+	x := newCertified(t, banks(t))
+	for _, modules := range [][]module{
+		fapi2Modules, assertionModules("/par"), assertionModules("/token"),
+		codeModules, proofModules, resourceModules(),
+	} {
+		x.runModules(t, "", modules)
+	}
 }

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -63,6 +64,14 @@ const certificationAuth = `auth {
 // newCertified is a server as it is certified: its addresses are https.
 func newCertified(t *testing.T, more string) *authorizing {
 	t.Helper()
+	x := prepareCertified(t, more)
+	x.loadCertified()
+	return x
+}
+
+// prepareCertified is newCertified without the start.
+func prepareCertified(t *testing.T, more string) *authorizing {
+	t.Helper()
 	x := &authorizing{gateway: newGateway(t)}
 	x.extra["Active"] = "es1"
 	x.storeURL = "sqlite:" + filepath.Join(x.dir, "auth.db")
@@ -71,7 +80,6 @@ func newCertified(t *testing.T, more string) *authorizing {
 	x.secret("the sealing secret", goodSecret)
 	x.secret("the client's secret", rpSecret)
 	x.extra["TLS"] = x.secure()
-	x.loadCertified()
 	return x
 }
 
@@ -98,6 +106,9 @@ type certified struct {
 	*visitor
 	mode string
 	real *browser // that draws pages and runs scripts, where a module needs it
+
+	decision string // about what is asked for; empty allows it
+	clock    *clock // of the server, where it can be set
 }
 
 // module is one of the certification's tests.
@@ -197,7 +208,7 @@ func (c *certified) finish(p page) (answer url.Values, pages []string) {
 			p = c.post("/consent", url.Values{
 				"request":  {html.UnescapeString(field(form.body, "request"))},
 				"proof":    {field(form.body, "proof")},
-				"decision": {"allow"},
+				"decision": {cmp.Or(c.decision, "allow")},
 			})
 		case p.status == http.StatusSeeOther:
 			p = c.get(p.location.String())
@@ -329,6 +340,7 @@ var certificationPlans = []struct {
 }{
 	{"Config", "", "TestCertificationConfig", configModules},
 	{"Basic, form post", "oidcc-", "TestCertificationBasic", basicModules},
+	{"Basic, form post", "oidcc-", "TestCertificationLate", lateBasicModules},
 	{"Form post, in Chromium", "oidcc-", "TestCertificationFormPost", formPostModules},
 	{"Basic, in words", "", "TestCertificationLogins", loginModules},
 	{"Dynamic", "oidcc-", "TestCertificationDynamic", dynamicModules},
@@ -336,6 +348,13 @@ var certificationPlans = []struct {
 	{"RP-initiated logout", "oidcc-", "TestCertificationLogout", logoutModules},
 	{"Back-channel logout", "oidcc-", "TestCertificationLogout", backChannelModules},
 	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", fapi2Modules},
+	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", assertionModules("/par")},
+	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", assertionModules("/token")},
+	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", codeModules},
+	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", proofModules},
+	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", resourceModules()},
+	{"FAPI 2.0, in words", "", "TestCertificationTLS", tlsModules},
+	{"FAPI 2.0, in words", "", "TestCertificationLate", lateFAPI2Modules},
 }
 
 // TestCertificationDocument renders the table of docs/certification.md.

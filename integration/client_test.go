@@ -353,16 +353,21 @@ func (g *gateway) formLogin(t *testing.T, name, password, next string, more ...s
 // change hands, and Caddy closes the old ones a moment after the new configuration stands.
 func (g *gateway) ask(t *testing.T, site string, c call) answer {
 	t.Helper()
-	c.host = g.host(site)
-	send := sendHTTP1
-	if g.roots != nil {
-		send = g.sendTLS
-	}
-	got := send(t, g.addr(site), c)
+	got := g.send(t, site, c)
 	for again := 0; got.status == 0 && got.broken != nil && again < 5; again++ {
-		got = send(t, g.addr(site), c)
+		got = g.send(t, site, c)
 	}
 	return got
+}
+
+// send sends a call to a site, once.
+func (g *gateway) send(t *testing.T, site string, c call) answer {
+	t.Helper()
+	c.host = g.host(site)
+	if g.roots != nil {
+		return g.sendTLS(t, g.addr(site), c)
+	}
+	return sendHTTP1(t, g.addr(site), c)
 }
 
 // get asks a site with a bearer token; "" sends none.

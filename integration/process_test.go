@@ -178,7 +178,7 @@ func (p *process) awaitReady(t *testing.T) {
 }
 
 func (p *process) health(t *testing.T) answer {
-	return sendHTTP1(t, p.g.addr(p.name), call{target: "/healthz", host: p.g.host(p.name)})
+	return p.g.send(t, p.name, call{target: "/healthz"})
 }
 
 func last(text []byte) []byte { return text[max(0, len(text)-3000):] }

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,7 +11,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -20,18 +20,20 @@ import (
 // site.
 func (g *gateway) secure() string {
 	g.t.Helper()
-	cert, key, roots := newCertificate(g.t, g.dir)
-	g.roots, g.tokens.issuer = roots, "https"+g.tokens.issuer[len("http"):]
-	return "tls " + cert + " " + key
-}
-
-// newCertificate makes a certificate for this machine that has signed itself, and its key, as files.
-func newCertificate(t *testing.T, dir string) (certFile, keyFile string, roots *x509.CertPool) {
-	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
+	roots := x509.NewCertPool()
+	option := g.certificate("localhost", key, roots)
+	g.roots, g.tokens.issuer = roots, "https"+g.tokens.issuer[len("http"):]
+	return option
+}
+
+// certificate makes a certificate for this machine that has signed itself, adds it to those that are
+// trusted, and returns the option `tls` of a site that has it.
+func (g *gateway) certificate(name string, key crypto.Signer, roots *x509.CertPool) string {
+	g.t.Helper()
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		NotBefore:             time.Now().Add(-time.Hour),
@@ -43,16 +45,13 @@ func newCertificate(t *testing.T, dir string) (certFile, keyFile string, roots *
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	certFile = filepath.Join(dir, "localhost.crt")
-	if err := os.WriteFile(certFile, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	roots = x509.NewCertPool()
+	file := filepath.Join(g.dir, name+".crt")
+	writeFile(g.t, file, string(text))
 	roots.AppendCertsFromPEM(text)
-	return certFile, writeKey(t, dir, "localhost", key), roots
+	return "tls " + file + " " + writeKey(g.t, g.dir, name, key)
 }
 
 // sendTLS is sendHTTP1 over TLS.
