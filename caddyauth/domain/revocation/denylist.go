@@ -133,6 +133,10 @@ func (l *DenyList) shard(f fingerprint) *denyShard { return &l.shards[f[0]%uint6
 // denial.
 func (l *DenyList) Version() uint64 { return l.version.Load() }
 
+// Newest returns the highest epoch of a revocation in the list. What was read of the store at that
+// epoch or a higher one is not older than what the list has.
+func (l *DenyList) Newest() int64 { return l.newest.Load() }
+
 // Add takes denials into the list. Of two denials of the same thing the later time and the higher
 // epoch count. A denial of a kind that is not among the constants is left out.
 func (l *DenyList) Add(denials ...Denial) {

@@ -109,7 +109,7 @@ func buildClientAuthenticator(a *App) *clientauth.Authenticator {
 	return &clientauth.Authenticator{
 		Issuer:        a.server.Issuer,
 		TokenEndpoint: a.server.PublicURL.JoinPath("token").String(),
-		Find:          a.clients.findClientParties,
+		Find:          a.clients.findClient,
 		UseOnce:       a.store.UseOnce,
 		Keys: &keyring.Published{
 			Sets:  &a.store.clientKeys,

@@ -51,11 +51,9 @@ func (k *knownClients) findParties(ctx context.Context, slug, clientID, name str
 	})
 }
 
-// findClientParties is issuance.Store.FindClientParties.
-func (k *knownClients) findClientParties(ctx context.Context, clientID, name string) (issuance.Parties, error) {
-	return k.find(ctx, clientID, func() (issuance.Parties, error) {
-		return k.store.FindClientParties(ctx, clientID, name)
-	})
+// findClient returns a client and whom it belongs to, by way of what is remembered.
+func (k *knownClients) findClient(ctx context.Context, clientID string) (issuance.Parties, error) {
+	return k.find(ctx, clientID, func() (issuance.Parties, error) { return k.store.clients.Find(ctx, clientID) })
 }
 
 // find reads the parties after the document of a client that has one was looked at. Without a good

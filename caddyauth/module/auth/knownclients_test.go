@@ -79,7 +79,7 @@ func TestKnownClients(t *testing.T) {
 				c.documents.Store = store
 			}
 			byProject, err1 := k.findParties(t.Context(), project.Default, c.id, "")
-			alone, err2 := k.findClientParties(t.Context(), c.id, "")
+			alone, err2 := k.findClient(t.Context(), c.id)
 			if !errors.Is(err1, c.err) || !errors.Is(err2, c.err) {
 				t.Errorf("%v, %v; want %v", err1, err2, c.err)
 			}

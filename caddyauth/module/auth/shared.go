@@ -45,6 +45,7 @@ type pooledStore struct {
 	unknown    lookups // for looking up what is likely made up
 
 	clientKeys keyring.PublishedSets // that clients publish
+	clients    issuance.ClientCache
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -129,6 +130,8 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 			references: newLookups(s),
 			unknown:    newLookups(s),
 		}
+		pooled.clients.Read, pooled.clients.Changes = s.FindClientParties, s.Changes
+		pooled.clients.Newest = pooled.denied.Newest
 		first := make(chan struct{})
 		pooled.turns.Store(&first)
 		pooled.watch = revocation.Watch{

@@ -75,7 +75,7 @@ func newFixture(t *testing.T) *fixture {
 		Authenticator: &clientauth.Authenticator{
 			Issuer:        issuer,
 			TokenEndpoint: issuer + "/token",
-			Find: func(ctx context.Context, id, _ string) (issuance.Parties, error) {
+			Find: func(ctx context.Context, id string) (issuance.Parties, error) {
 				return x.find(ctx, "default", id, "")
 			},
 			UseOnce: func(context.Context, replay.Use) error { return errors.New("no assertions here") },

@@ -79,7 +79,7 @@ func newFixture(t testing.TB) *fixture {
 	h.Authenticator = &Authenticator{
 		Issuer:        issuer,
 		TokenEndpoint: tokenURL,
-		Find: func(_ context.Context, id, _ string) (issuance.Parties, error) {
+		Find: func(_ context.Context, id string) (issuance.Parties, error) {
 			c, ok := h.known[id]
 			c.ID, c.Active = id, true
 			if !ok || h.store != nil {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
-	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/replay"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -25,11 +24,11 @@ type Authenticator struct {
 	// TokenEndpoint is the URL of /token, which client assertions may name in its place. Required.
 	TokenEndpoint string
 
-	// Find returns the client of that id with its project, and the epoch that was current before the
-	// client proves itself (issuance.Store.FindClientParties); name is the client's id as the
-	// canonical name of a person. A client that does not exist is empty. An error is answered with
-	// 503. It is not asked for FirstParty. Required.
-	Find func(ctx context.Context, id, name string) (issuance.Parties, error)
+	// Find returns the client of that id with its project, and an epoch that was current before the
+	// client proves itself (issuance.ClientCache.Find). A client that does not exist is empty, and so
+	// is one whose id no client can have. An error is answered with 503. It is not asked for
+	// FirstParty. Required.
+	Find func(ctx context.Context, id string) (issuance.Parties, error)
 
 	// UseOnce remembers the ids of client assertions; see replay.Store. Required.
 	UseOnce func(ctx context.Context, u replay.Use) error
@@ -92,12 +91,5 @@ func (a *Authenticator) find(ctx context.Context, id string) (issuance.Parties, 
 	if id == FirstParty {
 		return issuance.Parties{Client: clients.Client{ID: FirstParty, Active: true}}, nil
 	}
-	if clients.ValidateID(id) != nil {
-		return issuance.Parties{}, nil
-	}
-	name, err := identity.CanonicalName(id)
-	if err != nil {
-		name = "" // nobody can have it
-	}
-	return a.Find(ctx, id, name)
+	return a.Find(ctx, id)
 }

@@ -291,9 +291,11 @@ func newFixture(t *testing.T) *fixture {
 		Clients: &clientauth.Authenticator{
 			Issuer:        ownIssuer,
 			TokenEndpoint: "https://auth.example.com/auth/token",
-			Find:          h.FindClientParties,
-			UseOnce:       h.store.UseOnce,
-			Keys:          &keyring.Published{},
+			Find: func(ctx context.Context, id string) (issuance.Parties, error) {
+				return h.FindClientParties(ctx, id, id)
+			},
+			UseOnce: h.store.UseOnce,
+			Keys:    &keyring.Published{},
 		},
 		Proofs: &clientauth.Proofs{
 			Base:    &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},

@@ -17,9 +17,10 @@ type Store struct {
 	// goroutines and must not change after Open. Default: nobody is told.
 	Observe func(verb string, took time.Duration, err error)
 
-	source source
-	woken  chan struct{}
-	known  knownRows
+	source  source
+	woken   chan struct{}
+	known   knownRows
+	changes atomic.Uint64 // see Changes
 
 	mu     sync.Mutex // one opening or closing at a time
 	opened atomic.Pointer[opened]
@@ -283,9 +284,9 @@ func (s *Store) database() (database, error) {
 	case db == nil:
 		return nil, errNotOpen
 	case s.Observe != nil:
-		return watched{db.guarded(), s.Observe}, nil
+		return watched{counting{db.guarded(), &s.changes}, s.Observe}, nil
 	}
-	return db.guarded(), nil
+	return counting{db.guarded(), &s.changes}, nil
 }
 
 func (o *opened) guarded() database {
