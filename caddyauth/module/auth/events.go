@@ -57,12 +57,13 @@ func (l *auditor) report(ctx context.Context, e audit.Event) {
 		tokenRequestsTotal.WithLabelValues(e.GrantType, e.Result).Inc()
 	}
 	line := lineOf(e.Kind)
-	fields := line.of(e)
 	if e.Err != nil {
-		l.all.Error(line.message+" failed", append(fields, zap.Error(e.Err))...)
+		l.all.Error(line.message+" failed", append(line.of(e), zap.Error(e.Err))...)
 		return
 	}
-	l.all.Info(line.message, fields...)
+	if entry := l.all.Check(zap.InfoLevel, line.message); entry != nil {
+		entry.Write(line.of(e)...)
+	}
 }
 
 // of returns the fields of the line: its own, and all others that have a value.

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -29,22 +30,26 @@ func (c *call) introspect() (any, error) {
 	if raw == "" {
 		return nil, refuse(invalidRequest, "The parameter token is missing.")
 	}
-	answer, err := c.described(raw)
-	if err != nil {
+	if _, ok := session.ReadToken(raw); ok {
+		m, err := c.describedRefresh(raw)
+		if err != nil {
+			return nil, err
+		}
+		return c.introspected(m)
+	}
+	t, err := c.activeToken(raw)
+	switch {
+	case err != nil:
 		return nil, err
+	case t == nil || c.acceptsJWT():
+		return c.introspected(describe(t))
 	}
-	if answer == nil {
-		c.event.Result = inactive
-		answer = nothing
-	}
-	return c.introspected(answer)
+	return descriptionOf(t)
 }
 
-// described returns what is told of a token; nil for one that is not active.
-func (c *call) described(raw string) (members, error) {
-	if _, ok := session.ReadToken(raw); ok {
-		return c.describedRefresh(raw)
-	}
+// activeToken returns an access token that is good at present and the client's business; nil for
+// any other.
+func (c *call) activeToken(raw string) (*token.Token, error) {
 	t, err := c.find(raw)
 	if err != nil {
 		return nil, err
@@ -54,7 +59,25 @@ func (c *call) described(raw string) (members, error) {
 		return nil, err
 	}
 	c.isAbout(t.Project, t.Subject)
-	return describe(t), nil
+	return t, nil
+}
+
+// description is where the text of an answer is kept with its token, which says all that is in it.
+var description token.DerivedKey
+
+// descriptionOf is the JSON of describe.
+func descriptionOf(t *token.Token) (any, error) {
+	value := t.Derived(&description, func(t *token.Token) *token.DerivedValue {
+		text, err := json.Marshal(describe(t))
+		if err != nil {
+			return &token.DerivedValue{Value: err}
+		}
+		return &token.DerivedValue{Value: json.RawMessage(append(text, '\n'))}
+	})
+	if err, failed := value.(error); failed {
+		return nil, unavailable(err)
+	}
+	return value, nil
 }
 
 // describedRefresh is about a refresh token. Those of other clients are nobody's business.
@@ -88,8 +111,12 @@ func (c *call) active(t *token.Token) (bool, error) {
 // isAccessToken holds ID tokens and the like off, whatever the verifier takes.
 func isAccessToken(t *token.Token) bool { return t.Type() == "at+jwt" || t.Type() == token.OpaqueType }
 
-// describe tells of an access token. How the person signed in is RFC 9470, section 6.2.
+// describe tells of an access token, and nothing of nil. How the person signed in is RFC 9470,
+// section 6.2.
 func describe(t *token.Token) members {
+	if t == nil {
+		return nil
+	}
 	m := members{
 		"active":     true,
 		"token_type": "Bearer",

@@ -27,8 +27,13 @@ func (s signed) write(w http.ResponseWriter) {
 
 // introspected is the answer in the form that the client has asked for: JSON, or a JWT (RFC 9701),
 // which is signed as its ID tokens are. Clients that say nothing expect RS256 for both (section 6).
+// About a token that is not active, answer is nil.
 func (c *call) introspected(answer members) (any, error) {
-	if !accepts(c.r.Header, "application/"+introspectionType) {
+	if answer == nil {
+		c.event.Result = inactive
+		answer = nothing
+	}
+	if !c.acceptsJWT() {
 		return answer, nil
 	}
 	key, err := c.AnswerKey(c.r.Context(), c.client.SignsIDTokenWith(), c.now)
@@ -46,6 +51,8 @@ func (c *call) introspected(answer members) (any, error) {
 	}
 	return signed{introspectionType, raw}, nil
 }
+
+func (c *call) acceptsJWT() bool { return accepts(c.r.Header, "application/"+introspectionType) }
 
 // accepts reports whether the header Accept names the media type and does not exclude it. Ranges do
 // not count: JSON is what everyone else wants (RFC 9701, section 4).

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -138,6 +139,54 @@ func TestRevocationIsSeenAtOnceByIntrospection(t *testing.T) {
 		if w := h.post("/introspect", basic("reports", secret), "token", raw); w.Body.String() != notActive {
 			t.Errorf("%s: after its revocation: %s", client, w.Body)
 		}
+	}
+}
+
+// TestIntrospectionOfARememberedToken: the text of the answer is made once, and whether the token is
+// active, and whose business it is, is decided each time.
+func TestIntrospectionOfARememberedToken(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		client  string
+		happens func(h *fixture, raw string)
+		active  bool
+	}{
+		{"nothing happens", "reports", func(*fixture, string) {}, true},
+		{"another client asks", "other", func(*fixture, string) {}, true},
+		{"a client of another project asks", "acme", func(*fixture, string) {}, false},
+		{"it expires", "reports", func(*fixture, string) { time.Sleep(15 * time.Minute) }, false},
+		{"it is revoked", "reports", func(h *fixture, raw string) {
+			h.post("/revoke", nil, "token", raw, "client_id", "spa")
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newFixture(t)
+				raw := h.access(t, "spa", "read")
+				remembered, err := h.verify(t.Context(), raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.Verify = func(context.Context, string) (*token.Token, error) { return remembered, nil }
+				first := h.post("/introspect", basic("reports", secret), "token", raw).Body.String()
+				if first == notActive {
+					t.Fatal(first)
+				}
+				c.happens(h, raw)
+				asker := basic(c.client, map[string]string{"acme": "acme-secret", "other": "other-secret"}[c.client])
+				if c.client == "reports" {
+					asker = basic(c.client, secret)
+				}
+				want := notActive
+				if c.active {
+					want = first
+				}
+				w := h.post("/introspect", asker, "token", raw)
+				if w.Code != 200 || w.Body.String() != want {
+					t.Errorf("%d %s, want %s", w.Code, w.Body, want)
+				}
+			})
+		})
 	}
 }
 

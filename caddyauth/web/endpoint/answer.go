@@ -38,7 +38,8 @@ func Unavailable(w http.ResponseWriter, reason string) {
 	WriteError(w, http.StatusServiceUnavailable, "temporarily_unavailable", reason)
 }
 
-// WriteJSON answers with JSON. The answer is private, see [SetPrivate]. A nil body is no body.
+// WriteJSON answers with JSON. The answer is private, see [SetPrivate]. A nil body is no body, and a
+// json.RawMessage is written as it is.
 func WriteJSON(w http.ResponseWriter, status int, body any) {
 	SetPrivate(w.Header())
 	if body == nil {
@@ -47,7 +48,13 @@ func WriteJSON(w http.ResponseWriter, status int, body any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // it fails only when the client has gone
+
+	// Both fail only when the client has gone.
+	if text, ok := body.(json.RawMessage); ok {
+		_, _ = w.Write(text)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(body)
 }
 
 // SetPrivate keeps an answer out of caches (RFC 9111, section 5.2.2.5), and out of pages of other

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -25,6 +26,13 @@ func TestAnswersArePrivate(t *testing.T) {
 				t.Errorf("%s: %q, want %q", c.name, got, c.want)
 			}
 		})
+	}
+
+	w = httptest.NewRecorder()
+	WriteJSON(w, http.StatusOK, json.RawMessage("{\"a\": 1 }"))
+	if w.Body.String() != "{\"a\": 1 }" || w.Header().Get("Content-Type") != "application/json" ||
+		w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%v %s", w.Header(), w.Body)
 	}
 
 	w = httptest.NewRecorder()

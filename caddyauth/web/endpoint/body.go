@@ -43,14 +43,16 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64, types ...stri
 	if !slices.Contains(types, MediaType(r)) {
 		return nil, ErrMediaType
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var body bytes.Buffer
+	body.Grow(int(min(max(r.ContentLength, 0), limit)) + bytes.MinRead) // room to find the end
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, ErrTooLarge
 	}
 	if err != nil {
 		return nil, fmt.Errorf("it could not be read: %w", err)
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
 
 // ReadForm reads a form whose parameters occur once each. The query of the address is not looked
