@@ -1,9 +1,15 @@
 package integration
 
 import (
+	"crypto/tls"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -65,7 +71,120 @@ var backChannelModules = []module{
 				c.t.Errorf("metadata %v", d)
 			}
 		}},
-	{"backchannel-rp-initiated-logout", "the client gets a logout token of the session, then prompt=none fails", nil},
+	{"backchannel-rp-initiated-logout",
+		"the client gets a logout token of the session, signed as its ID tokens, then prompt=none fails",
+		func(c *certified) { c.isTold("told"); c.isTold("told-es256") }},
+	{"backchannel-connection", "TLS 1.3; a form with `logout_token` alone, without cookies and credentials",
+		func(c *certified) {
+			c.isTold("told")
+			for _, r := range backChannel.requests() {
+				if r.TLS.Version != tls.VersionTLS13 || r.Method != "POST" || r.URL.RawQuery != "" ||
+					r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" ||
+					r.Header.Get("Cookie")+r.Header.Get("Authorization") != "" {
+					c.t.Errorf("%s %s %v, %s", r.Method, r.URL, r.Header, tls.VersionName(r.TLS.Version))
+				}
+			}
+		}},
+	{"backchannel-untrusted-certificate", "not told without the option `ca`, nor without `allow`", func(c *certified) {
+		for _, egress := range []string{toLoopback, ""} {
+			c.extra["More"] = backChannel.clients(egress)
+			c.loadCertified()
+			before, seen := len(backChannel.requests()), strings.Count(c.log(), `"msg":"logout notice"`)
+			c.endsFor("told")
+			eventually(c.t, 10*time.Second, func() string {
+				if strings.Count(c.log(), `"msg":"logout notice"`) == seen {
+					return "no attempt in the log"
+				}
+				return ""
+			})
+			if len(backChannel.requests()) != before {
+				c.t.Error("the client was told")
+			}
+		}
+	}},
+}
+
+// backChannelReceiver is a relying party over https that remembers what it was sent.
+type backChannelReceiver struct {
+	*httptest.Server
+
+	mu   sync.Mutex
+	seen []*http.Request
+}
+
+var backChannel *backChannelReceiver // while the test runs
+
+func newBackChannelReceiver(t *testing.T) *backChannelReceiver {
+	b := new(backChannelReceiver)
+	b.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.seen = append(b.seen, r)
+	}))
+	b.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that break off
+	b.TLS = &tls.Config{MinVersion: tls.VersionTLS13}
+	b.StartTLS()
+	t.Cleanup(b.Close)
+	return b
+}
+
+func (b *backChannelReceiver) requests() []*http.Request {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.seen)
+}
+
+// clients are those that are told, one with ID tokens that are not signed with RS256.
+func (b *backChannelReceiver) clients(egress string) string {
+	text := egress
+	for id, more := range map[string]string{"told": "", "told-es256": "id_token_signed_response_alg ES256"} {
+		text += `
+	client ` + id + ` {
+		redirect_uri https://rp.example/cb?tenant=1
+		backchannel_logout_uri ` + b.URL + `/` + id + `
+		post_logout_redirect_uri ` + goodBye + `
+		secret ` + rpSecret + `
+		scope openid
+		pkce optional
+		` + more + `
+	}`
+	}
+	return text
+}
+
+// endsFor signs the person in at a client and out again, and returns the ID token.
+func (c *certified) endsFor(client string) string {
+	c.t.Helper()
+	tokens, _ := c.redeem(client, c.succeedsAnyhow("client_id="+client), "")
+	p := c.get(logoutAddress("id_token_hint", tokens.ID, "post_logout_redirect_uri", goodBye))
+	if p.header.Get("Location") != goodBye {
+		c.t.Errorf("%d to %v", p.status, p.location)
+	}
+	c.fails(c.ask("prompt=none"), "login_required")
+	return tokens.ID
+}
+
+// isTold holds what the client gets after a sign-out to one logout token about it.
+func (c *certified) isTold(client string) {
+	c.t.Helper()
+	before := len(backChannel.requests())
+	idToken := c.endsFor(client)
+	eventually(c.t, 10*time.Second, func() string {
+		if len(backChannel.requests()) == before {
+			return "the client was not told"
+		}
+		return ""
+	})
+	told := backChannel.requests()[before:]
+	if len(told) != 1 || told[0].URL.Path != "/"+client || len(told[0].PostForm) != 1 ||
+		len(told[0].PostForm["logout_token"]) != 1 {
+		c.t.Fatalf("%d requests", len(told))
+	}
+	c.checkLogoutToken(c.t, told[0].PostForm.Get("logout_token"), client, c.idToken(c.t, idToken, client))
+	if raw := told[0].PostForm.Get("logout_token"); signedWith(c.t, raw) != signedWith(c.t, idToken) {
+		c.t.Errorf("signed with %s, the ID token with %s", signedWith(c.t, raw), signedWith(c.t, idToken))
+	}
 }
 
 // idTokenOf signs the person in and returns the ID token.
@@ -123,36 +242,8 @@ func (c *certified) showsSignedOut(p page) {
 
 // TestCertificationLogout are the plans RP-initiated logout and back-channel logout.
 func TestCertificationLogout(t *testing.T) {
-	r := newReceiver(t)
-	x := newCertified(t, toLoopback+`
-	client told {
-		redirect_uri https://rp.example/cb?tenant=1
-		backchannel_logout_uri `+r.URL+`/told
-		post_logout_redirect_uri `+goodBye+`
-		secret `+rpSecret+`
-		scope openid
-		pkce optional
-	}`)
-	backChannelModules[1].test = func(c *certified) {
-		tokens, _ := c.redeem("told", c.succeeds("client_id=told", "login"), "")
-		id := c.idToken(c.t, tokens.ID, "told")
-		p := c.get(logoutAddress("id_token_hint", tokens.ID, "post_logout_redirect_uri", goodBye))
-		if p.header.Get("Location") != goodBye {
-			c.t.Errorf("%d to %v", p.status, p.location)
-		}
-		c.fails(c.ask("prompt=none"), "login_required")
-		eventually(c.t, 10*time.Second, func() string {
-			if told, _ := r.got(); len(told) == 0 {
-				return "the client was not told"
-			}
-			return ""
-		})
-		told, _ := r.got()
-		if len(told) != 1 || len(r.other) > 0 {
-			c.t.Fatalf("told %d times; requests %q", len(told), r.other)
-		}
-		c.checkLogoutToken(c.t, told[0], "told", id)
-	}
+	backChannel = newBackChannelReceiver(t)
+	x := newCertified(t, backChannel.clients(egressTo(t, backChannel.Server)))
 	t.Run("RP-initiated", func(t *testing.T) { x.runModules(t, "", logoutModules) })
 	t.Run("back-channel", func(t *testing.T) { x.runModules(t, "", backChannelModules) })
 }

@@ -107,8 +107,9 @@ type certified struct {
 	mode string
 	real *browser // that draws pages and runs scripts, where a module needs it
 
-	decision string // about what is asked for; empty allows it
-	clock    *clock // of the server, where it can be set
+	unit     *unitBrowser // the very browser of the certification, where it is there
+	decision string       // about what is asked for; empty allows it
+	clock    *clock       // of the server, where it can be set
 }
 
 // module is one of the certification's tests.
@@ -342,6 +343,7 @@ var certificationPlans = []struct {
 	{"Basic, form post", "oidcc-", "TestCertificationBasic", basicModules},
 	{"Basic, form post", "oidcc-", "TestCertificationLate", lateBasicModules},
 	{"Form post, in Chromium", "oidcc-", "TestCertificationFormPost", formPostModules},
+	{"Basic, form post, logout, in HtmlUnit", "oidcc-", "TestCertificationHTMLUnit", htmlUnitModules},
 	{"Basic, in words", "", "TestCertificationLogins", loginModules},
 	{"Dynamic", "oidcc-", "TestCertificationDynamic", dynamicModules},
 	{"Dynamic", "oidcc-", "TestCertificationRotation", rotationModules},
