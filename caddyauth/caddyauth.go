@@ -7,4 +7,5 @@ import (
 	_ "github.com/caddyauth/gateway/caddyauth/module/command"
 	_ "github.com/caddyauth/gateway/caddyauth/module/connections"
 	_ "github.com/caddyauth/gateway/caddyauth/module/jwtauth"
+	_ "github.com/caddyauth/gateway/caddyauth/module/verdict"
 )

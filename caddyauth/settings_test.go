@@ -34,6 +34,7 @@ var caddyfileForms = map[string]string{
 	"User.Name":               "user <name>",
 	"User.Claims":             "claim",
 	"Connections.Most":        "auth_connections [<most>]",
+	"Verdict.Proxy":           "auth_verdict <proxy>",
 	"JWTAuth.Audiences":       "jwt_auth <audience...>",
 	"JWTAuth.Issuers":         "issuer",
 	"JWTAuth.Rules":           "require",
@@ -82,15 +83,17 @@ var caddyfileForms = map[string]string{
 
 func TestSettingsAreDocumented(t *testing.T) {
 	s := readStructs(t, append(settingsFiles(t),
-		"module/authserver/authserver.go", "module/jwtauth/jwtauth.go", "module/connections/connections.go")...)
+		"module/authserver/authserver.go", "module/jwtauth/jwtauth.go", "module/verdict/verdict.go",
+		"module/connections/connections.go")...)
 	words := literals(t, append(settingsFiles(t),
 		"module/option/args.go", "module/auth/caddyfile.go", "module/jwtauth/caddyfile.go",
-		"module/authserver/caddyfile.go", "module/connections/connections.go")...)
+		"module/authserver/caddyfile.go", "module/verdict/caddyfile.go", "module/connections/connections.go")...)
 	reference := documents.Read(t, "docs/caddyfile.md")
 	var b strings.Builder
 	for _, root := range []struct{ title, structure string }{
 		{"Global option `auth`", "Settings"}, {"Directive `auth_server`", "AuthServer"},
-		{"Directive `jwt_auth`", "JWTAuth"}, {"Listener wrapper `auth_connections`", "Connections"},
+		{"Directive `jwt_auth`", "JWTAuth"}, {"Directive `auth_verdict`", "Verdict"},
+		{"Listener wrapper `auth_connections`", "Connections"},
 	} {
 		fmt.Fprintf(&b, "## %s\n\n| Caddyfile | JSON | what it says | default |\n| --- | --- | --- | --- |\n",
 			root.title)

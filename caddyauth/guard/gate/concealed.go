@@ -61,6 +61,13 @@ func (c *Credentials) Add(s Source) error {
 // InQuery reports whether some gate reads the query.
 func (c *Credentials) InQuery() bool { return len(c.queries) > 0 }
 
+// Fields are the names of the header fields in which credentials travel, sorted.
+func (c *Credentials) Fields() []string {
+	fields := append(c.headers.Names(), "Authorization", "Cookie")
+	slices.Sort(fields)
+	return slices.Compact(fields)
+}
+
 // NamesParameter reports whether a query parameter of this name is a credential.
 func (c *Credentials) NamesParameter(name string) bool { return slices.Contains(c.queries, name) }
 

@@ -27,9 +27,15 @@ const (
 	// InsufficientAuthentication is a sign-in that is too old or of another class than is asked for
 	// (RFC 9470).
 	InsufficientAuthentication token.Reason = "insufficient_user_authentication"
+
+	// Those of other proxies that ask: a peer that may not speak for others, one that does not say
+	// what it asks about, and a request for which the site has no gate.
+	UntrustedProxy token.Reason = "untrusted_proxy"
+	UnclearRequest token.Reason = "unclear_request"
+	NoGate         token.Reason = "no_gate"
 )
 
-// Reasons are all codes with which a gate or a header filter refuses.
+// Reasons are all codes with which a gate, a header filter or the answer for another proxy refuses.
 var Reasons = []token.Reason{
 	NoCredential, MultipleCredentials, CrossOrigin, AmbiguousPath, InsufficientScope, ClaimDenied, RevocationNotChecked,
 	token.Malformed, token.TooLarge, token.UnknownIssuer, token.UnknownKey, token.BadAlgorithm, token.BadSignature,
@@ -37,6 +43,7 @@ var Reasons = []token.Reason{
 	token.Revoked, token.Inactive, token.KeysUnavailable,
 	ProofRequired, WrongBinding, InvalidProof, NonceRequired, ReplayNotChecked,
 	InsufficientAuthentication,
+	UntrustedProxy, UnclearRequest, NoGate,
 }
 
 func refuse(reason token.Reason, detail string) error {
@@ -59,9 +66,9 @@ func ReasonOf(err error) token.Reason {
 // Status returns the HTTP status of a refusal (RFC 6750, section 3.1; 503 where the fault is ours).
 func Status(reason token.Reason) int {
 	switch reason {
-	case MultipleCredentials, AmbiguousPath:
+	case MultipleCredentials, AmbiguousPath, UnclearRequest:
 		return http.StatusBadRequest
-	case InsufficientScope, ClaimDenied, CrossOrigin:
+	case InsufficientScope, ClaimDenied, CrossOrigin, UntrustedProxy, NoGate:
 		return http.StatusForbidden
 	case token.KeysUnavailable, RevocationNotChecked, ReplayNotChecked:
 		return http.StatusServiceUnavailable
@@ -76,11 +83,11 @@ func ErrorCode(reason token.Reason) string {
 	switch reason {
 	case NoCredential:
 		return ""
-	case MultipleCredentials, AmbiguousPath:
+	case MultipleCredentials, AmbiguousPath, UnclearRequest:
 		return "invalid_request"
 	case InsufficientScope:
 		return "insufficient_scope"
-	case ClaimDenied, CrossOrigin:
+	case ClaimDenied, CrossOrigin, UntrustedProxy, NoGate:
 		return "access_denied"
 	case InvalidProof, NonceRequired, InsufficientAuthentication:
 		return string(reason)

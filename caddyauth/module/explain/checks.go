@@ -62,6 +62,10 @@ var gateChecks = map[token.Reason]string{
 	gate.ClaimDenied:          "policy",
 
 	gate.InsufficientAuthentication: "policy",
+
+	gate.UntrustedProxy: "asking proxy",
+	gate.UnclearRequest: "asking proxy",
+	gate.NoGate:         "gate",
 }
 
 // checkFromToken looks at the token where a reason can come from more than one check.

@@ -18,8 +18,9 @@ var keptHandlers = []string{
 // certificate authority. They are replaced by stubs.
 var answeringHandlers = []string{"reverse_proxy", "file_server", "acme_server", "metrics", "php"}
 
-// droppedHandlers are Caddy's own handlers that pass requests on and do not change a decision.
-var droppedHandlers = []string{"templates", "push", "tracing"}
+// droppedHandlers pass requests on and do not change a decision. Without auth_verdict the gates of its
+// site are asked about the very request, as if another proxy had.
+var droppedHandlers = []string{"templates", "push", "tracing", "auth_verdict"}
 
 // stubHandlers changes the http app of a configuration so that no request leaves the process: each
 // handler that answers from outside is replaced by an empty 200. It returns the unknown handlers,

@@ -388,6 +388,7 @@ const (
 )
 
 var kinds = map[caddy.ModuleID]kind{
+	"http.handlers.auth_verdict":          passes, // what is behind it never sees the asking request
 	"http.handlers.authentication":        decides,
 	"http.handlers.copy_response":         decides,
 	"http.handlers.copy_response_headers": passes,

@@ -1,0 +1,303 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// verdictServer trusts the proxies on this machine, at the sites that are named.
+func verdictServers(sites ...string) string {
+	var all strings.Builder
+	for _, site := range sites {
+		fmt.Fprintf(&all, "\n\tservers {{addr %q}} {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t}\n", site)
+	}
+	return all.String()
+}
+
+// verdictSite has gates that decide by path, method and host of the asked request.
+func verdictSite(proxy string) string {
+	return fmt.Sprintf(`
+http://:{{port "verdict"}} {
+	log
+	auth_verdict %s
+	jwt_auth /admin* web api {
+		require role admin
+		forward sub X-User-Id
+		forward role X-User-Role
+	}
+	jwt_auth /public/* web {
+		mode optional
+	}
+	jwt_auth /off/* off
+	jwt_auth /trial/* web {
+		mode report_only
+	}
+	@write method POST
+	jwt_auth @write api {
+		require role admin
+	}
+	@wiki host wiki.example
+	jwt_auth @wiki web api {
+		forward sub X-Wiki-User
+	}
+	@secure {
+		path /secure/*
+		protocol https
+	}
+	jwt_auth @secure web api
+	jwt_auth /app* web api {
+		forward sub X-User-Id
+		forward role X-User-Role
+		forward email X-User-Email
+	}
+	respond /answered "an application"
+	handle_errors {
+		respond "an error route" 200
+	}
+}
+`, proxy)
+}
+
+// forwarded are the lines by which Traefik, Caddy and HAProxy say what they ask about.
+func forwarded(method, scheme, host, uri string) []string {
+	return []string{
+		"X-Forwarded-Method: " + method, "X-Forwarded-Proto: " + scheme, "X-Forwarded-Host: " + host,
+		"X-Forwarded-Uri: " + uri,
+	}
+}
+
+// TestVerdicts: gates decide about the request that another proxy asks about, and about nothing
+// else.
+func TestVerdicts(t *testing.T) {
+	g := newGateway(t)
+	g.load(standardAuth+verdictServers("verdict"), authSite+verdictSite("traefik"))
+	tokens := people(g.tokens)
+	alice, bob := "Authorization: Bearer "+tokens["alice"], "Authorization: Bearer "+tokens["bob"]
+	says := func(method, scheme, host, uri string, more ...string) []string {
+		return append(forwarded(method, scheme, host, uri), more...)
+	}
+	app := func(uri string, more ...string) []string { return says("GET", "https", "app.example", uri, more...) }
+	page := []string{"Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
+	const unclear = "unclear_request"
+	for _, c := range []struct {
+		name   string
+		method string // of the asking request
+		target string
+		lines  []string
+		status int
+		reason string
+		fields map[string]string // of the answer; "-" is a field that is there and empty
+	}{
+		{
+			name: "verified", lines: app("/app/x?y=1", alice), status: 200,
+			fields: map[string]string{
+				"X-User-Id": "alice", "X-User-Role": "admin", "X-User-Email": "alice@example.com", "X-Wiki-User": "-",
+				"Authorization": "-", "Cookie": "-", "Cache-Control": "no-store",
+			},
+		},
+		{
+			name: "a claim that is absent", lines: app("/app", bob), status: 200,
+			fields: map[string]string{"X-User-Id": "bob", "X-User-Email": "-"},
+		},
+		{
+			name: "forged", status: 200,
+			lines: app("/app", bob, "X-User-Id: alice", "X-User-Email: alice@example.com", "X-Wiki-User: alice",
+				"Cookie: theme=dark"),
+			fields: map[string]string{
+				"X-User-Id": "bob", "X-User-Email": "-", "X-Wiki-User": "-", "Cookie": "theme=dark",
+			},
+		},
+		{name: "nobody", lines: app("/app"), status: 401, reason: "no_credential"},
+		{name: "a page", lines: app("/app", page...), status: 303},
+		{name: "not for bob", lines: app("/admin/x", bob), status: 403, reason: "claim_denied"},
+		{
+			name: "for alice", lines: app("/admin/x", alice), status: 200,
+			fields: map[string]string{"X-User-Id": "alice"},
+		},
+		{
+			name: "public", lines: app("/public/x", "X-User-Id: alice"), status: 200,
+			fields: map[string]string{"X-User-Id": "-", "X-User-Role": "-"},
+		},
+		{name: "no gate", lines: app("/other", alice), status: 403, reason: "no_gate"},
+		{name: "a filter is no gate", lines: app("/off/x", alice), status: 403, reason: "no_gate"},
+		{name: "a trial is no gate", lines: app("/trial/x", alice), status: 403, reason: "no_gate"},
+		{
+			name: "the asking request's path", target: "/public/x", lines: app("/app"), status: 401,
+			reason: "no_credential",
+		},
+		{
+			name: "by method", lines: says("POST", "https", "app.example", "/other", bob),
+			status: 403, reason: "claim_denied",
+		},
+		{
+			name: "the asking request's method", method: "POST", lines: app("/other", alice), status: 403,
+			reason: "no_gate",
+		},
+		{
+			name: "by host", lines: says("GET", "https", "wiki.example", "/other", bob), status: 200,
+			fields: map[string]string{"X-Wiki-User": "bob", "X-User-Id": "-"},
+		},
+		{name: "by scheme", lines: says("GET", "https", "app.example", "/secure/x", bob), status: 200},
+		{
+			name: "another scheme", lines: says("GET", "http", "app.example", "/secure/x", bob), status: 403,
+			reason: "no_gate",
+		},
+		{name: "two credentials", lines: app("/app", alice, bob), status: 400, reason: "multiple_credentials"},
+		{name: "dot segments", lines: app("/public/../admin/x", bob), status: 400, reason: "ambiguous_path"},
+		{name: "encoded dots", lines: app("/public/%2e%2e/admin/x", bob), status: 400, reason: "ambiguous_path"},
+		{name: "parameters", lines: app("/public;x/../admin", bob), status: 400, reason: "ambiguous_path"},
+		{name: "two slashes", lines: app("//public/x", alice), status: 400, reason: "ambiguous_path"},
+		{name: "a URL", lines: app("https://app.example/app"), status: 401, reason: "no_credential"},
+		{
+			name: "a URL of another host", lines: app("https://wiki.example/app", alice), status: 400,
+			reason: "ambiguous_path",
+		},
+		{name: "opaque", lines: app("x:/app", alice), status: 400},
+		{name: "no target", lines: app("app", alice), status: 400, reason: unclear},
+		{name: "spaces", lines: app("/app x", alice), status: 400, reason: unclear},
+		{name: "a broken escape", lines: app("/app%zz", alice), status: 400, reason: unclear},
+		{name: "no method", lines: app("/app", alice)[1:], status: 400, reason: unclear},
+		{name: "no scheme", lines: slices.Delete(app("/app", alice), 1, 2), status: 400, reason: unclear},
+		{name: "no host", lines: slices.Delete(app("/app", alice), 2, 3), status: 400, reason: unclear},
+		{name: "no URI", target: "/app", lines: slices.Delete(app("/app", alice), 3, 4), status: 400, reason: unclear},
+		{
+			name: "two hosts", lines: app("/app", alice, "X-Forwarded-Host: wiki.example"),
+			status: 400, reason: unclear,
+		},
+		{
+			name: "a list of hosts", lines: says("GET", "https", "a.example, b.example", "/app", alice), status: 400,
+			reason: unclear,
+		},
+		{
+			name: "a host with a path", lines: says("GET", "https", "a.example/x", "/app", alice),
+			status: 400, reason: unclear,
+		},
+		{
+			name: "a host with a person", lines: says("GET", "https", "x@a.example", "/app", alice),
+			status: 400, reason: unclear,
+		},
+		{name: "two URIs", lines: app("/app", alice, "X-Forwarded-Uri: /public/x"), status: 400, reason: unclear},
+		{
+			name: "no scheme of the web", lines: says("GET", "wss", "app.example", "/app", alice),
+			status: 400, reason: unclear,
+		},
+		{name: "no token", lines: says("GE T", "https", "app.example", "/app", alice), status: 400, reason: unclear},
+		{
+			name: "CONNECT", lines: says("CONNECT", "https", "app.example", "/app", alice), status: 400,
+			reason: "ambiguous_path",
+		},
+		{
+			name: "nginx's fields", status: 400, reason: unclear,
+			lines: []string{"X-Original-Method: GET", "X-Original-URL: https://app.example/app", alice},
+		},
+		{
+			name: "nginx's fields beside", lines: app("/app", "X-Original-URL: https://app.example/public/x"),
+			status: 401,
+			reason: "no_credential",
+		},
+		{name: "an upgrade", lines: app("/app", alice, "Connection: Upgrade", "Upgrade: websocket"), status: 200},
+		{name: "an application answers", lines: app("/answered", alice), status: 403},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := g.ask(t, "verdict", call{method: c.method, target: c.target, lines: c.lines})
+			if got.status != c.status {
+				t.Fatalf("status %d, want %d: %v %s (%v)", got.status, c.status, got.header, got.body, got.broken)
+			}
+			if c.reason != "" && !strings.Contains(got.body, `"`+c.reason+`"`) {
+				t.Errorf("body %s, want reason %s", got.body, c.reason)
+			}
+			checkFields(t, got.header, c.fields)
+			if c.status != http.StatusOK && got.header.Get("X-User-Id") != "" {
+				t.Errorf("a refusal tells who asks: %v", got.header)
+			}
+		})
+	}
+	if line := `"gate":"auth_verdict"`; !strings.Contains(g.log(), line) {
+		t.Errorf("no line of the log has %s", line)
+	}
+}
+
+func checkFields(t *testing.T, header http.Header, want map[string]string) {
+	t.Helper()
+	for name, value := range want {
+		if value == "-" {
+			value = ""
+		}
+		if lines := header[http.CanonicalHeaderKey(name)]; len(lines) != 1 || lines[0] != value {
+			t.Errorf("%s: %q, want %q", name, lines, value)
+		}
+	}
+}
+
+// TestVerdictsForTrustedProxies: whoever is no trusted proxy speaks for nobody.
+func TestVerdictsForTrustedProxies(t *testing.T) {
+	for _, proxy := range []string{"nginx", "traefik", "caddy", "haproxy", "envoy"} {
+		t.Run(proxy, func(t *testing.T) {
+			g := newGateway(t)
+			g.load(standardAuth, authSite+verdictSite(proxy))
+			alice := "Authorization: Bearer " + people(g.tokens)["alice"]
+			lines := append(forwarded("GET", "https", "app.example", "/app"), alice, "X-Original-Method: GET",
+				"X-Original-URL: https://app.example/app")
+			got := g.ask(t, "verdict", call{target: "/app", lines: lines})
+			if got.status != http.StatusForbidden || !strings.Contains(got.body, `"untrusted_proxy"`) {
+				t.Errorf("status %d: %s", got.status, got.body)
+			}
+		})
+	}
+}
+
+// TestVerdictDialects: each proxy has fields of its own, and understands answers of its own.
+func TestVerdictDialects(t *testing.T) {
+	page := []string{"Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
+	original := func(uri string) []string {
+		return []string{"X-Original-Method: GET", "X-Original-URL: https://app.example" + uri}
+	}
+	for _, c := range []struct {
+		proxy, name string
+		target      string
+		lines       []string
+		person      string
+		status      int
+	}{
+		{"nginx", "verified", "/ask", original("/app?x=https://y"), "alice", 200},
+		{"nginx", "a page", "/ask", append(original("/app"), page...), "", 401},
+		{"nginx", "nobody", "/ask", original("/app"), "", 401},
+		{"nginx", "denied", "/ask", original("/admin"), "bob", 403},
+		{"nginx", "ambiguous", "/ask", original("/public/../admin"), "bob", 403},
+		{"nginx", "no path", "/ask", original(""), "alice", 403},
+		{"nginx", "two slashes", "/ask", original("//public/x"), "alice", 403},
+		{"nginx", "no URL", "/ask", []string{"X-Original-Method: GET", "X-Original-URL: app.example/app"},
+			"alice", 403},
+		{"nginx", "the forwarded fields", "/ask", forwarded("GET", "https", "app.example", "/app"), "alice", 403},
+		{"caddy", "verified", "/ask", forwarded("GET", "https", "app.example", "/app"), "alice", 200},
+		{"caddy", "a page", "/ask", append(forwarded("GET", "https", "app.example", "/app"), page...), "", 303},
+		{"haproxy", "verified", "/ask", forwarded("GET", "https", "app.example", "/app"), "alice", 200},
+		{"envoy", "verified", "/app", []string{"X-Forwarded-Proto: https"}, "alice", 200},
+		{"envoy", "denied", "/admin/x", []string{"X-Forwarded-Proto: https"}, "bob", 403},
+		{"envoy", "no scheme", "/app", nil, "alice", 400},
+		{"envoy", "the forwarded fields", "/admin/x",
+			forwarded("GET", "https", "app.example", "/public/x"), "bob", 403},
+	} {
+		t.Run(c.proxy+"/"+c.name, func(t *testing.T) {
+			g := newGateway(t)
+			g.load(standardAuth+verdictServers("verdict"), authSite+verdictSite(c.proxy))
+			lines := c.lines
+			if c.person != "" {
+				lines = append(lines, "Authorization: Bearer "+people(g.tokens)[c.person])
+			}
+			got := g.ask(t, "verdict", call{target: c.target, lines: lines})
+			if got.status != c.status {
+				t.Fatalf("status %d, want %d: %s", got.status, c.status, got.body)
+			}
+			if c.name == "a page" && !strings.HasPrefix(got.header.Get("Location"), g.url("auth")+"/login") {
+				t.Errorf("Location: %q", got.header.Get("Location"))
+			}
+			if c.status == http.StatusOK {
+				checkFields(t, got.header, map[string]string{"X-User-Id": c.person, "Authorization": "-"})
+			}
+		})
+	}
+}
