@@ -3,15 +3,11 @@ package integration
 import (
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"html"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // TestAuthorizeDuties sends what clients and attackers send to /authorize: what the client is told and
@@ -315,95 +311,6 @@ func (x *authorizing) push(t *testing.T, client, changes string) string {
 		t.Fatalf("%d %s, %v", a.status, a.body, err)
 	}
 	return answer.RequestURI
-}
-
-// TestAuthorizeRaces sends 200 requests at once through the server.
-func TestAuthorizeRaces(t *testing.T) {
-	const n = 200
-	atOnce := func(do func(i int)) {
-		var wg sync.WaitGroup
-		for i := range n {
-			wg.Go(func() { do(i) })
-		}
-		wg.Wait()
-	}
-	onEngines(t, func(t *testing.T, x *authorizing) {
-		v := x.visitor(t)
-		first := v.signIn(v.get(request(t, "")), "alice", alicePassword)
-
-		t.Run("one code", func(t *testing.T) {
-			v := v.in(t)
-			code := v.code(first)
-			var good, bad atomic.Int64
-			var bought atomic.Value
-			atOnce(func(int) {
-				switch got := x.exchange(t, code, ""); {
-				case got.status == 200:
-					good.Add(1)
-					bought.Store(got)
-				case got.status == 400 && got.Error == "invalid_grant":
-					bad.Add(1)
-				default:
-					t.Errorf("%+v", got)
-				}
-			})
-			if good.Load() != 1 || bad.Load() != n-1 {
-				t.Fatalf("%d good, %d refused", good.Load(), bad.Load())
-			}
-			got := bought.Load().(tokenAnswer)
-			if again := x.refresh(t, got.Refresh, ""); again.status != 400 {
-				t.Errorf("what it bought goes on: %+v", again)
-			}
-		})
-
-		t.Run("one pushed request", func(t *testing.T) {
-			v := v.in(t)
-			address := "/authorize?client_id=pushing&request_uri=" + url.QueryEscape(x.push(t, "pushing", ""))
-			var good, bad atomic.Int64
-			atOnce(func(int) {
-				switch p := v.get(address); {
-				case p.status == 303 && p.location.Query().Get("code") != "":
-					good.Add(1)
-				case p.status == 400:
-					bad.Add(1)
-				default:
-					t.Errorf("%d to %v: %s", p.status, p.location, p.body)
-				}
-			})
-			if good.Load() != 1 || bad.Load() != n-1 {
-				t.Errorf("%d good, %d refused", good.Load(), bad.Load())
-			}
-		})
-
-		t.Run("sign-out against codes", func(t *testing.T) {
-			v := v.in(t)
-			codes := make([]string, 40)
-			for i := range codes {
-				codes[i] = v.code(v.get(request(t, fmt.Sprintf("state=%d", i))))
-			}
-			bought := make([]tokenAnswer, len(codes))
-			var wg sync.WaitGroup
-			for i := range codes {
-				wg.Go(func() { bought[i] = x.exchange(t, codes[i], "") })
-			}
-			wg.Go(func() { time.Sleep(5 * time.Millisecond); v.post("/logout", url.Values{}) })
-			wg.Wait()
-			n := 0
-			for _, b := range bought {
-				if b.status != 200 {
-					continue
-				}
-				n++
-				if a := x.get(t, "api", "/", b.Access); a.status != 401 {
-					t.Errorf("an access token goes on: %d", a.status)
-				}
-				if got := x.refresh(t, b.Refresh, ""); got.status != 400 {
-					t.Errorf("a refresh token goes on: %+v", got)
-				}
-			}
-			t.Logf("%d of %d were bought before", n, len(codes))
-		})
-	})
 }
 
 // TestConsentPage: what a person allows is remembered, and only what is new is asked for again.

@@ -178,24 +178,25 @@ func TestRegisteredClient(t *testing.T) {
 
 // TestSameRegistrationAtOnce: 200 of them are one client.
 func TestSameRegistrationAtOnce(t *testing.T) {
-	x := newRegistering(t, "sqlite", "", "")
-	var mu sync.Mutex
-	ids := map[any]int{}
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			for range 10 {
-				_, made := x.register(t, `{"redirect_uris":["http://127.0.0.1/cb"],`+
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			x := newRegistering(t, engine, "", "")
+			var mu sync.Mutex
+			ids := map[any]int{}
+			race(racers, func(int) {
+				status, made := x.register(t, `{"redirect_uris":["http://127.0.0.1/cb"],`+
 					`"token_endpoint_auth_method":"none"}`)
+				if status != http.StatusCreated {
+					t.Errorf("%d %v", status, made)
+				}
 				mu.Lock()
+				defer mu.Unlock()
 				ids[made["client_id"]]++
-				mu.Unlock()
+			})
+			if len(ids) != 1 || ids[nil] != 0 {
+				t.Errorf("clients %v", ids)
 			}
 		})
-	}
-	all.Wait()
-	if len(ids) != 1 || ids[nil] != 0 {
-		t.Errorf("clients %v", ids)
 	}
 }
 

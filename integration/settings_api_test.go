@@ -69,7 +69,13 @@ func apiGateway(t *testing.T) (g *gateway, tokens map[string]string) {
 // addAPIToken puts an API token into the store of a server that does not run.
 func (g *gateway) addAPIToken(t *testing.T, slug string, abilities []string, revoked bool) string {
 	t.Helper()
-	store, err := sqlstore.New("sqlite:" + filepath.Join(g.dir, "auth.db"))
+	return g.addAPITokenTo(t, "sqlite:"+filepath.Join(g.dir, "auth.db"), slug, abilities, revoked)
+}
+
+// addAPITokenTo puts an API token into a store.
+func (g *gateway) addAPITokenTo(t *testing.T, storeURL, slug string, abilities []string, revoked bool) string {
+	t.Helper()
+	store, err := sqlstore.New(storeURL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,20 +28,19 @@ type keyNode struct {
 func keyNodes(t *testing.T, n int) []*keyNode {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "auth.db")
+	return keyNodesOn(t, n, func() *Store { return openAt(t, path) })
+}
+
+// keyNodesOn are nodes that each open the store.
+func keyNodesOn(t *testing.T, n int, open func() *Store) []*keyNode {
+	t.Helper()
 	secret, _, err := keyring.NewSecretRing()
 	if err != nil {
 		t.Fatal(err)
 	}
 	nodes := make([]*keyNode, n)
 	for i := range nodes {
-		store, err := New(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := store.Open(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { store.Close() })
+		store := open()
 		node := &keyNode{store: store}
 		node.Keeper = &keyring.Keeper{
 			Store: store,

@@ -23,6 +23,7 @@ const parallel = 200
 type issuing struct {
 	*issuance.Service
 	verifier *token.Verifier
+	key      *keyring.Key
 	tenants  *tenants
 	store    *Store
 }
@@ -50,20 +51,23 @@ func issuingNodes(t *testing.T, open func() *Store) []*issuing {
 	return nodes
 }
 
+// verifying reads tokens that are signed with keys.
+func verifying(t *testing.T, keys func(ctx context.Context, kid string) (*keyring.Key, error)) *token.Verifier {
+	t.Helper()
+	verifier, err := token.NewVerifier([]token.Issuer{{Name: "https://iss", Own: true, Keys: keys}})
+	must(t, err)
+	return verifier
+}
+
 func issuingOn(t *testing.T, s *Store, key *keyring.Key) *issuing {
 	t.Helper()
-	verifier, err := token.NewVerifier([]token.Issuer{{
-		Name: "https://iss",
-		Own:  true,
-		Keys: func(context.Context, string) (*keyring.Key, error) { return key, nil },
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &issuing{verifier: verifier, store: s}
+	verifier := verifying(t, func(context.Context, string) (*keyring.Key, error) { return key, nil })
+	n := &issuing{verifier: verifier, key: key, store: s}
 	n.Service = &issuance.Service{
 		Issuer:   "https://iss",
 		Store:    s,
+		Codes:    s,
+		Devices:  s,
 		Sessions: sessionsOn(s),
 		SigningKey: func(context.Context, time.Duration, time.Time) (*keyring.Key, error) {
 			return key, nil
@@ -83,14 +87,37 @@ func (n *issuing) session(t *testing.T) session.Issued {
 
 // issued are the access tokens that callers got.
 type issued struct {
-	mu  sync.Mutex
-	all []string
+	mu   sync.Mutex
+	all  []string
+	some chan struct{} // closed when there are some; nil while nobody waits for them
 }
 
 func (i *issued) add(raw string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.all = append(i.all, raw)
+	if i.some != nil && len(i.all) == someIssued {
+		close(i.some)
+	}
+}
+
+// someIssued is how many tokens are issued before what ends them comes, so that a race is one.
+const someIssued = parallel / 20
+
+// awaitSome waits until someIssued tokens were issued.
+func (i *issued) awaitSome(t *testing.T) {
+	i.mu.Lock()
+	enough := len(i.all) >= someIssued
+	i.some = make(chan struct{})
+	i.mu.Unlock()
+	if enough {
+		return
+	}
+	select {
+	case <-i.some:
+	case <-time.After(time.Minute):
+		t.Error("nothing is issued")
+	}
 }
 
 // denied demands of every token that it is denied, or that wanted says that it is good.
@@ -122,8 +149,7 @@ func (n *issuing) refresh(t *testing.T, raw string, into *issued) {
 }
 
 // TestARevocationWinsOverRefreshes: of a session that is ended while it is refreshed, no token is
-// good, and no refresh token goes on. The same for a changed password, which ends the sessions of
-// the user.
+// good, and no refresh token goes on. The same when everything of the user is revoked.
 func TestARevocationWinsOverRefreshes(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -132,15 +158,10 @@ func TestARevocationWinsOverRefreshes(t *testing.T) {
 		{"by its refresh token", func(t *testing.T, n *issuing, s session.Issued) error {
 			return n.Sessions.Revoke(t.Context(), s.RefreshToken, "reports", "revoked by its client", noon)
 		}},
-		{"by a new password", func(t *testing.T, n *issuing, s session.Issued) error {
-			user := n.tenants.user
-			user.Version, user.PasswordHash = 1, "another"
-			_, err := n.store.ChangeUser(t.Context(), user, noon)
-			if err == nil {
-				_, err = n.Sessions.RevokeAll(t.Context(), revocation.Revocation{
-					Kind: revocation.UserKind, Project: "acme", ID: "Alice",
-				}, noon)
-			}
+		{"with its user", func(t *testing.T, n *issuing, _ session.Issued) error {
+			_, err := n.Sessions.RevokeAll(t.Context(), revocation.Revocation{
+				Kind: revocation.UserKind, Project: "acme", ID: "Alice",
+			}, noon)
 			return err
 		}},
 	} {
@@ -151,6 +172,7 @@ func TestARevocationWinsOverRefreshes(t *testing.T) {
 				var got issued
 				atOnce(parallel, func(i int) {
 					if i == parallel/2 {
+						got.awaitSome(t)
 						if err := c.revoke(t, nodes[1], begun); err != nil {
 							t.Error(err)
 						}
@@ -181,6 +203,7 @@ func TestARevocationWinsOverTokenExchange(t *testing.T) {
 		var got issued
 		atOnce(parallel, func(i int) {
 			if i == parallel/2 {
+				got.awaitSome(t)
 				if err := nodes[1].Sessions.RevokeFamily(t.Context(), begun.Grant.ID, "logout", noon); err != nil {
 					t.Error(err)
 				}
@@ -230,6 +253,7 @@ func TestARevocationOfAClientIsAPointInTime(t *testing.T) {
 				issue(nodes[i%2], &meanwhile)
 				return
 			}
+			meanwhile.awaitSome(t)
 			var err error
 			_, denial, err = nodes[1].store.RevokeAll(t.Context(), revocation.Revocation{
 				Kind: revocation.ClientKind, Project: "acme", ID: "orders", Until: noon.Add(time.Hour),
@@ -248,53 +272,59 @@ func TestARevocationOfAClientIsAPointInTime(t *testing.T) {
 	})
 }
 
-// TestKeysRotateWhileTokensAreIssued: every token verifies on every node, whichever key was the one
-// to sign with at that moment.
-func TestKeysRotateWhileTokensAreIssued(t *testing.T) {
-	nodes := keyNodes(t, 2)
+// TestKeysRotateWhileTokensAreIssued: every token verifies on every node until it expires, whichever
+// key was the one to sign with at that moment. After an hour the announced key takes over.
+func TestKeysRotateWhileTokensAreIssued(t *testing.T) { onEachEngine(t, rotateWhileTokensAreIssued) }
+
+func rotateWhileTokensAreIssued(t *testing.T, open func() *Store) {
+	nodes := keyNodesOn(t, 2, open)
 	var got issued
 	parties := issuance.Parties{
 		Epoch:   1,
 		Project: project.Project{Slug: "acme", Active: true},
 		Client:  clients.Client{ID: "orders", Project: "acme", Active: true},
 	}
-	now := dawn
-	for round := range 3 { // the key that is announced signs an hour later
+	signed := map[string]bool{}
+	for round, after := range []time.Duration{0, 55 * time.Minute, time.Hour, time.Hour + time.Minute} {
+		now := dawn.Add(after)
 		atOnce(parallel, func(i int) {
 			node := nodes[i%2]
-			if i%50 == 0 {
-				if err := node.Rotate(t.Context(), now); err != nil {
-					t.Error(err)
+			var err error
+			switch i / 2 % 25 {
+			case 0:
+				err = node.Rotate(t.Context(), now)
+			case 1:
+				err = node.Update(t.Context(), now)
+			default:
+				s := &issuance.Service{Issuer: "https://iss", SigningKey: node.SigningKey}
+				var made issuance.Issued
+				made, err = s.ClientCredentials(t.Context(), issuance.ClientCredentials{Parties: parties, Now: now})
+				if err == nil {
+					got.add(made.AccessToken)
 				}
-				return
 			}
-			s := &issuance.Service{Issuer: "https://iss", SigningKey: node.SigningKey}
-			made, err := s.ClientCredentials(t.Context(), issuance.ClientCredentials{Parties: parties, Now: now})
 			if err != nil {
 				t.Error(err)
-				return
 			}
-			got.add(made.AccessToken)
 		})
-		now = now.Add(time.Duration(round+1) * 10 * time.Minute)
+		if want := (round + 1) * parallel * 23 / 25; len(got.all) != want {
+			t.Errorf("after %v: %d tokens, want %d", after, len(got.all), want)
+		}
 		for _, node := range nodes {
 			must(t, node.Refresh(t.Context(), now))
-			verifier, err := token.NewVerifier([]token.Issuer{{
-				Name: "https://iss",
-				Own:  true,
-				Keys: func(_ context.Context, kid string) (*keyring.Key, error) { return node.Ring().Key(kid), nil },
-			}})
-			must(t, err)
+			verifier := verifying(t, func(_ context.Context, kid string) (*keyring.Key, error) {
+				return node.Ring().Key(kid), nil
+			})
 			for _, raw := range got.all {
 				found, err := verifier.Verify(t.Context(), raw)
-				if err == nil && !now.Before(found.Expiry.Time()) {
-					continue
-				}
 				if err != nil {
-					t.Errorf("round %d: %v", round, err)
+					t.Fatalf("after %v: %v", after, err)
 				}
+				signed[found.Key.ID()] = true
 			}
 		}
-		got.all = nil
+	}
+	if len(signed) != 2 {
+		t.Errorf("%d keys have signed, want the first and the one that took over", len(signed))
 	}
 }
