@@ -82,22 +82,27 @@ func parseClaimRequests(text json.RawMessage) (map[string]ClaimRequest, error) {
 	return requests, nil
 }
 
-// parseClaimRequest reads how one claim is asked for: null, or an object of section 5.5.1.
-func parseClaimRequest(text json.RawMessage) (ClaimRequest, error) {
+// parseClaimRequest reads how one claim is asked for: null, or an object of section 5.5.1. A member in
+// another spelling is one that is not understood; a struct would take it.
+func parseClaimRequest(text json.RawMessage) (r ClaimRequest, err error) {
 	if string(text) == "null" {
-		return ClaimRequest{}, nil
+		return r, nil
 	}
-	var wish struct {
-		Essential bool  `json:"essential"`
-		Value     any   `json:"value"`
-		Values    []any `json:"values"`
+	var members map[string]json.RawMessage
+	if decode(text, &members) != nil {
+		return r, errClaims
 	}
-	if text[0] != '{' || decode(text, &wish) != nil {
-		return ClaimRequest{}, errClaims
+	var value any
+	for _, member := range []struct {
+		name string
+		into any
+	}{{"essential", &r.Essential}, {"values", &r.Values}, {"value", &value}} {
+		if text, ok := members[member.name]; ok && decode(text, member.into) != nil {
+			return ClaimRequest{}, errClaims
+		}
 	}
-	r := ClaimRequest{Essential: wish.Essential, Values: wish.Values}
-	if wish.Value != nil {
-		r.Values = append([]any{wish.Value}, r.Values...)
+	if value != nil {
+		r.Values = append([]any{value}, r.Values...)
 	}
 	return r, nil
 }

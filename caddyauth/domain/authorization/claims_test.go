@@ -82,6 +82,8 @@ func TestEssentialACR(t *testing.T) {
 		{`{"id_token":{"acr":{"essential":true,"values":["a",1,"b"]}}}`, []string{"a", "b"}},
 		{`{"id_token":{"acr":{"essential":true,"value":"a"}}}`, []string{"a"}},
 		{`{"id_token":{"acr":{"essential":true}}}`, nil},
+		{`{"id_token":{"acr":{"ESSENTIAL":true,"values":["a"]}}}`, nil},
+		{`{"id_token":{"acr":{"essential":true,"values":["a"],"Values":["b"]}}}`, []string{"a"}},
 		{`{"id_token":{"acr":{"values":["a"]}}}`, nil},
 		{`{"userinfo":{"acr":{"essential":true,"values":["a"]}}}`, nil},
 	} {
@@ -94,19 +96,42 @@ func TestEssentialACR(t *testing.T) {
 	}
 }
 
+// FuzzClaims: what is read is what the text says, in the spelling of the specification and no other.
 func FuzzClaims(f *testing.F) {
 	f.Add(`{"userinfo":{"name":{"essential":true}},"id_token":{"acr":{"values":["1"]}}}`)
 	f.Add(`{"userinfo":{"name":null},"x":[{}]}`)
 	f.Add(`{"id_token":{"a":{"value":{"b":[1,2]}}}}`)
+	f.Add(`{"id_token":{"acr":{"Essential":true,"VALUES":["1"]}},"UserInfo":{"name":null}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := ParseClaims(text)
-		if err != nil {
+		if err != nil || text == "" {
 			return
 		}
-		if text != "" && !json.Valid([]byte(text)) || len(r.UserInfo) > maxClaimNames ||
-			len(r.IDToken) > maxClaimNames {
-			t.Fatalf("%+v", r)
+		var said map[string]any
+		if json.Unmarshal([]byte(text), &said) != nil {
+			t.Fatalf("%+v of what is no object", r)
 		}
-		r.EssentialACR()
+		for name, got := range map[string]map[string]ClaimRequest{"userinfo": r.UserInfo, "id_token": r.IDToken} {
+			wishes, _ := said[name].(map[string]any)
+			if len(got) != len(wishes) || len(got) > maxClaimNames {
+				t.Fatalf("%s: %+v of %v", name, got, wishes)
+			}
+			for claim, wish := range got {
+				members, _ := wishes[claim].(map[string]any)
+				values, _ := members["values"].([]any)
+				want := len(values)
+				if members["value"] != nil {
+					want++
+				}
+				if essential, _ := members["essential"].(bool); wish.Essential != essential || len(wish.Values) != want {
+					t.Fatalf("%s, %q: %+v of %v", name, claim, wish, members)
+				}
+			}
+		}
+		for _, value := range r.EssentialACR() {
+			if !slices.Contains(r.IDToken["acr"].Values, any(value)) {
+				t.Fatalf("acr %q", value)
+			}
+		}
 	})
 }

@@ -88,11 +88,10 @@ func requestedMode(object string) string {
 	if err != nil {
 		return ""
 	}
-	var claims struct {
-		ResponseMode string `json:"response_mode"`
-	}
+	var claims map[string]any // a struct would take other spellings
 	if json.Unmarshal(payload, &claims) != nil {
 		return ""
 	}
-	return claims.ResponseMode
+	mode, _ := claims["response_mode"].(string)
+	return mode
 }

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/url"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +126,7 @@ var printable = func() string {
 // TestRequestsThatAreRefused: which word, and whether the client may be told.
 func TestRequestsThatAreRefused(t *testing.T) {
 	object := "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"response_mode":"form_post"}`)) + "."
+	shouting := "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"RESPONSE_MODE":"form_post"}`)) + "."
 	page, query, form := "", clients.ModeQuery, clients.ModeFormPost
 	private := func(c *clients.Client) { c.RedirectURIs = append(c.RedirectURIs, "com.example.app:/cb") }
 	for _, c := range []struct {
@@ -152,6 +155,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{"request object", "request=" + object, RequestNotSupported, form, nil},
 		{"request object of an application", "redirect_uri=com.example.app:/cb&request=" + object, RequestNotSupported,
 			query, private},
+		{"request object with a mode in another spelling", "request=" + shouting, RequestNotSupported, query, nil},
 		{"request object and a mode outside", "response_mode=query&request=" + object, RequestNotSupported, query, nil},
 		{"request object that is none", "request=x", RequestNotSupported, query, nil},
 		{"request_uri", "request_uri=https://rp.example/r", RequestURINotSupported, query, nil},
@@ -254,8 +258,8 @@ func TestNarrow(t *testing.T) {
 	}
 }
 
-// FuzzRequest: whatever is asked, an answer goes only to an address of the client, and what is
-// granted has been checked.
+// FuzzRequest: whatever is asked, an answer goes only to an address of the client, with its own state,
+// and what is granted was asked for, once each, and is the client's to have.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range []string{
 		"", "response_type=code&client_id=rp&redirect_uri=" + url.QueryEscape(callback) +
@@ -273,24 +277,64 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
+		asked, err := url.ParseQuery(query) // what another reader makes of it
+		if err != nil {
+			t.Fatalf("%q was read, and is no query: %v", query, err)
+		}
 		r, err := Validate(p, client, false)
 		if e, refused := errors.AsType[*Error](err); refused {
-			if e.Code == "" || e.To != nil && !knows(client, e.To.RedirectURI) {
+			if e.Code == "" || e.To != nil && (!slices.Contains(client.RedirectURIs, e.To.RedirectURI) ||
+				e.To.State != "" && e.To.State != asked.Get("state")) {
 				t.Fatalf("refused as %+v to %+v", e, e.To)
 			}
 			return
 		}
-		if err != nil || !knows(client, r.To.RedirectURI) || !isDigest(r.Challenge) || r.To.State != p.Get("state") {
-			t.Fatalf("%+v, %v", r, err)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, scope := range r.Scopes {
-			if !strings.Contains(strings.Join(client.Scopes, " "), scope) {
-				t.Fatalf("scope %q", scope)
-			}
-		}
+		checkGranted(t, r, client, asked)
 	})
 }
 
-func knows(c clients.Client, address string) bool {
-	return c.RedirectURI(address)
+// checkGranted holds a request that may be granted against the parameters that were sent.
+func checkGranted(t *testing.T, r Request, client clients.Client, asked url.Values) {
+	t.Helper()
+	for name, values := range asked {
+		if len(values) > 1 && name != "resource" {
+			t.Errorf("%q was repeated", name)
+		}
+		if name == "request" || name == "request_uri" || name == "registration" {
+			if values[0] != "" {
+				t.Errorf("%q was granted", name)
+			}
+		}
+	}
+	to := asked.Get("redirect_uri")
+	if to == "" && len(client.RedirectURIs) == 1 {
+		to = client.RedirectURIs[0]
+	}
+	if !slices.Contains(client.RedirectURIs, r.To.RedirectURI) || r.To.RedirectURI != to ||
+		r.To.State != asked.Get("state") || asked.Get("response_type") != "code" || r.Nonce != asked.Get("nonce") ||
+		r.Challenge != asked.Get("code_challenge") || len(r.Challenge) != len(challenge) ||
+		asked.Get("code_challenge_method") != "S256" || r.JKT != asked.Get("dpop_jkt") {
+		t.Errorf("%+v of %v", r, asked)
+	}
+	for _, scope := range r.Scopes {
+		if !slices.Contains(client.Scopes, scope) ||
+			asked.Get("scope") != "" && !slices.Contains(strings.Split(asked.Get("scope"), " "), scope) {
+			t.Errorf("scope %q", scope)
+		}
+	}
+	for _, resource := range r.Resources {
+		if !slices.Contains(client.Resources, resource) {
+			t.Errorf("resource %q", resource)
+		}
+	}
+	if seconds, err := strconv.ParseFloat(asked.Get("max_age"), 64); (r.MaxAge != nil) != (err == nil) ||
+		r.MaxAge != nil && r.MaxAge.Seconds() > seconds {
+		t.Errorf("max_age %q is %v", asked.Get("max_age"), r.MaxAge)
+	}
+	if p := r.Prompt; p.None && (p.Login || p.Consent || p.SelectAccount) {
+		t.Errorf("prompt %+v", p)
+	}
 }

@@ -108,6 +108,13 @@ func TestClientsThatAreRefused(t *testing.T) {
 		{"jwks: it is not a JWK set", public(Settings{JWKS: json.RawMessage(`[]`)})},
 		{"jwks: key 1 is not an RSA", public(Settings{JWKS: json.RawMessage(`{"keys":[{"kty":"oct","k":"x"}]}`)})},
 		{"jwks: key 1 is a private", public(Settings{JWKS: json.RawMessage(`{"keys":[{"kty":"RSA","d":"x"}]}`)})},
+		{
+			"jwks: key 2 is a private",
+			public(Settings{
+				JWKS: json.RawMessage(`{"keys":[{"kty":"RSA"},{"kty":"RSA","d":"x"}],"KEYS":[{"kty":"RSA"}]}`),
+			}),
+		},
+		{"jwks: it is not a JWK set", public(Settings{JWKS: json.RawMessage(`{"Keys":[{"kty":"RSA"}]}`)})},
 		{`id_token_signed_response_alg: "none" is not`, public(Settings{IDTokenAlgorithm: "none"})},
 		{`id_token_signed_response_alg: "HS256" is not`, public(Settings{IDTokenAlgorithm: "HS256"})},
 		{"pkce: ", public(Settings{PKCEOptional: true})},

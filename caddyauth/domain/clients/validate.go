@@ -147,16 +147,20 @@ func validateJWKS(text json.RawMessage) error {
 	if len(text) == 0 {
 		return nil
 	}
-	var set struct {
-		Keys []map[string]any `json:"keys"`
+	// Not a struct, which would take "KEYS" in place of the member that is read later.
+	var set map[string]json.RawMessage
+	var keys []map[string]any
+	err := json.Unmarshal(text, &set)
+	if err == nil {
+		err = json.Unmarshal(set["keys"], &keys)
 	}
-	switch err := json.Unmarshal(text, &set); {
+	switch {
 	case len(text) > maxJWKS:
 		return fmt.Errorf("jwks: %d bytes are above the limit of %d", len(text), maxJWKS)
-	case err != nil || len(set.Keys) == 0 || len(set.Keys) > maxKeys:
+	case err != nil || len(keys) == 0 || len(keys) > maxKeys:
 		return fmt.Errorf("jwks: it is not a JWK set of 1 to %d keys", maxKeys)
 	}
-	for i, key := range set.Keys {
+	for i, key := range keys {
 		if !slices.Contains([]any{"RSA", "EC", "OKP"}, key["kty"]) {
 			return fmt.Errorf("jwks: key %d is not an RSA, EC or OKP key", i+1)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,9 @@ func FuzzIdentityAssertion(f *testing.F) {
 			}
 			return
 		}
+		if kind := strings.TrimPrefix(strings.ToLower(typ), "application/"); kind != IDJAGType {
+			t.Errorf("the type %q was taken", typ)
+		}
 		checkAsserted(t, issued, claims)
 	})
 }
@@ -138,6 +142,11 @@ func checkAsserted(t *testing.T, issued Issued, claims map[string]any) {
 	if g.Subject != "Alice" || g.ClientID != "agent" || g.ID != "" || claims["sub"] != "u-1" ||
 		claims["client_id"] != "agent" || claims["aud"] != "https://iss" || claims["jti"] == "" {
 		t.Errorf("%+v of %v", g, claims)
+	}
+	ends, _ := claims["exp"].(float64)
+	left := time.Unix(int64(ends), 0).Sub(noon)
+	if left < -leeway.Default || left > MaxIdentityAssertion+leeway.Default || claims["iss"] != "https://idp" {
+		t.Errorf("of %v, which ends in %v", claims["iss"], left)
 	}
 	for _, s := range issued.Scopes {
 		if s != "read" && s != "write" {

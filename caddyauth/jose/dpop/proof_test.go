@@ -3,7 +3,9 @@ package dpop
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -353,24 +355,71 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// FuzzVerify: no text is a proof but the one that the client signed.
 func FuzzVerify(f *testing.F) {
 	c := dpoptest.New(f, "ES256")
 	header, _ := json.Marshal(c.Header())
-	f.Add(c.Proof(f, "GET", target, access, now, nil))
-	f.Add(c.Sign(f, string(header), claimsText))
+	good := c.Proof(f, "GET", target, access, now, nil)
+	other := c.Sign(f, string(header), claimsText)
+	f.Add(good)
+	f.Add(other)
 	f.Add(c.Sign(f, `{"alg":"ES256"}`, `{}`))
 	f.Add("a.b.c")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, proof string) {
 		p, err := Verify(proof, request())
 		if err == nil {
-			if !keyring.IsThumbprint(p.Thumbprint) || p.ID == "" || len(p.ID) > maxID {
+			// The corpus has proofs of other processes, whose keys are others.
+			input := proof[:strings.LastIndexByte(proof, '.')+1]
+			ours := strings.HasPrefix(good, input) || strings.HasPrefix(other, input)
+			if p.ID == "" || len(p.ID) > maxID || ours != (p.Thumbprint == c.Thumbprint) {
 				t.Fatalf("%+v", p)
 			}
 			return
 		}
 		if r, ok := errors.AsType[*Refusal](err); !ok || r.Code != InvalidProof || p != (Proof{}) {
 			t.Fatalf("%v, %+v", err, p)
+		}
+	})
+}
+
+// FuzzSignedProof: whatever a client signs is a proof of its own key for this request, now.
+func FuzzSignedProof(f *testing.F) {
+	c := dpoptest.New(f, "ES256")
+	header, _ := json.Marshal(c.Header())
+	keyless := func(more string) string { return `{"typ":"dpop+jwt","alg":"ES256"` + more }
+	good := fmt.Sprintf(`{"jti":"1","htm":"GET","htu":%q,"iat":%d,"ath":%q`, target, now.Unix(), Hash(access))
+	for _, more := range []string{
+		``, `,"iat":1e3`, `,"iat":1.79e9`, `,"htu":"HTTPS://API.example.com:443/v1/%69tems?x#y"`, `,"htm":"get"`,
+		`,"JTI":"2"`, `,"nonce":1`, `,"exp":1`, `,"ath":null`,
+	} {
+		f.Add("", good+more+"}")
+	}
+	for _, more := range []string{``, `,"crit":[]`, `,"jwk":{"kty":"oct"}`, `,"typ":"DPOP+JWT"`, `,"kid":"x"`} {
+		f.Add(more, good+"}")
+	}
+	f.Fuzz(func(t *testing.T, more, text string) {
+		head := string(header)
+		if more != "" {
+			head = keyless(`,"jwk":` + string(c.PublicJWK) + more + `}`)
+		}
+		p, err := Verify(c.Sign(t, head, text), request())
+		if err != nil {
+			return
+		}
+		var claims, said map[string]any
+		if json.Unmarshal([]byte(text), &claims) != nil || json.Unmarshal([]byte(head), &said) != nil {
+			t.Fatalf("%s.%s is no JSON", head, text)
+		}
+		issued, _ := claims["iat"].(float64)
+		address, _ := claims["htu"].(string)
+		age := float64(now.Unix()) - issued
+		u, err := url.Parse(address)
+		if err != nil || !strings.EqualFold(u.Scheme+"://"+u.Hostname(), "https://api.example.com") ||
+			u.Path != "/v1/items" || claims["htm"] != "GET" || claims["ath"] != Hash(access) ||
+			claims["jti"] != p.ID || p.ID == "" || age > MaxAge.Seconds() || age < -MaxAhead.Seconds() ||
+			said["typ"] != "dpop+jwt" || p.Thumbprint != c.Thumbprint {
+			t.Fatalf("%s.%s is %+v", head, text, p)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -409,11 +411,23 @@ func FuzzDocument(f *testing.F) {
 			return
 		}
 		var said struct {
-			ID string `json:"client_id"`
+			ID        string   `json:"client_id"`
+			Redirects []string `json:"redirect_uris"`
+			Method    string   `json:"token_endpoint_auth_method"`
+		}
+		broken := json.Unmarshal(body, &said) != nil
+		if said.Method == "" {
+			said.Method = clients.AuthNone
 		}
 		switch {
-		case json.Unmarshal(body, &said) != nil || said.ID != id || c.ID != id:
+		case broken || said.ID != id || c.ID != id:
 			t.Errorf("it is of %q", said.ID)
+		case !slices.Equal(c.RedirectURIs, said.Redirects) || c.AuthMethod != said.Method:
+			t.Errorf("it says %+v, the client is %+v", said, c)
+		case c.Project != project.Default || !slices.Equal(c.Scopes, terms.Scopes) || len(c.Claims) > 0:
+			t.Errorf("more than the terms: %+v", c)
+		case bytes.Contains(c.JWKS, []byte(`"d"`)) || bytes.Contains(c.JWKS, []byte(`"k"`)):
+			t.Errorf("a private key is kept: %s", c.JWKS)
 		case c.Validate() != nil || !c.SelfRegistered() || len(c.Secrets) > 0 ||
 			c.ConsentPolicy() == clients.ConsentOff:
 			t.Errorf("%+v", c)
