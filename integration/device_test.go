@@ -201,7 +201,7 @@ func TestDeniedDevice(t *testing.T) {
 	v := x.visitor(t)
 	confirm := v.signIn(v.get("/device?user_code="+tv.User), "alice", alicePassword)
 	if confirm.status != 200 || !strings.Contains(confirm.body, `id="deny"`) ||
-		!strings.Contains(confirm.body, "<li>preferred username</li>") ||
+		!strings.Contains(confirm.body, "<li>user name</li>") ||
 		!strings.Contains(confirm.body, "<li>https://films.example</li>") {
 		t.Fatalf("the link leads to %d %s", confirm.status, confirm.body)
 	}

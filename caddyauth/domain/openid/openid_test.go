@@ -102,3 +102,26 @@ func TestPersonTellsTypedClaims(t *testing.T) {
 		})
 	}
 }
+
+// TestDescribe says in words what a client learns, each thing once.
+func TestDescribe(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		scopes, claims []string
+		can, learns    []string
+	}{
+		{"nothing", nil, nil, nil, nil},
+		{"a scope of nobody", []string{"read"}, nil, []string{"read"}, nil},
+		{"words of people", []string{"phone"}, []string{"zoneinfo", "given_name"}, []string{"Read your phone number"},
+			[]string{"phone number", "whether your phone number was checked", "time zone", "given name"}},
+		{"a claim of a scope that is asked for, too", []string{"address"}, []string{"address"},
+			[]string{"Read your postal address"}, []string{"postal address"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if can, learns := (Scopes)(nil).Describe(c.scopes, c.claims...); !slices.Equal(can, c.can) ||
+				!slices.Equal(learns, c.learns) {
+				t.Errorf("%q, %q", can, learns)
+			}
+		})
+	}
+}

@@ -127,9 +127,29 @@ func (s Scopes) Describe(scopes []string, claims ...string) (can, learns []strin
 		can = append(can, word)
 	}
 	for _, name := range append(s.Claims(scopes...), claims...) {
-		learns = append(learns, strings.ReplaceAll(name, "_", " "))
+		word, ok := spoken[name]
+		if !ok {
+			word = strings.ReplaceAll(name, "_", " ")
+		}
+		if !slices.Contains(learns, word) {
+			learns = append(learns, word)
+		}
 	}
 	return can, learns
+}
+
+// spoken are the standard claims whose names are no words of people (OpenID Connect Core, section
+// 5.1).
+var spoken = map[string]string{
+	"preferred_username":    "user name",
+	"profile":               "profile page",
+	"birthdate":             "date of birth",
+	"zoneinfo":              "time zone",
+	"locale":                "language",
+	"updated_at":            "when your profile was changed",
+	"email_verified":        "whether your e-mail address was checked",
+	"address":               "postal address",
+	"phone_number_verified": "whether your phone number was checked",
 }
 
 // Claims lists what scopes stand for, each claim once.
