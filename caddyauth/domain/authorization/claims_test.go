@@ -123,7 +123,8 @@ func FuzzClaims(f *testing.F) {
 				if members["value"] != nil {
 					want++
 				}
-				if essential, _ := members["essential"].(bool); wish.Essential != essential || len(wish.Values) != want {
+				essential, _ := members["essential"].(bool)
+				if wish.Essential != essential || len(wish.Values) != want {
 					t.Fatalf("%s, %q: %+v of %v", name, claim, wish, members)
 				}
 			}
