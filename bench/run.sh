@@ -697,8 +697,8 @@ go_package() {
 	dirname "$file"
 }
 
-# go_bench PACKAGE PATTERN prints round, benchmark name, nanoseconds and allocations; a round is once through all of the pattern.
-# The compiler has the profile that it has for the program.
+# go_bench PACKAGE PATTERN prints round, benchmark name, nanoseconds, allocations and, of benchmarks that tell it, nanoseconds of
+# processor time; a round is once through all of the pattern. The compiler has the profile that it has for the program.
 go_bench() {
 	local round
 	go test -c -pgo="$root/bench/default.pgo" -o "$work/bench.test" "./$1" >"$work/go.out" 2>&1 || die "go test $1: $(tail -n 5 "$work/go.out")"
@@ -706,13 +706,19 @@ go_bench() {
 		(cd "$1" && "${server_core[@]}" "$work/bench.test" -test.run '^$' -test.bench "$2" -test.benchmem -test.benchtime 0.3s -test.cpu 1) \
 			>"$work/go.out" 2>&1 || die "benchmarks of $1: $(tail -n 5 "$work/go.out")"
 		awk -v r="$round" '/^Benchmark/ { sub(/^Benchmark/, "", $1)
-			for (i = 3; i <= NF; i++) { if ($i == "ns/op") ns = $(i - 1); if ($i == "allocs/op") n = $(i - 1) }
-			print r, $1, ns, n }' "$work/go.out"
+			cpu = ""
+			for (i = 3; i <= NF; i++) {
+				if ($i == "ns/op") ns = $(i - 1)
+				if ($i == "allocs/op") n = $(i - 1)
+				if ($i == "cpu-ns/op") cpu = $(i - 1)
+			}
+			print r, $1, ns, n, cpu }' "$work/go.out"
 	done
 }
 
-# ns FILE NAME, allocations FILE NAME
+# ns FILE NAME, allocations FILE NAME, cpu_ns FILE NAME
 ns() { column "$1" "$2" 3 | median; }
+cpu_ns() { column "$1" "$2" 5 | median; }
 allocations() { column "$1" "$2" 4 | median; }
 
 go_rounds=$((rounds < 3 ? 1 : 3))

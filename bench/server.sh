@@ -6,11 +6,11 @@ tokens_of() { at $((server_base + 1)); }   # /token and the others
 constants_of() { at $((server_base + 2)); } # answers of the same size
 callback=https://rp.example/callback
 machine="client_id=machine&client_secret=$secret"
-party="client_id=rp&client_secret=$secret"
+party="client_secret=$secret&client_id=rp" # or rp-opaque
 verifier=dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk # RFC 7636, appendix B
-# what an authorization request asks for besides its scope
-asked="response_type=code&client_id=rp&redirect_uri=https%3A%2F%2Frp.example%2Fcallback&state=the-state"
-asked+="&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&scope="
+# what an authorization request of rp asks for besides its scope
+asked="response_type=code&redirect_uri=https%3A%2F%2Frp.example%2Fcallback&state=the-state"
+asked+="&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&client_id=rp&scope="
 
 declare -A size=() # of the answer that the constant of that name stands for
 
@@ -52,11 +52,26 @@ write_server_config() {
 			audience api
 			scope read
 		}
+		client machine-opaque {
+			secret $secret
+			grant_types client_credentials
+			audience api
+			scope read
+			access_token_format opaque
+		}
 		client rp {
 			secret $secret
 			redirect_uri $callback
 			audience api
 			scope openid profile email read
+		}
+		client rp-opaque {
+			secret $secret
+			redirect_uri $callback
+			audience api
+			scope read
+			consent off
+			access_token_format opaque
 		}
 	}
 }
@@ -86,19 +101,19 @@ ask() { curl -fsS "http://$(tokens_of)$1" -d "$2" || die "$1 is not answered"; }
 # member NAME prints a text of a JSON object.
 member() { sed -E "s/.*\"$1\":\"([^\"]*)\".*/\1/"; }
 
-# authorized SCOPE prints where alice's browser is sent.
+# authorized SCOPE [CLIENT] prints where alice's browser is sent.
 authorized() {
 	local to
-	to=$(curl -fsS -o /dev/null -w '%{redirect_url}' -b "$work/alice" "http://$(tokens_of)/authorize?$asked$1")
+	to=$(curl -fsS -o /dev/null -w '%{redirect_url}' -b "$work/alice" "http://$(tokens_of)/authorize?${asked%rp&scope=}${2:-rp}&scope=$1")
 	[[ $to == "$callback"* ]] || die "alice is sent to '$to'"
 	echo "$to"
 }
 
-# bought SCOPE prints what a code buys.
+# bought SCOPE [CLIENT] prints what a code buys.
 bought() {
 	local code
-	code=$(authorized "$1" | sed -E 's/.*[?&]code=([^&]*).*/\1/')
-	ask /token "grant_type=authorization_code&$party&redirect_uri=$callback&code_verifier=$verifier&code=$code"
+	code=$(authorized "$@" | sed -E 's/.*[?&]code=([^&]*).*/\1/')
+	ask /token "grant_type=authorization_code&${party%rp}${2:-rp}&redirect_uri=$callback&code_verifier=$verifier&code=$code"
 }
 
 # sign_alice_in signs alice in, and lets rp have what it asks for once and for all.
@@ -163,8 +178,8 @@ part_server() {
 	start_server
 	say 'server: raw signatures'
 	go_bench "$(go_package RawDecode)" '^BenchmarkRawSign$/^(RS256|ES256)$' >"$work/server.sign"
-	es=$(awk -v ns="$(ns "$work/server.sign" RawSign/ES256)" 'BEGIN { print ns / 1000 }')
-	rs=$(awk -v ns="$(ns "$work/server.sign" RawSign/RS256)" 'BEGIN { print ns / 1000 }')
+	es=$(awk -v ns="$(cpu_ns "$work/server.sign" RawSign/ES256)" 'BEGIN { print ns / 1000 }')
+	rs=$(awk -v ns="$(cpu_ns "$work/server.sign" RawSign/RS256)" 'BEGIN { print ns / 1000 }')
 	arms=()
 	server_arm credentials /token /json/credentials 'client credentials' "-form grant_type=client_credentials&$machine"
 	server_arm code /token /json/code 'code redemption, with an ID token' "-form $code_form -each $work/codes"
@@ -180,7 +195,7 @@ part_server() {
 	interleave turn "$work/server.turns"
 	{
 		echo "SQLite on disk. The floor is Caddy's \`respond\` with as many bytes to the same request, and the raw signatures of the answer: ES256" \
-			"$(printf '%.0f us, RS256 %.0f us' "$es" "$rs") (Go benchmark, same core)."
+			"$(printf '%.0f us, RS256 %.0f us' "$es" "$rs") of CPU (Go benchmark, same core)."
 		echo
 		echo '| arm | requests/s | CPU us/request | constant | signatures | x floor |'
 		echo '| --- | --- | --- | --- | --- | --- |'
@@ -249,42 +264,60 @@ start_provider() {
 	done
 }
 
-# part_provider: the same requests to both. The gateway keeps its sessions on disk.
+# part_provider: the same requests to both, for the same formats of access tokens. README.md says what each does for them.
 part_provider() {
-	local arm kind form version tool=load length=
+	local arm kind format make suffix version i tool=load length=
 	start_server
+	for ((i = 0; i < connections; i++)); do
+		bought read rp-opaque | member refresh_token
+	done >"$work/refresh-opaque"
 	start_provider
 	version=$(sed -nE 's/.*"oidc-provider": "([^"]*)".*/\1/p' "$root/bench/provider/package.json")
 	arms=()
-	form="grant_type=client_credentials&scope=read&client_secret=$secret&client_id"
-	arm credentials server "$(tokens_of)/token" none 'client credentials: gateway'
-	sends credentials "-form $form=machine"
-	arm credentials-jwt provider "$(provider_at)/token" none 'client credentials: oidc-provider, the same kind of token'
-	sends credentials-jwt "-form $form=machine"
-	arm credentials-opaque provider "$(provider_at)/token" none 'client credentials: oidc-provider, opaque tokens'
-	sends credentials-opaque "-form $form=machine-opaque"
-	form="grant_type=refresh_token&client_secret=$secret&client_id"
-	arm refresh server "$(tokens_of)/token" none 'refresh: gateway'
-	sends refresh "-form $form=rp -refresh $work/refresh"
-	arm refresh-jwt provider "$(provider_at)/token" none 'refresh: oidc-provider, the same kind of token'
-	sends refresh-jwt "-form $form=rp -refresh $work/provider.rp"
-	arm refresh-opaque provider "$(provider_at)/token" none 'refresh: oidc-provider, opaque tokens'
-	sends refresh-opaque "-form $form=rp-opaque -refresh $work/provider.rp-opaque"
+	for kind in credentials refresh; do
+		for format in jwt opaque; do
+			suffix=$([[ $format == jwt ]] || echo -opaque)
+			for make in gateway provider; do
+				provider_arm
+			done
+		done
+	done
 	interleave turn "$work/provider.turns"
 	{
-		echo "oidc-provider $version on node $(node --version), everything in memory; the gateway on SQLite on disk. Access tokens are JWTs of" \
-			"ES256 unless they are opaque; each refresh token is used once and replaced."
+		echo "oidc-provider $version on node $(node --version), everything in memory; the gateway on SQLite on disk. Access tokens that" \
+			"are JWTs have a signature of ES256 in both; each refresh token is used once and replaced."
 		echo
-		echo '| arm | requests/s | gateway by it | CPU us/request |'
-		echo '| --- | --- | --- | --- |'
+		echo '| arm | requests/s | CPU us/request | gateway by oidc-provider, requests/s | CPU, oidc-provider by gateway |'
+		echo '| --- | --- | --- | --- | --- |'
 		for arm in "${arms[@]}"; do
-			printf '| %s | %.0f | %.2f | %.0f |\n' "${title[$arm]}" "$(column "$work/provider.turns" "$arm" 3 | median)" \
-				"$(ratio "$work/provider.turns" "${arm%-*}" "$arm")" "$(column "$work/provider.turns" "$arm" 4 | median)"
+			printf '| %s | %.0f | %.0f | %.2f | %.2f |\n' "${title[$arm]}" "$(column "$work/provider.turns" "$arm" 3 | median)" \
+				"$(column "$work/provider.turns" "$arm" 4 | median)" \
+				"$(ratio "$work/provider.turns" "gateway-${arm#*-}" "provider-${arm#*-}")" \
+				"$(ratio "$work/provider.turns" "provider-${arm#*-}" "gateway-${arm#*-}" 4)"
 		done
 		echo
 		for kind in credentials refresh; do
-			judge 11 "${title[$kind]%%:*} per second, by oidc-provider" "$(ratio "$work/provider.turns" "$kind" "$kind-jwt")" least 3
+			for format in jwt opaque; do
+				judge 11 "${names[$kind]}, $format, per second, by oidc-provider" \
+					"$(ratio "$work/provider.turns" "gateway-$kind-$format" "provider-$kind-$format")" least 3
+			done
 		done
 	} | fragment 11 provider
 	stop provider
+}
+
+declare -A names=([credentials]='client credentials' [refresh]='refreshes')
+
+# provider_arm is the arm of a make, a kind of request and a format of access tokens.
+provider_arm() {
+	local name=$make-$kind-$format url kept=$work/refresh$suffix
+	case $make in
+	gateway) url=$(tokens_of)/token ;;
+	provider) url=$(provider_at)/token kept=$work/provider.rp$suffix ;;
+	esac
+	arm "$name" "${make/gateway/server}" "$url" none "${names[$kind]}, $format: ${make/provider/oidc-provider}"
+	case $kind in
+	credentials) sends "$name" "-form grant_type=client_credentials&scope=read&client_secret=$secret&client_id=machine$suffix" ;;
+	refresh) sends "$name" "-form grant_type=refresh_token&client_secret=$secret&client_id=rp$suffix -refresh $kept" ;;
+	esac
 }
