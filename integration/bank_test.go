@@ -55,7 +55,7 @@ func banks(t *testing.T) (text string) {
 		preset fapi2
 		token_endpoint_auth_method private_key_jwt
 		jwks ` + "`" + set + "`" + `
-		scope openid offline_access
+		scope openid offline_access read
 	}
 	`
 	}
@@ -131,7 +131,13 @@ func (b *bank) posts(path string, form url.Values, assertion, proof string) (int
 // form is a request to be pushed, changed as a query says.
 func (b *bank) form(changes string) url.Values {
 	b.t.Helper()
-	_, query, _ := strings.Cut(request(b.t, "client_id="+b.id+"&scope=openid+offline_access&"+changes), "?")
+	q := url.Values{"client_id": {b.id}, "scope": {"openid offline_access"}}
+	changed, err := url.ParseQuery(changes)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	maps.Copy(q, changed)
+	_, query, _ := strings.Cut(request(b.t, q.Encode()), "?")
 	form, err := url.ParseQuery(query)
 	if err != nil {
 		b.t.Fatal(err)
@@ -202,8 +208,9 @@ func (b *bank) granted(status int, body map[string]any) map[string]any {
 	return body
 }
 
-// withRefresh is the form of a refresh.
-func withRefresh(refresh any) url.Values {
-	text, _ := refresh.(string)
-	return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {text}}
+// refreshToken goes through a whole request to its refresh token.
+func (b *bank) refreshToken() string {
+	b.t.Helper()
+	refresh, _ := b.goes()["refresh_token"].(string)
+	return refresh
 }

@@ -36,6 +36,13 @@ var codeModules = []module{
 		}
 	}},
 	nonceKept(64), nonceKept(384),
+	{"plain-oauth", "without the scope openid no ID token, and `iss` in the answer all the same", func(c *certified) {
+		b := newBank(c)
+		body := b.granted(b.sends("/token", b.code(b.pushed("scope=read&nonce=")), nil))
+		if body["id_token"] != nil || body["scope"] != "read" {
+			c.t.Errorf("%v", body)
+		}
+	}},
 	{"code-of-another-client", "invalid_grant; the code stays good for its own", func(c *certified) {
 		b := newBank(c)
 		form := b.code(b.pushed(""))
@@ -103,10 +110,10 @@ var codeModules = []module{
 	}},
 	{"refresh-token", "not rotated, and bound to the client: a new DPoP key is accepted", func(c *certified) {
 		b := newBank(c)
-		first := b.goes()["refresh_token"]
+		first := b.refreshToken()
 		for range 2 {
 			b.proof = dpoptest.New(c.t, "ES256")
-			body := b.granted(b.sends("/token", withRefresh(first), nil))
+			body := b.granted(b.sends("/token", refreshForm(first), nil))
 			if body["refresh_token"] != first {
 				c.t.Error("it was rotated")
 			}
@@ -119,19 +126,19 @@ var codeModules = []module{
 	{"refresh-token-of-another-client", "invalid_grant", func(c *certified) {
 		b, other := newBank(c), c.bank("broker")
 		other.proof = b.proof
-		status, body := other.sends("/token", withRefresh(b.goes()["refresh_token"]), nil)
+		status, body := other.sends("/token", refreshForm(b.refreshToken()), nil)
 		b.isRefused(status, body, http.StatusBadRequest, "invalid_grant")
 	}},
 	{"refresh-token-without-client-authentication", "invalid_client", func(c *certified) {
 		b := newBank(c)
-		form := withRefresh(b.goes()["refresh_token"])
+		form := refreshForm(b.refreshToken())
 		form.Set("client_id", "bank")
 		status, body := b.posts("/token", form, "", b.proves("/token", nil))
 		b.isRefused(status, body, http.StatusUnauthorized, "invalid_client")
 	}},
 	{"refresh-token-without-dpop", "invalid_dpop_proof", func(c *certified) {
 		b := newBank(c)
-		status, body := b.posts("/token", withRefresh(b.goes()["refresh_token"]), b.assertion(nil), "")
+		status, body := b.posts("/token", refreshForm(b.refreshToken()), b.assertion(nil), "")
 		b.isRefused(status, body, http.StatusBadRequest, "invalid_dpop_proof")
 	}},
 }

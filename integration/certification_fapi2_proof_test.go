@@ -99,36 +99,47 @@ func (p madeProof) make(b *bank, method, address, access string) string {
 	return b.proof.Sign(b.t, encode(b.t, header), encode(b.t, claims))
 }
 
-// proofModules are those of the plan for the FAPI 2.0 security profile with proofs at the token endpoint.
-var proofModules = func() (modules []module) {
+// proofModules are those of the plan for the FAPI 2.0 security profile with proofs at an endpoint.
+func proofModules(path string) (modules []module) {
 	for _, p := range madeProofs {
 		if p.resourceOnly {
 			continue
 		}
-		m := module{"token-dpop-" + p.name, "invalid_dpop_proof; the code stays good", func(c *certified) {
+		m := module{path[1:] + "-dpop-" + p.name, "invalid_dpop_proof; nothing is used up", func(c *certified) {
 			b := newBank(c)
-			form := b.code(b.pushed(""))
-			status, body := b.posts("/token", form, b.assertion(nil), p.make(b, "POST", b.url("auth")+"/token", ""))
-			if p.accepted {
+			form := b.form("")
+			if path == "/token" {
+				form = b.code(b.pushed(""))
+			}
+			status, body := b.posts(path, form, b.assertion(nil), p.make(b, "POST", b.url("auth")+path, ""))
+			if !p.accepted {
+				b.isRefused(status, body, http.StatusBadRequest, "invalid_dpop_proof")
+				status, body = b.sends(path, form, nil)
+			}
+			if path == "/token" {
 				b.granted(status, body)
 				return
 			}
-			b.isRefused(status, body, http.StatusBadRequest, "invalid_dpop_proof")
-			b.granted(b.sends("/token", form, nil))
+			b.isBound(b.code(b.visits(status, body)))
 		}}
 		if p.accepted {
 			m.answer = "accepted"
 		}
 		modules = append(modules, m)
 	}
-	return append(modules, module{"token-dpop-jti-twice", "invalid_dpop_proof", func(c *certified) {
+	return append(modules, module{path[1:] + "-dpop-jti-twice", "invalid_dpop_proof", func(c *certified) {
 		b := newBank(c)
-		form, proof := b.code(b.pushed("")), b.proves("/token", nil)
-		refresh := withRefresh(b.granted(b.posts("/token", form, b.assertion(nil), proof))["refresh_token"])
-		status, body := b.posts("/token", refresh, b.assertion(nil), proof)
+		form, proof := b.form(""), b.proves(path, nil)
+		if path == "/token" {
+			form = refreshForm(b.goes()["refresh_token"].(string))
+		}
+		if status, body := b.posts(path, form, b.assertion(nil), proof); body["error"] != nil {
+			c.t.Fatalf("%d %v", status, body)
+		}
+		status, body := b.posts(path, form, b.assertion(nil), proof)
 		b.isRefused(status, body, http.StatusBadRequest, "invalid_dpop_proof")
 	}})
-}()
+}
 
 // resourceTarget is a request to a resource.
 type resourceTarget struct{ site, path string }
@@ -193,6 +204,17 @@ func resourceModules() []module {
 				b.t.Errorf("%v: %d %s", to, a.status, a.body)
 			}
 		}),
+		{"resource-access-token-in-body", "401 at UserInfo: a form has no proof", func(c *certified) {
+			b := newBank(c)
+			access, _ := b.goes()["access_token"].(string)
+			claims, a := c.userInfo(c.t, call{method: "POST", lines: []string{
+				"Content-Type: application/x-www-form-urlencoded",
+				"DPoP: " + b.proof.Proof(c.t, "POST", c.url("auth")+"/userinfo", access, b.now(), nil),
+			}, body: "access_token=" + access})
+			if claims != nil || a.status != http.StatusUnauthorized && a.status != http.StatusBadRequest {
+				c.t.Errorf("%d %s", a.status, a.body)
+			}
+		}},
 		atResources("bound-token-as-bearer", "401", func(b *bank, access string, to resourceTarget) {
 			b.isDenied(to, b.authorizing.get(b.t, to.site, to.path, access))
 			b.isDenied(to, b.uses(access, to, "Bearer", nil))

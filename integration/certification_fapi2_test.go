@@ -79,6 +79,9 @@ var fapi2Modules = []module{
 		address := newBank(c).pushed("")
 		c.showsPage(c.get(strings.Replace(address, "client_id=bank", "client_id=broker", 1)), "invalid_request_uri")
 	}},
+	{"request_uri-without-client_id", "invalid_request on a page", func(c *certified) {
+		c.showsPage(c.get(strings.Replace(newBank(c).pushed(""), "client_id=bank&", "", 1)), "invalid_request")
+	}},
 	{"par-parameters-outside", "what stands beside the request_uri does not count", func(c *certified) {
 		b := newBank(c)
 		answer, _ := c.finish(c.get(b.pushed("") + "&state=other&nonce=other&scope=other&response_mode=form_post" +
@@ -152,6 +155,30 @@ func assertionModules(path string) []module {
 		modules = append(modules, m)
 	}
 	return append(modules,
+		module{path[1:] + "-client-assertion-alg-none", "invalid_client", func(c *certified) {
+			b := newBank(c)
+			b.authenticates(path, unsigned(c.t, b.assertion(nil)), false)
+		}},
+		module{path[1:] + "-client-assertion-HS256", "invalid_client: the public key is no secret", func(c *certified) {
+			b := newBank(c)
+			claims := encode(c.t, b.assertionClaims(nil))
+			raw := b.tokens.hmacWith(`{"alg":"HS256","typ":"JWT"}`, claims, []byte(jwksOf(c.t, b.key)))
+			b.authenticates(path, raw, false)
+		}},
+		module{path[1:] + "-without-client_id", "accepted: the assertion says who it is", func(c *certified) {
+			b := newBank(c)
+			form := b.wellFormed(path)
+			form.Del("client_id")
+			status, body := b.posts(path, form, b.assertion(nil), b.proves(path, nil))
+			b.isAuthenticated(path, status, body, true)
+		}},
+		module{path[1:] + "-client_id-of-another-client", "invalid_request", func(c *certified) {
+			b := newBank(c)
+			form := b.wellFormed(path)
+			form.Set("client_id", "broker")
+			status, body := b.posts(path, form, b.assertion(nil), b.proves(path, nil))
+			b.isRefused(status, body, http.StatusBadRequest, "invalid_request")
+		}},
 		module{path[1:] + "-client-assertion-RS256", "invalid_client; the same with PS256 is accepted",
 			func(c *certified) {
 				b := c.bank("rsa")
@@ -176,13 +203,24 @@ func assertionModules(path string) []module {
 // authenticates sends a request with an assertion, which is accepted or refused.
 func (b *bank) authenticates(path, assertion string, accepted bool) {
 	b.t.Helper()
-	form := b.form("")
+	status, body := b.posts(path, b.wellFormed(path), assertion, b.proves(path, nil))
+	b.isAuthenticated(path, status, body, accepted)
+}
+
+// wellFormed is a request to an endpoint with nothing wrong but the refresh token, which is looked for
+// only once the client is known.
+func (b *bank) wellFormed(path string) url.Values {
 	if path == "/token" {
-		form = withRefresh("cart_nothing") // it is looked for only once the client is known
+		return refreshForm("cart_nothing")
 	}
-	status, body := b.posts(path, form, assertion, b.proves(path, nil))
+	return b.form("")
+}
+
+// isAuthenticated holds the answer to a request that is well formed to a client that is known or not.
+func (b *bank) isAuthenticated(path string, status int, body map[string]any, known bool) {
+	b.t.Helper()
 	switch {
-	case !accepted:
+	case !known:
 		b.isRefused(status, body, http.StatusUnauthorized, "invalid_client")
 	case path == "/token":
 		b.isRefused(status, body, http.StatusBadRequest, "invalid_grant")
@@ -211,7 +249,7 @@ func TestCertificationFAPI2(t *testing.T) {
 	x := newCertified(t, banks(t))
 	for _, modules := range [][]module{
 		fapi2Modules, assertionModules("/par"), assertionModules("/token"),
-		codeModules, proofModules, resourceModules(),
+		codeModules, proofModules("/par"), proofModules("/token"), resourceModules(),
 	} {
 		x.runModules(t, "", modules)
 	}

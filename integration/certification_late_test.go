@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
 // lateBasicModules are those of the plans basic and form post that wait.
@@ -24,6 +26,40 @@ var lateBasicModules = []module{
 			c.t.Errorf("UserInfo: %d %v", a.status, claims)
 		}
 	}},
+}
+
+// lateHintModules show an ID token whose time is over.
+var lateHintModules = []module{
+	{"id-token-hint with an ID token that has expired", "no page while the person is signed in", func(c *certified) {
+		hint, _ := c.redeem("first", c.succeedsAnyhow(""), "")
+		c.expires(hint.ID)
+		c.succeeds("prompt=none&id_token_hint="+hint.ID, "")
+	}},
+	{"rp-initiated-logout with an ID token that has expired", "back to the client with `state` as it was",
+		func(c *certified) {
+			hint, _ := c.redeem("first", c.succeedsAnyhow(""), "")
+			c.expires(hint.ID)
+			p := c.get(logoutAddress("id_token_hint", hint.ID, "post_logout_redirect_uri", goodBye, "state", "s"))
+			if p.header.Get("Location") != goodBye+"?state=s" {
+				c.t.Errorf("%d to %v: %s", p.status, p.location, p.body)
+			}
+			c.fails(c.ask("prompt=none"), "login_required")
+		}},
+}
+
+// expires waits until a token has expired. The person's access token is renewed meanwhile, as a browser
+// that stays open does it.
+func (c *certified) expires(raw string) {
+	c.t.Helper()
+	_, claims, err := token.Inspect(raw)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	ends, _ := claims["exp"].(float64)
+	for c.now().Unix() < int64(ends)+10 {
+		c.clock.wait(4 * time.Minute)
+		c.get("/login")
+	}
 }
 
 // lateFAPI2Modules are those of the plan for the FAPI 2.0 security profile that wait.
@@ -52,10 +88,10 @@ var lateFAPI2Modules = []module{
 		}},
 	{"refresh-token-after-30-seconds", "the old refresh token still works", func(c *certified) {
 		b := newBank(c)
-		first := b.goes()["refresh_token"]
-		b.granted(b.sends("/token", withRefresh(first), nil))
+		first := b.refreshToken()
+		b.granted(b.sends("/token", refreshForm(first), nil))
 		c.clock.wait(31 * time.Second)
-		b.granted(b.sends("/token", withRefresh(first), nil))
+		b.granted(b.sends("/token", refreshForm(first), nil))
 	}},
 	{"dpop-proof-again-after-its-time", "refused while it could be accepted, and then as too old", func(c *certified) {
 		b := newBank(c)
@@ -88,6 +124,7 @@ func TestCertificationLate(t *testing.T) {
 		x.runLate(t, c, mode, lateBasicModules)
 	}
 	x.runLate(t, c, "", lateFAPI2Modules)
+	x.runLate(t, c, "", lateHintModules)
 }
 
 func (x *authorizing) runLate(t *testing.T, set *clock, mode string, modules []module) {

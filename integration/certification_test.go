@@ -263,10 +263,14 @@ func (c *certified) succeeds(changes, pages string) string {
 	return answer.Get("code")
 }
 
-// fails goes through a request to one of the errors, and nothing else.
+// fails goes through a request to one of the errors, and nothing else. The answer has the state of the
+// request and the issuer.
 func (c *certified) fails(p page, errors ...string) {
 	c.t.Helper()
 	answer, pages := c.finish(p)
+	if answer.Get("iss") != c.url("auth") || answer.Get("state") == "" || answer.Get("error_description") == "" {
+		c.t.Errorf("the answer %v", answer)
+	}
 	for name := range answer {
 		switch name {
 		case "error", "error_description", "error_uri", "state", "iss", "tenant":
@@ -342,6 +346,7 @@ var certificationPlans = []struct {
 	{"Config", "", "TestCertificationConfig", configModules},
 	{"Basic, form post", "oidcc-", "TestCertificationBasic", basicModules},
 	{"Basic, form post", "oidcc-", "TestCertificationLate", lateBasicModules},
+	{"Basic, logout, in words", "", "TestCertificationLate", lateHintModules},
 	{"Form post, in Chromium", "oidcc-", "TestCertificationFormPost", formPostModules},
 	{"Basic, form post, logout, in HtmlUnit", "oidcc-", "TestCertificationHTMLUnit", htmlUnitModules},
 	{"Basic, in words", "", "TestCertificationLogins", loginModules},
@@ -353,7 +358,8 @@ var certificationPlans = []struct {
 	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", assertionModules("/par")},
 	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", assertionModules("/token")},
 	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", codeModules},
-	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", proofModules},
+	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", proofModules("/par")},
+	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", proofModules("/token")},
 	{"FAPI 2.0, in words", "", "TestCertificationFAPI2", resourceModules()},
 	{"FAPI 2.0, in words", "", "TestCertificationTLS", tlsModules},
 	{"FAPI 2.0, in words", "", "TestCertificationLate", lateFAPI2Modules},
