@@ -321,6 +321,7 @@ func (g *assertionGateway) takesAssertionOnce(t *testing.T) {
 		t.Errorf("a resource: status %d: %s", a.status, a.body)
 	}
 	g.isForwarded(t, "api", access, map[string]string{"x-user-id": "alice"})
+	early := g.identityAssertion(t, g.key, "oauth-id-jag+jwt", about)
 	disabled := strings.Replace(words, "user alice {", "user alice {\n\t\tdisabled", 1)
 	g.load(disabled, assertionsSites)
 	g.isRefused(t, "of a disabled user", "api", access, http.StatusUnauthorized, "revoked")
@@ -328,6 +329,17 @@ func (g *assertionGateway) takesAssertionOnce(t *testing.T) {
 	if a := g.presents(t, "agent", again, ""); errorWord(a) != "invalid_grant" {
 		t.Errorf("for a disabled user: status %d: %s", a.status, a.body)
 	}
+
+	// What was asserted before a revocation buys nothing after it, also where the user is active again.
+	g.load(words, assertionsSites)
+	a := g.presents(t, "agent", early, "")
+	lines := g.logged(t, "token request")
+	if errorWord(a) != "invalid_grant" || lines[len(lines)-1]["reason"] != "revoked" {
+		t.Errorf("from before the revocation: status %d, %v: %s", a.status, lines[len(lines)-1], a.body)
+	}
+	late := maps.Clone(about)
+	late["iat"] = time.Now().Add(2 * time.Second).Unix() // in a second after that of the revocation
+	g.granted(t, g.presents(t, "agent", g.identityAssertion(t, g.key, "oauth-id-jag+jwt", late), ""))
 }
 
 // listsAssertions: the grant is in the metadata and at /token only where some issuer may make
@@ -349,7 +361,8 @@ func (g *assertionGateway) listsAssertions(t *testing.T) {
 				slices.Contains(profiles, any("urn:ietf:params:oauth:grant-profile:id-jag")) != c.listed {
 				t.Errorf("%v %v", grants, profiles)
 			}
-			a := g.presents(t, "agent", g.identityAssertion(t, g.key, "oauth-id-jag+jwt", nil), "")
+			late := map[string]any{"iat": time.Now().Add(2 * time.Second).Unix()} // users have just been changed
+			a := g.presents(t, "agent", g.identityAssertion(t, g.key, "oauth-id-jag+jwt", late), "")
 			if (a.status == http.StatusOK) != c.listed || !c.listed && errorWord(a) != "unsupported_grant_type" {
 				t.Errorf("status %d: %s", a.status, a.body)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/replay"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -194,7 +195,28 @@ func (s *Service) assertedPerson(
 	if _, refused := errors.AsType[*session.Refusal](err); refused {
 		return g, Terms{}, &AssertionRefusal{token.Reason(session.NotAllowed)}
 	}
+	if err == nil {
+		err = s.checkOvertaken(ctx, g, t)
+	}
 	return g, terms, err
+}
+
+// checkOvertaken refuses an assertion from before a revocation of the user, the client or the
+// project, as tokens from before it are. An assertion has no epoch: epochs are the milliseconds at
+// which they were taken, or higher while a clock was ahead. `auth_time` does not count, because a
+// change of claims is such a revocation, too, and lets people stay signed in.
+func (s *Service) checkOvertaken(ctx context.Context, g session.Grant, t *token.Token) error {
+	denied, err := s.Store.IsDenied(ctx, revocation.Subject{
+		Issuer:   s.Issuer,
+		Project:  g.Project,
+		Subject:  g.Subject,
+		ClientID: g.ClientID,
+		Epoch:    t.IssuedAt.Time().UnixMilli(),
+	})
+	if err == nil && denied {
+		err = &AssertionRefusal{token.Revoked}
+	}
+	return err
 }
 
 // user returns the name here of whom the assertion is about.

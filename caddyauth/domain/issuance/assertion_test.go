@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,8 @@ func TestAssertionIsUsedUpLast(t *testing.T) {
 	}{
 		{"good", func(*issuer, *AssertionGrant) {}, 1, nil},
 		{"another scope", func(_ *issuer, r *AssertionGrant) { r.Scopes = []string{"admin"} }, 0, ErrScope},
+		{"from before a revocation", func(x *issuer, _ *AssertionGrant) { x.store.denied = true }, 0,
+			&AssertionRefusal{token.Revoked}},
 		{"no key", func(x *issuer, _ *AssertionGrant) { x.keys = down }, 0, down},
 		{"no store", func(x *issuer, _ *AssertionGrant) { x.store.fail = down }, 0, down},
 		{"no memory of uses", func(x *issuer, _ *AssertionGrant) {
@@ -88,7 +91,8 @@ func TestAssertionIsUsedUpLast(t *testing.T) {
 			r := AssertionGrant{Parties: x.store.parties, Assertion: raw, Now: noon}
 			c.breaks(x, &r)
 			issued, err := x.AssertionGrant(t.Context(), r)
-			if !errors.Is(err, c.want) || used != c.used || (issued.AccessToken == "") != (err != nil) {
+			expected := errors.Is(err, c.want) || reflect.DeepEqual(err, c.want)
+			if !expected || used != c.used || (issued.AccessToken == "") != (err != nil) {
 				t.Errorf("%v, used %d times: %+v", err, used, issued)
 			}
 		})
