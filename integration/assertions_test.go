@@ -369,3 +369,44 @@ func (g *assertionGateway) listsAssertions(t *testing.T) {
 		})
 	}
 }
+
+// TestClientsThatAssertionsMiss: a client that has the grant and that no issuer names, or the other way
+// round, is named by check and at a load.
+func TestClientsThatAssertionsMiss(t *testing.T) {
+	g := newAssertionGateway(t, "sqlite")
+	const (
+		unnamed = `client "unlisted": it has the grant jwt-bearer, and no `
+		without = `client "other": ` + "`assertions`" + ` of a trusted issuer name it, and it lacks the grant`
+	)
+	for _, c := range []struct {
+		name, from, to string
+		want           []string
+	}{
+		{"one is not listed", "", "", []string{unnamed}},
+		{"one lacks the grant", "client other {\n\t\tsecret {{.Secret}}\n\t\tgrant_types jwt-bearer",
+			"client other {\n\t\tsecret {{.Secret}}", []string{unnamed, without}},
+		{"all are listed", "clients agent other", "clients agent other unlisted", nil},
+		{"a client of the store", "clients agent other", "clients agent other unlisted stored", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			auth := strings.Replace(assertionsAuth, c.from, c.to, 1)
+			out, _, err := command("", "check", "--config", g.configFile(auth, assertionsSites))
+			if err != nil || strings.Count(out, "that way") != len(c.want) {
+				t.Errorf("%v\n%s", err, out)
+			}
+			before := len(g.logged(t, "a client cannot exchange identity assertions as the configuration has it"))
+			g.load(auth, assertionsSites)
+			lines := g.logged(t, "a client cannot exchange identity assertions as the configuration has it")[before:]
+			if len(lines) != len(c.want) {
+				t.Errorf("logged %v", lines)
+			}
+			for _, want := range c.want {
+				where, _, _ := strings.Cut(want, ":")
+				if !strings.Contains(out, "warning: "+want) || !slices.ContainsFunc(lines,
+					func(l map[string]any) bool { return l["where"] == where }) {
+					t.Errorf("want %s\n%s\n%v", want, out, lines)
+				}
+			}
+		})
+	}
+}

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -439,5 +442,52 @@ func (x *authorizing) endsAssertions(t *testing.T) {
 			x.notAsserted(t, "wiki", held.ID, idTokenType, "", "invalid_request", c.reason)
 			x.notAsserted(t, "wiki", held.Refresh, refreshTokenType, "", "invalid_request", "revoked")
 		})
+	}
+}
+
+var documentedBlock = regexp.MustCompile("(?ms)^```(?:caddyfile|sh)\n(.*?)^```$")
+
+// TestDocumentedIdentityAssertions runs the section of docs/clients.md: its settings at two servers,
+// and its commands.
+func TestDocumentedIdentityAssertions(t *testing.T) {
+	requireProgram(t, "curl")
+	requireProgram(t, "jq")
+	text, err := os.ReadFile("../docs/clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## An application that acts at another server\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	x := newWiki(t, "sqlite")
+	section = strings.NewReplacer("https://auth.example.com", x.url("auth"), "https://chat.example.net", x.url("chat"),
+		"name \"The assistant\"", "consent off").Replace(section)
+	blocks := documentedBlock.FindAllStringSubmatch(section, -1)
+	if len(blocks) != 3 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	secrets := []string{"ASSISTANT_SECRET=" + rpSecret, "CHAT_SECRET=" + rpSecret}
+	t.Setenv("ASSISTANT_SECRET", rpSecret)
+	x.extra["Clients"] = []relyingParty{}
+	x.load(strings.TrimSuffix(wikiAuth(), "}")+blocks[0][1]+"}", authorizeSites)
+	x.startProcess(t, "chat", strings.Replace(blocks[1][1], "auth {", `auth {
+	store "sqlite:{{.Dir}}/chat.db"
+	secret seal:{{.Seal}}
+	user alice {
+		password_hash {{hash "bob"}}
+	}`, 1), chatSite, secrets...).awaitReady(t)
+
+	v := x.visitor(t)
+	const callback = "https://assistant.example.com/callback"
+	asked := request(t, "client_id=assistant&scope=openid&redirect_uri="+url.QueryEscape(callback))
+	form := codeForm(v.code(v.signIn(v.get(asked), "alice", alicePassword)))
+	form.Set("redirect_uri", callback)
+	held := x.token(t, "assistant", rpSecret, "", form)
+	shell := exec.Command("sh", "-c", blocks[2][1])
+	shell.Env = append(append(os.Environ(), secrets...), "ID_TOKEN="+held.ID)
+	out, err := shell.CombinedOutput()
+	access := strings.TrimSpace(string(out))
+	x.tokens.remember(access)
+	if a := x.get(t, "chat", "/", access); err != nil || a.status != 200 || a.body != "hello alice" {
+		t.Errorf("%v: %d %s", err, a.status, a.body)
 	}
 }

@@ -24,12 +24,18 @@ func httpApp(ctx caddy.Context) *caddyhttp.App {
 }
 
 // Findings lists what is wrong with the place of gates in the routes, with the way to the login
-// page, and with private files. A start logs the same. It writes nothing, and one finding may be in
-// the list more than once.
+// page, with private files, and with clients that present assertions. A start logs the same. It
+// writes nothing, and one finding may be in the list more than once.
 func (a *App) Findings() []finding.Finding {
 	r := buildReport(a)
-	return slices.Concat(r.findUnguarded(), r.routes.Rewritten(), r.routes.Beside(), r.findOpenFiles(),
-		r.routes.SignIn(r.signIn))
+	return slices.Concat(
+		r.findUnguarded(),
+		r.routes.Rewritten(),
+		r.routes.Beside(),
+		r.findOpenFiles(),
+		r.routes.SignIn(r.signIn),
+		r.findAssertions(),
+	)
 }
 
 // report is what a start says of a configuration.
@@ -54,6 +60,7 @@ func (r report) log() {
 	if text, hint := connections.LowLimit(r.store.Connections()); text != "" {
 		r.logger.Warn(text, zap.String("hint", hint))
 	}
+	r.warnAssertions()
 	for _, f := range r.routes.SignIn(r.signIn) {
 		r.logger.Warn("browsers cannot sign in as the configuration has it",
 			zap.String("where", f.Where), zap.String("detail", f.Text), zap.String("hint", f.Hint))
