@@ -223,7 +223,7 @@ func (s *Service) checkOvertaken(ctx context.Context, g session.Grant, t *token.
 func (i AssertionIssuer) user(t *token.Token) (name string, ok bool) {
 	value, _ := t.Claim(i.UserClaim)
 	name, ok = value.(string)
-	if verified, said := t.Claim("email_verified"); i.UserClaim == "email" && said && verified != true {
+	if verified, _ := t.Claim("email_verified"); i.UserClaim == "email" && verified != true {
 		return "", false // anybody could have typed it
 	}
 	if ok && len(i.Users) > 0 {

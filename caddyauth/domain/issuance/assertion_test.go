@@ -99,6 +99,46 @@ func TestAssertionIsUsedUpLast(t *testing.T) {
 	}
 }
 
+// TestEmailMustBeVerified: an address that nobody has verified is one that anybody could have typed.
+func TestEmailMustBeVerified(t *testing.T) {
+	for _, c := range []struct {
+		name, claim string
+		verified    any // nil: not said
+		good        bool
+	}{
+		{"verified", "email", true, true},
+		{"not verified", "email", false, false},
+		{"as text", "email", "true", false},
+		{"as a number", "email", 1, false},
+		{"not said", "email", nil, false},
+		{"of another claim", "sub", nil, true},
+		{"of another claim, not verified", "sub", false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x, key := asserting(t)
+			trusted := x.Assertions.Issuers["https://idp"]
+			trusted.UserClaim, trusted.Users = c.claim, map[string]string{"alice@example.com": "Alice"}
+			x.Assertions.Issuers["https://idp"] = trusted
+			claims := map[string]any{
+				"iss": "https://idp", "sub": "alice@example.com", "email": "alice@example.com", "aud": "https://iss",
+				"client_id": "agent", "jti": "1", "iat": noon.Unix(), "exp": noon.Add(time.Minute).Unix(),
+			}
+			if c.verified != nil {
+				claims["email_verified"] = c.verified
+			}
+			raw, err := token.Sign(key, IDJAGType, claims)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = x.AssertionGrant(t.Context(), AssertionGrant{Parties: x.store.parties, Assertion: raw, Now: noon})
+			refusal, refused := errors.AsType[*AssertionRefusal](err)
+			if refused == c.good || refused && refusal.Reason != assertionUser || !refused && err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // FuzzIdentityAssertion: whatever the issuer signs, a token is for the person, the client, the scopes
 // and the resources that the operator has listed.
 func FuzzIdentityAssertion(f *testing.F) {

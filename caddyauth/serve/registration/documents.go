@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -97,6 +98,7 @@ func (d *Documents) Prepare(ctx context.Context, id, clientIP string, now time.T
 	if err != nil || u.String() != id || !clients.IsDocument(id) || !d.allows(u) {
 		return ErrNoClient
 	}
+	host := hostOf(u)
 	d.mu.Lock()
 	k := d.known[id]
 	switch {
@@ -106,16 +108,25 @@ func (d *Documents) Prepare(ctx context.Context, id, clientIP string, now time.T
 	case k != nil && k.done != nil:
 		d.mu.Unlock()
 		return k.wait(ctx)
-	case d.running >= d.AtOnce || d.hosts[u.Host] >= atOnceOfHost:
+	case d.running >= d.AtOnce || d.hosts[host] >= atOnceOfHost:
 		d.mu.Unlock()
 		return ErrBusy
 	}
-	k = d.begin(id, u.Host)
+	k = d.begin(id, host)
 	d.mu.Unlock()
 
 	// Others wait for this fetch, so it does not end with the request that began it.
 	go d.renew(context.WithoutCancel(ctx), k, u, clientIP, now)
 	return k.wait(ctx)
+}
+
+// hostOf is the one name of the host of a URL, whatever its spelling and port.
+func hostOf(u *url.URL) string {
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.String()
+	}
+	return host
 }
 
 func (d *Documents) allows(u *url.URL) bool {
@@ -165,8 +176,9 @@ func (d *Documents) renew(ctx context.Context, k *document, u *url.URL, clientIP
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running--
-	if d.hosts[u.Host]--; d.hosts[u.Host] == 0 {
-		delete(d.hosts, u.Host)
+	host := hostOf(u)
+	if d.hosts[host]--; d.hosts[host] == 0 {
+		delete(d.hosts, host)
 	}
 	// A new value takes the place of k: those who wait still read that one.
 	d.known[u.String()] = &document{until: until, err: err}

@@ -381,6 +381,30 @@ func TestFetchesAtOnce(t *testing.T) {
 	}
 }
 
+// TestHostHasOneName: whoever is asked twice at once is not asked more often under other spellings.
+func TestHostHasOneName(t *testing.T) {
+	d := newDocuments(t)
+	d.begin("https://victim.example/1.json", "victim.example")
+	d.begin("https://victim.example/2.json", "victim.example")
+	d.begin("https://[2001:db8::1]/1.json", "2001:db8::1")
+	d.begin("https://[2001:db8::1]/2.json", "2001:db8::1")
+	d.AtOnce = 100
+	for _, host := range []string{
+		"victim.example", "VICTIM.example", "victim.example.", "victim.example:443", "victim.example:8443",
+		"Victim.Example.:443", "[2001:db8::1]", "[2001:DB8:0::1]:443", "[2001:db8::0.0.0.1]",
+	} {
+		t.Run(host, func(t *testing.T) {
+			err := d.Prepare(t.Context(), "https://"+host+"/client.json", from, noon)
+			if !errors.Is(err, ErrBusy) && !errors.Is(err, ErrNoClient) {
+				t.Error(err)
+			}
+			if d.running != 4 || len(d.taken) != 0 {
+				t.Errorf("%d are fetched, %q", d.running, d.taken)
+			}
+		})
+	}
+}
+
 func TestMemoryOfDocumentsIsBounded(t *testing.T) {
 	d := newDocuments(t)
 	d.Client = &egress.Client{} // refuses the address

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 )
@@ -140,9 +139,8 @@ func (m metadata) refuse() error {
 	case m.jwksURI != "" && !strings.HasPrefix(m.jwksURI, "https://"):
 		return wrong("jwks_uri: it is not an https URL.")
 	}
-	// Format characters turn the text around them (bidirectional overrides), or are not seen.
-	if strings.ContainsFunc(m.name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return wrong("client_name: it holds a character that is not seen.")
+	if err := checkName(m.name); err != nil {
+		return err
 	}
 	for _, uri := range m.redirectURIs {
 		if err := clients.ValidateRedirectURI(uri); err != nil {
