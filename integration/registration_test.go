@@ -176,6 +176,58 @@ func TestRegisteredClient(t *testing.T) {
 	}
 }
 
+// TestConsentIsForThePlaceThatWasShown: a client that registered itself chooses its name and all of its
+// redirect URIs, so the place where the answer goes is what people know it by. What they allow one
+// that leads to a host they know is nothing that they have allowed another host.
+func TestConsentIsForThePlaceThatWasShown(t *testing.T) {
+	x := newRegistering(t, "sqlite", "", "")
+	status, made := x.register(t, `{"client_name":"Tool","token_endpoint_auth_method":"none","redirect_uris":[`+
+		`"https://known.example/cb","https://known.example/other","https://evil.example/cb","http://127.0.0.1/cb",`+
+		`"com.example.app:/cb"]}`)
+	if status != http.StatusCreated {
+		t.Fatalf("%d %v", status, made)
+	}
+	asking := func(redirect, more string) string {
+		return request(t, url.Values{
+			"client_id": {made["client_id"].(string)}, "redirect_uri": {redirect},
+		}.Encode()+more)
+	}
+	v := x.visitor(t)
+	v.code(v.allow(v.signIn(v.get(asking("https://known.example/cb", "")), "alice", alicePassword)))
+	for _, c := range []struct {
+		name, redirect string
+		asked          bool
+	}{
+		{"the same address", "https://known.example/cb", false},
+		{"the same host", "https://known.example/other", false},
+		{"another host", "https://evil.example/cb", true},
+		{"a program", "http://127.0.0.1:4000/cb", true},
+		{"the program on another port", "http://127.0.0.1:4001/cb", false},
+		{"an application", "com.example.app:/cb", true},
+		{"the first again", "https://known.example/cb", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := v.in(t)
+			silent := v.get(asking(c.redirect, "&prompt=none"))
+			if word := silent.location.Query().Get("error"); (word == "consent_required") != c.asked {
+				t.Errorf("without a page: %q, to %v", word, silent.location)
+			}
+			p := v.get(asking(c.redirect, ""))
+			if asked := p.location.Path == "/consent"; asked != c.asked {
+				t.Fatalf("asked %v, sent to %v", asked, p.location)
+			}
+			if c.asked {
+				page := v.get(p.location.String())
+				if !strings.Contains(page.body, `id="scopes"`) || strings.Contains(page.body, "place ") {
+					t.Errorf("it does not say what is allowed: %s", page.body)
+				}
+				p = v.allow(p)
+			}
+			v.code(p)
+		})
+	}
+}
+
 // TestSameRegistrationAtOnce: 200 of them are one client.
 func TestSameRegistrationAtOnce(t *testing.T) {
 	for _, engine := range []string{"sqlite", "postgres"} {

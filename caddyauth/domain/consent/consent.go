@@ -28,7 +28,7 @@ type Consent struct {
 	ClientID string
 
 	// Scopes and Resources are what was allowed, each in the order of the alphabet. Among the scopes
-	// are single claims, as Claim writes them.
+	// are single claims, as Claim writes them, and places, as Place does.
 	Scopes, Resources []string
 
 	// Since is when the person was asked last.
@@ -44,6 +44,16 @@ func Claim(name string) string { return claimPrefix + name }
 
 // ClaimOf returns the name of a single claim; false for a scope.
 func ClaimOf(word string) (name string, ok bool) { return strings.CutPrefix(word, claimPrefix) }
+
+// placePrefix holds a space, too.
+const placePrefix = "place "
+
+// Place is what stands among the scopes for a place where the answer goes: of a client that has
+// described itself the person knows nothing else.
+func Place(name string) string { return placePrefix + name }
+
+// IsPlace reports whether a word is that of a place.
+func IsPlace(word string) bool { return strings.HasPrefix(word, placePrefix) }
 
 // Missing returns what the person has not allowed yet of what is asked for.
 func (c Consent) Missing(scopes, resources []string) (newScopes, newResources []string) {

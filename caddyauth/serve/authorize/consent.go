@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
@@ -47,6 +48,9 @@ func (c *call) missing() (scopes, resources []string, ask bool, err error) {
 		return nil, nil, false, unavailable(err)
 	}
 	scopes, resources = given.Missing(c.wanted(), c.request.Resources)
+	if slices.ContainsFunc(scopes, consent.IsPlace) { // at another place all of it is new
+		return c.wanted(), c.request.Resources, true, nil
+	}
 	scopes = c.unknownTo(given, scopes)
 	return scopes, resources, len(scopes)+len(resources) > 0, nil
 }

@@ -172,6 +172,7 @@ func TestWhatThePageSays(t *testing.T) {
 	x.client.Scopes = []string{"openid", "profile", "read"}
 	x.client.URI, x.client.Source = "https://www.rp.example/", clients.Registered
 	asks(nil, clients.ConsentOnce)(x)
+	x.consent.Scopes = append(x.consent.Scopes, consent.Place("https://rp.example"))
 	page := x.ask(t, params(t, "scope=openid+profile+read").Encode())
 	body := page.Body.String()
 	for _, want := range []string{
@@ -201,7 +202,7 @@ func TestWhatThePageSays(t *testing.T) {
 	x.client.Project = "default"
 
 	// Whoever has nothing to be asked goes on.
-	x.consent.Scopes = []string{"openid", "profile", "read"}
+	x.consent.Scopes = []string{"openid", "profile", "read", consent.Place("https://rp.example")}
 	w = httptest.NewRecorder()
 	x.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/auth/consent?"+params(t, "").Encode(), nil))
 	if to := sentTo(t, w); to.Path != "/auth/authorize" {
