@@ -21,7 +21,8 @@ var nothing = members{"active": false}
 
 // introspect answers /introspect, for confidential clients: about the access tokens of their own
 // project, and about their own refresh tokens. Public clients are refused (RFC 7662, section 2.1),
-// because anyone could use them to test tokens.
+// because anyone could use them to test tokens. So could anyone a client that came by itself: it is
+// told of its own tokens alone.
 func (c *call) introspect() (any, error) {
 	if c.client.Public() {
 		return nil, clientauth.UnknownClient(len(c.r.Header["Authorization"]) > 0)
@@ -96,6 +97,9 @@ func (c *call) describedRefresh(raw string) (members, error) {
 // active reports whether a token is good at present and the client's business. t may be nil.
 func (c *call) active(t *token.Token) (bool, error) {
 	if t == nil || !isAccessToken(t) || t.Project != c.client.Project || t.CheckTime(c.now, 0) != nil {
+		return false, nil
+	}
+	if c.client.SelfRegistered() && t.ClientID != c.client.ID {
 		return false, nil
 	}
 	err := c.Revoked(t)

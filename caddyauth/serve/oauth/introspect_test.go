@@ -126,6 +126,28 @@ func TestIntrospectionIsForTheClientsOfTheProject(t *testing.T) {
 	}
 }
 
+// TestIntrospectionTellsStrangersOfTheirOwnTokens: where anybody may register, anybody has a secret.
+func TestIntrospectionTellsStrangersOfTheirOwnTokens(t *testing.T) {
+	h := newFixture(t)
+	for _, c := range []struct {
+		name, raw string
+		told      bool
+	}{
+		{"its own", h.access(t, "selfmade"), true},
+		{"of another client", h.access(t, "reports"), false},
+		{"an opaque one of another client", h.access(t, "spa"), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for range 2 { // also when the token is remembered
+				w := h.post("/introspect", basic("selfmade", secret), "token", c.raw)
+				if w.Code != http.StatusOK || (w.Body.String() != notActive) != c.told {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			}
+		})
+	}
+}
+
 func TestRevocationIsSeenAtOnceByIntrospection(t *testing.T) {
 	h := newFixture(t)
 	for _, client := range []string{"spa", clientauth.FirstParty} {

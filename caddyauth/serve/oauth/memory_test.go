@@ -176,6 +176,10 @@ var known = map[string]clients.Client{
 		ID: "bound", Project: "default", Secrets: oneSecret(secret), Active: true,
 		Settings: clients.Settings{DPoPBound: true},
 	},
+	"selfmade": {
+		ID: "selfmade", Project: "default", Secrets: oneSecret(secret), Active: true,
+		Settings: clients.Settings{Source: clients.Registered},
+	},
 	"paused":  {ID: "paused", Project: "default", Secrets: oneSecret(secret)},
 	"machine": machine("machine", "default"),
 	"twin":    machine("twin", "default"),
