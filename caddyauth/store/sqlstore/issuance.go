@@ -46,6 +46,7 @@ func (s *Store) FindParties(ctx context.Context, slug, clientID, name string) (i
 	if err != nil {
 		return issuance.Parties{}, err
 	}
+	slug, clientID, name = keyOf(slug), keyOf(clientID), keyOf(name)
 	if p, found, err := s.findKnown(ctx, db, slug, clientID, name); found || err != nil {
 		return p, err
 	}
@@ -58,6 +59,7 @@ func (s *Store) FindClientParties(ctx context.Context, clientID, name string) (i
 	if err != nil {
 		return issuance.Parties{}, err
 	}
+	clientID, name = keyOf(clientID), keyOf(name)
 	if p, found, err := s.findKnownClient(ctx, db, clientID, name); found || err != nil {
 		return p, err
 	}

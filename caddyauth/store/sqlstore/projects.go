@@ -235,6 +235,9 @@ func textClaims(text string) (claims map[string]any, err error) {
 // eachRow returns the rows of a query as scan reads them.
 func eachRow[T any](ctx context.Context, q querier, scan func(rows) (T, error), query string,
 	args ...any) ([]T, error) {
+	if !findable(args) {
+		return nil, nil
+	}
 	found, err := q.query(ctx, query, args...)
 	if err != nil {
 		return nil, failure(err)

@@ -114,6 +114,9 @@ func migrate(t tx, listing string) error {
 
 // one scans the first row of a query into the targets and reports whether there was one.
 func one(ctx context.Context, q querier, query string, args []any, into ...any) (bool, error) {
+	if !findable(args) {
+		return false, nil
+	}
 	rows, err := q.query(ctx, query, args...)
 	if resultCode(err)&0xff == sqlite3.SQLITE_NOTADB {
 		return false, fmt.Errorf("%w: %w", ErrUnavailable, errNotDatabase)
