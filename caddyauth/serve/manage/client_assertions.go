@@ -1,8 +1,8 @@
 package manage
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 )
@@ -36,15 +36,23 @@ func (o *object) assertions(into *[]clients.AssertionAudience) {
 	if !there {
 		return
 	}
-	var list []assertionBody
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if raw[0] != '[' || dec.Decode(&list) != nil {
-		o.fail(invalid("%s: it must be a list of objects with issuer, client_id, scopes and resources", name))
+	var list []map[string]json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
+		o.fail(invalid("%s: it must be a list of objects", name))
 		return
 	}
 	*into = nil
-	for _, a := range list {
-		*into = append(*into, clients.AssertionAudience(a))
+	for _, members := range list {
+		var a clients.AssertionAudience
+		server := object{members: members, taken: map[string]bool{}}
+		server.required("issuer", &a.Issuer)
+		server.text("client_id", &a.ClientID)
+		server.stringList("scopes", &a.Scopes)
+		server.stringList("resources", &a.Resources)
+		if refused, ok := errors.AsType[*refusal](server.done()); ok {
+			o.fail(invalid("%s: %s", name, refused.text))
+			return
+		}
+		*into = append(*into, a)
 	}
 }

@@ -42,11 +42,14 @@ func TestSettingsOfAClientAreShownInForceAndChanged(t *testing.T) {
 		`"identity_assertions":[{"issuer":"https://chat.example","client_id":"c","scopes":["r"],"resources":[]}]`)
 	for _, bad := range []string{
 		`null`, `{}`, `[{}]`, `["https://chat.example"]`, `[{"issuer":"https://chat.example","scope":"r"}]`,
-		`[{"issuer":"http://chat.example"}]`,
+		`[{"issuer":"http://chat.example"}]`, `[null]`, `[{"issuer":null}]`, `[{"ISSUER":"https://chat.example"}]`,
+		`[{"issuer":"https://chat.example","Scopes":["root"]}]`, `[{"issuer":"https://chat.example","scopes":"r"}]`,
 	} {
 		d.call(admin, "PATCH", "/api/clients/c", `{"identity_assertions":`+bad+`}`).
 			refused(422, "invalid_value", "identity_assertion")
 	}
+	d.call(admin, "PATCH", "/api/clients/c", `{"identity_assertions":[{"client_id":"c"}]}`).
+		refused(422, "invalid_value", "identity_assertions: issuer: it is required")
 	d.call(admin, "PATCH", "/api/clients/c", `{"identity_assertions":[]}`).contains(200, `"identity_assertions":[]`)
 	d.call(admin, "PATCH", "/api/clients/c", `{"name":"C"}`).contains(200, `"pkce":"optional"`)
 	d.call(admin, "PATCH", "/api/clients/c",
