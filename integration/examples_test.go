@@ -64,13 +64,25 @@ var examples = []struct {
 	{
 		name:    "several-apps",
 		command: []string{"CADDY", "run", "--config", "examples/several-apps/Caddyfile"},
-		signIn:  "8081",
+		signIn:  "8080",
 		visits: []visit{
-			{port: "8080", path: "/", browser: "bob", want: "wiki: GET /\nX-User-Id: bob\n"},
-			{port: "8082", path: "/", browser: "alice", want: "administration: GET /\nX-User-Id: alice\n"},
-			{port: "8082", path: "/", browser: "bob", status: http.StatusForbidden},
-			{port: "8083", path: "/", browser: "bob", want: "shop: GET /\nX-User-Id: bob\n"},
-			{port: "8083", path: "/", want: "shop: GET /\nX-User-Id: \n"},
+			{host: "wiki.example", port: "8080", path: "/", browser: "bob", want: "wiki: GET /\nX-User-Id: bob\n"},
+			{
+				host:    "admin.example",
+				port:    "8080",
+				path:    "/",
+				browser: "alice",
+				want:    "administration: GET /\nX-User-Id: alice\n",
+			},
+			{host: "admin.example", port: "8080", path: "/", browser: "bob", status: http.StatusForbidden},
+			{
+				host:    "shop",
+				port:    "8080",
+				path:    "/.auth/login?next=/",
+				browser: "bob",
+				want:    "shop: GET /\nX-User-Id: bob\n",
+			},
+			{host: "shop", port: "8080", path: "/", want: "shop: GET /\nX-User-Id: \n"},
 		},
 	},
 	{
@@ -99,6 +111,7 @@ var examples = []struct {
 
 // visit is one request to an example. The status that is expected is 200 unless it is given.
 type visit struct {
+	host               string // below localhost, where the server is on auth.localhost
 	port, path, method string
 	browser, program   string // who asks: with the cookies of a signed-in browser, or with a bearer token
 	at                 string // where they sign in, when it is not where everybody does
@@ -260,6 +273,10 @@ func (e *exampleCopy) check(t *testing.T, v visit, signIn string) {
 	if v.at != "" {
 		signIn = v.at
 	}
+	if v.host != "" {
+		e.checkHost(t, v, signIn)
+		return
+	}
 	request, err := http.NewRequestWithContext(t.Context(), v.method, "http://localhost:"+e.ports[v.port]+v.path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -274,13 +291,30 @@ func (e *exampleCopy) check(t *testing.T, v visit, signIn string) {
 		}
 	}
 	body, resp := roundTrip(t, request)
+	v.expect(t, resp.StatusCode, body)
+}
+
+func (v visit) expect(t *testing.T, status int, body string) {
+	t.Helper()
 	if v.status == 0 {
 		v.status = http.StatusOK
 	}
-	if resp.StatusCode != v.status || !strings.Contains(body, v.want) {
-		t.Errorf("%s %s as %q: status %d, want %d with %q:\n%s", v.method, v.path, v.program+v.browser,
-			resp.StatusCode, v.status, v.want, body)
+	if status != v.status || !strings.Contains(body, v.want) {
+		t.Errorf("%s %s as %q: status %d, want %d with %q:\n%s", v.method, v.host+v.path, v.program+v.browser,
+			status, v.status, v.want, body)
 	}
+}
+
+// checkHost visits a host as a browser whose person has signed in at the server's.
+func (e *exampleCopy) checkHost(t *testing.T, v visit, signIn string) {
+	t.Helper()
+	b := newSurfer(t)
+	if v.browser != "" {
+		login := b.open("http://auth.localhost:" + e.ports[signIn] + "/login")
+		b.signIn(login, v.browser, peopleOfExamples[v.browser])
+	}
+	page, _ := b.follow(b.open("http://" + v.host + ".localhost:" + e.ports[v.port] + v.path))
+	v.expect(t, page.status, page.body)
 }
 
 // roundTrip makes one request and follows no redirect.

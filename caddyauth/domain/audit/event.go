@@ -24,6 +24,9 @@ const (
 	// LogoutNotice is an attempt to tell a client of the end of a sign-in.
 	LogoutNotice Kind = "logout_notice"
 
+	// WebSignIn is the server's answer to a sign-in at an application on another host.
+	WebSignIn Kind = "web_sign_in"
+
 	// Authorize is a request to /authorize that was decided.
 	Authorize Kind = "authorize"
 

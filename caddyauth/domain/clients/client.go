@@ -61,6 +61,14 @@ type Client struct {
 // without being stored, and no other may have its name.
 const FirstParty = "caddyauth"
 
+// Web is the client_id of the sessions that browsers have at applications on other hosts than the
+// server's. It is a client without being stored, too, and gets nothing at /token: gates redeem its
+// codes themselves.
+const Web = "caddyauth-web"
+
+// IsBuiltIn reports whether a client exists without being stored.
+func IsBuiltIn(id string) bool { return id == FirstParty || id == Web }
+
 // Own returns the client's own lifetimes: those set through the API over the declared ones.
 func (c Client) Own() project.Lifetimes { return c.Override.Over(c.Lifetimes) }
 

@@ -26,6 +26,7 @@ func TestClientsThatAreRefused(t *testing.T) {
 		{"id: ", Client{ID: "a/b"}},
 		{`id: "."`, Client{ID: "."}},
 		{`id: "caddyauth" belongs`, Client{ID: FirstParty}},
+		{`id: "caddyauth-web" belongs`, Client{ID: Web}},
 		{"id: ", Client{ID: "https://app.example/client.json"}},
 		{"id: ", public(Settings{Source: MetadataDocument})},
 		{"id: ", Client{ID: "http://localhost/client.json", Settings: Settings{Source: MetadataDocument}}},

@@ -50,8 +50,8 @@ func ValidateID(id string) error {
 
 func (c Client) validateID() error {
 	switch err := ValidateID(c.ID); {
-	case c.ID == FirstParty:
-		return fmt.Errorf("id: %q belongs to the server's own login routes", c.ID)
+	case IsBuiltIn(c.ID):
+		return fmt.Errorf("id: %q belongs to the server's own sign-in", c.ID)
 	case err != nil:
 		return err
 	case IsDocument(c.ID) != (c.Source == MetadataDocument):

@@ -13,8 +13,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
-// CodeGrant is the kind of the grants that codes buy.
-const CodeGrant = "code"
+// The kinds of the grants that codes buy: those of clients, and the sessions of browsers at
+// applications on other hosts than the server's.
+const (
+	CodeGrant = "code"
+	WebGrant  = "web"
+)
 
 // ErrNoCode says that a code was not issued here, or was forgotten.
 var ErrNoCode = errors.New("no such code")
@@ -176,6 +180,13 @@ func (s *Service) codeRefused(code authorization.Code, out authorization.Outcome
 	return &CodeRefusal{Verdict: out.Verdict, Code: code}
 }
 
+func kindOf(code authorization.Code) string {
+	if code.ClientID == clients.Web {
+		return WebGrant
+	}
+	return CodeGrant
+}
+
 // codeGrant makes the grant that a code buys: under the session, and no longer than that, unless the
 // person let the client have tokens without it.
 func (s *Service) codeGrant(e CodeExchange, code authorization.Code, p Parties) (session.Issued, Terms, error) {
@@ -192,7 +203,7 @@ func (s *Service) codeGrant(e CodeExchange, code authorization.Code, p Parties) 
 		Project:       code.Project,
 		Subject:       code.Subject,
 		ClientID:      code.ClientID,
-		Kind:          CodeGrant,
+		Kind:          kindOf(code),
 		Audience:      code.Audience,
 		Scopes:        code.Scopes,
 		Device:        code.Device,

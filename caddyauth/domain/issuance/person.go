@@ -13,10 +13,10 @@ import (
 )
 
 // accessClaims are the claims of the user that an access token of the client carries: all of them
-// for the server's own login routes, and otherwise those that a gate asks for or that the client's
+// for browsers and the server's own login routes, and otherwise those that a gate asks for or that the client's
 // configuration names. What a client may know of a person it learns from ID token and /userinfo.
 func (s *Service) accessClaims(user map[string]any, c clients.Client) map[string]any {
-	if c.ID == clients.FirstParty {
+	if clients.IsBuiltIn(c.ID) {
 		return mergeClaims(user, c.Claims)
 	}
 	carried := make(map[string]any, len(user))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -18,7 +19,7 @@ type Refresh struct {
 	// Token is the refresh token.
 	Token string
 
-	// ClientID is who presents it.
+	// ClientID is who presents it. Of a Browser the session says it.
 	ClientID string
 
 	// Scopes are those that the access token shall have, at most those of the grant (RFC 6749,
@@ -37,8 +38,9 @@ type Refresh struct {
 	// and may be used with another key than before.
 	AnyKey bool
 
-	// Browser says that a person would see the refusal of a token that is denied at once, where a
-	// program comes again: the grant is read once more after the use.
+	// Browser says that the token comes from a cookie, whichever of the built-in clients its session
+	// belongs to. A person would see the refusal of a token that is denied at once, where a program
+	// comes again: the grant is read once more after the use.
 	Browser bool
 
 	// Now is the time of the use.
@@ -54,6 +56,9 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	p, err := s.Sessions.Present(ctx, r.Token)
 	if err != nil {
 		return Issued{}, err
+	}
+	if r.Browser && clients.IsBuiltIn(p.Grant.ClientID) {
+		r.ClientID = p.Grant.ClientID
 	}
 	if !r.hasKey(p.Grant) {
 		return Issued{}, &session.Refusal{Verdict: session.OtherKey, Grant: p.Grant}

@@ -181,7 +181,7 @@ func (s *Service) prepare(in SignIn) (session.Issued, Terms, error) {
 }
 
 func defaultReuse(kind string) time.Duration {
-	if kind == BrowserGrant || kind == CodeGrant { // tabs, and programs that repeat a lost refresh
+	if kind == BrowserGrant || kind == CodeGrant || kind == WebGrant { // tabs, and programs that repeat a lost refresh
 		return project.DefaultBrowserReuse
 	}
 	return 0

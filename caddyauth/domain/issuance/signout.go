@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -13,26 +14,44 @@ import (
 )
 
 // SignOut ends the session of either of a browser's tokens, for everybody who holds a copy. Either
-// may be empty. Tokens that are not of one of our sessions are ignored. Where the project has
-// revoke_all_on_logout, all sessions of the person end.
+// may be empty. Tokens that are not of one of our sessions are ignored. Of a session at an application
+// on another host the sign-in ends that it was begun under, with the sessions at all applications.
+// Where the project has revoke_all_on_logout, all sessions of the person end.
 func (s *Service) SignOut(ctx context.Context, access, refresh string, now time.Time) error {
 	if all, err := s.endAll(ctx, access, refresh, now); all || err != nil {
 		return err
 	}
 	if t, err := s.Verify(ctx, access); access != "" && err == nil && isSession(t) {
 		if t.Session != "" {
-			return s.Sessions.RevokeFamily(ctx, t.Session, "logout", now)
+			return s.endSignIn(ctx, t, now)
 		}
 		return s.Sessions.RevokeToken(ctx, t.Issuer(), t.ID, t.Expiry.Time(), now)
 	}
 	if refresh == "" {
 		return nil
 	}
-	err := s.Sessions.Revoke(ctx, refresh, clients.FirstParty, "logout", now)
-	if _, refused := errors.AsType[*session.Refusal](err); refused {
+	g, err := s.Sessions.Find(ctx, refresh)
+	if _, refused := errors.AsType[*session.Refusal](err); refused || err == nil && !clients.IsBuiltIn(g.ClientID) {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.Sessions.RevokeFamily(ctx, cmp.Or(g.Parent, g.ID), "logout", now)
+}
+
+// endSignIn ends the session of an access token, or the one that it was begun under.
+func (s *Service) endSignIn(ctx context.Context, t *token.Token, now time.Time) error {
+	ends := t.Session
+	if t.ClientID == clients.Web {
+		switch g, err := s.Store.FindGrant(ctx, t.Session); {
+		case err == nil && g.Parent != "":
+			ends = g.Parent
+		case err != nil && !errors.Is(err, session.ErrNoGrant):
+			return err
+		}
+	}
+	return s.Sessions.RevokeFamily(ctx, ends, "logout", now)
 }
 
 // endAll ends all sessions of the person whose living session it is, where the project has
@@ -59,7 +78,7 @@ func (s *Service) endAll(ctx context.Context, access, refresh string, now time.T
 
 // isSession reports whether an access token is of one of our sessions. What a client got for it in
 // exchange names the session, too.
-func isSession(t *token.Token) bool { return t.Own() && t.ClientID == clients.FirstParty }
+func isSession(t *token.Token) bool { return t.Own() && clients.IsBuiltIn(t.ClientID) }
 
 // errNotLiving says that a token is of no living session that began with a sign-in.
 var errNotLiving = errors.New("no living session")
@@ -73,12 +92,12 @@ func (s *Service) living(ctx context.Context, access, refresh string, now time.T
 			g, err = session.Grant{
 				Project:  t.Project,
 				Subject:  t.Subject,
-				ClientID: clients.FirstParty,
+				ClientID: t.ClientID,
 				IdleEnds: t.Expiry.Time(),
 			}, nil
 		}
 	}
-	if err == nil && (g.ClientID != clients.FirstParty || !g.Revoked.IsZero() || !now.Before(g.IdleEnds)) {
+	if err == nil && (!clients.IsBuiltIn(g.ClientID) || !g.Revoked.IsZero() || !now.Before(g.IdleEnds)) {
 		err = errNotLiving
 	}
 	return g, err

@@ -34,8 +34,8 @@ func (s *SignIn) Refusal(r Request, reason token.Reason, a *gate.Admission) ui.M
 	case reason == gate.InsufficientAuthentication:
 		page.Title = "Sign in again"
 		page.Text = "This page asks for a sign-in that is more recent, or of another kind, than yours."
-		if s.Page != "" {
-			page.Links = []ui.Link{{Text: "Sign in again", URL: s.AgainURL(r)}}
+		if address := s.AgainURL(r); address != "" {
+			page.Links = []ui.Link{{Text: "Sign in again", URL: address}}
 		}
 	case reason == gate.MultipleCredentials:
 		page.Title = "Two sign-ins at once"
@@ -69,7 +69,9 @@ func (s *SignIn) askToSignIn(page *ui.Message, r Request) {
 	case page.Framed:
 		page.Text = "This part of the page is only open to people who are signed in."
 	}
-	page.Links = []ui.Link{{Text: "Sign in", URL: s.URL(r)}}
+	if address := s.URL(r); address != "" {
+		page.Links = []ui.Link{{Text: "Sign in", URL: address}}
+	}
 }
 
 // accountLinks lead to another account and out of this one; there are none where people do not sign
@@ -77,6 +79,9 @@ func (s *SignIn) askToSignIn(page *ui.Message, r Request) {
 func (s *SignIn) accountLinks(r Request) []ui.Link {
 	if !s.here() {
 		return nil
+	}
+	if s.HandsOver(r.Request) {
+		return s.accountLinksElsewhere(r)
 	}
 	query := ""
 	if next := s.next(r); next != "" {
@@ -87,6 +92,15 @@ func (s *SignIn) accountLinks(r Request) []ui.Link {
 		{Text: "Use another account", URL: login + "?" + strings.TrimSuffix("switch=1&"+query, "&")},
 		{Text: "Sign out", URL: strings.TrimSuffix(logout+"?"+query, "?")},
 	}
+}
+
+// accountLinksElsewhere are accountLinks at a host of its own.
+func (s *SignIn) accountLinksElsewhere(r Request) []ui.Link {
+	login := s.Server.LoginAt(r.Request, sameHost(r), true)
+	if login == "" {
+		return nil
+	}
+	return []ui.Link{{Text: "Use another account", URL: login}, {Text: "Sign out", URL: s.Server.LogoutAt(r.Request)}}
 }
 
 // homeLink leads home, or to the root of the site; there is none when the request was for that.

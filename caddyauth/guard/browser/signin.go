@@ -34,6 +34,13 @@ type Server struct {
 	SentQuery func(now time.Time) string
 	// Home is where a sign-in leads to that came from nowhere; both are empty when it is nowhere.
 	Home func() (text, address string)
+	// Elsewhere reports whether a request is for a host to which the server's session cookie does not
+	// come, so that the browser is handed over to the server and back. Default: no host is one.
+	Elsewhere func(r *http.Request) bool
+	// LoginAt is the address at such a host where a person begins to sign in, and comes to a path of
+	// it; empty when the configuration does not know the host. LogoutAt is where they sign out.
+	LoginAt  func(r *http.Request, target string, again bool) string
+	LogoutAt func(r *http.Request) string
 	// HomeIsSet says that the configuration names Home, so that it is the home of all sites.
 	HomeIsSet bool
 }
@@ -49,9 +56,17 @@ func (s *SignIn) here() bool {
 	return s.Page != "" && s.Server.Base != nil && s.Page == s.Server.Base.JoinPath("login").String()
 }
 
+// HandsOver reports whether the gate is on another host than the server's login page.
+func (s *SignIn) HandsOver(r *http.Request) bool {
+	return s.here() && s.Server.Elsewhere != nil && s.Server.Elsewhere(r)
+}
+
 // IsPage reports whether the request is for the login page itself: no `auth_server` has answered
 // it, or the gate stands before one, and to send the browser there would send it round in a circle.
 func (s *SignIn) IsPage(r Request) bool {
+	if s.HandsOver(r.Request) {
+		return false
+	}
 	u, err := url.Parse(s.Page)
 	if err != nil || r.Original.Path != u.Path {
 		return false
@@ -60,11 +75,19 @@ func (s *SignIn) IsPage(r Request) bool {
 }
 
 // URL is where a browser signs in and from where it comes back.
-func (s *SignIn) URL(r Request) string { return s.address(r, nil) }
+func (s *SignIn) URL(r Request) string {
+	if s.HandsOver(r.Request) {
+		return s.Server.LoginAt(r.Request, sameHost(r), false)
+	}
+	return s.address(r, nil)
+}
 
 // AgainURL is URL for a person who is signed in and has to sign in again: the server's own page asks
 // for the password nevertheless.
 func (s *SignIn) AgainURL(r Request) string {
+	if s.HandsOver(r.Request) {
+		return s.Server.LoginAt(r.Request, sameHost(r), true)
+	}
 	if !s.here() {
 		return s.URL(r)
 	}
@@ -105,6 +128,21 @@ func (s *SignIn) next(r Request) string {
 		return ""
 	}
 	return next
+}
+
+// sameHost is next at a host of its own: the path of the page that was asked for or, after a posted
+// form and in a frame, of the page around.
+func sameHost(r Request) string {
+	if gate.IsNavigation(r.Request) {
+		return r.Original.RequestURI()
+	}
+	if from, err := url.Parse(r.Referer()); err == nil && strings.EqualFold(from.Host, r.Host) {
+		return from.RequestURI()
+	}
+	if r.Method == http.MethodGet {
+		return r.Original.RequestURI()
+	}
+	return "/"
 }
 
 // SamePage is the address of the page that was asked for, for a link on the same origin.

@@ -130,7 +130,11 @@ func (a *App) provisionStore() error {
 	a.issuing = buildIssuance(a)
 	a.clients = newKnownClients(a)
 	a.login = buildLogin(a)
-	a.gates.Sessions, a.gates.Pages, a.gates.Streams = buildBrowserSessions(a), buildPages(a), buildStreams(a)
+	a.gates.Sessions, a.gates.Streams = buildBrowserSessions(a), buildStreams(a)
+	if a.server.PublicURL != nil {
+		a.gates.Applications = buildApplications(a)
+	}
+	a.gates.Pages = buildPages(a)
 	return checkHome(a.server, a.login)
 }
 

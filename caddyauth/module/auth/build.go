@@ -41,6 +41,7 @@ func buildLogin(a *App) *login.Server {
 			onward, ok := buildAuthorize(a).Onward(ctx, target)
 			return login.Onward(onward), ok
 		},
+		HandsOver: func(origin string) bool { return a.gates.Applications.handover.Knows(origin) },
 		Home:      a.server.Home,
 		Project:   project.Default,
 		Find:      a.store.findFirstParty,

@@ -1,15 +1,20 @@
 package auth
 
 import (
+	"context"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/replay"
 	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/guard/handover"
 	"github.com/caddyauth/gateway/caddyauth/guard/stream"
+	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/module/survey"
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
@@ -61,7 +66,7 @@ func buildBrowserSessions(a *App) *browser.Sessions {
 	return &browser.Sessions{
 		Names:      a.gates.Cookies,
 		Ready:      a.charge.ready,
-		Verify:     a.verification.Session,
+		Verify:     a.verification.WebSession,
 		Refresh:    renew.refresh,
 		Cleared:    func() []*http.Cookie { return a.login.Cookies(login.Issued{}) },
 		Project:    project.Default,
@@ -88,6 +93,9 @@ func buildPages(a *App) *browser.Server {
 		SentQuery:    login.SentQuery,
 		Home:         a.login.HomeLink,
 		HomeIsSet:    a.server.Home != "",
+		Elsewhere:    a.gates.Applications.Elsewhere,
+		LoginAt:      a.gates.Applications.loginAt,
+		LogoutAt:     a.gates.Applications.logoutAt,
 	}
 }
 
@@ -111,5 +119,50 @@ func buildSignIn(a *App) survey.SignIn {
 		AccessLifetime: a.server.AccessLifetime(),
 		MaxLifetime:    a.server.MaxLifetime,
 		Projects:       a.server.Projects,
+		Path:           a.server.WebPath,
+	}
+}
+
+// buildApplications signs browsers in at the hosts of applications. What it shares with the server's own
+// routes are the sessions and their cookies, which are made for one host each.
+func buildApplications(a *App) *Applications {
+	base := *a.server.PublicURL
+	base.Path = a.server.WebPath
+	renew := buildRenewals(a)
+	session := buildPageSession(a)
+	session.Base = &base
+	return &Applications{
+		handover: &handover.Server{
+			Base:     a.server.PublicURL,
+			Issuer:   a.server.Issuer,
+			Path:     a.server.WebPath,
+			ClientID: clients.Web,
+			Origins:  func() []string { return a.gates.Survey.Applications(buildSignIn(a)) },
+			Ready:    a.charge.ready,
+			Redeem:   renew.redeem,
+			HasSession: func(r *http.Request) bool {
+				_, _, living := a.gates.Sessions.Current(r)
+				return living || a.gates.Sessions.Renewable(r)
+			},
+			Subject: func(r *http.Request) string {
+				subject, _, _ := a.gates.Sessions.Current(r)
+				return subject
+			},
+			End: func(ctx context.Context, access, refresh string) error {
+				return a.issuing.SignOut(ctx, access, refresh, time.Now())
+			},
+			AccessCookie:  a.gates.Cookies.Access,
+			RefreshCookie: a.gates.Cookies.Refresh,
+			Cleared:       a.gates.Sessions.Cleared,
+			Secure:        secureCookie(a.server),
+			ClientIP:      request.ClientIP,
+			Events:        a.audit.report,
+			SentBack: func(r *http.Request, subject string) {
+				a.audit.sentBack(r, login.SentBack{Subject: subject, Host: r.Host}, a.server.PublicURL.Hostname())
+			},
+		},
+		session:  session,
+		gates:    a.gates,
+		serverAt: a.server.PublicURL.Hostname(),
 	}
 }

@@ -44,7 +44,7 @@ func (l cookieLimit) check(u identity.User) error {
 		IssuedAt: now,
 		Expiry:   now.Add(time.Hour),
 		ID:       rand.Text(),
-		ClientID: clients.FirstParty,
+		ClientID: clients.Web, // the longer one
 		Project:  u.Project,
 		Session:  sampleFamily(),
 		Extra:    u.Claims,

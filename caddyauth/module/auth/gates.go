@@ -27,6 +27,8 @@ type Gates struct {
 	Sessions *browser.Sessions
 	// Pages is what gates know of the server's own pages.
 	Pages *browser.Server
+	// Applications signs browsers in at hosts other than the server's; nil without a public URL.
+	Applications *Applications
 	// Browsers says that browsers sign in or are let in.
 	Browsers bool
 	// Streams is what the streams of every gate are held to; a gate adds its own leeway and grace,

@@ -17,6 +17,7 @@ import (
 // the URL of a metadata document, of which the store gets a copy first.
 type knownClients struct {
 	store     *pooledStore
+	web       func() []string         // the redirect URIs of clients.Web
 	documents *registration.Documents // nil if they are off
 
 	mu    sync.Mutex
@@ -24,7 +25,7 @@ type knownClients struct {
 }
 
 func newKnownClients(a *App) *knownClients {
-	k := &knownClients{store: a.store}
+	k := &knownClients{store: a.store, web: func() []string { return a.gates.Applications.redirectURIs() }}
 	if m := a.server.ClientMetadata; m != nil {
 		k.documents = buildDocuments(a, m)
 	}
@@ -46,9 +47,13 @@ func forgetting(server *config.Server) map[string]time.Duration {
 
 // findParties is issuance.Store.FindParties.
 func (k *knownClients) findParties(ctx context.Context, slug, clientID, name string) (issuance.Parties, error) {
-	return k.find(ctx, clientID, func() (issuance.Parties, error) {
+	p, err := k.find(ctx, clientID, func() (issuance.Parties, error) {
 		return k.store.FindParties(ctx, slug, clientID, name)
 	})
+	if p.Client.ID == clients.Web {
+		p.Client.RedirectURIs = k.web()
+	}
+	return p, err
 }
 
 // findClient returns a client and whom it belongs to, by way of what is remembered.

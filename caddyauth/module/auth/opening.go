@@ -13,6 +13,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/guard/handover"
 	"github.com/caddyauth/gateway/caddyauth/jose/dpop"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 )
@@ -80,10 +81,13 @@ func (a *App) takeDeclared() error {
 	return nil
 }
 
-// derive gives the opaque tokens, and the nonces of DPoP proofs, what makes them.
+// derive gives the opaque tokens, the nonces of DPoP proofs and the states of sign-ins what makes them.
 func derive(a *App, secret *keyring.SecretRing) {
 	a.verification.opaque.Secrets = secret.Derive(opaque.Label)
 	a.gates.Possession.nonces.Keys = secret.Derive(dpop.NonceLabel)
+	if a.gates.Applications != nil {
+		a.gates.Applications.handover.States.Keys = secret.Derive(handover.Label)
+	}
 }
 
 // refreshTokens makes refresh tokens from what is derived from the secret.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -190,11 +191,15 @@ func (v *Verification) checkDenied(t *token.Token) error {
 // is no session, whatever its audience: with it the client could let itself into others, and be the
 // administrator that the person is.
 func (v *Verification) Session(ctx context.Context, raw string) (*token.Token, error) {
+	return v.session(ctx, raw, clients.FirstParty)
+}
+
+func (v *Verification) session(ctx context.Context, raw string, of ...string) (*token.Token, error) {
 	t, err := v.Verify(ctx, raw)
 	if err != nil {
 		return nil, err
 	}
-	if !t.Own() || t.ClientID != clients.FirstParty || !t.HasAudience("web") {
+	if !t.Own() || !slices.Contains(of, t.ClientID) || !t.HasAudience("web") {
 		return nil, errors.New("the cookie is not a session of this server")
 	}
 	now := time.Now()
@@ -202,6 +207,12 @@ func (v *Verification) Session(ctx context.Context, raw string) (*token.Token, e
 		return nil, err
 	}
 	return t, v.Revoked(t, now)
+}
+
+// WebSession is Session for gates: a session that began at an application on another host is good there,
+// too. At the server's own routes it is none, so that nobody who gets hold of it can let clients in.
+func (v *Verification) WebSession(ctx context.Context, raw string) (*token.Token, error) {
+	return v.session(ctx, raw, clients.FirstParty, clients.Web)
 }
 
 // signedIn returns whose living session a cookie is, and since when its token stands.

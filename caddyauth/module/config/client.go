@@ -116,8 +116,8 @@ func (c *Client) domain(limits project.Limits) (clients.Client, error) {
 		declared.Secrets = append(declared.Secrets, clients.Secret{Number: i + 1, Hash: unresolved, Expires: s.Expires})
 	}
 	err := c.options(&declared, limits)
-	if err == nil && c.ID == clients.FirstParty {
-		err = fmt.Errorf("the id is reserved for the server's own login routes")
+	if err == nil && clients.IsBuiltIn(c.ID) {
+		err = fmt.Errorf("the id is reserved for the server's own sign-in")
 	}
 	if err == nil {
 		err = errors.Join(declared.ValidateFields(), validateClaims(c.Claims))

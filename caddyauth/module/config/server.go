@@ -23,6 +23,7 @@ type Server struct {
 
 	ReturnTo []string // canonical origins, the public URL's first
 	Home     string   // empty if none is configured
+	WebPath  string   // below which gates answer at other hosts
 
 	Secret *keyring.SecretRing // nil means the file in the data directory
 	Ring   *keyring.Ring       // the configured keys; nil if the keys are generated
@@ -84,6 +85,7 @@ func (s *Settings) Resolve(r option.Resolver) (*Server, error) {
 	for _, resolve := range []func(option.Resolver, *Server) error{
 		s.resolveIssuer,
 		s.resolveReturnTo,
+		s.resolveWebPath,
 		s.resolveKeys,
 		s.resolveUsers,
 		s.resolveTenants,

@@ -42,6 +42,11 @@ type Settings struct {
 	// public URL has a path, pages link to the root of its host.
 	Home string `json:"home,omitempty"`
 
+	// The path below which gates answer at hosts other than the public URL's: where browsers come
+	// back from signing in, sign out, and keep their session. What an application has below it is not
+	// reached. Default: /.auth.
+	WebPath string `json:"web_path,omitempty"`
+
 	// The lifetimes of the server's tokens.
 	Lifetimes Lifetimes `json:"lifetimes,omitzero"`
 
@@ -140,6 +145,7 @@ type Settings struct {
 //		secret      <kid:base64,...>
 //		return_to   <origins...>
 //		home        <url>
+//		web_path    <path>
 //		lifetimes   {...}
 //		max_lifetime <duration>
 //		revocation_staleness <duration>
@@ -189,6 +195,8 @@ func (s *Settings) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		return s.unmarshalKeys(d)
 	case "return_to":
 		return s.unmarshalReturnTo(d)
+	case "web_path":
+		return s.unmarshalWebPath(d)
 	case "home":
 		return s.unmarshalHome(d)
 	case "preset":

@@ -60,6 +60,7 @@ func TestJSONTenancyIsRefused(t *testing.T) {
 		},
 		{`device_code: 1h is above the limit of 30m`, Settings{Lifetimes: Lifetimes{DeviceCode: hour}}},
 		{`client "caddyauth": the id is reserved`, Settings{Clients: []Client{{ID: clients.FirstParty}}}},
+		{`client "caddyauth-web": the id is reserved`, Settings{Clients: []Client{{ID: clients.Web}}}},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			switch err := c.s.Validate(); {

@@ -24,7 +24,11 @@ func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, 
 	status := gate.Status(reason)
 	browser.KeepFromCaches(w.Header(), "no-store")
 	if mayLogin && status == http.StatusUnauthorized && gate.IsNavigation(r) && j.signingInHelps(reason) {
-		if sent := asSent(r); !j.signIn.IsPage(sent) {
+		switch sent := asSent(r); {
+		case j.signIn.HandsOver(r):
+			j.handOver(w, r, reason)
+			return nil
+		case !j.signIn.IsPage(sent):
 			http.Redirect(w, r, j.signInURL(sent, reason), http.StatusSeeOther)
 			return nil
 		}

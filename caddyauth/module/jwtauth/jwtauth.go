@@ -382,6 +382,9 @@ func (j *JWTAuth) buildBrowser(g *gate.Gate, r option.Resolver) error {
 // ServeHTTP lets the request pass, or answers it.
 func (j *JWTAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
 	j.gates.Survey.Find()
+	if asked := j.place.Asked(r); j.gates.Applications.Owns(asked.Path) && !j.reports() && j.serveOwn(w, r, asked) {
+		return nil
+	}
 	vars := request.Vars(r)
 	if missed := j.place.Missed(r, vars); missed != nil {
 		return missed.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -27,6 +28,18 @@ func OriginalURL(r *http.Request) *url.URL {
 		return original.URL
 	}
 	return r.URL
+}
+
+// OriginalURI returns path and query byte for byte as the client sent them.
+func OriginalURI(r *http.Request) string {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || original.URL == nil {
+		return r.URL.RequestURI()
+	}
+	if strings.HasPrefix(original.RequestURI, "/") {
+		return original.RequestURI
+	}
+	return original.URL.RequestURI()
 }
 
 // ClientIP is the address that Caddy takes for the client's, with `trusted_proxies` in mind.

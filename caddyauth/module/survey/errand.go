@@ -16,13 +16,15 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
 
-// errand follows a browser's request for the login page through the routes of a server, and runs no
+// errand follows a browser's request, most often for the login page, through the routes of a server, and runs no
 // handler. Matchers that look at more than the request itself may match or not: what lies behind
 // them is followed, and nothing is concluded from it.
 type errand struct {
 	r     *http.Request
 	login string // its path
-	named map[string]*caddyhttp.Route
+	// callback says that the errand is of a browser which comes back to a gate from signing in.
+	callback bool
+	named    map[string]*caddyhttp.Route
 
 	unsure   int    // how many routes around may not be taken
 	gate     Guard  // the first gate that surely refuses the request
@@ -146,11 +148,17 @@ func (e *errand) take(route caddyhttp.Route) {
 			return
 		}
 		if moduleID(handler) == serverID {
-			e.arrive()
+			if !e.callback {
+				e.arrive()
+			}
 			continue
 		}
 		switch h := handler.(type) {
 		case Guard:
+			if e.callback {
+				e.reached = e.reached || !h.ReportsOnly()
+				continue
+			}
 			if e.gate == nil && e.unsure == 0 && h.Gate() != nil && h.Gate().Mode == gate.Required {
 				e.gate = h
 			}

@@ -84,6 +84,14 @@ func (p *Place) CheckOriginal(r *http.Request) error {
 	return nil
 }
 
+// Asked is the URL that the client asked for.
+func (p *Place) Asked(r *http.Request) *url.URL {
+	if _, original := p.rewritten(r); original != nil {
+		return original
+	}
+	return r.URL
+}
+
 // rewritten returns method and URL as the client sent them when something has changed one of them
 // since; no URL otherwise.
 func (p *Place) rewritten(r *http.Request) (method string, u *url.URL) {

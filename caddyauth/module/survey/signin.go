@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
-	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/module/finding"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
@@ -27,18 +26,20 @@ type SignIn struct {
 	AccessLifetime time.Duration
 	MaxLifetime    time.Duration
 	Projects       []project.Project // the declared ones
+	Path           string            // below which gates at other hosts answer
 }
 
 // SignIn lists why a person who is sent to the login page would not come back signed in. The
-// session cookie belongs to the host of the public URL alone, on every port.
+// server's session cookie belongs to the host of the public URL alone, on every port; gates at other
+// hosts make sessions of their own.
 func (s *Survey) SignIn(server SignIn) (found []finding.Finding) {
 	http := s.HTTP()
 	if http == nil || server.PublicURL == nil {
 		return nil
 	}
-	found = append(found, server.findReturnTargets()...)
 	w := signInSurvey{server: server, http: http}
 	gates := w.gates()
+	found = append(found, server.findReturnTargets(gates)...)
 	for _, g := range gates {
 		found = append(found, g.findings()...)
 	}
@@ -48,19 +49,19 @@ func (s *Survey) SignIn(server SignIn) (found []finding.Finding) {
 	return append(found, w.findLoginPage(gates)...)
 }
 
-// findReturnTargets lists origins to which a person can be sent back, and where nobody is signed in
-// then.
-func (v SignIn) findReturnTargets() (found []finding.Finding) {
+// findReturnTargets lists origins to which a person can be sent back, and where no gate signs them in.
+func (v SignIn) findReturnTargets(gates []webGate) (found []finding.Finding) {
 	for _, origin := range v.ReturnTo {
-		if u, err := url.Parse(origin); err != nil || u.Hostname() == v.PublicURL.Hostname() {
+		u, err := url.Parse(origin)
+		if err != nil || v.isOwn(u.Hostname()) ||
+			slices.ContainsFunc(gates, func(g webGate) bool { return g.servesHost(u) }) {
 			continue
 		}
 		found = append(found, finding.Finding{
 			Severity: finding.Warning,
 			Where:    "return_to " + origin,
-			Text: fmt.Sprintf("the session cookie belongs to %s alone: browsers can be sent there, and are not "+
-				"signed in there",
-				v.PublicURL.Hostname()),
+			Text: fmt.Sprintf("the session cookie belongs to %s alone, and no gate with audience `web` stands at the "+
+				"other host: browsers can be sent there, and are not signed in there", v.PublicURL.Hostname()),
 		})
 	}
 	return found
@@ -98,19 +99,19 @@ type webGate struct {
 	server SignIn
 	where  string
 	hosts  []string // of the routes around it; nil for any
+	site   *caddyhttp.Server
 }
 
 // findings says why this gate would not accept who comes back from the login page.
 func (g webGate) findings() (found []finding.Finding) {
 	own, gated := g.server.Issuer, g.Gate()
 	_, acceptsOwn := gated.Issuers[own]
-	cookie := gate.Source{Kind: gate.Cookie, Name: g.server.SessionCookie}
 	for _, c := range []struct {
 		wrong      bool
 		text, hint string
 	}{
 		{
-			!slices.Contains(gated.Sources, cookie),
+			!g.readsCookie(),
 			"it sends browsers to the login page and does not read the session cookie",
 			"add `from cookie`, or `login off`",
 		},
@@ -135,32 +136,6 @@ func (g webGate) findings() (found []finding.Finding) {
 	return append(found, g.findHosts()...)
 }
 
-// findHosts lists the hosts of the gate at which the session cookie does not arrive.
-func (g webGate) findHosts() (found []finding.Finding) {
-	at := g.server.PublicURL.Hostname()
-	for _, host := range g.hosts {
-		if host == at || strings.Contains(host, "{") { // what a placeholder holds shows with the request
-			continue
-		}
-		f := finding.Finding{
-			Severity: finding.Error,
-			Where:    g.where,
-			Text: fmt.Sprintf("browsers of host %s are sent to %s and come back without a session:"+
-				" the session cookie belongs to %s alone", host, g.LoginPage(), at),
-			Hint: fmt.Sprintf("serve the gate on %s, let `issuer` or `public_url` name %s, or add `login off`", at,
-				host),
-		}
-		if caddyhttp.MatchHost([]string{host}).Match(requestFor(g.server.PublicURL, "/")) {
-			f.Severity = finding.Warning
-			f.Text = fmt.Sprintf("of the hosts %s only %s gets the session cookie: browsers of others cannot sign in",
-				host, at)
-			f.Hint = ""
-		}
-		found = append(found, f)
-	}
-	return found
-}
-
 // signInSurvey looks for the login page and for the gates that send people there.
 type signInSurvey struct {
 	server  SignIn
@@ -182,7 +157,13 @@ func (s *signInSurvey) gates() (found []webGate) {
 			g, ok := handler.(Guard)
 			if ok && g.Gate() != nil && !g.ReportsOnly() && g.LoginPage() == own {
 				where := "server " + name + ", " + g.Describe()
-				found = append(found, webGate{Guard: g, server: s.server, where: where, hosts: hosts})
+				found = append(found, webGate{
+					Guard:  g,
+					server: s.server,
+					where:  where,
+					hosts:  hosts,
+					site:   server,
+				})
 			}
 		})
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
@@ -147,19 +146,8 @@ func hostOf(address string) string {
 	return u.Host
 }
 
-// redirect sends the browser on, with 303 whatever brought it (RFC 9700, section 4.12). What was sent
-// is sent: the header that a log writes afterwards does not hold the code.
+// redirect sends the browser on, without leaving the code in a log.
 func redirect(w http.ResponseWriter, address string) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Length", strconv.Itoa(0))
-	h.Set("Location", address)
-	w.WriteHeader(http.StatusSeeOther)
-	if http.NewResponseController(w).Flush() != nil {
-		return
-	}
-	if bare, _, query := strings.Cut(address, "?"); query {
-		h.Set("Location", bare)
-	}
+	w.Header().Set("Cache-Control", "no-store")
+	endpoint.RedirectQuietly(w, address)
 }

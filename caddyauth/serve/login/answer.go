@@ -165,22 +165,6 @@ func redirect(w http.ResponseWriter, r *http.Request, to string) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// redirectQuietly is redirect to an address whose query is nobody else's business. What was sent is
-// sent: the header that an access log writes afterwards does not hold the query.
-func redirectQuietly(w http.ResponseWriter, to string) {
-	h := w.Header()
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Length", "0")
-	h.Set("Location", to)
-	w.WriteHeader(http.StatusSeeOther)
-	if http.NewResponseController(w).Flush() != nil {
-		return
-	}
-	if bare, _, query := strings.Cut(to, "?"); query {
-		h.Set("Location", bare)
-	}
-}
-
 func setRetryAfter(w http.ResponseWriter, v verdict) {
 	endpoint.SetRetryAfter(w.Header(), v.retryAfter())
 }

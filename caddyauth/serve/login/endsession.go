@@ -93,7 +93,7 @@ func (s *Server) askAgain(w http.ResponseWriter, params fields) {
 	for name, value := range params {
 		query.Set(name, value)
 	}
-	redirectQuietly(w, s.url("/logout")+"?"+query.Encode())
+	endpoint.RedirectQuietly(w, s.url("/logout")+"?"+query.Encode())
 }
 
 // endProblem is a request that cannot be used. Each has its own sentence, by which people and tests
@@ -262,7 +262,7 @@ func (e *ending) end() {
 	case err != nil:
 		e.answerLogout(e.w, e.r, nil, v)
 	case e.to != "":
-		redirectQuietly(e.w, e.to)
+		endpoint.RedirectQuietly(e.w, e.to)
 	default:
 		ui.Render(e.w, http.StatusOK, ui.SignedOut{
 			Site:  e.Base.Host,

@@ -46,6 +46,10 @@ type Server struct {
 	// Default: nothing does.
 	Onward func(ctx context.Context, target string) (Onward, bool)
 
+	// HandsOver reports whether gates at an origin on another host sign people in there who are signed
+	// in here. Default: no origin is one, and nobody is.
+	HandsOver func(origin string) bool
+
 	// Home is where a sign-in without a return target leads to, and what pages offer as a way on:
 	// an address that a sign-in may lead to. Default: a sign-in leads to the page that says who is
 	// signed in; pages offer the root of Base's host where the routes lie beneath a path.

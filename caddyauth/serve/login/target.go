@@ -129,10 +129,10 @@ func (s *Server) foreignOrigin(t target) string {
 	return t.origin
 }
 
-// unreachable reports whether the cookie is not sent to the target: it belongs to Base's host only,
-// on every port.
+// unreachable reports whether who is signed in here is not signed in at the target: the cookie belongs
+// to Base's host only, on every port, and no gate there hands the sign-in over.
 func (s *Server) unreachable(t target) bool {
-	if t.origin == "" {
+	if t.origin == "" || s.HandsOver != nil && s.HandsOver(t.origin) {
 		return false
 	}
 	u, err := url.Parse(t.origin)

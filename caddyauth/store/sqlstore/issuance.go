@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -55,6 +56,9 @@ func (s *Store) FindParties(ctx context.Context, slug, clientID, name string) (i
 
 // FindClientParties reads a client and whom it belongs to; see issuance.Store.
 func (s *Store) FindClientParties(ctx context.Context, clientID, name string) (issuance.Parties, error) {
+	if clientID == clients.Web { // it has nothing to ask at an endpoint for programs
+		return issuance.Parties{}, nil
+	}
 	db, err := s.database()
 	if err != nil {
 		return issuance.Parties{}, err
@@ -106,8 +110,7 @@ func (r *partiesScan) into() []any {
 	return targets
 }
 
-// parties leaves out what was not found. The client of the server's own login routes exists without
-// being stored.
+// parties leaves out what was not found. Some clients exist without being stored.
 func (r *partiesScan) parties(clientID string) (p issuance.Parties, err error) {
 	p.Epoch = r.epoch
 	if r.project.ID != "" {
@@ -125,14 +128,24 @@ func (r *partiesScan) parties(clientID string) (p issuance.Parties, err error) {
 			return issuance.Parties{}, err
 		}
 	}
-	if clientID == clients.FirstParty {
-		p.Client = firstParty
+	if c, ok := builtIn[clientID]; ok {
+		p.Client = c
 	}
 	return p, nil
 }
 
-// firstParty is the client of the server's own login routes.
-var firstParty = clients.Client{ID: clients.FirstParty, Active: true}
+// builtIn are the clients that exist without being stored: that of the server's own login routes, and
+// that of browsers at applications on other hosts. People sign in to the default project.
+var builtIn = map[string]clients.Client{
+	clients.FirstParty: {ID: clients.FirstParty, Active: true},
+	clients.Web: {
+		ID:       clients.Web,
+		Project:  project.Default,
+		Audience: []string{"web"},
+		Active:   true,
+		Settings: clients.Settings{Consent: clients.ConsentOff, ResponseModes: []string{clients.ModeQuery}},
+	},
+}
 
 // optional is the target of a column that is NULL when a join finds nothing: the target then stays
 // as it is.

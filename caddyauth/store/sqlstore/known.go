@@ -69,8 +69,8 @@ type textScan struct{ project, client string }
 func (k *knownRows) parties(r textScan, epoch int64, clientID string) (issuance.Parties, bool) {
 	p, foundProject := k.projects.find(r.project)
 	c, foundClient := k.clients.find(r.client)
-	if clientID == clients.FirstParty {
-		c = firstParty
+	if known, ok := builtIn[clientID]; ok {
+		c = known
 	}
 	return issuance.Parties{Epoch: epoch, Project: p, Client: c}, foundProject && foundClient
 }

@@ -5,16 +5,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
 // ownersStand is true while those whom a code was issued for may still have it: project, client and
-// person are active. The words are placeholders or columns.
+// person are active. The client of gates on other hosts is not stored. The words are placeholders or columns.
 func ownersStand(slug, subject, client, account string) string {
 	names := strings.NewReplacer("@slug", slug, "@subject", subject, "@client", client, "@account", account)
 	return names.Replace(`
 		EXISTS (SELECT 1 FROM project WHERE project.slug = @slug AND active = 1)
-		AND EXISTS (SELECT 1 FROM client WHERE client.id = @client AND client.project = @slug AND active = 1)
+		AND (@client = '` + clients.Web + `' OR EXISTS (SELECT 1 FROM client
+			WHERE client.id = @client AND client.project = @slug AND active = 1))
 		AND EXISTS (SELECT 1 FROM account WHERE account.project = @slug AND account.canonical = @account
 			AND account.name = @subject AND disabled = 0)`)
 }

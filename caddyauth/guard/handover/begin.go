@@ -1,0 +1,98 @@
+package handover
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
+)
+
+// Want is what a gate wants of a sign-in.
+type Want struct {
+	// Origin is the application's, as Origin returned it. Required.
+	Origin string
+
+	// Target is the path and query that the person asked for, as they were sent. Required.
+	Target string
+
+	// Again says that the person has to sign in although they are signed in.
+	Again bool
+
+	// MaxAge is how long ago they may have signed in. Default: any time.
+	MaxAge time.Duration
+}
+
+// Begin sends a browser to the server to sign in. A browser that has come back twice within a minute
+// and is sent again gets a page instead.
+func (s *Server) Begin(w http.ResponseWriter, r *http.Request, want Want) {
+	now := time.Now()
+	want.Target = plainTarget(want.Target)
+	if s.Ready(r.Context()) != nil {
+		s.refuse(w, r, unavailable, want.Target)
+		return
+	}
+	if len(s.trips(r, now)) >= maxTrips {
+		s.forgetTrips(w)
+		if s.SentBack != nil {
+			s.SentBack(r, s.Subject(r))
+		}
+		s.refuse(w, r, inCircle, want.Target)
+		return
+	}
+	a, secret := newAttempt(want.Origin, want.Target, now)
+	state, err := s.States.seal(a)
+	if err != nil {
+		s.refuse(w, r, unavailable, want.Target)
+		return
+	}
+	s.setAttempt(w, r, a, secret)
+	endpoint.RedirectQuietly(w, s.authorizeURL(a, state, want))
+}
+
+// authorizeURL is the authorization request of an attempt.
+func (s *Server) authorizeURL(a attempt, state string, want Want) string {
+	query := url.Values{
+		"client_id":             {s.ClientID},
+		"response_type":         {"code"},
+		"redirect_uri":          {s.callback(a.Origin)},
+		"state":                 {state},
+		"code_challenge":        {a.challenge()},
+		"code_challenge_method": {"S256"},
+	}
+	if want.Again {
+		query.Set("prompt", "login")
+	}
+	if want.MaxAge > 0 {
+		query.Set("max_age", strconv.FormatInt(int64(want.MaxAge/time.Second), 10))
+	}
+	return s.Base.JoinPath("authorize").String() + "?" + query.Encode()
+}
+
+// LoginURL is the address on the application's host at which a person signs in, for links.
+func (s *Server) LoginURL(target string, again bool) string {
+	query := url.Values{"next": {plainTarget(target)}}
+	if again {
+		query.Set("switch", "1")
+	}
+	return s.Path + "/login?" + query.Encode()
+}
+
+// LogoutURL is the address on the application's host at which a person signs out.
+func (s *Server) LogoutURL() string { return s.Path + "/logout" }
+
+// getLogin begins a sign-in for who followed a link. Whoever has a session goes on: if it is not
+// accepted there, the gate sends them here no more, but to the server.
+func (s *Server) getLogin(w http.ResponseWriter, r *http.Request, origin string) {
+	query := r.URL.Query()
+	target := plainTarget(query.Get("next"))
+	if s.Owns(target) {
+		target = "/"
+	}
+	if !query.Has("switch") && s.HasSession(r) {
+		endpoint.RedirectQuietly(w, origin+target)
+		return
+	}
+	s.Begin(w, r, Want{Origin: origin, Target: target, Again: query.Has("switch")})
+}

@@ -1,0 +1,127 @@
+package handover
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/serve/ui"
+)
+
+const (
+	// maxEnded bounds how many cookies of one name a sign-out ends.
+	maxEnded = 4
+
+	// endTimeout bounds how long a sign-out goes on for a client that has gone.
+	endTimeout = 10 * time.Second
+)
+
+// getLogout asks whether the person wants to sign out: a GET changes nothing, so no foreign page can
+// do it with an image.
+func (s *Server) getLogout(w http.ResponseWriter, r *http.Request, origin string) {
+	back := "/"
+	if from, ok := strings.CutPrefix(r.Referer(), origin+"/"); ok {
+		if target := plainTarget("/" + from); !s.Owns(target) {
+			back = origin + target
+		}
+	}
+	ui.Render(w, http.StatusOK, ui.SignOut{
+		Site:    r.Host,
+		Subject: s.Subject(r),
+		Action:  s.LogoutURL(),
+		Back:    back,
+	})
+}
+
+// postLogout ends the sign-in and clears the cookies of this host. Those of other hosts are cleared
+// when they are next seen. If the store cannot write it, the cookies are cleared nevertheless, and the
+// answer says that copies of them remain valid.
+func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, _ string) {
+	subject := s.Subject(r)
+	if s.protection.Check(r) != nil {
+		s.reportLogout(r, crossOrigin, "", nil)
+		s.refuse(w, r, crossOrigin, "/")
+		return
+	}
+	err := s.endAll(r)
+	for _, cookie := range s.Cleared() {
+		http.SetCookie(w, cookie)
+	}
+	s.forgetTrips(w)
+	if err != nil {
+		s.reportLogout(r, unavailable, subject, err)
+		s.explainHalf(w, r)
+		return
+	}
+	s.reportLogout(r, success, subject, nil)
+	if !gate.WantsPage(r) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	ui.Render(w, http.StatusOK, ui.SignedOut{
+		Site:  r.Host,
+		Links: []ui.Link{{Text: "Sign in", URL: s.LoginURL("/", false)}},
+	})
+}
+
+// endAll goes on when the client goes away: a person who closes the window after signing out is
+// signed out.
+func (s *Server) endAll(r *http.Request) error {
+	if err := s.Ready(r.Context()); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endTimeout)
+	defer cancel()
+	for _, access := range values(r, s.AccessCookie) {
+		if err := s.End(ctx, access, ""); err != nil {
+			return err
+		}
+	}
+	for _, refresh := range values(r, s.RefreshCookie) {
+		if err := s.End(ctx, "", refresh); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func values(r *http.Request, name string) (values []string) {
+	cookies := r.CookiesNamed(name)
+	for _, c := range cookies[:min(len(cookies), maxEnded)] {
+		if c.Value != "" {
+			values = append(values, c.Value)
+		}
+	}
+	return values
+}
+
+// explainHalf says that the cookies are cleared, and that the store could not be told.
+func (s *Server) explainHalf(w http.ResponseWriter, r *http.Request) {
+	if !gate.WantsPage(r) {
+		s.refuse(w, r, unavailable, "/")
+		return
+	}
+	ui.Render(w, http.StatusServiceUnavailable, ui.Message{
+		Site:  r.Host,
+		Title: "Signed out here only",
+		Text: "This browser is signed out of this site. The server could not be told, so other sites, and a copy of " +
+			"the sign-in if there is one, stay signed in until it expires.",
+		Code:  string(unavailable),
+		Links: []ui.Link{{Text: "Go to the start page", URL: "/"}},
+	})
+}
+
+func (s *Server) reportLogout(r *http.Request, what result, subject string, err error) {
+	s.Events.Report(r.Context(), audit.Event{
+		Kind:     audit.Logout,
+		Result:   string(what),
+		User:     subject,
+		Target:   r.Host,
+		ClientIP: s.ClientIP.Of(r),
+		Recorded: what == success && subject != "",
+		Err:      err,
+	})
+}

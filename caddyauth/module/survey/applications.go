@@ -1,0 +1,171 @@
+package survey
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+	"github.com/caddyauth/gateway/caddyauth/module/finding"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
+)
+
+// Applications lists the canonical origins at which browsers can sign in although the host is not the
+// server's: those that the sites of gates name, with each port on which the site listens and with the
+// one of the scheme, which may be mapped; and those of `return_to`.
+func (s *Survey) Applications(server SignIn) (origins []string) {
+	http := s.HTTP()
+	if http == nil || server.PublicURL == nil {
+		return nil
+	}
+	w := signInSurvey{server: server, http: http}
+	for _, g := range w.gates() {
+		for _, host := range g.hosts {
+			origins = append(origins, g.originsOf(host)...)
+		}
+	}
+	for _, origin := range server.ReturnTo {
+		if u, err := url.Parse(origin); err == nil && !server.isOwn(u.Hostname()) {
+			origins = append(origins, origin)
+		}
+	}
+	slices.Sort(origins)
+	return slices.Compact(origins)
+}
+
+// isOwn reports whether a host is that of the server, where browsers have its session cookie.
+func (v SignIn) isOwn(host string) bool { return strings.EqualFold(host, v.PublicURL.Hostname()) }
+
+// originsOf are the origins of a host that the routes around the gate name; none for a pattern. They
+// have the scheme of the public URL, for which the cookies are made. On a loopback host nothing stands
+// in front that would take TLS off.
+func (g webGate) originsOf(host string) (origins []string) {
+	if resolved := caddy.NewReplacer().ReplaceKnown(host, ""); resolved != "" {
+		host = resolved
+	}
+	scheme, tls := g.server.PublicURL.Scheme, len(g.site.TLSConnPolicies) > 0
+	if strings.ContainsAny(host, "*{}") || g.server.isOwn(host) {
+		return nil
+	}
+	ports := []string{""}
+	switch {
+	case tls == (scheme == "https"):
+		ports = append(ports, portsOf(g.site)...)
+	case tls || weburl.IsLoopback(host):
+		return nil
+	}
+	for _, port := range ports {
+		origin := scheme + "://" + host
+		if port != "" {
+			origin += ":" + port
+		}
+		if canonical, err := weburl.CanonicalOrigin(origin); err == nil {
+			origins = append(origins, canonical)
+		}
+	}
+	return origins
+}
+
+// portsOf lists the ports on which a server listens.
+func portsOf(server *caddyhttp.Server) (ports []string) {
+	for _, address := range server.Listen {
+		at, err := caddy.ParseNetworkAddress(address)
+		if err != nil || at.IsUnixNetwork() || at.IsFdNetwork() {
+			continue
+		}
+		for _, one := range at.Expand() {
+			ports = append(ports, fmt.Sprint(one.StartPort))
+		}
+	}
+	return ports
+}
+
+// findHosts lists the hosts of the gate at which nobody can sign in.
+func (g webGate) findHosts() (found []finding.Finding) {
+	for _, host := range g.hosts {
+		origins := g.originsOf(host)
+		switch {
+		case g.server.isOwn(host) || strings.Contains(host, "{") && origins == nil: // it shows with the request
+		case strings.Contains(host, "*"):
+			found = append(found, g.findUnnamed(host)...)
+		case origins == nil:
+			found = append(found, finding.Finding{
+				Severity: finding.Error,
+				Where:    g.where,
+				Text: fmt.Sprintf("browsers of host %s cannot keep the session cookie, which is made for %s",
+					host, g.server.PublicURL.Scheme),
+				Hint: "serve the site over " + g.server.PublicURL.Scheme + ", or add `login off`",
+			})
+		}
+		for _, origin := range origins[:min(1, len(origins))] {
+			found = append(found, g.findCallback(host, origin)...)
+		}
+	}
+	return found
+}
+
+// findUnnamed is for a pattern of hosts of which no origin in `return_to` is one.
+func (g webGate) findUnnamed(pattern string) []finding.Finding {
+	named := slices.ContainsFunc(g.server.ReturnTo, func(origin string) bool {
+		u, err := url.Parse(origin)
+		return err == nil && !g.server.isOwn(u.Hostname()) && matchesHost(pattern, u)
+	})
+	if named {
+		return nil
+	}
+	text := fmt.Sprintf("of the hosts %s none is named in `return_to`: browsers cannot sign in there", pattern)
+	if matchesHost(pattern, g.server.PublicURL) {
+		text = fmt.Sprintf("of the hosts %s browsers can sign in to %s alone: `return_to` names no other",
+			pattern, g.server.PublicURL.Hostname())
+	}
+	return []finding.Finding{{
+		Severity: finding.Warning,
+		Where:    g.where,
+		Text:     text,
+		Hint:     "add the origin of each host to `return_to`",
+	}}
+}
+
+func matchesHost(pattern string, u *url.URL) bool {
+	return caddyhttp.MatchHost{pattern}.Match(requestFor(u, "/"))
+}
+
+// findCallback follows a browser that comes back from signing in: a gate or a header filter has to meet
+// it, whatever the path is that it guards.
+func (g webGate) findCallback(host, origin string) []finding.Finding {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return nil
+	}
+	path := g.server.Path + "/callback"
+	r := requestFor(u, path)
+	e := errand{r: r, callback: true, named: g.site.NamedRoutes}
+	e.follow(g.site.Routes)
+	if e.reached {
+		return nil
+	}
+	return []finding.Finding{{
+		Severity: finding.Error,
+		Where:    g.where,
+		Text: fmt.Sprintf("browsers come back from signing in to %s%s, and no gate of host %s is asked there",
+			origin, path, host),
+		Hint: fmt.Sprintf("add `jwt_auth %s/* off` to the site", g.server.Path),
+	}}
+}
+
+// servesHost reports whether a gate may stand at a host: browsers that a sign-in leads there are signed
+// in there, too.
+func (g webGate) servesHost(u *url.URL) bool {
+	return g.hosts == nil || slices.ContainsFunc(g.hosts, func(host string) bool {
+		return strings.Contains(host, "{") || matchesHost(host, u)
+	})
+}
+
+// readsCookie reports whether the gate takes the session cookie.
+func (g webGate) readsCookie() bool {
+	return slices.Contains(g.Gate().Sources, gate.Source{Kind: gate.Cookie, Name: g.server.SessionCookie})
+}
