@@ -71,8 +71,10 @@ func newHosts(t *testing.T, sites string) *gateway {
 // loadTLS is load for sites with the certificates of Caddy's own authority.
 func (g *gateway) loadTLS(globals, sites string) {
 	g.t.Helper()
-	text := strings.Replace(g.caddyfile(globals, sites), "auto_https off",
-		"auto_https disable_redirects\n\tskip_install_trust", 1)
+	text := strings.NewReplacer(
+		"auto_https off", "auto_https disable_redirects\n\tskip_install_trust",
+		"admin off", "admin "+g.addr("admin"),
+	).Replace(g.caddyfile(globals, sites))
 	if err := loadText(text); err != nil {
 		g.t.Fatalf("loading: %v\n%s", err, text)
 	}

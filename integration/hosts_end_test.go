@@ -1,0 +1,302 @@
+package integration
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// applicationHosts are those of hostsSites, apart from the server's.
+var applicationHosts = []string{"a.one.localhost", "b.one.localhost", "two.localhost"}
+
+// everywhere is a browser whose person has signed in at the server and has used all applications.
+func everywhere(t *testing.T, g *gateway, name, password string) *surfer {
+	t.Helper()
+	v := signedInAtServer(t, g, name, password)
+	for _, host := range applicationHosts {
+		if page, _ := v.follow(v.open(g.at(host, "/"))); page.status != http.StatusOK {
+			t.Fatalf("%s: status %d: %s", host, page.status, page.body)
+		}
+	}
+	return v
+}
+
+// hostStream is an answer that goes on.
+type hostStream struct {
+	name  string
+	ended chan time.Time
+}
+
+// listenAt opens a stream of an application with a browser's cookies. It is an event stream, or with
+// `socket` a WebSocket.
+func (v *surfer) listenAt(g *gateway, host string, socket bool) hostStream {
+	v.t.Helper()
+	uri, header := "/events", http.Header{"Accept": {"text/event-stream"}}
+	if socket {
+		uri, header = "/ws", http.Header{
+			"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {g.at(host, "")},
+			"Sec-WebSocket-Version": {"13"}, "Sec-WebSocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+		}
+	}
+	r, err := http.NewRequestWithContext(v.t.Context(), http.MethodGet, g.at(host, uri), nil)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	r.Header = header
+	client := *v.client
+	client.Timeout = 0
+	resp, err := client.Do(r)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.t.Cleanup(func() { resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusSwitchingProtocols {
+		v.t.Fatalf("%s%s: status %d", host, uri, resp.StatusCode)
+	}
+	in := bufio.NewReader(resp.Body)
+	if _, err := in.ReadByte(); err != nil {
+		v.t.Fatalf("%s%s: %v", host, uri, err)
+	}
+	s := hostStream{host + uri, make(chan time.Time, 1)}
+	go func() {
+		_, _ = io.Copy(io.Discard, in)
+		s.ended <- time.Now()
+	}()
+	return s
+}
+
+// endsSoon makes sure that a stream ends within a second of a moment.
+func (s hostStream) endsSoon(t *testing.T, since time.Time) {
+	t.Helper()
+	select {
+	case at := <-s.ended:
+		if took := at.Sub(since); took > time.Second {
+			t.Errorf("%s: ended after %v", s.name, took)
+		}
+	case <-time.After(10 * time.Second):
+		t.Errorf("%s: it goes on", s.name)
+	}
+}
+
+// isOut makes sure that within a second no host lets a browser in, and that its cookies are cleared.
+func (v *surfer) isOut(g *gateway, since time.Time) {
+	v.t.Helper()
+	for _, host := range applicationHosts {
+		eventually(v.t, 10*time.Second, func() string {
+			got := v.open(g.at(host, "/"))
+			if got.status == http.StatusOK {
+				return host + " lets the browser in"
+			}
+			if took := time.Since(since); took > 2*time.Second { // a second, and one for a busy machine
+				v.t.Errorf("%s: out after %v", host, took)
+			}
+			login, _ := v.follow(got)
+			if !login.isLogin() {
+				v.t.Errorf("%s: at %s: status %d: %s", host, login.at, login.status, login.body)
+			}
+			return ""
+		})
+		u, _ := url.Parse(g.at(host, "/"))
+		for _, cookie := range v.jar.Cookies(u) {
+			if strings.HasSuffix(cookie.Name, "_token") {
+				v.t.Errorf("%s: %s is still there", host, cookie.Name)
+			}
+		}
+	}
+}
+
+// signOutAtHost confirms the page that asks.
+func (v *surfer) signOutAtHost(g *gateway, host string) seen {
+	v.t.Helper()
+	asks := v.open(g.at(host, "/.auth/logout"))
+	if asks.status != http.StatusOK || !strings.Contains(asks.body, `action="/.auth/logout"`) ||
+		!strings.Contains(asks.body, "alice") {
+		v.t.Fatalf("status %d: %s", asks.status, asks.body)
+	}
+	if still := v.open(g.at(host, "/")); still.status != http.StatusOK {
+		v.t.Fatalf("the page that asks has signed out: status %d", still.status)
+	}
+	return v.send(http.MethodPost, g.at(host, "/.auth/logout"), "x=1", http.Header{"Origin": {g.at(host, "")}})
+}
+
+// TestSigningOutEndsAllHosts: wherever a sign-in ends, it ends at all hosts within a second, with what
+// is open there; another browser of the same person stays.
+func TestSigningOutEndsAllHosts(t *testing.T) {
+	g := newGateway(t)
+	s := newStreamer(t)
+	g.extra["Streams"] = s.Listener.Addr().String()
+	g.loadTLS(hostsAuth,
+		strings.ReplaceAll(hostsSites, "reverse_proxy {{.Proxy}}",
+			"handle /ws {\n\t\treverse_proxy {{.Streams}}\n\t}\n\thandle /events {\n\t\treverse_proxy {{.Streams}}\n"+
+				"\t}\n\thandle {\n\t\treverse_proxy {{.Proxy}}\n\t}"))
+	for _, c := range []struct {
+		name string
+		end  func(t *testing.T, v *surfer)
+	}{
+		{"at an application", func(t *testing.T, v *surfer) {
+			if got := v.signOutAtHost(g, "a.one.localhost"); got.status != http.StatusOK ||
+				!strings.Contains(got.body, "You are signed out.") {
+				t.Fatalf("status %d: %s", got.status, got.body)
+			}
+		}},
+		{"at the server", func(t *testing.T, v *surfer) {
+			got := v.send(http.MethodPost, g.at("auth.localhost", "/logout"), "x=1",
+				http.Header{"Origin": {g.at("auth.localhost", "")}})
+			if got.status != http.StatusSeeOther {
+				t.Fatalf("status %d: %s", got.status, got.body)
+			}
+		}},
+		{"by an operator", func(t *testing.T, _ *surfer) {
+			out, stderr, err := command("", "session", "revoke", "--user", "alice", "--address", g.addr("admin"))
+			if err != nil {
+				t.Fatalf("%v: %s%s", err, out, stderr)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := everywhere(t, g, "alice", alicePassword)
+			other := everywhere(t, g, "bob", bobPassword)
+			streams := []hostStream{
+				v.listenAt(g, "a.one.localhost", true), v.listenAt(g, "two.localhost", true),
+				v.listenAt(g, "b.one.localhost", false),
+			}
+			since := time.Now()
+			c.end(t, v)
+			for _, stream := range streams {
+				stream.endsSoon(t, since)
+			}
+			v.isOut(g, since)
+			if got := v.open(g.at("auth.localhost", "/login")); !got.isLogin() {
+				t.Errorf("at the server: status %d: %s", got.status, got.body)
+			}
+			if got := other.open(g.at("two.localhost", "/")); got.status != http.StatusOK {
+				t.Errorf("another person: status %d", got.status)
+			}
+			page, _ := v.follow(v.open(g.at("two.localhost", "/again?x=1")))
+			if page, _ = v.signIn(page, "alice", alicePassword); page.at != g.at("two.localhost", "/again?x=1") {
+				t.Errorf("signing in again: at %s: status %d", page.at, page.status)
+			}
+		})
+	}
+}
+
+// TestSessionsOfPagesAtEachHost: a page finds the state of its session below the path of the gateway, and
+// renews it there.
+func TestSessionsOfPagesAtEachHost(t *testing.T) {
+	g := newHosts(t, strings.ReplaceAll(hostsSites, "jwt_auth web {", "jwt_auth /private* web {"))
+	v := signedInAtServer(t, g, "alice", alicePassword)
+	page := http.Header{"Accept": {"application/json"}, "Sec-Fetch-Site": {"same-origin"}}
+	for _, host := range applicationHosts {
+		t.Run(host, func(t *testing.T) {
+			state := func() (got struct {
+				SignedIn  bool   `json:"signed_in"`
+				Subject   string `json:"subject"`
+				Renewable bool   `json:"renewable"`
+			}) {
+				answer := v.send(http.MethodGet, g.at(host, "/.auth/session"), "", page)
+				if err := json.Unmarshal([]byte(answer.body), &got); err != nil {
+					t.Fatalf("status %d: %s", answer.status, answer.body)
+				}
+				return got
+			}
+			if got := state(); got.SignedIn || got.Renewable {
+				t.Errorf("before: %+v", got)
+			}
+			if got, _ := v.follow(v.open(g.at(host, "/private"))); got.status != http.StatusOK {
+				t.Fatalf("status %d: %s", got.status, got.body)
+			}
+			if got := state(); !got.SignedIn || got.Subject != "alice" || !got.Renewable {
+				t.Errorf("after: %+v", got)
+			}
+			renewed := v.send(http.MethodPost, g.at(host, "/.auth/session/refresh"), "",
+				http.Header{"Accept": {"application/json"}, "Origin": {g.at(host, "")}})
+			if renewed.status != http.StatusOK || !strings.Contains(renewed.body, `"subject":"alice"`) {
+				t.Errorf("renewing: status %d: %s", renewed.status, renewed.body)
+			}
+			foreign := v.send(http.MethodPost, g.at(host, "/.auth/session/refresh"), "",
+				http.Header{"Origin": {"https://evil.example"}})
+			if foreign.status != http.StatusForbidden {
+				t.Errorf("for another site: status %d", foreign.status)
+			}
+			for _, name := range []string{"session.js", "session.mjs"} {
+				if got := v.open(g.at(host, "/.auth/"+name)); got.status != http.StatusOK ||
+					!strings.Contains(got.header.Get("Content-Type"), "javascript") {
+					t.Errorf("%s: status %d: %v", name, got.status, got.header)
+				}
+			}
+		})
+	}
+}
+
+// TestSignOutsThatAreRefused: another site cannot end a sign-in, and what is not there is answered here
+// and not by the application.
+func TestSignOutsThatAreRefused(t *testing.T) {
+	g := newHosts(t, hostsSites)
+	v := everywhere(t, g, "alice", alicePassword)
+	g.proxy.take()
+	for _, c := range []struct {
+		name, method, uri string
+		header            http.Header
+		status            int
+	}{
+		{"another site", http.MethodPost, "/.auth/logout", http.Header{"Origin": {"https://evil.example"}}, 403},
+		{"a sibling", http.MethodPost, "/.auth/logout", http.Header{"Sec-Fetch-Site": {"same-site"}}, 403},
+		{"another method", http.MethodDelete, "/.auth/logout", nil, 405},
+		{"a POST to the callback", http.MethodPost, "/.auth/callback", nil, 405},
+		{"a HEAD to the callback", http.MethodHead, "/.auth/callback?code=x", nil, 405},
+		{"nothing", http.MethodGet, "/.auth/other", nil, 404},
+		{"the path itself", http.MethodGet, "/.auth", nil, 404},
+		{"the path with a slash", http.MethodGet, "/.auth/", nil, 404},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := v.send(c.method, g.at("a.one.localhost", c.uri), "", c.header); got.status != c.status {
+				t.Errorf("status %d: %s", got.status, got.body)
+			}
+			if seen := g.proxy.take(); len(seen) > 0 {
+				t.Errorf("the application saw %s", seen[0].raw)
+			}
+		})
+	}
+	if got := v.open(g.at("b.one.localhost", "/")); got.status != http.StatusOK {
+		t.Errorf("the sign-in has ended: status %d", got.status)
+	}
+	if got := v.open(g.at("a.one.localhost", "/.authors")); got.status != http.StatusOK {
+		t.Errorf("an application's own path: status %d", got.status)
+	}
+	// A program signs out without a page.
+	got := v.send(http.MethodPost, g.at("a.one.localhost", "/.auth/logout"), "", http.Header{"Accept": {"*/*"}})
+	if got.status != http.StatusNoContent {
+		t.Errorf("a program: status %d: %s", got.status, got.body)
+	}
+	v.isOut(g, time.Now())
+}
+
+// TestAllSessionsEndWithOne: with revoke_all_on_logout, signing out of an application ends the person's
+// sign-ins in all browsers.
+func TestAllSessionsEndWithOne(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		t.Run(fmt.Sprint(all), func(t *testing.T) {
+			g := newGateway(t)
+			option := ""
+			if all {
+				option = "revoke_all_on_logout"
+			}
+			g.loadTLS(strings.Replace(hostsAuth, "auth {", "auth {\n\t"+option, 1), hostsSites)
+			here, there := everywhere(t, g, "alice", alicePassword), everywhere(t, g, "alice", alicePassword)
+			since := time.Now()
+			here.signOutAtHost(g, "two.localhost")
+			here.isOut(g, since)
+			if all {
+				there.isOut(g, since)
+			} else if got := there.open(g.at("b.one.localhost", "/")); got.status != http.StatusOK {
+				t.Errorf("another browser: status %d", got.status)
+			}
+		})
+	}
+}
