@@ -2,8 +2,6 @@ package integration
 
 import (
 	"encoding/base64"
-	"encoding/json"
-	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -40,6 +38,8 @@ func TestAuthorizeDuties(t *testing.T) {
 		// RFC 6749, OAuth 2.1.
 		{"implicit", "response_type=token", "unsupported_response_type", "redirect"},
 		{"hybrid", "response_type=code+id_token", "unsupported_response_type", "redirect"},
+		{"response type none", "response_type=none", "unsupported_response_type", "redirect"},
+		{"response type in another case", "response_type=CODE", "unsupported_response_type", "redirect"},
 		{"repeated", "scope=openid&scope=read", "invalid_request", "redirect"},
 		{"repeated client", "client_id=rp&client_id=rp", "invalid_request", "page"},
 		{"repeated redirect URI", "redirect_uri=" + rpCallback + "&redirect_uri=x", "invalid_request", "page"},
@@ -67,12 +67,35 @@ func TestAuthorizeDuties(t *testing.T) {
 		{"plain by default", "code_challenge_method=", "invalid_request", "redirect"},
 		{"plain, optional", "client_id=legacy&code_challenge_method=", "invalid_request", "redirect"},
 
+		{"a challenge that is none", "code_challenge=x", "invalid_request", "redirect"},
+		{"a method without a challenge", "client_id=legacy&code_challenge=", "invalid_request", "redirect"},
+
 		// RFC 8707.
 		{"resource", "client_id=resources&resource=https://a.example/&resource=https://b.example/mcp", "code",
 			"redirect"},
 		{"unknown resource", "client_id=resources&resource=https://c.example", "invalid_target", "redirect"},
+		{"one resource of two", "client_id=resources&resource=https://a.example/&resource=https://c.example",
+			"invalid_target", "redirect"},
+		{"a relative resource", "client_id=resources&resource=a.example", "invalid_target", "redirect"},
+		{"a slash behind a path", "client_id=resources&resource=https://b.example/mcp/", "invalid_target", "redirect"},
+		{"another case", "client_id=resources&resource=https://A.example", "invalid_target", "redirect"},
 		{"resource with a fragment", "client_id=resources&resource=https://a.example%23x", "invalid_target",
 			"redirect"},
+
+		// OpenID Connect Core, sections 3.1.2.1 and 5.5.
+		{"prompt none beside another", "prompt=none+login", "invalid_request", "redirect"},
+		{"a prompt that nobody knows", "prompt=create", "code", "redirect"},
+		{"max_age that is no number", "max_age=soon", "invalid_request", "redirect"},
+		{"max_age below 0", "max_age=-1", "invalid_request", "redirect"},
+		{"claims that are no JSON", "claims=x", "invalid_request", "redirect"},
+		{"claims of another type", "claims=" + url.QueryEscape(`{"userinfo":{"\u00e4\\\"":1}}`), "invalid_request",
+			"redirect"},
+		{"a class of sign-in that nobody has", "claims=" + url.QueryEscape(
+			`{"id_token":{"acr":{"essential":true,"values":["phr"]}}}`), "unmet_authentication_requirements",
+			"redirect"},
+		{"a long nonce", "nonce=" + strings.Repeat("n", 1025), "invalid_request", "redirect"},
+		{"a key that is none", "dpop_jkt=x", "invalid_request", "redirect"},
+		{"no redirect URI", "redirect_uri=", "invalid_request", "page"},
 
 		// Response modes.
 		{"form post", "response_mode=form_post", "code", "form"},
@@ -96,6 +119,12 @@ func TestAuthorizeDuties(t *testing.T) {
 				q := p.location.Query()
 				if got = q.Get("error"); q.Get("code") != "" {
 					got = "code"
+				}
+				if got != "code" {
+					isDescription(t, q.Get("error_description"))
+				}
+				if p.header.Get("Cache-Control") != "no-store" || p.header.Get("Referrer-Policy") != "no-referrer" {
+					t.Errorf("headers %v", p.header)
 				}
 				if p.location.Host != "rp.example" || q.Get("tenant") != "1" || q.Get("iss") != x.url("auth") ||
 					q.Get("state") != "the state" || got != "code" && q.Get("error_description") == "" {
@@ -268,126 +297,4 @@ func TestWhatEndsWithTheSession(t *testing.T) {
 			t.Errorf("signed out: %d to %v", p.status, p.location)
 		}
 	})
-}
-
-// TestPushedAuthorization through /par and the login page, once.
-func TestPushedAuthorization(t *testing.T) {
-	onEngines(t, func(t *testing.T, x *authorizing) {
-		v := x.visitor(t)
-		address := "/authorize?client_id=pushing&request_uri=" + url.QueryEscape(x.push(t, "pushing", ""))
-		v.get(address) // looked at only
-		answer := v.signIn(v.get(address), "alice", alicePassword)
-		code := v.code(answer)
-		if answer.location.Query().Get("state") != "the state" {
-			t.Errorf("sent to %v", answer.location)
-		}
-		if got := x.token(t, "pushing", rpSecret, "", codeForm(code)); got.status != 200 {
-			t.Errorf("%+v", got)
-		}
-		if p := v.get(address); p.status != 400 || !strings.Contains(p.body, "<code>invalid_request_uri</code>") {
-			t.Errorf("used again: %d %s", p.status, p.body)
-		}
-		foreign := "/authorize?client_id=other&request_uri=" + url.QueryEscape(x.push(t, "pushing", ""))
-		if p := v.get(foreign); p.status != 400 || !strings.Contains(p.body, "<code>invalid_request_uri</code>") {
-			t.Errorf("another client's: %d %s", p.status, p.body)
-		}
-	})
-}
-
-// push pushes a good request of the client and returns its request_uri.
-func (x *authorizing) push(t *testing.T, client, changes string) string {
-	t.Helper()
-	_, query, _ := strings.Cut(request(t, "client_id="+client+"&"+changes), "?")
-	a := x.ask(t, "auth", call{
-		method: "POST", target: "/par", lines: []string{"Content-Type: application/x-www-form-urlencoded"},
-		body: query + "&client_secret=" + url.QueryEscape(rpSecret),
-	})
-	var answer struct {
-		RequestURI string `json:"request_uri"`
-		ExpiresIn  int    `json:"expires_in"`
-	}
-	if err := json.Unmarshal([]byte(a.body), &answer); err != nil || a.status != 201 || answer.RequestURI == "" ||
-		answer.ExpiresIn < 60 || answer.ExpiresIn >= 600 {
-		t.Fatalf("%d %s, %v", a.status, a.body, err)
-	}
-	return answer.RequestURI
-}
-
-// TestConsentPage: what a person allows is remembered, and only what is new is asked for again.
-func TestConsentPage(t *testing.T) {
-	onEngines(t, func(t *testing.T, x *authorizing) {
-		v := x.visitor(t)
-		decided := func(p page, decision string) page {
-			t.Helper()
-			if p.status != 303 || p.location.Path != "/consent" {
-				t.Fatalf("not asked: %d to %v: %s", p.status, p.location, p.body)
-			}
-			form := v.get(p.location.String())
-			if form.status != 200 || !strings.Contains(form.body, `<strong id="client">asking</strong>`) {
-				t.Fatalf("the page: %d %s", form.status, form.body)
-			}
-			p = v.post("/consent", url.Values{
-				"request":  {html.UnescapeString(field(form.body, "request"))},
-				"proof":    {field(form.body, "proof")},
-				"decision": {decision},
-			})
-			if p.status == 303 && p.location.Path == "/authorize" {
-				p = v.get(p.location.String())
-			}
-			return p
-		}
-		asking := request(t, "client_id=asking")
-		denied := decided(v.signIn(v.get(asking), "alice", alicePassword), "deny")
-		if q := denied.location.Query(); q.Get("error") != "access_denied" || q.Get("state") != "the state" ||
-			q.Get("tenant") != "1" {
-			t.Errorf("denied: %d to %v", denied.status, denied.location)
-		}
-		code := v.code(decided(v.get(asking), "allow"))
-		if got := x.token(t, "asking", rpSecret, "", codeForm(code)); got.status != 200 || got.Scope != "openid read" {
-			t.Errorf("%+v", got)
-		}
-		v.code(v.get(asking))
-		v.code(v.get(request(t, "client_id=asking&prompt=none&scope=read")))
-		more := v.get(request(t, "client_id=asking&scope=openid+read+profile"))
-		if form := v.get(more.location.String()); strings.Contains(form.body, "<li>read</li>") ||
-			!strings.Contains(form.body, "Read your profile") {
-			t.Errorf("what is new: %s", form.body)
-		}
-		v.code(decided(more, "allow"))
-		v.code(decided(v.get(request(t, "client_id=asking&prompt=consent")), "allow"))
-	})
-}
-
-// TestIDTokenHint: who is signed in must be whom the client expects. The hint stands in a pushed
-// request, since an access log would write it.
-func TestIDTokenHint(t *testing.T) {
-	x := newAuthorizing(t, "sqlite")
-	v := x.visitor(t)
-	alice := x.exchange(t, v.code(v.signIn(v.get(request(t, "")), "alice", alicePassword)), "")
-	other := x.visitor(t)
-	bob := x.exchange(t, other.code(other.signIn(other.get(request(t, "")), "bob", bobPassword)), "")
-	for _, c := range []struct {
-		name, hint string
-		visitor    *visitor
-		want       string // an error, or "" for a code
-	}{
-		{"the same person", alice.ID, v, ""},
-		{"another person", bob.ID, v, "login_required"},
-		{"nobody is signed in", alice.ID, x.visitor(t), "login_required"},
-		{"an access token", alice.Access, v, "invalid_request"},
-		{"another signature", alice.ID[:len(alice.ID)-8] + "AAAAAAAA", v, "invalid_request"},
-		{"nonsense", "x", v, "invalid_request"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			v := c.visitor.in(t)
-			uri := x.push(t, "rp", "prompt=none&id_token_hint="+c.hint)
-			p := v.get("/authorize?client_id=rp&request_uri=" + url.QueryEscape(uri))
-			if p.status != 303 || p.location.Query().Get("error") != c.want {
-				t.Fatalf("%d to %v: %s", p.status, p.location, p.body)
-			}
-			if c.want == "" {
-				v.code(p)
-			}
-		})
-	}
 }

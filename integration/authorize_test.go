@@ -45,6 +45,7 @@ var relyingParties = []relyingParty{
 	{ID: "rp"},
 	{ID: "other"},
 	{ID: "spa", Redirects: "http://127.0.0.1/cb com.example.app:/cb", Public: true},
+	{ID: "here", Redirects: "http://[::1]:7/cb http://localhost/cb", Public: true},
 	{ID: "legacy", More: "pkce optional"},
 	{ID: "asking", Asks: true},
 	{ID: "pushing", More: "require_pushed_authorization_requests"},

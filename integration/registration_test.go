@@ -60,7 +60,7 @@ func egressTo(t *testing.T, server *httptest.Server) string {
 }
 
 // comingByThemselves is what lets clients come that nobody has added.
-const comingByThemselves = `
+var comingByThemselves = `
 	registration {
 		open
 		scopes openid read

@@ -10,8 +10,9 @@ import (
 
 // Challenge returns the WWW-Authenticate value of a refusal (RFC 6750, section 3) of a credential
 // that came via a source. The reason code is its error_description. When no credential was sent
-// there is no error, as the RFC wants it. The scheme is DPoP (RFC 9449, section 7.1) for those who
-// use it, and where bearer tokens are not taken.
+// there is no error, as the RFC wants it, but the scopes that the rules ask for: not every client
+// that asks for too little at first comes again for more. The scheme is DPoP (RFC 9449, section
+// 7.1) for those who use it, and where bearer tokens are not taken.
 func (g *Gate) Challenge(reason token.Reason, via Source) string {
 	var b strings.Builder
 	sep := " "
@@ -29,7 +30,7 @@ func (g *Gate) Challenge(reason token.Reason, via Source) string {
 		param("error", code)
 		param("error_description", string(reason))
 	}
-	if scopes := g.scopesNeeded(); reason == InsufficientScope && len(scopes) > 0 {
+	if scopes := g.scopesNeeded(); len(scopes) > 0 && (reason == InsufficientScope || reason == NoCredential) {
 		param("scope", strings.Join(scopes, " "))
 	}
 	if reason == InsufficientAuthentication {

@@ -847,7 +847,7 @@ func TestChallenges(t *testing.T) {
 		reason token.Reason
 		want   string
 	}{
-		{NoCredential, `Bearer`},
+		{NoCredential, `Bearer scope="read write"`},
 		{token.Expired, `Bearer error="invalid_token", error_description="expired"`},
 		{
 			InsufficientScope,

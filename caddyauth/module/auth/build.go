@@ -293,8 +293,8 @@ func buildKeySet(a *App) endpoint.Handlers {
 	return endpoint.Handlers{
 		Base: a.server.PublicURL,
 		Routes: endpoint.Routes[http.HandlerFunc]{
-			{Method: http.MethodGet, Path: "/jwks.json", Handler: keySet},
-			{Method: http.MethodGet, Path: "/.well-known/jwks.json", Handler: keySet},
+			{Method: http.MethodGet, Path: "/jwks.json", Handler: keySet, AnyOrigin: true},
+			{Method: http.MethodGet, Path: "/.well-known/jwks.json", Handler: keySet, AnyOrigin: true},
 		},
 	}
 }

@@ -30,7 +30,6 @@ func (s status) keySet(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/jwk-set+json")
 	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(s.maxAge.Seconds())))
-	h.Set("Access-Control-Allow-Origin", "*")
 	_, _ = w.Write(ring.JWKS())
 }
 

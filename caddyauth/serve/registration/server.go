@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
@@ -187,5 +188,17 @@ func (c *call) refuse(err error) {
 		c.w.Header().Set("WWW-Authenticate", `Bearer realm="register", error="`+answer.code+`"`)
 	}
 	endpoint.SetRetryAfter(c.w.Header(), answer.wait)
-	endpoint.WriteError(c.w, answer.status, answer.code, answer.text)
+	endpoint.WriteError(c.w, answer.status, answer.code, strings.Map(describable, answer.text))
+}
+
+// describable replaces the characters that error_description cannot have (RFC 6749, section 5.2): the
+// text may quote what the client has sent.
+func describable(r rune) rune {
+	switch {
+	case r == '"':
+		return '\''
+	case r < ' ' || r > '~' || r == '\\':
+		return '?'
+	}
+	return r
 }
