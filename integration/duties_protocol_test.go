@@ -23,7 +23,7 @@ var tokenDuties = []oauthDuty{
 	{"a code is good for 60 s, at most 10 minutes", "invalid_grant", "TestCodesOfOtherRequests"},
 	{"a code is used once", "invalid_grant, and what it bought ends", "TestCodeFlow"},
 	{"only a real second use ends anything", "invalid_grant, nothing ends", "TestCodeDuties"},
-	{"200 uses of one code at once", "one is good, the others invalid_grant", "TestAuthorizeRaces"},
+	{"200 uses of one code at once", "one is good, the others invalid_grant", "TestRaces/one code"},
 	{"answers are not stored", "`Cache-Control: no-store`, `Pragma: no-cache`", "TestCodeDuties"},
 	{"texts of errors", "printable ASCII without quotes", "TestCodeDuties"},
 	{"every grant asks whether person, client and project may have it", "invalid_grant",
@@ -126,7 +126,7 @@ var pushedDuties = []oauthDuty{
 	{"60 to 600 s", "`expires_in`", "TestPushedAuthorization"},
 	{"expired", "a page with invalid_request_uri", "TestPushedRequestIsCompletedOnce"},
 	{"what stands beside it in the address", "does not count", "TestPushedDuties"},
-	{"200 uses at once", "one code", "TestAuthorizeRaces"},
+	{"200 uses at once", "one code", "TestRaces/one pushed request"},
 	{"a client that must push", "invalid_request", "TestAuthorizeDuties/not pushed"},
 }
 
