@@ -134,7 +134,7 @@ var packageRules = []packageRule{
 			"serve/clientauth serve/ui web/endpoint web/weburl"), nil},
 	{6, "serve/clientauth",
 		words("domain/audit domain/clients domain/identity domain/issuance domain/replay jose/dpop jose/keyring",
-			"jose/leeway jose/token web/endpoint"), nil},
+			"jose/leeway jose/token web/clientcert web/endpoint"), nil},
 	{
 		6,
 		"serve/userinfo",
@@ -156,7 +156,7 @@ var packageRules = []packageRule{
 	{5, "guard/possession", words("guard/gate jose/dpop jose/token domain/replay"), nil},
 	{5, "guard/stream", words("guard/gate jose/token domain/session jose/keyring jose/leeway"), nil},
 	{4, "serve/discovery", words("jose/dpop web/endpoint web/weburl"), nil},
-	{4, "guard/gate", words("jose/token jose/dpop web/weburl jose/leeway"), nil},
+	{4, "guard/gate", words("jose/token jose/dpop web/clientcert web/weburl jose/leeway"), nil},
 	{4, "domain/opaque", words("jose/token jose/keyring domain/revocation web/egress"), nil},
 	{4, "jose/token/tokentest", words("jose/token jose/keyring"), nil}, // test support, as below
 	{4, "jose/dpop/dpoptest", nil, words(jwxPath)},                     // test support, too
@@ -185,6 +185,7 @@ var packageRules = []packageRule{
 	{0, "module/version", nil, words(caddyPath)},
 	{0, "module/terminal", nil, nil},
 	{0, "web/endpoint", nil, nil},
+	{0, "web/clientcert", nil, nil},
 	{0, "web/weburl", nil, nil},
 	{0, "jose/leeway", nil, nil},
 	{0, "domain/secrets", nil, nil},

@@ -193,7 +193,10 @@ func TestForeignIssuer(t *testing.T) {
 					"cnf": map[string]any{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"},
 				}),
 		},
-		{name: "our own, bound to a certificate", site: "both", reason: "wrong_type",
+		{name: "our own, bound to a certificate", site: "both", reason: "certificate_binding",
+			token: w.mint("es1", "alice",
+				map[string]any{"cnf": map[string]any{"x5t#S256": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}})},
+		{name: "our own, bound to no thumbprint", site: "both", reason: "wrong_type",
 			token: w.mint("es1", "alice",
 				map[string]any{"cnf": map[string]any{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}})},
 		{

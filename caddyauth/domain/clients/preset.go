@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
 // PresetFAPI2 makes a client one of the FAPI 2.0 security profile: pushed authorization requests,
-// private_key_jwt, DPoP, codes of 60 s, and refresh tokens that are not rotated.
+// private_key_jwt or a TLS certificate, tokens that are bound to a key (DPoP) or to a certificate,
+// codes of 60 s, and refresh tokens that are not rotated.
 const PresetFAPI2 = "fapi2"
 
 // Presets are the names of all presets of clients. Those of lifetimes are in package project.
@@ -20,13 +22,17 @@ var Presets = []string{PresetFAPI2}
 // 5.3.2.1).
 const longestFAPI2Code = time.Minute
 
+// fapi2Auth are the methods of section 5.3.2.1.
+var fapi2Auth = []string{AuthPrivateKeyJWT, AuthTLS, AuthSelfSignedTLS}
+
 // ApplyPreset sets what a preset says where the client says nothing. What contradicts the preset
 // is left for Validate to refuse.
 func (c *Client) ApplyPreset(name string) error {
 	if !slices.Contains(Presets, name) {
 		return fmt.Errorf("preset: %q is unknown, want one of %q", name, Presets)
 	}
-	c.Preset, c.PARRequired, c.DPoPBound = name, true, true
+	c.Preset, c.PARRequired = name, true
+	c.DPoPBound = c.DPoPBound || !c.CertificateBound
 	if c.AuthMethod == "" {
 		c.AuthMethod = AuthPrivateKeyJWT
 	}
@@ -56,8 +62,9 @@ func (c Client) validatePreset() error {
 		want string
 	}{
 		{c.PARRequired, "require_pushed_authorization_requests"},
-		{c.DPoPBound, "dpop_bound_access_tokens"},
-		{c.AuthMethod == AuthPrivateKeyJWT, "token_endpoint_auth_method " + AuthPrivateKeyJWT},
+		{c.DPoPBound || c.CertificateBound,
+			"dpop_bound_access_tokens or tls_client_certificate_bound_access_tokens"},
+		{slices.Contains(fapi2Auth, c.AuthMethod), "token_endpoint_auth_method " + strings.Join(fapi2Auth, " or ")},
 		{!c.PKCEOptional, "PKCE"},
 		{c.SignsIDTokenWith() != DefaultIDTokenAlgorithm, "id_token_signed_response_alg ES256 or EdDSA"},
 		{c.RefreshRotation == project.Off, "refresh_rotation off"},

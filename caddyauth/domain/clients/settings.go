@@ -37,16 +37,21 @@ func LongGrantTypes(words []string) []string {
 	return long
 }
 
-// The ways of a client to prove itself at the token endpoint (RFC 7591, section 2).
+// The ways of a client to prove itself at the token endpoint (RFC 7591, section 2; RFC 8705, section
+// 2).
 const (
 	AuthNone          = "none"
 	AuthSecretBasic   = "client_secret_basic"
 	AuthSecretPost    = "client_secret_post"
 	AuthPrivateKeyJWT = "private_key_jwt"
+	AuthTLS           = "tls_client_auth"
+	AuthSelfSignedTLS = "self_signed_tls_client_auth"
 )
 
 // AuthMethods are all that a client can use.
-var AuthMethods = []string{AuthNone, AuthSecretBasic, AuthSecretPost, AuthPrivateKeyJWT}
+var AuthMethods = []string{
+	AuthNone, AuthSecretBasic, AuthSecretPost, AuthPrivateKeyJWT, AuthTLS, AuthSelfSignedTLS,
+}
 
 // The ways of an authorization response to the client.
 const (
@@ -123,7 +128,8 @@ type Settings struct {
 	// exchange for what it has of people who signed in here. Default: none.
 	IdentityAssertions []AssertionAudience `json:"identity_assertions,omitempty"`
 
-	// JWKS is a JWK set with the public keys of its assertions. Default: none.
+	// JWKS is a JWK set with the public keys of its assertions, or with its certificates. Default:
+	// none.
 	JWKS json.RawMessage `json:"jwks,omitempty"`
 
 	// JWKSURI is where that set can be fetched. Default: none.
@@ -152,6 +158,18 @@ type Settings struct {
 
 	// Source is Registered or MetadataDocument. Default: whoever runs the server added it.
 	Source string `json:"source,omitempty"`
+
+	// CertificateBound refuses token requests without a TLS client certificate, to which the tokens
+	// are bound (RFC 8705, section 3.4).
+	CertificateBound bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+
+	// What the certificate of AuthTLS names, of which a client has one (RFC 8705, section 2.1.2).
+	// Default: none.
+	CertificateSubject string `json:"tls_client_auth_subject_dn,omitempty"`
+	CertificateDNS     string `json:"tls_client_auth_san_dns,omitempty"`
+	CertificateURI     string `json:"tls_client_auth_san_uri,omitempty"`
+	CertificateIP      string `json:"tls_client_auth_san_ip,omitempty"`
+	CertificateEmail   string `json:"tls_client_auth_san_email,omitempty"`
 }
 
 var defaultGrants = []string{GrantCode, GrantRefresh}

@@ -79,6 +79,7 @@ func (s Settings) validate() error {
 		validateJWKS(s.JWKS),
 		validateExchange(s.TokenExchange),
 		validateAssertions(s.IdentityAssertions),
+		s.validateCertificateNames(),
 	)
 }
 
@@ -175,16 +176,10 @@ func validateJWKS(text json.RawMessage) error {
 
 // validateAuth refuses a client that could not prove itself as it says, or in two ways.
 func (c Client) validateAuth() error {
-	keys := len(c.JWKS) > 0 || c.JWKSURI != ""
+	if err := c.validateKeys(); err != nil {
+		return err
+	}
 	switch c.AuthMethod {
-	case AuthPrivateKeyJWT:
-		switch {
-		case len(c.JWKS) > 0 == (c.JWKSURI != ""):
-			return errors.New("token_endpoint_auth_method private_key_jwt: it needs either jwks or jwks_uri")
-		case len(c.Secrets) > 0:
-			return errors.New("token_endpoint_auth_method private_key_jwt: the client has a secret besides")
-		}
-		return nil
 	case AuthSecretBasic, AuthSecretPost:
 		if len(c.Secrets) == 0 {
 			return fmt.Errorf("token_endpoint_auth_method %s: it needs a secret", c.AuthMethod)
@@ -193,9 +188,23 @@ func (c Client) validateAuth() error {
 		if len(c.Secrets) > 0 {
 			return errors.New("token_endpoint_auth_method none: the client has a secret")
 		}
+	case AuthPrivateKeyJWT, AuthTLS, AuthSelfSignedTLS:
+		if len(c.Secrets) > 0 {
+			return fmt.Errorf("token_endpoint_auth_method %s: the client has a secret besides", c.AuthMethod)
+		}
 	}
-	if keys {
-		return errors.New("jwks: keys are for token_endpoint_auth_method private_key_jwt only")
+	return c.validateCertificateAuth()
+}
+
+// validateKeys refuses keys without the method that they are for, and the method without keys.
+func (c Client) validateKeys() error {
+	set, uri := len(c.JWKS) > 0, c.JWKSURI != ""
+	switch needed := c.AuthMethod == AuthPrivateKeyJWT || c.AuthMethod == AuthSelfSignedTLS; {
+	case needed && set == uri:
+		return fmt.Errorf("token_endpoint_auth_method %s: it needs either jwks or jwks_uri", c.AuthMethod)
+	case !needed && (set || uri):
+		return fmt.Errorf("jwks: keys are for token_endpoint_auth_method %s and %s only",
+			AuthPrivateKeyJWT, AuthSelfSignedTLS)
 	}
 	return nil
 }

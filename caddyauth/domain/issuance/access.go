@@ -22,7 +22,7 @@ type accessRequest struct {
 	actor      map[string]any // who acts for the subject (RFC 8693, section 4.1); nil: nobody
 	epoch      int64
 	now, until time.Time
-	jkt        string // of the key that the token is bound to; default: that of the grant
+	jkt, x5t   string // of the key and the certificate that the token is bound to; default: those of the grant
 }
 
 // mint makes an access token on these terms, in the format of its client.
@@ -64,12 +64,14 @@ func (r accessRequest) audienceOfToken() []string {
 	return r.grant.Audience
 }
 
-// protocolClaims are the claims that no configuration may set: the epoch, the key that the token is
-// bound to (RFC 9449, section 6.1), and how and when the person signed in (RFC 9068, section 2.2.1).
+// protocolClaims are the claims that no configuration may set: the epoch, what the token is bound to
+// (RFC 9449, section 6.1; RFC 8705, section 3.1), and how and when the person signed in (RFC 9068,
+// section 2.2.1).
 func protocolClaims(r accessRequest) map[string]any {
 	claims := map[string]any{"epoch": r.epoch}
-	if jkt := cmp.Or(r.jkt, r.grant.JKT); jkt != "" {
-		claims["cnf"] = map[string]any{"jkt": jkt}
+	r.grant.JKT, r.grant.X5T = cmp.Or(r.jkt, r.grant.JKT), cmp.Or(r.x5t, r.grant.X5T)
+	if cnf := r.grant.Confirmation(); cnf != nil {
+		claims["cnf"] = cnf
 	}
 	if r.actor != nil {
 		claims["act"] = r.actor

@@ -91,6 +91,9 @@ type AssertionGrant struct {
 	// JKT is the thumbprint of the key that the client has proved to have. Default: none.
 	JKT string
 
+	// X5T is the thumbprint of the TLS client certificate that the token is bound to. Default: none.
+	X5T string
+
 	// Now is the time of the request.
 	Now time.Time
 }
@@ -177,7 +180,7 @@ func (s *Service) assertion(ctx context.Context, r AssertionGrant) (*token.Token
 func (s *Service) assertedPerson(
 	ctx context.Context, r AssertionGrant, t *token.Token, issuer AssertionIssuer,
 ) (session.Grant, Terms, error) {
-	g := session.Grant{Project: r.Parties.Project.Slug, ClientID: r.Parties.Client.ID, JKT: r.JKT}
+	g := session.Grant{Project: r.Parties.Project.Slug, ClientID: r.Parties.Client.ID, JKT: r.JKT, X5T: r.X5T}
 	name, ok := issuer.user(t)
 	canonical, err := identity.CanonicalName(name)
 	if !ok || err != nil {

@@ -33,6 +33,9 @@ type ClientCredentials struct {
 	// JKT is the thumbprint of the key that the client has proved to have. Default: none.
 	JKT string
 
+	// X5T is the thumbprint of the TLS client certificate that the token is bound to. Default: none.
+	X5T string
+
 	// Now is the time of the request.
 	Now time.Time
 }
@@ -51,6 +54,7 @@ func (s *Service) ClientCredentials(ctx context.Context, r ClientCredentials) (I
 		Subject:  p.Client.ID,
 		ClientID: p.Client.ID,
 		JKT:      r.JKT,
+		X5T:      r.X5T,
 	}
 	switch {
 	case !p.Project.Active || !p.Client.Active:

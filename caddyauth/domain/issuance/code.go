@@ -61,6 +61,9 @@ type CodeExchange struct {
 	// JKT is the thumbprint of the key that the client has proved to have. Default: none.
 	JKT string
 
+	// X5T is the thumbprint of the TLS client certificate that the token is bound to. Default: none.
+	X5T string
+
 	// Resources are the part of the authorized ones that the access token is for. Default: all.
 	Resources []string
 
@@ -216,6 +219,7 @@ func (s *Service) codeGrant(e CodeExchange, code authorization.Code, p Parties) 
 		ACR:           code.ACR,
 		AMR:           code.AMR,
 		JKT:           e.JKT,
+		X5T:           e.X5T,
 		ClaimsRequest: code.ClaimsText,
 		Epoch:         p.Epoch,
 	}

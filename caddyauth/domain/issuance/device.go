@@ -45,6 +45,9 @@ type DevicePoll struct {
 	// JKT is the thumbprint of the key that the client has proved to have. Default: none.
 	JKT string
 
+	// X5T is the thumbprint of the TLS client certificate that the token is bound to. Default: none.
+	X5T string
+
 	// Now is the time of the poll.
 	Now time.Time
 }
@@ -72,7 +75,7 @@ func (s *Service) grantDevice(ctx context.Context, d DevicePoll, a device.Author
 	if err != nil {
 		return Issued{}, err
 	}
-	begun, terms, err := s.codeGrant(CodeExchange{JKT: d.JKT, Now: d.Now}, codeOf(a), p)
+	begun, terms, err := s.codeGrant(CodeExchange{JKT: d.JKT, X5T: d.X5T, Now: d.Now}, codeOf(a), p)
 	if _, refused := errors.AsType[*session.Refusal](err); refused {
 		return Issued{}, &DeviceRefusal{Verdict: device.NotAllowed, Authorization: a}
 	}

@@ -40,6 +40,9 @@ type TokenExchange struct {
 	// JKT is the thumbprint of the key that the client has proved to have. Default: none.
 	JKT string
 
+	// X5T is the thumbprint of the TLS client certificate that the token is bound to. Default: none.
+	X5T string
+
 	// Now is the time of the request.
 	Now time.Time
 }
@@ -167,6 +170,7 @@ func (r TokenExchange) grant(t *token.Token) session.Grant {
 		Subject:  t.Subject,
 		ClientID: r.Parties.Client.ID,
 		JKT:      r.JKT,
+		X5T:      r.X5T,
 	}
 	g.AuthTime, g.ACR, g.AMR = signInOf(t)
 	return g

@@ -54,8 +54,9 @@ type IdentityAssertion struct {
 	// there. Default: those.
 	Scopes, Resources []string
 
-	// JKT is the thumbprint of the key that the client has proved to have. Default: none.
-	JKT string
+	// JKT is the thumbprint of the key that the client has proved to have, X5T that of its TLS client
+	// certificate. Default: none.
+	JKT, X5T string
 
 	// Now is the time of the request.
 	Now time.Time
@@ -208,9 +209,11 @@ func (r IdentityAssertion) subjectUnder(t *token.Token, grants []session.Grant) 
 	return subject, nil
 }
 
-// hasKey reports whether the client has proved to have a key where its grant is bound to one. It has
-// authenticated, so that another key will do.
-func (r IdentityAssertion) hasKey(g session.Grant) bool { return g.JKT == "" || r.JKT != "" }
+// hasKey reports whether the client has proved to have a key and a certificate where its grant is bound
+// to one. It has authenticated, so that another one will do.
+func (r IdentityAssertion) hasKey(g session.Grant) bool {
+	return (g.JKT == "" || r.JKT != "") && (g.X5T == "" || r.X5T != "")
+}
 
 // narrow is the audience with what the request names.
 func (r IdentityAssertion) narrow(a clients.AssertionAudience) (clients.AssertionAudience, error) {

@@ -129,6 +129,8 @@ func TestIdentityAssertionIsRefused(t *testing.T) {
 			ErrSubjectToken, token.Revoked},
 		{"a grant that is bound to a key", grant(func(g *session.Grant) { g.JKT = "key" }),
 			ErrSubjectToken, "other_key"},
+		{"a grant that is bound to a certificate", grant(func(g *session.Grant) { g.X5T = "certificate" }),
+			ErrSubjectToken, "other_key"},
 		{"a person who is disabled", func(x *issuer, _ *IdentityAssertion) { x.store.parties.User.Disabled = true },
 			ErrSubjectToken, "not_allowed"},
 		{"a person who is gone", func(x *issuer, _ *IdentityAssertion) { x.store.parties.User = nil },
@@ -157,7 +159,7 @@ func TestIdentityAssertionIsRefused(t *testing.T) {
 func TestIdentityAssertionWithAKey(t *testing.T) {
 	x, r := assertable(t)
 	g := x.store.grants["grant"]
-	g.JKT, r.JKT = "key", "another"
+	g.JKT, r.JKT, g.X5T, r.X5T = "key", "another", "certificate", "another"
 	x.store.grants["grant"] = g
 	if _, err := x.IdentityAssertion(t.Context(), r); err != nil {
 		t.Error(err)

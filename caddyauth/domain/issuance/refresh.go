@@ -34,8 +34,12 @@ type Refresh struct {
 	// access token is bound to it. Default: none.
 	JKT string
 
+	// X5T is the thumbprint of the TLS client certificate that the access token is bound to. Default:
+	// none.
+	X5T string
+
 	// AnyKey says that the client has authenticated, so that its refresh token is bound to it already
-	// and may be used with another key than before.
+	// and may be used with another key or certificate than before.
 	AnyKey bool
 
 	// Browser says that the token comes from a cookie, whichever of the built-in clients its session
@@ -143,13 +147,23 @@ func (r Refresh) access(g session.Grant, epoch int64, now, until time.Time) acce
 	if scopes == nil {
 		scopes = g.Scopes
 	}
-	return accessRequest{grant: g, scopes: scopes, epoch: epoch, now: now, until: until, jkt: r.JKT}
+	return accessRequest{
+		grant:  g,
+		scopes: scopes,
+		epoch:  epoch,
+		now:    now,
+		until:  until,
+		jkt:    r.JKT,
+		x5t:    r.X5T,
+	}
 }
 
-// hasKey reports whether the client has a key with which it may use the refresh token. A grant that
-// began with a key never gets a bearer token (RFC 9449, section 5).
+// hasKey reports whether the client has a key and a certificate with which it may use the refresh
+// token. A grant that began with one never gets a token that is not bound to any (RFC 9449, section 5;
+// RFC 8705, section 4).
 func (r Refresh) hasKey(g session.Grant) bool {
-	return g.JKT == "" || g.JKT == r.JKT || r.AnyKey && r.JKT != ""
+	may := func(bound, has string) bool { return bound == "" || bound == has || r.AnyKey && has != "" }
+	return may(g.JKT, r.JKT) && may(g.X5T, r.X5T)
 }
 
 // narrow returns the part of the grant's audience that is asked for; nil when nothing is. The error is

@@ -232,3 +232,33 @@ func TestSigningOutEndsOneSessionOrAll(t *testing.T) {
 		})
 	}
 }
+
+// Whoever has authenticated may come with another key or certificate, and nobody without one where the
+// grant began with one (RFC 9449, section 5; RFC 8705, section 4).
+func TestRefreshTokensBelongToKeysAndCertificates(t *testing.T) {
+	for _, tc := range []struct {
+		name                 string
+		g                    session.Grant
+		r                    Refresh
+		public, confidential bool
+	}{
+		{"not bound", session.Grant{}, Refresh{}, true, true},
+		{"not bound before", session.Grant{}, Refresh{JKT: "a", X5T: "b"}, true, true},
+		{"the same", session.Grant{JKT: "a", X5T: "b"}, Refresh{JKT: "a", X5T: "b"}, true, true},
+		{"another key", session.Grant{JKT: "a", X5T: "b"}, Refresh{JKT: "c", X5T: "b"}, false, true},
+		{"another certificate", session.Grant{JKT: "a", X5T: "b"}, Refresh{JKT: "a", X5T: "c"}, false, true},
+		{"no key", session.Grant{JKT: "a", X5T: "b"}, Refresh{X5T: "b"}, false, false},
+		{"no certificate", session.Grant{JKT: "a", X5T: "b"}, Refresh{JKT: "a"}, false, false},
+		{"a certificate for a key", session.Grant{JKT: "a"}, Refresh{X5T: "a"}, false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := tc.r.hasKey(tc.g); got != tc.public {
+				t.Errorf("public: %v", got)
+			}
+			tc.r.AnyKey = true
+			if got := tc.r.hasKey(tc.g); got != tc.confidential {
+				t.Errorf("confidential: %v", got)
+			}
+		})
+	}
+}

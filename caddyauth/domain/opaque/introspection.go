@@ -29,7 +29,7 @@ const maxResponse = token.MaxSize
 // A token does not tell whose it is, and the endpoint that is asked about it learns it. A gate
 // should ask only where this issuer is the only one whose opaque tokens it accepts.
 type IntrospectionClient struct {
-	// Issuer is the trusted issuer: Name and MaxLifetime are used. Required.
+	// Issuer is the trusted issuer: Name, MaxLifetime and CertificateBound are used. Required.
 	Issuer token.Issuer
 
 	// Endpoint is the URL to ask: https, or http on a loopback host. Required.
@@ -175,7 +175,11 @@ func (c *IntrospectionClient) read(raw string, answer []byte) (*token.Token, err
 			Detail: "its issuer says that it is not a bearer access token",
 		}
 	}
-	return token.FromClaims(token.Issuer{Name: c.Issuer.Name, MaxLifetime: c.Issuer.MaxLifetime}, raw, answer)
+	return token.FromClaims(token.Issuer{
+		Name:             c.Issuer.Name,
+		MaxLifetime:      c.Issuer.MaxLifetime,
+		CertificateBound: c.Issuer.CertificateBound,
+	}, raw, answer)
 }
 
 // accessWords are what issuers write about the kind of a bearer access token: `token_type` of RFC

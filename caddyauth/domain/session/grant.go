@@ -68,8 +68,11 @@ type Grant struct {
 	ACR      string
 	AMR      []string
 	// JKT is the thumbprint of the key that the client proves possession of (RFC 9449, section 6.1).
-	// Empty: tokens are bearer tokens.
+	// Empty: no key.
 	JKT string
+	// X5T is the thumbprint of the TLS client certificate that the client has (RFC 8705, section 3.1).
+	// Empty: no certificate.
+	X5T string
 	// ClaimsRequest is the parameter `claims` as it was accepted (OpenID Connect Core, section 5.5),
 	// a JSON object. Empty: none was sent.
 	ClaimsRequest string
@@ -78,6 +81,21 @@ type Grant struct {
 	// word or two.
 	Revoked    time.Time
 	RevokedFor string
+}
+
+// Confirmation is the claim `cnf` of what the grant's tokens are bound to; nil for nothing.
+func (g Grant) Confirmation() map[string]any {
+	cnf := make(map[string]any, 2)
+	if g.JKT != "" {
+		cnf["jkt"] = g.JKT
+	}
+	if g.X5T != "" {
+		cnf["x5t#S256"] = g.X5T
+	}
+	if len(cnf) == 0 {
+		return nil
+	}
+	return cnf
 }
 
 // Rotation is one use of a refresh token whose MAC was found right.

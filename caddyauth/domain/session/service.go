@@ -65,13 +65,14 @@ type GrantRequest struct {
 	Reuse time.Duration
 	// Fixed keeps the refresh token the same (refresh_rotation off).
 	Fixed bool
-	// Parent, Offline, AuthTime, ACR, AMR, JKT and ClaimsRequest are those of the Grant.
+	// Parent, Offline, AuthTime, ACR, AMR, JKT, X5T and ClaimsRequest are those of the Grant.
 	Parent        string
 	Offline       bool
 	AuthTime      time.Time
 	ACR           string
 	AMR           []string
 	JKT           string
+	X5T           string
 	ClaimsRequest string
 	// Epoch is the server's epoch that was read with the owner, or before the owner proved who they
 	// are, so that a revocation in between (a changed password) wins. Required for New. Default:
@@ -161,6 +162,7 @@ func (s *Service) New(r GrantRequest, now time.Time) (Issued, error) {
 		ACR:           r.ACR,
 		AMR:           r.AMR,
 		JKT:           r.JKT,
+		X5T:           r.X5T,
 		ClaimsRequest: r.ClaimsRequest,
 	}
 	if _, err := rand.Read(g.Seed); err != nil {

@@ -354,7 +354,7 @@ func (g *Gate) decide(
 	if err == nil {
 		err = g.checkToken(t, now)
 	}
-	if err == nil && (t.JKT() != "" || via.Kind == DPoP || g.BoundOnly) {
+	if err == nil && (t.Bound() || via.Kind == DPoP || g.BoundOnly) {
 		err = g.checkPossession(r, t, via, prior, now)
 	}
 	if err != nil {

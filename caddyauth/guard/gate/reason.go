@@ -24,6 +24,10 @@ const (
 	NonceRequired    token.Reason = "use_dpop_nonce"
 	ReplayNotChecked token.Reason = "replay_unavailable"
 
+	// WrongCertificate is a token that is bound to another TLS client certificate than that of the
+	// connection (RFC 8705).
+	WrongCertificate token.Reason = "certificate_binding"
+
 	// InsufficientAuthentication is a sign-in that is too old or of another class than is asked for
 	// (RFC 9470).
 	InsufficientAuthentication token.Reason = "insufficient_user_authentication"
@@ -42,7 +46,7 @@ var Reasons = []token.Reason{
 	token.Expired, token.NotYetValid, token.LifetimeTooLong, token.WrongAudience, token.WrongType, token.WrongProject,
 	token.Revoked, token.Inactive, token.KeysUnavailable,
 	ProofRequired, WrongBinding, InvalidProof, NonceRequired, ReplayNotChecked,
-	InsufficientAuthentication,
+	InsufficientAuthentication, WrongCertificate,
 	UntrustedProxy, UnclearRequest, NoGate,
 }
 

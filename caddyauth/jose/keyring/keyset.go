@@ -8,7 +8,8 @@ import (
 // KeySet is a set of public keys that someone else signs with, such as the `jwks` of a client (RFC
 // 7591, section 2). It is immutable.
 type KeySet struct {
-	keys map[string]*Key
+	keys         map[string]*Key
+	certificates map[string]bool // by their thumbprints
 }
 
 // ParseKeySet reads a JWK Set (RFC 7517, section 5). Its keys are taken as a [Remote] takes them,
@@ -23,7 +24,7 @@ func ParseKeySet(text []byte, algorithms []string) (*KeySet, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("no usable key in the set: " + strings.Join(ignored, "; "))
 	}
-	return &KeySet{keys}, nil
+	return &KeySet{keys: keys}, nil
 }
 
 // Key returns the key of an id, or [ErrUnknownKey]. The empty id is that of the only key (OpenID

@@ -51,6 +51,9 @@ type Source struct {
 	// Algorithms are the accepted ones, the preferred first. Default: all with key pairs.
 	Algorithms []string
 
+	// Certificates says that the set is asked for certificates, and not for keys. Default: for keys.
+	Certificates bool
+
 	// Unknown says that nobody who runs the server knows the publisher: what the operator allows is
 	// not for it. Default: it is.
 	Unknown bool
@@ -72,6 +75,19 @@ type publishedSet struct {
 // Key returns the key of an id from the set that the source publishes, or [ErrUnknownKey], or
 // [ErrKeysUnavailable] together with the cause. It waits at most 5 seconds for a fetch of its own.
 func (p *Published) Key(ctx context.Context, from Source, kid string) (*Key, error) {
+	keys, err := p.current(ctx, from, func(s *KeySet) bool {
+		_, err := s.Key(kid)
+		return err == nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return keys.Key(kid)
+}
+
+// current returns the set that the source publishes, fetched again if it does not have what is asked
+// for.
+func (p *Published) current(ctx context.Context, from Source, has func(*KeySet) bool) (*KeySet, error) {
 	s := p.set(from)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +99,7 @@ func (p *Published) Key(ctx context.Context, from Source, kid string) (*Key, err
 		if now.Sub(s.tried) >= fetchSpacing {
 			failed = p.refresh(ctx, s, from, now)
 		}
-	case s.lacks(kid):
+	case !has(s.keys):
 		_, failed = p.seek(ctx, s, from, now)
 	}
 	if s.keys == nil || now.Sub(s.fetched) > staleByDefault {
@@ -92,7 +108,7 @@ func (p *Published) Key(ctx context.Context, from Source, kid string) (*Key, err
 		}
 		return nil, fmt.Errorf("%w: %w", ErrKeysUnavailable, failed)
 	}
-	return s.keys.Key(kid)
+	return s.keys, nil
 }
 
 // Renew fetches a set again because a key of it does not fit: the publisher may have replaced the
@@ -134,7 +150,7 @@ func (p *Published) networks(from Source) []netip.Prefix {
 // set returns the place of a source, and makes room for a new one. A set that was fetched from what
 // is not allowed any more is another one.
 func (p *Published) set(from Source) *publishedSet {
-	name := fmt.Sprint(p.networks(from), " ", strings.Join(from.Algorithms, " "), " ", from.URL)
+	name := fmt.Sprint(p.networks(from), " ", from.Certificates, strings.Join(from.Algorithms, " "), " ", from.URL)
 	return p.Sets.set(name)
 }
 
@@ -164,11 +180,6 @@ func (p *PublishedSets) forgetOne() {
 		}
 	}
 	delete(p.sets, oldest)
-}
-
-func (s *publishedSet) lacks(kid string) bool {
-	_, err := s.keys.Key(kid)
-	return err != nil
 }
 
 // refresh fetches the set. A caller that goes away does not make a fetch fail for those who wait.
@@ -204,11 +215,18 @@ func (p *Published) fetch(ctx context.Context, from Source) (*KeySet, time.Durat
 	if err != nil {
 		return nil, 0, err
 	}
-	keys, err := ParseKeySet(body, from.Algorithms)
+	keys, err := from.parse(body)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", address.Redacted(), err)
 	}
 	return keys, keysLife(header), nil
+}
+
+func (from Source) parse(body []byte) (*KeySet, error) {
+	if from.Certificates {
+		return ParseCertificates(body)
+	}
+	return ParseKeySet(body, from.Algorithms)
 }
 
 // maxKeySet is the largest key set that is read, in bytes.

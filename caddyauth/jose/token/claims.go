@@ -288,20 +288,28 @@ func (t *Token) keep(m *member, text *strings.Builder) {
 	}
 }
 
-// takeConfirmation reads the thumbprint of the key that one of our own tokens is bound to (RFC 9449,
-// section 6.1). A token that is bound in another way, or by another issuer, is refused (RFC
-// 7800): whoever presents it must prove to have what it is bound to, and nothing here checks that
-// proof. Null binds it to nothing.
+// takeConfirmation reads the thumbprints of what a token is bound to: of a key, in our own tokens
+// (RFC 9449, section 6.1), and of a TLS client certificate (RFC 8705, section 3.1). A token that is
+// bound in another way is refused (RFC 7800): whoever presents it must prove to have what it is bound
+// to, and nothing here checks that proof. Null binds it to nothing.
 func (t *Token) takeConfirmation(m *member) error {
 	if m.kind == 'n' {
 		return nil
 	}
 	cnf, _ := m.nested.(map[string]any)
-	if jkt, ok := cnf["jkt"].(string); ok && t.Own() && len(cnf) == 1 && keyring.IsThumbprint(jkt) {
-		t.texts, t.bound = slices.Insert(t.texts, 0, textClaim{jktName, jkt}), true
-		return nil
+	var texts []textClaim
+	var bound binding
+	if jkt, ok := cnf["jkt"].(string); ok && t.Own() && keyring.IsThumbprint(jkt) {
+		texts, bound = append(texts, textClaim{jktName, jkt}), boundToKey
 	}
-	return refuse(WrongType, "the token is bound to a key (cnf) in a way that is not supported")
+	if x5t, ok := cnf["x5t#S256"].(string); ok && t.issuer.certificates && keyring.IsThumbprint(x5t) {
+		texts, bound = append(texts, textClaim{x5tName, x5t}), bound|boundToCertificate
+	}
+	if len(texts) == 0 || len(texts) != len(cnf) {
+		return refuse(WrongType, "the token is bound to a key (cnf) in a way that is not supported")
+	}
+	t.texts, t.bound = slices.Insert(t.texts, 0, texts...), bound
+	return nil
 }
 
 // takeEpoch reads the claim that our own tokens carry for revocation.

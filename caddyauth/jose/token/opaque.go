@@ -29,9 +29,9 @@ func EncodeClaims(c Claims) ([]byte, error) {
 
 // FromClaims returns the token whose text is raw and whose claims were vouched for by other means
 // than a signature: they stood in our own store, or the issuer's introspection endpoint answered
-// with them (RFC 7662). Name, Own and MaxLifetime of the issuer are used. The claims are read as
-// strictly as those of a JWT, of MaxSize bytes at most. `iss` may be missing, as introspection
-// leaves it optional, but it may not name another issuer.
+// with them (RFC 7662). Name, Own, MaxLifetime and CertificateBound of the issuer are used. The
+// claims are read as strictly as those of a JWT, of MaxSize bytes at most. `iss` may be missing, as
+// introspection leaves it optional, but it may not name another issuer.
 //
 // The token has the Type "opaque", no Key, KeyID or Algorithm. Clock, audience and policy are not
 // looked at. The error is a *Refusal, unless the issuer has no name.
@@ -59,7 +59,13 @@ func FromClaims(from Issuer, raw string, claims []byte) (*Token, error) {
 
 // vouching is the part of an Issuer that matters without keys.
 func (i *Issuer) vouching() *issuer {
-	iss := &issuer{name: i.Name, own: i.Own, types: opaqueTypes, maxLifetime: MaxLifetime}
+	iss := &issuer{
+		name:         i.Name,
+		own:          i.Own,
+		types:        opaqueTypes,
+		maxLifetime:  MaxLifetime,
+		certificates: i.Own || i.CertificateBound,
+	}
 	if i.MaxLifetime > 0 {
 		iss.maxLifetime = min(i.MaxLifetime, MaxLifetime)
 	}

@@ -29,7 +29,7 @@ type Token struct {
 	Audience    []string
 	oneAudience [1]string // what Audience has when it has one
 	typ         int32     // which of the issuer's types
-	bound       bool      // to a key
+	bound       binding   // to what
 	// Project is `project`, empty when absent and in tokens of foreign issuers, where that claim
 	// means nothing to us.
 	Project string
@@ -50,7 +50,7 @@ type Token struct {
 	Scopes []string
 
 	// The announced claims without a field. Texts are most of them, and take no box of their own. The
-	// first is jktName in a token that is bound to a key, as few are.
+	// first are jktName and x5tName in a token that is bound to a key or a certificate, as few are.
 	texts    []textClaim
 	fewTexts [4]textClaim // what texts has when they are few: no object of its own for the collector
 	others   []other
@@ -68,8 +68,20 @@ type other struct {
 // Raw returns the compact text that was verified. It is a credential.
 func (t *Token) Raw() string { return t.raw }
 
-// jktName is what the texts have JKT under: no claim that a configuration can announce.
-const jktName = "\x00cnf.jkt"
+// jktName and x5tName are what the texts have JKT and X5T under: no claims that a configuration can
+// announce.
+const (
+	jktName = "\x00cnf.jkt"
+	x5tName = "\x00cnf.x5t#S256"
+)
+
+// binding says what a token is bound to; 0 is nothing.
+type binding uint8
+
+const (
+	boundToKey binding = 1 << iota
+	boundToCertificate
+)
 
 // Type returns `typ` in lower case and without `application/`; OpaqueType for a token that was read
 // by FromClaims.
@@ -80,14 +92,45 @@ func (t *Token) Type() string {
 	return t.issuer.types[t.typ]
 }
 
+// Bound reports whether the token is bound to a key, to a certificate, or to both. Whoever lets such
+// a token pass has the presenter prove that they have what it is bound to. It is said without a look
+// at the texts, which stand elsewhere.
+func (t *Token) Bound() bool { return t.bound != 0 }
+
 // JKT returns the thumbprint of the key that the token is bound to, `cnf.jkt` (RFC 9449, section
-// 6.1); empty for a bearer token. Whoever lets a token with one pass has the presenter prove that
-// they have the key.
+// 6.1); empty when it is bound to none.
 func (t *Token) JKT() string {
-	if !t.bound { // to be said without a look at the texts, which stand elsewhere
+	if t.bound&boundToKey == 0 {
 		return ""
 	}
 	return t.texts[0].text
+}
+
+// X5T returns the thumbprint of the TLS client certificate that the token is bound to,
+// `cnf.x5t#S256` (RFC 8705, section 3.1); empty when it is bound to none.
+func (t *Token) X5T() string {
+	switch t.bound {
+	case boundToCertificate:
+		return t.texts[0].text
+	case boundToKey | boundToCertificate:
+		return t.texts[1].text
+	}
+	return ""
+}
+
+// confirmation is the claim `cnf`; nil for a token that is bound to nothing.
+func (t *Token) confirmation() map[string]any {
+	if !t.Bound() {
+		return nil
+	}
+	cnf := make(map[string]any, 2)
+	if jkt := t.JKT(); jkt != "" {
+		cnf["jkt"] = jkt
+	}
+	if x5t := t.X5T(); x5t != "" {
+		cnf["x5t#S256"] = x5t
+	}
+	return cnf
 }
 
 // Issuer returns `iss`, the name of an accepted issuer.
@@ -181,7 +224,7 @@ func (t *Token) field(name string) (any, bool) {
 	case "iat":
 		return t.IssuedAt.number(), t.IssuedAt != 0
 	case "cnf":
-		return map[string]any{"jkt": t.JKT()}, t.JKT() != ""
+		return t.confirmation(), t.Bound()
 	}
 	return nil, false
 }

@@ -34,6 +34,10 @@ type Issuer struct {
 	// MaxLifetime is the longest accepted time from `iat` to `exp`, at most 365 days. Default: 365
 	// days.
 	MaxLifetime time.Duration
+	// CertificateBound says that its tokens may be bound to TLS client certificates (Token.X5T) because
+	// whoever takes them asks for those. Default: only tokens of an issuer that is Own; of others such
+	// a token is refused.
+	CertificateBound bool
 }
 
 // issuer is an Issuer checked, with its defaults, and out of the caller's reach.
@@ -45,6 +49,8 @@ type issuer struct {
 	types       []string
 	maxLifetime time.Duration
 	kept        announced
+
+	certificates bool // its tokens may be bound to them
 }
 
 // keeps says that a token which does not have the claim beside it does not have it at all.
@@ -122,8 +128,14 @@ func (i *Issuer) prepare() (*issuer, error) {
 		return nil, fmt.Errorf("issuer %q: max_lifetime %v is not between 0 and %v", i.Name, i.MaxLifetime, MaxLifetime)
 	}
 	iss := &issuer{
-		name: i.Name, own: i.Own, keys: i.Keys, algorithms: slices.Clone(i.Algorithms),
-		types: []string{"at+jwt"}, maxLifetime: MaxLifetime,
+		name:        i.Name,
+		own:         i.Own,
+		keys:        i.Keys,
+		algorithms:  slices.Clone(i.Algorithms),
+		types:       []string{"at+jwt"},
+		maxLifetime: MaxLifetime,
+
+		certificates: i.Own || i.CertificateBound,
 	}
 	if i.MaxLifetime > 0 {
 		iss.maxLifetime = i.MaxLifetime

@@ -153,6 +153,7 @@ func (a *App) provisionTrust() error {
 		issuers = append(issuers, issuer)
 		if trusted.Assertions != nil {
 			issuer.Types, issuer.MaxLifetime = []string{issuance.IDJAGType}, issuance.MaxIdentityAssertion
+			issuer.CertificateBound = false // nothing asks for one
 			asserting = append(asserting, issuer)
 		}
 	}
@@ -187,6 +188,8 @@ func (a *App) joinIssuer(trusted config.TrustedIssuer) (token.Issuer, error) {
 		Algorithms:  trusted.Algorithms,
 		Types:       trusted.Types,
 		MaxLifetime: trusted.MaxLifetime,
+
+		CertificateBound: true, // gates ask for the certificate
 	}, nil
 }
 

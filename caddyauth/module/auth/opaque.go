@@ -39,7 +39,11 @@ func introspectionCache(server *config.Server) time.Duration {
 // introspectionOf returns the introspection endpoint of a trusted issuer.
 func introspectionOf(trusted config.TrustedIssuer) (*opaque.IntrospectionClient, error) {
 	foreign := &opaque.IntrospectionClient{
-		Issuer:       token.Issuer{Name: trusted.Issuer, MaxLifetime: trusted.MaxLifetime},
+		Issuer: token.Issuer{
+			Name:             trusted.Issuer,
+			MaxLifetime:      trusted.MaxLifetime,
+			CertificateBound: true, // gates ask for the certificate
+		},
 		Endpoint:     trusted.Introspection.URL,
 		ClientID:     trusted.Introspection.ClientID,
 		ClientSecret: trusted.Introspection.ClientSecret,

@@ -21,11 +21,11 @@ type reader = func(ctx context.Context, raw string) (*token.Token, error)
 // Verification reads and judges the tokens of one configuration.
 type Verification struct {
 	// Verify reads JWTs of whatever accepted issuer, and the server's own opaque tokens. It asks no
-	// introspection endpoint, and refuses tokens that are bound to a key.
+	// introspection endpoint, and refuses tokens that are bound to a key or a certificate.
 	Verify reader
 
-	// VerifyBound is Verify for whoever has the presenter prove possession of that key, or only looks
-	// at the token.
+	// VerifyBound is Verify for whoever has the presenter prove possession of those, or only looks at
+	// the token.
 	VerifyBound reader
 
 	verifier   *token.Verifier
@@ -62,10 +62,10 @@ func (v *Verification) remember(size int) (err error) {
 // readsBearer is the reader of tokens that are good in whoever's hands they are.
 func (v *Verification) readsBearer(ctx context.Context, raw string) (*token.Token, error) {
 	t, err := v.VerifyBound(ctx, raw)
-	if err == nil && t.JKT() != "" {
+	if err == nil && t.Bound() {
 		return nil, &token.Refusal{
 			Reason: token.WrongType,
-			Detail: "the token is bound to a key (cnf) and is not a bearer token",
+			Detail: "the token is bound to a key or a certificate (cnf) and is not a bearer token",
 		}
 	}
 	return t, err

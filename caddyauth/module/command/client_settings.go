@@ -18,13 +18,20 @@ var clientTexts = []clientFlag{
 	{"client-uri", "client_uri", "its home page, for the consent page"},
 	{"backchannel-logout-uri", "backchannel_logout_uri", "what is told of the end of sign-ins"},
 	{"auth-method", "token_endpoint_auth_method",
-		"none, client_secret_basic, client_secret_post or private_key_jwt"},
+		"none, client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth or " +
+			"self_signed_tls_client_auth"},
 	{"jwks-uri", "jwks_uri", "where its public keys are fetched from"},
 	{"id-token-alg", "id_token_signed_response_alg", "RS256, ES256, EdDSA or PS256 (default: RS256)"},
 	{"pkce", "pkce", "required or optional"},
 	{"consent", "consent", "always, once or off (default: once)"},
 	{"preset", "preset", "fapi2"},
 	{"access-token-format", "access_token_format", "jwt or opaque (default: the project's)"},
+	{"certificate-subject", "tls_client_auth_subject_dn",
+		"the subject of its certificate for tls_client_auth, like CN=billing,O=Example"},
+	{"certificate-dns", "tls_client_auth_san_dns", "a DNS name of that certificate"},
+	{"certificate-uri", "tls_client_auth_san_uri", "a URI of that certificate"},
+	{"certificate-ip", "tls_client_auth_san_ip", "an IP address of that certificate"},
+	{"certificate-email", "tls_client_auth_san_email", "an email address of that certificate"},
 }
 
 // clientLists are settings with several values. One empty value empties the list.
@@ -47,6 +54,8 @@ var clientURIs = []clientFlag{
 var clientSwitches = []clientFlag{
 	{"require-par", "require_pushed_authorization_requests", "refuse authorization requests that were not pushed"},
 	{"dpop", "dpop_bound_access_tokens", "refuse token requests without a DPoP proof"},
+	{"certificate-bound", "tls_client_certificate_bound_access_tokens",
+		"refuse token requests without a TLS client certificate"},
 }
 
 // addClientFlags adds the flags of every setting.

@@ -28,12 +28,12 @@ type Client struct {
 	// Its secrets, at most two, so that one can replace the other. Default: none, a public client
 	// unless it has keys.
 	Secrets []ClientSecret `json:"secrets,omitempty"`
-	// How it authenticates: `none`, `client_secret_basic`, `client_secret_post` or
-	// `private_key_jwt`. Default: with a secret `client_secret_basic` or `client_secret_post`,
-	// whichever it sends; without one `none`.
+	// How it authenticates: `none`, `client_secret_basic`, `client_secret_post`, `private_key_jwt`,
+	// `tls_client_auth` or `self_signed_tls_client_auth`. Default: with a secret
+	// `client_secret_basic` or `client_secret_post`, whichever it sends; without one `none`.
 	AuthMethod string `json:"token_endpoint_auth_method,omitempty"`
-	// A JWK set with the public keys for `private_key_jwt`: the set itself, or a text with a
-	// placeholder. Default: none.
+	// A JWK set with the public keys for `private_key_jwt`, or with the certificates (`x5c`) for
+	// `self_signed_tls_client_auth`: the set itself, or a text with a placeholder. Default: none.
 	JWKS json.RawMessage `json:"jwks,omitempty"`
 	// Where that set is fetched from: https, or http on a loopback host. A private or loopback address
 	// needs egress. Default: none.
@@ -88,6 +88,19 @@ type Client struct {
 	Preset string `json:"preset,omitempty"`
 	// The lifetimes of its tokens. Default: the project's lifetimes.
 	Lifetimes OwnLifetimes `json:"lifetimes,omitzero"`
+	// Whether its tokens are always bound to its TLS client certificate (RFC 8705). Default: false.
+	CertificateBound bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	// The subject of its certificate for `tls_client_auth`, as RFC 4514 writes it:
+	// `CN=billing,O=Example`. Default: none.
+	CertificateSubject string `json:"tls_client_auth_subject_dn,omitempty"`
+	// A DNS name of its certificate, instead of the subject. Default: none.
+	CertificateDNS string `json:"tls_client_auth_san_dns,omitempty"`
+	// A URI of its certificate, instead of the subject. Default: none.
+	CertificateURI string `json:"tls_client_auth_san_uri,omitempty"`
+	// An IP address of its certificate, instead of the subject. Default: none.
+	CertificateIP string `json:"tls_client_auth_san_ip,omitempty"`
+	// An email address of its certificate, instead of the subject. Default: none.
+	CertificateEmail string `json:"tls_client_auth_san_email,omitempty"`
 }
 
 // ClientSecret is one secret of a client.
@@ -168,6 +181,12 @@ func (c *Client) settings() clients.Settings {
 		PARRequired:            c.PARRequired,
 		DPoPBound:              c.DPoPBound,
 		Consent:                c.Consent,
+		CertificateBound:       c.CertificateBound,
+		CertificateSubject:     c.CertificateSubject,
+		CertificateDNS:         c.CertificateDNS,
+		CertificateURI:         c.CertificateURI,
+		CertificateIP:          c.CertificateIP,
+		CertificateEmail:       c.CertificateEmail,
 	}
 }
 
@@ -209,15 +228,20 @@ func (c *Client) resolve(r option.Resolver, limits project.Limits) (clients.Clie
 	return declared, nil
 }
 
-// hasUsableKey refuses a client that has keys but could sign with none of them, such as a short RSA
-// key: it would only ever be told that it did not authenticate.
-func hasUsableKey(c clients.Client) error {
-	if len(c.JWKS) == 0 {
+// hasUsableKey refuses a client that has keys but could prove itself with none of them, such as a
+// short RSA key or one without a certificate: it would only ever be told that it did not
+// authenticate.
+func hasUsableKey(c clients.Client) (err error) {
+	switch {
+	case len(c.JWKS) == 0:
 		return nil
+	case c.AuthMethod == clients.AuthSelfSignedTLS:
+		_, err = keyring.ParseCertificates(c.JWKS)
+	default:
+		_, err = keyring.ParseKeySet(c.JWKS, slices.DeleteFunc(keyring.Algorithms(), func(alg string) bool {
+			return !c.AllowsAssertionAlgorithm(alg)
+		}))
 	}
-	_, err := keyring.ParseKeySet(c.JWKS, slices.DeleteFunc(keyring.Algorithms(), func(alg string) bool {
-		return !c.AllowsAssertionAlgorithm(alg)
-	}))
 	if err != nil {
 		return fmt.Errorf("jwks: %w", err)
 	}

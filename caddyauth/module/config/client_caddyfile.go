@@ -12,34 +12,41 @@ import (
 // unmarshalClient parses:
 //
 //	client <id> {
-//		project                               <slug>
-//		name                                  <text>
-//		client_uri                            <url>
-//		secret                                <text> [<end>]
-//		token_endpoint_auth_method            none|client_secret_basic|client_secret_post|private_key_jwt
-//		jwks                                  <JWK set>
-//		jwks_uri                              <url>
-//		redirect_uri                          <uris...>
-//		post_logout_redirect_uri              <uris...>
-//		backchannel_logout_uri                <url>
-//		grant_types                           <words...>
-//		token_exchange                        <ids...>
-//		identity_assertion                    <issuer> {...}
-//		response_modes                        <words...>
-//		audience                              <words...>
-//		resource                              <uris...>
-//		scope                                 <words...>
-//		claim                                 <name> <values...>
-//		id_token_signed_response_alg          RS256|ES256|EdDSA|PS256
-//		pkce                                  required|optional
-//		require_pushed_authorization_requests [on|off]
-//		dpop_bound_access_tokens              [on|off]
-//		consent                               always|once|off
-//		access_token_format                   jwt|opaque
-//		refresh_rotation                      on|off
-//		refresh_reuse_interval                <duration>
-//		preset                                <name>
-//		lifetimes                             {...}
+//		project                                    <slug>
+//		name                                       <text>
+//		client_uri                                 <url>
+//		secret                                     <text> [<end>]
+//		token_endpoint_auth_method                 none|client_secret_basic|client_secret_post|private_key_jwt|
+//		                                           tls_client_auth|self_signed_tls_client_auth
+//		jwks                                       <JWK set>
+//		jwks_uri                                   <url>
+//		redirect_uri                               <uris...>
+//		post_logout_redirect_uri                   <uris...>
+//		backchannel_logout_uri                     <url>
+//		grant_types                                <words...>
+//		token_exchange                             <ids...>
+//		identity_assertion                         <issuer> {...}
+//		response_modes                             <words...>
+//		audience                                   <words...>
+//		resource                                   <uris...>
+//		scope                                      <words...>
+//		claim                                      <name> <values...>
+//		id_token_signed_response_alg               RS256|ES256|EdDSA|PS256
+//		pkce                                       required|optional
+//		require_pushed_authorization_requests      [on|off]
+//		dpop_bound_access_tokens                   [on|off]
+//		consent                                    always|once|off
+//		access_token_format                        jwt|opaque
+//		refresh_rotation                           on|off
+//		refresh_reuse_interval                     <duration>
+//		preset                                     <name>
+//		lifetimes                                  {...}
+//		tls_client_certificate_bound_access_tokens [on|off]
+//		tls_client_auth_subject_dn                 <name>
+//		tls_client_auth_san_dns                    <name>
+//		tls_client_auth_san_uri                    <uri>
+//		tls_client_auth_san_ip                     <address>
+//		tls_client_auth_san_email                  <address>
 //	}
 func (s *Settings) unmarshalClient(d *caddyfile.Dispenser) error {
 	s.Clients = append(s.Clients, Client{})
@@ -89,6 +96,8 @@ func (c *Client) unmarshalOption(d *caddyfile.Dispenser) error {
 		c.PARRequired, err = option.Flag(d)
 	case "dpop_bound_access_tokens":
 		c.DPoPBound, err = option.Flag(d)
+	case "tls_client_certificate_bound_access_tokens":
+		c.CertificateBound, err = option.Flag(d)
 	default:
 		err = d.Errf("client: unrecognized option %q", word)
 	}
@@ -110,6 +119,11 @@ func (c *Client) text(word string) *string {
 		"access_token_format":          &c.AccessTokenFormat,
 		"refresh_rotation":             &c.RefreshRotation,
 		"preset":                       &c.Preset,
+		"tls_client_auth_subject_dn":   &c.CertificateSubject,
+		"tls_client_auth_san_dns":      &c.CertificateDNS,
+		"tls_client_auth_san_uri":      &c.CertificateURI,
+		"tls_client_auth_san_ip":       &c.CertificateIP,
+		"tls_client_auth_san_email":    &c.CertificateEmail,
 	}[word]
 }
 

@@ -55,6 +55,7 @@ var gateChecks = map[token.Reason]string{
 	gate.RevocationNotChecked: "revocation",
 	gate.ProofRequired:        "possession",
 	gate.WrongBinding:         "possession",
+	gate.WrongCertificate:     "possession",
 	gate.InvalidProof:         "possession",
 	gate.NonceRequired:        "possession",
 	gate.ReplayNotChecked:     "possession",

@@ -75,13 +75,20 @@ func (a *Authenticator) Authenticate(r Request) (issuance.Parties, error) {
 		return issuance.Parties{}, Unavailable(err)
 	}
 
+	if given.method == clients.AuthNone && !given.header && usesCertificate(p.Client) {
+		given.method = p.Client.AuthMethod // nothing else is in such a request (RFC 8705, section 2)
+	}
+
 	// A secret is hashed and compared whether or not there is such a client.
 	authentic := given.secret == "" || p.Client.Authentic(given.secret, r.Now)
 	if !p.Client.Active || !p.Client.AllowsAuth(given.method) || !authentic {
 		return p, UnknownClient(given.header)
 	}
-	if given.method == clients.AuthPrivateKeyJWT {
+	switch given.method {
+	case clients.AuthPrivateKeyJWT:
 		return p, a.checkAssertion(r, p.Client, given.assertion)
+	case clients.AuthTLS, clients.AuthSelfSignedTLS:
+		return p, a.checkCertificate(r, p.Client)
 	}
 	return p, nil
 }

@@ -1,6 +1,7 @@
 package clientauth
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -46,6 +47,9 @@ type Problem struct {
 	// Wait is how long the client should wait before it tries again. Default: of a 503, a few seconds.
 	Wait time.Duration
 
+	// Hint is the event's Detail in place of Text: what the operator may know, and the client not.
+	Hint string
+
 	// Cause is what failed inside, for a log; nil where the code says everything.
 	Cause error
 }
@@ -61,7 +65,9 @@ func Refuse(code, text string) error {
 
 // UnknownClient is one answer for a client that does not exist, does not authenticate, or is
 // paused. MCP clients register anew when they see it.
-func UnknownClient(header bool) error {
+func UnknownClient(header bool) error { return unknownClient(header) }
+
+func unknownClient(header bool) *Problem {
 	return &Problem{
 		Status:    http.StatusUnauthorized,
 		Code:      InvalidClient,
@@ -96,7 +102,7 @@ const Canceled = "canceled"
 // the client has gone before it was answered.
 func Fail(w http.ResponseWriter, r *http.Request, realm string, events audit.Sink, e audit.Event, err error) {
 	p := ProblemOf(err)
-	e.Result, e.Detail, e.Err = p.Code, p.Text, p.Cause
+	e.Result, e.Detail, e.Err = p.Code, cmp.Or(p.Hint, p.Text), p.Cause
 	if p.Cause != nil && endpoint.IsGone(r.Context()) {
 		e.Result, e.Err = Canceled, nil
 		p.Status = endpoint.StatusClientGone

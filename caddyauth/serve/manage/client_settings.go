@@ -3,6 +3,7 @@ package manage
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 )
@@ -31,6 +32,12 @@ type clientSettings struct {
 	Preset                 *string         `json:"preset"`
 	Source                 *string         `json:"source"`
 	Secrets                []secretBody    `json:"secrets"`
+	CertificateBound       bool            `json:"tls_client_certificate_bound_access_tokens"`
+	CertificateSubject     *string         `json:"tls_client_auth_subject_dn"`
+	CertificateDNS         *string         `json:"tls_client_auth_san_dns"`
+	CertificateURI         *string         `json:"tls_client_auth_san_uri"`
+	CertificateIP          *string         `json:"tls_client_auth_san_ip"`
+	CertificateEmail       *string         `json:"tls_client_auth_san_email"`
 }
 
 // secretBody is a secret of a client as the API has it: everything but the secret.
@@ -68,6 +75,12 @@ func showSettings(c clients.Client) clientSettings {
 		Preset:                 orNull(c.Preset),
 		Source:                 orNull(c.Source),
 		Secrets:                make([]secretBody, len(c.Secrets)),
+		CertificateBound:       c.CertificateBound,
+		CertificateSubject:     orNull(c.CertificateSubject),
+		CertificateDNS:         orNull(c.CertificateDNS),
+		CertificateURI:         orNull(c.CertificateURI),
+		CertificateIP:          orNull(c.CertificateIP),
+		CertificateEmail:       orNull(c.CertificateEmail),
 	}
 	if !c.RequiresPKCE() {
 		b.PKCE = pkceOptional
@@ -98,7 +111,7 @@ func orNull(text string) *string {
 
 // hasSecrets reports whether a client authenticates with a secret, or with whatever it is given.
 func hasSecrets(c clients.Client) bool {
-	return c.AuthMethod != clients.AuthNone && c.AuthMethod != clients.AuthPrivateKeyJWT
+	return slices.Contains([]string{"", clients.AuthSecretBasic, clients.AuthSecretPost}, c.AuthMethod)
 }
 
 // editSettings takes over what a body says about OAuth and OpenID Connect; null takes away. A
@@ -123,6 +136,11 @@ func editSettings(o *object, c *clients.Client) {
 		{"token_endpoint_auth_method", &s.AuthMethod},
 		{"id_token_signed_response_alg", &s.IDTokenAlgorithm},
 		{"consent", &s.Consent},
+		{"tls_client_auth_subject_dn", &s.CertificateSubject},
+		{"tls_client_auth_san_dns", &s.CertificateDNS},
+		{"tls_client_auth_san_uri", &s.CertificateURI},
+		{"tls_client_auth_san_ip", &s.CertificateIP},
+		{"tls_client_auth_san_email", &s.CertificateEmail},
 	} {
 		o.textOrNull(text.name, text.into)
 	}
@@ -130,6 +148,7 @@ func editSettings(o *object, c *clients.Client) {
 	o.pkce(&s.PKCEOptional)
 	o.flag("require_pushed_authorization_requests", &s.PARRequired)
 	o.flag("dpop_bound_access_tokens", &s.DPoPBound)
+	o.flag("tls_client_certificate_bound_access_tokens", &s.CertificateBound)
 	o.preset(c)
 	if !hasSecrets(*c) {
 		c.Secrets = nil

@@ -72,6 +72,15 @@ func TestClientsWithKeysHaveNoSecret(t *testing.T) {
 	d.call(admin, "PATCH", "/api/clients/s",
 		`{"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://s.example/keys"}`).
 		contains(200, `"secrets":[]`)
+	d.call(admin, "POST", "/api/clients",
+		`{"id":"t","token_endpoint_auth_method":"tls_client_auth","tls_client_auth_san_dns":"t.example"}`).
+		contains(201, `"public":false`, `"secrets":[]`, `"tls_client_auth_san_dns":"t.example"`)
+	d.call(admin, "PATCH", "/api/clients/t", `{"tls_client_auth_san_ip":"192.0.2.1"}`).
+		refused(422, "invalid_value", "exactly one of tls_client_auth_subject_dn")
+	d.call(admin, "PATCH", "/api/clients/t",
+		`{"tls_client_auth_san_dns":null,"tls_client_auth_subject_dn":"CN=t"}`).
+		contains(200, `"tls_client_auth_subject_dn":"CN=t"`, `"tls_client_auth_san_dns":null`)
+	d.call(admin, "POST", "/api/clients/t/secret", "").refused(409, "no_secret", "tls_client_auth")
 	d.call(admin, "POST", "/api/clients", `{"id":"n","token_endpoint_auth_method":"none"}`).
 		contains(201, `"public":true`, `"secrets":[]`)
 }

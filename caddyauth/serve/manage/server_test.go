@@ -168,7 +168,9 @@ const everySetting = `{"client_uri":"https://app.example","redirect_uris":["http
 	"token_exchange":["web","caddyauth"],
 	"resources":["https://api.example"],"token_endpoint_auth_method":"client_secret_post","jwks":null,"jwks_uri":null,
 	"id_token_signed_response_alg":"ES256","pkce":"optional","require_pushed_authorization_requests":true,
-	"dpop_bound_access_tokens":true,"consent":"always","preset":null}`
+	"dpop_bound_access_tokens":true,"consent":"always","preset":null,
+	"tls_client_certificate_bound_access_tokens":true,"tls_client_auth_subject_dn":null,"tls_client_auth_san_dns":null,
+	"tls_client_auth_san_uri":null,"tls_client_auth_san_ip":null,"tls_client_auth_san_email":null}`
 
 func TestEveryOperationDoesWhatTheDocumentSays(t *testing.T) {
 	d := newFixture(t)

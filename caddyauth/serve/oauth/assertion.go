@@ -22,6 +22,7 @@ func (c *call) assertion() (any, error) {
 		Scopes:    c.requestedScopes(),
 		Resources: c.lists["resource"],
 		JKT:       c.jkt,
+		X5T:       c.x5t,
 		Now:       c.now,
 	})
 	if refusal, ok := errors.AsType[*issuance.AssertionRefusal](err); ok {

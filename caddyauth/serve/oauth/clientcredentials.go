@@ -19,6 +19,7 @@ func (c *call) clientCredentials() (any, error) {
 		Scopes:    c.requestedScopes(),
 		Resources: c.lists["resource"],
 		JKT:       c.jkt,
+		X5T:       c.x5t,
 		Now:       c.now,
 	})
 	if err != nil {

@@ -23,6 +23,7 @@ func (c *call) code() (any, error) {
 		Verifier:    c.form["code_verifier"],
 		Resources:   c.lists["resource"],
 		JKT:         c.jkt,
+		X5T:         c.x5t,
 		Now:         c.now,
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ func (c *call) device() (any, error) {
 		Code:     raw,
 		ClientID: c.client.ID,
 		JKT:      c.jkt,
+		X5T:      c.x5t,
 		Now:      c.now,
 	})
 	if err != nil {

@@ -49,6 +49,7 @@ func (c *call) accessToken() (any, error) {
 		Scopes:       c.requestedScopes(),
 		Audience:     slices.Concat(c.lists["resource"], c.lists["audience"]),
 		JKT:          c.jkt,
+		X5T:          c.x5t,
 		Now:          c.now,
 	})
 	c.isAbout(issued.Grant.Project, issued.Grant.Subject)

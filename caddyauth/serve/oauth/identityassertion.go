@@ -51,6 +51,7 @@ func (c *call) identityAssertion() (any, error) {
 		Scopes:       c.requestedScopes(),
 		Resources:    c.lists["resource"],
 		JKT:          c.jkt,
+		X5T:          c.x5t,
 		Now:          c.now,
 	})
 	c.isAbout(issued.Grant.Project, issued.Grant.Subject)

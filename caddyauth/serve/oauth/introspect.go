@@ -139,7 +139,7 @@ func describe(t *token.Token) members {
 			m[name] = value
 		}
 	}
-	if _, bound := m["cnf"]; bound {
+	if t.JKT() != "" {
 		m["token_type"] = "DPoP"
 	}
 	return m
@@ -166,8 +166,8 @@ func (c *call) describeGrant(g session.Grant) members {
 	if len(g.AMR) > 0 {
 		m["amr"] = g.AMR
 	}
-	if g.JKT != "" {
-		m["cnf"] = map[string]any{"jkt": g.JKT}
+	if cnf := g.Confirmation(); cnf != nil {
+		m["cnf"] = cnf
 	}
 	return m
 }

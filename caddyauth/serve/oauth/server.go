@@ -158,6 +158,7 @@ type call struct {
 	parties issuance.Parties // the client and its project, with the epoch
 	client  clients.Client
 	jkt     string    // of the key that the client has proved to have
+	x5t     string    // of the certificate that its tokens are bound to
 	now     time.Time // in whole milliseconds, as sessions count
 	event   audit.Event
 }

@@ -33,7 +33,7 @@ func (c *call) token() (any, error) {
 	if !c.client.AllowsGrant(grant) {
 		return nil, refuse(unauthorizedClient, "The client may not use this grant type.")
 	}
-	if err := c.proveKey(); err != nil {
+	if err := c.prove(); err != nil {
 		return nil, err
 	}
 	switch grant {
@@ -72,6 +72,7 @@ func (c *call) refresh() (any, error) {
 		Token:     raw,
 		ClientID:  c.client.ID,
 		JKT:       c.jkt,
+		X5T:       c.x5t,
 		AnyKey:    !c.client.Public(),
 		Scopes:    c.requestedScopes(),
 		Resources: c.lists["resource"],

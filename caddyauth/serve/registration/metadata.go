@@ -55,7 +55,8 @@ type metadata struct {
 	jwksURI, idTokenAlgorithm string
 	subjectType               string
 	jwks                      json.RawMessage
-	pushed, dpop              bool
+	pushed, dpop, certificate bool
+	named                     clients.Settings // by its certificate
 }
 
 // readMetadata reads the members, whose JSON types must be right.
@@ -79,6 +80,12 @@ func readMetadata(members map[string]json.RawMessage) (metadata, error) {
 		{"subject_type", &m.subjectType},
 		{"require_pushed_authorization_requests", &m.pushed},
 		{"dpop_bound_access_tokens", &m.dpop},
+		{"tls_client_certificate_bound_access_tokens", &m.certificate},
+		{"tls_client_auth_subject_dn", &m.named.CertificateSubject},
+		{"tls_client_auth_san_dns", &m.named.CertificateDNS},
+		{"tls_client_auth_san_uri", &m.named.CertificateURI},
+		{"tls_client_auth_san_ip", &m.named.CertificateIP},
+		{"tls_client_auth_san_email", &m.named.CertificateEmail},
 	} {
 		text, ok := members[member.name]
 		if !ok || string(text) == "null" {
@@ -118,9 +125,17 @@ func (m metadata) describe(c *clients.Client) error {
 		DPoPBound:              m.dpop,
 		Consent:                c.Consent,
 		Source:                 c.Source,
+		CertificateBound:       m.certificate,
 	}
-	if m.authMethod == clients.AuthPrivateKeyJWT { // other keys of a client are of no use here
+	switch m.authMethod { // what is for other methods is of no use here
+	case clients.AuthPrivateKeyJWT, clients.AuthSelfSignedTLS:
 		c.JWKS, c.JWKSURI = m.jwks, m.jwksURI
+	case clients.AuthTLS:
+		c.CertificateSubject = m.named.CertificateSubject
+		c.CertificateDNS = m.named.CertificateDNS
+		c.CertificateURI = m.named.CertificateURI
+		c.CertificateIP = m.named.CertificateIP
+		c.CertificateEmail = m.named.CertificateEmail
 	}
 	return nil
 }

@@ -206,6 +206,12 @@ type information struct {
 	IDTokenAlgorithm       string          `json:"id_token_signed_response_alg"`
 	PARRequired            bool            `json:"require_pushed_authorization_requests,omitempty"`
 	DPoPBound              bool            `json:"dpop_bound_access_tokens,omitempty"`
+	CertificateBound       bool            `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	CertificateSubject     string          `json:"tls_client_auth_subject_dn,omitempty"`
+	CertificateDNS         string          `json:"tls_client_auth_san_dns,omitempty"`
+	CertificateURI         string          `json:"tls_client_auth_san_uri,omitempty"`
+	CertificateIP          string          `json:"tls_client_auth_san_ip,omitempty"`
+	CertificateEmail       string          `json:"tls_client_auth_san_email,omitempty"`
 }
 
 // information shows a client as it is, and what was made for it just now.
@@ -228,6 +234,12 @@ func (c *call) information(client clients.Client, secret, token string) informat
 		IDTokenAlgorithm:       client.SignsIDTokenWith(),
 		PARRequired:            client.PARRequired,
 		DPoPBound:              client.DPoPBound,
+		CertificateBound:       client.CertificateBound,
+		CertificateSubject:     client.CertificateSubject,
+		CertificateDNS:         client.CertificateDNS,
+		CertificateURI:         client.CertificateURI,
+		CertificateIP:          client.CertificateIP,
+		CertificateEmail:       client.CertificateEmail,
 	}
 	if client.AllowsGrant(clients.GrantCode) {
 		i.ResponseTypes = []string{"code"}

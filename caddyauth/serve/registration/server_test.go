@@ -166,7 +166,13 @@ func TestRegistrationDuties(t *testing.T) {
 		{"no grant offered", `{"grant_types":["client_credentials","implicit"],` + public + `}`, 400, invalidMetadata},
 		{"pairwise", `{"subject_type":"pairwise",` + public + `}`, 400, invalidMetadata},
 		{"unsigned ID tokens", `{"id_token_signed_response_alg":"none",` + public + `}`, 400, invalidMetadata},
-		{"unknown way to authenticate", `{"token_endpoint_auth_method":"tls_client_auth"}`, 400, invalidMetadata},
+		{"unknown way to authenticate", `{"token_endpoint_auth_method":"client_secret_jwt"}`, 400, invalidMetadata},
+		{"a certificate without a name", `{"redirect_uris":["https://a.example/"],` +
+			`"token_endpoint_auth_method":"tls_client_auth"}`, 400, invalidMetadata},
+		{"a certificate", `{"redirect_uris":["https://a.example/"],"token_endpoint_auth_method":"tls_client_auth",` +
+			`"tls_client_auth_san_dns":"a.example","tls_client_certificate_bound_access_tokens":true}`, 201, ""},
+		{"a self-signed certificate", `{"redirect_uris":["https://a.example/"],` +
+			`"token_endpoint_auth_method":"self_signed_tls_client_auth","jwks_uri":"https://a.example/keys"}`, 201, ""},
 		{"private_key_jwt without keys", `{"redirect_uris":["https://a.example/"],` +
 			`"token_endpoint_auth_method":"private_key_jwt"}`, 400, invalidMetadata},
 		{"private_key_jwt", `{"redirect_uris":["https://a.example/"],"token_endpoint_auth_method":"private_key_jwt",` +

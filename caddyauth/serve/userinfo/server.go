@@ -136,9 +136,12 @@ func (s *Server) claims(w http.ResponseWriter, r *http.Request, e *audit.Event) 
 	return claims, nil
 }
 
-// prove holds a token that is bound to a key against the proof of the request. Neither kind of token
-// may be sent as the other (RFC 9449, section 7.1).
+// prove holds a token that is bound against the certificate of the connection (RFC 8705, section 3)
+// and the proof of the request. Neither kind of token may be sent as the other (RFC 9449, section 7.1).
 func (s *Server) prove(w http.ResponseWriter, r *http.Request, given credential, t *token.Token, now time.Time) error {
+	if err := gate.CheckCertificate(r, t); err != nil {
+		return given.refused(err)
+	}
 	if t.JKT() == "" && !given.byDPoP {
 		return nil
 	}

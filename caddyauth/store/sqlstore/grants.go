@@ -18,11 +18,11 @@ var _ session.Store = (*Store)(nil)
 
 const grantColumns = `id, seed, project, subject, client, audience, scopes, kind, device, client_ip, generation,
 	repeats, epoch, created, rotated, last_used, idle_ends, ends, access_until, idle, reuse, fixed, revoked,
-	revoked_for, parent, auth_time, acr, amr, jkt, offline, claims_request`
+	revoked_for, parent, auth_time, acr, amr, jkt, offline, claims_request, x5t`
 
-// grantValues are the placeholders of grantColumns, from $1 on; the next one is $32.
+// grantValues are the placeholders of grantColumns, from $1 on; the next one is $33.
 const grantValues = `$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-	$22, $23, $24, $25, $26, $27, $28, $29, $30, $31`
+	$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32`
 
 const insertGrant = `INSERT INTO grants (` + grantColumns + `) VALUES (` + grantValues + `)`
 
@@ -443,7 +443,7 @@ func (r *grantRow) into() []any {
 		&r.ID, &r.Seed, &r.Project, &r.Subject, &r.ClientID, &r.audience, &r.scopes, &r.Kind, &r.Device, &r.ClientIP,
 		&r.Generation, &r.Repeats, &r.Epoch, &r.created, &r.rotated, &r.lastUsed, &r.idleEnds, &r.ends, &r.accessUntil,
 		&r.idle, &r.reuse, &r.fixed, &r.revoked, &r.RevokedFor,
-		&r.Parent, &r.authTime, &r.ACR, &r.amr, &r.JKT, &r.offline, &r.ClaimsRequest,
+		&r.Parent, &r.authTime, &r.ACR, &r.amr, &r.JKT, &r.offline, &r.ClaimsRequest, &r.X5T,
 	}
 }
 
@@ -480,7 +480,7 @@ func writeGrant(g session.Grant) ([]any, error) {
 		g.Generation, g.Repeats, g.Epoch, millis(g.Created), millis(g.Rotated), millis(g.LastUsed), millis(g.IdleEnds),
 		millis(g.Ends), millis(g.AccessUntil), g.Idle.Milliseconds(), g.Reuse.Milliseconds(), switchOf(g.Fixed),
 		millis(g.Revoked), g.RevokedFor, g.Parent, millis(g.AuthTime), g.ACR, string(amr), g.JKT, switchOf(g.Offline),
-		g.ClaimsRequest,
+		g.ClaimsRequest, g.X5T,
 	}, nil
 }
 

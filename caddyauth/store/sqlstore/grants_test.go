@@ -98,6 +98,7 @@ func wholeGrant(id string) session.Grant {
 		ACR:           "urn:\"x\"",
 		AMR:           []string{"pwd", "otp"},
 		JKT:           "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
+		X5T:           "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2",
 		ClaimsRequest: `{"userinfo":{"имя":null}}`,
 	}
 }

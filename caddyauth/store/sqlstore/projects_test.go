@@ -83,6 +83,12 @@ var everySetting = clients.Settings{
 	TokenExchange:          []string{"orders"},
 	Preset:                 clients.PresetFAPI2,
 	Source:                 clients.Registered,
+	CertificateBound:       true,
+	CertificateSubject:     "CN=reports",
+	CertificateDNS:         "reports.example",
+	CertificateURI:         "spiffe://reports.example",
+	CertificateIP:          "192.0.2.1",
+	CertificateEmail:       "reports@example.com",
 }
 
 func TestEverySettingIsStored(t *testing.T) {
