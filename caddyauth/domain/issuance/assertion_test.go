@@ -148,8 +148,9 @@ func FuzzIdentityAssertion(f *testing.F) {
 		``, `,"scope":"read admin"`, `,"scope":""`, `,"scp":["write"]`, `,"resource":["https://files.example/"]`,
 		`,"resource":"https://mail.example"`, `,"resource":{}`, `,"cnf":{"jkt":"x"}`, `,"aud":["https://iss"]`,
 		`,"sub":"Alice"`, `,"client_id":"other"`, `,"exp":1772370000`, `,"authorization_details":[]`,
+		`,"iat":1772370000,"exp":1772370060`, `,"iss":"https://other"`, `,"jti":""`, `,"exp":1772366000`,
 	} {
-		f.Add(good+more+`}`, IDJAGType, "write")
+		f.Add(good+more+`}`, IDJAGType, "write") // the last member of a name counts: it is signed anew
 	}
 	f.Add(good+`}`, "at+jwt", "")
 	x, key := asserting(f)
