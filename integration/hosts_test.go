@@ -207,16 +207,21 @@ var nextField = regexp.MustCompile(`name="next" value="([^"]*)"`)
 // signIn fills the form of the login page, and follows where it leads.
 func (v *surfer) signIn(login seen, name, password string) (page seen, way []string) {
 	v.t.Helper()
-	form := url.Values{"username": {name}, "password": {password}}
-	if next := nextField.FindStringSubmatch(login.body); next != nil {
-		form.Set("next", strings.ReplaceAll(next[1], "&amp;", "&"))
-	}
 	u, err := url.Parse(login.at)
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	return v.follow(v.send(http.MethodPost, u.Scheme+"://"+u.Host+"/login", form.Encode(),
+	return v.follow(v.send(http.MethodPost, u.Scheme+"://"+u.Host+"/login", v.loginForm(login, name, password),
 		http.Header{"Origin": {u.Scheme + "://" + u.Host}}))
+}
+
+// loginForm is the form of the login page, filled in.
+func (v *surfer) loginForm(login seen, name, password string) string {
+	form := url.Values{"username": {name}, "password": {password}}
+	if next := nextField.FindStringSubmatch(login.body); next != nil {
+		form.Set("next", strings.ReplaceAll(next[1], "&amp;", "&"))
+	}
+	return form.Encode()
 }
 
 // isLogin makes sure that a page asks for a password.
