@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -166,10 +167,12 @@ func (x *authorizing) buys(t *testing.T, client, assertion string) tokenAnswer {
 // got there for an assertion, buys a token at the other server with it, and uses that at its gate.
 func TestIdentityAssertionsBetweenServers(t *testing.T) {
 	x := newWiki(t, "sqlite")
-	x.startProcess(t, "chat", chatAuth, chatSite).awaitReady(t)
+	before := x.issuedAssertions(t)
 	v := x.visitor(t)
 	code := v.code(v.signIn(v.get(request(t, "client_id=wiki&scope=openid+email+read")), "alice", alicePassword))
 	held := x.token(t, "wiki", rpSecret, "", codeForm(code))
+	x.startProcess(t, "chat", chatAuth, chatSite).awaitReady(t) // it fetches keys: those of ID tokens are there now
+	awaitNextSecond(t)
 
 	for _, c := range []struct{ name, subject, kind string }{
 		{"an ID token", held.ID, idTokenType}, {"a refresh token", held.Refresh, refreshTokenType},
@@ -188,7 +191,8 @@ func TestIdentityAssertionsBetweenServers(t *testing.T) {
 			}
 			bought := x.buys(t, "wiki-at-chat", got.Access)
 			if bought.status != 200 || bought.Scope != "chat.read" {
-				t.Fatalf("%+v", bought)
+				log, _ := os.ReadFile(filepath.Join(x.dir, "chat.log"))
+				t.Fatalf("%+v %s", bought, last(log))
 			}
 			if a := x.get(t, "chat", "/", bought.Access); a.status != 200 || a.body != "hello alice-at-chat" {
 				t.Errorf("the gate: %d %s", a.status, a.body)
@@ -205,7 +209,20 @@ func TestIdentityAssertionsBetweenServers(t *testing.T) {
 	if renewed.status != 200 {
 		t.Errorf("the refresh token was used up: %+v", renewed)
 	}
-	x.recordsAssertions(t)
+	x.recordsAssertions(t, before)
+}
+
+// awaitNextSecond waits until assertions are later than what a server has just done to its users: `iat`
+// has whole seconds.
+func awaitNextSecond(t *testing.T) {
+	t.Helper()
+	begun := time.Now().Unix()
+	eventually(t, 2*time.Second, func() string {
+		if time.Now().Unix() == begun {
+			return "the second is not over"
+		}
+		return ""
+	})
 }
 
 // isWikiAssertion holds an assertion against the draft, section 3.1.
@@ -265,7 +282,7 @@ func (x *authorizing) isNoAccessToken(t *testing.T, v *visitor, raw string) {
 }
 
 // recordsAssertions: each is in the audit trail, in the log and in the counters.
-func (x *authorizing) recordsAssertions(t *testing.T) {
+func (x *authorizing) recordsAssertions(t *testing.T, before [3]float64) {
 	t.Helper()
 	lines := x.logged(t, "token request")
 	i := slices.IndexFunc(lines, func(l map[string]any) bool { return l["action"] == "identity_assertion" })
@@ -273,13 +290,8 @@ func (x *authorizing) recordsAssertions(t *testing.T) {
 		lines[i]["client_id"] != "wiki" || lines[i]["result"] != "success" {
 		t.Errorf("%v", lines)
 	}
-	if got := x.metric(t, `caddy_auth_tokens_issued_total{kind="identity_assertion"}`); got != "2" {
-		t.Errorf("issued %s", got)
-	}
-	const series = `caddy_auth_token_requests_total{grant_type="urn:ietf:params:oauth:grant-type:token-exchange",` +
-		`result=`
-	if x.metric(t, series+`"success"}`) != "2" || x.metric(t, series+`"invalid_request"}`) != "2" {
-		t.Errorf("%s, %s", x.metric(t, series+`"success"}`), x.metric(t, series+`"invalid_request"}`))
+	if got := x.issuedAssertions(t); got != [3]float64{before[0] + 2, before[1] + 2, before[2] + 2} {
+		t.Errorf("counted %v, before %v", got, before)
 	}
 	d := x.metadata(t, "/.well-known/oauth-authorization-server")
 	if types, _ := d["identity_chaining_requested_token_types_supported"].([]any); !slices.Equal(types,
@@ -295,6 +307,21 @@ func (x *authorizing) recordsAssertions(t *testing.T) {
 	if n := strings.Count(trail.body, `"actor":"user:alice"`); n != 2 {
 		t.Errorf("%d entries: %s", n, trail.body)
 	}
+}
+
+// issuedAssertions are the counters of assertions, and of good and bad exchanges.
+func (x *authorizing) issuedAssertions(t *testing.T) (counted [3]float64) {
+	t.Helper()
+	const series = `caddy_auth_token_requests_total{grant_type="urn:ietf:params:oauth:grant-type:token-exchange",` +
+		`result=`
+	for i, name := range []string{
+		`caddy_auth_tokens_issued_total{kind="identity_assertion"}`,
+		series + `"success"}`,
+		series + `"invalid_request"}`,
+	} {
+		counted[i], _ = strconv.ParseFloat(x.metric(t, name), 64)
+	}
+	return counted
 }
 
 // TestIdentityAssertionsThatAreNotIssued: with which word, and why, on both databases.
@@ -469,19 +496,19 @@ func TestDocumentedIdentityAssertions(t *testing.T) {
 	t.Setenv("ASSISTANT_SECRET", rpSecret)
 	x.extra["Clients"] = []relyingParty{}
 	x.load(strings.TrimSuffix(wikiAuth(), "}")+blocks[0][1]+"}", authorizeSites)
-	x.startProcess(t, "chat", strings.Replace(blocks[1][1], "auth {", `auth {
-	store "sqlite:{{.Dir}}/chat.db"
-	secret seal:{{.Seal}}
-	user alice {
-		password_hash {{hash "bob"}}
-	}`, 1), chatSite, secrets...).awaitReady(t)
-
 	v := x.visitor(t)
 	const callback = "https://assistant.example.com/callback"
 	asked := request(t, "client_id=assistant&scope=openid&redirect_uri="+url.QueryEscape(callback))
 	form := codeForm(v.code(v.signIn(v.get(asked), "alice", alicePassword)))
 	form.Set("redirect_uri", callback)
 	held := x.token(t, "assistant", rpSecret, "", form)
+	x.startProcess(t, "chat", strings.Replace(blocks[1][1], "auth {", `auth {
+	store "sqlite:{{.Dir}}/chat.db"
+	secret seal:{{.Seal}}
+	user alice {
+		password_hash {{hash "bob"}}
+	}`, 1), chatSite, secrets...).awaitReady(t)
+	awaitNextSecond(t)
 	shell := exec.Command("sh", "-c", blocks[2][1])
 	shell.Env = append(append(os.Environ(), secrets...), "ID_TOKEN="+held.ID)
 	out, err := shell.CombinedOutput()
