@@ -33,6 +33,7 @@ var oauthDuties = []struct {
 	{"RFC 8414, discovery", discoveryDuties},
 	{"RFC 9126, pushed requests", pushedDuties},
 	{"RFC 9449, DPoP", dpopDuties},
+	{"RFC 8705, client certificates", certificateDuties},
 	{"RFC 7523, client assertions", assertionDuties},
 	{"RFC 8693, token exchange", exchangeDuties},
 	{"Identity assertions (ID-JAG)", identityDuties},

@@ -171,4 +171,15 @@ var identityDuties = []oauthDuty{
 	{"`jti` once, used up last", "invalid_grant", "TestIdentityAssertions"},
 	{"a wider scope", "invalid_scope", "TestIdentityAssertions/a wider scope"},
 	{"another resource", "invalid_target", "TestIdentityAssertions/another resource in the request"},
+	{"assertions for other servers", "by token exchange", "TestIdentityAssertionsBetweenServers"},
+	{"what is not issued", "refused with a word", "TestIdentityAssertionsThatAreNotIssued"},
+}
+
+var certificateDuties = []oauthDuty{
+	{"`tls_client_auth`", "the certificate of a trusted authority, by one name",
+		"TestClientCertificates/its certificate"},
+	{"another name, none, expired", "401 invalid_client", "TestClientCertificates/another name"},
+	{"`self_signed_tls_client_auth`", "a certificate of the client's set", "TestClientCertificates/self-signed"},
+	{"`cnf` in tokens", "`x5t#S256`", "TestClientCertificates"},
+	{"a bound token without its certificate", "401 at gates", "TestClientCertificates/another of the same name"},
 }
