@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 // tokens that are worth nothing over another connection (RFC 8705).
 func TestClientCertificates(t *testing.T) {
 	x := newMutualTLS(t)
+	t.Run("metadata", x.metadata)
 	t.Run("authentication", x.authentication)
 	t.Run("at the gate", x.atTheGate)
 	t.Run("another issuer", x.ofAnotherIssuer)
@@ -25,6 +27,19 @@ func TestClientCertificates(t *testing.T) {
 	t.Run("token exchange", x.tokenExchange)
 	t.Run("refresh tokens", x.refreshTokens)
 	t.Run("with DPoP", x.withDPoP)
+}
+
+func (x *mutualTLS) metadata(t *testing.T) {
+	a := x.send(t, x.client(""), "GET", x.at("verified", "/.well-known/openid-configuration"), "")
+	var said struct {
+		Methods []string `json:"token_endpoint_auth_methods_supported"`
+		Bound   bool     `json:"tls_client_certificate_bound_access_tokens"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &said); err != nil || !said.Bound ||
+		!slices.Contains(said.Methods, "tls_client_auth") ||
+		!slices.Contains(said.Methods, "self_signed_tls_client_auth") {
+		t.Errorf("%d %s %v", a.status, a.body, err)
+	}
 }
 
 // cnf is what an answer of /introspect says that a token is bound to.

@@ -153,7 +153,8 @@ func FuzzAsked(f *testing.F) {
 				t.Errorf("%s %q %q, want %s %q %q", asked.Method, asked.Host, asked.RequestURI, method, host, uri)
 			}
 		}
-		if strings.ContainsAny(asked.Host, ",/@\\ ") || (asked.TLS != nil) != (scheme == "https") {
+		if strings.ContainsAny(asked.Host, ",/@\\ ") || (asked.TLS != nil) != (scheme == "https") ||
+			asked.TLS != nil && len(asked.TLS.PeerCertificates) > 0 {
 			t.Errorf("host %q, TLS %v for %q", asked.Host, asked.TLS != nil, scheme)
 		}
 		asking := []string{forwardedMethod, forwardedURI, originalMethod, originalURL}

@@ -326,6 +326,7 @@ func buildDiscovery(a *App) *discovery.Server {
 		IdentityAssertions: len(assertionIssuers(a.server)) > 0,
 		Registration:       a.server.Registration != nil,
 		ClientDocuments:    a.server.ClientMetadata != nil,
+		Certificates:       a.gates.Survey.Certificates,
 	}
 }
 

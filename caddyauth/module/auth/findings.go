@@ -24,8 +24,8 @@ func httpApp(ctx caddy.Context) *caddyhttp.App {
 }
 
 // Findings lists what is wrong with the place of gates in the routes, with the way to the login
-// page, with private files, and with clients that present assertions. A start logs the same. It
-// writes nothing, and one finding may be in the list more than once.
+// page, with private files, and with clients that present assertions or certificates. A start logs
+// the same. It writes nothing, and one finding may be in the list more than once.
 func (a *App) Findings() []finding.Finding {
 	r := buildReport(a)
 	return slices.Concat(
@@ -35,6 +35,7 @@ func (a *App) Findings() []finding.Finding {
 		r.findOpenFiles(),
 		r.routes.SignIn(r.signIn),
 		r.findAssertions(),
+		r.findCertificates(),
 	)
 }
 
@@ -61,6 +62,7 @@ func (r report) log() {
 		r.logger.Warn(text, zap.String("hint", hint))
 	}
 	r.warnAssertions()
+	r.warnCertificates()
 	for _, f := range r.routes.SignIn(r.signIn) {
 		r.logger.Warn("browsers cannot sign in as the configuration has it",
 			zap.String("where", f.Where), zap.String("detail", f.Text), zap.String("hint", f.Hint))

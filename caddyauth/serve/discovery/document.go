@@ -56,6 +56,8 @@ type Document struct {
 
 	DPoPSigningAlgorithms []string `json:"dpop_signing_alg_values_supported"` // RFC 9449, section 5.1
 
+	CertificateBoundTokens bool `json:"tls_client_certificate_bound_access_tokens,omitempty"` // RFC 8705, section 3.3
+
 	// Their defaults are true where they are missing, or differ between the specifications.
 	RequestParameterSupported    bool `json:"request_parameter_supported"`
 	RequestURIParameterSupported bool `json:"request_uri_parameter_supported"`
@@ -67,6 +69,13 @@ const signInClaims = "sub iss aud exp iat auth_time nonce at_hash acr amr sid"
 // document is what works at present. Whoever makes something work adds its line.
 func (s *Server) document() Document {
 	confidential := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
+	asked, verified := s.certificates()
+	if verified {
+		confidential = append(confidential, "tls_client_auth")
+	}
+	if asked {
+		confidential = append(confidential, "self_signed_tls_client_auth")
+	}
 	everyone := append(confidential[:len(confidential):len(confidential)], "none")
 	registration := ""
 	if s.Registration {
@@ -115,12 +124,22 @@ func (s *Server) document() Document {
 		IntrospectionSigningAlgs: s.IDTokenAlgorithms,
 
 		DPoPSigningAlgorithms: dpop.Algorithms(),
+
+		CertificateBoundTokens: asked,
 	}
 }
 
 // assertionAlgorithms are what clients may sign assertions with
 // (clients.Client.AllowsAssertionAlgorithm).
 var assertionAlgorithms = []string{"RS256", "PS256", "ES256", "EdDSA"}
+
+// certificates says whether clients can have TLS certificates at all, and ones that are verified.
+func (s *Server) certificates() (asked, verified bool) {
+	if s.Certificates == nil {
+		return false, false
+	}
+	return s.Certificates()
+}
 
 // at is the address of an endpoint.
 func (s *Server) at(path string) string { return s.Base.String() + path }

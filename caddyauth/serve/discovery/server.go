@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 	"github.com/caddyauth/gateway/caddyauth/web/weburl"
@@ -47,9 +48,13 @@ type Server struct {
 	// are not.
 	IdentityAssertions bool
 
+	// Certificates says whether any site asks clients for TLS certificates, and whether any verifies
+	// them (RFC 8705). It is asked once, by the first request. Default: none does.
+	Certificates func() (asked, verified bool)
+
 	below endpoint.Handlers // below the public URL
 	root  endpoint.Handlers // with the issuer's path behind the name
-	text  []byte
+	text  func() []byte
 }
 
 // maxAge is how long clients may keep a document: as long as the key set.
@@ -63,11 +68,13 @@ func (s *Server) Validate() error {
 	if s.Issuer == "" {
 		return errors.New("discovery: Issuer is required")
 	}
-	text, err := json.Marshal(s.document())
-	if err != nil {
-		return fmt.Errorf("discovery: %w", err)
-	}
-	s.text = append(text, '\n')
+	s.text = sync.OnceValue(func() []byte {
+		text, err := json.Marshal(s.document())
+		if err != nil {
+			panic(err) // texts and switches only: cannot happen
+		}
+		return append(text, '\n')
+	})
 	s.below, s.root = endpoint.Handlers{Base: s.Base}, endpoint.Handlers{Base: new(url.URL)}
 	issuer, err := url.Parse(s.Issuer)
 	if err != nil || issuer.Host == "" {
@@ -113,5 +120,5 @@ func (s *Server) write(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", maxAge)
 	h.Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(s.text)
+	_, _ = w.Write(s.text())
 }

@@ -96,3 +96,27 @@ func TestAnyOriginMayRead(t *testing.T) {
 		})
 	}
 }
+
+// TestCertificatesInMetadata: what clients can use with the certificates that sites ask for.
+func TestCertificatesInMetadata(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		asked, verified bool
+		want            []string
+	}{
+		{"none", false, false, nil},
+		{"asked for", true, false, []string{"self_signed_tls_client_auth"}},
+		{"verified", true, true, []string{"tls_client_auth", "self_signed_tls_client_auth"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newServer(t, "https://as.example", "https://as.example")
+			s.Certificates = func() (bool, bool) { return c.asked, c.verified }
+			d := s.document()
+			want := append([]string{"client_secret_basic", "client_secret_post", "private_key_jwt"}, c.want...)
+			if !slices.Equal(d.IntrospectionEndpointAuthMethods, want) ||
+				!slices.Equal(d.TokenEndpointAuthMethods, append(want, "none")) || d.CertificateBoundTokens != c.asked {
+				t.Errorf("%+v", d)
+			}
+		})
+	}
+}
