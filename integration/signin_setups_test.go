@@ -183,6 +183,10 @@ func goodSignIns() []signInSetup {
 		{name: "a host that only `return_to` names", page: appHost + "/page", sees: "x-user",
 			auth:  `issuer {{url "auth"}}` + "\n\treturn_to " + appHost,
 			sites: authSite + "http://:{{port \"app\"}} {\n\tlog\n\tjwt_auth web\n\treverse_proxy {{.Proxy}}\n}\n"},
+		{name: "an application that has the gateway's path", auth: `issuer {{url "auth"}}`, page: appHost + "/page",
+			sites: authSite + appHost + " {\n\tlog\n\tjwt_auth web\n\thandle /.auth/* {\n\t\tabort\n\t}\n\thandle {\n" +
+				"\t\treverse_proxy {{.Proxy}}\n\t}\n}\n",
+			sees: "x-user", warns: "the route for /.auth/* is never asked"},
 		{name: "a return target where no gate stands", auth: `issuer {{url "auth"}}` + "\n\treturn_to " + appHost,
 			sites: authSite, warns: "return_to http://app.localhost"},
 		{name: "one site", auth: `issuer {{url "app"}}`, page: `{{url "app"}}/page`, sees: "x-user",

@@ -169,3 +169,62 @@ func (g webGate) servesHost(u *url.URL) bool {
 func (g webGate) readsCookie() bool {
 	return slices.Contains(g.Gate().Sources, gate.Source{Kind: gate.Cookie, Name: g.server.SessionCookie})
 }
+
+// findShadowed lists routes for paths that belong to the gateway at hosts of applications: their handlers
+// are never asked there.
+func (s *signInSurvey) findShadowed(gates []webGate) (found []finding.Finding) {
+	for _, name := range sortedServers(s.http) {
+		server := s.http.Servers[name]
+		where := "server " + name
+		s.shadowed(server.Routes, nil, where, func(hosts []string, where, pattern string) {
+			if !slices.ContainsFunc(gates, func(g webGate) bool { return g.site == server && g.sharesHost(hosts) }) {
+				return
+			}
+			found = append(found, finding.Finding{
+				Severity: finding.Warning,
+				Where:    where,
+				Text: fmt.Sprintf("the gateway itself answers what is below %s at this host: the route for %s is "+
+					"never asked", s.server.Path, pattern),
+				Hint: "give the application another path, or set `web_path`",
+			})
+		})
+	}
+	return found
+}
+
+// shadowed calls f for each path of a route that lies below the gateway's.
+func (s *signInSurvey) shadowed(
+	routes caddyhttp.RouteList, hosts []string, where string, f func(hosts []string, where, pattern string),
+) {
+	for _, route := range routes {
+		inner, at := hostsOf(route, hosts), where+describe(route)
+		answers := func(h caddyhttp.MiddlewareHandler) bool { _, guards := h.(Guard); return !guards }
+		for _, set := range route.MatcherSets {
+			for _, matcher := range set {
+				paths, ok := matcher.(*caddyhttp.MatchPath)
+				if !ok || !slices.ContainsFunc(route.Handlers, answers) {
+					continue
+				}
+				for _, pattern := range *paths {
+					if rest, below := strings.CutPrefix(pattern, s.server.Path); below &&
+						(rest == "" || rest[0] == '/' || rest[0] == '*') {
+						f(inner, at, pattern)
+					}
+				}
+			}
+		}
+		for _, handler := range route.Handlers {
+			if h, ok := handler.(*caddyhttp.Subroute); ok {
+				s.shadowed(h.Routes, inner, at, f)
+			}
+		}
+	}
+}
+
+// sharesHost reports whether the gate stands at one of some hosts besides the server's; nil stands for
+// any.
+func (g webGate) sharesHost(hosts []string) bool {
+	return slices.ContainsFunc(g.hosts, func(host string) bool {
+		return !g.server.isOwn(host) && (hosts == nil || slices.Contains(hosts, host))
+	})
+}

@@ -43,6 +43,7 @@ func (s *Survey) SignIn(server SignIn) (found []finding.Finding) {
 	for _, g := range gates {
 		found = append(found, g.findings()...)
 	}
+	found = append(found, w.findShadowed(gates)...)
 	if len(gates) > 0 {
 		found = append(found, server.findRefusedTokens()...)
 	}
