@@ -81,14 +81,18 @@ var everySetting = clients.Settings{
 	DPoPBound:              true,
 	Consent:                clients.ConsentAlways,
 	TokenExchange:          []string{"orders"},
-	Preset:                 clients.PresetFAPI2,
-	Source:                 clients.Registered,
-	CertificateBound:       true,
-	CertificateSubject:     "CN=reports",
-	CertificateDNS:         "reports.example",
-	CertificateURI:         "spiffe://reports.example",
-	CertificateIP:          "192.0.2.1",
-	CertificateEmail:       "reports@example.com",
+	IdentityAssertions: []clients.AssertionAudience{
+		{Issuer: "https://as.example", ClientID: "reports-there", Scopes: []string{"read"},
+			Resources: []string{"https://r.example"}},
+	},
+	Preset:             clients.PresetFAPI2,
+	Source:             clients.Registered,
+	CertificateBound:   true,
+	CertificateSubject: "CN=reports",
+	CertificateDNS:     "reports.example",
+	CertificateURI:     "spiffe://reports.example",
+	CertificateIP:      "192.0.2.1",
+	CertificateEmail:   "reports@example.com",
 }
 
 func TestEverySettingIsStored(t *testing.T) {
