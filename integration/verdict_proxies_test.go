@@ -3,7 +3,6 @@ package integration
 import (
 	"fmt"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"os/exec"
@@ -41,7 +40,8 @@ func (g *gateway) documented(t *testing.T, heading, language string) string {
 	}
 	return strings.NewReplacer("127.0.0.1:5232", g.addr("radicale"), "127.0.0.1:9090", g.addr("auth"),
 		"127.0.0.1:9091", g.addr("verdict"), "127.0.0.1:8443", g.addr("front"),
-		"calendar.example.com:8443", g.host("front"), "calendar.example.com", "localhost").Replace(block)
+		"calendar.example.com:8443", fmt.Sprintf("%s:%d", g.extra["Application"], g.port("front")),
+		"calendar.example.com", fmt.Sprint(g.extra["Application"])).Replace(block)
 }
 
 // nginx wraps the documented server into what makes a whole configuration of it.
@@ -82,8 +82,15 @@ func (g *gateway) write(t *testing.T, name, text string) string {
 	return path
 }
 
-// start runs the proxy, with the gateway and radicale behind it.
+// start runs the proxy, with the gateway and radicale behind it, and people signing in at the
+// application's host.
 func (p otherProxy) start(t *testing.T) *gateway {
+	t.Helper()
+	return p.startFor(t, "localhost", `{{url "front"}}/auth`)
+}
+
+// startFor runs the proxy for an application on a host, with a public URL of the server.
+func (p otherProxy) startFor(t *testing.T, host, publicURL string) *gateway {
 	t.Helper()
 	radicale := requireProgram(t, "radicale")
 	if p.program != "" {
@@ -91,15 +98,21 @@ func (p otherProxy) start(t *testing.T) *gateway {
 		requireProgram(t, p.program)
 	}
 	g := newGateway(t)
+	g.extra["Application"] = host
 	g.startRadicale(t, radicale)
-	globals := strings.ReplaceAll(standardAuth, `{{url "auth"}}`, `{{url "front"}}/auth`)
+	globals := strings.ReplaceAll(standardAuth, `{{url "auth"}}`, publicURL)
+	globals = strings.Replace(globals, "{{origins}}", `http://{{.Application}}:{{port "front"}}`, 1)
 	sites := `
 http://:{{port "auth"}} {
 	auth_server
+	jwt_auth off
 }
 http://:{{port "verdict"}} {
 	log
 	auth_verdict ` + p.name + `
+	jwt_auth /denied* web {
+		require role nobody
+	}
 	jwt_auth web api {
 		forward sub X-Remote-User
 	}
@@ -159,74 +172,94 @@ func (g *gateway) checkIdentityBehind(t *testing.T) {
 // checkSessionBehind signs in through the other proxy, and comes back with nothing but the refresh
 // token, twice, as a browser does whose access token has ended.
 func (g *gateway) checkSessionBehind(t *testing.T) {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
+	v := newSurfer(t)
+	page := g.url("front") + "/.web/?a=%2Fb"
+	sent := v.open(page)
+	if sent.status != http.StatusSeeOther || !strings.HasPrefix(sent.location(), g.url("front")+"/auth/login?") {
+		t.Fatalf("status %d, to %s", sent.status, sent.location())
 	}
-	front, err := url.Parse(g.url("front"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}
-	send := func(method, target, body string, lines ...string) *http.Response {
-		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, g.url("front")+target, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, line := range lines {
-			name, value, _ := strings.Cut(line, ": ")
-			r.Header.Set(name, value)
-		}
-		resp, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		return resp
-	}
-	page := []string{"Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
-	resp := send("GET", "/.web/?a=%2Fb", "", page...)
-	login, err := url.Parse(resp.Header.Get("Location"))
-	if err != nil || resp.StatusCode != http.StatusSeeOther || login.Path != "/auth/login" ||
-		login.Query().Get("next") != g.url("front")+"/.web/?a=%2Fb" {
-		t.Fatalf("status %d, Location %s", resp.StatusCode, resp.Header.Get("Location"))
-	}
-	form := url.Values{"username": {"alice"}, "password": {alicePassword}, "next": {login.Query().Get("next")}}
-	resp = send("POST", "/auth/login", form.Encode(), "Content-Type: application/x-www-form-urlencoded",
-		"Accept: text/html", "Origin: "+g.url("front"), "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate")
-	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != g.url("front")+"/.web/?a=%2Fb" {
-		t.Fatalf("status %d, Location %s", resp.StatusCode, resp.Header.Get("Location"))
+	login := v.open(sent.location())
+	entered := v.send(http.MethodPost, g.url("front")+"/auth/login", v.loginForm(login, "alice", alicePassword),
+		http.Header{"Origin": {g.url("front")}})
+	if back, _ := v.follow(entered); back.status != http.StatusOK || back.at != page {
+		t.Fatalf("status %d at %s, want %s", back.status, back.at, page)
 	}
 
-	held := func(name string) string {
-		for _, cookie := range jar.Cookies(front) {
-			if cookie.Name == name {
-				g.hide(cookie.Value)
-				return cookie.Value
-			}
-		}
-		return ""
-	}
+	dav := http.Header{"Depth": {"0"}, "X-Remote-User": {"bob"}, "Accept": {"*/*"}}
 	for round := range 3 {
-		refresh := held("refresh_token")
+		refresh := v.holds(g, "refresh_token")
 		if round > 0 {
-			jar.SetCookies(front, []*http.Cookie{{Name: "access_token", Path: "/", MaxAge: -1}})
+			v.loses(g, "access_token")
 		}
-		resp := send("PROPFIND", "/alice/", "", "Depth: 0", "X-Remote-User: bob")
-		if resp.StatusCode != http.StatusMultiStatus {
-			t.Fatalf("round %d: status %d", round, resp.StatusCode)
+		got := v.send("PROPFIND", g.url("front")+"/alice/", "", dav)
+		if got.status != http.StatusMultiStatus {
+			t.Fatalf("round %d: status %d", round, got.status)
 		}
-		if round > 0 && (held("access_token") == "" || held("refresh_token") == refresh) {
-			t.Errorf("round %d: the browser did not get the renewed session: %q", round, resp.Header["Set-Cookie"])
+		if round > 0 && (v.holds(g, "access_token") == "" || v.holds(g, "refresh_token") == refresh) {
+			t.Errorf("round %d: the browser did not get the renewed session: %q", round, got.header["Set-Cookie"])
 		}
-		for name := range resp.Header {
-			if strings.HasPrefix(name, "X-Auth-Set-Cookie") {
-				t.Errorf("round %d: %s reached the browser", round, name)
+		got.tellsNoCookie(t)
+	}
+
+	refresh := v.holds(g, "refresh_token")
+	v.loses(g, "access_token")
+	got := v.send("GET", g.url("front")+"/denied", "", http.Header{"Accept": {"*/*"}})
+	if got.status != http.StatusForbidden || v.holds(g, "refresh_token") == refresh {
+		t.Errorf("a refusal that renews: status %d, %q", got.status, got.header["Set-Cookie"])
+	}
+	got.tellsNoCookie(t)
+}
+
+// holds returns a cookie that the browser has for the application.
+func (v *surfer) holds(g *gateway, name string) string {
+	for _, cookie := range v.jar.Cookies(&url.URL{Scheme: "http", Host: g.host("front"), Path: "/"}) {
+		if cookie.Name == name {
+			g.hide(cookie.Value)
+			return cookie.Value
+		}
+	}
+	return ""
+}
+
+// loses takes a cookie from the browser, as its age does.
+func (v *surfer) loses(g *gateway, name string) {
+	v.jar.SetCookies(&url.URL{Scheme: "http", Host: g.host("front"), Path: "/"},
+		[]*http.Cookie{{Name: name, Path: "/", MaxAge: -1}})
+}
+
+// tellsNoCookie: a script may read every field but Set-Cookie.
+func (s seen) tellsNoCookie(t *testing.T) {
+	t.Helper()
+	for name := range s.header {
+		if strings.HasPrefix(name, "X-Auth-Set-Cookie") {
+			t.Errorf("status %d: %s reached the browser", s.status, name)
+		}
+	}
+}
+
+// TestOtherProxiesAcrossHosts: the sign-in has a host of its own, and the application another one.
+func TestOtherProxiesAcrossHosts(t *testing.T) {
+	for _, p := range otherProxies {
+		t.Run(p.name, func(t *testing.T) {
+			g := p.startFor(t, "calendar.localhost", `{{url "auth"}}`)
+			v := newSurfer(t)
+			page := fmt.Sprintf("http://calendar.localhost:%d/.web/?a=%%2Fb", g.port("front"))
+			sent := v.open(page)
+			if !strings.HasPrefix(sent.location(), g.url("auth")+"/authorize?") {
+				t.Fatalf("status %d, to %s: %s", sent.status, sent.location(), sent.body)
 			}
-		}
+			sent.tellsNoCookie(t)
+			login, _ := v.follow(sent)
+			back, way := v.signIn(login, "alice", alicePassword)
+			if back.status != http.StatusOK || back.at != page {
+				t.Errorf("status %d at %s, want %s, by %q", back.status, back.at, page, way)
+			}
+			got := v.send("PROPFIND", fmt.Sprintf("http://calendar.localhost:%d/alice/", g.port("front")), "",
+				http.Header{"Depth": {"0"}, "X-Remote-User": {"bob"}, "Accept": {"*/*"}})
+			if got.status != http.StatusMultiStatus {
+				t.Errorf("the calendar answers %d", got.status)
+			}
+		})
 	}
 }
 

@@ -17,6 +17,9 @@ func verdictServers(sites ...string) string {
 	return all.String()
 }
 
+// verdictAuth is standardAuth for an application at https://app.example, behind the other proxy.
+var verdictAuth = strings.Replace(standardAuth, "{{origins}}", "{{origins}} https://app.example", 1)
+
 // verdictSite has gates that decide by path, method and host of the asked request.
 func verdictSite(proxy string) string {
 	return fmt.Sprintf(`
@@ -73,7 +76,7 @@ func forwarded(method, scheme, host, uri string) []string {
 // else.
 func TestVerdicts(t *testing.T) {
 	g := newGateway(t)
-	g.load(standardAuth+verdictServers("verdict"), authSite+verdictSite("traefik"))
+	g.load(verdictAuth+verdictServers("verdict"), authSite+verdictSite("traefik"))
 	tokens := people(g.tokens)
 	alice, bob := "Authorization: Bearer "+tokens["alice"], "Authorization: Bearer "+tokens["bob"]
 	says := func(method, scheme, host, uri string, more ...string) []string {
@@ -283,7 +286,7 @@ func TestVerdictDialects(t *testing.T) {
 	} {
 		t.Run(c.proxy+"/"+c.name, func(t *testing.T) {
 			g := newGateway(t)
-			g.load(standardAuth+verdictServers("verdict"), authSite+verdictSite(c.proxy))
+			g.load(verdictAuth+verdictServers("verdict"), authSite+verdictSite(c.proxy))
 			lines := c.lines
 			if c.person != "" {
 				lines = append(lines, "Authorization: Bearer "+people(g.tokens)[c.person])
@@ -292,7 +295,7 @@ func TestVerdictDialects(t *testing.T) {
 			if got.status != c.status {
 				t.Fatalf("status %d, want %d: %s", got.status, c.status, got.body)
 			}
-			if c.name == "a page" && !strings.HasPrefix(got.header.Get("Location"), g.url("auth")+"/login") {
+			if c.name == "a page" && !strings.HasPrefix(got.header.Get("Location"), g.url("auth")+"/authorize?") {
 				t.Errorf("Location: %q", got.header.Get("Location"))
 			}
 			if c.status == http.StatusOK {

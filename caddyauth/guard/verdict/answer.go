@@ -40,7 +40,7 @@ func (a *Answer) WriteHeader(status int) {
 	if a.dialect.status != nil {
 		status = a.dialect.status(status)
 	}
-	a.write(status)
+	a.write(status, a.dialect.keepsRefusals)
 }
 
 // Write implements http.ResponseWriter. The body of a success is dropped.
@@ -68,7 +68,7 @@ func (a *Answer) Permit(asked *http.Request, names []string) {
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-store")
 	}
-	a.write(http.StatusOK)
+	a.write(http.StatusOK, true)
 }
 
 // setCookie is the prefix of the fields that hold one line of Set-Cookie each: not every proxy can
@@ -78,9 +78,15 @@ const setCookie = "X-Auth-Set-Cookie-"
 // maxCookies is how many lines of Set-Cookie have a field of their own.
 const maxCookies = 4
 
-func (a *Answer) write(status int) {
+// write sends the header; singly says that the proxy keeps the fields to itself: scripts could read
+// them, and the session's cookies are not theirs.
+func (a *Answer) write(status int, singly bool) {
 	a.status = status
 	h := a.Header()
+	if !singly {
+		a.w.WriteHeader(status)
+		return
+	}
 	var single []string
 	for i, line := range h["Set-Cookie"] {
 		if i < maxCookies {

@@ -120,6 +120,22 @@ func TestCookiesOneByOne(t *testing.T) {
 	}
 }
 
+// TestRefusalsTellScriptsNothing: most proxies hand a refusal to the client as it is, whose scripts
+// may read all fields but Set-Cookie.
+func TestRefusalsTellScriptsNothing(t *testing.T) {
+	for _, name := range Dialects() {
+		t.Run(name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			a := NewAnswer(w, dialects[name])
+			a.Header().Set("Set-Cookie", "access_token=secret")
+			a.WriteHeader(403)
+			if got, want := w.Result().Header.Get(setCookie+"1") != "", name == "nginx"; got != want {
+				t.Errorf("the cookie has a field of its own: %v, want %v", got, want)
+			}
+		})
+	}
+}
+
 // FuzzAsked: what gates are asked about is what the proxy said, byte for byte, whatever the asking
 // request is like.
 func FuzzAsked(f *testing.F) {

@@ -11,13 +11,15 @@ type Dialect struct {
 	read func(r *http.Request) (Asked, error)
 	// status is what a refusal is told as; nil where the proxy hands all of it to its client.
 	status func(status int) int
+	// keepsRefusals says that the proxy hands no field of a refusal to its client by itself.
+	keepsRefusals bool
 }
 
 var dialects = map[string]Dialect{
 	"caddy":   {read: readForwarded},
 	"envoy":   {read: readEnvoy},
 	"haproxy": {read: readForwarded},
-	"nginx":   {read: readOriginal, status: statusOfNginx},
+	"nginx":   {read: readOriginal, status: statusOfNginx, keepsRefusals: true},
 	"traefik": {read: readForwarded},
 }
 
