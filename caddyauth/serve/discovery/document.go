@@ -68,14 +68,8 @@ const signInClaims = "sub iss aud exp iat auth_time nonce at_hash acr amr sid"
 
 // document is what works at present. Whoever makes something work adds its line.
 func (s *Server) document() Document {
-	confidential := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 	asked, verified := s.certificates()
-	if verified {
-		confidential = append(confidential, "tls_client_auth")
-	}
-	if asked {
-		confidential = append(confidential, "self_signed_tls_client_auth")
-	}
+	confidential := authMethods(asked, verified)
 	everyone := append(confidential[:len(confidential):len(confidential)], "none")
 	registration := ""
 	if s.Registration {
@@ -127,6 +121,19 @@ func (s *Server) document() Document {
 
 		CertificateBoundTokens: asked,
 	}
+}
+
+// authMethods are those of clients that can keep a secret. Certificates are asked for by sites, and
+// verified by some of them.
+func authMethods(asked, verified bool) []string {
+	methods := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
+	if verified {
+		methods = append(methods, "tls_client_auth")
+	}
+	if asked {
+		methods = append(methods, "self_signed_tls_client_auth")
+	}
+	return methods
 }
 
 // assertionAlgorithms are what clients may sign assertions with
