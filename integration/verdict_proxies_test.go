@@ -113,7 +113,13 @@ http://:{{port "verdict"}} {
 	jwt_auth /denied* web {
 		require role nobody
 	}
-	jwt_auth web api {
+	@open header X-Open yes
+	jwt_auth @open web api {
+		mode optional
+		forward sub X-Remote-User
+	}
+	@rest not header X-Open yes
+	jwt_auth @rest web api {
 		forward sub X-Remote-User
 	}
 }
@@ -129,6 +135,7 @@ func TestOtherProxies(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			g := p.start(t)
 			t.Run("identity", func(t *testing.T) { g.checkIdentityBehind(t) })
+			t.Run("address", func(t *testing.T) { g.checkAddressBehind(t) })
 			t.Run("session", func(t *testing.T) { g.checkSessionBehind(t) })
 		})
 	}
@@ -151,6 +158,15 @@ func (g *gateway) checkIdentityBehind(t *testing.T) {
 		{"bob forges", "/alice/", []string{bob, "X-Remote-User: alice"}, http.StatusForbidden},
 		{"bob forges twice", "/alice/", []string{"X-Remote-User: alice", bob, "x-remote-user: alice"},
 			http.StatusForbidden},
+		{"nobody where anybody may pass", "/alice/", []string{"X-Open: yes"}, http.StatusForbidden},
+		{"nobody forges where anybody may pass", "/alice/", []string{"X-Open: yes", "X-Remote-User: alice"},
+			http.StatusForbidden},
+		{"nobody spells it otherwise", "/alice/", []string{"X-Open: yes", "X_Remote_User: alice"},
+			http.StatusForbidden},
+		{"bob spells it otherwise", "/alice/", []string{bob, "X_Remote_User: alice"}, http.StatusForbidden},
+		{"bob spells it otherwise, and hides it", "/alice/",
+			[]string{bob, "X_Remote_User: alice", "X-Remote-User: alice", "Connection: X-Remote-User"},
+			http.StatusForbidden},
 		{"bob speaks for the proxy", "/alice/", []string{
 			bob, "X-Forwarded-Uri: /bob/", "X-Forwarded-Method: OPTIONS", "X-Original-URL: http://localhost/bob/",
 			"X-Original-Method: OPTIONS",
@@ -166,6 +182,20 @@ func (g *gateway) checkIdentityBehind(t *testing.T) {
 				t.Errorf("status %d, want %d: %v %s (%v)", got.status, c.status, got.header, got.body, got.broken)
 			}
 		})
+	}
+}
+
+// checkAddressBehind fails to sign in: clients do not choose the address that is held to account.
+func (g *gateway) checkAddressBehind(t *testing.T) {
+	form := url.Values{"username": {"alice"}, "password": {"looking-glass"}}
+	refused := newSurfer(t).send(http.MethodPost, g.url("front")+"/auth/login", form.Encode(),
+		http.Header{"Origin": {g.url("front")}, "X-Forwarded-For": {"203.0.113.9"}})
+	if refused.status != http.StatusUnauthorized {
+		t.Fatalf("status %d", refused.status)
+	}
+	if log := g.log(); strings.Contains(log, `"client_ip":"203.0.113.9"`) ||
+		!strings.Contains(log, `"client_ip":"127.0.0.1"`) {
+		t.Error("the client chose its address")
 	}
 }
 

@@ -85,6 +85,7 @@ func TestVerdicts(t *testing.T) {
 	app := func(uri string, more ...string) []string { return says("GET", "https", "app.example", uri, more...) }
 	page := []string{"Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
 	const unclear = "unclear_request"
+	session := "Cookie: access_token=" + tokens["web"]
 	for _, c := range []struct {
 		name   string
 		method string // of the asking request
@@ -160,6 +161,8 @@ func TestVerdicts(t *testing.T) {
 		},
 		{name: "opaque", lines: app("x:/app", alice), status: 400},
 		{name: "no target", lines: app("app", alice), status: 400, reason: unclear},
+		{name: "a fragment", lines: app("/admin#", bob), status: 400, reason: unclear},
+		{name: "a fragment behind a path", lines: app("/app#x", alice), status: 400, reason: unclear},
 		{name: "spaces", lines: app("/app x", alice), status: 400, reason: unclear},
 		{name: "a broken escape", lines: app("/app%zz", alice), status: 400, reason: unclear},
 		{name: "no method", lines: app("/app", alice)[1:], status: 400, reason: unclear},
@@ -201,7 +204,27 @@ func TestVerdicts(t *testing.T) {
 			status: 401,
 			reason: "no_credential",
 		},
-		{name: "an upgrade", lines: app("/app", alice, "Connection: Upgrade", "Upgrade: websocket"), status: 200},
+		{name: "a WebSocket", lines: app("/app", alice, "Connection: Upgrade", "Upgrade: websocket"), status: 200},
+		{
+			name: "a WebSocket of this site", status: 200,
+			lines: app("/app", session, "Origin: https://app.example", "Sec-WebSocket-Key: x"),
+		},
+		{
+			name: "a WebSocket of another site", status: 403, reason: "cross_origin",
+			lines: app("/app", session, "Origin: https://evil.app.example", "Sec-WebSocket-Key: x"),
+		},
+		{
+			name: "a WebSocket of another site, by its Upgrade", status: 403, reason: "cross_origin",
+			lines: app("/app", session, "Origin: https://evil.app.example", "Connection: Upgrade", "Upgrade: websocket"),
+		},
+		{
+			name: "an upgrade to HTTP/2", lines: app("/app", alice, "Connection: Upgrade", "Upgrade: h2c"), status: 400,
+			reason: unclear,
+		},
+		{
+			name: "two lines of cookies", lines: app("/app", alice, "Cookie: a=b", "Cookie: c=d"), status: 200,
+			fields: map[string]string{"Cookie": "a=b; c=d"},
+		},
 		{name: "an application answers", lines: app("/answered", alice), status: 403},
 	} {
 		t.Run(c.name, func(t *testing.T) {

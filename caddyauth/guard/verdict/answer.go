@@ -3,6 +3,7 @@ package verdict
 import (
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // Answer is the response to a proxy that asks. Only Permit lets the asked request pass: whatever
@@ -61,7 +62,10 @@ func (a *Answer) Permit(asked *http.Request, names []string) {
 	h := a.Header()
 	for _, name := range names {
 		h[name] = []string{""}
-		if lines := asked.Header[name]; len(lines) > 0 {
+		switch lines := asked.Header[name]; {
+		case len(lines) > 1 && name == "Cookie": // a proxy would copy the first, or join them with commas
+			h[name] = []string{strings.Join(lines, "; ")}
+		case len(lines) > 0:
 			h[name] = lines
 		}
 	}

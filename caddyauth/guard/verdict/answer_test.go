@@ -142,6 +142,7 @@ func FuzzAsked(f *testing.F) {
 	f.Add("GET", "https", "app.example", "/x?y=1", "nginx")
 	f.Add("GET", "https", "app.example:8443", "//x/..;/y", "traefik")
 	f.Add("POST", "http", "[::1]:80", "https://app.example/x", "envoy")
+	f.Add("GET", "http", "app.example", "/a#b", "nginx")
 	f.Fuzz(func(t *testing.T, method, scheme, host, uri, proxy string) {
 		d, known := DialectOf(proxy)
 		if !known {
@@ -164,6 +165,9 @@ func FuzzAsked(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if strings.Contains(asked.RequestURI, "#") || asked.Header.Get("Upgrade") != "websocket" {
+			t.Errorf("target %q, upgrade %q", asked.RequestURI, asked.Header["Upgrade"])
+		}
 		if asked.Method != method || asked.RequestURI != uri || asked.Host != host {
 			if proxy != "nginx" || asked.Host+asked.RequestURI != host+uri { // there the two are one text
 				t.Errorf("%s %q %q, want %s %q %q", asked.Method, asked.Host, asked.RequestURI, method, host, uri)
@@ -175,6 +179,9 @@ func FuzzAsked(f *testing.F) {
 		}
 		asking := []string{forwardedMethod, forwardedURI, originalMethod, originalURL}
 		for _, name := range slices.Concat(framing, asking) {
+			if name == "Upgrade" || name == "Connection" { // of a WebSocket
+				continue
+			}
 			if _, there := asked.Header[name]; there {
 				t.Errorf("%s is there", name)
 			}

@@ -34,10 +34,27 @@ const (
 	originalURL     = "X-Original-Url"
 )
 
-// framing are fields of the asking request itself, which has no body and switches no connection.
+// framing are fields of the asking request itself, which has no body.
 var framing = []string{
 	"Connection", "Content-Length", "Expect", "Http2-Settings", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding",
 	"Upgrade", "X-Original-Uri", "X-Original-Host", "X-Forwarded-Port",
+}
+
+// checkUpgrade refuses an upgrade that is not a lone WebSocket: the proxy would pass it on, and no gate
+// would see what follows.
+func checkUpgrade(r *http.Request) error {
+	lines := r.Header["Upgrade"]
+	if len(lines) == 0 || len(lines) == 1 && strings.EqualFold(strings.TrimSpace(lines[0]), "websocket") {
+		return nil
+	}
+	return errors.New("Upgrade names something else than websocket")
+}
+
+// opensWebSocket reports whether the client opens a WebSocket. Not all proxies tell its Upgrade, and
+// gates judge by it whether another site may have sent the request.
+func opensWebSocket(r *http.Request) bool {
+	return len(r.Header["Upgrade"]) > 0 || len(r.Header["Sec-Websocket-Key"]) > 0 ||
+		r.Header.Get("Sec-Fetch-Mode") == "websocket"
 }
 
 // Asked reads what the proxy asks about. It takes nothing from the asking request where the dialect
@@ -47,7 +64,7 @@ func (d Dialect) Asked(r *http.Request) (Asked, error) {
 	if err != nil {
 		return Asked{}, err
 	}
-	return asked, asked.validate()
+	return asked, errors.Join(asked.validate(), checkUpgrade(r))
 }
 
 // readForwarded is for the proxies that send X-Forwarded-Method and its like.
@@ -115,6 +132,8 @@ func (a Asked) validate() error {
 		return fmt.Errorf("the host %.80q is not one host", a.Host)
 	case strings.ContainsFunc(a.URI, func(c rune) bool { return c <= ' ' || c == 0x7f }):
 		return errors.New("the request target has spaces or control characters")
+	case strings.Contains(a.URI, "#"): // some applications end the path here, and proxies pass it on as it is
+		return errors.New("the request target has a fragment")
 	}
 	return nil
 }
@@ -154,6 +173,9 @@ func (a Asked) Request(r *http.Request) (*http.Request, error) {
 	}
 	for _, name := range framing {
 		delete(asked.Header, name)
+	}
+	if opensWebSocket(r) {
+		asked.Header["Upgrade"], asked.Header["Connection"] = []string{"websocket"}, []string{"Upgrade"}
 	}
 	asked.Header[forwardedProto], asked.Header[forwardedHost] = []string{a.Scheme}, []string{a.Host}
 	return asked, nil

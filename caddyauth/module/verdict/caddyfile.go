@@ -2,21 +2,22 @@ package verdict
 
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("auth_verdict", parse)
+	httpcaddyfile.RegisterDirective("auth_verdict", parse)
 	// Every other directive of the site, and its matcher, sees the request that is asked about.
 	httpcaddyfile.RegisterDirectiveOrder("auth_verdict", httpcaddyfile.Before, "tracing")
 }
 
 // parse parses the directive:
 //
-//	auth_verdict [<matcher>] nginx|traefik|caddy|haproxy|envoy
-func parse(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+//	auth_verdict nginx|traefik|caddy|haproxy|envoy
+//
+// It has no matcher: other requests would meet the gates of the site as they are, with nothing behind.
+func parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // directive name
 	v := new(Verdict)
 	if err := option.One(h.Dispenser, &v.Proxy); err != nil {
@@ -25,5 +26,5 @@ func parse(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	if h.NextBlock(0) {
 		return nil, h.Errf("%s: it has no options", directive)
 	}
-	return v, option.At(h.Dispenser, v.check())
+	return h.NewRoute(nil, v), option.At(h.Dispenser, v.check())
 }
