@@ -215,7 +215,8 @@ func TestVerdicts(t *testing.T) {
 		},
 		{
 			name: "a WebSocket of another site, by its Upgrade", status: 403, reason: "cross_origin",
-			lines: app("/app", session, "Origin: https://evil.app.example", "Connection: Upgrade", "Upgrade: websocket"),
+			lines: app("/app", session, "Origin: https://evil.app.example", "Connection: Upgrade",
+				"Upgrade: websocket"),
 		},
 		{
 			name: "an upgrade to HTTP/2", lines: app("/app", alice, "Connection: Upgrade", "Upgrade: h2c"), status: 400,

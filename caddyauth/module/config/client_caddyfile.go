@@ -16,8 +16,7 @@ import (
 //		name                                       <text>
 //		client_uri                                 <url>
 //		secret                                     <text> [<end>]
-//		token_endpoint_auth_method                 none|client_secret_basic|client_secret_post|private_key_jwt|
-//		                                           tls_client_auth|self_signed_tls_client_auth
+//		token_endpoint_auth_method                 <method>
 //		jwks                                       <JWK set>
 //		jwks_uri                                   <url>
 //		redirect_uri                               <uris...>
