@@ -186,6 +186,81 @@ func TestSigningOutEndsAllHosts(t *testing.T) {
 	}
 }
 
+// TestSigningInAgain: a second sign-in in the same browser takes over the sessions that applications have
+// by the first. Those of another person end.
+func TestSigningInAgain(t *testing.T) {
+	g := newHosts(t, hostsSites)
+	for _, c := range []struct {
+		name, user, password string
+		times                int
+		atOnce               bool
+		again                []string // applications that are used once more before the end
+	}{
+		{name: "the same person", user: "alice", password: alicePassword, times: 1},
+		{name: "several times", user: "alice", password: alicePassword, times: 3, again: applicationHosts},
+		{name: "another person", user: "bob", password: bobPassword, times: 1, atOnce: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := everywhere(t, g, "alice", alicePassword)
+			elsewhere := everywhere(t, g, "alice", alicePassword)
+			for range c.times { // the third takes over what the second did
+				since := time.Now()
+				page, _ := v.signIn(v.open(g.at("auth.localhost", "/login?switch=1")), c.user, c.password)
+				if page.status != http.StatusOK || !strings.Contains(page.body, "You are signed in") {
+					t.Fatalf("status %d: %s", page.status, page.body)
+				}
+				if c.atOnce {
+					v.isNot(g, "alice", since)
+				} else {
+					for _, host := range applicationHosts {
+						if got := v.open(g.at(host, "/")); got.status != http.StatusOK {
+							t.Errorf("%s asks again: status %d", host, got.status)
+						}
+					}
+				}
+			}
+			for _, host := range append([]string{"a.one.localhost"}, c.again...) {
+				if page, _ := v.follow(v.open(g.at(host, "/"))); page.status != http.StatusOK {
+					t.Fatalf("%s: status %d: %s", host, page.status, page.body)
+				}
+			}
+			since := time.Now()
+			got := v.send(http.MethodPost, g.at("a.one.localhost", "/.auth/logout"), "x=1",
+				http.Header{"Origin": {g.at("a.one.localhost", "")}})
+			if got.status >= http.StatusBadRequest {
+				t.Fatalf("status %d: %s", got.status, got.body)
+			}
+			v.isOut(g, since)
+			if got := v.open(g.at("auth.localhost", "/login")); !got.isLogin() {
+				t.Errorf("at the server: status %d: %s", got.status, got.body)
+			}
+			if got := elsewhere.open(g.at("two.localhost", "/")); got.status != http.StatusOK {
+				t.Errorf("another browser: status %d", got.status)
+			}
+		})
+	}
+}
+
+// isNot makes sure that within a second no application takes a browser for a person.
+func (v *surfer) isNot(g *gateway, subject string, since time.Time) {
+	v.t.Helper()
+	for _, host := range applicationHosts {
+		eventually(v.t, 10*time.Second, func() string {
+			g.proxy.take()
+			v.open(g.at(host, "/"))
+			for _, seen := range g.proxy.take() {
+				if strings.Contains(seen.raw, "X-User-Id: "+subject) {
+					return host + " takes the browser for " + subject
+				}
+			}
+			if took := time.Since(since); took > 2*time.Second { // a second, and one for a busy machine
+				v.t.Errorf("%s: another after %v", host, took)
+			}
+			return ""
+		})
+	}
+}
+
 // TestSessionsOfPagesAtEachHost: a page finds the state of its session below the path of the gateway, and
 // renews it there.
 func TestSessionsOfPagesAtEachHost(t *testing.T) {

@@ -52,6 +52,10 @@ type SignIn struct {
 	// Forgiveness is of identity.Throttle.Forgiven.
 	Forgiveness identity.Forgiveness
 
+	// OlderAccess and OlderRefresh are the tokens that the browser has of sign-ins before. Those of the
+	// same person go on under the new one, and end with it; those of other persons end. Default: none.
+	OlderAccess, OlderRefresh []string
+
 	// MaxToken is how many bytes the access token may have. Default: any number.
 	MaxToken int
 
@@ -106,7 +110,11 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Issued, error) {
 	if err := in.checkSize(raw); err != nil {
 		return Issued{}, err
 	}
-	if err := s.Store.AddSignIn(ctx, in.record(begun.Grant)); err != nil {
+	record := in.record(begun.Grant)
+	if record.Older, err = s.older(ctx, in, begun.Grant); err != nil {
+		return Issued{}, err
+	}
+	if err := s.Store.AddSignIn(ctx, record); err != nil {
 		return Issued{}, session.Refused(err, begun.Grant)
 	}
 	if raw, err = s.settle(ctx, raw, r); err == nil {

@@ -1,7 +1,6 @@
 package issuance
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -37,21 +36,40 @@ func (s *Service) SignOut(ctx context.Context, access, refresh string, now time.
 	if err != nil {
 		return err
 	}
-	return s.Sessions.RevokeFamily(ctx, cmp.Or(g.Parent, g.ID), "logout", now)
+	return s.endNewest(ctx, g.ID, g.Parent, now)
 }
 
-// endSignIn ends the session of an access token, or the one that it was begun under.
+// endSignIn ends the session of an access token, or the newest sign-in that it stands under.
 func (s *Service) endSignIn(ctx context.Context, t *token.Token, now time.Time) error {
-	ends := t.Session
-	if t.ClientID == clients.Web {
-		switch g, err := s.Store.FindGrant(ctx, t.Session); {
-		case err == nil && g.Parent != "":
-			ends = g.Parent
-		case err != nil && !errors.Is(err, session.ErrNoGrant):
+	g, err := s.Store.FindGrant(ctx, t.Session)
+	if err != nil && !errors.Is(err, session.ErrNoGrant) {
+		return err
+	}
+	return s.endNewest(ctx, t.Session, g.Parent, now)
+}
+
+// maxLevels is how many grants stand above each other: that of an application, the sign-in that it was
+// begun under, and the newest sign-in of the browser, which took that over; and one, in case another
+// takes over that meanwhile.
+const maxLevels = 4
+
+// endNewest ends the newest sign-in that a grant stands under, with all that does; the grant itself
+// where it stands under none.
+func (s *Service) endNewest(ctx context.Context, id, parent string, now time.Time) error {
+	for range maxLevels {
+		if parent == "" {
+			break
+		}
+		g, err := s.Store.FindGrant(ctx, parent)
+		if errors.Is(err, session.ErrNoGrant) {
+			break
+		}
+		if err != nil {
 			return err
 		}
+		id, parent = g.ID, g.Parent
 	}
-	return s.Sessions.RevokeFamily(ctx, ends, "logout", now)
+	return s.Sessions.RevokeFamily(ctx, id, "logout", now)
 }
 
 // endAll ends all sessions of the person whose living session it is, where the project has

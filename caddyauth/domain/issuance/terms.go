@@ -132,6 +132,11 @@ type Record struct {
 	// User is the person as read.
 	User *identity.User
 
+	// Older are the ids of sign-ins of the same browser. Those of the same person that have not been
+	// ended go on under the grant and end with it; so do those that they took over themselves. What is
+	// no such sign-in is ignored. Default: none.
+	Older []string
+
 	// Forgiveness clears the counters of attempts.
 	Forgiveness identity.Forgiveness
 

@@ -65,6 +65,10 @@ func (s *Server) signIn(r *http.Request, a attempt) verdict {
 	}
 	if a.kind == audit.Login {
 		in.Kind, in.MaxToken = issuance.BrowserGrant, MaxCookie-len(s.CookieName)
+		in.OlderAccess = s.cookieValues(r, s.CookieName)
+		if s.RefreshCookieName != "" {
+			in.OlderRefresh = s.cookieValues(r, s.RefreshCookieName)
+		}
 	}
 	return s.issue(ctx, in, v)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
@@ -216,9 +217,11 @@ func refuseRotation(ctx context.Context, t tx, r session.Rotation, now time.Time
 
 // lockGrants is the lock in front of more than one grant.
 func lockGrants(t tx) error {
-	_, err := t.exec(`UPDATE counter SET value = value WHERE name = 'epoch'`)
+	_, err := t.exec(grantsLock)
 	return err
 }
+
+const grantsLock = `UPDATE counter SET value = value WHERE name = 'epoch'`
 
 // RevokeGrant ends a grant; see session.Store.
 func (s *Store) RevokeGrant(ctx context.Context, id, reason string, now time.Time) ([]revocation.Denial, error) {
@@ -255,21 +258,26 @@ func endGrant(ctx context.Context, t tx, id, reason string, now time.Time) ([]re
 	return denyFamilies(ctx, t, g, now)
 }
 
-// denyFamilies denies a grant that was ended, and ends and denies what was granted under it. It writes
-// the notices for their clients, unless the client itself ended its grant. The grants are locked
-// (lockGrants).
+// denyFamilies denies a grant that was ended, and ends and denies what was granted under it, at every
+// level: older sign-ins of the browser stand under the newest. It writes the notices for their clients,
+// unless the client itself ended its grant. The grants are locked (lockGrants).
 func denyFamilies(ctx context.Context, t tx, g session.Grant, now time.Time) ([]revocation.Denial, error) {
-	children, err := endChildren(ctx, t, g, now)
-	if err != nil {
-		return nil, err
-	}
-	if g.RevokedFor != session.RevokedByClient {
-		if err := addNotices(t, g, now); err != nil {
-			return nil, err
-		}
-	}
 	var denials []revocation.Denial
-	for _, ended := range append([]session.Grant{g}, children...) {
+	all := []session.Grant{g}
+	for i := 0; i < len(all); i++ {
+		ended := all[i]
+		if i == 0 || ended.Kind == issuance.BrowserGrant { // an older sign-in has grants of its own under it
+			children, err := endChildren(ctx, t, ended, now)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, children...)
+			if ended.RevokedFor != session.RevokedByClient {
+				if err := addNotices(t, ended, now); err != nil {
+					return nil, err
+				}
+			}
+		}
 		d, err := denyFamily(ctx, t, ended, now)
 		if err != nil {
 			return nil, err

@@ -203,6 +203,15 @@ var signInEntry = `INSERT INTO audit (` + auditColumns + `) SELECT $1, $2, $3, $
 	WHERE EXISTS (SELECT 1 FROM grants WHERE id = $11) OR $11 = '' AND ` +
 	standing("$7", "$6", "$12", "$13", "$14", "$15")
 
+// takeOver puts an older sign-in under a new one, with those that it took over itself, so that there
+// are never more than two levels. What was granted under them stays there: clients know it by the `sid`.
+// Nothing happens unless the new grant was stored. $1 the new grant, $2 the older one, $3 project,
+// $4 subject.
+const takeOver = `UPDATE grants SET parent = $1
+	WHERE (id = $2 OR parent = $2 AND parent <> '') AND id <> $1 AND revoked = 0
+		AND kind = '` + issuance.BrowserGrant + `' AND client = '` + clients.FirstParty + `'
+		AND project = $3 AND subject = $4 AND EXISTS (SELECT 1 FROM grants AS newest WHERE newest.id = $1)`
+
 // AddSignIn stores the result of a sign-in; see issuance.Store. On PostgreSQL it is one round trip,
 // so nothing can be undone after the answer: each statement has its own condition.
 func (s *Store) AddSignIn(ctx context.Context, r issuance.Record) error {
@@ -211,8 +220,14 @@ func (s *Store) AddSignIn(ctx context.Context, r issuance.Record) error {
 		return err
 	}
 	var statements []statement
+	if len(r.Older) > 0 {
+		statements = append(statements, statement{text: grantsLock})
+	}
 	if r.Grant.ID != "" {
 		statements = append(statements, statement{signInGrant, append(row, r.User.ID, r.User.Version)})
+	}
+	for _, id := range r.Older {
+		statements = append(statements, statement{takeOver, []any{r.Grant.ID, id, r.Grant.Project, r.Grant.Subject}})
 	}
 	statements = append(statements, forgive(r.Forgiveness)...)
 	entry := append(entryRow(r.Entry), r.Grant.ID, r.Grant.ClientID, r.Grant.Epoch, r.User.ID, r.User.Version)
