@@ -18,7 +18,7 @@ import (
 // hostsAuth is a server whose sign-in page is on a host of its own.
 const hostsAuth = `auth {
 	issuer https://auth.localhost:{{port "https"}}
-	return_to https://named.wild.localhost:{{port "https"}}
+	return_to https://named.wild.localhost:{{port "https"}} http://plain.localhost:{{port "https"}}
 	user alice {
 		password_hash {{hash "alice"}}
 		claim role admin
@@ -514,6 +514,7 @@ https://:{{port "any"}} {
 	}
 	for _, uri := range []string{"https://evil.example/.auth/callback", g.at("other.wild.localhost", "/.auth/callback"),
 		g.at("a.one.localhost", "/.auth/callback/"), g.at("a.one.localhost", "/.auth/callback?x=1"),
+		strings.Replace(g.at("plain.localhost", "/.auth/callback"), "https", "http", 1),
 		"https://a.one.localhost:1/.auth/callback"} {
 		t.Run(uri, func(t *testing.T) {
 			got := v.open(g.at("auth.localhost", "/authorize?client_id=caddyauth-web&response_type=code&redirect_uri="+

@@ -17,8 +17,8 @@ func verdictServers(sites ...string) string {
 	return all.String()
 }
 
-// verdictAuth is standardAuth for an application at https://app.example, behind the other proxy.
-var verdictAuth = strings.Replace(standardAuth, "{{origins}}", "{{origins}} https://app.example", 1)
+// verdictAuth is standardAuth for an application at http://app.localhost, behind the other proxy.
+var verdictAuth = strings.Replace(standardAuth, "{{origins}}", "{{origins}} http://app.localhost", 1)
 
 // verdictSite has gates that decide by path, method and host of the asked request.
 func verdictSite(proxy string) string {
@@ -82,7 +82,7 @@ func TestVerdicts(t *testing.T) {
 	says := func(method, scheme, host, uri string, more ...string) []string {
 		return append(forwarded(method, scheme, host, uri), more...)
 	}
-	app := func(uri string, more ...string) []string { return says("GET", "https", "app.example", uri, more...) }
+	app := func(uri string, more ...string) []string { return says("GET", "https", "app.localhost", uri, more...) }
 	page := []string{"Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
 	const unclear = "unclear_request"
 	session := "Cookie: access_token=" + tokens["web"]
@@ -133,7 +133,7 @@ func TestVerdicts(t *testing.T) {
 			reason: "no_credential",
 		},
 		{
-			name: "by method", lines: says("POST", "https", "app.example", "/other", bob),
+			name: "by method", lines: says("POST", "https", "app.localhost", "/other", bob),
 			status: 403, reason: "claim_denied",
 		},
 		{
@@ -144,9 +144,9 @@ func TestVerdicts(t *testing.T) {
 			name: "by host", lines: says("GET", "https", "wiki.example", "/other", bob), status: 200,
 			fields: map[string]string{"X-Wiki-User": "bob", "X-User-Id": "-"},
 		},
-		{name: "by scheme", lines: says("GET", "https", "app.example", "/secure/x", bob), status: 200},
+		{name: "by scheme", lines: says("GET", "https", "app.localhost", "/secure/x", bob), status: 200},
 		{
-			name: "another scheme", lines: says("GET", "http", "app.example", "/secure/x", bob), status: 403,
+			name: "another scheme", lines: says("GET", "http", "app.localhost", "/secure/x", bob), status: 403,
 			reason: "no_gate",
 		},
 		{name: "two credentials", lines: app("/app", alice, bob), status: 400, reason: "multiple_credentials"},
@@ -154,7 +154,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "encoded dots", lines: app("/public/%2e%2e/admin/x", bob), status: 400, reason: "ambiguous_path"},
 		{name: "parameters", lines: app("/public;x/../admin", bob), status: 400, reason: "ambiguous_path"},
 		{name: "two slashes", lines: app("//public/x", alice), status: 400, reason: "ambiguous_path"},
-		{name: "a URL", lines: app("https://app.example/app"), status: 401, reason: "no_credential"},
+		{name: "a URL", lines: app("https://app.localhost/app"), status: 401, reason: "no_credential"},
 		{
 			name: "a URL of another host", lines: app("https://wiki.example/app", alice), status: 400,
 			reason: "ambiguous_path",
@@ -187,20 +187,20 @@ func TestVerdicts(t *testing.T) {
 		},
 		{name: "two URIs", lines: app("/app", alice, "X-Forwarded-Uri: /public/x"), status: 400, reason: unclear},
 		{
-			name: "no scheme of the web", lines: says("GET", "wss", "app.example", "/app", alice),
+			name: "no scheme of the web", lines: says("GET", "wss", "app.localhost", "/app", alice),
 			status: 400, reason: unclear,
 		},
-		{name: "no token", lines: says("GE T", "https", "app.example", "/app", alice), status: 400, reason: unclear},
+		{name: "no token", lines: says("GE T", "https", "app.localhost", "/app", alice), status: 400, reason: unclear},
 		{
-			name: "CONNECT", lines: says("CONNECT", "https", "app.example", "/app", alice), status: 400,
+			name: "CONNECT", lines: says("CONNECT", "https", "app.localhost", "/app", alice), status: 400,
 			reason: "ambiguous_path",
 		},
 		{
 			name: "nginx's fields", status: 400, reason: unclear,
-			lines: []string{"X-Original-Method: GET", "X-Original-URL: https://app.example/app", alice},
+			lines: []string{"X-Original-Method: GET", "X-Original-URL: https://app.localhost/app", alice},
 		},
 		{
-			name: "nginx's fields beside", lines: app("/app", "X-Original-URL: https://app.example/public/x"),
+			name: "nginx's fields beside", lines: app("/app", "X-Original-URL: https://app.localhost/public/x"),
 			status: 401,
 			reason: "no_credential",
 		},
@@ -266,8 +266,8 @@ func TestVerdictsForTrustedProxies(t *testing.T) {
 			g := newGateway(t)
 			g.load(standardAuth, authSite+verdictSite(proxy))
 			alice := "Authorization: Bearer " + people(g.tokens)["alice"]
-			lines := append(forwarded("GET", "https", "app.example", "/app"), alice, "X-Original-Method: GET",
-				"X-Original-URL: https://app.example/app")
+			lines := append(forwarded("GET", "https", "app.localhost", "/app"), alice, "X-Original-Method: GET",
+				"X-Original-URL: https://app.localhost/app")
 			got := g.ask(t, "verdict", call{target: "/app", lines: lines})
 			if got.status != http.StatusForbidden || !strings.Contains(got.body, `"untrusted_proxy"`) {
 				t.Errorf("status %d: %s", got.status, got.body)
@@ -280,7 +280,7 @@ func TestVerdictsForTrustedProxies(t *testing.T) {
 func TestVerdictDialects(t *testing.T) {
 	page := []string{"Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
 	original := func(uri string) []string {
-		return []string{"X-Original-Method: GET", "X-Original-URL: https://app.example" + uri}
+		return []string{"X-Original-Method: GET", "X-Original-URL: https://app.localhost" + uri}
 	}
 	for _, c := range []struct {
 		proxy, name string
@@ -296,17 +296,17 @@ func TestVerdictDialects(t *testing.T) {
 		{"nginx", "ambiguous", "/ask", original("/public/../admin"), "bob", 403},
 		{"nginx", "no path", "/ask", original(""), "alice", 403},
 		{"nginx", "two slashes", "/ask", original("//public/x"), "alice", 403},
-		{"nginx", "no URL", "/ask", []string{"X-Original-Method: GET", "X-Original-URL: app.example/app"},
+		{"nginx", "no URL", "/ask", []string{"X-Original-Method: GET", "X-Original-URL: app.localhost/app"},
 			"alice", 403},
-		{"nginx", "the forwarded fields", "/ask", forwarded("GET", "https", "app.example", "/app"), "alice", 403},
-		{"caddy", "verified", "/ask", forwarded("GET", "https", "app.example", "/app"), "alice", 200},
-		{"caddy", "a page", "/ask", append(forwarded("GET", "https", "app.example", "/app"), page...), "", 303},
-		{"haproxy", "verified", "/ask", forwarded("GET", "https", "app.example", "/app"), "alice", 200},
+		{"nginx", "the forwarded fields", "/ask", forwarded("GET", "https", "app.localhost", "/app"), "alice", 403},
+		{"caddy", "verified", "/ask", forwarded("GET", "https", "app.localhost", "/app"), "alice", 200},
+		{"caddy", "a page", "/ask", append(forwarded("GET", "https", "app.localhost", "/app"), page...), "", 303},
+		{"haproxy", "verified", "/ask", forwarded("GET", "https", "app.localhost", "/app"), "alice", 200},
 		{"envoy", "verified", "/app", []string{"X-Forwarded-Proto: https"}, "alice", 200},
 		{"envoy", "denied", "/admin/x", []string{"X-Forwarded-Proto: https"}, "bob", 403},
 		{"envoy", "no scheme", "/app", nil, "alice", 400},
 		{"envoy", "the forwarded fields", "/admin/x",
-			forwarded("GET", "https", "app.example", "/public/x"), "bob", 403},
+			forwarded("GET", "https", "app.localhost", "/public/x"), "bob", 403},
 	} {
 		t.Run(c.proxy+"/"+c.name, func(t *testing.T) {
 			g := newGateway(t)

@@ -131,6 +131,9 @@ func (s *Service) exchange(
 	if err != nil {
 		return CodeExchanged{}, err
 	}
+	if begun.Grant.Kind == WebGrant {
+		audience = begun.Grant.Audience // which names the host, besides what was authorized
+	}
 	r := accessRequest{
 		grant:    begun.Grant,
 		audience: audience,
@@ -230,6 +233,13 @@ func (s *Service) codeGrant(e CodeExchange, code authorization.Code, p Parties) 
 	request.Absolute, request.Idle = absolute, min(idle, absolute)
 	if absolute <= 0 {
 		return session.Issued{}, Terms{}, notAllowed(session.Grant{})
+	}
+	if request.Kind == WebGrant {
+		origin, err := originOf(code.RedirectURI)
+		if err != nil {
+			return session.Issued{}, Terms{}, notAllowed(session.Grant{})
+		}
+		request.Audience = append(slices.Clone(code.Audience), origin)
 	}
 	begun, err := s.Sessions.New(request, e.Now)
 	return begun, terms, err

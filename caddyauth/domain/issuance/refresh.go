@@ -47,6 +47,10 @@ type Refresh struct {
 	// comes again: the grant is read once more after the use.
 	Browser bool
 
+	// Host is the one to which a Browser has sent the cookie, in lower case and without a port. A session
+	// at the host of an application is renewed at no other. Default: none, where no such session is.
+	Host string
+
 	// Now is the time of the use.
 	Now time.Time
 }
@@ -63,6 +67,9 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	}
 	if r.Browser && clients.IsBuiltIn(p.Grant.ClientID) {
 		r.ClientID = p.Grant.ClientID
+	}
+	if p.Grant.ClientID == clients.Web && !NamesHost(p.Grant.Audience, r.Host) {
+		return Issued{}, &session.Refusal{Verdict: session.OtherClient, Grant: p.Grant}
 	}
 	if !r.hasKey(p.Grant) {
 		return Issued{}, &session.Refusal{Verdict: session.OtherKey, Grant: p.Grant}

@@ -25,10 +25,11 @@ type Sessions struct {
 	Names Names
 	// Ready waits until the server can judge sessions; its error says that it still cannot.
 	Ready func(ctx context.Context) error
-	// Verify returns the token of a living session cookie.
-	Verify func(ctx context.Context, raw string) (*token.Token, error)
-	// Refresh uses up a refresh token. The error is a *session.Refusal when the session is over.
-	Refresh func(ctx context.Context, refresh string) (Renewed, error)
+	// Verify returns the token of a session cookie that lives and is good at the request's host.
+	Verify func(r *http.Request, raw string) (*token.Token, error)
+	// Refresh uses up a refresh token that came to a host. The error is a *session.Refusal when the
+	// session is over, or is one at another host.
+	Refresh func(ctx context.Context, refresh, host string) (Renewed, error)
 	// Cleared are the cookies that clear a session's.
 	Cleared func() []*http.Cookie
 	// Project is the project that people sign in to who have no session.
@@ -55,11 +56,11 @@ type Renewed struct {
 
 // refresh makes one rotation of requests that bring the same refresh token at the same time, as the
 // tabs of a browser do. Across nodes the reuse interval does the same.
-func (s *Sessions) refresh(ctx context.Context, raw string) (Renewed, error) {
-	value, err, _ := s.flights.Do(raw, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
+func (s *Sessions) refresh(r *http.Request, raw string) (Renewed, error) {
+	value, err, _ := s.flights.Do(raw+" "+r.Host, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), renewTimeout)
 		defer cancel()
-		return s.Refresh(ctx, raw)
+		return s.Refresh(ctx, raw, r.Host)
 	})
 	return value.(Renewed), err
 }
@@ -109,7 +110,7 @@ func (s *Sessions) Renew(w *Response, r *http.Request, g *gate.Gate) (Renewal, e
 	}
 
 	// A good token is renewed only near its end, and only where the gate would decide on it.
-	t, err := s.Verify(r.Context(), gate.FindCookie(r, s.Names.Access))
+	t, err := s.Verify(r, gate.FindCookie(r, s.Names.Access))
 	good := err == nil
 	if good && !s.due(r.Context(), t, time.Now()) {
 		return Renewal{living: t}, nil
@@ -118,7 +119,7 @@ func (s *Sessions) Renew(w *Response, r *http.Request, g *gate.Gate) (Renewal, e
 		return Renewal{}, err
 	}
 
-	renewed, err := s.refresh(r.Context(), raw)
+	renewed, err := s.refresh(r, raw)
 	if _, over := errors.AsType[*session.Refusal](err); over {
 		w.SetCookies(s.Cleared())
 		return Renewal{}, nil
@@ -160,7 +161,7 @@ func (s *Sessions) RenewAgain(w *Response, r *http.Request, g *gate.Gate, before
 
 // Current says whose living session a request brings and when its access token ends.
 func (s *Sessions) Current(r *http.Request) (subject string, expires time.Time, ok bool) {
-	t, err := s.Verify(r.Context(), gate.FindCookie(r, s.Names.Access))
+	t, err := s.Verify(r, gate.FindCookie(r, s.Names.Access))
 	if err != nil {
 		return "", time.Time{}, false
 	}
@@ -178,12 +179,12 @@ func (s *Sessions) RenewPage(w http.ResponseWriter, r *http.Request) (subject st
 	if raw == "" {
 		return "", time.Time{}, ErrOver
 	}
-	t, err := s.Verify(r.Context(), gate.FindCookie(r, s.Names.Access))
+	t, err := s.Verify(r, gate.FindCookie(r, s.Names.Access))
 	if err == nil && !s.due(r.Context(), t, time.Now()) {
 		return t.Subject, t.Expiry.Time(), nil
 	}
 
-	renewed, err := s.refresh(r.Context(), raw)
+	renewed, err := s.refresh(r, raw)
 	if _, over := errors.AsType[*session.Refusal](err); over {
 		setCookies(w, s.Cleared())
 		return "", time.Time{}, ErrOver
@@ -194,7 +195,7 @@ func (s *Sessions) RenewPage(w http.ResponseWriter, r *http.Request) (subject st
 	setCookies(w, renewed.Cookies)
 	// Whatever else is asked of the request is about the new token.
 	gate.ReplaceCookie(r, s.Names.Access, renewed.AccessToken)
-	if t, err = s.Verify(r.Context(), renewed.AccessToken); err != nil {
+	if t, err = s.Verify(r, renewed.AccessToken); err != nil {
 		return "", time.Time{}, err
 	}
 	return t.Subject, t.Expiry.Time(), nil
@@ -203,7 +204,7 @@ func (s *Sessions) RenewPage(w http.ResponseWriter, r *http.Request) (subject st
 // PageWindow is the window of the session that a page has; without one, that of Project.
 func (s *Sessions) PageWindow(r *http.Request) (length, check time.Duration) {
 	slug := s.Project
-	if t, err := s.Verify(r.Context(), gate.FindCookie(r, s.Names.Access)); err == nil {
+	if t, err := s.Verify(r, gate.FindCookie(r, s.Names.Access)); err == nil {
 		slug = t.Project
 	}
 	w := s.window(r.Context(), slug, time.Now())

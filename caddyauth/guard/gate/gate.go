@@ -73,6 +73,9 @@ type Gate struct {
 	VerifySession func(ctx context.Context, raw string) (*token.Token, error)
 	// Revoked returns a *token.Refusal when the token was revoked. Required.
 	Revoked func(t *token.Token, now time.Time) error
+	// CountsAt reports whether a token is good at the host of a request, as in http.Request.Host.
+	// Default: every token is good at every host.
+	CountsAt func(t *token.Token, host string) bool
 	// Placeholders returns what answers placeholders about a token; it is called once per token and
 	// source. Default: none, and so are Admission.Placeholders.
 	Placeholders func(t *token.Token) func(key string) (any, bool)
@@ -352,7 +355,7 @@ func (g *Gate) decide(
 	}
 	t, err := g.verified(r.Context(), raw, via, prior, session)
 	if err == nil {
-		err = g.checkToken(t, now)
+		err = g.checkToken(t, r.Host, now)
 	}
 	if err == nil && (t.Bound() || via.Kind == DPoP || g.BoundOnly) {
 		err = g.checkPossession(r, t, via, prior, now)
@@ -388,7 +391,7 @@ func (g *Gate) verified(
 
 // checkToken holds everything that may change between two uses of the same token, and what differs
 // between gates.
-func (g *Gate) checkToken(t *token.Token, now time.Time) error {
+func (g *Gate) checkToken(t *token.Token, host string, now time.Time) error {
 	issuer := t.Issuer()
 	from := slices.IndexFunc(g.accepts, func(a accepted) bool { return a.issuer == issuer })
 	if from < 0 {
@@ -406,6 +409,9 @@ func (g *Gate) checkToken(t *token.Token, now time.Time) error {
 	}
 	if g.Resource != "" && !namesResource(t, g.Resource) {
 		return refuse(token.WrongAudience, "the token is for "+shownList(t.Audience)+", not for "+g.Resource)
+	}
+	if g.CountsAt != nil && !g.CountsAt(t, host) {
+		return refuse(token.WrongAudience, "the token is for "+shownList(t.Audience)+", not for host "+shown(host))
 	}
 	if t.Own() && t.Project != g.Project {
 		return refuse(token.WrongProject, "this gate belongs to project "+g.Project+", the token to "+shown(t.Project))

@@ -309,6 +309,13 @@ var refusals = []struct {
 		reason: token.WrongAudience,
 	},
 	{
+		name: "not good at the host",
+		gate: func(g *Gate) {
+			g.CountsAt = func(_ *token.Token, host string) bool { return host != request(nil).Host }
+		},
+		reason: token.WrongAudience,
+	},
+	{
 		name:   "revoked",
 		gate:   func(g *Gate) { g.Revoked = func(*token.Token, time.Time) error { return refuse(token.Revoked, "") } },
 		reason: token.Revoked,

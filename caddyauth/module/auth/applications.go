@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
@@ -52,7 +51,7 @@ func (s *Applications) Serve(w http.ResponseWriter, r *http.Request) (done bool)
 // Elsewhere reports whether a request is for another host than the server's, where its session cookie
 // does not come.
 func (s *Applications) Elsewhere(r *http.Request) bool {
-	return s != nil && hostname(r.Host) != s.serverAt
+	return s != nil && issuance.HostOf(r.Host) != s.serverAt
 }
 
 // Origin returns the origin of the application that a request is for; empty at the server's own host,
@@ -125,13 +124,4 @@ func (b renewals) redeem(ctx context.Context, c handover.Code) (handover.Session
 		Subject: issued.Grant.Subject,
 		Project: issued.Grant.Project,
 	}, nil
-}
-
-// hostname is the host of a request without its port, as a URL has it.
-func hostname(host string) string {
-	name := host
-	if at := strings.LastIndexByte(host, ':'); at >= 0 && !strings.HasSuffix(host, "]") {
-		name = host[:at]
-	}
-	return strings.ToLower(strings.Trim(name, "[]"))
 }

@@ -40,7 +40,7 @@ func (l cookieLimit) check(u identity.User) error {
 	raw, err := token.Mint(key, "at+jwt", token.Claims{
 		Issuer:   l.server.Issuer,
 		Subject:  u.Name,
-		Audience: []string{"web"},
+		Audience: []string{"web", l.sampleOrigin()},
 		IssuedAt: now,
 		Expiry:   now.Add(time.Hour),
 		ID:       rand.Text(),
@@ -75,6 +75,17 @@ func (l cookieLimit) signsIn(slug string) bool {
 		}
 	}
 	return slices.Contains(words, "web")
+}
+
+// sampleOrigin is the longest origin that the settings name. Those of the sites are not known yet.
+func (l cookieLimit) sampleOrigin() string {
+	longest := l.server.PublicURL.Scheme + "://" + l.server.PublicURL.Host
+	for _, origin := range l.server.ReturnTo {
+		if len(origin) > len(longest) {
+			longest = origin
+		}
+	}
+	return longest
 }
 
 // sampleFamily is as long as the id of a session.

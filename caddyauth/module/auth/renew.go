@@ -24,13 +24,14 @@ type renewals struct {
 	logger  *zap.Logger
 }
 
-// refresh uses up a browser's refresh token.
-func (b renewals) refresh(ctx context.Context, refresh string) (browser.Renewed, error) {
+// refresh uses up a refresh token that a browser has sent to a host.
+func (b renewals) refresh(ctx context.Context, refresh, host string) (browser.Renewed, error) {
 	now := time.Now()
 	issued, err := b.issuing.Refresh(ctx, issuance.Refresh{
 		Token:    refresh,
 		ClientID: clients.FirstParty,
 		Browser:  true,
+		Host:     issuance.HostOf(host),
 		Now:      now,
 	})
 	if err != nil {

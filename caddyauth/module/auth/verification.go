@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
@@ -209,10 +211,21 @@ func (v *Verification) session(ctx context.Context, raw string, of ...string) (*
 	return t, v.Revoked(t, now)
 }
 
-// WebSession is Session for gates: a session that began at an application on another host is good there,
-// too. At the server's own routes it is none, so that nobody who gets hold of it can let clients in.
-func (v *Verification) WebSession(ctx context.Context, raw string) (*token.Token, error) {
-	return v.session(ctx, raw, clients.FirstParty, clients.Web)
+// WebSession is Session for gates: a session that began at the host of an application is good at this
+// host, too. At the server's own routes it is none, so that nobody who gets hold of it can let clients in.
+func (v *Verification) WebSession(r *http.Request, raw string) (*token.Token, error) {
+	t, err := v.session(r.Context(), raw, clients.FirstParty, clients.Web)
+	if err == nil && !v.CountsAt(t, r.Host) {
+		return nil, errors.New("the cookie is a session at another host")
+	}
+	return t, err
+}
+
+// CountsAt reports whether a token is good at the host of a request, in whatever way it comes: that of a
+// session at an application is so at the application's host alone. An application that gets hold of what
+// its visitors bring, or of their way back from signing in, can be nobody at the others.
+func (v *Verification) CountsAt(t *token.Token, host string) bool {
+	return t.ClientID != clients.Web || !t.Own() || issuance.NamesHost(t.Audience, issuance.HostOf(host))
 }
 
 // signedIn returns whose living session a cookie is, and since when its token stands.

@@ -227,7 +227,7 @@ func (j *JWTAuth) build(r option.Resolver) (*gate.Gate, error) {
 		MaxAge:    time.Duration(j.MaxAge),
 		Session:   gate.Source{Kind: gate.Cookie, Name: j.gates.Cookies.Access}, VerifySession: j.verification.Verify,
 		Credentials: &j.gates.Credentials, Owned: &j.gates.Owned, Revoked: j.verification.Revoked,
-		Placeholders: userPlaceholders,
+		CountsAt: j.verification.CountsAt, Placeholders: userPlaceholders,
 	}
 	if g.Project == "" {
 		g.Project = project.Default

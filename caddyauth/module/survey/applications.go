@@ -16,7 +16,8 @@ import (
 
 // Applications lists the canonical origins at which browsers can sign in although the host is not the
 // server's: those that the sites of gates name, with each port on which the site listens and with the
-// one of the scheme, which may be mapped; and those of `return_to`.
+// one of the scheme, which may be mapped; and those of `return_to` that have the scheme of the public
+// URL, for which the cookies are made.
 func (s *Survey) Applications(server SignIn) (origins []string) {
 	http := s.HTTP()
 	if http == nil || server.PublicURL == nil {
@@ -29,7 +30,8 @@ func (s *Survey) Applications(server SignIn) (origins []string) {
 		}
 	}
 	for _, origin := range server.ReturnTo {
-		if u, err := url.Parse(origin); err == nil && !server.isOwn(u.Hostname()) {
+		u, err := url.Parse(origin)
+		if err == nil && u.Scheme == server.PublicURL.Scheme && !server.isOwn(u.Hostname()) {
 			origins = append(origins, origin)
 		}
 	}
