@@ -87,6 +87,20 @@ func (s hostStream) endsSoon(t *testing.T, since time.Time) {
 // isOut makes sure that within a second no host lets a browser in, and that its cookies are cleared.
 func (v *surfer) isOut(g *gateway, since time.Time) {
 	v.t.Helper()
+	v.isRefused(g, since)
+	for _, host := range applicationHosts {
+		u, _ := url.Parse(g.at(host, "/"))
+		for _, cookie := range v.jar.Cookies(u) {
+			if strings.HasSuffix(cookie.Name, "_token") {
+				v.t.Errorf("%s: %s is still there", host, cookie.Name)
+			}
+		}
+	}
+}
+
+// isRefused makes sure that within a second no host lets a browser in.
+func (v *surfer) isRefused(g *gateway, since time.Time) {
+	v.t.Helper()
 	for _, host := range applicationHosts {
 		eventually(v.t, 10*time.Second, func() string {
 			got := v.open(g.at(host, "/"))
@@ -102,12 +116,6 @@ func (v *surfer) isOut(g *gateway, since time.Time) {
 			}
 			return ""
 		})
-		u, _ := url.Parse(g.at(host, "/"))
-		for _, cookie := range v.jar.Cookies(u) {
-			if strings.HasSuffix(cookie.Name, "_token") {
-				v.t.Errorf("%s: %s is still there", host, cookie.Name)
-			}
-		}
 	}
 }
 
@@ -128,10 +136,24 @@ func (v *surfer) signOutAtHost(g *gateway, host string) seen {
 // TestSigningOutEndsAllHosts: wherever a sign-in ends, it ends at all hosts within a second, with what
 // is open there; another browser of the same person stays.
 func TestSigningOutEndsAllHosts(t *testing.T) {
+	for _, c := range []struct {
+		preset string
+		isOut  func(*surfer, *gateway, time.Time)
+	}{
+		{"standard", (*surfer).isOut},
+		{"api_only", (*surfer).isRefused}, // without a refresh token, what is left of a session opens nothing
+	} {
+		t.Run(c.preset, func(t *testing.T) {
+			testSigningOut(t, strings.Replace(hostsAuth, "auth {", "auth {\n\tpreset "+c.preset, 1), c.isOut)
+		})
+	}
+}
+
+func testSigningOut(t *testing.T, auth string, isOut func(*surfer, *gateway, time.Time)) {
 	g := newGateway(t)
 	s := newStreamer(t)
 	g.extra["Streams"] = s.Listener.Addr().String()
-	g.loadTLS(hostsAuth,
+	g.loadTLS(auth,
 		strings.ReplaceAll(hostsSites, "reverse_proxy {{.Proxy}}",
 			"handle /ws {\n\t\treverse_proxy {{.Streams}}\n\t}\n\thandle /events {\n\t\treverse_proxy {{.Streams}}\n"+
 				"\t}\n\thandle {\n\t\treverse_proxy {{.Proxy}}\n\t}"))
@@ -171,7 +193,7 @@ func TestSigningOutEndsAllHosts(t *testing.T) {
 			for _, stream := range streams {
 				stream.endsSoon(t, since)
 			}
-			v.isOut(g, since)
+			isOut(v, g, since)
 			if got := v.open(g.at("auth.localhost", "/login")); !got.isLogin() {
 				t.Errorf("at the server: status %d: %s", got.status, got.body)
 			}

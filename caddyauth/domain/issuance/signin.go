@@ -93,7 +93,8 @@ const (
 	PasswordMethod = "pwd"
 )
 
-// SignIn begins a session, or only makes an access token where the project has no refresh tokens.
+// SignIn begins a session, or only makes an access token for a program where the project has no refresh
+// tokens.
 // The access token is made before the session begins, so that one that cannot be made leaves
 // nothing behind. The error is ErrAudience, ErrTooLarge, or a *session.Refusal (NotAllowed) when
 // nothing may be issued, or no longer; every other error is the store's.
@@ -142,8 +143,8 @@ func (in SignIn) checkSize(raw string) error {
 	return nil
 }
 
-// prepare works out the terms of a sign-in and the grant that is to begin; without refresh tokens
-// it has no ID.
+// prepare works out the terms of a sign-in and the grant that is to begin. Without refresh tokens that of
+// a browser lasts as long as its access token, and that of a program has no ID.
 func (s *Service) prepare(in SignIn) (session.Issued, Terms, error) {
 	g := session.Grant{
 		Project:  in.Parties.Project.Slug,
@@ -164,8 +165,12 @@ func (s *Service) prepare(in SignIn) (session.Issued, Terms, error) {
 	if words := in.Parties.Project.Audiences; len(words) > 0 && !slices.Contains(words, in.Audience) {
 		return session.Issued{}, Terms{}, fmt.Errorf("project %q, audience %q: %w", g.Project, in.Audience, ErrAudience)
 	}
-	if terms.Refresh == 0 {
-		return session.Issued{Grant: g, Now: in.Now, AccessUntil: in.Now.Add(terms.Access)}, terms, nil
+	idle, absolute := terms.Refresh, terms.RefreshAbsolute
+	if idle == 0 {
+		if in.Kind != BrowserGrant {
+			return session.Issued{Grant: g, Now: in.Now, AccessUntil: in.Now.Add(terms.Access)}, terms, nil
+		}
+		idle, absolute = terms.Access, terms.Access // what applications on other hosts have ends with it
 	}
 	begun, err := s.Sessions.New(session.GrantRequest{
 		Project:  g.Project,
@@ -176,8 +181,8 @@ func (s *Service) prepare(in SignIn) (session.Issued, Terms, error) {
 		Device:   in.Device,
 		ClientIP: in.ClientIP,
 		Access:   terms.Access,
-		Idle:     terms.Refresh,
-		Absolute: terms.RefreshAbsolute,
+		Idle:     idle,
+		Absolute: absolute,
 		Reuse:    terms.Reuse(defaultReuse(in.Kind)),
 		Fixed:    terms.RefreshRotation == project.Off,
 		Epoch:    g.Epoch,
@@ -185,6 +190,9 @@ func (s *Service) prepare(in SignIn) (session.Issued, Terms, error) {
 		ACR:      g.ACR,
 		AMR:      g.AMR,
 	}, in.Now)
+	if terms.Refresh == 0 {
+		begun.RefreshToken = ""
+	}
 	return begun, terms, err
 }
 

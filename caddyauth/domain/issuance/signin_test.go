@@ -106,21 +106,36 @@ func TestASignInThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestWithoutRefreshTokensNoSessionBegins(t *testing.T) {
-	x := newIssuer(t)
-	x.Lifetimes.Refresh = project.None
-	issued := x.signedIn(t)
-	if issued.RefreshToken != "" || issued.Grant.ID != "" || !issued.AccessUntil.Equal(noon.Add(15*time.Minute)) {
-		t.Errorf("issued %+v", issued)
-	}
-	want := map[string]any{"role": "admin", "sub": "Alice", "epoch": int64(5), "sid": "", "exp": 15 * time.Minute,
-		"acr": "pwd", "amr": "[pwd]", "auth_time": "1772366400"}
-	if got := x.read(t, issued.AccessToken); !reflect.DeepEqual(got, want) {
-		t.Errorf("the access token says %v, want %v", got, want)
-	}
-	if r := x.store.records; len(r) != 1 || r[0].Grant.ID != "" || r[0].Grant.Epoch != 5 ||
-		r[0].Entry.Action != "login" {
-		t.Errorf("stored %+v", r)
+// TestWithoutRefreshTokens a browser's session lasts as long as its access token, and a program has none.
+func TestWithoutRefreshTokens(t *testing.T) {
+	for _, c := range []struct {
+		kind   string
+		begins bool
+	}{{BrowserGrant, true}, {APIGrant, false}} {
+		t.Run(c.kind, func(t *testing.T) {
+			x := newIssuer(t)
+			x.Lifetimes.Refresh = project.None
+			in, until := x.signIn(), noon.Add(15*time.Minute)
+			in.Kind = c.kind
+			issued, err := x.SignIn(t.Context(), in)
+			if err != nil || issued.RefreshToken != "" || x.seen["refresh_token"] > 0 ||
+				!issued.AccessUntil.Equal(until) {
+				t.Errorf("issued %+v, %v", issued, err)
+			}
+			g := issued.Grant
+			if begins := g.ID != ""; begins != c.begins || begins && !(g.IdleEnds.Equal(until) && g.Ends.Equal(until)) {
+				t.Errorf("the session: %+v", g)
+			}
+			want := map[string]any{"role": "admin", "sub": "Alice", "epoch": int64(5), "sid": g.ID,
+				"exp": 15 * time.Minute, "acr": "pwd", "amr": "[pwd]", "auth_time": "1772366400"}
+			if got := x.read(t, issued.AccessToken); !reflect.DeepEqual(got, want) {
+				t.Errorf("the access token says %v, want %v", got, want)
+			}
+			if r := x.store.records; len(r) != 1 || r[0].Grant.ID != g.ID || r[0].Grant.Epoch != 5 ||
+				r[0].Entry.Action != "login" {
+				t.Errorf("stored %+v", r)
+			}
+		})
 	}
 }
 
