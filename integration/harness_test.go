@@ -87,6 +87,7 @@ type gateway struct {
 // newGateway prepares folders, applications and keys; load starts the server.
 func newGateway(t *testing.T) *gateway {
 	t.Helper()
+	needTime(t)
 	dir := t.TempDir()
 	t.Setenv("XDG_DATA_HOME", filepath.Join(dir, "data"))
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
@@ -463,6 +464,21 @@ func requireProgram(t *testing.T, names ...string) string {
 	}
 	t.Skip(word)
 	return ""
+}
+
+// needTime skips a test that begins when the time of the whole package is nearly over: with every other
+// program installed, the tests take longer than the ten minutes that `go test` gives a package.
+func needTime(t *testing.T) {
+	t.Helper()
+	deadline, limited := t.Deadline()
+	if !limited || time.Until(deadline) > 2*time.Minute {
+		return
+	}
+	const word = "less than two minutes are left of -timeout: run it with `go test -timeout 30m`"
+	if os.Getenv("CI_REQUIRE_ALL") == "1" {
+		t.Fatal(word)
+	}
+	t.Skip(word)
 }
 
 // TestHarness holds the harness itself to its word, with a plain proxy and no gateway at all.

@@ -103,8 +103,8 @@ var ownPaths = []ownPath{
 	{target: "/token", method: "GET", status: 405, allow: "OPTIONS, POST"},
 	{target: "/introspect", method: "PUT", status: 405, allow: "POST"},
 	{target: "/userinfo", method: "PUT", status: 405, allow: "GET, HEAD, OPTIONS, POST"},
-	{target: "/jwks.json", method: "POST", status: 405, allow: "GET, HEAD"},
-	{target: "/.well-known/jwks.json", method: "DELETE", status: 405, allow: "GET, HEAD"},
+	{target: "/jwks.json", method: "POST", status: 405, allow: "GET, HEAD, OPTIONS"},
+	{target: "/.well-known/jwks.json", method: "DELETE", status: 405, allow: "GET, HEAD, OPTIONS"},
 	{target: "/healthz", method: "POST", status: 405, allow: "GET, HEAD"},
 	{target: "/.well-known/openid-configuration", method: "POST", status: 405, allow: "GET, HEAD, OPTIONS"},
 }
