@@ -207,15 +207,15 @@ func TestVerdicts(t *testing.T) {
 		{name: "a WebSocket", lines: app("/app", alice, "Connection: Upgrade", "Upgrade: websocket"), status: 200},
 		{
 			name: "a WebSocket of this site", status: 200,
-			lines: app("/app", session, "Origin: https://app.example", "Sec-WebSocket-Key: x"),
+			lines: app("/app", session, "Origin: https://app.localhost", "Sec-WebSocket-Key: x"),
 		},
 		{
 			name: "a WebSocket of another site", status: 403, reason: "cross_origin",
-			lines: app("/app", session, "Origin: https://evil.app.example", "Sec-WebSocket-Key: x"),
+			lines: app("/app", session, "Origin: https://evil.app.localhost", "Sec-WebSocket-Key: x"),
 		},
 		{
 			name: "a WebSocket of another site, by its Upgrade", status: 403, reason: "cross_origin",
-			lines: app("/app", session, "Origin: https://evil.app.example", "Connection: Upgrade",
+			lines: app("/app", session, "Origin: https://evil.app.localhost", "Connection: Upgrade",
 				"Upgrade: websocket"),
 		},
 		{

@@ -52,6 +52,15 @@ func (a *Answer) Write(p []byte) (int, error) {
 	return a.w.Write(p)
 }
 
+// FlushError sends the header of a refusal at once, for handlers that take something out of it
+// afterwards so that no log has it.
+func (a *Answer) FlushError() error {
+	if a.status == 0 {
+		return http.ErrNotSupported
+	}
+	return http.NewResponseController(a.w).Flush()
+}
+
 // Permit lets the asked request pass, in the form in which gates have left it: the fields that they
 // own or take credentials from go out as response fields, empty where the request has none, so that
 // a proxy which copies them overwrites what its client sent.
