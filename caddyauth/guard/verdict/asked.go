@@ -47,7 +47,7 @@ func checkUpgrade(r *http.Request) error {
 	if len(lines) == 0 || len(lines) == 1 && strings.EqualFold(strings.TrimSpace(lines[0]), "websocket") {
 		return nil
 	}
-	return errors.New("Upgrade names something else than websocket")
+	return errors.New("the field Upgrade names something else than websocket")
 }
 
 // opensWebSocket reports whether the client opens a WebSocket. Not all proxies tell its Upgrade, and
