@@ -40,7 +40,7 @@ func (g *gateway) certificate(name string, key crypto.Signer, roots *x509.CertPo
 		Subject:               pkix.Name{CommonName: "localhost"}, // Java reads no certificate without a name
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(24 * time.Hour),
-		DNSNames:              []string{"localhost"},
+		DNSNames:              []string{"localhost", "*.localhost", "*.one.localhost", "*.wild.localhost"},
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA:                  true,
 		BasicConstraintsValid: true,
