@@ -134,7 +134,7 @@ func (v *surfer) signOutAtHost(g *gateway, host string) seen {
 }
 
 // TestSigningOutEndsAllHosts: wherever a sign-in ends, it ends at all hosts within a second, with what
-// is open there; another browser of the same person stays.
+// is open there; another person stays.
 func TestSigningOutEndsAllHosts(t *testing.T) {
 	for _, c := range []struct {
 		preset string
@@ -279,6 +279,37 @@ func (v *surfer) isNot(g *gateway, subject string, since time.Time) {
 				v.t.Errorf("%s: another after %v", host, took)
 			}
 			return ""
+		})
+	}
+}
+
+// TestSignOutsAtHostsAreRecorded: the trail names who signed out at an application, also when only the
+// refresh token tells it.
+func TestSignOutsAtHostsAreRecorded(t *testing.T) {
+	g := newHosts(t, hostsSites)
+	for i, c := range []struct {
+		name   string
+		change func(v *surfer)
+	}{
+		{"both cookies", func(*surfer) {}},
+		{"only the refresh cookie", func(v *surfer) {
+			u, _ := url.Parse(g.at("a.one.localhost", "/"))
+			v.jar.SetCookies(u, []*http.Cookie{{Name: "__Host-access_token", Path: "/", Secure: true, MaxAge: -1}})
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := everywhere(t, g, "alice", alicePassword)
+			c.change(v)
+			got := v.send(http.MethodPost, g.at("a.one.localhost", "/.auth/logout"), "x=1",
+				http.Header{"Origin": {g.at("a.one.localhost", "")}})
+			if got.status != http.StatusOK {
+				t.Fatalf("status %d: %s", got.status, got.body)
+			}
+			trail := sendHTTP1(t, g.addr("admin"),
+				call{target: "/auth/api/audit?action=logout&project=default", host: g.addr("admin")})
+			if n := strings.Count(trail.body, `"action":"logout"`); n != i+1 || !strings.Contains(trail.body, "alice") {
+				t.Errorf("%d entries: %s", n, trail.body)
+			}
 		})
 	}
 }

@@ -40,12 +40,12 @@ func (s *Server) getLogout(w http.ResponseWriter, r *http.Request, origin string
 // when they are next seen. If the store cannot write it, the cookies are cleared nevertheless, and the
 // answer says that copies of them remain valid.
 func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, _ string) {
-	subject := s.Subject(r)
 	if s.protection.Check(r) != nil {
 		s.reportLogout(r, crossOrigin, "", nil)
 		s.refuse(w, r, crossOrigin, "/")
 		return
 	}
+	subject := s.Subject(r)
 	err := s.endAll(r)
 	for _, cookie := range s.Cleared() {
 		http.SetCookie(w, cookie)
@@ -119,6 +119,7 @@ func (s *Server) reportLogout(r *http.Request, what result, subject string, err 
 		Kind:     audit.Logout,
 		Result:   string(what),
 		User:     subject,
+		Project:  s.Project,
 		Target:   r.Host,
 		ClientIP: s.ClientIP.Of(r),
 		Recorded: what == success && subject != "",

@@ -3,7 +3,6 @@ package handover
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -36,6 +35,9 @@ type Server struct {
 
 	// ClientID is the client of which the requests are. Required.
 	ClientID string
+
+	// Project is the slug of the project that people sign in to. Required.
+	Project string
 
 	// Origins lists the canonical origins of the applications. It is asked once, with the first
 	// request. Required.
@@ -71,7 +73,7 @@ type Server struct {
 	// ClientIP returns the address that events name. Default: the peer's.
 	ClientIP endpoint.ClientIP
 
-	// Events takes an event for each answer of the server and each sign-out. Default: nobody is told.
+	// Events takes an event for each answer of the server that it could judge, and each sign-out. Default: nobody is told.
 	Events audit.Sink
 
 	// SentBack is told of a browser that has signed in twice within a minute and was sent to sign in
@@ -110,18 +112,7 @@ var (
 	ErrTooLarge = errors.New("the session cookie is too large")
 )
 
-// Validate says what is missing or contradictory.
-func (s *Server) Validate() error {
-	if err := weburl.ValidateBase(s.Base); err != nil {
-		return fmt.Errorf("handover: Base: %w", err)
-	}
-	if err := weburl.ValidatePath(s.Path); err != nil {
-		return fmt.Errorf("handover: Path: %w", err)
-	}
-	return nil
-}
-
-// Owns reports whether a path, as in URL.Path, belongs to the gateway at each application's host.
+// Owns reports whether a path, or a path and query, belongs to the gateway at each application's host.
 func (s *Server) Owns(path string) bool {
 	return len(path) >= len(s.Path) && path[:len(s.Path)] == s.Path &&
 		(len(path) == len(s.Path) || path[len(s.Path)] == '/' || path[len(s.Path)] == '?')
@@ -169,9 +160,6 @@ var routes = endpoint.Routes[handler]{
 	{Method: http.MethodGet, Path: "/logout", Handler: (*Server).getLogout},
 	{Method: http.MethodPost, Path: "/logout", Handler: (*Server).postLogout},
 }
-
-// Handles reports whether something here answers the path.
-func (s *Server) Handles(path string) bool { return routes.Handles(s.Path, path) }
 
 // Serve answers a request to a host of an application, whose origin it is, and whose path Owns.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, origin string) {

@@ -137,6 +137,7 @@ func buildApplications(a *App) *Applications {
 			Issuer:   a.server.Issuer,
 			Path:     a.server.WebPath,
 			ClientID: clients.Web,
+			Project:  project.Default,
 			Origins:  func() []string { return a.gates.Survey.Applications(buildSignIn(a)) },
 			Ready:    a.charge.ready,
 			Redeem:   renew.redeem,
@@ -145,8 +146,10 @@ func buildApplications(a *App) *Applications {
 				return living || a.gates.Sessions.Renewable(r)
 			},
 			Subject: func(r *http.Request) string {
-				subject, _, _ := a.gates.Sessions.Current(r)
-				return subject
+				if subject, _, living := a.gates.Sessions.Current(r); living {
+					return subject
+				}
+				return a.issuing.SessionOwner(r.Context(), gate.FindCookie(r, a.gates.Cookies.Refresh), time.Now())
 			},
 			End: func(ctx context.Context, access, refresh string) error {
 				return a.issuing.SignOut(ctx, access, refresh, time.Now())
