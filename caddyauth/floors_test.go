@@ -168,7 +168,7 @@ var packageRules = []packageRule{
 	{3, "domain/device", words("domain/revocation domain/secrets domain/session"), nil},
 	{3, "domain/authorization", words("domain/clients domain/revocation domain/session"), nil},
 	{2, "domain/session", words("domain/revocation jose/leeway"), nil},
-	{2, "jose/keyring", words("web/egress jose/leeway"), words(jwxPath, "filippo.io/age")},
+	{2, "jose/keyring", words("web/clientcert web/egress jose/leeway"), words(jwxPath, "filippo.io/age")},
 	{2, "domain/apitoken", words("domain/project domain/secrets"), nil},
 	{2, "domain/consent", words("domain/revocation"), nil},
 	{2, "domain/clients", words("domain/project domain/secrets web/weburl"), nil},
@@ -190,6 +190,7 @@ var packageRules = []packageRule{
 	{0, "jose/leeway", nil, nil},
 	{0, "domain/secrets", nil, nil},
 	{0, "domain/openid", nil, nil},
+	{0, "bench/cputime", nil, nil},                                 // test support
 	{0, "integration/documents", nil, nil},                         // test support, as below
 	{0, "integration/chromium", nil, words("github.com/chromedp")}, // test support, too
 	// Test support, too. No row names it, so only test files may import it.

@@ -3,13 +3,14 @@ package keyring
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/caddyauth/gateway/caddyauth/web/clientcert"
 )
 
 // ParseCertificates reads the certificates of a JWK Set: the first of `x5c` of each key (RFC 7517,
@@ -42,6 +43,9 @@ func certificateOf(raw json.RawMessage) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if j.has("k") || j.has("d") {
+		return "", errors.New("is published with its secret part")
+	}
 	var chain []string
 	if json.Unmarshal(j["x5c"], &chain) != nil || len(chain) == 0 {
 		return "", errors.New("has no x5c")
@@ -62,8 +66,7 @@ func certificateOf(raw json.RawMessage) (string, error) {
 	if !ok || !public.Equal(cert.PublicKey) {
 		return "", errors.New("x5c is of another key")
 	}
-	sum := sha256.Sum256(cert.Raw)
-	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+	return clientcert.Thumbprint(cert), nil
 }
 
 // HasCertificate reports whether the certificate with that thumbprint (`x5t#S256`, RFC 7515, section

@@ -63,6 +63,7 @@ func TestCertificatesOfASet(t *testing.T) {
 		{"base64url", strings.Replace(first, `"x5c":["M`, `"x5c":["-`, 1), nil, "not base64"},
 		{"no certificate", strings.Replace(first, `"x5c":["`, `"x5c":["AAAA`, 1), nil, "not a certificate"},
 		{"an empty chain", strings.TrimSuffix(bare, "}") + `,"x5c":[]}`, nil, "no x5c"},
+		{"with its secret part", strings.TrimSuffix(first, "}") + `,"d":"AA"}`, nil, "published with its secret part"},
 		{"nothing", "", nil, "no usable certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 )
 
 // KeySet is a set of public keys that someone else signs with, such as the `jwks` of a client (RFC
-// 7591, section 2). It is immutable.
+// 7591, section 2), or of the certificates of such keys (ParseCertificates). It is immutable.
 type KeySet struct {
 	keys         map[string]*Key
 	certificates map[string]bool // by their thumbprints

@@ -150,7 +150,7 @@ func (p *Published) networks(from Source) []netip.Prefix {
 // set returns the place of a source, and makes room for a new one. A set that was fetched from what
 // is not allowed any more is another one.
 func (p *Published) set(from Source) *publishedSet {
-	name := fmt.Sprint(p.networks(from), " ", from.Certificates, strings.Join(from.Algorithms, " "), " ", from.URL)
+	name := fmt.Sprint(p.networks(from), " ", from.Certificates, " ", strings.Join(from.Algorithms, " "), " ", from.URL)
 	return p.Sets.set(name)
 }
 
