@@ -1,8 +1,8 @@
 //go:build !unix
 
-package token
+package cputime
 
 import "time"
 
-// cpuTime is not measured here.
-func cpuTime() time.Duration { return 0 }
+// Now is not measured here.
+func Now() time.Duration { return 0 }

@@ -1,15 +1,14 @@
 //go:build unix
 
-package token
+package cputime
 
 import (
 	"syscall"
 	"time"
 )
 
-// cpuTime is the processor time of this process. On a machine that others use, too, it moves less
-// than the clock.
-func cpuTime() time.Duration {
+// Now is the processor time of this process so far.
+func Now() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		return 0

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -11,8 +12,8 @@ import (
 	"strings"
 )
 
-// MaxCertificateName is the longest name of a certificate that a client can have, in bytes.
-const MaxCertificateName = 512
+// maxCertificateName is the longest name of a certificate that a client can have, in bytes.
+const maxCertificateName = 512
 
 // certificateNames are the settings of which a client of AuthTLS has one (RFC 8705, section 2.1.2),
 // with the rule of each.
@@ -37,9 +38,9 @@ func (s Settings) validateCertificateNames() error {
 	for _, name := range s.certificateNames() {
 		switch {
 		case name.value == "":
-		case len(name.value) > MaxCertificateName:
+		case len(name.value) > maxCertificateName:
 			found = append(found, fmt.Errorf("%s: %d bytes are above the limit of %d",
-				name.field, len(name.value), MaxCertificateName))
+				name.field, len(name.value), maxCertificateName))
 		default:
 			if err := name.validate(name.value); err != nil {
 				found = append(found, fmt.Errorf("%s: %.200q: %w", name.field, name.value, err))
@@ -118,20 +119,7 @@ func (c Client) NamedBy(cert *x509.Certificate) bool {
 	case c.CertificateURI != "":
 		return slices.ContainsFunc(cert.URIs, func(u *url.URL) bool { return u.String() == c.CertificateURI })
 	case c.CertificateIP != "":
-		return hasIP(cert, c.CertificateIP)
+		return slices.ContainsFunc(cert.IPAddresses, net.ParseIP(c.CertificateIP).Equal)
 	}
 	return slices.Contains(cert.EmailAddresses, c.CertificateEmail)
-}
-
-func hasIP(cert *x509.Certificate, text string) bool {
-	want, err := netip.ParseAddr(text)
-	if err != nil {
-		return false
-	}
-	for _, octets := range cert.IPAddresses {
-		if ip, ok := netip.AddrFromSlice(octets); ok && ip == want {
-			return true
-		}
-	}
-	return false
 }

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -196,4 +197,46 @@ func TestFAPI2WithCertificates(t *testing.T) {
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "certificate_bound") {
 		t.Errorf("%v", err)
 	}
+}
+
+// FuzzSubject: what was read of a name is the subject of a certificate with those attributes, and of
+// none with one more.
+func FuzzSubject(f *testing.F) {
+	for _, seed := range []string{
+		`CN=Billing,O=Example\, Inc.,C=DE`, ` cn = a + UID=b `, `1.2.3.4=\ Zo\C3\AB #1\+`, `CN=a\`, `CN=`, `CN=a,`,
+		`CN=a+CN=a`, `CN=#0401`, `CN=\ff`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		name, err := parseSubject(text)
+		if err != nil {
+			return
+		}
+		var sequence pkix.RDNSequence
+		for _, attributes := range slices.Backward(name) {
+			var set pkix.RelativeDistinguishedNameSET
+			for _, a := range attributes {
+				for part := range strings.SplitSeq(a.kind, ".") {
+					if len(part) > 9 {
+						return // a type that this test cannot write
+					}
+				}
+				set = append(set, at(a.kind, a.value))
+			}
+			sequence = append(sequence, set)
+		}
+		der, err := asn1.Marshal(sequence)
+		if err != nil {
+			return // no certificate can have it
+		}
+		more, err := asn1.Marshal(append(sequence, place(at("2.5.4.3", "more"))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !hasSubject(&x509.Certificate{RawSubject: der}, text) ||
+			hasSubject(&x509.Certificate{RawSubject: more}, text) {
+			t.Errorf("%q is %v", text, name)
+		}
+	})
 }

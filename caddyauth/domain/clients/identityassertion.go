@@ -62,7 +62,7 @@ func (a AssertionAudience) validate() error {
 		return errors.New("it has a query, and is no issuer")
 	}
 	if !isForeignID(a.ClientID) {
-		return errors.New("client_id: it is not at most 512 visible ASCII characters")
+		return fmt.Errorf("client_id: it is not at most %d visible ASCII characters", maxForeignID)
 	}
 	return errors.Join(
 		project.ValidateWords("scopes", a.Scopes),

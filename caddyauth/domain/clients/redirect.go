@@ -134,13 +134,14 @@ func validateWeb(u *url.URL, uri string) error {
 	switch {
 	case err != nil || origin == "" || !strings.HasPrefix(uri, u.Scheme+"://"+u.Host):
 		return errors.New("it is not an https URI with a valid host and port")
-	case u.Scheme == "http" && !slices.Contains(loopbackHosts, withoutPort(u.Host)):
+	case u.Scheme == "http" && !slices.Contains(loopbackHosts, WithoutPort(u.Host)):
 		return errors.New("http is allowed for 127.0.0.1, [::1] and localhost only")
 	}
 	return nil
 }
 
-func withoutPort(host string) string {
+// WithoutPort is the host of an authority (RFC 3986, section 3.2), with the brackets of an IPv6 address.
+func WithoutPort(host string) string {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
 		return host[:i]
 	}

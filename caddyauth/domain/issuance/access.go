@@ -69,8 +69,7 @@ func (r accessRequest) audienceOfToken() []string {
 // section 2.2.1).
 func protocolClaims(r accessRequest) map[string]any {
 	claims := map[string]any{"epoch": r.epoch}
-	r.grant.JKT, r.grant.X5T = cmp.Or(r.jkt, r.grant.JKT), cmp.Or(r.x5t, r.grant.X5T)
-	if cnf := r.grant.Confirmation(); cnf != nil {
+	if cnf := token.Confirmation(cmp.Or(r.jkt, r.grant.JKT), cmp.Or(r.x5t, r.grant.X5T)); cnf != nil {
 		claims["cnf"] = cnf
 	}
 	if r.actor != nil {
@@ -125,14 +124,19 @@ func (s *Service) mintAnew(ctx context.Context, r accessRequest) (string, error)
 // denies reports whether an access token that was made so is known to be denied.
 func (s *Service) denies(r accessRequest) bool {
 	list := s.Sessions.DenyList
-	return list != nil && list.Denied(revocation.Subject{
+	return list != nil && list.Denied(s.revocable(r.grant, r.epoch)) != ""
+}
+
+// revocable is what a revocation could have ended of a grant whose tokens have the epoch.
+func (s *Service) revocable(g session.Grant, epoch int64) revocation.Subject {
+	return revocation.Subject{
 		Issuer:   s.Issuer,
-		Family:   r.grant.ID,
-		Project:  r.grant.Project,
-		Subject:  r.grant.Subject,
-		ClientID: r.grant.ClientID,
-		Epoch:    r.epoch,
-	}) != ""
+		Family:   g.ID,
+		Project:  g.Project,
+		Subject:  g.Subject,
+		ClientID: g.ClientID,
+		Epoch:    epoch,
+	}
 }
 
 // Again makes another access token for a session, without using its refresh token. The error is a

@@ -8,7 +8,6 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/replay"
-	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -209,13 +208,7 @@ func (s *Service) assertedPerson(
 // which they were taken, or higher while a clock was ahead. `auth_time` does not count, because a
 // change of claims is such a revocation, too, and lets people stay signed in.
 func (s *Service) checkOvertaken(ctx context.Context, g session.Grant, t *token.Token) error {
-	denied, err := s.Store.IsDenied(ctx, revocation.Subject{
-		Issuer:   s.Issuer,
-		Project:  g.Project,
-		Subject:  g.Subject,
-		ClientID: g.ClientID,
-		Epoch:    t.IssuedAt.Time().UnixMilli(),
-	})
+	denied, err := s.Store.IsDenied(ctx, s.revocable(g, t.IssuedAt.Time().UnixMilli()))
 	if err == nil && denied {
 		err = &AssertionRefusal{token.Revoked}
 	}

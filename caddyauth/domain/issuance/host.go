@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 )
 
 // originOf is the origin of a redirect URI, as it stands in the audience of a session of clients.Web.
@@ -26,9 +28,5 @@ func NamesHost(audience []string, host string) bool {
 
 // HostOf is the host of an authority (RFC 3986, section 3.2), in lower case, without port and brackets.
 func HostOf(authority string) string {
-	name := authority
-	if at := strings.LastIndexByte(authority, ':'); at >= 0 && !strings.HasSuffix(authority, "]") {
-		name = authority[:at]
-	}
-	return strings.ToLower(strings.Trim(name, "[]"))
+	return strings.ToLower(strings.Trim(clients.WithoutPort(authority), "[]"))
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/openid"
-	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
@@ -119,14 +118,7 @@ func (s *Service) assertionSubject(ctx context.Context, r IdentityAssertion) (as
 
 	// The deny list of this node may be behind.
 	g := found.grant
-	denied, err := s.Store.IsDenied(ctx, revocation.Subject{
-		Issuer:   s.Issuer,
-		Family:   g.ID,
-		Project:  g.Project,
-		Subject:  g.Subject,
-		ClientID: g.ClientID,
-		Epoch:    g.Epoch,
-	})
+	denied, err := s.Store.IsDenied(ctx, s.revocable(g, g.Epoch))
 	if err == nil && denied {
 		err = &SubjectRefusal{token.Revoked}
 	}

@@ -57,8 +57,9 @@ type Refresh struct {
 
 // Refresh uses a refresh token. The access token is made before the use is stored: when it cannot
 // be made, the refresh token stays valid for another attempt, because a client that is told that
-// something failed will make it. The error is ErrScope, ErrTarget or a *session.Refusal; all have used
-// nothing up. Every other error is the store's or that of making the access token.
+// something failed will make it. The error is ErrScope, ErrTarget or a *session.Refusal. They have
+// used nothing up, unless the grant changed while it was read: then ErrScope and ErrTarget come after
+// the use. Every other error is the store's or that of making the access token.
 func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	now := r.Now.UTC().Truncate(time.Millisecond) // as sessions count
 	p, err := s.Sessions.Present(ctx, r.Token)

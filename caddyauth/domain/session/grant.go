@@ -83,21 +83,6 @@ type Grant struct {
 	RevokedFor string
 }
 
-// Confirmation is the claim `cnf` of what the grant's tokens are bound to; nil for nothing.
-func (g Grant) Confirmation() map[string]any {
-	cnf := make(map[string]any, 2)
-	if g.JKT != "" {
-		cnf["jkt"] = g.JKT
-	}
-	if g.X5T != "" {
-		cnf["x5t#S256"] = g.X5T
-	}
-	if len(cnf) == 0 {
-		return nil
-	}
-	return cnf
-}
-
 // Rotation is one use of a refresh token whose MAC was found right.
 type Rotation struct {
 	ID         string

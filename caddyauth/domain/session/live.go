@@ -25,7 +25,7 @@ func (s *Service) Live(ctx context.Context, token, clientID string, now time.Tim
 	return p.Grant, err
 }
 
-// LiveOf returns the chosen grants that live at now. The error is the store's.
+// LiveOf returns the chosen grants that live at now, at most f.Limit of them. The error is the store's.
 func (s *Service) LiveOf(ctx context.Context, f Filter, now time.Time) ([]Grant, error) {
 	f.LiveAt = now
 	grants, err := s.Store.ListGrants(ctx, f)

@@ -54,8 +54,8 @@ type Renewed struct {
 	Reissue func(ctx context.Context) (Renewed, error)
 }
 
-// refresh makes one rotation of requests that bring the same refresh token at the same time, as the
-// tabs of a browser do. Across nodes the reuse interval does the same.
+// refresh makes one rotation of requests that bring the same refresh token to the same host at the
+// same time, as the tabs of a browser do. Across nodes the reuse interval does the same.
 func (s *Sessions) refresh(r *http.Request, raw string) (Renewed, error) {
 	value, err, _ := s.flights.Do(raw+" "+r.Host, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), renewTimeout)

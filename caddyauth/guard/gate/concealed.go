@@ -63,7 +63,7 @@ func (c *Credentials) InQuery() bool { return len(c.queries) > 0 }
 
 // Fields are the names of the header fields in which credentials travel, sorted.
 func (c *Credentials) Fields() []string {
-	fields := append(c.headers.Names(), "Authorization", "Cookie", "Dpop")
+	fields := append(c.headers.Names(), "Authorization", "Cookie", dpop.Header)
 	slices.Sort(fields)
 	return slices.Compact(fields)
 }

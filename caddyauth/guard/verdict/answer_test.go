@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -177,8 +176,7 @@ func FuzzAsked(f *testing.F) {
 			asked.TLS != nil && len(asked.TLS.PeerCertificates) > 0 {
 			t.Errorf("host %q, TLS %v for %q", asked.Host, asked.TLS != nil, scheme)
 		}
-		asking := []string{forwardedMethod, forwardedURI, originalMethod, originalURL}
-		for _, name := range slices.Concat(framing, asking) {
+		for _, name := range dropped {
 			if name == "Upgrade" || name == "Connection" { // of a WebSocket
 				continue
 			}

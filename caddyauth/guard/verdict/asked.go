@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"strings"
 
@@ -19,7 +18,7 @@ type Asked struct {
 	Scheme string
 	// Host is the name, and the port where the client named one.
 	Host string
-	// URI is the request target in origin form, byte for byte.
+	// URI is the request target, byte for byte.
 	URI string
 }
 
@@ -34,10 +33,12 @@ const (
 	originalURL     = "X-Original-Url"
 )
 
-// framing are fields of the asking request itself, which has no body.
-var framing = []string{
+// dropped are the fields of the asking request itself, which has no body, and those that say what it asks
+// about.
+var dropped = []string{
 	"Connection", "Content-Length", "Expect", "Http2-Settings", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding",
 	"Upgrade", "X-Original-Uri", "X-Original-Host", "X-Forwarded-Port",
+	forwardedMethod, forwardedURI, originalMethod, originalURL,
 }
 
 // checkUpgrade refuses an upgrade that is not a lone WebSocket: the proxy would pass it on, and no gate
@@ -165,13 +166,7 @@ func (a Asked) Request(r *http.Request) (*http.Request, error) {
 		// What the proxy's client has shown is not known.
 		asked.TLS = &tls.ConnectionState{Version: tls.VersionTLS12, HandshakeComplete: true}
 	}
-	for name := range asked.Header {
-		switch textproto.CanonicalMIMEHeaderKey(name) {
-		case forwardedMethod, forwardedURI, originalMethod, originalURL:
-			delete(asked.Header, name)
-		}
-	}
-	for _, name := range framing {
+	for _, name := range dropped {
 		delete(asked.Header, name)
 	}
 	if opensWebSocket(r) {

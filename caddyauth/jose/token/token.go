@@ -118,16 +118,17 @@ func (t *Token) X5T() string {
 	return ""
 }
 
-// confirmation is the claim `cnf`; nil for a token that is bound to nothing.
-func (t *Token) confirmation() map[string]any {
-	if !t.Bound() {
+// Confirmation is the claim `cnf` of a token that is bound to a key (RFC 9449, section 6.1) and to a
+// certificate (RFC 8705, section 3.1) with these thumbprints; nil for neither.
+func Confirmation(jkt, x5t string) map[string]any {
+	if jkt == "" && x5t == "" {
 		return nil
 	}
 	cnf := make(map[string]any, 2)
-	if jkt := t.JKT(); jkt != "" {
+	if jkt != "" {
 		cnf["jkt"] = jkt
 	}
-	if x5t := t.X5T(); x5t != "" {
+	if x5t != "" {
 		cnf["x5t#S256"] = x5t
 	}
 	return cnf
@@ -224,7 +225,7 @@ func (t *Token) field(name string) (any, bool) {
 	case "iat":
 		return t.IssuedAt.number(), t.IssuedAt != 0
 	case "cnf":
-		return t.confirmation(), t.Bound()
+		return Confirmation(t.JKT(), t.X5T()), t.Bound()
 	}
 	return nil, false
 }

@@ -27,7 +27,8 @@ type Applications struct {
 // Owns reports whether a path belongs to the gateway at the hosts of applications.
 func (s *Applications) Owns(path string) bool { return s != nil && s.handover.Owns(path) }
 
-// Serve answers a request whose path Owns, unless its host is none of an application.
+// Serve answers a request whose path Owns, and reports whether it did: at a host that is no
+// application's it answers nothing.
 func (s *Applications) Serve(w http.ResponseWriter, r *http.Request) (done bool) {
 	origin := s.Origin(r)
 	if origin == "" {

@@ -61,10 +61,15 @@ func (r report) log() {
 	if text, hint := connections.LowLimit(r.store.Connections()); text != "" {
 		r.logger.Warn(text, zap.String("hint", hint))
 	}
-	r.warnAssertions()
-	r.warnCertificates()
-	for _, f := range r.routes.SignIn(r.signIn) {
-		r.logger.Warn("browsers cannot sign in as the configuration has it",
+	r.warn("a client cannot exchange identity assertions as the configuration has it", r.findAssertions())
+	r.warn("a client cannot get tokens as the configuration has it", r.findCertificates())
+	r.warn("browsers cannot sign in as the configuration has it", r.routes.SignIn(r.signIn))
+}
+
+// warn logs findings under one message.
+func (r report) warn(message string, found []finding.Finding) {
+	for _, f := range found {
+		r.logger.Warn(message,
 			zap.String("where", f.Where), zap.String("detail", f.Text), zap.String("hint", f.Hint))
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"go.uber.org/zap"
-
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 	"github.com/caddyauth/gateway/caddyauth/module/finding"
@@ -43,11 +41,4 @@ func isListed(issuers map[string]issuance.AssertionIssuer, id string) bool {
 		}
 	}
 	return false
-}
-
-func (r report) warnAssertions() {
-	for _, f := range r.findAssertions() {
-		r.logger.Warn("a client cannot exchange identity assertions as the configuration has it",
-			zap.String("where", f.Where), zap.String("detail", f.Text), zap.String("hint", f.Hint))
-	}
 }

@@ -3,8 +3,6 @@ package auth
 import (
 	"fmt"
 
-	"go.uber.org/zap"
-
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
@@ -30,11 +28,4 @@ func (r report) findCertificates() (found []finding.Finding) {
 		found = append(found, f)
 	}
 	return found
-}
-
-func (r report) warnCertificates() {
-	for _, f := range r.findCertificates() {
-		r.logger.Warn("a client cannot get tokens as the configuration has it",
-			zap.String("where", f.Where), zap.String("detail", f.Text), zap.String("hint", f.Hint))
-	}
 }

@@ -45,7 +45,7 @@ func forgetting(server *config.Server) map[string]time.Duration {
 	return after
 }
 
-// findParties is issuance.Store.FindParties.
+// findParties is issuance.Store.FindParties. The redirect URIs of clients.Web follow from the routes.
 func (k *knownClients) findParties(ctx context.Context, slug, clientID, name string) (issuance.Parties, error) {
 	p, err := k.find(ctx, clientID, func() (issuance.Parties, error) {
 		return k.store.FindParties(ctx, slug, clientID, name)

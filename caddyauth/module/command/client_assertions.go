@@ -3,26 +3,20 @@ package command
 import (
 	"fmt"
 	"strings"
-)
 
-// assertionAudience is a member of identity_assertions of the API.
-type assertionAudience struct {
-	Issuer    string   `json:"issuer"`
-	ClientID  string   `json:"client_id,omitempty"`
-	Scopes    []string `json:"scopes,omitempty"`
-	Resources []string `json:"resources,omitempty"`
-}
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+)
 
 // parseAssertions reads lines of an issuer and what its server knows the client by; scope and
 // resource may be repeated.
-func parseAssertions(lines []string) ([]assertionAudience, error) {
-	audiences := []assertionAudience{}
+func parseAssertions(lines []string) ([]clients.AssertionAudience, error) {
+	audiences := []clients.AssertionAudience{}
 	for _, line := range lines {
 		words := strings.Fields(line)
 		if len(words) == 0 {
 			return nil, fmt.Errorf("--identity-assertion: %q has no issuer", line)
 		}
-		a := assertionAudience{Issuer: words[0]}
+		a := clients.AssertionAudience{Issuer: words[0]}
 		for _, word := range words[1:] {
 			name, value, _ := strings.Cut(word, "=")
 			switch {

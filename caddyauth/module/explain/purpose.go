@@ -27,7 +27,7 @@ func notesOn(raw string) []string {
 	return []string{purpose}
 }
 
-// bearerOf is the token that a request carries in its header.
+// bearerOf is the token that a request carries in its header, whatever the scheme.
 func bearerOf(r *http.Request) string {
 	_, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.TrimSpace(raw)

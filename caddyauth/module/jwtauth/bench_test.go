@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/caddyauth/gateway/bench/cputime"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
@@ -115,13 +116,13 @@ func benchArms(b *testing.B, app *testApp, guard *JWTAuth) {
 func serveInTurn(b *testing.B, handler caddyhttp.MiddlewareHandler, lines []string) {
 	serve := serveAll(b, handler, lines)
 	b.ReportAllocs()
-	before := cpuTime()
+	before := cputime.Now()
 	i := 0
 	for b.Loop() {
 		serve(i)
 		i++
 	}
-	b.ReportMetric(float64(cpuTime()-before)/float64(i), "cpu-ns/op")
+	b.ReportMetric(float64(cputime.Now()-before)/float64(i), "cpu-ns/op")
 }
 
 // serveAll sends one request with each line and returns what sends another.

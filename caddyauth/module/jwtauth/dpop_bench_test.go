@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddyauth/gateway/bench/cputime"
 	"github.com/caddyauth/gateway/caddyauth/jose/dpop/dpoptest"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
@@ -45,7 +46,7 @@ func BenchmarkJWTAuthDPoP(b *testing.B) {
 	b.ReportAllocs()
 	b.SetParallelism(32)
 	b.ResetTimer()
-	before := cpuTime()
+	before := cputime.Now()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			r, w := caddyRequest(), httptest.NewRecorder()
@@ -56,5 +57,5 @@ func BenchmarkJWTAuthDPoP(b *testing.B) {
 			}
 		}
 	})
-	b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(cputime.Now()-before)/float64(b.N), "cpu-ns/op")
 }

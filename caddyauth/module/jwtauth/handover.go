@@ -11,7 +11,7 @@ import (
 
 // serveOwn answers what belongs to the gateway at the host of an application: where browsers come back
 // from signing in, sign out, and keep their session. asked is the URL that the client sent, before the
-// site rewrote it. It is false at hosts of which the configuration knows none.
+// site rewrote it. It reports false at hosts that the configuration does not know.
 func (j *JWTAuth) serveOwn(w http.ResponseWriter, r *http.Request, asked *url.URL) (done bool) {
 	if gate.CheckForm(r, asked) != nil {
 		return false

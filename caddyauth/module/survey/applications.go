@@ -103,8 +103,8 @@ func (g webGate) findHosts() (found []finding.Finding) {
 				Hint: "serve the site over " + g.server.PublicURL.Scheme + ", or add `login off`",
 			})
 		}
-		for _, origin := range origins[:min(1, len(origins))] {
-			found = append(found, g.findCallback(host, origin)...)
+		if len(origins) > 0 {
+			found = append(found, g.findCallback(host, origins[0])...)
 		}
 	}
 	return found

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -34,6 +35,7 @@ type Verdict struct {
 	dialect verdict.Dialect
 	gates   *auth.Gates
 	count   auth.DecisionCounter
+	fields  func() []string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -55,6 +57,7 @@ func (v *Verdict) Provision(ctx caddy.Context) error {
 	}
 	v.gates, v.count = app.Gates(), auth.CountDecisions(directive, "")
 	v.dialect, _ = verdict.DialectOf(v.Proxy)
+	v.fields = sync.OnceValue(v.listFields)
 	return nil
 }
 
@@ -69,9 +72,9 @@ func (v *Verdict) check() error {
 // ServeHTTP has the rest of the site judge the request that the proxy asks about, and answers.
 func (v *Verdict) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	answer := verdict.NewAnswer(w, v.dialect)
-	asked, err := v.asked(answer, r)
-	if err != nil {
-		v.refuse(answer, r, err)
+	asked, refused := v.asked(answer, r)
+	if refused != nil {
+		v.refuse(answer, r, refused)
 		return nil
 	}
 	if err := next.ServeHTTP(answer, asked); err != nil {
@@ -91,7 +94,7 @@ func (v *Verdict) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 }
 
 // asked returns the request that the proxy asks about, as Caddy's server would hand it on.
-func (v *Verdict) asked(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
+func (v *Verdict) asked(w http.ResponseWriter, r *http.Request) (*http.Request, *token.Refusal) {
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
 		return nil, refusal(gate.UntrustedProxy, "the peer is not among trusted_proxies of the server")
 	}
@@ -115,19 +118,15 @@ func (v *Verdict) asked(w http.ResponseWriter, r *http.Request) (*http.Request, 
 	return caddyhttp.PrepareRequest(asked, repl, w, server), nil
 }
 
-func refusal(reason token.Reason, detail string) error {
+func refusal(reason token.Reason, detail string) *token.Refusal {
 	return &token.Refusal{Reason: reason, Detail: detail}
 }
 
 // refuse answers a request that no gate has seen, and says why in the log.
-func (v *Verdict) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	reason := gate.ReasonOf(err)
+func (v *Verdict) refuse(w http.ResponseWriter, r *http.Request, refused *token.Refusal) {
+	reason := refused.Reason
 	v.count.Refused(reason)
-	detail := err.Error()
-	if refused, ok := errors.AsType[*token.Refusal](err); ok {
-		detail = refused.Detail
-	}
-	v.gates.Sampled.Info("request refused", zap.String("reason", string(reason)), zap.String("detail", detail),
+	v.gates.Sampled.Info("request refused", zap.String("reason", string(reason)), zap.String("detail", refused.Detail),
 		zap.String("gate", directive), zap.Int("status", gate.Status(reason)),
 		zap.String("client_ip", request.ClientIP(r)), zap.String("remote_addr", r.RemoteAddr),
 		zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path))
@@ -150,8 +149,9 @@ func (v *Verdict) failed(w *verdict.Answer, r *http.Request, err error) {
 	endpoint.WriteError(w, status, "server_error", "the request could not be judged")
 }
 
-// fields are those that a permission tells: what gates may set, and where credentials travel.
-func (v *Verdict) fields() []string {
+// listFields lists those that a permission tells: what gates may set, and where credentials travel. All
+// gates are known with the first request.
+func (v *Verdict) listFields() []string {
 	return slices.Concat(v.gates.Owned.Names(), v.gates.Credentials.Fields())
 }
 

@@ -93,7 +93,7 @@ func (a *Authenticator) Authenticate(r Request) (issuance.Parties, error) {
 	return p, nil
 }
 
-// find asks the store only for what could be an id.
+// find knows FirstParty, which is not stored.
 func (a *Authenticator) find(ctx context.Context, id string) (issuance.Parties, error) {
 	if id == FirstParty {
 		return issuance.Parties{Client: clients.Client{ID: FirstParty, Active: true}}, nil

@@ -73,7 +73,7 @@ func isValidAt(cert *x509.Certificate, now time.Time) bool {
 
 // unproved is UnknownClient with what the operator may know.
 func unproved(hint string) error {
-	p := unknownClient(false)
+	p := UnknownClient(false)
 	p.Hint = hint
 	return p
 }

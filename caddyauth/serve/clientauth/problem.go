@@ -65,9 +65,7 @@ func Refuse(code, text string) error {
 
 // UnknownClient is one answer for a client that does not exist, does not authenticate, or is
 // paused. MCP clients register anew when they see it.
-func UnknownClient(header bool) error { return unknownClient(header) }
-
-func unknownClient(header bool) *Problem {
+func UnknownClient(header bool) *Problem {
 	return &Problem{
 		Status:    http.StatusUnauthorized,
 		Code:      InvalidClient,

@@ -13,8 +13,8 @@ const (
 	idTokenType      = "urn:ietf:params:oauth:token-type:id_token"
 )
 
-// exchanged is the answer of RFC 8693, section 2.2.1. There is no refresh token: whoever wants
-// another one exchanges again.
+// exchanged is the answer of RFC 8693, section 2.2.1, for an access token or an assertion. There is no
+// refresh token: whoever wants another one exchanges again.
 type exchanged struct {
 	granted
 	IssuedTokenType string `json:"issued_token_type"`
@@ -22,7 +22,12 @@ type exchanged struct {
 
 // exchange gives a client what it asks for in place of a token.
 func (c *call) exchange() (any, error) {
-	if c.form["requested_token_type"] == idJAGTokenType {
+	switch {
+	case c.client.Public():
+		return nil, refuse(unauthorizedClient, "This grant is for clients that authenticate.")
+	case c.form["subject_token"] == "":
+		return nil, refuse(invalidRequest, "The parameter subject_token is missing.")
+	case c.form["requested_token_type"] == idJAGTokenType:
 		return c.identityAssertion()
 	}
 	return c.accessToken()
@@ -32,10 +37,6 @@ func (c *call) exchange() (any, error) {
 // the subject, so that a token for the actor is superfluous, and refused.
 func (c *call) accessToken() (any, error) {
 	switch {
-	case c.client.Public():
-		return nil, refuse(unauthorizedClient, "This grant is for clients that authenticate.")
-	case c.form["subject_token"] == "":
-		return nil, refuse(invalidRequest, "The parameter subject_token is missing.")
 	case c.form["subject_token_type"] != accessTokenType:
 		return nil, refuse(invalidRequest, "The parameter subject_token_type must be "+accessTokenType+".")
 	case !slices.Contains([]string{"", accessTokenType}, c.form["requested_token_type"]):

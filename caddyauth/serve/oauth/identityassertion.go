@@ -3,8 +3,6 @@ package oauth
 import (
 	"errors"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
 )
@@ -13,24 +11,11 @@ import (
 // (draft-ietf-oauth-identity-assertion-authz-grant, section 4.3).
 const idJAGTokenType = "urn:ietf:params:oauth:token-type:id-jag"
 
-// asserted is the answer with an identity assertion: it is no access token (section 4.3.3).
-type asserted struct {
-	Assertion       string `json:"access_token"`
-	IssuedTokenType string `json:"issued_token_type"`
-	TokenType       string `json:"token_type"`
-	ExpiresIn       int64  `json:"expires_in"`
-	Scope           string `json:"scope,omitempty"`
-}
-
 // identityAssertion issues an assertion about a person for another authorization server. It goes into
 // the audit trail: what it buys there is not seen here.
 func (c *call) identityAssertion() (any, error) {
 	subjectType, audience := c.form["subject_token_type"], c.lists["audience"]
 	switch {
-	case c.client.Public():
-		return nil, refuse(unauthorizedClient, "This grant is for clients that authenticate.")
-	case c.form["subject_token"] == "":
-		return nil, refuse(invalidRequest, "The parameter subject_token is missing.")
 	case !slices.Contains([]string{idTokenType, refreshTokenType}, subjectType):
 		return nil, refuse(
 			invalidRequest,
@@ -63,11 +48,7 @@ func (c *call) identityAssertion() (any, error) {
 	}
 	c.event.Action, c.event.Audience, c.event.Recorded = "identity_assertion", audience[0], true
 	c.event.Session = issued.Grant.ID
-	return asserted{
-		Assertion:       issued.AccessToken,
-		IssuedTokenType: idJAGTokenType,
-		TokenType:       "N_A",
-		ExpiresIn:       int64(issued.AccessUntil.Sub(c.now) / time.Second),
-		Scope:           strings.Join(issued.Scopes, " "),
-	}, nil
+	answer := c.granted(issued)
+	answer.TokenType = "N_A" // it is no access token (section 4.3.3)
+	return exchanged{answer, idJAGTokenType}, nil
 }

@@ -166,7 +166,7 @@ func (c *call) describeGrant(g session.Grant) members {
 	if len(g.AMR) > 0 {
 		m["amr"] = g.AMR
 	}
-	if cnf := g.Confirmation(); cnf != nil {
+	if cnf := token.Confirmation(g.JKT, g.X5T); cnf != nil {
 		m["cnf"] = cnf
 	}
 	return m

@@ -1,8 +1,6 @@
 package registration
 
-import (
-	"unicode"
-)
+import "unicode"
 
 // maxMarks is how many marks may stand on one letter. No language needs more; towers of them cover the
 // lines around.
@@ -37,16 +35,14 @@ func checkName(name string) error {
 // Default_Ignorable_Code_Point, and the blank of Braille).
 func isSeen(r rune) bool {
 	const (
-		blankBraille    = '\u2800'
-		textStyle       = '\ufe0e' // choose between the two
-		emojiStyle      = '\ufe0f' // pictures of a sign
-		khmerInherentAQ = '\u17b4'
-		khmerInherentAA = '\u17b5'
+		blankBraille = '\u2800'
+		textStyle    = '\ufe0e' // choose between the two
+		emojiStyle   = '\ufe0f' // pictures of a sign
 	)
 	switch r {
 	case textStyle, emojiStyle:
 		return true
-	case blankBraille, khmerInherentAQ, khmerInherentAA:
+	case blankBraille:
 		return false
 	}
 	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)

@@ -85,7 +85,7 @@ func (t countingTx) note(text string) {
 // lock it, counts as well.
 var changing = regexp.MustCompile(`(?i)\b(INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(project|client|account)\b`)
 
-// changers are the answers of changesParties: the texts are constants of this package.
+// changers are the answers of changesParties: the texts are few.
 var changers sync.Map // string -> bool
 
 func changesParties(text string) bool {

@@ -127,11 +127,10 @@ func beginsName(before string) bool {
 }
 
 // continues reports whether the text goes on with a sign of a word.
-func continues(text string) bool {
-	if text == "" {
-		return false
-	}
-	c := text[0]
+func continues(text string) bool { return text != "" && isWord(text[0]) }
+
+// isWord reports whether a byte is a letter, a digit, or one of `-_.`.
+func isWord(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.'
 }
 

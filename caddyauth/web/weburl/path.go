@@ -8,7 +8,7 @@ import (
 // ValidatePath refuses what cannot be the path of a route: /a/b, without a trailing slash.
 func ValidatePath(path string) error {
 	for i := range len(path) {
-		if !strings.ContainsRune("/-._~", rune(path[i])) && !isAlphanumeric(path[i]) {
+		if c := path[i]; c != '/' && c != '~' && !isWord(c) {
 			return fmt.Errorf("%q has a character besides letters, digits and /-._~", path)
 		}
 	}
@@ -22,8 +22,4 @@ func ValidatePath(path string) error {
 		}
 	}
 	return nil
-}
-
-func isAlphanumeric(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }

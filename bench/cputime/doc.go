@@ -1,0 +1,3 @@
+// Package cputime tells benchmarks what they cost the processor: on a machine that others use, too, it
+// moves less than the clock. It is test support.
+package cputime
