@@ -85,16 +85,23 @@ type authorizing struct {
 
 func newAuthorizing(t *testing.T, engine string) *authorizing {
 	t.Helper()
+	x := prepareAuthorizing(t, engine)
+	x.extra["Clients"] = relyingParties
+	x.load(authorizeAuth, authorizeSites)
+	return x
+}
+
+// prepareAuthorizing has the store and the secrets; Clients and load are left to the caller.
+func prepareAuthorizing(t *testing.T, engine string) *authorizing {
+	t.Helper()
 	x := &authorizing{gateway: newGateway(t)}
 	x.storeURL = "sqlite:" + filepath.Join(x.dir, "auth.db")
 	if engine == "postgres" {
 		x.storeURL = pgtest.Server(t).URL(t)
 	}
-	x.extra["Store"], x.extra["Seal"] = x.storeURL, goodSecret
-	x.extra["Clients"], x.extra["RPSecret"] = relyingParties, rpSecret
+	x.extra["Store"], x.extra["Seal"], x.extra["RPSecret"] = x.storeURL, goodSecret, rpSecret
 	x.secret("the sealing secret", goodSecret)
 	x.secret("the client's secret", rpSecret)
-	x.load(authorizeAuth, authorizeSites)
 	return x
 }
 

@@ -81,7 +81,7 @@ func (b browser) signsIn(name, password string) {
 		chromedp.SendKeys(passwordField, password), chromedp.Click(submitButton), chromedp.WaitVisible(userShown))
 }
 
-// shows waits until the WebSocket of a page is in a state.
+// socketIs waits until the WebSocket of a page is in a state.
 func (b browser) socketIs(state string) {
 	b.t.Helper()
 	eventually(b.t, browserPatience, func() string {

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"regexp"
 	"slices"
@@ -100,15 +99,12 @@ func (g *gateway) at(host, uri string) string {
 type surfer struct {
 	t      *testing.T
 	client *http.Client
-	jar    *cookiejar.Jar
+	jar    http.CookieJar
 }
 
 func newSurfer(t *testing.T) *surfer {
 	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	jar := newJar(t)
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			_, port, _ := net.SplitHostPort(addr)
@@ -281,7 +277,7 @@ func signedInAtServer(t *testing.T, g *gateway, name, password string) *surfer {
 	return v
 }
 
-// with changes one parameter of an address; nil removes it.
+// with changes one parameter of an address; without values it is removed.
 func with(t *testing.T, address, name string, values ...string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -445,7 +441,7 @@ func TestAddressesThatAreTooLong(t *testing.T) {
 	}
 }
 
-// TestOnlyPeopleAreSentToSignIn: a script, a program, a posted form and a WebSocket get an answer.
+// TestOnlyPeopleAreSentToSignIn: a script, a program, a posted form, a frame and a bearer get an answer.
 func TestOnlyPeopleAreSentToSignIn(t *testing.T) {
 	g := newHosts(t, hostsSites)
 	v := newSurfer(t)
@@ -536,16 +532,11 @@ func TestNobodyElseIsTheBuiltInClient(t *testing.T) {
 	}
 	// The session of an application is none at the server, where it could let clients in.
 	v.follow(v.open(b.callback))
-	app, _ := url.Parse(g.at("a.one.localhost", "/"))
-	for _, c := range v.jar.Cookies(app) {
-		if c.Name == "__Host-access_token" {
-			stolen := newSurfer(t)
-			got := stolen.send(http.MethodGet, g.at("auth.localhost", "/login"), "",
-				http.Header{"Cookie": {c.Name + "=" + c.Value}})
-			if !got.isLogin() {
-				t.Errorf("at the server: status %d: %s", got.status, got.body)
-			}
-		}
+	c := v.cookieAt(g, "a.one.localhost", "__Host-access_token")
+	got := newSurfer(t).send(http.MethodGet, g.at("auth.localhost", "/login"), "",
+		http.Header{"Cookie": {c.Name + "=" + c.Value}})
+	if !got.isLogin() {
+		t.Errorf("at the server: status %d: %s", got.status, got.body)
 	}
 }
 

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
-	"github.com/caddyauth/gateway/caddyauth/store/sqlstore/pgtest"
 )
 
 // chatAuth is another authorization server, which trusts the one of the test for its people.
@@ -89,15 +87,8 @@ func wikiClients(x *authorizing) []relyingParty {
 // newWiki is the first server on one of the databases.
 func newWiki(t *testing.T, engine string) *authorizing {
 	t.Helper()
-	x := &authorizing{gateway: newGateway(t)}
-	x.storeURL = "sqlite:" + filepath.Join(x.dir, "auth.db")
-	if engine == "postgres" {
-		x.storeURL = pgtest.Server(t).URL(t)
-	}
-	x.extra["Store"], x.extra["Seal"] = x.storeURL, goodSecret
-	x.extra["Clients"], x.extra["RPSecret"], x.extra["Level"] = wikiClients(x), rpSecret, "INFO"
-	x.secret("the sealing secret", goodSecret)
-	x.secret("the client's secret", rpSecret)
+	x := prepareAuthorizing(t, engine)
+	x.extra["Clients"], x.extra["Level"] = wikiClients(x), "INFO"
 	x.load(wikiAuth(), authorizeSites)
 	return x
 }
@@ -139,21 +130,13 @@ func (x *authorizing) posts(t *testing.T, site, client string, form url.Values) 
 	}
 	a := x.ask(t, site, call{method: "POST", target: "/token", lines: lines, body: form.Encode()})
 	got := tokenAnswer{status: a.status, Error: errorWord(a)}
-	body := parsed(t, a)
+	body := membersOf(t, a)
 	got.Access, _ = body["access_token"].(string)
 	got.Scope, _ = body["scope"].(string)
 	if got.Access != "" {
 		x.tokens.remember(got.Access)
 	}
 	return got, a
-}
-
-func parsed(t *testing.T, a answer) (body map[string]any) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil {
-		t.Fatalf("%d %s: %v", a.status, a.body, err)
-	}
-	return body
 }
 
 // buys presents an assertion at the chat.
@@ -179,7 +162,7 @@ func TestIdentityAssertionsBetweenServers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, a := x.assert(t, "wiki", c.subject, c.kind, "scope=chat.read+chat.admin")
-			body := parsed(t, a)
+			body := membersOf(t, a)
 			if got.status != 200 || body["issued_token_type"] != idJAGTokenType || body["token_type"] != "N_A" ||
 				body["refresh_token"] != nil || body["scope"] != "chat.read chat.admin" ||
 				body["expires_in"].(float64) > 300 || a.header.Get("Cache-Control") != "no-store" {

@@ -137,7 +137,7 @@ func (n *nodes) manages(t *testing.T, name, method, target, body string) answer 
 // untilClientRefused carries out a change while a node is asked without a pause. What it returns
 // waits for the first refusal, and says how long after the order it came.
 func (n *nodes) untilClientRefused(t *testing.T, name, id, secret string, change func()) func() time.Duration {
-	eventually(t, time.Second, func() string {
+	eventually(t, 10*time.Second, func() string {
 		if a := n.asks(t, name, id, secret); a.status != http.StatusOK {
 			return fmt.Sprintf("at %s: status %d: %s", name, a.status, a.body)
 		}

@@ -37,7 +37,7 @@ func TestRefreshDuties(t *testing.T) {
 			}
 		}
 
-		// What was used up or made up is refused like the first one, and what is too old by two is reuse.
+		// The same again, with the current token.
 		for _, c := range wrongRefreshes(all) {
 			t.Run("rotated, "+c.name, func(t *testing.T) { x.sendWrong(t, "/token", c) })
 		}

@@ -46,7 +46,8 @@ func (g *gateway) documented(t *testing.T, heading, language string) string {
 
 // nginx wraps the documented server into what makes a whole configuration of it.
 func (g *gateway) nginx(t *testing.T) *exec.Cmd {
-	text := fmt.Sprintf("daemon off;\nworker_processes 1;\nuser root;\n"+
+	// One process: what is started here is killed, and the worker of a master would live on.
+	text := fmt.Sprintf("daemon off;\nmaster_process off;\nuser root;\n"+
 		"pid %[1]s/nginx.pid;\nerror_log %[1]s/nginx.log;\n"+
 		"events {}\nhttp {\naccess_log off;\nclient_body_temp_path %[1]s/body;\nproxy_temp_path %[1]s/proxy;\n"+
 		"fastcgi_temp_path %[1]s/fastcgi;\nuwsgi_temp_path %[1]s/uwsgi;\nscgi_temp_path %[1]s/scgi;\n%[2]s}\n",

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// verdictServer trusts the proxies on this machine, at the sites that are named.
+// verdictServers trusts the proxies on this machine, at the sites that are named.
 func verdictServers(sites ...string) string {
 	var all strings.Builder
 	for _, site := range sites {
