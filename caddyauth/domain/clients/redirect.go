@@ -140,7 +140,8 @@ func validateWeb(u *url.URL, uri string) error {
 	return nil
 }
 
-// WithoutPort is the host of an authority (RFC 3986, section 3.2), with the brackets of an IPv6 address.
+// WithoutPort is the host of an authority (RFC 3986, section 3.2), with the brackets of an IPv6
+// address.
 func WithoutPort(host string) string {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
 		return host[:i]

@@ -79,9 +79,9 @@ type CodeExchanged struct {
 	Code authorization.Code
 }
 
-// ExchangeCode gives tokens for a code. Everything is checked and made before the code is used up, in the
-// step that stores the grant. The error is ErrTarget or a *CodeRefusal; both have used nothing up.
-// Every other error is the store's or that of making the access token.
+// ExchangeCode gives tokens for a code. Everything is checked and made before the code is used up,
+// in the step that stores the grant. The error is ErrTarget or a *CodeRefusal; both have used
+// nothing up. Every other error is the store's or that of making the access token.
 func (s *Service) ExchangeCode(ctx context.Context, e CodeExchange) (CodeExchanged, error) {
 	e.Now = e.Now.UTC().Truncate(time.Millisecond) // as sessions count
 	hash := secrets.Hash(e.Code)

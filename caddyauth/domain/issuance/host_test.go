@@ -36,8 +36,8 @@ func TestHostsThatAnAudienceNames(t *testing.T) {
 	}
 }
 
-// TestASessionAtAnApplicationNamesItsHost: what its code, its refresh token and a second access token give
-// names it, and no other host renews it or uses it up.
+// TestASessionAtAnApplicationNamesItsHost: what its code, its refresh token and a second access
+// token give names it, and no other host renews it or uses it up.
 func TestASessionAtAnApplicationNamesItsHost(t *testing.T) {
 	x, o, code := newAuthorization(t, func(r *CodeRequest) {
 		r.Parties.Client = clients.Client{ID: clients.Web, Active: true, Audience: []string{"web"}}

@@ -13,8 +13,9 @@ import (
 )
 
 // accessClaims are the claims of the user that an access token of the client carries: all of them
-// for browsers and the server's own login routes, and otherwise those that a gate asks for or that the client's
-// configuration names. What a client may know of a person it learns from ID token and /userinfo.
+// for browsers and the server's own login routes, and otherwise those that a gate asks for or that
+// the client's configuration names. What a client may know of a person it learns from ID token and
+// /userinfo.
 func (s *Service) accessClaims(user map[string]any, c clients.Client) map[string]any {
 	if clients.IsBuiltIn(c.ID) {
 		return mergeClaims(user, c.Claims)
@@ -45,9 +46,10 @@ func personOf(u *identity.User) openid.Person {
 	return openid.Person{Name: u.Name, Changed: u.Changed, Claims: u.Claims}
 }
 
-// UserInfo returns the claims of /userinfo for an access token that was verified: those of the scopes
-// of the token, and those that the authorization asked for. The error is ErrScope when the token lacks the scope
-// openid, a *session.Refusal when the grant has ended or nothing may be issued any more, or the store's.
+// UserInfo returns the claims of /userinfo for an access token that was verified: those of the
+// scopes of the token, and those that the authorization asked for. The error is ErrScope when the
+// token lacks the scope openid, a *session.Refusal when the grant has ended or nothing may be
+// issued any more, or the store's.
 func (s *Service) UserInfo(ctx context.Context, t *token.Token) (map[string]any, error) {
 	if !slices.Contains(t.Scopes, openid.OpenID) {
 		return nil, ErrScope

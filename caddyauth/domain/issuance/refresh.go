@@ -47,8 +47,9 @@ type Refresh struct {
 	// comes again: the grant is read once more after the use.
 	Browser bool
 
-	// Host is the one to which a Browser has sent the cookie, in lower case and without a port. A session
-	// at the host of an application is renewed at no other. Default: none, where no such session is.
+	// Host is the one to which a Browser has sent the cookie, in lower case and without a port. A
+	// session at the host of an application is renewed at no other. Default: none, where no such
+	// session is.
 	Host string
 
 	// Now is the time of the use.

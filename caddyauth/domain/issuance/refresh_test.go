@@ -127,8 +127,8 @@ func (s staleGrants) FindGrant(ctx context.Context, id string) (session.Grant, e
 	return g, err
 }
 
-// TestNoMoreIsGivenForAGrantThatHasChanged: what is asked for counts, too, where the use was expected to
-// be refused.
+// TestNoMoreIsGivenForAGrantThatHasChanged: what is asked for counts, too, where the use was
+// expected to be refused.
 func TestNoMoreIsGivenForAGrantThatHasChanged(t *testing.T) {
 	x := newIssuer(t)
 	first := x.signedIn(t)

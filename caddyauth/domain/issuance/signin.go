@@ -143,8 +143,8 @@ func (in SignIn) checkSize(raw string) error {
 	return nil
 }
 
-// prepare works out the terms of a sign-in and the grant that is to begin. Without refresh tokens that of
-// a browser lasts as long as its access token, and that of a program has no ID.
+// prepare works out the terms of a sign-in and the grant that is to begin. Without refresh tokens
+// that of a browser lasts as long as its access token, and that of a program has no ID.
 func (s *Service) prepare(in SignIn) (session.Issued, Terms, error) {
 	g := session.Grant{
 		Project:  in.Parties.Project.Slug,

@@ -106,7 +106,8 @@ func TestASignInThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestWithoutRefreshTokens a browser's session lasts as long as its access token, and a program has none.
+// TestWithoutRefreshTokens a browser's session lasts as long as its access token, and a program has
+// none.
 func TestWithoutRefreshTokens(t *testing.T) {
 	for _, c := range []struct {
 		kind   string

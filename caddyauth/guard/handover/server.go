@@ -73,7 +73,8 @@ type Server struct {
 	// ClientIP returns the address that events name. Default: the peer's.
 	ClientIP endpoint.ClientIP
 
-	// Events takes an event for each answer of the server that it could judge, and each sign-out. Default: nobody is told.
+	// Events takes an event for each answer of the server that it could judge, and each sign-out.
+	// Default: nobody is told.
 	Events audit.Sink
 
 	// SentBack is told of a browser that has signed in twice within a minute and was sent to sign in

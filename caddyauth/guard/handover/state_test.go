@@ -17,8 +17,8 @@ func states(keys ...string) States {
 	return s
 }
 
-// TestStatesOfOtherServersAreRefused: a state opens with any of the secrets of this server, whole or not
-// at all.
+// TestStatesOfOtherServersAreRefused: a state opens with any of the secrets of this server, whole
+// or not at all.
 func TestStatesOfOtherServersAreRefused(t *testing.T) {
 	a, secret := newAttempt("https://a.example", "/x?y=1", time.Now())
 	sealed, err := states("1").seal(a)

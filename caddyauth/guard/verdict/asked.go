@@ -33,8 +33,8 @@ const (
 	originalURL     = "X-Original-Url"
 )
 
-// dropped are the fields of the asking request itself, which has no body, and those that say what it asks
-// about.
+// dropped are the fields of the asking request itself, which has no body, and those that say what
+// it asks about.
 var dropped = []string{
 	"Connection", "Content-Length", "Expect", "Http2-Settings", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding",
 	"Upgrade", "X-Original-Uri", "X-Original-Host", "X-Forwarded-Port",

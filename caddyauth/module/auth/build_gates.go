@@ -123,8 +123,8 @@ func buildSignIn(a *App) survey.SignIn {
 	}
 }
 
-// buildApplications signs browsers in at the hosts of applications. What it shares with the server's own
-// routes are the sessions and their cookies, which are made for one host each.
+// buildApplications signs browsers in at the hosts of applications. What it shares with the
+// server's own routes are the sessions and their cookies, which are made for one host each.
 func buildApplications(a *App) *Applications {
 	base := *a.server.PublicURL
 	base.Path = a.server.WebPath

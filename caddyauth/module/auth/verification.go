@@ -211,8 +211,9 @@ func (v *Verification) session(ctx context.Context, raw string, of ...string) (*
 	return t, v.Revoked(t, now)
 }
 
-// WebSession is Session for gates: a session that began at the host of an application is good at this
-// host, too. At the server's own routes it is none, so that nobody who gets hold of it can let clients in.
+// WebSession is Session for gates: a session that began at the host of an application is good at
+// this host, too. At the server's own routes it is none, so that nobody who gets hold of it can let
+// clients in.
 func (v *Verification) WebSession(r *http.Request, raw string) (*token.Token, error) {
 	t, err := v.session(r.Context(), raw, clients.FirstParty, clients.Web)
 	if err == nil && !v.CountsAt(t, r.Host) {
@@ -221,9 +222,10 @@ func (v *Verification) WebSession(r *http.Request, raw string) (*token.Token, er
 	return t, err
 }
 
-// CountsAt reports whether a token is good at the host of a request, in whatever way it comes: that of a
-// session at an application is so at the application's host alone. An application that gets hold of what
-// its visitors bring, or of their way back from signing in, can be nobody at the others.
+// CountsAt reports whether a token is good at the host of a request, in whatever way it comes: that
+// of a session at an application is so at the application's host alone. An application that gets
+// hold of what its visitors bring, or of their way back from signing in, can be nobody at the
+// others.
 func (v *Verification) CountsAt(t *token.Token, host string) bool {
 	return t.ClientID != clients.Web || !t.Own() || issuance.NamesHost(t.Audience, issuance.HostOf(host))
 }

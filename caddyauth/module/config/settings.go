@@ -130,8 +130,8 @@ type Settings struct {
 	// each limit.
 	Limits Limits `json:"limits,omitzero"`
 
-	// What the server may reach at addresses that clients name, `backchannel_logout_uri` and `jwks_uri`.
-	// Default: public hosts over https.
+	// What the server may reach at addresses that clients name, `backchannel_logout_uri` and
+	// `jwks_uri`. Default: public hosts over https.
 	Egress Egress `json:"egress,omitzero"`
 }
 

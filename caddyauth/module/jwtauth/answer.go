@@ -15,9 +15,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// answer tells the client why it was refused: a browser that can sign in is sent to the login page,
-// or handed over to the server from another host; everyone else gets status and challenge of RFC 6750. The body is left to handle_errors where the
-// server has any, with the reason in {http.auth.error}.
+// answer tells the client why it was refused: a browser that can sign in is sent to the login page, or
+// handed over to the server from another host; everyone else gets status and challenge of RFC 6750. The
+// body is left to handle_errors where the server has any, with the reason in {http.auth.error}.
 func (j *JWTAuth) answer(w http.ResponseWriter, r *http.Request, refusal error, admission *gate.Admission,
 	mayLogin bool) error {
 	reason := gate.ReasonOf(refusal)

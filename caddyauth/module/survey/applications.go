@@ -172,8 +172,8 @@ func (g webGate) readsCookie() bool {
 	return slices.Contains(g.Gate().Sources, gate.Source{Kind: gate.Cookie, Name: g.server.SessionCookie})
 }
 
-// findShadowed lists routes for paths that belong to the gateway at hosts of applications: their handlers
-// are never asked there.
+// findShadowed lists routes for paths that belong to the gateway at hosts of applications: their
+// handlers are never asked there.
 func (s *signInSurvey) findShadowed(gates []webGate) (found []finding.Finding) {
 	for _, name := range sortedServers(s.http) {
 		server := s.http.Servers[name]

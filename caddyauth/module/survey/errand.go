@@ -16,9 +16,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/finding"
 )
 
-// errand follows a browser's request, most often for the login page, through the routes of a server, and runs no
-// handler. Matchers that look at more than the request itself may match or not: what lies behind
-// them is followed, and nothing is concluded from it.
+// errand follows a browser's request, most often for the login page, through the routes of a
+// server, and runs no handler. Matchers that look at more than the request itself may match or not:
+// what lies behind them is followed, and nothing is concluded from it.
 type errand struct {
 	r     *http.Request
 	login string // its path

@@ -81,7 +81,8 @@ func TestPersonAllows(t *testing.T) {
 	}
 }
 
-// TestLongestRequest: what is taken at first is taken on the whole way, however its address was written.
+// TestLongestRequest: what is taken at first is taken on the whole way, however its address was
+// written.
 func TestLongestRequest(t *testing.T) {
 	good := params(t, "").Encode() + "&x="
 	room := authorization.MaxRequest - len(good)

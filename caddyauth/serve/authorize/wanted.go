@@ -30,8 +30,8 @@ func (c *call) wanted() []string {
 	return wanted
 }
 
-// placeOf is where a redirect URI leads: an origin, without a port on a loopback host, of which the port
-// does not count; or the scheme of an application.
+// placeOf is where a redirect URI leads: an origin, without a port on a loopback host, of which the
+// port does not count; or the scheme of an application.
 func placeOf(redirectURI string) string {
 	u, err := url.Parse(redirectURI)
 	switch {

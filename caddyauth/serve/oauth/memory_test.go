@@ -334,7 +334,8 @@ func newFixture(t *testing.T) *fixture {
 	return h
 }
 
-// FindParties knows every user but "disabled" and those named as a client. The client spa has opaque tokens.
+// FindParties knows every user but "disabled" and those named as a client. The client spa has
+// opaque tokens.
 func (h *fixture) FindParties(_ context.Context, slug, clientID, name string) (issuance.Parties, error) {
 	if h.store.fail != nil {
 		return issuance.Parties{}, h.store.fail

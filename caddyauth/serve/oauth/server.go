@@ -60,7 +60,8 @@ type Server struct {
 	IDToken MakeIDToken
 
 	// Refresh uses a refresh token (issuance.Service.Refresh). The error is issuance.ErrScope or
-	// issuance.ErrTarget, with the grant, or a *session.Refusal; any other is answered with 503. Required.
+	// issuance.ErrTarget, with the grant, or a *session.Refusal; any other is answered with 503.
+	// Required.
 	Refresh func(ctx context.Context, r issuance.Refresh) (issuance.Issued, error)
 
 	// ClientCredentials and TokenExchange are those of issuance.Service. Required.

@@ -410,8 +410,8 @@ func TestOrderWinsOverRefreshesAndSignIns(t *testing.T) {
 					got, err := node.Begin(t.Context(), o, noon)
 					issued.add(t, got, err)
 				default:
-					// They end by themselves: SQLite is not fair to who waits beside a writer that never
-					// pauses, and the order must get its turn.
+					// They end by themselves: SQLite is not fair to who waits beside a writer that
+					// never pauses, and the order must get its turn.
 					token := tokens[i]
 					for range 50 {
 						got, err := use(t.Context(), node, token, "web", noon)

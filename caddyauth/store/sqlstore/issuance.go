@@ -203,10 +203,10 @@ var signInEntry = `INSERT INTO audit (` + auditColumns + `) SELECT $1, $2, $3, $
 	WHERE EXISTS (SELECT 1 FROM grants WHERE id = $11) OR $11 = '' AND ` +
 	standing("$7", "$6", "$12", "$13", "$14", "$15")
 
-// takeOver puts an older sign-in under a new one, with those that it took over itself, so that there
-// are never more than two levels of sign-ins. What was granted under them stays there: clients know it by the `sid`.
-// Nothing happens unless the new grant was stored. $1 the new grant, $2 the older one, $3 project,
-// $4 subject.
+// takeOver puts an older sign-in under a new one, with those that it took over itself, so that
+// there are never more than two levels of sign-ins. What was granted under them stays there:
+// clients know it by the `sid`. Nothing happens unless the new grant was stored. $1 the new grant,
+// $2 the older one, $3 project, $4 subject.
 const takeOver = `UPDATE grants SET parent = $1
 	WHERE (id = $2 OR parent = $2 AND parent <> '') AND id <> $1 AND revoked = 0
 		AND kind = '` + issuance.BrowserGrant + `' AND client = '` + clients.FirstParty + `'

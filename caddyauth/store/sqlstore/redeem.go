@@ -10,7 +10,8 @@ import (
 )
 
 // ownersStand is true while those whom a code was issued for may still have it: project, client and
-// person are active. The client of gates on other hosts is not stored. The words are placeholders or columns.
+// person are active. The client of gates on other hosts is not stored. The words are placeholders
+// or columns.
 func ownersStand(slug, subject, client, account string) string {
 	names := strings.NewReplacer("@slug", slug, "@subject", subject, "@client", client, "@account", account)
 	return names.Replace(`
