@@ -159,6 +159,7 @@ const flaws = `(() => {
 // inspect looks for flaws of the page, small and large, light and dark, and takes its pictures.
 func (w *walk) inspect(name string) {
 	w.t.Helper()
+	without := map[bool]string{false: "-no-scripts"}[w.scripts]
 	for _, screen := range []struct {
 		width, height int64
 		scheme        string
@@ -167,8 +168,8 @@ func (w *walk) inspect(name string) {
 		if found := ask(w.browser, name, chromedp.Evaluate[string](flaws)); found != "" {
 			w.t.Errorf("%s, %d pixels wide, %s: %s", name, screen.width, screen.scheme, found)
 		}
-		if w.scripts && screen.width > 320 {
-			w.picture(fmt.Sprintf("%s-%d-%s", name, screen.width, screen.scheme))
+		if screen.width > 320 {
+			w.picture(fmt.Sprintf("%s-%d-%s%s", name, screen.width, screen.scheme, without))
 		}
 	}
 }

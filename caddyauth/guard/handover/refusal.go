@@ -60,7 +60,7 @@ var pages = map[result]page{
 	},
 	denied: {
 		http.StatusForbidden, "Not signed in",
-		"The sign-in was refused. Try again, or ask the people who run the site.",
+		"The sign-in was refused. Use another account, or ask the people who run the site.",
 	},
 	codeRefused: {
 		http.StatusBadRequest, "Not signed in",
