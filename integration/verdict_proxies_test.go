@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -9,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -26,20 +29,26 @@ var otherProxies = []otherProxy{
 	{"nginx", "nginx", (*gateway).nginx},
 	{"haproxy", "haproxy", (*gateway).haproxy},
 	{"caddy", "", (*gateway).otherCaddy},
+	{"traefik", "traefik", (*gateway).traefik},
+	{"envoy", "envoy", (*gateway).envoy},
 }
 
-// documented returns a block of docs/other-proxies.md with the addresses of this test.
-func (g *gateway) documented(t *testing.T, heading, language string) string {
+// documented returns a block of docs/other-proxies.md with the addresses of this test: the first of a
+// language below a heading, or the second.
+func (g *gateway) documented(t *testing.T, heading, language string, which int) string {
 	t.Helper()
 	_, section, found := strings.Cut(documents.Read(t, "docs/other-proxies.md"), "\n## "+heading+"\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	_, block, opened := strings.Cut(section, "```"+language+"\n")
-	block, _, closed := strings.Cut(block, "```\n")
-	if !found || !opened || !closed {
-		t.Fatalf("docs/other-proxies.md has no block of %s under %q", language, heading)
+	blocks := strings.Split(section, "```"+language+"\n")
+	if !found || len(blocks) <= which {
+		t.Fatalf("docs/other-proxies.md has fewer than %d blocks of %s under %q", which, language, heading)
 	}
+	block, _, _ := strings.Cut(blocks[which], "```\n")
+	port := func(site string) string { return fmt.Sprint("port_value: ", g.port(site)) }
 	return strings.NewReplacer("127.0.0.1:5232", g.addr("radicale"), "127.0.0.1:9090", g.addr("auth"),
 		"127.0.0.1:9091", g.addr("verdict"), "127.0.0.1:8443", g.addr("front"),
+		"port_value: 5232", port("radicale"), "port_value: 9090", port("auth"), "port_value: 9091", port("verdict"),
+		"port_value: 8443", port("front"), "__Host-", "", "routes.yml", filepath.Join(g.dir, "routes.yml"),
 		"calendar.example.com:8443", fmt.Sprintf("%s:%d", g.extra["Application"], g.port("front")),
 		"calendar.example.com", fmt.Sprint(g.extra["Application"])).Replace(block)
 }
@@ -51,7 +60,7 @@ func (g *gateway) nginx(t *testing.T) *exec.Cmd {
 		"pid %[1]s/nginx.pid;\nerror_log %[1]s/nginx.log;\n"+
 		"events {}\nhttp {\naccess_log off;\nclient_body_temp_path %[1]s/body;\nproxy_temp_path %[1]s/proxy;\n"+
 		"fastcgi_temp_path %[1]s/fastcgi;\nuwsgi_temp_path %[1]s/uwsgi;\nscgi_temp_path %[1]s/scgi;\n%[2]s}\n",
-		g.dir, g.documented(t, "nginx", "nginx"))
+		g.dir, g.documented(t, "nginx", "nginx", 1))
 	if os.Geteuid() != 0 {
 		text = strings.Replace(text, "user root;\n", "", 1)
 	}
@@ -59,18 +68,28 @@ func (g *gateway) nginx(t *testing.T) *exec.Cmd {
 }
 
 func (g *gateway) haproxy(t *testing.T) *exec.Cmd {
-	g.write(t, "verdict.lua", g.documented(t, "HAProxy", "lua"))
-	return exec.Command("haproxy", "-db", "-f", g.write(t, "haproxy.cfg", g.documented(t, "HAProxy", "haproxy")))
+	g.write(t, "verdict.lua", g.documented(t, "HAProxy", "lua", 1))
+	return exec.Command("haproxy", "-db", "-f", g.write(t, "haproxy.cfg", g.documented(t, "HAProxy", "haproxy", 1)))
 }
 
 func (g *gateway) otherCaddy(t *testing.T) *exec.Cmd {
 	text := "{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n}\n" +
-		g.documented(t, "Caddy", "caddyfile")
+		g.documented(t, "Caddy", "caddyfile", 1)
 	built, err := g.program()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return exec.Command(built, "run", "--adapter", "caddyfile", "--config", g.write(t, "other.Caddyfile", text))
+}
+
+func (g *gateway) traefik(t *testing.T) *exec.Cmd {
+	g.write(t, "routes.yml", g.documented(t, "Traefik", "yaml", 2))
+	return exec.Command("traefik", "--configFile="+g.write(t, "traefik.yml", g.documented(t, "Traefik", "yaml", 1)))
+}
+
+func (g *gateway) envoy(t *testing.T) *exec.Cmd {
+	return exec.Command("envoy", "--concurrency", "1", "--disable-hot-restart", "-l", "warn", "-c",
+		g.write(t, "envoy.yaml", g.documented(t, "Envoy", "yaml", 1)))
 }
 
 // write makes a file in the test's folder.
@@ -127,6 +146,13 @@ http://:{{port "verdict"}} {
 `
 	g.load(globals+verdictServers("verdict", "auth"), sites)
 	g.run(t, g.addr("front"), p.write(g, t))
+	v := newSurfer(t)
+	eventually(t, time.Minute, func() string { // Traefik listens before it has read its routes
+		if got := v.open(fmt.Sprintf("http://%s:%d/", host, g.port("front"))); got.status == http.StatusNotFound {
+			return "it knows no route yet"
+		}
+		return ""
+	})
 	return g
 }
 
@@ -189,13 +215,18 @@ func (g *gateway) checkIdentityBehind(t *testing.T) {
 // checkAddressBehind fails to sign in: clients do not choose the address that is held to account.
 func (g *gateway) checkAddressBehind(t *testing.T) {
 	form := url.Values{"username": {"alice"}, "password": {"looking-glass"}}
-	refused := newSurfer(t).send(http.MethodPost, g.url("front")+"/auth/login", form.Encode(),
+	v := newSurfer(t)
+	away := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}} // no trusted proxy
+	v.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return away.DialContext(ctx, network, g.addr("front"))
+	}
+	refused := v.send(http.MethodPost, g.url("front")+"/auth/login", form.Encode(),
 		http.Header{"Origin": {g.url("front")}, "X-Forwarded-For": {"203.0.113.9"}})
 	if refused.status != http.StatusUnauthorized {
 		t.Fatalf("status %d", refused.status)
 	}
 	if log := g.log(); strings.Contains(log, `"client_ip":"203.0.113.9"`) ||
-		!strings.Contains(log, `"client_ip":"127.0.0.1"`) {
+		!strings.Contains(log, `"client_ip":"127.0.0.2"`) {
 		t.Error("the client chose its address")
 	}
 }

@@ -12,7 +12,8 @@ import (
 func verdictServers(sites ...string) string {
 	var all strings.Builder
 	for _, site := range sites {
-		fmt.Fprintf(&all, "\n\tservers {{addr %q}} {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t}\n", site)
+		fmt.Fprintf(&all, "\n\tservers {{addr %q}} {\n\t\ttrusted_proxies static 127.0.0.1/32\n"+
+			"\t\ttrusted_proxies_strict\n\t}\n", site)
 	}
 	return all.String()
 }
