@@ -325,6 +325,45 @@ func TestOtherProxiesAcrossHosts(t *testing.T) {
 	}
 }
 
+// TestOtherProxiesPassOneHost: a session at another application is none at the calendar, whichever host a
+// request names to the other proxy.
+func TestOtherProxiesPassOneHost(t *testing.T) {
+	for _, p := range otherProxies {
+		t.Run(p.name, func(t *testing.T) {
+			g := p.startFor(t, "calendar.localhost", `{{url "auth"}}`)
+			port := g.port("front")
+			sessionAt := func(host string) string {
+				return "Authorization: Bearer " + g.tokens.mint("es1", "alice", map[string]any{
+					"client_id": "caddyauth-web", "aud": []string{"web", fmt.Sprintf("http://%s:%d", host, port)},
+				})
+			}
+			for _, c := range []struct {
+				name, target, host, session string
+				pass                        bool
+			}{
+				{"at the calendar", "/alice/", "calendar.localhost", "calendar.localhost", true},
+				{"in capitals", "/alice/", "Calendar.LOCALHOST", "calendar.localhost", true},
+				{"at the host of the other application", "/alice/", "wiki.localhost", "wiki.localhost", false},
+				{
+					"a target that names the calendar", fmt.Sprintf("http://calendar.localhost:%d/alice/", port),
+					"wiki.localhost", "wiki.localhost", false,
+				},
+				{"a dot behind the host", "/alice/", "calendar.localhost.", "calendar.localhost.", false},
+			} {
+				t.Run(c.name, func(t *testing.T) {
+					got := sendHTTP1(t, g.addr("front"), call{
+						method: "PROPFIND", target: c.target, host: fmt.Sprintf("%s:%d", c.host, port),
+						lines: []string{sessionAt(c.session), "Depth: 0"},
+					})
+					if pass := got.status == http.StatusMultiStatus; pass != c.pass {
+						t.Errorf("status %d: %v %s (%v)", got.status, got.header, got.body, got.broken)
+					}
+				})
+			}
+		})
+	}
+}
+
 // TestBrowserThroughOtherProxies signs in with a real browser.
 func TestBrowserThroughOtherProxies(t *testing.T) {
 	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -186,6 +186,14 @@ func TestVerdicts(t *testing.T) {
 			name: "a host with a person", lines: says("GET", "https", "x@a.example", "/app", alice),
 			status: 400, reason: unclear,
 		},
+		{
+			name: "a host with a dot behind it", status: 400, reason: unclear,
+			lines: says("GET", "https", "wiki.example.", "/app", alice),
+		},
+		{
+			name: "a dot before the port", status: 400, reason: unclear,
+			lines: says("GET", "https", "wiki.example.:443", "/app", alice),
+		},
 		{name: "two URIs", lines: app("/app", alice, "X-Forwarded-Uri: /public/x"), status: 400, reason: unclear},
 		{
 			name: "no scheme of the web", lines: says("GET", "wss", "app.localhost", "/app", alice),

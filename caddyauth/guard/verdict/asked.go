@@ -140,13 +140,17 @@ func (a Asked) validate() error {
 }
 
 // validHost reports whether a value names one host, as in a Host field. Proxies that stand behind
-// others make lists of them.
+// others make lists of them, and take a name with a dot behind it for the one without, which matchers
+// for hosts do not.
 func validHost(host string) bool {
 	if host == "" || strings.ContainsAny(host, ",@/\\?# ") || !httpguts.ValidHostHeader(host) {
 		return false
 	}
 	u, err := url.Parse("//" + host)
-	return err == nil && u.Host == host && u.User == nil && u.Hostname() != ""
+	if err != nil || u.Host != host || u.User != nil {
+		return false
+	}
+	return u.Hostname() != "" && !strings.HasSuffix(u.Hostname(), ".")
 }
 
 // Request is the request that gates are asked about: r's fields and address, with method, scheme,
