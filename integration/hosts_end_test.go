@@ -3,7 +3,6 @@ package integration
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -131,81 +130,6 @@ func (v *surfer) signOutAtHost(g *gateway, host string) seen {
 		v.t.Fatalf("the page that asks has signed out: status %d", still.status)
 	}
 	return v.send(http.MethodPost, g.at(host, "/.auth/logout"), "x=1", http.Header{"Origin": {g.at(host, "")}})
-}
-
-// TestSigningOutEndsAllHosts: wherever a sign-in ends, it ends at all hosts within a second, with what
-// is open there; another person stays.
-func TestSigningOutEndsAllHosts(t *testing.T) {
-	for _, c := range []struct {
-		preset string
-		isOut  func(*surfer, *gateway, time.Time)
-	}{
-		{"standard", (*surfer).isOut},
-		{"api_only", (*surfer).isRefused}, // without a refresh token, what is left of a session opens nothing
-	} {
-		t.Run(c.preset, func(t *testing.T) {
-			testSigningOut(t, strings.Replace(hostsAuth, "auth {", "auth {\n\tpreset "+c.preset, 1), c.isOut)
-		})
-	}
-}
-
-func testSigningOut(t *testing.T, auth string, isOut func(*surfer, *gateway, time.Time)) {
-	g := newGateway(t)
-	s := newStreamer(t)
-	g.extra["Streams"] = s.Listener.Addr().String()
-	g.loadTLS(auth,
-		strings.ReplaceAll(hostsSites, "reverse_proxy {{.Proxy}}",
-			"handle /ws {\n\t\treverse_proxy {{.Streams}}\n\t}\n\thandle /events {\n\t\treverse_proxy {{.Streams}}\n"+
-				"\t}\n\thandle {\n\t\treverse_proxy {{.Proxy}}\n\t}"))
-	for _, c := range []struct {
-		name string
-		end  func(t *testing.T, v *surfer)
-	}{
-		{"at an application", func(t *testing.T, v *surfer) {
-			if got := v.signOutAtHost(g, "a.one.localhost"); got.status != http.StatusOK ||
-				!strings.Contains(got.body, "You are signed out.") {
-				t.Fatalf("status %d: %s", got.status, got.body)
-			}
-		}},
-		{"at the server", func(t *testing.T, v *surfer) {
-			got := v.send(http.MethodPost, g.at("auth.localhost", "/logout"), "x=1",
-				http.Header{"Origin": {g.at("auth.localhost", "")}})
-			if got.status != http.StatusSeeOther {
-				t.Fatalf("status %d: %s", got.status, got.body)
-			}
-		}},
-		{"by an operator", func(t *testing.T, _ *surfer) {
-			out, stderr, err := command("", "session", "revoke", "--user", "alice", "--address", g.addr("admin"))
-			if err != nil {
-				t.Fatalf("%v: %s%s", err, out, stderr)
-			}
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			v := everywhere(t, g, "alice", alicePassword)
-			other := everywhere(t, g, "bob", bobPassword)
-			streams := []hostStream{
-				v.listenAt(g, "a.one.localhost", true), v.listenAt(g, "two.localhost", true),
-				v.listenAt(g, "b.one.localhost", false),
-			}
-			since := time.Now()
-			c.end(t, v)
-			for _, stream := range streams {
-				stream.endsSoon(t, since)
-			}
-			isOut(v, g, since)
-			if got := v.open(g.at("auth.localhost", "/login")); !got.isLogin() {
-				t.Errorf("at the server: status %d: %s", got.status, got.body)
-			}
-			if got := other.open(g.at("two.localhost", "/")); got.status != http.StatusOK {
-				t.Errorf("another person: status %d", got.status)
-			}
-			page, _ := v.follow(v.open(g.at("two.localhost", "/again?x=1")))
-			if page, _ = v.signIn(page, "alice", alicePassword); page.at != g.at("two.localhost", "/again?x=1") {
-				t.Errorf("signing in again: at %s: status %d", page.at, page.status)
-			}
-		})
-	}
 }
 
 // TestSigningInAgain: a second sign-in in the same browser takes over the sessions that applications have
@@ -403,28 +327,4 @@ func TestSignOutsThatAreRefused(t *testing.T) {
 		t.Errorf("a program: status %d: %s", got.status, got.body)
 	}
 	v.isOut(g, time.Now())
-}
-
-// TestAllSessionsEndWithOne: with revoke_all_on_logout, signing out of an application ends the person's
-// sign-ins in all browsers.
-func TestAllSessionsEndWithOne(t *testing.T) {
-	for _, all := range []bool{false, true} {
-		t.Run(fmt.Sprint(all), func(t *testing.T) {
-			g := newGateway(t)
-			option := ""
-			if all {
-				option = "revoke_all_on_logout"
-			}
-			g.loadTLS(strings.Replace(hostsAuth, "auth {", "auth {\n\t"+option, 1), hostsSites)
-			here, there := everywhere(t, g, "alice", alicePassword), everywhere(t, g, "alice", alicePassword)
-			since := time.Now()
-			here.signOutAtHost(g, "two.localhost")
-			here.isOut(g, since)
-			if all {
-				there.isOut(g, since)
-			} else if got := there.open(g.at("b.one.localhost", "/")); got.status != http.StatusOK {
-				t.Errorf("another browser: status %d", got.status)
-			}
-		})
-	}
 }

@@ -72,17 +72,18 @@ func newHosts(t *testing.T, sites string) *gateway {
 
 // loadTLS is load for sites with TLS. The certificate is of the test's own making: Caddy 2.11.9 gets
 // those of `tls internal` beside the start of its TLS app, which still writes then what the other reads.
-func (g *gateway) loadTLS(globals, sites string) {
+// More pairs say what else of the text is replaced by what.
+func (g *gateway) loadTLS(globals, sites string, more ...string) {
 	g.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	text := strings.NewReplacer(
+	text := strings.NewReplacer(append(more,
 		"auto_https off", "auto_https disable_redirects\n\tskip_install_trust",
 		"admin off", "admin "+g.addr("admin"),
 		"tls internal", g.certificate("hosts", key, x509.NewCertPool()),
-	).Replace(g.caddyfile(globals, sites))
+	)...).Replace(g.caddyfile(globals, sites))
 	if err := loadText(text); err != nil {
 		g.t.Fatalf("loading: %v\n%s", err, text)
 	}
