@@ -71,6 +71,8 @@ var logoutDuties = []oauthDuty{
 	{"pages that are loaded ahead", "sign nobody out", "TestLookingAheadDoesNotSignOut"},
 	{"`state`", "as it was", "TestClientSignsAPersonOut"},
 	{"what was granted under the session", "ends", "TestClientSignsAPersonOut"},
+	{"what was granted with `offline_access`", "goes on; its client is told, and its ID tokens have the same `sid`",
+		"TestSignOutWithAnOfflineGrant"},
 	{"logout tokens", "`logout+jwt`, the event, `sub` and `sid`, no `nonce`, 2 minutes", "TestClientSignsAPersonOut"},
 	{"a client that fails", "is tried again, over restarts", "TestClientSignsAPersonOut"},
 	{"a client that hangs", "the person does not wait", "TestDeadClientHoldsUpNobody"},

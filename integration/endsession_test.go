@@ -156,6 +156,55 @@ func TestClientSignsAPersonOut(t *testing.T) {
 	}
 }
 
+// TestSignOutWithAnOfflineGrant: the ID token of a client that keeps its tokens (offline_access) names
+// the sign-in, at a refresh too, and signs out without a question. The client is told of it by that
+// `sid`, after the tokens of its code were refreshed again, and keeps its refresh token.
+func TestSignOutWithAnOfflineGrant(t *testing.T) {
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			r := newReceiver(t)
+			x := newEnding(t, engine, r, toLoopback)
+			v := x.visitor(t)
+			signIn := v.signIn(v.get(request(t, "")), "alice", alicePassword)
+			online := x.idToken(t, x.exchange(t, v.code(signIn), "").ID, "rp")
+			offline := request(t, "scope=openid+offline_access&prompt=consent&client_id=rp")
+			first := x.exchange(t, v.code(v.get(offline)), "")
+			second := x.refresh(t, first.Refresh, "")
+			for _, c := range []struct{ name, raw string }{{"of the code", first.ID}, {"of a refresh", second.ID}} {
+				if id := x.idToken(t, c.raw, "rp"); id["sid"] != online["sid"] || id["sid"] == nil {
+					t.Errorf("the ID token %s: sid %v, want %v", c.name, id["sid"], online["sid"])
+				}
+			}
+
+			p := v.get(logoutAddress("id_token_hint", second.ID, "post_logout_redirect_uri", rpCallback))
+			if p.status != http.StatusSeeOther || p.header.Get("Location") != rpCallback {
+				t.Fatalf("%d to %v: %s", p.status, p.header.Get("Location"), p.body)
+			}
+			if p := v.get(request(t, "prompt=none")); p.location.Query().Get("error") != "login_required" {
+				t.Errorf("prompt=none: %d to %v", p.status, p.location)
+			}
+			if third := x.refresh(t, second.Refresh, ""); third.status != http.StatusOK ||
+				x.idToken(t, third.ID, "rp")["sid"] != online["sid"] {
+				t.Errorf("the refresh token: %+v", third)
+			}
+			if a := x.get(t, "api", "/", second.Access); a.status != http.StatusOK {
+				t.Errorf("the access token at a gate: %d", a.status)
+			}
+			eventually(t, 10*time.Second, func() string {
+				if told, _ := r.got(); len(told) == 0 {
+					return "the client was not told"
+				}
+				return ""
+			})
+			if told, _ := r.got(); len(told) == 1 {
+				x.checkLogoutToken(t, told[0], "rp", online)
+			} else {
+				t.Errorf("told %d times", len(told))
+			}
+		})
+	}
+}
+
 // checkSignedOut looks whether all that was granted under a session has ended, within a second.
 func (x *authorizing) checkSignedOut(t *testing.T, v *visitor, tokens tokenAnswer, out time.Time) {
 	t.Helper()

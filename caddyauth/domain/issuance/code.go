@@ -226,7 +226,10 @@ func (s *Service) codeGrant(e CodeExchange, code authorization.Code, p Parties) 
 		ClaimsRequest: code.ClaimsText,
 		Epoch:         p.Epoch,
 	}
-	if !offline && code.Session != "" {
+	switch {
+	case offline:
+		request.SignIn = code.Session
+	case code.Session != "":
 		request.Parent = code.Session
 		absolute = min(absolute, code.SessionEnds.Sub(e.Now))
 	}

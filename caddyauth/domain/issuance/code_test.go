@@ -177,7 +177,8 @@ func TestCodeBuysAGrant(t *testing.T) {
 		{"under the session, and no longer", nil, nil, func(*session.Grant) {}, true},
 		{"offline", func(r *CodeRequest) { r.Request.Scopes = []string{"openid", "offline_access"} }, nil,
 			func(g *session.Grant) {
-				g.Parent, g.Offline, g.Scopes = "", true, []string{"openid", "offline_access"}
+				g.Parent, g.SignIn, g.Offline = "", g.Parent, true
+				g.Scopes = []string{"openid", "offline_access"}
 				g.Idle, g.IdleEnds, g.Ends = 30*24*time.Hour, noon.Add(30*24*time.Hour), noon.Add(365*24*time.Hour)
 			}, true},
 		{"no refresh tokens", nil, func(c *clients.Client) { c.Lifetimes.Refresh = project.None },

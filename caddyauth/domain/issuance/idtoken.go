@@ -86,9 +86,9 @@ func (s *Service) IDTokenFor(ctx context.Context, i Issued, nonce string, now ti
 	})
 }
 
-// SignInOf is the `sid` of ID and logout tokens: the sign-in that a grant was given under, or the
-// grant itself where it outlives that.
-func SignInOf(g session.Grant) string { return cmp.Or(g.Parent, g.ID) }
+// SignInOf is the `sid` of ID and logout tokens: the sign-in that a grant was given under, also where it
+// outlives that; the grant itself where it was given under none.
+func SignInOf(g session.Grant) string { return cmp.Or(g.Parent, g.SignIn, g.ID) }
 
 // protocol are the claims about the sign-in and the request.
 func (r *IDTokenRequest) protocol(algorithm string) map[string]any {

@@ -136,7 +136,7 @@ func TestIDTokenAsARelyingPartyReadsIt(t *testing.T) {
 }
 
 // TestIDTokensLifetimeAndClaims: what a client may ask for beyond the standard claims is bounded by
-// its scopes; a refresh has no nonce; an offline grant names itself.
+// its scopes; a refresh has no nonce; an offline grant names its sign-in.
 func TestIDTokensLifetimeAndClaims(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -145,8 +145,12 @@ func TestIDTokensLifetimeAndClaims(t *testing.T) {
 	}{
 		{"refresh", func(_ *issuer, _ *session.Grant, r *IDTokenRequest) { r.Nonce, r.AccessToken = "", "" },
 			map[string]any{"nonce": nil, "at_hash": nil, "email": nil, "name": nil}},
-		{"offline", func(_ *issuer, g *session.Grant, _ *IDTokenRequest) { g.Parent, g.Offline = "", true },
-			map[string]any{"sid": "grant"}},
+		{"offline", func(_ *issuer, g *session.Grant, _ *IDTokenRequest) {
+			g.Parent, g.SignIn, g.Offline = "", "sign-in", true
+		}, map[string]any{"sid": "sign-in"}},
+		{"offline, from an older release", func(_ *issuer, g *session.Grant, _ *IDTokenRequest) {
+			g.Parent, g.Offline = "", true
+		}, map[string]any{"sid": "grant"}},
 		{"no sign-in known", func(_ *issuer, g *session.Grant, _ *IDTokenRequest) {
 			g.AuthTime, g.ACR, g.AMR = time.Time{}, "", nil
 		}, map[string]any{"auth_time": nil, "acr": nil, "amr": nil}},

@@ -59,6 +59,9 @@ type Grant struct {
 	// Parent is the session that the grant was given under. It ends with it, in the same step.
 	// Empty: the grant is a sign-in itself, or it outlives the one it was given under (Offline).
 	Parent string
+	// SignIn is the session that an Offline grant was given under. ID tokens name it, and the client is
+	// told of its end. Empty: the grant is not offline, or older than this field.
+	SignIn string
 	// Offline says that the person let the client have tokens while they are not signed in (the
 	// scope offline_access).
 	Offline bool
@@ -110,7 +113,7 @@ type Filter struct {
 	Project, Subject, ClientID, Kind string
 	// ID chooses one grant.
 	ID string
-	// SignIn chooses what was granted under a sign-in, and the grant that is one.
+	// SignIn chooses what was granted under a sign-in, Offline grants too, and the grant that is one.
 	SignIn string
 	// LiveAt leaves out grants which are revoked or past their time then. Zero: they are listed
 	// too.
@@ -153,8 +156,8 @@ type Store interface {
 	// come back. A grant that does not exist or has been ended already is no error and gives none.
 	//
 	// Whatever ends grants also writes, in the same step, the notices of the clients that want to be
-	// told (backchannel.Notice): of those grants, and of all that were given under them. Only for the
-	// reason RevokedByClient there is none.
+	// told (backchannel.Notice): of those grants, and of all that were given under them, Offline ones
+	// too, which do not end. Only for the reason RevokedByClient there is none.
 	RevokeGrant(ctx context.Context, id, reason string, now time.Time) ([]revocation.Denial, error)
 
 	// ListGrants returns the chosen grants in the order of their IDs, without their seeds.

@@ -65,8 +65,9 @@ type GrantRequest struct {
 	Reuse time.Duration
 	// Fixed keeps the refresh token the same (refresh_rotation off).
 	Fixed bool
-	// Parent, Offline, AuthTime, ACR, AMR, JKT, X5T and ClaimsRequest are those of the Grant.
+	// Parent, SignIn, Offline, AuthTime, ACR, AMR, JKT, X5T and ClaimsRequest are those of the Grant.
 	Parent        string
+	SignIn        string
 	Offline       bool
 	AuthTime      time.Time
 	ACR           string
@@ -157,6 +158,7 @@ func (s *Service) New(r GrantRequest, now time.Time) (Issued, error) {
 		Fixed:       r.Fixed,
 
 		Parent:        r.Parent,
+		SignIn:        r.SignIn,
 		Offline:       r.Offline,
 		AuthTime:      r.AuthTime,
 		ACR:           r.ACR,

@@ -19,11 +19,11 @@ var _ session.Store = (*Store)(nil)
 
 const grantColumns = `id, seed, project, subject, client, audience, scopes, kind, device, client_ip, generation,
 	repeats, epoch, created, rotated, last_used, idle_ends, ends, access_until, idle, reuse, fixed, revoked,
-	revoked_for, parent, auth_time, acr, amr, jkt, offline, claims_request, x5t`
+	revoked_for, parent, auth_time, acr, amr, jkt, offline, claims_request, x5t, sign_in`
 
-// grantValues are the placeholders of grantColumns, from $1 on; the next one is $33.
+// grantValues are the placeholders of grantColumns, from $1 on; the next one is $34.
 const grantValues = `$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-	$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32`
+	$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33`
 
 const insertGrant = `INSERT INTO grants (` + grantColumns + `) VALUES (` + grantValues + `)`
 
@@ -424,7 +424,7 @@ func filterQuery(f session.Filter) (query string, args []any) {
 		}
 	}
 	if f.SignIn != "" {
-		where("(id = $%[1]d OR parent = $%[1]d AND parent <> '')", f.SignIn)
+		where("(id = $%[1]d OR parent = $%[1]d AND parent <> '' OR sign_in = $%[1]d AND sign_in <> '')", f.SignIn)
 	}
 	if !f.LiveAt.IsZero() {
 		where("revoked = 0 AND idle_ends > $%d", f.LiveAt.UnixMilli())
@@ -452,6 +452,7 @@ func (r *grantRow) into() []any {
 		&r.Generation, &r.Repeats, &r.Epoch, &r.created, &r.rotated, &r.lastUsed, &r.idleEnds, &r.ends, &r.accessUntil,
 		&r.idle, &r.reuse, &r.fixed, &r.revoked, &r.RevokedFor,
 		&r.Parent, &r.authTime, &r.ACR, &r.amr, &r.JKT, &r.offline, &r.ClaimsRequest, &r.X5T,
+		&r.SignIn,
 	}
 }
 
@@ -488,7 +489,7 @@ func writeGrant(g session.Grant) ([]any, error) {
 		g.Generation, g.Repeats, g.Epoch, millis(g.Created), millis(g.Rotated), millis(g.LastUsed), millis(g.IdleEnds),
 		millis(g.Ends), millis(g.AccessUntil), g.Idle.Milliseconds(), g.Reuse.Milliseconds(), switchOf(g.Fixed),
 		millis(g.Revoked), g.RevokedFor, g.Parent, millis(g.AuthTime), g.ACR, string(amr), g.JKT, switchOf(g.Offline),
-		g.ClaimsRequest, g.X5T,
+		g.ClaimsRequest, g.X5T, g.SignIn,
 	}, nil
 }
 

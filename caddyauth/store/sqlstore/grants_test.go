@@ -93,6 +93,7 @@ func wholeGrant(id string) session.Grant {
 		Idle:        time.Hour,
 		Reuse:       10 * time.Second,
 
+		SignIn:        "sso",
 		Offline:       true,
 		AuthTime:      noon.Add(-time.Hour),
 		ACR:           "urn:\"x\"",
@@ -474,6 +475,11 @@ func TestGrantsAreListed(t *testing.T) {
 		if err := s.AddGrant(t.Context(), under); err != nil {
 			t.Fatal(err)
 		}
+		apart := wholeGrant("apart")
+		apart.SignIn, apart.ClientID, apart.Project = "f05", "rp", "apart"
+		if err := s.AddGrant(t.Context(), apart); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := s.RevokeGrant(t.Context(), "f00", "logout", noon); err != nil {
 			t.Fatal(err)
 		}
@@ -481,7 +487,7 @@ func TestGrantsAreListed(t *testing.T) {
 			f    session.Filter
 			want string
 		}{
-			{session.Filter{Limit: 3}, "f00 f01 f02"},
+			{session.Filter{Limit: 3}, "apart f00 f01"},
 			{session.Filter{Limit: 3, After: "f09"}, "f10 f11 under"},
 			{session.Filter{Project: "other"}, "f11"},
 			{session.Filter{Project: "default", Subject: "u0"}, "f00 f02 f04 f06 f08 f10"},
@@ -489,7 +495,8 @@ func TestGrantsAreListed(t *testing.T) {
 			{session.Filter{LiveAt: noon.Add(time.Hour)}, ""},
 			{session.Filter{Project: "default", ClientID: "c1", Kind: "api"}, "f07 f10"},
 			{session.Filter{ID: "f05"}, "f05"},
-			{session.Filter{SignIn: "f05"}, "f05"},
+			{session.Filter{SignIn: "f05"}, "apart f05"},
+			{session.Filter{SignIn: "f05", ClientID: "rp"}, "apart"},
 			{session.Filter{SignIn: "f09"}, "f09 under"},
 			{session.Filter{SignIn: "f09", ClientID: "rp"}, "under"},
 			{session.Filter{SignIn: "under"}, "under"},

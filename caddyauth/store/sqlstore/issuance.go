@@ -192,9 +192,9 @@ func standing(slug, subject, client, epoch, userID, version string) string {
 				OR denial.kind = 'project' AND denial.id = ''))`)
 }
 
-// signInGrant is insertGrant under the condition `standing`. $33 the user's id, $34 their version.
+// signInGrant is insertGrant under the condition `standing`. $34 the user's id, $35 their version.
 var signInGrant = `INSERT INTO grants (` + grantColumns + `) SELECT ` + grantValues + `
-	WHERE ` + standing("$3", "$4", "$5", "$13", "$33", "$34")
+	WHERE ` + standing("$3", "$4", "$5", "$13", "$34", "$35")
 
 // signInEntry adds the line of the audit trail if the sign-in took place: if its grant was stored,
 // or, for a sign-in without a grant, if `standing` is true. $11 the grant, $12 the client, $13 the

@@ -18,21 +18,22 @@ var _ backchannel.Store = (*Store)(nil)
 // JSON object the quotes are escaped. At worst a notice is written that nobody is then told of.
 const wantsNotices = `client.settings LIKE '%"backchannel_logout_uri":"%'`
 
-// isToldOfEnd is true of a row of grants under a session that lives, if its client is to be told of the
-// end of that. $1 now.
+// isToldOfEnd is true of a row of grants of a sign-in that lives, if its client is to be told of the end
+// of that. $1 now.
 const isToldOfEnd = `EXISTS (SELECT 1 FROM grants AS sso JOIN client ON client.id = grants.client
-	WHERE sso.id = grants.parent AND sso.revoked = 0 AND sso.idle_ends > $1 AND ` + wantsNotices + `)`
+	WHERE sso.id = CASE WHEN grants.parent = '' THEN grants.sign_in ELSE grants.parent END AND sso.revoked = 0 AND sso.idle_ends > $1 AND ` + wantsNotices + `)`
 
 // noticesOf writes the notices of grants. The words say which: @ended are the ids of those that have
 // ended. Clients that were granted something under one of them are told too, even if their own grant
-// was over before: they may still keep the person signed in. A client that has a notice of the same
+// was over before, and if it goes on (offline_access): they may still keep the person signed in. A client that has a notice of the same
 // session already gets no second one. $1 now, $2 when the notices expire.
 func noticesOf(ended string) string {
 	return strings.ReplaceAll(`INSERT INTO logout_notice (client, session, project, subject, attempts, due, expires)
-		SELECT told.client, CASE WHEN told.parent = '' THEN told.id ELSE told.parent END, told.project,
+		SELECT told.client, coalesce(nullif(told.parent, ''), nullif(told.sign_in, ''), told.id), told.project,
 			told.subject, 0, $1, $2
 		FROM grants AS told JOIN client ON client.id = told.client AND `+wantsNotices+`
 		WHERE told.id IN (@ended) OR told.parent <> '' AND told.parent IN (@ended)
+			OR told.sign_in <> '' AND told.sign_in IN (@ended)
 		ON CONFLICT (client, session) DO NOTHING`, "@ended", ended)
 }
 

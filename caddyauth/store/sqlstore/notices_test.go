@@ -263,6 +263,57 @@ func TestClientIsKnownUntilTheSignInEnds(t *testing.T) {
 	})
 }
 
+// What a person allowed while they are not signed in goes on when the sign-in ends, and its client is
+// told nevertheless, by the `sid` that it knows, also where that grant was over before. Where that grant
+// ends by itself, its client is told of it.
+func TestClientsOfOfflineGrantsAreTold(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		n := newNotifying(t, open())
+		offline := func(signIn session.Issued) session.Issued {
+			r := requestFor("Alice", 0)
+			r.ClientID, r.SignIn, r.Offline = "reports", signIn.Grant.ID, true
+			return begun(t, n.Service, r)
+		}
+		signIn, another := begun(t, n.Service, requestFor("Alice", 0)), begun(t, n.Service, requestFor("Alice", 0))
+		kept, over := offline(signIn), offline(another)
+		told := func(name string, now time.Time, want ...string) {
+			t.Helper()
+			var got []string
+			for _, notice := range n.taken(t, now) {
+				got = append(got, notice.Session)
+				must(t, n.store.DropNotice(t.Context(), notice))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: notices of %q, want %q", name, got, want)
+			}
+		}
+
+		must(t, n.RevokeFamily(t.Context(), signIn.Grant.ID, "logout", noon))
+		told("sign-out", noon, signIn.Grant.ID)
+		if _, err := use(t.Context(), n.Service, kept.RefreshToken, "reports", noon); err != nil {
+			t.Errorf("after the sign-out: %v", err)
+		}
+		must(t, n.RevokeFamily(t.Context(), kept.Grant.ID, "revoked", noon))
+		told("the grant, by an operator", noon, signIn.Grant.ID)
+
+		must(t, n.RevokeFamily(t.Context(), over.Grant.ID, session.RevokedByClient, noon))
+		later := noon
+		for range 3 { // the sign-in goes on
+			later = later.Add(20 * time.Hour)
+			var err error
+			another, err = use(t.Context(), n.Service, another.RefreshToken, "web", later)
+			must(t, err)
+		}
+		_, err := n.store.DeleteOver(t.Context(), later, 100)
+		must(t, err)
+		if _, err := n.store.FindGrant(t.Context(), kept.Grant.ID); err == nil {
+			t.Error("the grant is kept although its sign-in is over")
+		}
+		must(t, n.RevokeFamily(t.Context(), another.Grant.ID, "logout", later))
+		told("sign-out after the client's grant", later, another.Grant.ID)
+	})
+}
+
 // The search for the address reads it from how settings are stored.
 func TestSettingsSayWhoWantsNotices(t *testing.T) {
 	text, err := settingsText(clients.Settings{BackchannelLogoutURI: "https://rp.example/"})

@@ -38,7 +38,7 @@ func notEndedSince(epoch, slug, subject, client string) string {
 // redemption is the exchange of a row, a code or what a device was allowed, for a grant: once.
 type redemption struct {
 	used  string // marks the row; @holding stands for what holds the session
-	grant string // is insertGrant for what the row became; $33 the hash
+	grant string // is insertGrant for what the row became; $34 the hash
 }
 
 // newRedemption is that of the rows of a table. mark is what marks a row as used, and ready the
@@ -55,7 +55,7 @@ func newRedemption(table, mark, ready string) redemption {
 		AND ` + ownersStand("@table.project", "@table.subject", "@table.client", "@table.account") + `
 		AND ` + notEndedSince("@table.epoch", "@table.project", "@table.subject", "@table.client"))
 	return redemption{used, `INSERT INTO grants (` + grantColumns + `) SELECT ` + grantValues + `
-	WHERE EXISTS (SELECT 1 FROM ` + table + ` WHERE hash = $33 AND granted = $1)`}
+	WHERE EXISTS (SELECT 1 FROM ` + table + ` WHERE hash = $34 AND granted = $1)`}
 }
 
 // redeem exchanges the row with a hash for a grant, in one round trip. It reports whether it did.
