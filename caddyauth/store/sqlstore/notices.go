@@ -21,12 +21,14 @@ const wantsNotices = `client.settings LIKE '%"backchannel_logout_uri":"%'`
 // isToldOfEnd is true of a row of grants of a sign-in that lives, if its client is to be told of the end
 // of that. $1 now.
 const isToldOfEnd = `EXISTS (SELECT 1 FROM grants AS sso JOIN client ON client.id = grants.client
-	WHERE sso.id = CASE WHEN grants.parent = '' THEN grants.sign_in ELSE grants.parent END AND sso.revoked = 0 AND sso.idle_ends > $1 AND ` + wantsNotices + `)`
+	WHERE sso.id = CASE WHEN grants.parent = '' THEN grants.sign_in ELSE grants.parent END
+		AND sso.revoked = 0 AND sso.idle_ends > $1 AND ` + wantsNotices + `)`
 
 // noticesOf writes the notices of grants. The words say which: @ended are the ids of those that have
 // ended. Clients that were granted something under one of them are told too, even if their own grant
-// was over before, and if it goes on (offline_access): they may still keep the person signed in. A client that has a notice of the same
-// session already gets no second one. $1 now, $2 when the notices expire.
+// was over before, and if it goes on (offline_access): they may still keep the person signed in. A
+// client that has a notice of the same session already gets no second one. $1 now, $2 when the
+// notices expire.
 func noticesOf(ended string) string {
 	return strings.ReplaceAll(`INSERT INTO logout_notice (client, session, project, subject, attempts, due, expires)
 		SELECT told.client, coalesce(nullif(told.parent, ''), nullif(told.sign_in, ''), told.id), told.project,
