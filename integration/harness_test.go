@@ -196,7 +196,8 @@ func (g *gateway) expand(text string) string {
 	if err != nil {
 		g.t.Fatalf("template: %v", err)
 	}
-	values := map[string]any{"Dir": g.dir, "Log": g.logFile, "Proxy": g.proxy.addr(), "PHP": g.php.addr()}
+	values := map[string]any{"Dir": g.dir, "Log": g.logFile, "Proxy": g.proxy.addr(), "PHP": g.php.addr(),
+		"AutoHTTPS": "off"}
 	for name, value := range g.extra {
 		values[name] = value
 	}

@@ -45,7 +45,7 @@ type process struct {
 const processGlobals = `{
 	admin {{addr (print .Node "-admin")}}
 	persist_config off
-	auto_https off
+	auto_https {{.AutoHTTPS}}
 	default_bind 127.0.0.1
 	grace_period 1s
 	storage file_system "{{.Dir}}/{{.Node}}/storage"
