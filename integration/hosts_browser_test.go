@@ -27,7 +27,7 @@ const (
 
 // deepURI is a path and query that survives only byte for byte, and deepLink has a fragment besides.
 const (
-	deepURI  = `/deep/p%20a/%c3%a4%C3%A4~!$'()*?x=1&&y=%2Fz&e=&u=%E2%9C%93&plus=a+b%20c&next=https%3A%2F%2Fevil.example%2F%23`
+	deepURI  = `/deep/p%20a/%c3%a4%C3%A4~!$'()*?x=1&&y=%2Fz&e=&u=%E2%9C%93&plus=a+b%20c&next=https%3A%2F%2Fx.test%23`
 	deepLink = deepURI + "#part-2?x=%2F&y=%c3%a4+"
 )
 
