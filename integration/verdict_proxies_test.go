@@ -23,14 +23,15 @@ type otherProxy struct {
 	name    string
 	program string
 	write   func(g *gateway, t *testing.T) *exec.Cmd
+	empty   bool // applications see an empty field where the gate says nothing, and not none
 }
 
 var otherProxies = []otherProxy{
-	{"nginx", "nginx", (*gateway).nginx},
-	{"haproxy", "haproxy", (*gateway).haproxy},
-	{"caddy", "", (*gateway).otherCaddy},
-	{"traefik", "traefik", (*gateway).traefik},
-	{"envoy", "envoy", (*gateway).envoy},
+	{"nginx", "nginx", (*gateway).nginx, false},
+	{"haproxy", "haproxy", (*gateway).haproxy, false},
+	{"caddy", "", (*gateway).otherCaddy, true},
+	{"traefik", "traefik", (*gateway).traefik, true},
+	{"envoy", "envoy", (*gateway).envoy, false},
 }
 
 // documented returns a block of docs/other-proxies.md with the addresses of this test: the first of a
@@ -45,9 +46,10 @@ func (g *gateway) documented(t *testing.T, heading, language string, which int) 
 	}
 	block, _, _ := strings.Cut(blocks[which], "```\n")
 	port := func(site string) string { return fmt.Sprint("port_value: ", g.port(site)) }
-	return strings.NewReplacer("127.0.0.1:5232", g.addr("radicale"), "127.0.0.1:9090", g.addr("auth"),
+	upstream := fmt.Sprint(g.extra["Upstream"])
+	return strings.NewReplacer("127.0.0.1:5232", upstream, "127.0.0.1:9090", g.addr("auth"),
 		"127.0.0.1:9091", g.addr("verdict"), "127.0.0.1:8443", g.addr("front"),
-		"port_value: 5232", port("radicale"), "port_value: 9090", port("auth"), "port_value: 9091", port("verdict"),
+		"port_value: 5232", strings.Replace(upstream, "127.0.0.1:", "port_value: ", 1), "port_value: 9090", port("auth"), "port_value: 9091", port("verdict"),
 		"port_value: 8443", port("front"), "__Host-", "", "routes.yml", filepath.Join(g.dir, "routes.yml"),
 		"calendar.example.com:8443", fmt.Sprintf("%s:%d", g.extra["Application"], g.port("front")),
 		"calendar.example.com", fmt.Sprint(g.extra["Application"])).Replace(block)
@@ -113,13 +115,27 @@ func (p otherProxy) start(t *testing.T) *gateway {
 func (p otherProxy) startFor(t *testing.T, host, publicURL string) *gateway {
 	t.Helper()
 	radicale := requireProgram(t, "radicale")
+	p.require(t)
+	g := newGateway(t)
+	g.startRadicale(t, radicale)
+	g.extra["Upstream"] = g.addr("radicale")
+	p.loadFor(t, g, host, publicURL)
+	return g
+}
+
+// require skips a test whose proxy is not installed.
+func (p otherProxy) require(t *testing.T) {
+	t.Helper()
 	if p.program != "" {
 		t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin")
 		requireProgram(t, p.program)
 	}
-	g := newGateway(t)
+}
+
+// loadFor starts the gateway and the proxy.
+func (p otherProxy) loadFor(t *testing.T, g *gateway, host, publicURL string) {
+	t.Helper()
 	g.extra["Application"] = host
-	g.startRadicale(t, radicale)
 	globals := strings.ReplaceAll(standardAuth, `{{url "auth"}}`, publicURL)
 	globals = strings.Replace(globals, "{{origins}}", `http://{{.Application}}:{{port "front"}}`, 1)
 	sites := `
@@ -153,7 +169,6 @@ http://:{{port "verdict"}} {
 		}
 		return ""
 	})
-	return g
 }
 
 // TestOtherProxies: what docs/other-proxies.md shows works in front of a real application.

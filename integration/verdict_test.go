@@ -115,6 +115,15 @@ func TestVerdicts(t *testing.T) {
 				"X-User-Id": "bob", "X-User-Email": "-", "X-Wiki-User": "-", "Cookie": "theme=dark",
 			},
 		},
+		{
+			name: "forged in a spelling that an application may take for it", status: 400, reason: unclear,
+			lines: app("/app", bob, "X~User~Id: alice"),
+		},
+		{
+			name: "forged in a spelling of a header of another gate", status: 400, reason: unclear,
+			lines: app("/public/x", "X-Wiki!User: alice"),
+		},
+		{name: "another header with such characters", lines: app("/app", bob, "X~Users: alice"), status: 200},
 		{name: "nobody", lines: app("/app"), status: 401, reason: "no_credential"},
 		{name: "a page", lines: app("/app", page...), status: 303},
 		{name: "not for bob", lines: app("/admin/x", bob), status: 403, reason: "claim_denied"},

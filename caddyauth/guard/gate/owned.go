@@ -68,6 +68,17 @@ func (o *Owned) owns(name string) bool {
 	return false
 }
 
+// Respelled returns a field that an application could take for an owned one although it is not called
+// so; empty when there is none.
+func (o *Owned) Respelled(h http.Header) string {
+	for name := range h {
+		if o.owns(name) && strings.ContainsFunc(name, func(c rune) bool { return folds[byte(c)] == '-' && c != '-' }) {
+			return name
+		}
+	}
+	return ""
+}
+
 // foldsTo reports whether fold(name) is folded, which has the same length.
 func foldsTo(name, folded string) bool {
 	for i := range len(name) {

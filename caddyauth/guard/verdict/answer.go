@@ -69,14 +69,20 @@ func (a *Answer) Permit(asked *http.Request, names []string) {
 		return
 	}
 	h := a.Header()
+	var absent []string
 	for _, name := range names {
-		h[name] = []string{""}
 		switch lines := asked.Header[name]; {
 		case len(lines) > 1 && name == "Cookie": // a proxy would copy the first, or join them with commas
 			h[name] = []string{strings.Join(lines, "; ")}
 		case len(lines) > 0:
 			h[name] = lines
+		default:
+			h[name] = []string{""}
+			absent = append(absent, name)
 		}
+	}
+	if a.dialect.removed != "" && len(absent) > 0 {
+		h[a.dialect.removed] = []string{strings.Join(absent, ", ")}
 	}
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-store")

@@ -56,6 +56,26 @@ func TestForeignSuccessTellsNothing(t *testing.T) {
 	}
 }
 
+// TestAbsentFieldsAreEmpty: a proxy that copies the field overwrites what its client sent, and Envoy is
+// told to remove it.
+func TestAbsentFieldsAreEmpty(t *testing.T) {
+	for _, name := range Dialects() {
+		t.Run(name, func(t *testing.T) {
+			w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+			r.Header.Set("X-User-Id", "bob")
+			NewAnswer(w, dialects[name]).Permit(r, []string{"X-User-Id", "X-User-Role", "Cookie"})
+			got := w.Result().Header
+			if len(got["X-User-Role"]) != 1 || len(got["Cookie"]) != 1 || got.Get("X-User-Role")+got.Get("Cookie") != "" {
+				t.Errorf("fields %v", got)
+			}
+			removed := got.Get("X-Envoy-Auth-Headers-To-Remove")
+			if want := "X-User-Role, Cookie"; name == "envoy" && removed != want || name != "envoy" && removed != "" {
+				t.Errorf("it is told to remove %q", removed)
+			}
+		})
+	}
+}
+
 func TestStatusesForNginx(t *testing.T) {
 	for _, c := range []struct{ status, want int }{
 		{301, 401}, {303, 401}, {400, 403}, {401, 401}, {403, 403}, {404, 403}, {429, 403}, {500, 500}, {503, 503},

@@ -13,11 +13,14 @@ type Dialect struct {
 	status func(status int) int
 	// keepsRefusals says that the proxy hands no field of a refusal to its client by itself.
 	keepsRefusals bool
+	// removed is the field that names those which the proxy takes from the request; empty where it
+	// knows none.
+	removed string
 }
 
 var dialects = map[string]Dialect{
 	"caddy":   {read: readForwarded},
-	"envoy":   {read: readEnvoy},
+	"envoy":   {read: readEnvoy, removed: "X-Envoy-Auth-Headers-To-Remove"},
 	"haproxy": {read: readForwarded},
 	"nginx":   {read: readOriginal, status: statusOfNginx, keepsRefusals: true},
 	"traefik": {read: readForwarded},

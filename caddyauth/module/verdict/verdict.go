@@ -102,6 +102,11 @@ func (v *Verdict) asked(w http.ResponseWriter, r *http.Request) (*http.Request, 
 	if err != nil {
 		return nil, refusal(gate.UnclearRequest, err.Error())
 	}
+	// The gates would remove it, but no answer makes the proxy do so.
+	if name := v.gates.Owned.Respelled(r.Header); name != "" {
+		return nil, refusal(gate.UnclearRequest,
+			fmt.Sprintf("the field %.80q is another spelling of one that tells who asks", name))
+	}
 	asked, err := what.Request(r)
 	if err != nil {
 		return nil, refusal(gate.UnclearRequest, err.Error())
