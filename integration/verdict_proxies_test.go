@@ -49,7 +49,8 @@ func (g *gateway) documented(t *testing.T, heading, language string, which int) 
 	upstream := fmt.Sprint(g.extra["Upstream"])
 	return strings.NewReplacer("127.0.0.1:5232", upstream, "127.0.0.1:9090", g.addr("auth"),
 		"127.0.0.1:9091", g.addr("verdict"), "127.0.0.1:8443", g.addr("front"),
-		"port_value: 5232", strings.Replace(upstream, "127.0.0.1:", "port_value: ", 1), "port_value: 9090", port("auth"), "port_value: 9091", port("verdict"),
+		"port_value: 5232", strings.Replace(upstream, "127.0.0.1:", "port_value: ", 1),
+		"port_value: 9090", port("auth"), "port_value: 9091", port("verdict"),
 		"port_value: 8443", port("front"), "__Host-", "", "routes.yml", filepath.Join(g.dir, "routes.yml"),
 		"calendar.example.com:8443", fmt.Sprintf("%s:%d", g.extra["Application"], g.port("front")),
 		"calendar.example.com", fmt.Sprint(g.extra["Application"])).Replace(block)

@@ -65,7 +65,8 @@ func TestAbsentFieldsAreEmpty(t *testing.T) {
 			r.Header.Set("X-User-Id", "bob")
 			NewAnswer(w, dialects[name]).Permit(r, []string{"X-User-Id", "X-User-Role", "Cookie"})
 			got := w.Result().Header
-			if len(got["X-User-Role"]) != 1 || len(got["Cookie"]) != 1 || got.Get("X-User-Role")+got.Get("Cookie") != "" {
+			if len(got["X-User-Role"]) != 1 || len(got["Cookie"]) != 1 ||
+				got.Get("X-User-Role")+got.Get("Cookie") != "" {
 				t.Errorf("fields %v", got)
 			}
 			removed := got.Get("X-Envoy-Auth-Headers-To-Remove")
