@@ -61,9 +61,19 @@ func (l *auditor) report(ctx context.Context, e audit.Event) {
 		l.all.Error(line.message+" failed", append(line.of(e), zap.Error(e.Err))...)
 		return
 	}
-	if entry := l.all.Check(zap.InfoLevel, line.message); entry != nil {
+	logger := l.all
+	if isAnybodys(e) {
+		logger = l.sampled
+	}
+	if entry := logger.Check(zap.InfoLevel, line.message); entry != nil {
 		entry.Write(line.of(e)...)
 	}
+}
+
+// isAnybodys reports whether anybody can cause an event as often as they like: it names nobody who
+// exists, and is not in the audit trail, where throttles bound what is.
+func isAnybodys(e audit.Event) bool {
+	return !e.Recorded && e.User == "" && e.ClientID == "" && e.Session == "" && e.Actor == ""
 }
 
 // of returns the fields of the line: its own, and all others that have a value.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -139,3 +140,54 @@ func TestRecordedEventsStandInTheAuditTrail(t *testing.T) {
 		t.Errorf("%+v,\nwant %+v", found, want)
 	}
 }
+
+// TestNobodyFillsTheLog: of lines that anybody can cause the first five in a second are written. Those
+// that name somebody, or stand in the audit trail, are all written.
+func TestNobodyFillsTheLog(t *testing.T) {
+	trail := auditedApp(t).audit.trail
+	for _, c := range []struct {
+		name  string
+		event audit.Event
+		all   bool
+	}{
+		{"junk at the callback of an application",
+			audit.Event{Kind: audit.WebSignIn, Result: "invalid_state", Project: "default", Target: "a.example"}, false},
+		{"a sign-out of nobody", audit.Event{Kind: audit.Logout, Result: "success", Project: "default"}, false},
+		{"a sign-out from another site", audit.Event{Kind: audit.Logout, Result: "cross_origin"}, false},
+		{"junk at /token", audit.Event{Kind: audit.Token, Result: "invalid_client"}, false},
+		{"junk at /introspect", audit.Event{Kind: audit.Introspect, Result: "invalid_client"}, false},
+		{"junk at /authorize", audit.Event{Kind: audit.Authorize, Result: "invalid_client"}, false},
+		{"junk at /userinfo", audit.Event{Kind: audit.UserInfo, Result: "invalid_token"}, false},
+		{"codes that somebody guesses", audit.Event{Kind: audit.DeviceDecision, Result: "unknown_code"}, false},
+		{"sign-ins that are throttled", audit.Event{Kind: audit.Login, Result: "throttled"}, false},
+		{"a sign-in that is in the audit trail",
+			audit.Event{Kind: audit.Login, Result: "bad_credentials", Recorded: true}, true},
+		{"a person", audit.Event{Kind: audit.WebSignIn, Result: "success", User: "alice"}, true},
+		{"a client", audit.Event{Kind: audit.Token, Result: "invalid_grant", ClientID: "wiki"}, true},
+		{"an operator", audit.Event{Kind: audit.Management, Result: "success", Actor: "api_token:1"}, true},
+		{"a session", audit.Event{Kind: audit.LogoutNotice, Result: "failed", Session: "s1"}, true},
+		{"a fault of the server", audit.Event{Kind: audit.Token, Result: "server_error", Err: errors.New("disk")}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			core, seen := observer.New(zap.InfoLevel)
+			auditor := newAuditor(zap.New(core, zap.WithClock(oneMoment{})))
+			auditor.trail = trail
+			for range 50 {
+				auditor.report(t.Context(), c.event)
+			}
+			want := 5
+			if c.all {
+				want = 50
+			}
+			if got := seen.Len(); got != want {
+				t.Errorf("%d lines, want %d", got, want)
+			}
+		})
+	}
+}
+
+// oneMoment is a clock that stands still.
+type oneMoment struct{}
+
+func (oneMoment) Now() time.Time                         { return time.Unix(1_800_000_000, 0) }
+func (oneMoment) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }
