@@ -389,9 +389,12 @@ func TestSignOutPageInABrowser(t *testing.T) {
 		t.Run(map[bool]string{true: "with scripts", false: "without scripts"}[scripts], func(t *testing.T) {
 			b := startBrowser(t, program)
 			confirm := chromedp.CSS("#sign-out")
-			b.do("sign in", chromedp.Navigate(x.url("auth")+"/login"), chromedp.WaitVisible(passwordField),
-				chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
-				chromedp.Click(submitButton), chromedp.WaitVisible(chromedp.CSS(`form[action="/logout"]`)))
+			signIn := func() {
+				b.do("sign in", chromedp.Navigate(x.url("auth")+"/login"), chromedp.WaitVisible(passwordField),
+					chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
+					chromedp.Click(submitButton), chromedp.WaitVisible(chromedp.CSS(`form[action="/logout"]`)))
+			}
+			signIn()
 			if !scripts {
 				b.do("no scripts", scriptsOff)
 			}
@@ -404,6 +407,7 @@ func TestSignOutPageInABrowser(t *testing.T) {
 			b.picture("logout-client")
 			b.do("confirm", chromedp.Click(confirm), chromedp.WaitVisible(plainPage))
 			b.at("after confirming", r.URL+"/bye?state=a+b%26c")
+			signIn()
 			b.do(
 				"sign out without a way back",
 				chromedp.Navigate(x.url("auth")+logoutAddress("state", "x")),

@@ -381,7 +381,7 @@ func TestAnswersThatAreRefused(t *testing.T) {
 			}
 			if got.location() != "" || strings.Contains(got.body, "<script>x") || strings.Contains(got.body, "<b>x") ||
 				strings.Contains(got.header.Get("Referrer-Policy"), "unsafe") ||
-				got.header.Get("Cache-Control") != "no-store" {
+				!strings.Contains(got.header.Get("Cache-Control"), "no-store") {
 				t.Errorf("header %v: %s", got.header, got.body)
 			}
 		})
@@ -417,6 +417,7 @@ func TestReturnTargetsStayOnTheHost(t *testing.T) {
 		{"/.auth/logout", "/"}, {"/%2e%2e//evil", "/%2e%2e//evil"},
 	} {
 		t.Run(c.next, func(t *testing.T) {
+			v.setCookie(g, "a.one.localhost", "__Host-sign_ins", "") // several targets are the same root
 			got := v.open(g.at("a.one.localhost", "/.auth/login?next="+url.QueryEscape(c.next)))
 			if to := got.header.Get("Location"); to != g.at("a.one.localhost", c.want) {
 				t.Errorf("status %d to %q", got.status, to)

@@ -4,18 +4,19 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // fixations are cookies of the gateway's names, in forms that browsers take for them or an
 // application might.
-var fixations = []string{
+var fixations = slices.Concat(signInFixations, []string{
 	"access_token=fixed; Path=/", "access_token =fixed", "\taccess_token\t=fixed", "=access_token=fixed",
 	"= =access_token=fixed", "access_token", "refresh_token=fixed; Path=/", "__Host-access_token=fixed; Path=/; Secure",
 	"__HOST-access_token=fixed; Path=/; Secure", "__host-Refresh_Token=fixed; Path=/; Secure",
 	"=__Host-access_token=fixed; Path=/; Secure", "Access_Token=fixed",
-}
+})
 
 // fixator is an application that sets them wherever an answer has fields, and cookies of its own.
 // It says which user it was told of.

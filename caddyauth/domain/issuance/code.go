@@ -67,6 +67,9 @@ type CodeExchange struct {
 	// Resources are the part of the authorized ones that the access token is for. Default: all.
 	Resources []string
 
+	// MaxToken is how many bytes the access token may have. Default: any number.
+	MaxToken int
+
 	// Now is the time of the exchange.
 	Now time.Time
 }
@@ -80,8 +83,8 @@ type CodeExchanged struct {
 }
 
 // ExchangeCode gives tokens for a code. Everything is checked and made before the code is used up,
-// in the step that stores the grant. The error is ErrTarget or a *CodeRefusal; both have used
-// nothing up. Every other error is the store's or that of making the access token.
+// in the step that stores the grant. The error is ErrTarget, ErrTooLarge or a *CodeRefusal; they have
+// used nothing up. Every other error is the store's or that of making the access token.
 func (s *Service) ExchangeCode(ctx context.Context, e CodeExchange) (CodeExchanged, error) {
 	e.Now = e.Now.UTC().Truncate(time.Millisecond) // as sessions count
 	hash := secrets.Hash(e.Code)
@@ -143,6 +146,9 @@ func (s *Service) exchange(
 		until:    begun.AccessUntil,
 	}
 	raw, err := s.mint(ctx, r, terms)
+	if err == nil {
+		err = checkSize(raw, e.MaxToken)
+	}
 	if err != nil {
 		return CodeExchanged{}, err
 	}
@@ -153,7 +159,7 @@ func (s *Service) exchange(
 	if err != nil || out.Verdict != authorization.Redeemed {
 		return CodeExchanged{}, s.codeRefused(code, out, err)
 	}
-	if raw, err = s.settle(ctx, raw, r); err != nil {
+	if raw, err = s.settleWithin(ctx, raw, r, e.MaxToken); err != nil {
 		return CodeExchanged{}, err
 	}
 	return CodeExchanged{Code: code, Issued: s.issuedFor(raw, begun, terms, p)}, nil

@@ -24,7 +24,7 @@ func (s *Service) older(ctx context.Context, in SignIn, begun session.Grant) ([]
 		case !same(t.Project, t.Subject) && t.Session == "":
 			err = s.Sessions.RevokeToken(ctx, t.Issuer(), t.ID, t.Expiry.Time(), in.Now)
 		case !same(t.Project, t.Subject):
-			err = s.endSignIn(ctx, t, in.Now)
+			_, err = s.endSignIn(ctx, t, in.Now)
 		case t.Session != "":
 			own = append(own, t.Session)
 		}
@@ -46,7 +46,7 @@ func (s *Service) older(ctx context.Context, in SignIn, begun session.Grant) ([]
 		case same(g.Project, g.Subject):
 			own = append(own, g.ID)
 		default:
-			err = s.endNewest(ctx, g.ID, g.Parent, in.Now)
+			_, err = s.endNewest(ctx, g, in.Now)
 		}
 		if err != nil {
 			return nil, err

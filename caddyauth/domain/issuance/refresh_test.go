@@ -220,8 +220,8 @@ func TestSigningOutEndsOneSessionOrAll(t *testing.T) {
 				t.Errorf("the session is %q's", owner)
 			}
 			access, refresh := c.by(issued)
-			if err := x.SignOut(t.Context(), access, refresh, noon); err != nil {
-				t.Fatal(err)
+			if ended, err := x.SignOut(t.Context(), access, refresh, noon); err != nil || ended != (c.one || c.user) {
+				t.Fatalf("ended: %v, %v", ended, err)
 			}
 			g := issued.Grant
 			one := x.Sessions.DenyList.Denied(revocation.Subject{Family: g.ID, Epoch: 99}) != ""

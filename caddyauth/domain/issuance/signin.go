@@ -105,10 +105,10 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Issued, error) {
 	}
 	r := accessRequest{grant: begun.Grant, epoch: in.Parties.Epoch, now: begun.Now, until: begun.AccessUntil}
 	raw, err := s.mint(ctx, r, terms)
-	if err != nil {
-		return Issued{}, err
+	if err == nil {
+		err = checkSize(raw, in.MaxToken)
 	}
-	if err := in.checkSize(raw); err != nil {
+	if err != nil {
 		return Issued{}, err
 	}
 	record := in.record(begun.Grant)
@@ -118,10 +118,7 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Issued, error) {
 	if err := s.Store.AddSignIn(ctx, record); err != nil {
 		return Issued{}, session.Refused(err, begun.Grant)
 	}
-	if raw, err = s.settle(ctx, raw, r); err == nil {
-		err = in.checkSize(raw)
-	}
-	if err != nil {
+	if raw, err = s.settleWithin(ctx, raw, r, in.MaxToken); err != nil {
 		return Issued{}, err
 	}
 	if begun.RefreshToken != "" {
@@ -135,12 +132,25 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (Issued, error) {
 	}, nil
 }
 
-func (in SignIn) checkSize(raw string) error {
-	if in.MaxToken > 0 && len(raw) > in.MaxToken {
-		return fmt.Errorf("%w: it has %d bytes, %d are the most: shorten the claims", ErrTooLarge, len(raw),
-			in.MaxToken)
+// checkSize refuses an access token of more than limit bytes; 0 is no limit.
+func checkSize(raw string, limit int) error {
+	if limit > 0 && len(raw) > limit {
+		return fmt.Errorf("%w: it has %d bytes, %d are the most: shorten the claims", ErrTooLarge, len(raw), limit)
 	}
 	return nil
+}
+
+// settleWithin is settle for a token of at most limit bytes. Claims that were changed meanwhile may
+// have made another one too large: the grant that has begun with it is ended.
+func (s *Service) settleWithin(ctx context.Context, raw string, r accessRequest, limit int) (string, error) {
+	raw, err := s.settle(ctx, raw, r)
+	if err != nil {
+		return "", err
+	}
+	if err := checkSize(raw, limit); err != nil {
+		return "", errors.Join(err, s.Sessions.RevokeFamily(ctx, r.grant.ID, "token too large", r.now))
+	}
+	return raw, nil
 }
 
 // prepare works out the terms of a sign-in and the grant that is to begin. Without refresh tokens

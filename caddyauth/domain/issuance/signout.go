@@ -12,40 +12,44 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// SignOut ends the session of either of a browser's tokens, for everybody who holds a copy. Either
-// may be empty. Tokens that are not of one of our sessions are ignored. Of a session at an application
-// on another host the sign-in ends that it was begun under, with the sessions at all applications.
-// Where the project has revoke_all_on_logout, all sessions of the person end.
-func (s *Service) SignOut(ctx context.Context, access, refresh string, now time.Time) error {
+// SignOut ends the session of either of a browser's tokens, for everybody who holds a copy, and reports
+// whether there was one to end. Either may be empty. Tokens that are not of one of our sessions are
+// ignored. Of a session at an application on another host the sign-in ends that it was begun under,
+// with the sessions at all applications. Where the project has revoke_all_on_logout, all sessions of
+// the person end.
+func (s *Service) SignOut(ctx context.Context, access, refresh string, now time.Time) (ended bool, err error) {
 	if all, err := s.endAll(ctx, access, refresh, now); all || err != nil {
-		return err
+		return all, err
 	}
 	if t, err := s.Verify(ctx, access); access != "" && err == nil && isSession(t) {
 		if t.Session != "" {
 			return s.endSignIn(ctx, t, now)
 		}
-		return s.Sessions.RevokeToken(ctx, t.Issuer(), t.ID, t.Expiry.Time(), now)
+		good := t.CheckTime(now, 0) == nil && s.Revoked(t, now) == nil
+		return good, s.Sessions.RevokeToken(ctx, t.Issuer(), t.ID, t.Expiry.Time(), now)
 	}
 	if refresh == "" {
-		return nil
+		return false, nil
 	}
 	g, err := s.Sessions.Find(ctx, refresh)
 	if _, refused := errors.AsType[*session.Refusal](err); refused || err == nil && !clients.IsBuiltIn(g.ClientID) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.endNewest(ctx, g.ID, g.Parent, now)
+	return s.endNewest(ctx, g, now)
 }
 
 // endSignIn ends the session of an access token, or the newest sign-in that it stands under.
-func (s *Service) endSignIn(ctx context.Context, t *token.Token, now time.Time) error {
+func (s *Service) endSignIn(ctx context.Context, t *token.Token, now time.Time) (ended bool, err error) {
 	g, err := s.Store.FindGrant(ctx, t.Session)
-	if err != nil && !errors.Is(err, session.ErrNoGrant) {
-		return err
+	if errors.Is(err, session.ErrNoGrant) {
+		g = session.Grant{ID: t.Session}
+	} else if err != nil {
+		return false, err
 	}
-	return s.endNewest(ctx, t.Session, g.Parent, now)
+	return s.endNewest(ctx, g, now)
 }
 
 // maxLevels is how many grants stand above each other: that of an application, the sign-in that it was
@@ -54,22 +58,24 @@ func (s *Service) endSignIn(ctx context.Context, t *token.Token, now time.Time) 
 const maxLevels = 4
 
 // endNewest ends the newest sign-in that a grant stands under, with all that does; the grant itself
-// where it stands under none.
-func (s *Service) endNewest(ctx context.Context, id, parent string, now time.Time) error {
+// where it stands under none. It reports whether any of them was alive.
+func (s *Service) endNewest(ctx context.Context, g session.Grant, now time.Time) (ended bool, err error) {
+	lives := func(g session.Grant) bool { return g.Revoked.IsZero() && now.Before(g.IdleEnds) }
+	ended = lives(g)
 	for range maxLevels {
-		if parent == "" {
+		if g.Parent == "" {
 			break
 		}
-		g, err := s.Store.FindGrant(ctx, parent)
+		above, err := s.Store.FindGrant(ctx, g.Parent)
 		if errors.Is(err, session.ErrNoGrant) {
 			break
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		id, parent = g.ID, g.Parent
+		g, ended = above, ended || lives(above)
 	}
-	return s.Sessions.RevokeFamily(ctx, id, "logout", now)
+	return ended, s.Sessions.RevokeFamily(ctx, g.ID, "logout", now)
 }
 
 // endAll ends all sessions of the person whose living session it is, where the project has

@@ -1,13 +1,16 @@
 package browser
 
-import "net/http"
+import (
+	"net/http"
 
-// The names of the gateway's cookies. On https they carry a prefix (RFC 6265bis, section 4.1.3.2),
-// which browsers refuse on http.
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
+)
+
+// The names of the cookies of a session. On https they carry gate.HostPrefix, which browsers refuse on
+// http.
 const (
 	accessCookie  = "access_token"
 	refreshCookie = "refresh_token"
-	hostPrefix    = "__Host-"
 )
 
 // Names are the names of a session's cookies.
@@ -16,7 +19,7 @@ type Names struct{ Access, Refresh string }
 // NamesFor returns the names for a server that is reached by https or not.
 func NamesFor(https bool) Names {
 	if https {
-		return Names{hostPrefix + accessCookie, hostPrefix + refreshCookie}
+		return Names{gate.HostPrefix + accessCookie, gate.HostPrefix + refreshCookie}
 	}
 	return Names{accessCookie, refreshCookie}
 }

@@ -207,11 +207,11 @@ func (w *Response) settleCookies(h http.Header, final bool) {
 	if w.own && final {
 		w.noteOwn(h)
 	}
-	w.dropSessions(h, "Set-Cookie")
+	w.dropOurs(h, "Set-Cookie")
 	if !final {
 		return
 	}
-	w.dropSessions(h, http.TrailerPrefix+"Set-Cookie")
+	w.dropOurs(h, http.TrailerPrefix+"Set-Cookie")
 	if s := w.shared; s != nil && len(s.cookies) > 0 {
 		if outer := w.outerGuard(); outer != nil { // what stands between the two could read them in the header
 			outer.shared = s
@@ -227,34 +227,41 @@ func (w *Response) settleCookies(h http.Header, final bool) {
 	}
 }
 
-// replace takes the gateway's cookies out of an answer that gets newer ones.
+// replace takes the cookies of a session out of an answer that gets newer ones.
 func (s *answerState) replace(h http.Header) {
-	for _, line := range s.ours {
+	s.ours = slices.DeleteFunc(s.ours, func(line string) bool {
+		if !setsSession(line) {
+			return false
+		}
 		if i := slices.Index(h["Set-Cookie"], line); i >= 0 {
 			h["Set-Cookie"] = slices.Delete(h["Set-Cookie"], i, i+1)
 		}
-	}
-	s.ours = nil
+		return true
+	})
 }
 
-// noteOwn notes the cookies that the gateway's own routes set, by which somebody signs in or out.
-// What a gate was about to send is older.
+// noteOwn notes the cookies that the gateway's own routes set. Where they sign somebody in or out, what
+// a gate was about to send is older.
 func (w *Response) noteOwn(h http.Header) {
 	var set []string
 	for _, line := range h["Set-Cookie"] {
-		if setsSession(line) && (w.state() == nil || !slices.Contains(w.shared.ours, line)) {
+		if setsOurs(line) && (w.state() == nil || !slices.Contains(w.shared.ours, line)) {
 			set = append(set, line)
 		}
 	}
-	if len(set) > 0 {
-		s := w.needState()
-		s.replace(h)
-		s.ours, s.cookies = set, nil
+	if len(set) == 0 {
+		return
 	}
+	s := w.needState()
+	if slices.ContainsFunc(set, setsSession) {
+		s.replace(h)
+		s.cookies = nil
+	}
+	s.ours = append(s.ours, set...)
 }
 
-// dropSessions removes the lines by which an application would set the gateway's cookies.
-func (w *Response) dropSessions(h http.Header, name string) {
+// dropOurs removes the lines by which an application would set the gateway's cookies.
+func (w *Response) dropOurs(h http.Header, name string) {
 	lines := h[name]
 	if len(lines) == 0 {
 		return
@@ -264,7 +271,7 @@ func (w *Response) dropSessions(h http.Header, name string) {
 		ours = s.ours
 	}
 	lines = slices.DeleteFunc(lines,
-		func(line string) bool { return setsSession(line) && !slices.Contains(ours, line) })
+		func(line string) bool { return setsOurs(line) && !slices.Contains(ours, line) })
 	if len(lines) == 0 {
 		delete(h, name)
 		return
@@ -272,17 +279,23 @@ func (w *Response) dropSessions(h http.Header, name string) {
 	h[name] = lines
 }
 
-// setsSession reports whether a Set-Cookie line sets a cookie of the gateway's. A cookie without a
-// name is sent back as its bare value, so `=name=value` sets it, too (RFC 6265bis, section 5.6),
-// and browsers know the prefix in any case (section 5.7).
+// setsOurs reports whether a Set-Cookie line sets a cookie of the gateway's: of a session, or of a
+// sign-in that is under way.
+func setsOurs(line string) bool { return setsSession(line) || gate.IsSignInCookie(nameSet(line)) }
+
+// setsSession reports whether a Set-Cookie line sets a cookie of a session.
 func setsSession(line string) bool {
+	name, _ := gate.CutHostPrefix(nameSet(line))
+	return strings.EqualFold(name, accessCookie) || strings.EqualFold(name, refreshCookie)
+}
+
+// nameSet is the name of the cookie that a Set-Cookie line sets. A cookie without a name is sent back
+// as its bare value, so `=name=value` sets it, too (RFC 6265bis, section 5.6), and browsers know the
+// prefix in any case (section 5.7).
+func nameSet(line string) string {
 	name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), ";")
 	name, _, _ = strings.Cut(name, "=")
-	name = strings.Trim(name, " \t")
-	if len(name) > len(hostPrefix) && strings.EqualFold(name[:len(hostPrefix)], hostPrefix) {
-		name = name[len(hostPrefix):]
-	}
-	return strings.EqualFold(name, accessCookie) || strings.EqualFold(name, refreshCookie)
+	return strings.Trim(name, " \t")
 }
 
 // KeepFromCaches takes back whatever an application has said to caches about an answer that is for

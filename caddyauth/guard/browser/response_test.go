@@ -14,8 +14,14 @@ func TestApplicationsCannotSetTheGatewaysCookies(t *testing.T) {
 		"=__Host-access_token=evil", "__Host-access_token", "access_token=fine", "__Host-access_token2=fine",
 		"__HOST-access_token=evil", "__host-Refresh_Token=evil", "=__hOST-ACCESS_TOKEN=evil",
 		"__Host-__Host-access_token=fine",
+		"__Host-sign_in_mlkzpx8aabcdef=evil", "__HOST-Sign_In_mlkzpx8aabcdef=evil", "=__host-sign_in_x=evil",
+		"sign_in_mlkzpx8aabcdef=evil", "__Host-sign_ins=evil", "sign_ins=evil", "__Host-sign_in_=evil",
+		"sign_in_count=fine", "sign_in=fine", "sign_ins2=fine", "sign_in_mlkzpx8a-abcdef=fine",
 	}
-	want := []string{"theirs=1", "__Host-access_token2=fine", "__Host-__Host-access_token=fine"}
+	want := []string{
+		"theirs=1", "__Host-access_token2=fine", "__Host-__Host-access_token=fine",
+		"sign_in_count=fine", "sign_in=fine", "sign_ins2=fine", "sign_in_mlkzpx8a-abcdef=fine",
+	}
 	for _, c := range []struct {
 		name string
 		send func(w http.ResponseWriter)

@@ -33,12 +33,8 @@ func (s *Server) Begin(w http.ResponseWriter, r *http.Request, want Want) {
 		s.refuse(w, r, unavailable, want.Target)
 		return
 	}
-	if len(s.trips(r, now)) >= maxTrips {
-		s.forgetTrips(w)
-		if s.SentBack != nil {
-			s.SentBack(r, s.Subject(r))
-		}
-		s.refuse(w, r, inCircle, want.Target)
+	if s.isCircle(r, signIns, now) {
+		s.endCircle(w, r, want.Target)
 		return
 	}
 	a, secret := newAttempt(want.Origin, want.Target, now)
@@ -82,17 +78,48 @@ func (s *Server) LoginURL(target string, again bool) string {
 // LogoutURL is the address on the application's host at which a person signs out.
 func (s *Server) LogoutURL() string { return s.Path + "/logout" }
 
-// getLogin begins a sign-in for who followed a link. Whoever has a session goes on: if it is not
-// accepted there, the gate sends them here no more, but to the server.
+// getLogin begins a sign-in for who followed a link. Whoever has a session that counts goes on. The
+// page there may send them back all the same: who comes for the third time within a minute gets a page.
 func (s *Server) getLogin(w http.ResponseWriter, r *http.Request, origin string) {
 	query := r.URL.Query()
 	target := plainTarget(query.Get("next"))
 	if s.Owns(target) {
 		target = "/"
 	}
-	if !query.Has("switch") && s.HasSession(r) {
-		endpoint.RedirectQuietly(w, origin+target)
+	if query.Has("switch") {
+		s.Begin(w, r, Want{Origin: origin, Target: target, Again: true})
 		return
 	}
-	s.Begin(w, r, Want{Origin: origin, Target: target, Again: query.Has("switch")})
+	if s.Ready(r.Context()) != nil {
+		s.refuse(w, r, unavailable, target)
+		return
+	}
+	switch living, err := s.Renew(w, r); {
+	case err != nil:
+		s.refuse(w, r, unavailable, target)
+	case living:
+		s.goOn(w, r, origin, target)
+	default:
+		s.Begin(w, r, Want{Origin: origin, Target: target})
+	}
+}
+
+// goOn sends a person who is signed in to where they wanted to go.
+func (s *Server) goOn(w http.ResponseWriter, r *http.Request, origin, target string) {
+	now, to := time.Now(), tripTo(target)
+	if s.isCircle(r, to, now) {
+		s.endCircle(w, r, target)
+		return
+	}
+	s.addTrip(w, r, to, now)
+	endpoint.RedirectQuietly(w, origin+target)
+}
+
+// endCircle explains to a browser that goes round in a circle what it does, and tells the operator.
+func (s *Server) endCircle(w http.ResponseWriter, r *http.Request, target string) {
+	s.forgetTrips(w)
+	if s.SentBack != nil {
+		s.SentBack(r, s.Subject(r))
+	}
+	s.refuse(w, r, inCircle, target)
 }

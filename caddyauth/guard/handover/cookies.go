@@ -2,28 +2,25 @@ package handover
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-)
 
-// The names of the cookies, on https behind a prefix (RFC 6265bis, section 4.1.3.2) by which no other
-// host can set them: one for each attempt, and one that says when sign-ins were completed.
-const (
-	hostPrefix    = "__Host-"
-	attemptCookie = "sign_in_"
-	tripsCookie   = "sign_ins"
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 )
 
 const (
 	// maxAttempts is how many attempts a browser may have at once at one host.
 	maxAttempts = 5
 
-	// A browser that comes back for the third time within tripsAge is in a circle.
-	maxTrips = 2
-	tripsAge = time.Minute
+	// A browser that comes back for the third time within tripsAge is in a circle. So many of its trips
+	// are kept.
+	maxTrips  = 2
+	tripsAge  = time.Minute
+	keptTrips = 16
 )
 
 // attemptID is an id by which attempts are in the order of their time.
@@ -33,7 +30,7 @@ func attemptID(now time.Time) string {
 
 func (s *Server) cookieName(name string) string {
 	if s.Secure {
-		return hostPrefix + name
+		return gate.HostPrefix + name
 	}
 	return name
 }
@@ -59,45 +56,81 @@ func (s *Server) cookie(name, value string, age time.Duration) *http.Cookie {
 func (s *Server) setAttempt(w http.ResponseWriter, r *http.Request, a attempt, secret string) {
 	var before []string
 	for _, c := range r.Cookies() {
-		id, ok := strings.CutPrefix(c.Name, s.cookieName(attemptCookie))
+		id, ok := strings.CutPrefix(c.Name, s.cookieName(gate.SignInCookie))
 		if ok && !slices.Contains(before, id) {
 			before = append(before, id)
 		}
 	}
 	slices.Sort(before)
 	for _, id := range before[:max(0, len(before)-maxAttempts+1)] {
-		http.SetCookie(w, s.cookie(attemptCookie+id, "", 0))
+		http.SetCookie(w, s.cookie(gate.SignInCookie+id, "", 0))
 	}
-	http.SetCookie(w, s.cookie(attemptCookie+a.ID, secret, attemptAge))
+	http.SetCookie(w, s.cookie(gate.SignInCookie+a.ID, secret, attemptAge))
 }
 
 // brings reports whether the browser has the cookie of the attempt.
 func (s *Server) brings(r *http.Request, a attempt) bool {
-	return slices.ContainsFunc(r.CookiesNamed(s.cookieName(attemptCookie+a.ID)),
+	return slices.ContainsFunc(r.CookiesNamed(s.cookieName(gate.SignInCookie+a.ID)),
 		func(c *http.Cookie) bool { return a.isBy(c.Value) })
 }
 
 func (s *Server) clearAttempt(w http.ResponseWriter, a attempt) {
-	http.SetCookie(w, s.cookie(attemptCookie+a.ID, "", 0))
+	http.SetCookie(w, s.cookie(gate.SignInCookie+a.ID, "", 0))
 }
 
-// trips returns when the browser completed sign-ins lately, in milliseconds.
-func (s *Server) trips(r *http.Request, now time.Time) (trips []string) {
-	for _, c := range r.CookiesNamed(s.cookieName(tripsCookie)) {
+// signIns are the trips to the server and back, in place of what tripTo returns for those who were
+// signed in already.
+const signIns = ""
+
+// tripTo says in a few letters where somebody went who was signed in: who opens several pages at once
+// is in no circle.
+func tripTo(target string) string { return base64.RawURLEncoding.EncodeToString(hashOf(target)[:6]) }
+
+// trip is one time that a browser came back from signing in: when, in milliseconds, and what tripTo
+// says. The cookie has them as `1767225600000-AbCdEfGh`, with a full stop between two.
+type trip struct {
+	ms int64
+	to string
+}
+
+func (t trip) String() string { return strings.TrimSuffix(strconv.FormatInt(t.ms, 10)+"-"+t.to, "-") }
+
+// trips are those that the browser has made lately.
+func (s *Server) trips(r *http.Request, now time.Time) (trips []trip) {
+	for _, c := range r.CookiesNamed(s.cookieName(gate.SignInsCookie)) {
 		for text := range strings.SplitSeq(c.Value, ".") {
-			ms, err := strconv.ParseInt(text, 10, 64)
-			if age := now.Sub(time.UnixMilli(ms)); err == nil && age < tripsAge && age > -tripsAge {
-				trips = append(trips, text)
+			number, to, _ := strings.Cut(text, "-")
+			ms, err := strconv.ParseInt(number, 10, 64)
+			age := now.Sub(time.UnixMilli(ms))
+			if err == nil && age < tripsAge && age > -tripsAge && len(to) <= len(tripTo("")) {
+				trips = append(trips, trip{ms, to})
 			}
 		}
 	}
 	return trips
 }
 
-func (s *Server) addTrip(w http.ResponseWriter, r *http.Request, now time.Time) {
-	trips := append(s.trips(r, now), strconv.FormatInt(now.UnixMilli(), 10))
-	trips = trips[max(0, len(trips)-maxTrips):]
-	http.SetCookie(w, s.cookie(tripsCookie, strings.Join(trips, "."), tripsAge))
+// isCircle reports whether the browser has made so many trips of a kind that another one goes round in
+// a circle.
+func (s *Server) isCircle(r *http.Request, to string, now time.Time) bool {
+	made := 0
+	for _, t := range s.trips(r, now) {
+		if t.to == to {
+			made++
+		}
+	}
+	return made >= maxTrips
 }
 
-func (s *Server) forgetTrips(w http.ResponseWriter) { http.SetCookie(w, s.cookie(tripsCookie, "", 0)) }
+func (s *Server) addTrip(w http.ResponseWriter, r *http.Request, to string, now time.Time) {
+	trips := append(s.trips(r, now), trip{now.UnixMilli(), to})
+	var texts []string
+	for _, t := range trips[max(0, len(trips)-keptTrips):] {
+		texts = append(texts, t.String())
+	}
+	http.SetCookie(w, s.cookie(gate.SignInsCookie, strings.Join(texts, "."), tripsAge))
+}
+
+func (s *Server) forgetTrips(w http.ResponseWriter) {
+	http.SetCookie(w, s.cookie(gate.SignInsCookie, "", 0))
+}

@@ -38,7 +38,8 @@ func (s *Server) getLogout(w http.ResponseWriter, r *http.Request, origin string
 
 // postLogout ends the sign-in and clears the cookies of this host. Those of other hosts are cleared
 // when they are next seen. If the store cannot write it, the cookies are cleared nevertheless, and the
-// answer says that copies of them remain valid.
+// answer says that copies of them remain valid. Who has no sign-in here is not told that one was ended:
+// at the server there may be one, which lets them in again without a question.
 func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, _ string) {
 	if s.protection.Check(r) != nil {
 		s.reportLogout(r, crossOrigin, "", nil)
@@ -46,7 +47,7 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, _ string) {
 		return
 	}
 	subject := s.Subject(r)
-	err := s.endAll(r)
+	ended, err := s.endAll(r)
 	for _, cookie := range s.Cleared() {
 		http.SetCookie(w, cookie)
 	}
@@ -54,6 +55,11 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, _ string) {
 	if err != nil {
 		s.reportLogout(r, unavailable, subject, err)
 		s.explainHalf(w, r)
+		return
+	}
+	if !ended {
+		s.reportLogout(r, notSignedIn, "", nil)
+		s.explainNothing(w, r)
 		return
 	}
 	s.reportLogout(r, success, subject, nil)
@@ -68,24 +74,28 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, _ string) {
 }
 
 // endAll goes on when the client goes away: a person who closes the window after signing out is
-// signed out.
-func (s *Server) endAll(r *http.Request) error {
+// signed out. It reports whether there was a sign-in to end.
+func (s *Server) endAll(r *http.Request) (ended bool, err error) {
 	if err := s.Ready(r.Context()); err != nil {
-		return err
+		return false, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endTimeout)
 	defer cancel()
 	for _, access := range values(r, s.AccessCookie) {
-		if err := s.End(ctx, access, ""); err != nil {
-			return err
+		one, err := s.End(ctx, access, "")
+		if err != nil {
+			return ended, err
 		}
+		ended = ended || one
 	}
 	for _, refresh := range values(r, s.RefreshCookie) {
-		if err := s.End(ctx, "", refresh); err != nil {
-			return err
+		one, err := s.End(ctx, "", refresh)
+		if err != nil {
+			return ended, err
 		}
+		ended = ended || one
 	}
-	return nil
+	return ended, nil
 }
 
 func values(r *http.Request, name string) (values []string) {
@@ -111,6 +121,25 @@ func (s *Server) explainHalf(w http.ResponseWriter, r *http.Request) {
 			"the sign-in if there is one, stay signed in until it expires.",
 		Code:  string(unavailable),
 		Links: []ui.Link{{Text: "Go to the start page", URL: "/"}},
+	})
+}
+
+// explainNothing says that there was no sign-in to end, and where there may be one.
+func (s *Server) explainNothing(w http.ResponseWriter, r *http.Request) {
+	if !gate.WantsPage(r) {
+		s.refuse(w, r, notSignedIn, "/")
+		return
+	}
+	p := pages[notSignedIn]
+	ui.Render(w, p.status, ui.Message{
+		Site:  r.Host,
+		Title: p.title,
+		Text:  p.text,
+		Code:  string(notSignedIn),
+		Links: []ui.Link{
+			{Text: "Sign out at " + s.Base.Host, URL: s.Base.JoinPath("logout").String()},
+			{Text: "Go to the start page", URL: "/"},
+		},
 	})
 }
 

@@ -23,6 +23,7 @@ const (
 	tooLarge         result = "token_too_large"
 	unavailable      result = "unavailable"
 	inCircle         result = "round_trips"
+	notSignedIn      result = "not_signed_in"
 	unknownHost      result = "unknown_host"
 	crossOrigin      result = "cross_origin"
 	methodNotAllowed result = "method_not_allowed"
@@ -76,9 +77,14 @@ var pages = map[result]page{
 	},
 	inCircle: {
 		http.StatusUnauthorized, "Signing in does not help",
-		"You have signed in twice within a minute, and this site did not accept it. Cookies may be blocked, the " +
-			"clock of a server may be wrong, or the account may not be accepted here. If trying again does not " +
-			"help, please tell the people who run the site.",
+		"You came back signed in twice within a minute, and this site sent you to sign in once more. Cookies may " +
+			"be blocked, the clock of a server may be wrong, or the account may not be accepted here. If trying " +
+			"again does not help, please tell the people who run the site.",
+	},
+	notSignedIn: {
+		http.StatusUnauthorized, "Not signed in here",
+		"This browser has no sign-in at this site, so there was none to end. The server at which you sign in may " +
+			"have one, and other sites go by that: sign out there, too.",
 	},
 	crossOrigin: {
 		http.StatusForbidden, "Request from another site",

@@ -53,14 +53,18 @@ type Server struct {
 	// or that of making the tokens. Required.
 	Redeem func(ctx context.Context, c Code) (Session, error)
 
-	// HasSession reports whether a request brings a session that lives or can be renewed, and Subject
-	// whose it is; empty when nobody's. Required.
-	HasSession func(r *http.Request) bool
-	Subject    func(r *http.Request) string
+	// Renew reports whether a request brings a session that gates of its host take, and renews one that
+	// has to be. It sets the cookies of what it has renewed, and clears those of what is over. An error
+	// is the store's. Required.
+	Renew func(w http.ResponseWriter, r *http.Request) (living bool, err error)
 
-	// End ends the sign-in of either of a session's tokens, with the sessions at all applications.
-	// Either may be empty. Required.
-	End func(ctx context.Context, access, refresh string) error
+	// Subject says whose session a request brings that lives or can be renewed; empty when nobody's.
+	// Required.
+	Subject func(r *http.Request) string
+
+	// End ends the sign-in of either of a session's tokens, with the sessions at all applications, and
+	// reports whether there was one to end. Either may be empty. Required.
+	End func(ctx context.Context, access, refresh string) (ended bool, err error)
 
 	// AccessCookie and RefreshCookie are the names of a session's cookies, Cleared are the cookies that
 	// clear them. Required.

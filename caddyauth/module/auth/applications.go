@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
@@ -73,7 +74,9 @@ func (s *Applications) Begin(w http.ResponseWriter, r *http.Request, want handov
 		return
 	}
 	want.Target = request.OriginalURI(r)
-	s.handover.Begin(w, r, want)
+	answer := browser.Own(w, request.Vars(r))
+	defer answer.Finish(w, false)
+	s.handover.Begin(answer, r, want)
 }
 
 // guess is the origin that the operator would have to add; empty when the host can be none.
@@ -109,16 +112,17 @@ func (b renewals) redeem(ctx context.Context, c handover.Code) (handover.Session
 		ClientID:    clients.Web,
 		RedirectURI: c.RedirectURI,
 		Verifier:    c.Verifier,
+		MaxToken:    login.MaxCookie - len(b.login.CookieName),
 		Now:         c.Now,
 	})
 	if _, refused := errors.AsType[*issuance.CodeRefusal](err); refused {
 		return handover.Session{}, handover.ErrCode
 	}
+	if errors.Is(err, issuance.ErrTooLarge) {
+		return handover.Session{}, fmt.Errorf("%w: %s: %w", handover.ErrTooLarge, b.login.CookieName, err)
+	}
 	if err != nil {
 		return handover.Session{}, err
-	}
-	if len(b.login.CookieName)+len(issued.AccessToken) > login.MaxCookie {
-		return handover.Session{}, handover.ErrTooLarge
 	}
 	return handover.Session{
 		Cookies: b.login.Cookies(login.NewIssued(issued.Issued, c.Now)),

@@ -141,9 +141,8 @@ func buildApplications(a *App) *Applications {
 			Origins:  func() []string { return a.gates.Survey.Applications(buildSignIn(a)) },
 			Ready:    a.charge.ready,
 			Redeem:   renew.redeem,
-			HasSession: func(r *http.Request) bool {
-				_, _, living := a.gates.Sessions.Current(r)
-				return living || a.gates.Sessions.Renewable(r)
+			Renew: func(w http.ResponseWriter, r *http.Request) (living bool, err error) {
+				return renew.living(a.gates.Sessions, w, r)
 			},
 			Subject: func(r *http.Request) string {
 				if subject, _, living := a.gates.Sessions.Current(r); living {
@@ -151,7 +150,7 @@ func buildApplications(a *App) *Applications {
 				}
 				return a.issuing.SessionOwner(r.Context(), gate.FindCookie(r, a.gates.Cookies.Refresh), time.Now())
 			},
-			End: func(ctx context.Context, access, refresh string) error {
+			End: func(ctx context.Context, access, refresh string) (ended bool, err error) {
 				return a.issuing.SignOut(ctx, access, refresh, time.Now())
 			},
 			AccessCookie:  a.gates.Cookies.Access,

@@ -70,6 +70,20 @@ func (b renewals) page(
 	return subject, expires, err
 }
 
+// living reports whether a request brings a session that counts, and renews one that no longer does
+// without.
+func (b renewals) living(
+	sessions *browser.Sessions, w http.ResponseWriter, r *http.Request,
+) (living bool, err error) {
+	if _, _, living = sessions.Current(r); living {
+		return true, nil
+	}
+	if _, _, err = b.page(sessions, w, r); errors.Is(err, login.ErrSessionOver) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // findWindow returns the renewal window of a project.
 func (b renewals) findWindow(ctx context.Context, slug string) (browser.RenewalWindow, error) {
 	p, err := b.store.FindProject(ctx, slug)

@@ -251,7 +251,7 @@ func (e *ending) ask(subject string) {
 
 // end signs out and sends the person on.
 func (e *ending) end() {
-	err := e.revokeAll(e.r)
+	ended, err := e.revokeAll(e.r)
 	v := verdict{result: success}
 	if err != nil {
 		v = verdict{result: storeUnavailable, err: err}
@@ -260,9 +260,11 @@ func (e *ending) end() {
 	e.setCookies(e.w, Issued{})
 	switch {
 	case err != nil:
-		e.answerLogout(e.w, e.r, nil, v)
+		e.answerLogout(e.w, e.r, nil, ended, v)
 	case e.to != "":
 		endpoint.RedirectQuietly(e.w, e.to)
+	case !ended: // nothing was ended, so nothing is said of an end
+		e.renderStart(e.w)
 	default:
 		ui.Render(e.w, http.StatusOK, ui.SignedOut{
 			Site:  e.Base.Host,

@@ -44,6 +44,11 @@ func (s *Server) GetStart(w http.ResponseWriter, r *http.Request) {
 		s.renderSignedIn(w, r, subject, target{}, false)
 		return
 	}
+	s.renderStart(w)
+}
+
+// renderStart says that nobody is signed in.
+func (s *Server) renderStart(w http.ResponseWriter) {
 	ui.Render(w, http.StatusOK, ui.Start{
 		Site:  s.Base.Host,
 		Links: append([]ui.Link{{Text: "Sign in", URL: s.url("/login")}}, s.homeLink()...),

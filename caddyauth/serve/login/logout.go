@@ -74,7 +74,8 @@ func pathOf(t target) string {
 
 // postLogout ends the session: it revokes the token and clears the cookie. If the store cannot
 // write the revocation, the cookie is cleared nevertheless, and the answer says that copies of it
-// remain valid. Without a session the request is a success.
+// remain valid. Without a session the request is a success, and the page does not say that one was
+// ended: what other browsers and other hosts have goes on.
 func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 	foreign := s.protection.Check(r) != nil
 	f, refusal := readLogout(w, r)
@@ -95,12 +96,13 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	subject, v := s.nameSigningOut(r), verdict{result: success}
-	if err := s.revokeAll(r); err != nil {
+	ended, err := s.revokeAll(r)
+	if err != nil {
 		v = verdict{result: storeUnavailable, err: err}
 	}
 	s.logoutEvent(r, subject, v)
 	s.setCookies(w, Issued{})
-	s.answerLogout(w, r, f, v)
+	s.answerLogout(w, r, f, ended, v)
 }
 
 // readLogout reads the form, if there is one: a program may post an empty body.
@@ -130,27 +132,31 @@ func (s *Server) nameSigningOut(r *http.Request) string {
 const revokeTimeout = 10 * time.Second
 
 // revokeAll continues when the client goes away: a person who closes the window after signing out
-// is signed out.
-func (s *Server) revokeAll(r *http.Request) error {
+// is signed out. It reports whether there was a session to end.
+func (s *Server) revokeAll(r *http.Request) (ended bool, err error) {
 	if s.Revoke == nil {
-		return nil
+		return s.subject(r) != "", nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), revokeTimeout)
 	defer cancel()
 	for _, access := range s.cookieValues(r, s.CookieName) {
-		if err := s.Revoke(ctx, access, ""); err != nil {
-			return err
+		one, err := s.Revoke(ctx, access, "")
+		if err != nil {
+			return ended, err
 		}
+		ended = ended || one
 	}
 	if s.RefreshCookieName == "" {
-		return nil
+		return ended, nil
 	}
 	for _, refresh := range s.cookieValues(r, s.RefreshCookieName) {
-		if err := s.Revoke(ctx, "", refresh); err != nil {
-			return err
+		one, err := s.Revoke(ctx, "", refresh)
+		if err != nil {
+			return ended, err
 		}
+		ended = ended || one
 	}
-	return nil
+	return ended, nil
 }
 
 // cookieValues returns the values of the request's cookies of one name.
@@ -165,7 +171,7 @@ func (s *Server) cookieValues(r *http.Request, name string) []string {
 	return values
 }
 
-func (s *Server) answerLogout(w http.ResponseWriter, r *http.Request, f fields, v verdict) {
+func (s *Server) answerLogout(w http.ResponseWriter, r *http.Request, f fields, ended bool, v verdict) {
 	switch {
 	case v.result != success && s.wantsJSON(r):
 		refuseJSON(w, v)
@@ -179,7 +185,7 @@ func (s *Server) answerLogout(w http.ResponseWriter, r *http.Request, f fields, 
 		})
 	case s.wantsPage(r):
 		next, _ := s.target(f["next"])
-		redirect(w, r, s.loginURL(next, true))
+		redirect(w, r, s.loginURL(next, ended))
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}

@@ -125,9 +125,9 @@ func newFixture(t *testing.T) *fixture {
 		Find:      h.find,
 		SignIn:    h.signIn,
 		Verify:    h.verify,
-		Revoke: func(_ context.Context, access, refresh string) error {
+		Revoke: func(_ context.Context, access, refresh string) (bool, error) {
 			h.revoked = append(h.revoked, access+refresh)
-			return nil
+			return true, nil
 		},
 		Events:       func(_ context.Context, e audit.Event) { h.observed(t, e) },
 		CookieName:   cookieName,

@@ -590,11 +590,11 @@ func TestWhatFailsForAGoneClientIsNoError(t *testing.T) {
 // TestASignOutGoesOnForAGoneClient: who closes the window after signing out has signed out.
 func TestASignOutGoesOnForAGoneClient(t *testing.T) {
 	h := newFixture(t)
-	h.Revoke = func(ctx context.Context, access, _ string) error {
+	h.Revoke = func(ctx context.Context, access, _ string) (bool, error) {
 		if ctx.Err() == nil {
 			h.revoked = append(h.revoked, access)
 		}
-		return ctx.Err()
+		return ctx.Err() == nil, ctx.Err()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
