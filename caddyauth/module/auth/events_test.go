@@ -151,7 +151,7 @@ func TestNobodyFillsTheLog(t *testing.T) {
 		all   bool
 	}{
 		{"junk at the callback of an application",
-			audit.Event{Kind: audit.WebSignIn, Result: "invalid_state", Project: "default", Target: "a.example"}, false},
+			audit.Event{Kind: audit.WebSignIn, Result: "invalid_state", Target: "a.example"}, false},
 		{"a sign-out of nobody", audit.Event{Kind: audit.Logout, Result: "success", Project: "default"}, false},
 		{"a sign-out from another site", audit.Event{Kind: audit.Logout, Result: "cross_origin"}, false},
 		{"junk at /token", audit.Event{Kind: audit.Token, Result: "invalid_client"}, false},
@@ -166,7 +166,8 @@ func TestNobodyFillsTheLog(t *testing.T) {
 		{"a client", audit.Event{Kind: audit.Token, Result: "invalid_grant", ClientID: "wiki"}, true},
 		{"an operator", audit.Event{Kind: audit.Management, Result: "success", Actor: "api_token:1"}, true},
 		{"a session", audit.Event{Kind: audit.LogoutNotice, Result: "failed", Session: "s1"}, true},
-		{"a fault of the server", audit.Event{Kind: audit.Token, Result: "server_error", Err: errors.New("disk")}, true},
+		{"a fault of the server",
+			audit.Event{Kind: audit.Token, Result: "server_error", Err: errors.New("disk")}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			core, seen := observer.New(zap.InfoLevel)
