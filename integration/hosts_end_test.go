@@ -32,18 +32,18 @@ type hostStream struct {
 	ended chan time.Time
 }
 
-// listenAt opens a stream of an application with a browser's cookies. It is an event stream, or with
-// `socket` a WebSocket.
-func (v *surfer) listenAt(g *gateway, host string, socket bool) hostStream {
+// listenAt opens a stream of the application at an origin with a browser's cookies. It is an event stream,
+// or with `socket` a WebSocket.
+func (v *surfer) listenAt(origin string, socket bool) hostStream {
 	v.t.Helper()
 	uri, header := "/events", http.Header{"Accept": {"text/event-stream"}}
 	if socket {
 		uri, header = "/ws", http.Header{
-			"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {g.at(host, "")},
+			"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {origin},
 			"Sec-WebSocket-Version": {"13"}, "Sec-WebSocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
 		}
 	}
-	r, err := http.NewRequestWithContext(v.t.Context(), http.MethodGet, g.at(host, uri), nil)
+	r, err := http.NewRequestWithContext(v.t.Context(), http.MethodGet, origin+uri, nil)
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -56,13 +56,13 @@ func (v *surfer) listenAt(g *gateway, host string, socket bool) hostStream {
 	}
 	v.t.Cleanup(func() { resp.Body.Close() })
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusSwitchingProtocols {
-		v.t.Fatalf("%s%s: status %d", host, uri, resp.StatusCode)
+		v.t.Fatalf("%s%s: status %d", origin, uri, resp.StatusCode)
 	}
 	in := bufio.NewReader(resp.Body)
 	if _, err := in.ReadByte(); err != nil {
-		v.t.Fatalf("%s%s: %v", host, uri, err)
+		v.t.Fatalf("%s%s: %v", origin, uri, err)
 	}
-	s := hostStream{host + uri, make(chan time.Time, 1)}
+	s := hostStream{origin + uri, make(chan time.Time, 1)}
 	go func() {
 		_, _ = io.Copy(io.Discard, in)
 		s.ended <- time.Now()

@@ -186,9 +186,10 @@ func testEnding(t *testing.T, g *gateway, e ending, isOut func(*surfer, *gateway
 	defer g.operate(t, "session", "revoke", "--project", "default")
 	var streams []hostStream
 	for _, host := range applicationHosts {
-		streams = append(streams, v.listenAt(g, host, true), v.listenAt(g, host, false))
+		streams = append(streams, v.listenAt(g.at(host, ""), true), v.listenAt(g.at(host, ""), false))
 	}
-	stays := []hostStream{other.listenAt(g, "two.localhost", true), other.listenAt(g, "two.localhost", false)}
+	stays := []hostStream{other.listenAt(g.at("two.localhost", ""), true),
+		other.listenAt(g.at("two.localhost", ""), false)}
 	end := e.ready(t, g, v)
 	since := time.Now()
 	end()
@@ -226,8 +227,8 @@ func TestAllSessionsEndWithOne(t *testing.T) {
 				t.Run(e.name, func(t *testing.T) {
 					defer g.operate(t, "session", "revoke", "--project", "default")
 					here, there := everywhere(t, g, "alice", alicePassword), everywhere(t, g, "alice", alicePassword)
-					streams := []hostStream{there.listenAt(g, "b.one.localhost", true),
-						there.listenAt(g, "two.localhost", false)}
+					streams := []hostStream{there.listenAt(g.at("b.one.localhost", ""), true),
+						there.listenAt(g.at("two.localhost", ""), false)}
 					end := e.ready(t, g, here)
 					since := time.Now()
 					end()
@@ -259,8 +260,10 @@ func TestOneApplicationsSessionIsRevoked(t *testing.T) {
 	v.follow(v.open(g.at("a.one.localhost", "/")))
 	id := g.onlySession(t, "alice", "web")
 	v.follow(v.open(g.at("two.localhost", "/")))
-	ends := []hostStream{v.listenAt(g, "a.one.localhost", true), v.listenAt(g, "a.one.localhost", false)}
-	stays := []hostStream{v.listenAt(g, "two.localhost", true), v.listenAt(g, "two.localhost", false)}
+	ends := []hostStream{v.listenAt(g.at("a.one.localhost", ""), true),
+		v.listenAt(g.at("a.one.localhost", ""), false)}
+	stays := []hostStream{v.listenAt(g.at("two.localhost", ""), true),
+		v.listenAt(g.at("two.localhost", ""), false)}
 	since := time.Now()
 	g.operate(t, "session", "revoke", id)
 	for _, stream := range ends {

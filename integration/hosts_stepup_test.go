@@ -32,7 +32,7 @@ func TestStepUpAtAnotherHost(t *testing.T) {
 	g.loadTLS(hostsAuth, strings.NewReplacer("reverse_proxy {{.Proxy}}", "reverse_proxy /ws {{.Streams}}\n"+
 		"\treverse_proxy /events {{.Streams}}\n\treverse_proxy {{.Proxy}}").Replace(hostsStepUp))
 	v := everywhere(t, g, "alice", alicePassword)
-	streams := []hostStream{v.listenAt(g, "b.one.localhost", true), v.listenAt(g, "two.localhost", false)}
+	streams := []hostStream{v.listenAt(g.at("b.one.localhost", ""), true), v.listenAt(g.at("two.localhost", ""), false)}
 	wanted := g.at("a.one.localhost", "/fresh?a=%2F&b=1")
 	var sent seen
 	eventually(t, 10*time.Second, func() string {
