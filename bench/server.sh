@@ -49,6 +49,7 @@ write_server_config() {
 		client machine {
 			secret $secret
 			grant_types client_credentials
+			introspection api
 			audience api
 			scope read
 		}

@@ -42,8 +42,8 @@ type relyingParty struct {
 }
 
 var relyingParties = []relyingParty{
-	{ID: "rp"},
-	{ID: "other"},
+	{ID: "rp", More: "introspection api https://films.example"},
+	{ID: "other", More: "introspection api"},
 	{ID: "spa", Redirects: "http://127.0.0.1/cb com.example.app:/cb", Public: true},
 	{ID: "here", Redirects: "http://[::1]:7/cb http://localhost/cb", Public: true},
 	{ID: "legacy", More: "pkce optional"},

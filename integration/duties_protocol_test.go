@@ -73,6 +73,8 @@ var deviceDuties = []oauthDuty{
 var introspectionDuties = []oauthDuty{
 	{"the caller authenticates, and is confidential", "401 invalid_client", "TestIntrospectionDuties/a public client"},
 	{"whatever is no live access or refresh token", "exactly `{\"active\":false}`", "TestIntrospectionDuties"},
+	{"access tokens for what the client does not serve", "exactly `{\"active\":false}`",
+		"TestIntrospectionDuties/an access token of another client, to a client that serves nothing"},
 	{"refresh tokens of other clients", "exactly `{\"active\":false}`",
 		"TestIntrospectionDuties/a refresh token of another client"},
 	{"access tokens of other projects", "exactly `{\"active\":false}`", "TestOpaqueTokens"},

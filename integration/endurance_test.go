@@ -84,6 +84,7 @@ const enduranceAuth = `
 		client machine {
 			secret {{.RPSecret}}
 			grant_types client_credentials
+			introspection api
 			scope read
 		}
 	}

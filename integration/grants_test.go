@@ -36,6 +36,7 @@ const grantsAuth = `auth {
 		scope read write openid
 		audience api
 		resource https://files.example.com
+		introspection api
 	}
 	client signer {
 		token_endpoint_auth_method private_key_jwt
@@ -51,6 +52,7 @@ const grantsAuth = `auth {
 		secret {{.Secret}}
 		grant_types token-exchange
 		token_exchange caddyauth machine twin
+		introspection api
 		scope read
 	}
 	client alice {

@@ -56,6 +56,7 @@ func TestIntrospectionDuties(t *testing.T) {
 			{"a token of a foreign key", "rp", signedAnew(t, held.ID)},
 			{"a revoked token", "rp", revoked.Access},
 			{"a refresh token of another client", "other", held.Refresh},
+			{"an access token of another client, to a client that serves nothing", "legacy", held.Access},
 			{"a refresh token that was used up", "rp", spent},
 			{"a forged refresh token", "rp", held.Refresh[:len(held.Refresh)-6] + "AAAAAA"},
 			{"a code", "rp", v.code(v.get(request(t, "")))},
@@ -90,7 +91,7 @@ func (x *authorizing) describesTokens(t *testing.T, held tokenAnswer) {
 	t.Helper()
 	for _, c := range []struct{ name, client, raw, kind string }{
 		{"access token", "rp", held.Access, "Bearer"},
-		{"access token, asked about by another client of the project", "other", held.Access, "Bearer"},
+		{"access token, asked about by the resource server of its audience", "other", held.Access, "Bearer"},
 		{"refresh token", "rp", held.Refresh, "refresh_token"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

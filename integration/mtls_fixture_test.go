@@ -132,6 +132,7 @@ const mutualTLSClients = `
 		tls_client_auth_san_uri spiffe://example.com/sealed
 		tls_client_certificate_bound_access_tokens
 		access_token_format opaque
+		introspection api
 		grant_types client_credentials
 	}
 	client both {

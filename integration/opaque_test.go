@@ -39,14 +39,17 @@ const opaqueAuth = `auth {
 	client reports {
 		secret {{index .Secrets "reports"}}
 		access_token_format opaque
+		introspection api
 		claim tier gold
 	}
 	client peer {
 		secret {{index .Secrets "peer"}}
+		introspection api
 	}
 	client stranger {
 		project acme
 		secret {{index .Secrets "stranger"}}
+		introspection api
 	}
 	client spa
 }`

@@ -111,7 +111,7 @@ func newMixing(t *testing.T) *mixing {
 	auth, parties := authorizeAuth, relyingParties
 	t.Cleanup(func() { authorizeAuth, relyingParties = auth, parties })
 	relyingParties = slices.Clone(parties)
-	relyingParties[0].More = "backchannel_logout_uri " + m.notices.URL + "/told"
+	relyingParties[0].More = "introspection api web\n\t\tbackchannel_logout_uri " + m.notices.URL + "/told"
 	m.authorizing = &authorizing{gateway: newGateway(t)}
 	m.storeURL = "sqlite:" + m.dir + "/auth.db"
 	initial := "initial-" + rand.Text() + rand.Text()

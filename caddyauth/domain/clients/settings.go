@@ -124,6 +124,10 @@ type Settings struct {
 	// own among them. Default: none.
 	TokenExchange []string `json:"token_exchange,omitempty"`
 
+	// Introspection are the audiences and resources that it serves: it is told of the access tokens for
+	// them (RFC 7662), besides its own ones; MayIntrospect asks. Default: none.
+	Introspection []string `json:"introspection,omitempty"`
+
 	// IdentityAssertions are the authorization servers for which it gets identity assertions, in
 	// exchange for what it has of people who signed in here. Default: none.
 	IdentityAssertions []AssertionAudience `json:"identity_assertions,omitempty"`
@@ -223,6 +227,19 @@ func (c Client) Resource(presented string) (resource string, ok bool) {
 		return "", false
 	}
 	return c.Resources[i], true
+}
+
+// MayIntrospect reports whether the client is told of the access tokens that were issued to a client,
+// for an audience: of its own ones, and of those for what it serves, which is its own id and what its
+// Introspection names. Clients that came by themselves are told of no tokens but their own: anybody may
+// be one.
+func (c Client) MayIntrospect(clientID string, audience []string) bool {
+	if c.ID == clientID {
+		return true
+	}
+	return !c.SelfRegistered() && slices.ContainsFunc(audience, func(a string) bool {
+		return a == c.ID || slices.ContainsFunc(c.Introspection, func(own string) bool { return SameResource(own, a) })
+	})
 }
 
 // SameResource reports whether two resource identifiers (RFC 8707) are the same byte for byte, but

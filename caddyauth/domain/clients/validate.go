@@ -31,6 +31,7 @@ func (c Client) ValidateFields() error {
 		project.ValidateName(c.Name),
 		project.ValidateWords("audience", c.Audience),
 		project.ValidateWords("scopes", c.Scopes),
+		project.ValidateWords("introspection", c.Introspection),
 		c.TokenOptions.Validate(),
 		validateSecrets(c.Secrets),
 		c.Settings.validate(),
@@ -223,6 +224,9 @@ func (c Client) validateGrants() error {
 		if slices.Contains(confidentialGrants, grant) {
 			return fmt.Errorf("grant_types: %s is for clients with a secret or a key", grant)
 		}
+	}
+	if len(c.Introspection) > 0 {
+		return errors.New("introspection: it is for clients with a secret or a key")
 	}
 	if c.PKCEOptional {
 		return errors.New("pkce: only a client with a secret or a key can do without")

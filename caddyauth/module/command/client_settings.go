@@ -47,6 +47,7 @@ var clientLists = []clientFlag{
 var clientURIs = []clientFlag{
 	{"redirect-uri", "redirect_uris", "where authorization responses may be sent; repeatable"},
 	{"post-logout-redirect-uri", "post_logout_redirect_uris", "where a sign-out may lead; repeatable"},
+	{"introspection", "introspection", "an audience or resource whose tokens it may ask about (RFC 7662); repeatable"},
 	{"resource", "resources", "what it may name as resource (RFC 8707); repeatable"},
 }
 

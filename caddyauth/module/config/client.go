@@ -51,6 +51,9 @@ type Client struct {
 	// The clients whose access tokens it may exchange (RFC 8693), by id; itself only if it is among
 	// them. `caddyauth` is the server's own login routes. Default: none.
 	TokenExchange []string `json:"token_exchange,omitempty"`
+	// The audiences and resources that it serves: it may ask about the tokens for them (RFC 7662),
+	// besides its own tokens and those whose audience is its id. Default: none.
+	Introspection []string `json:"introspection,omitempty"`
 	// The authorization servers for which it gets identity assertions (ID-JAG) about people who signed
 	// in with it, with the grant token-exchange. Default: none.
 	IdentityAssertions []ClientAssertions `json:"identity_assertions,omitempty"`
@@ -170,6 +173,7 @@ func (c *Client) settings() clients.Settings {
 		URI:                    c.URI,
 		GrantTypes:             clients.LongGrantTypes(c.GrantTypes),
 		TokenExchange:          c.TokenExchange,
+		Introspection:          c.Introspection,
 		IdentityAssertions:     c.identityAssertions(),
 		ResponseModes:          c.ResponseModes,
 		Resources:              c.Resources,

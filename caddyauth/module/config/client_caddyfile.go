@@ -24,6 +24,7 @@ import (
 //		backchannel_logout_uri                     <url>
 //		grant_types                                <words...>
 //		token_exchange                             <ids...>
+//		introspection                              <audiences...>
 //		identity_assertion                         <issuer> {...}
 //		response_modes                             <words...>
 //		audience                                   <words...>
@@ -134,6 +135,7 @@ func (c *Client) list(word string) *[]string {
 		"post_logout_redirect_uri": &c.PostLogoutRedirectURIs,
 		"grant_types":              &c.GrantTypes,
 		"token_exchange":           &c.TokenExchange,
+		"introspection":            &c.Introspection,
 		"response_modes":           &c.ResponseModes,
 		"audience":                 &c.Audience,
 		"resource":                 &c.Resources,

@@ -17,6 +17,7 @@ type clientSettings struct {
 	BackchannelLogoutURI   string          `json:"backchannel_logout_uri"`
 	GrantTypes             []string        `json:"grant_types"`
 	TokenExchange          []string        `json:"token_exchange"`
+	Introspection          []string        `json:"introspection"`
 	IdentityAssertions     []assertionBody `json:"identity_assertions"`
 	ResponseModes          []string        `json:"response_modes"`
 	Resources              []string        `json:"resources"`
@@ -60,6 +61,7 @@ func showSettings(c clients.Client) clientSettings {
 		BackchannelLogoutURI:   c.BackchannelLogoutURI,
 		GrantTypes:             those(clients.GrantTypes, c.AllowsGrant),
 		TokenExchange:          nonNil(c.TokenExchange),
+		Introspection:          nonNil(c.Introspection),
 		IdentityAssertions:     showAssertions(c),
 		ResponseModes:          those(clients.ResponseModes, c.AllowsResponseMode),
 		Resources:              nonNil(c.Resources),
@@ -123,6 +125,7 @@ func editSettings(o *object, c *clients.Client) {
 	o.stringList("resources", &s.Resources)
 	o.stringList("response_modes", &s.ResponseModes)
 	o.stringList("token_exchange", &s.TokenExchange)
+	o.stringList("introspection", &s.Introspection)
 	o.assertions(&s.IdentityAssertions)
 	o.stringList("grant_types", &s.GrantTypes)
 	s.GrantTypes = clients.LongGrantTypes(s.GrantTypes)

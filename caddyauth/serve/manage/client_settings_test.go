@@ -28,7 +28,7 @@ func TestSettingsOfAClientAreShownInForceAndChanged(t *testing.T) {
 	admin := d.token("", apitoken.Admin)
 	d.call(admin, "POST", "/api/clients", `{"id":"c"}`).contains(201,
 		`"grant_types":["authorization_code","refresh_token"],"token_exchange":[],`+
-			`"identity_assertions":[],"response_modes":["query","form_post"]`,
+			`"introspection":[],"identity_assertions":[],"response_modes":["query","form_post"]`,
 		`"token_endpoint_auth_methods":["client_secret_basic","client_secret_post"],"token_endpoint_auth_method":null`,
 		`"id_token_signed_response_alg":"RS256","pkce":"required"`, `"consent":"once","preset":null,"source":null`)
 	d.call(admin, "PATCH", "/api/clients/c", everySetting).contains(200,
@@ -36,7 +36,7 @@ func TestSettingsOfAClientAreShownInForceAndChanged(t *testing.T) {
 		`"grant_types":["authorization_code","`+clients.GrantDevice+`","`+clients.GrantExchange+`"]`,
 		`"token_endpoint_auth_methods":["client_secret_post"]`, `"pkce":"optional"`, `"consent":"always"`,
 		`"require_pushed_authorization_requests":true,"dpop_bound_access_tokens":true`,
-		`"token_exchange":["web","caddyauth"]`)
+		`"token_exchange":["web","caddyauth"],"introspection":["api","https://api.example"]`)
 	d.call(admin, "PATCH", "/api/clients/c",
 		`{"identity_assertions":[{"issuer":"https://chat.example","scopes":["r"]}]}`).contains(200,
 		`"identity_assertions":[{"issuer":"https://chat.example","client_id":"c","scopes":["r"],"resources":[]}]`)
@@ -113,6 +113,8 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		{`{"grant_types":["client_credentials"]}`, "grant_types: client_credentials is for clients"},
 		{`{"response_modes":["fragment"]}`, "response_modes: "},
 		{`{"token_exchange":["*"]}`, "token_exchange: "},
+		{`{"introspection":["a b"]}`, "introspection: "},
+		{`{"introspection":["api"]}`, "introspection: it is for clients with a secret or a key"},
 		{`{"resources":["x"]}`, "resource: "},
 		{`{"token_endpoint_auth_method":"client_secret_post"}`, "it needs a secret"},
 		{`{"token_endpoint_auth_method":"private_key_jwt"}`, "it needs either jwks or jwks_uri"},

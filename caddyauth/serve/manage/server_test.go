@@ -165,7 +165,7 @@ func (a answer) refused(status int, word, text string) {
 const everySetting = `{"client_uri":"https://app.example","redirect_uris":["https://app.example/cb"],
 	"post_logout_redirect_uris":["https://app.example/bye"],"backchannel_logout_uri":"https://app.example/out",
 	"grant_types":["authorization_code","device_code","token-exchange"],"response_modes":["form_post"],
-	"token_exchange":["web","caddyauth"],
+	"token_exchange":["web","caddyauth"],"introspection":["api","https://api.example"],
 	"resources":["https://api.example"],"token_endpoint_auth_method":"client_secret_post","jwks":null,"jwks_uri":null,
 	"id_token_signed_response_alg":"ES256","pkce":"optional","require_pushed_authorization_requests":true,
 	"dpop_bound_access_tokens":true,"consent":"always","preset":null,

@@ -19,10 +19,12 @@ type members map[string]any
 // 2.2).
 var nothing = members{"active": false}
 
-// introspect answers /introspect, for confidential clients: about the access tokens of their own
-// project, and about their own refresh tokens. Public clients are refused (RFC 7662, section 2.1),
-// because anyone could use them to test tokens. So could anyone a client that came by itself: it is
-// told of its own tokens alone.
+// notItsAudience is the reason of an event about a live token of which the client is not told.
+const notItsAudience = "not_its_audience"
+
+// introspect answers /introspect, for confidential clients of the token's project: about their own
+// tokens, and about access tokens for what they serve (RFC 7662, section 4; clients.MayIntrospect).
+// Public clients are refused (section 2.1), because anyone could use them to test tokens.
 func (c *call) introspect() (any, error) {
 	if c.client.Public() {
 		return nil, clientauth.UnknownClient(len(c.r.Header["Authorization"]) > 0)
@@ -59,6 +61,10 @@ func (c *call) activeToken(raw string) (*token.Token, error) {
 	if err != nil || !active {
 		return nil, err
 	}
+	if !c.client.MayIntrospect(t.ClientID, t.Audience) {
+		c.event.Reason = notItsAudience
+		return nil, nil
+	}
 	c.isAbout(t.Project, t.Subject)
 	return t, nil
 }
@@ -94,12 +100,9 @@ func (c *call) describedRefresh(raw string) (members, error) {
 	return c.describeGrant(g), nil
 }
 
-// active reports whether a token is good at present and the client's business. t may be nil.
+// active reports whether a token is good at present and one of the client's project. t may be nil.
 func (c *call) active(t *token.Token) (bool, error) {
 	if t == nil || !isAccessToken(t) || t.Project != c.client.Project || t.CheckTime(c.now, 0) != nil {
-		return false, nil
-	}
-	if c.client.SelfRegistered() && t.ClientID != c.client.ID {
 		return false, nil
 	}
 	err := c.Revoked(t)

@@ -126,22 +126,46 @@ func TestIntrospectionIsForTheClientsOfTheProject(t *testing.T) {
 	}
 }
 
-// TestIntrospectionTellsStrangersOfTheirOwnTokens: where anybody may register, anybody has a secret.
-func TestIntrospectionTellsStrangersOfTheirOwnTokens(t *testing.T) {
+// TestIntrospectionIsAboutWhatTheClientServes (RFC 7662, section 4): a client that nobody made a resource
+// server is told of its own tokens, and so is one that came by itself. A log says why others are not.
+func TestIntrospectionIsAboutWhatTheClientServes(t *testing.T) {
 	h := newFixture(t)
+	named := h.tokens.Mint(t, token.Claims{
+		Issuer:   ownIssuer,
+		Subject:  "alice",
+		Audience: []string{"plain"},
+		IssuedAt: time.Now(),
+		Expiry:   time.Now().Add(time.Hour),
+		Project:  "default",
+		ClientID: "spa",
+		Protocol: map[string]any{"epoch": int64(5)},
+	})
 	for _, c := range []struct {
-		name, raw string
-		told      bool
+		name, client, raw string
+		told              bool
 	}{
-		{"its own", h.access(t, "selfmade"), true},
-		{"of another client", h.access(t, "reports"), false},
-		{"an opaque one of another client", h.access(t, "spa"), false},
+		{"its own", "plain", h.access(t, "plain"), true},
+		{"of another client", "plain", h.access(t, "reports"), false},
+		{"an opaque one of another client", "plain", h.access(t, "spa"), false},
+		{"for the client itself", "plain", named, true},
+		{"for an audience that it serves", "reports", h.access(t, "spa"), true},
+		{"for another audience", "reports", named, false},
+		{"its own, of one that came by itself", "selfmade", h.access(t, "selfmade"), true},
+		{"of another client, to one that came by itself", "selfmade", h.access(t, "reports"), false},
+		{"an opaque one, to one that came by itself", "selfmade", h.access(t, "spa"), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			want := notItsAudience
+			if c.told {
+				want = ""
+			}
 			for range 2 { // also when the token is remembered
-				w := h.post("/introspect", basic("selfmade", secret), "token", c.raw)
+				w := h.post("/introspect", basic(c.client, secret), "token", c.raw)
 				if w.Code != http.StatusOK || (w.Body.String() != notActive) != c.told {
 					t.Errorf("%d %s", w.Code, w.Body)
+				}
+				if e := h.last(t); e.Reason != want || (e.User != "") != c.told {
+					t.Errorf("event %+v", e)
 				}
 			}
 		})

@@ -168,9 +168,10 @@ const (
 )
 
 var known = map[string]clients.Client{
-	"reports": {ID: "reports", Project: "default", Secrets: oneSecret(secret), Active: true},
-	"other":   {ID: "other", Project: "default", Secrets: oneSecret("other-secret"), Active: true},
-	"acme":    {ID: "acme", Project: "acme", Secrets: oneSecret("acme-secret"), Active: true},
+	"reports": serving("reports", "default", secret),
+	"other":   serving("other", "default", "other-secret"),
+	"acme":    serving("acme", "acme", "acme-secret"),
+	"plain":   {ID: "plain", Project: "default", Secrets: oneSecret(secret), Active: true},
 	"spa":     {ID: "spa", Project: "default", Active: true},
 	"bound": {
 		ID: "bound", Project: "default", Secrets: oneSecret(secret), Active: true,
@@ -216,6 +217,14 @@ var known = map[string]clients.Client{
 		ID: "keys", Project: "default", Active: true,
 		Settings: clients.Settings{AuthMethod: clients.AuthPrivateKeyJWT},
 	},
+}
+
+// serving is a client that is the resource server of the audience api.
+func serving(id, slug, secret string) clients.Client {
+	return clients.Client{
+		ID: id, Project: slug, Secrets: oneSecret(secret), Active: true,
+		Settings: clients.Settings{Introspection: []string{"api"}},
+	}
 }
 
 // machine is a client that gets tokens for itself.

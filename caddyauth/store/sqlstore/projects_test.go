@@ -81,6 +81,7 @@ var everySetting = clients.Settings{
 	DPoPBound:              true,
 	Consent:                clients.ConsentAlways,
 	TokenExchange:          []string{"orders"},
+	Introspection:          []string{"api", "https://api.example"},
 	IdentityAssertions: []clients.AssertionAudience{
 		{Issuer: "https://as.example", ClientID: "reports-there", Scopes: []string{"read"},
 			Resources: []string{"https://r.example"}},
