@@ -14,6 +14,9 @@ func New(prefix string) string {
 	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
+// HashLength is the length of a Hash.
+const HashLength = 43
+
 // Hash returns the base64url SHA-256 of a secret. It is right for secrets of 256 random bits, which
 // nobody can guess; a password needs identity.Passwords instead.
 func Hash(secret string) string {

@@ -2,8 +2,11 @@ package clientauth
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -28,40 +31,62 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (Form, Lists, error) {
 		return nil, nil, Refuse(InvalidRequest, "Parameters belong into the body, not into the query.")
 	}
 	body, err := endpoint.ReadBody(w, r, MaxBody, endpoint.FormType)
-	var values url.Values
-	if err == nil {
-		values, err = url.ParseQuery(string(body))
-	}
 	switch {
 	case errors.Is(err, endpoint.ErrMediaType):
 		return nil, nil, Refuse(InvalidRequest, "The body must be application/x-www-form-urlencoded.")
 	case errors.Is(err, endpoint.ErrTooLarge):
 		return nil, nil, Refuse(InvalidRequest, "The body is larger than 16 KiB.")
 	case err != nil:
-		return nil, nil, Refuse(InvalidRequest, "The body is not a form.")
+		return nil, nil, noForm()
 	}
-	return split(values)
+	return parse(string(body))
 }
 
-// split tells what may be repeated from what may not.
-func split(values url.Values) (Form, Lists, error) {
-	lists := make(Lists)
-	for _, name := range repeatable {
-		for _, value := range values[name] {
-			if value != "" {
-				lists[name] = append(lists[name], value)
-			}
+func noForm() error { return Refuse(InvalidRequest, "The body is not a form.") }
+
+// parse reads a form as url.ParseQuery does, and tells what may be repeated from what may not. It does
+// without a list for each parameter, and the map that holds them.
+func parse(body string) (Form, Lists, error) {
+	form, duplicate := make(Form, 8), false
+	var lists Lists
+	for pair := range strings.SplitSeq(body, "&") {
+		if pair == "" {
+			continue
 		}
-		delete(values, name)
+		name, value, ok := parameter(pair)
+		switch {
+		case !ok:
+			return nil, nil, noForm()
+		case slices.Contains(repeatable, name):
+			lists = lists.with(name, value)
+		default:
+			_, before := form[name]
+			form[name], duplicate = value, duplicate || before
+		}
 	}
-	form := make(Form, len(values))
-	for name, v := range values {
-		if len(v) != 1 {
-			return nil, nil, Refuse(InvalidRequest, "The body has a duplicate parameter.")
-		}
-		if v[0] != "" {
-			form[name] = v[0]
-		}
+	if duplicate {
+		return nil, nil, Refuse(InvalidRequest, "The body has a duplicate parameter.")
 	}
+	maps.DeleteFunc(form, func(_, value string) bool { return value == "" })
 	return form, lists, nil
+}
+
+// parameter reads a parameter. A semicolon was a separator once, so that readers disagree.
+func parameter(pair string) (name, value string, ok bool) {
+	name, value, _ = strings.Cut(pair, "=")
+	name, errName := url.QueryUnescape(name)
+	value, errValue := url.QueryUnescape(value)
+	return name, value, errName == nil && errValue == nil && !strings.Contains(pair, ";")
+}
+
+// with adds a value.
+func (l Lists) with(name, value string) Lists {
+	if value == "" {
+		return l
+	}
+	if l == nil {
+		l = make(Lists)
+	}
+	l[name] = append(l[name], value)
+	return l
 }

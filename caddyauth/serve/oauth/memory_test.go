@@ -275,7 +275,7 @@ func (h *fixture) useOnce(_ context.Context, u replay.Use, _ time.Time) error {
 }
 
 // newFixture must be called inside the bubble of a test that uses one.
-func newFixture(t *testing.T) *fixture {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	own := token.Issuer{Name: ownIssuer, Own: true, Types: []string{"at+jwt", "jwt"}}
 	h := &fixture{

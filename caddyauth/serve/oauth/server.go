@@ -157,7 +157,7 @@ type call struct {
 	form    clientauth.Form
 	lists   clientauth.Lists
 	parties issuance.Parties // the client and its project, with the epoch
-	client  clients.Client
+	client  *clients.Client  // that of the parties
 	jkt     string    // of the key that the client has proved to have
 	x5t     string    // of the certificate that its tokens are bound to
 	now     time.Time // in whole milliseconds, as sessions count
@@ -182,8 +182,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op operation) {
 
 // write answers 200.
 func write(w http.ResponseWriter, answer any) {
-	endpoint.SetPrivate(w.Header())
 	if s, ok := answer.(signed); ok {
+		endpoint.SetPrivate(w.Header())
 		s.write(w)
 		return
 	}
@@ -199,15 +199,23 @@ func (c *call) answer(w http.ResponseWriter, op operation) (any, error) {
 	c.parties, err = c.Clients.Authenticate(clientauth.Request{
 		HTTP:     c.r,
 		Form:     c.form,
-		Endpoint: c.Base.JoinPath(op.path).String(),
+		Endpoint: c.endpoint(op.path),
 		Now:      c.now,
 	})
-	c.client = c.parties.Client
+	c.client = &c.parties.Client
 	c.event.ClientID, c.event.Project = c.client.ID, c.client.Project
 	if err != nil {
 		return nil, err
 	}
 	return op.answer(c)
+}
+
+// endpoint is the URL of a route, for requests with a client assertion, which may name it.
+func (c *call) endpoint(path string) string {
+	if c.form["client_assertion"] == "" {
+		return ""
+	}
+	return c.Base.JoinPath(path).String()
 }
 
 // isAbout notes whose token the request is about.

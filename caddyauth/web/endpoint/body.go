@@ -31,7 +31,11 @@ var (
 // MediaType returns the type of the request's body without its parameters; "" if it is missing or
 // malformed.
 func MediaType(r *http.Request) string {
-	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	line := r.Header.Get("Content-Type")
+	if line == FormType || line == JSONType { // as programs send it
+		return line
+	}
+	t, _, err := mime.ParseMediaType(line)
 	if err != nil {
 		return ""
 	}
