@@ -10,5 +10,6 @@ import (
 )
 
 func main() {
+	setPace()
 	caddycmd.Main()
 }
