@@ -809,20 +809,18 @@ sign_in() {
 
 # part_profile: where the time goes.
 part_profile() {
-	local arm seconds=10 sampling
+	local arm seconds=10
 	start_main
 	arms=()
 	bases main "$main_base"
 	arm gate main "$(gate_of "$main_base")" ES256.one 'gate, one ES256 token'
 	arm many main "$(gate_of "$main_base")" ES256.many "gate, $many ES256 tokens in turn"
 	for arm in "${arms[@]}"; do
-		say "profile: $arm"
-		throughput "$arm" 2 >/dev/null
-		curl -fsS -o "$work/$arm.pprof" "http://$(admin_of "$main_base")/debug/pprof/profile?seconds=$seconds" &
-		sampling=$!
-		throughput "$arm" "$seconds" | awk '{ print $1 }' >"$work/$arm.requests"
-		wait "$sampling"
+		sample "$arm" "$main_base"
 	done
+	if [[ -n ${PROFILE:-} ]]; then
+		sample_server
+	fi
 	{
 		echo "CPU of one request in us, $seconds s each. Parts overlap: what is allocated on behalf of a part counts with it, too."
 		echo
@@ -845,6 +843,32 @@ part_profile() {
 		go tool pprof -proto -output "$work/merged" "$work"/*.pprof >/dev/null 2>&1
 		gunzip -c <"$work/merged" | perl -pe 'BEGIN { $path = shift } s{\Q$path\E}{"/" x length($path)}ge' "$work/caddy" | gzip -9n >"$PROFILE"
 	fi
+}
+
+# sample ARM BASE takes a profile of the server at BASE while the arm has its turn.
+sample() {
+	local sampling
+	say "profile: $1"
+	throughput "$1" 2 >/dev/null
+	curl -fsS -o "$work/$1.pprof" "http://$(admin_of "$2")/debug/pprof/profile?seconds=$seconds" &
+	sampling=$!
+	throughput "$1" "$seconds" | awk '{ print $1 }' >"$work/$1.requests"
+	wait "$sampling"
+}
+
+# sample_server profiles the authorization server, too, for as long as the gate: the compiler is to know both.
+sample_server() {
+	local arm i arms=()
+	start_server
+	for ((i = 0; i < connections; i++)); do
+		bought read rp-opaque | member refresh_token
+	done >"$work/refresh-opaque"
+	provider_arms gateway
+	server_arm introspection /introspect /json/introspection 'introspection, the token seen before' "$(introspection_form)"
+	for arm in "${arms[@]}"; do
+		[[ $arm == *-floor ]] || sample "$arm" "$server_base"
+	done
+	stop server
 }
 
 # shares prints a table of what some parts of a request cost in each arm.

@@ -189,8 +189,7 @@ part_server() {
 	form="-form grant_type=refresh_token&$party"
 	server_arm refresh /token /json/refresh refresh "$form -refresh $work/refresh"
 	sends[refresh-floor]="$form&refresh_token=$(head -n 1 "$work/refresh")" # it has no successor
-	form="-form $machine&token=$(cat "$work/alice.token")"
-	server_arm introspection /introspect /json/introspection 'introspection, the token seen before' "$form"
+	server_arm introspection /introspect /json/introspection 'introspection, the token seen before' "$(introspection_form)"
 	server_arm userinfo /userinfo /json/userinfo userinfo "-tokens $work/alice.token"
 	server_arm authorize "/authorize?${asked}read" /redirect 'authorize, signed in, allowed before' "-tokens $work/alice.cookie -status 303"
 	interleave turn "$work/server.turns"
@@ -213,6 +212,8 @@ part_server() {
 		echo 'How many statements a redirect of `/authorize` and a code cost, `TestRoundTripsOfLoginAndRefresh` counts.'
 	} | fragment 11 server
 }
+
+introspection_form() { echo "-form $machine&token=$(cat "$work/alice.token")"; }
 
 # server_arm NAME PATH CONSTANT TITLE FLAGS is an arm of the authorization server and its floor.
 server_arm() {
@@ -267,7 +268,7 @@ start_provider() {
 
 # part_provider: the same requests to both, for the same formats of access tokens. README.md says what each does for them.
 part_provider() {
-	local arm kind format make suffix version i tool=load length=
+	local arm kind format version i tool=load length=
 	start_server
 	for ((i = 0; i < connections; i++)); do
 		bought read rp-opaque | member refresh_token
@@ -275,14 +276,7 @@ part_provider() {
 	start_provider
 	version=$(sed -nE 's/.*"oidc-provider": "([^"]*)".*/\1/p' "$root/bench/provider/package.json")
 	arms=()
-	for kind in credentials refresh; do
-		for format in jwt opaque; do
-			suffix=$([[ $format == jwt ]] || echo -opaque)
-			for make in gateway provider; do
-				provider_arm
-			done
-		done
-	done
+	provider_arms gateway provider
 	interleave turn "$work/provider.turns"
 	{
 		echo "oidc-provider $version on node $(node --version), everything in memory; the gateway on SQLite on disk. Access tokens that" \
@@ -308,6 +302,19 @@ part_provider() {
 }
 
 declare -A names=([credentials]='client credentials' [refresh]='refreshes')
+
+# provider_arms MAKE... are the arms of these makes, of all kinds and formats.
+provider_arms() {
+	local kind format make suffix
+	for kind in credentials refresh; do
+		for format in jwt opaque; do
+			suffix=$([[ $format == jwt ]] || echo -opaque)
+			for make in "$@"; do
+				provider_arm
+			done
+		done
+	done
+}
 
 # provider_arm is the arm of a make, a kind of request and a format of access tokens.
 provider_arm() {
