@@ -158,9 +158,9 @@ type call struct {
 	lists   clientauth.Lists
 	parties issuance.Parties // the client and its project, with the epoch
 	client  *clients.Client  // that of the parties
-	jkt     string    // of the key that the client has proved to have
-	x5t     string    // of the certificate that its tokens are bound to
-	now     time.Time // in whole milliseconds, as sessions count
+	jkt     string           // of the key that the client has proved to have
+	x5t     string           // of the certificate that its tokens are bound to
+	now     time.Time        // in whole milliseconds, as sessions count
 	event   audit.Event
 }
 
