@@ -11,8 +11,9 @@ import (
 // parameters; and nothing else.
 func TestParseReadsWhatURLParseQueryReads(t *testing.T) {
 	for _, body := range []string{
-		"", "&", "&&a=1&", "a", "a=", "=b", "=", "a=b=c", "a=1&b=2", "a+b=c+d", "a%20b=%26%3D%3b", "%61=1", "a=%C3%BC", "a=%00",
-		"a=%ff", "ü=ü", "a=\x00", "a=1;b=2", "a;b=1", ";", "a=%", "a=%2", "a=%zz", "%zz=1", "a=1&%=2", "a=1&b=%", "a#b=c?d",
+		"", "&", "&&a=1&", "a", "a=", "=b", "=", "a=b=c", "a=1&b=2", "a+b=c+d", "a%20b=%26%3D%3b", "%61=1",
+		"a=%C3%BC", "a=%00", "a=%ff", "ü=ü", "a=\x00", "a=1;b=2", "a;b=1", ";",
+		"a=%", "a=%2", "a=%zz", "%zz=1", "a=1&%=2", "a=1&b=%", "a#b=c?d",
 		"resource=x&resource=y", "audience=&audience=z", "%72esource=x", "resource=%", "resource=", "Resource=x",
 		"a=1&a=1", "a=&a=1", "a=1&a=", "a=&a=", "a=1&%61=2", "a=1&a=2&b=%", "a=1&A=2", "\r\na=1\r\n",
 	} {

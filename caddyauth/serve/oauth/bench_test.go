@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -44,7 +45,10 @@ func BenchmarkClientCredentials(b *testing.B) {
 			c.AuthMethod = clients.AuthSecretPost
 			known["opaque-post"] = c
 			defer delete(known, "opaque-post")
-			const form = "grant_type=client_credentials&scope=read&client_secret=cacs_s%2Bec%2Fret%3DCANARY&client_id=opaque-post"
+			form := url.Values{
+				"grant_type": {"client_credentials"}, "scope": {"read"},
+				"client_id": {"opaque-post"}, "client_secret": {secret},
+			}.Encode()
 			body := strings.NewReader(form)
 			r := httptest.NewRequest(http.MethodPost, "https://auth.example.com/auth/token", body)
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
