@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,6 +98,36 @@ func TestOpenIDConnect(t *testing.T) {
 		x.exchange(t, code, "") // again
 		if claims, a := x.userInfo(t, call{lines: bearerLine(tokens.Access)}); claims != nil || a.status != 401 {
 			t.Errorf("after the code was used again: %d %v", a.status, claims)
+		}
+	})
+}
+
+// TestScopeTakenFromAClient: what was granted before the client lost a scope is told no longer, neither
+// for the old access token nor with the next one.
+func TestScopeTakenFromAClient(t *testing.T) {
+	onEngines(t, func(t *testing.T, x *authorizing) {
+		v := x.visitor(t)
+		tokens := x.exchange(t, v.code(v.signIn(v.get(request(t, "scope=openid profile")), "alice", alicePassword)), "")
+		if claims, a := x.userInfo(t, call{lines: bearerLine(tokens.Access)}); claims["updated_at"] == nil {
+			t.Fatalf("before: %d %v", a.status, claims)
+		}
+		without := strings.Replace(authorizeAuth, " profile", "", 1)
+		if without == authorizeAuth {
+			t.Fatal("no scope was taken away")
+		}
+		x.load(without, authorizeSites)
+		if claims, a := x.userInfo(t, call{lines: bearerLine(tokens.Access)}); a.status != 200 || len(claims) != 1 {
+			t.Errorf("the old access token: %d %v", a.status, claims)
+		}
+		if got := x.refresh(t, tokens.Refresh, "scope=profile"); got.Error != "invalid_grant" {
+			t.Errorf("only what was taken: %+v", got)
+		}
+		next := x.refresh(t, tokens.Refresh, "")
+		if next.status != 200 || next.Scope != "openid" {
+			t.Fatalf("%+v", next)
+		}
+		if claims, a := x.userInfo(t, call{lines: bearerLine(next.Access)}); a.status != 200 || len(claims) != 1 {
+			t.Errorf("the next access token: %d %v", a.status, claims)
 		}
 	})
 }

@@ -220,6 +220,14 @@ func (c Client) AllowsScopes(asked ...string) (allowed []string, ok bool) {
 	return allowed, len(allowed) > 0
 }
 
+// KeepsScopes returns those of the scopes that the client was granted which it may still have. A scope
+// that was taken from it is in no new token, however old the grant is.
+func (c Client) KeepsScopes(granted []string) []string {
+	return slices.DeleteFunc(slices.Clone(granted), func(scope string) bool {
+		return !slices.Contains(c.Scopes, scope)
+	})
+}
+
 // Resource returns the resource of the client that a request names, as the client has it.
 func (c Client) Resource(presented string) (resource string, ok bool) {
 	i := slices.IndexFunc(c.Resources, func(r string) bool { return SameResource(r, presented) })

@@ -138,13 +138,18 @@ func (s *Service) subjectOfRefreshToken(ctx context.Context, r IdentityAssertion
 		return assertionSubject{}, &SubjectRefusal{subjectClient}
 	case !r.hasKey(g):
 		return assertionSubject{}, &SubjectRefusal{token.Reason(session.OtherKey)}
-	case !slices.Contains(g.Scopes, openid.OpenID):
+	case !slices.Contains(r.Parties.Client.KeepsScopes(g.Scopes), openid.OpenID):
 		return assertionSubject{}, &SubjectRefusal{subjectScope}
 	}
-	return assertionSubject{grant: g, email: slices.Contains(g.Scopes, emailScope), until: g.IdleEnds}, nil
+	return assertionSubject{grant: g, email: r.hasEmail(g), until: g.IdleEnds}, nil
 }
 
 const emailScope = "email"
+
+// hasEmail reports whether the client was granted the address of the person, and may still have it.
+func (r IdentityAssertion) hasEmail(g session.Grant) bool {
+	return slices.Contains(r.Parties.Client.KeepsScopes(g.Scopes), emailScope)
+}
 
 // subjectOfIDToken finds what was granted to the client at the sign-in of an ID token. The ID token
 // itself is never revoked: it is good while one of those grants lives.
@@ -188,7 +193,7 @@ func (r IdentityAssertion) subjectUnder(t *token.Token, grants []session.Grant) 
 		if subject.grant.ID == "" || g.IdleEnds.After(subject.grant.IdleEnds) {
 			subject.grant = g
 		}
-		subject.email = subject.email || slices.Contains(g.Scopes, emailScope)
+		subject.email = subject.email || r.hasEmail(g)
 	}
 	if subject.grant.ID == "" {
 		return assertionSubject{}, &SubjectRefusal{reason}

@@ -272,6 +272,9 @@ func TestUserInfo(t *testing.T) {
 			g.ClaimsRequest = `{"userinfo":{"name":{"essential":true},"role":null,"phone_number":null},` +
 				`"id_token":{"email":null}}`
 		}, map[string]any{"sub": "Alice", "name": "Alice A."}, nil},
+		{"a scope that was taken from the client", "openid email", func(x *issuer, _ *session.Grant) {
+			x.store.parties.Client.Scopes = []string{"openid"}
+		}, map[string]any{"sub": "Alice"}, nil},
 		{"without openid", "email", nil, nil, ErrScope},
 		{"revoked grant", "openid", func(_ *issuer, g *session.Grant) { g.Revoked = noon }, nil,
 			&session.Refusal{Verdict: session.Ended}},

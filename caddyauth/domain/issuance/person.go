@@ -47,7 +47,8 @@ func personOf(u *identity.User) openid.Person {
 }
 
 // UserInfo returns the claims of /userinfo for an access token that was verified: those of the
-// scopes of the token, and those that the authorization asked for. The error is ErrScope when the
+// scopes of the token, and those that the authorization asked for, as far as the client may still have
+// them. The error is ErrScope when the
 // token lacks the scope openid, a *session.Refusal when the grant has ended or nothing may be
 // issued any more, or the store's.
 func (s *Service) UserInfo(ctx context.Context, t *token.Token) (map[string]any, error) {
@@ -69,7 +70,7 @@ func (s *Service) UserInfo(ctx context.Context, t *token.Token) (map[string]any,
 	if err != nil {
 		return nil, err
 	}
-	names := append(s.Scopes.Claims(t.Scopes...), s.learns(p.Client, g, openid.InUserInfo)...)
+	names := append(s.Scopes.Claims(p.Client.KeepsScopes(t.Scopes)...), s.learns(p.Client, g, openid.InUserInfo)...)
 	told := personOf(p.User).Tell(names)
 	told["sub"] = p.User.Name
 	return told, nil
@@ -78,14 +79,6 @@ func (s *Service) UserInfo(ctx context.Context, t *token.Token) (map[string]any,
 // partiesOf reads whom a grant is for. The error is a *session.Refusal (NotAllowed) when nothing may
 // be issued to them.
 func (s *Service) partiesOf(ctx context.Context, g session.Grant) (Parties, error) {
-	name, err := identity.CanonicalName(g.Subject)
-	if err != nil {
-		return Parties{}, notAllowed(g)
-	}
-	p, err := s.Store.FindParties(ctx, g.Project, g.ClientID, name)
-	if err != nil {
-		return Parties{}, err
-	}
-	_, err = s.termsOf(p, g)
+	p, _, err := s.allowed(ctx, g)
 	return p, err
 }

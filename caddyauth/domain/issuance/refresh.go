@@ -60,7 +60,8 @@ type Refresh struct {
 // be made, the refresh token stays valid for another attempt, because a client that is told that
 // something failed will make it. The error is ErrScope, ErrTarget or a *session.Refusal. They have
 // used nothing up, unless the grant changed while it was read: then ErrScope and ErrTarget come after
-// the use. Every other error is the store's or that of making the access token.
+// the use. Every other error is the store's or that of making the access token. The access token lacks
+// scopes and audience that were taken from the client since the grant.
 func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	now := r.Now.UTC().Truncate(time.Millisecond) // as sessions count
 	p, err := s.Sessions.Present(ctx, r.Token)
@@ -81,17 +82,20 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	// wrong, and ends the grant if it is a second use.
 	likely := p.Likely(r.ClientID, now)
 	audience, wrong := r.narrow(p.Grant)
-	if wrong != nil && likely.Honoured() {
-		return Issued{Grant: p.Grant}, wrong
-	}
-	terms, err := s.Terms(ctx, p.Grant)
+	parties, terms, err := s.allowed(ctx, p.Grant)
 	if err != nil {
 		return Issued{}, err
 	}
 	want := r.access(p.Grant, p.Grant.Epoch, now, now.Add(terms.Access))
 	want.audience = audience
+	if wrong == nil && !parties.keep(&want) {
+		wrong = notAllowed(p.Grant)
+	}
 	raw := ""
 	if likely.Honoured() {
+		if wrong != nil {
+			return Issued{Grant: p.Grant}, wrong
+		}
 		if raw, err = s.mint(ctx, want, terms); err != nil {
 			return Issued{}, err
 		}
@@ -127,7 +131,7 @@ func (s *Service) afterUse(
 	r Refresh,
 ) (string, error) {
 	anew := r.access(used.Grant, used.Epoch, made.now, made.until)
-	anew.audience = made.audience
+	anew.audience, anew.scopes = made.audience, made.scopes
 	var err error
 	if raw == "" || used.Grant.Epoch != made.epoch || s.denies(made) {
 		made = anew

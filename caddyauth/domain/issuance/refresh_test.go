@@ -167,7 +167,7 @@ func TestScopesAreNarrowed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newIssuer(t)
-			x.store.parties.Client.ID = "web"
+			x.store.parties.Client.ID, x.store.parties.Client.Scopes = "web", []string{"read", "write"}
 			begun, err := x.Sessions.New(session.GrantRequest{
 				Project:  "acme",
 				Subject:  "Alice",
@@ -193,6 +193,73 @@ func TestScopesAreNarrowed(t *testing.T) {
 			}
 			if err != nil || !slices.Equal(got.Scopes, c.want) {
 				t.Errorf("%q, %v", got.Scopes, err)
+			}
+		})
+	}
+}
+
+// TestWhatIsTakenFromAClientIsInNoNewToken: the grant is older than the client's settings.
+func TestWhatIsTakenFromAClientIsInNoNewToken(t *testing.T) {
+	const files = "https://files.example"
+	for _, c := range []struct {
+		name      string
+		change    func(p *Parties)
+		asks      []string
+		scopes    []string
+		audience  []string
+		notIssued bool
+	}{
+		{"nothing", func(*Parties) {}, nil, []string{"read", "write"}, []string{"api", files}, false},
+		{"a scope", func(p *Parties) { p.Client.Scopes = []string{"read", "other"} }, nil,
+			[]string{"read"}, []string{"api", files}, false},
+		{"a scope, which it asks for with another", func(p *Parties) { p.Client.Scopes = []string{"read"} },
+			[]string{"write", "read"}, []string{"read"}, []string{"api", files}, false},
+		{"the scope that it asks for", func(p *Parties) { p.Client.Scopes = []string{"read"} }, []string{"write"},
+			nil, nil, true},
+		{"all scopes", func(p *Parties) { p.Client.Scopes = nil }, nil, nil, nil, true},
+		{"a resource", func(p *Parties) { p.Client.Resources = nil }, nil, []string{"read", "write"}, []string{"api"},
+			false},
+		{"its audience", func(p *Parties) { p.Client.Audience = []string{"web"} }, nil, []string{"read", "write"},
+			[]string{files}, false},
+		{"the project's audience", func(p *Parties) { p.Project.Audiences = []string{"web"} }, nil,
+			[]string{"read", "write"}, []string{files}, false},
+		{"all that it was for", func(p *Parties) { p.Client.Audience, p.Client.Resources = []string{"web"}, nil }, nil,
+			nil, nil, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newIssuer(t)
+			client := &x.store.parties.Client
+			client.ID, client.Scopes, client.Resources = "rp", []string{"read", "write"}, []string{files}
+			begun, err := x.Sessions.New(session.GrantRequest{
+				Project:  "acme",
+				Subject:  "Alice",
+				ClientID: "rp",
+				Audience: []string{"api", files},
+				Scopes:   []string{"read", "write"},
+				Access:   time.Hour,
+				Idle:     time.Hour,
+				Absolute: time.Hour,
+				Epoch:    5,
+			}, noon)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.store.grants[begun.Grant.ID] = begun.Grant
+			c.change(&x.store.parties)
+			got, err := x.Refresh(t.Context(),
+				Refresh{Token: begun.RefreshToken, ClientID: "rp", Scopes: c.asks, Now: noon})
+			if c.notIssued {
+				if refuses(t, err, session.NotAllowed); x.store.grants[begun.Grant.ID].Generation != 0 {
+					t.Error("the refresh token was used up")
+				}
+				return
+			}
+			if err != nil || !slices.Equal(got.Scopes, c.scopes) {
+				t.Fatalf("%q, %v", got.Scopes, err)
+			}
+			access, err := x.Verify(t.Context(), got.AccessToken)
+			if err != nil || !slices.Equal(access.Audience, c.audience) || !slices.Equal(access.Scopes, c.scopes) {
+				t.Errorf("the access token is for %q with %q, %v", access.Audience, access.Scopes, err)
 			}
 		})
 	}

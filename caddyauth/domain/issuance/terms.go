@@ -3,6 +3,7 @@ package issuance
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
@@ -163,15 +164,22 @@ type Terms struct {
 // *session.Refusal (NotAllowed) unless project, client and user exist and are active; every other
 // error is the store's.
 func (s *Service) Terms(ctx context.Context, g session.Grant) (Terms, error) {
+	_, terms, err := s.allowed(ctx, g)
+	return terms, err
+}
+
+// allowed is Terms, with those whom the grant belongs to.
+func (s *Service) allowed(ctx context.Context, g session.Grant) (Parties, Terms, error) {
 	name, err := identity.CanonicalName(g.Subject)
 	if err != nil {
-		return Terms{}, notAllowed(g)
+		return Parties{}, Terms{}, notAllowed(g)
 	}
 	p, err := s.Store.FindParties(ctx, g.Project, g.ClientID, name)
 	if err != nil {
-		return Terms{}, err
+		return Parties{}, Terms{}, err
 	}
-	return s.termsOf(p, g)
+	terms, err := s.termsOf(p, g)
+	return p, terms, err
 }
 
 // termsOf is a list of refusals, then the terms.
@@ -187,6 +195,30 @@ func (s *Service) termsOf(p Parties, g session.Grant) (Terms, error) {
 		TokenOptions: p.Client.TokenOptions.Over(p.Project.TokenOptions).Over(s.TokenOptions),
 		Claims:       s.accessClaims(p.User.Claims, p.Client),
 	}, nil
+}
+
+// keep takes out of an access token what was granted to the client and has been taken from it since. It
+// is false when nothing is left of the scopes or of the audience.
+func (p Parties) keep(r *accessRequest) bool {
+	if clients.IsBuiltIn(p.Client.ID) {
+		return true
+	}
+	audience := slices.DeleteFunc(slices.Clone(r.audienceOfToken()), func(word string) bool { return !p.allow(word) })
+	scopes := p.Client.KeepsScopes(r.scopes)
+	if len(audience) == 0 || len(scopes) == 0 && len(r.scopes) > 0 {
+		return false
+	}
+	r.audience, r.scopes = audience, scopes
+	return true
+}
+
+// allow reports whether the client may have tokens for a word of an audience.
+func (p Parties) allow(word string) bool {
+	if _, known := p.Client.Resource(word); known {
+		return true
+	}
+	audience, err := audienceOf(p)
+	return err == nil && slices.Contains(audience, word)
 }
 
 // LifetimesOf are the lifetimes in force for a client: its own over its project's over the server's.

@@ -160,7 +160,7 @@ func (c *call) describeGrant(g session.Grant) members {
 		"client_id":  g.ClientID,
 		"iss":        c.Issuer,
 	}
-	m.addText("scope", strings.Join(g.Scopes, " "))
+	m.addText("scope", strings.Join(c.client.KeepsScopes(g.Scopes), " "))
 	m.addTime("auth_time", g.AuthTime)
 	m.addText("acr", g.ACR)
 	if len(g.Audience) > 0 {

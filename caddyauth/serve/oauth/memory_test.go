@@ -222,7 +222,7 @@ var known = map[string]clients.Client{
 // serving is a client that is the resource server of the audience api.
 func serving(id, slug, secret string) clients.Client {
 	return clients.Client{
-		ID: id, Project: slug, Secrets: oneSecret(secret), Active: true,
+		ID: id, Project: slug, Secrets: oneSecret(secret), Active: true, Scopes: []string{"read"},
 		Settings: clients.Settings{Introspection: []string{"api"}},
 	}
 }
@@ -352,7 +352,11 @@ func (h *fixture) FindParties(_ context.Context, slug, clientID, name string) (i
 	p := issuance.Parties{
 		Epoch:   5,
 		Project: project.Project{Slug: slug, Active: true},
-		Client:  clients.Client{ID: clientID, Active: clientID != "paused"},
+		Client: clients.Client{
+			ID: clientID, Active: clientID != "paused",
+			Scopes:   []string{"openid", "read", "write", "list", "offline_access"},
+			Settings: clients.Settings{Resources: []string{"https://a.example", "https://b.example"}},
+		},
 	}
 	if clientID == "spa" {
 		p.Client.AccessTokenFormat = project.Opaque
