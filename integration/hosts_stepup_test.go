@@ -69,6 +69,7 @@ func TestStepUpAtAnotherHost(t *testing.T) {
 	for _, stream := range streams {
 		stream.endsSoon(t, since)
 	}
+	v.isOut(g, since) // the third sign-in at a.one.localhost within a minute, each for another page
 }
 
 // TestClassesAtAnotherHost: a session at an application has the class of the sign-in that it is under. For

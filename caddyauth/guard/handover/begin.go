@@ -24,8 +24,8 @@ type Want struct {
 	MaxAge time.Duration
 }
 
-// Begin sends a browser to the server to sign in. A browser that has come back twice within a minute
-// and is sent again gets a page instead.
+// Begin sends a browser to the server to sign in. A browser that has come back to this page twice
+// within a minute and is sent again gets a page instead.
 func (s *Server) Begin(w http.ResponseWriter, r *http.Request, want Want) {
 	now := time.Now()
 	want.Target = plainTarget(want.Target)
@@ -33,7 +33,7 @@ func (s *Server) Begin(w http.ResponseWriter, r *http.Request, want Want) {
 		s.refuse(w, r, unavailable, want.Target)
 		return
 	}
-	if s.isCircle(r, signIns, now) {
+	if s.isCircle(r, signInFor(want.Target), now) {
 		s.endCircle(w, r, want.Target)
 		return
 	}

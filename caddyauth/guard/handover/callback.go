@@ -44,7 +44,7 @@ func (s *Server) getCallback(w http.ResponseWriter, r *http.Request, origin stri
 	for _, cookie := range session.Cookies {
 		http.SetCookie(w, cookie)
 	}
-	s.addTrip(w, r, signIns, time.Now())
+	s.addTrip(w, r, a.Trip, time.Now())
 	if a.Shortened {
 		s.explainShortened(w, r)
 		return

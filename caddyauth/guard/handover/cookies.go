@@ -78,16 +78,14 @@ func (s *Server) clearAttempt(w http.ResponseWriter, a attempt) {
 	http.SetCookie(w, s.cookie(gate.SignInCookie+a.ID, "", 0))
 }
 
-// signIns are the trips to the server and back, in place of what tripTo returns for those who were
-// signed in already.
-const signIns = ""
+// tripTo says in a few letters where somebody went who was signed in, and signInFor where somebody came
+// back to from the server. Who opens several pages, or signs in again for another one, is in no circle: in
+// a circle a page is asked for again and again.
+func tripTo(target string) string    { return base64.RawURLEncoding.EncodeToString(hashOf(target)[:6]) }
+func signInFor(target string) string { return tripTo("sign in: " + target) }
 
-// tripTo says in a few letters where somebody went who was signed in: who opens several pages at once
-// is in no circle.
-func tripTo(target string) string { return base64.RawURLEncoding.EncodeToString(hashOf(target)[:6]) }
-
-// trip is one time that a browser came back from signing in: when, in milliseconds, and what tripTo
-// says. The cookie has them as `1767225600000-AbCdEfGh`, with a full stop between two.
+// trip is one time that a browser came back from signing in: when, in milliseconds, and where.
+// The cookie has them as `1767225600000-AbCdEfGh`, with a full stop between two.
 type trip struct {
 	ms int64
 	to string

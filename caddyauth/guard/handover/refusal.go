@@ -77,8 +77,8 @@ var pages = map[result]page{
 	},
 	inCircle: {
 		http.StatusUnauthorized, "Signing in does not help",
-		"You came back signed in twice within a minute, and this site sent you to sign in once more. Cookies may " +
-			"be blocked, the clock of a server may be wrong, or the account may not be accepted here. If trying " +
+		"You came back to this page signed in twice within a minute, and were sent to sign in once more. Cookies " +
+			"may be blocked, the clock of a server may be wrong, or the account may not be accepted here. If trying " +
 			"again does not help, please tell the people who run the site.",
 	},
 	notSignedIn: {

@@ -47,6 +47,9 @@ type attempt struct {
 	// Shortened says that Target is the root because what was wanted is too long.
 	Shortened bool `json:"shortened,omitzero"`
 
+	// Trip is what signInFor says of all that was wanted.
+	Trip string `json:"trip"`
+
 	// Began is when the attempt began, in milliseconds since 1970.
 	Began int64 `json:"began"`
 }
@@ -60,6 +63,7 @@ func newAttempt(origin, target string, now time.Time) (a attempt, secret string)
 		Verifier: rand.Text() + rand.Text(),
 		Origin:   origin,
 		Target:   target,
+		Trip:     signInFor(target),
 		Began:    now.UnixMilli(),
 	}
 	if len(target) > maxTarget {
