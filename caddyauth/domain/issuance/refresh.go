@@ -71,7 +71,7 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	if r.Browser && clients.IsBuiltIn(p.Grant.ClientID) {
 		r.ClientID = p.Grant.ClientID
 	}
-	if p.Grant.ClientID == clients.Web && !NamesHost(p.Grant.Audience, r.Host) {
+	if p.Grant.ClientID == clients.Web && (p.Grant.Kind != WebGrant || !NamesHost(p.Grant.Audience, r.Host)) {
 		return Issued{}, &session.Refusal{Verdict: session.OtherClient, Grant: p.Grant}
 	}
 	if !r.hasKey(p.Grant) {

@@ -234,7 +234,9 @@ func (s *Store) Import(ctx context.Context, r io.Reader, replace bool) (counts [
 		if in.renumber, err = prepareTables(ctx, t, replace); err != nil {
 			return err
 		}
-		counts, err = in.tables(ctx, t)
+		if counts, err = in.tables(ctx, t); err == nil {
+			err = checkNames(ctx, t)
+		}
 		return err
 	})
 	if err != nil {

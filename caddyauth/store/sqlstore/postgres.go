@@ -53,8 +53,12 @@ func (s *postgresServer) openForWriting(ctx context.Context, alone bool) (databa
 		return nil, err
 	}
 	version, err := recognise(ctx, db, postgresTables)
-	if err == nil && version < len(migrationNames()) {
+	switch {
+	case err != nil:
+	case version < len(migrationNames()):
 		err = db.migrate(ctx)
+	default:
+		err = checkNames(ctx, db)
 	}
 	var ear *pgx.Conn
 	if err == nil {

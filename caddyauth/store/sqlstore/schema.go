@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 )
 
 // The migrations are numbered without a gap from 0001 on. One that was released is never changed: a
@@ -96,7 +98,7 @@ func migrate(t tx, listing string) error {
 	}
 	names := migrationNames()
 	if version == len(names) {
-		return nil
+		return checkNames(context.Background(), t)
 	}
 	for _, name := range names[version:] {
 		text, err := migrations.ReadFile(name)
@@ -107,9 +109,27 @@ func migrate(t tx, listing string) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	if err := checkNames(context.Background(), t); err != nil {
+		return err
+	}
 	_, err = t.exec(`INSERT INTO meta (name, value) VALUES ('schema', $1)
 		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, strconv.Itoa(len(names)))
 	return err
+}
+
+// checkNames refuses a store in which an operator's client has the name of one that exists without being
+// stored. A release from before that was taken could make it; it must neither be used as that one nor
+// fail without a word. The transaction is undone, so that the release from before goes on with the store.
+func checkNames(ctx context.Context, q querier) error {
+	var id string
+	found, err := one(ctx, q, `SELECT id FROM client WHERE active = 1
+		AND id IN ('`+clients.FirstParty+`', '`+clients.Web+`')`, nil, &id)
+	if err != nil || !found {
+		return err
+	}
+	return fmt.Errorf("client %[1]q: the name belongs to the server's own sign-in now; nothing was changed: with the "+
+		"release that ran before, give the program that uses it a client of another name, and remove this one "+
+		"(`caddy auth client remove %[1]s`, or take it out of the configuration and reload)", id)
 }
 
 // one scans the first row of a query into the targets and reports whether there was one.
