@@ -96,6 +96,23 @@ func TestCheckFindings(t *testing.T) {
 			"header Cache-Control public\n header ?Cache-Control public\n header -Server\n jwt_auth web", nil,
 		},
 		{"caches are told late behind the gate", "route {\n jwt_auth web\n header >Cache-Control public\n }", nil},
+		{
+			"options that mean nothing to another proxy",
+			"auth_verdict nginx\n jwt_auth api {\n from insecure_query key\n upgrades tcp\n }",
+			[]string{
+				", gate localhost:%s: it takes tokens from the query parameter \"key\", which a proxy that asks would " +
+					"pass on: such requests are refused",
+				", gate localhost:%s: it lets connections be upgraded, and a proxy that asks may only let WebSockets pass",
+				"URLs end up in logs",
+			},
+		},
+		{
+			"a trial for another proxy", "auth_verdict nginx\n jwt_auth web {\n mode report_only\n }",
+			[]string{
+				"it only reports, and a request that no other gate of the site lets pass is refused",
+				"lets forged identity headers through", "clients can forge identity headers there",
+			},
+		},
 		{"a project without users", "jwt_auth api {\n project acme\n require roles admin\n }", nil},
 		{"another issuer", "jwt_auth api {\n issuer https://idp.example\n require roles admin\n }", nil},
 	} {

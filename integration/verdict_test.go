@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,9 @@ http://:{{port "verdict"}} {
 	}
 	jwt_auth /public/* web {
 		mode optional
+	}
+	jwt_auth /query/* api {
+		from insecure_query key
 	}
 	jwt_auth /off/* off
 	jwt_auth /trial/* web {
@@ -86,6 +90,10 @@ func TestVerdicts(t *testing.T) {
 	app := func(uri string, more ...string) []string { return says("GET", "https", "app.localhost", uri, more...) }
 	page := []string{"Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
 	const unclear = "unclear_request"
+	ownPath := func(below string) string {
+		return "own_path: the proxy must pass what is below " + below +
+			" to the site with auth_server, and not ask about it"
+	}
 	session := "Cookie: access_token=" + tokens["web"]
 	for _, c := range []struct {
 		name   string
@@ -135,6 +143,16 @@ func TestVerdicts(t *testing.T) {
 			name: "public", lines: app("/public/x", "X-User-Id: alice"), status: 200,
 			fields: map[string]string{"X-User-Id": "-", "X-User-Role": "-"},
 		},
+		{name: "the gateway's sign-out", lines: says("POST", "http", "app.localhost", "/.auth/logout", alice,
+			"Origin: http://app.localhost"), status: 403, reason: ownPath("/.auth/")},
+		{name: "the gateway's answers", lines: app("/.auth/callback?code=x&state=y", page...), status: 403,
+			reason: ownPath("/.auth/")},
+		{name: "the session script", lines: app("/.auth/session.js", alice), status: 403, reason: ownPath("/.auth/")},
+		{name: "the server's own host", lines: says("GET", "http", g.host("auth"), "/login", page...), status: 403,
+			reason: ownPath("/")},
+		{name: "what begins like the gateway's path", lines: app("/.authentic", alice), status: 403, reason: "no_gate"},
+		{name: "the gateway's path at another host", lines: says("GET", "http", "other.example", "/.auth/logout"),
+			status: 403, reason: "no_gate"},
 		{name: "no gate", lines: app("/other", alice), status: 403, reason: "no_gate"},
 		{name: "a filter is no gate", lines: app("/off/x", alice), status: 403, reason: "no_gate"},
 		{name: "a trial is no gate", lines: app("/trial/x", alice), status: 403, reason: "no_gate"},
@@ -262,6 +280,36 @@ func TestVerdicts(t *testing.T) {
 	}
 	if line := `"gate":"auth_verdict"`; !strings.Contains(g.log(), line) {
 		t.Errorf("no line of the log has %s", line)
+	}
+}
+
+// TestVerdictsAboutCredentialsInURLs: gates take a credential out of the query, and no answer makes the
+// other proxy do so.
+func TestVerdictsAboutCredentialsInURLs(t *testing.T) {
+	g := newGateway(t)
+	g.load(verdictAuth+verdictServers("verdict"),
+		authSite+strings.Replace(verdictSite("traefik"), "\tlog\n", "", 1)) // an access log would have the URLs
+	tokens := people(g.tokens)
+	alice := "Authorization: Bearer " + tokens["alice"]
+	for _, c := range []struct {
+		name, uri string
+		lines     []string
+		status    int
+	}{
+		{"a token", "/query/x?a=1&key=" + tokens["alice"], nil, 400},
+		{"one that another gate reads", "/app?key=" + tokens["bob"], []string{alice}, 400},
+		{"escaped", "/app?%6bey=" + tokens["bob"], []string{alice}, 400},
+		{"in an address", "/app?next=" + url.QueryEscape("/query/?key="+tokens["bob"]), []string{alice}, 400},
+		{"no token", "/app?key=x", []string{alice}, 400},
+		{"other parameters", "/app?keys=1&x=key", []string{alice}, 200},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			lines := append(forwarded("GET", "https", "app.localhost", c.uri), c.lines...)
+			got := g.ask(t, "verdict", call{lines: lines})
+			if got.status != c.status || c.status == 400 && !strings.Contains(got.body, `"credential_in_url"`) {
+				t.Errorf("status %d, want %d: %s", got.status, c.status, got.body)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
@@ -27,6 +28,28 @@ type Applications struct {
 
 // Owns reports whether a path belongs to the gateway at the hosts of applications.
 func (s *Applications) Owns(path string) bool { return s != nil && s.handover.Owns(path) }
+
+// OwnPath returns the path below which everything belongs to the gateway at the host of a request, if
+// the request is for something there: what the server answers, or this. It ends in a slash.
+func (s *Applications) OwnPath(r *http.Request) (below string) {
+	switch {
+	case s == nil:
+		return ""
+	case s.Elsewhere(r):
+		if below = s.handover.Path + "/"; !s.Owns(r.URL.Path) || s.Origin(r) == "" {
+			return ""
+		}
+	default:
+		base := s.handover.Base
+		below = strings.TrimSuffix(base.Path, "/") + "/"
+		asked, err := weburl.CanonicalOrigin(base.Scheme + "://" + r.Host)
+		own, ownErr := weburl.CanonicalOrigin(base.Scheme + "://" + base.Host)
+		if err != nil || ownErr != nil || asked != own || !strings.HasPrefix(r.URL.Path, below) {
+			return ""
+		}
+	}
+	return below
+}
 
 // Serve answers a request whose path Owns, and reports whether it did: at a host that is no
 // application's it answers nothing.

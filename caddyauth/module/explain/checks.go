@@ -67,6 +67,8 @@ var gateChecks = map[token.Reason]string{
 	gate.UntrustedProxy: "asking proxy",
 	gate.UnclearRequest: "asking proxy",
 	gate.NoGate:         "gate",
+	gate.OwnPath:        "asking proxy",
+	gate.CredentialKept: "credential",
 }
 
 // checkFromToken looks at the token where a reason can come from more than one check.

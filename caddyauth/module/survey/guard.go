@@ -41,6 +41,7 @@ type Guard interface {
 const (
 	serverID      caddy.ModuleID = "http.handlers.auth_server"
 	errorFilterID caddy.ModuleID = "http.handlers.auth_errors"
+	verdictID     caddy.ModuleID = "http.handlers.auth_verdict"
 )
 
 // Survey is what is known of the routes of one configuration. Guards are added while handlers are

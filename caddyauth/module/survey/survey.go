@@ -57,6 +57,7 @@ type site struct {
 	byPath   bool // paths decide on a gate, on an answer, or on the application that gets the request
 	rewrites bool
 	users    bool // something besides gates may say who the user is
+	asked    bool // another proxy asks about the requests
 	findings []finding.Finding
 	behind   []rewriteBehind
 	ends     []end
@@ -121,6 +122,7 @@ func surveyServer(name string, server *caddyhttp.Server) []*site {
 		w.site.derived = rest.derived
 		// Requests come here through the routes before.
 		w.site.rewrites, w.site.users, w.site.set = rest.rewrites, rest.users, rest.set
+		w.site.asked = rest.asked
 		sites = append(sites, w.site)
 		below := at
 		below.where += describe(route)
@@ -283,8 +285,11 @@ func (s *surveyor) walkHandler(handler caddyhttp.MiddlewareHandler, at position)
 	case *caddyhttp.VarsMiddleware:
 		at.root = rootOf(*h, at.root)
 	}
-	if moduleID(handler) == serverID {
+	switch moduleID(handler) {
+	case serverID:
 		s.noteLate("auth_server", at)
+	case verdictID:
+		s.site.asked = true
 	}
 	s.site.derived.passed(handler, at)
 	kind := kindOf(handler)
@@ -320,6 +325,9 @@ func (s *surveyor) meet(j Guard, at position) {
 	set.changes = 0 // it counts guards, too
 	s.site.placed[j] = set
 	s.site.byPath = s.site.byPath || at.byPath
+	if s.site.asked {
+		s.noteAsked(j, at)
+	}
 	if j.Gate() == nil || len(at.steps) == 0 {
 		return
 	}

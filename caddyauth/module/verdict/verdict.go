@@ -77,6 +77,11 @@ func (v *Verdict) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		v.refuse(answer, r, refused)
 		return nil
 	}
+	if below := v.gates.Applications.OwnPath(asked); below != "" {
+		v.refuseOwn(answer, asked, below)
+		return nil
+	}
+	query := asked.URL.RawQuery
 	if err := next.ServeHTTP(answer, asked); err != nil {
 		v.failed(answer, asked, err)
 	}
@@ -87,6 +92,8 @@ func (v *Verdict) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	case answer.Written():
 	case request.Vars(asked)[auth.AdmissionVar] == nil:
 		v.refuse(answer, asked, refusal(gate.NoGate, "no gate of the site is for this request"))
+	case v.gates.Credentials.InQuery() && asked.URL.RawQuery != query:
+		v.refuse(answer, asked, refusal(gate.CredentialKept, "the query has a credential, and the proxy would pass it on"))
 	default:
 		answer.Permit(asked, v.fields())
 	}
@@ -127,15 +134,28 @@ func refusal(reason token.Reason, detail string) *token.Refusal {
 	return &token.Refusal{Reason: reason, Detail: detail}
 }
 
-// refuse answers a request that no gate has seen, and says why in the log.
+// refuse answers a request that no gate has refused, and says why in the log.
 func (v *Verdict) refuse(w http.ResponseWriter, r *http.Request, refused *token.Refusal) {
+	v.report(r, refused)
+	endpoint.WriteError(w, gate.Status(refused.Reason), gate.BodyCode(refused.Reason), string(refused.Reason))
+}
+
+// refuseOwn answers a request that is for the gateway. Whoever sees the answer sets the proxy up, or
+// tells who does.
+func (v *Verdict) refuseOwn(w http.ResponseWriter, r *http.Request, below string) {
+	said := "the proxy must pass what is below " + below + " to the site with auth_server, and not ask about it"
+	v.report(r, refusal(gate.OwnPath, said))
+	endpoint.WriteError(w, gate.Status(gate.OwnPath), gate.BodyCode(gate.OwnPath), string(gate.OwnPath)+": "+said)
+}
+
+// report counts a refusal and says why in the log.
+func (v *Verdict) report(r *http.Request, refused *token.Refusal) {
 	reason := refused.Reason
 	v.count.Refused(reason)
 	v.gates.Sampled.Info("request refused", zap.String("reason", string(reason)), zap.String("detail", refused.Detail),
 		zap.String("gate", directive), zap.Int("status", gate.Status(reason)),
 		zap.String("client_ip", request.ClientIP(r)), zap.String("remote_addr", r.RemoteAddr),
 		zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path))
-	endpoint.WriteError(w, gate.Status(reason), gate.BodyCode(reason), string(reason))
 }
 
 // failed answers when a handler returned an error. No error route may answer: it could do so with
