@@ -100,9 +100,10 @@ func TestCheckFindings(t *testing.T) {
 			"options that mean nothing to another proxy",
 			"auth_verdict nginx\n jwt_auth api {\n from insecure_query key\n upgrades tcp\n }",
 			[]string{
-				", gate localhost:%s: it takes tokens from the query parameter \"key\", which a proxy that asks would " +
-					"pass on: such requests are refused",
-				", gate localhost:%s: it lets connections be upgraded, and a proxy that asks may only let WebSockets pass",
+				", gate localhost:%s: it takes tokens from the query parameter \"key\", which a proxy that asks " +
+					"would pass on: such requests are refused",
+				", gate localhost:%s: it lets connections be upgraded, and a proxy that asks may only let " +
+					"WebSockets pass",
 				"URLs end up in logs",
 			},
 		},

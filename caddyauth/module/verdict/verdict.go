@@ -93,7 +93,8 @@ func (v *Verdict) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	case request.Vars(asked)[auth.AdmissionVar] == nil:
 		v.refuse(answer, asked, refusal(gate.NoGate, "no gate of the site is for this request"))
 	case v.gates.Credentials.InQuery() && asked.URL.RawQuery != query:
-		v.refuse(answer, asked, refusal(gate.CredentialKept, "the query has a credential, and the proxy would pass it on"))
+		v.refuse(answer, asked,
+			refusal(gate.CredentialKept, "the query has a credential, and the proxy would pass it on"))
 	default:
 		answer.Permit(asked, v.fields())
 	}
