@@ -44,6 +44,10 @@ var caddyfileForms = map[string]string{
 	"Rule.Deny":               "deny <claim> [<values...>]",
 	"Forward.Claim":           "forward <claim>",
 	"Forward.Header":          "forward <claim> <header>",
+	"JWTAuth.Apps":            "app",
+	"App.Name":                "app <name>",
+	"App.URL":                 "app <name> <url>",
+	"App.Icon":                "app <name> <url> icon <url>",
 	"From.Kind":               "from <kind>",
 	"From.Name":               "from <kind> <name>",
 

@@ -114,6 +114,21 @@ func TestCheckFindings(t *testing.T) {
 				"lets forged identity headers through", "clients can forge identity headers there",
 			},
 		},
+		{
+			"applications where the gate is",
+			"jwt_auth /docs* web {\n app Docs {{url \"app\"}}/docs\n }\n" +
+				"@odd header X-Odd *\n jwt_auth @odd web {\n app Odd {{url \"app\"}}/odd\n }",
+			nil,
+		},
+		{"an application beside the gate", "jwt_auth /docs* web {\n app Docs {{url \"app\"}}/doc\n }",
+			[]string{"/docs*: app \"Docs\": no site that has this gate answers http://localhost:"}},
+		{"an application at another gate",
+			"jwt_auth /a* web {\n name first\n app A {{url \"app\"}}/b\n }\n jwt_auth /b* web {\n name second\n }",
+			[]string{
+				"/b does not lead to this gate but to the gate second",
+			}},
+		{"an application elsewhere", "jwt_auth web {\n app A https://elsewhere.example\n }",
+			[]string{"app \"A\": no site that has this gate answers https://elsewhere.example; correct the URL"}},
 		{"a project without users", "jwt_auth api {\n project acme\n require roles admin\n }", nil},
 		{"another issuer", "jwt_auth api {\n issuer https://idp.example\n require roles admin\n }", nil},
 	} {

@@ -131,7 +131,7 @@ const flaws = `(() => {
 	const ids = [...document.querySelectorAll("[id]")].map(e => e.id);
 	if (new Set(ids).size !== ids.length) found.push("an id twice");
 	for (const e of document.querySelectorAll("a, button, input:not([type=hidden])")) {
-		if (e.hidden) continue;
+		if (e.closest("[hidden]")) continue;
 		const name = e.textContent.trim() || e.labels && e.labels.length || e.getAttribute("aria-label");
 		if (!name) found.push("no name: " + e.outerHTML);
 		if (e.getBoundingClientRect().height < 24) found.push("too small: " + e.outerHTML);
@@ -188,6 +188,7 @@ func TestEveryPage(t *testing.T) {
 				{"sign in", walkSignIn},
 				{"consent", walkConsent},
 				{"device", walkDevice},
+				{"applications", walkApplications},
 				{"mistakes of applications", walkMistakes},
 				{"sign out", walkSignOut},
 			} {
@@ -265,6 +266,73 @@ func walkDevice(w *walk) {
 		w.t.Errorf("the device that was refused: %+v", got)
 	}
 }
+
+// walkApplications looks for an application on the start page, which lists few, many and none.
+func walkApplications(w *walk) {
+	const (
+		list    = chromedp.CSS("#applications")
+		search  = chromedp.CSS("#search")
+		nothing = chromedp.CSS("#no-match:not(:empty)")
+		shown   = `[...document.querySelectorAll("#applications li:not([hidden]) .name")].map(e => e.textContent).join()`
+	)
+	find := func(text string, wait chromedp.CSS) {
+		w.t.Helper()
+		w.do("search for "+text, chromedp.Clear(search), chromedp.SendKeys(search, text))
+		if !w.scripts {
+			w.do("press", chromedp.Click(chromedp.CSS("#find")))
+		}
+		w.do("found", chromedp.WaitReady(wait))
+	}
+	shows := func(want string) {
+		w.t.Helper()
+		if got := ask(w.browser, "what is listed", chromedp.Evaluate[string](shown)); got != want {
+			w.t.Errorf("the page shows %q, want %q", got, want)
+		}
+	}
+	start := w.x.url("auth") + "/"
+	w.x.load(authorizeAuth, authorizeSites+namedApplications)
+	w.open("applications", start, list)
+	shows("Accounting,Calendar,Mail,Maintenance and incidents of the building,Wiki,Łódź Office")
+	find("wiki example", chromedp.CSS("#applications li:first-child[hidden]"))
+	shows("Wiki")
+	w.inspect("applications-found")
+	find("zeppelin", nothing)
+	shows("")
+	w.inspect("applications-not-found")
+	var many strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&many, "\t\tapp \"Application %03d\" https://app%d.example.com\n", i, i)
+	}
+	w.x.load(authorizeAuth, authorizeSites+"{{url \"apps\"}} {\n\tjwt_auth web {\n"+many.String()+"\t}\n\trespond 404\n}")
+	w.open("applications-many", start, list)
+	find("142", chromedp.CSS("#applications li:first-child[hidden]"))
+	shows("Application 142")
+	w.x.load(authorizeAuth, authorizeSites+"{{url \"apps\"}} {\n\tjwt_auth web {\n\t\trequire role nobody\n"+
+		"\t\tapp Nothing {{url \"apps\"}}\n\t}\n\trespond 404\n}")
+	w.open("applications-none", start, chromedp.CSS("#no-application"))
+}
+
+// namedApplications have icons and none, one that does not come, and long names.
+const namedApplications = `
+{{url "apps"}} {
+	@icon path /icon.svg
+	handle @icon {
+		header Content-Type image/svg+xml
+		respond "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'><circle cx='4' cy='4' r='4' fill='teal'/></svg>"
+	}
+	handle {
+		jwt_auth web {
+			app Wiki https://wiki.example.com icon {{url "apps"}}/icon.svg
+			app Mail https://mail.example.com icon "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E%3Crect width='8' height='8' fill='%23c2410c'/%3E%3Cpath d='m1 2 3 3 3-3' fill='none' stroke='white'/%3E%3C/svg%3E"
+			app Calendar https://calendar.example.com icon {{url "apps"}}/missing.png
+			app "Maintenance and incidents of the building" https://a-host-with-a-very-long-name.department.example.com/start
+			app "Łódź Office" https://lodz.example.com:8443
+			app Accounting https://accounting.example.com
+		}
+		respond 404
+	}
+}
+`
 
 // walkMistakes opens what applications got wrong, which people see.
 func walkMistakes(w *walk) {

@@ -129,6 +129,7 @@ func (a *App) provisionStore() error {
 	a.release = append(a.release, a.verification.Close)
 	a.issuing = buildIssuance(a)
 	a.clients = newKnownClients(a)
+	a.gates.Launcher = buildLauncher(a)
 	a.login = buildLogin(a)
 	a.gates.Sessions, a.gates.Streams = buildBrowserSessions(a), buildStreams(a)
 	if a.server.PublicURL != nil {

@@ -26,10 +26,8 @@ type authorizing struct {
 // session returns the session under which a person authorizes clients: that of the server's
 // own login routes, renewed when its access token has ended.
 func (a authorizing) session(w http.ResponseWriter, r *http.Request) (*authorize.Session, error) {
-	if a.sessions.Renewable(r) {
-		if _, _, err := a.sessions.RenewPage(w, r); err != nil && !errors.Is(err, browser.ErrOver) {
-			return nil, err
-		}
+	if err := a.renew(w, r); err != nil {
+		return nil, err
 	}
 	t, err := a.verification.Session(r.Context(), gate.FindCookie(r, a.cookie))
 	if err == nil {
@@ -39,6 +37,18 @@ func (a authorizing) session(w http.ResponseWriter, r *http.Request) (*authorize
 		return nil, err // it cannot be judged at present
 	}
 	return nil, r.Context().Err()
+}
+
+// renew renews the session of a request whose access token has ended, if it lives on.
+func (a authorizing) renew(w http.ResponseWriter, r *http.Request) error {
+	if !a.sessions.Renewable(r) {
+		return nil
+	}
+	_, _, err := a.sessions.RenewPage(w, r)
+	if errors.Is(err, browser.ErrOver) {
+		return nil
+	}
+	return err
 }
 
 // hint returns whose an ID token of this server is.

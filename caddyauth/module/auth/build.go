@@ -57,6 +57,10 @@ func buildLogin(a *App) *login.Server {
 		Owner: func(ctx context.Context, refresh string) string {
 			return a.issuing.SessionOwner(ctx, refresh, time.Now())
 		},
+		Keep: func(w http.ResponseWriter, r *http.Request) error {
+			return authorizing{a.gates.Sessions, a.verification, a.gates.Cookies.Access}.renew(w, r)
+		},
+		Launcher:   a.gates.Launcher,
 		EndSession: buildEndSession(a),
 		ClientIP:   request.ClientIP,
 		Events:     a.audit.report,

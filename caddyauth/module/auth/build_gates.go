@@ -33,6 +33,15 @@ func buildGates(a *App) *Gates {
 	}
 }
 
+// buildLauncher lists applications on the start page.
+func buildLauncher(a *App) *Launcher {
+	return &Launcher{
+		routes:  &a.gates.Survey,
+		session: a.verification.Session,
+		cookie:  a.gates.Cookies.Access,
+	}
+}
+
 // buildStreams is what the streams of all gates are held to.
 func buildStreams(a *App) stream.Policy {
 	return stream.Policy{
@@ -103,6 +112,7 @@ func buildReport(a *App) report {
 	return report{
 		routes: &a.gates.Survey,
 		signIn: buildSignIn(a),
+		apps:   a.gates.Launcher,
 		server: a.server,
 		store:  a.store,
 		logger: a.logger,

@@ -24,8 +24,8 @@ func httpApp(ctx caddy.Context) *caddyhttp.App {
 }
 
 // Findings lists what is wrong with the place of gates in the routes, with the way to the login
-// page, with private files, and with clients that present assertions or certificates. A start logs
-// the same. It writes nothing, and one finding may be in the list more than once.
+// page, with the addresses of applications, with private files, and with clients that present
+// assertions or certificates. A start logs the same. It writes nothing, and one finding may be in the list more than once.
 func (a *App) Findings() []finding.Finding {
 	r := buildReport(a)
 	return slices.Concat(
@@ -34,6 +34,7 @@ func (a *App) Findings() []finding.Finding {
 		r.routes.Beside(),
 		r.findOpenFiles(),
 		r.routes.SignIn(r.signIn),
+		r.apps.findings(),
 		r.findAssertions(),
 		r.findCertificates(),
 	)
@@ -43,6 +44,7 @@ func (a *App) Findings() []finding.Finding {
 type report struct {
 	routes *survey.Survey
 	signIn survey.SignIn
+	apps   *Launcher
 	server *config.Server
 	store  *pooledStore
 	logger *zap.Logger
@@ -64,6 +66,7 @@ func (r report) log() {
 	r.warn("a client cannot exchange identity assertions as the configuration has it", r.findAssertions())
 	r.warn("a client cannot get tokens as the configuration has it", r.findCertificates())
 	r.warn("browsers cannot sign in as the configuration has it", r.routes.SignIn(r.signIn))
+	r.warn("an application of the start page is not where the gate is that names it", r.apps.findings())
 }
 
 // warn logs findings under one message.

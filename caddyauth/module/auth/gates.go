@@ -29,6 +29,8 @@ type Gates struct {
 	Pages *browser.Server
 	// Applications signs browsers in at hosts other than the server's; nil without a public URL.
 	Applications *Applications
+	// Launcher knows the applications that gates name.
+	Launcher *Launcher
 	// Browsers says that browsers sign in or are let in.
 	Browsers bool
 	// Streams is what the streams of every gate are held to; a gate adds its own leeway and grace,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddyauth/gateway/caddyauth/guard/browser"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
@@ -25,8 +26,11 @@ func (s *AuthServer) start(w http.ResponseWriter, r *http.Request, next caddyhtt
 		s.starting(w, r)
 		return nil
 	}
-	s.gates.Reveal(r, request.Vars(r), nil)
-	s.app.Services().Login.GetStart(w, r)
+	vars := request.Vars(r)
+	s.gates.Reveal(r, vars, nil)
+	answer := browser.Own(w, vars)
+	defer answer.Finish(w, false)
+	s.app.Services().Login.GetStart(answer, r)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -38,6 +39,7 @@ func init() {
 //		deny            <claim> [<values...>]
 //		forward         <claim> <header>
 //		forward_preset  remote_user|x_forwarded|x_auth_request|grafana
+//		app             <name> <url> [icon <url>]
 //		from            header [<name>] | cookie [<name>] | insecure_query <name>
 //		login           <url>|off
 //		leeway          <duration>
@@ -98,7 +100,7 @@ func (j *JWTAuth) unmarshal(d *caddyfile.Dispenser) error {
 		return option.At(d, err)
 	}
 	return option.Block(d, func() error { return j.unmarshalOption(d) },
-		"require", "deny", "forward", "forward_preset", "from", "issuer", "origins")
+		"require", "deny", "forward", "forward_preset", "app", "from", "issuer", "origins")
 }
 
 func (j *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) error {
@@ -125,6 +127,8 @@ func (j *JWTAuth) unmarshalOption(d *caddyfile.Dispenser) error {
 		return j.unmarshalRule(d, word == "deny")
 	case "forward":
 		return j.unmarshalForward(d)
+	case "app":
+		return j.unmarshalApp(d)
 	case "from":
 		return j.unmarshalFrom(d)
 	case "max_age":
@@ -215,6 +219,26 @@ func (j *JWTAuth) unmarshalForward(d *caddyfile.Dispenser) error {
 	}
 	j.Forward = append(j.Forward, Forward{Claim: args[0], Header: args[1]})
 	return nil
+}
+
+// unmarshalApp reads the name of an application, its address and its icon.
+func (j *JWTAuth) unmarshalApp(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 && (len(args) != 4 || args[2] != "icon") {
+		return d.Err("app: want `app <name> <url> [icon <url>]`; a name of several words stands in quotes")
+	}
+	app := App{Name: args[0], URL: args[1]}
+	if len(args) == 4 {
+		if app.Icon = args[3]; app.Icon == "" {
+			return d.Errf("app %q: the icon is empty", app.Name)
+		}
+	}
+	j.Apps = append(j.Apps, app)
+	if option.HasPlaceholder(app.Name + app.URL + app.Icon) {
+		return option.At(d, j.check())
+	}
+	_, err := config.ParseApplication(app.Name, app.URL, app.Icon)
+	return option.At(d, errors.Join(err, j.check()))
 }
 
 func (j *JWTAuth) unmarshalFrom(d *caddyfile.Dispenser) error {

@@ -54,6 +54,9 @@ type JWTAuth struct {
 	Forward []Forward `json:"forward,omitempty"`
 	// Ready-made header sets: remote_user, x_forwarded, x_auth_request, grafana. Default: none.
 	Presets []string `json:"forward_presets,omitempty"`
+	// The applications behind the gate, which the start page of the server lists for those whom the gate
+	// would let pass. Default: none.
+	Apps []App `json:"apps,omitempty"`
 	// Where credentials are looked for. Default: the bearer header, and with audience web the
 	// session cookie.
 	From []From `json:"from,omitempty"`
@@ -129,6 +132,19 @@ type Forward struct {
 	Header string `json:"header"`
 }
 
+// App is an application for the start page of the server.
+type App struct {
+	// What people call it; 1 to 60 characters. Gates that name the same application give it the same
+	// URL. Required.
+	Name string `json:"name"`
+	// Where it is opened: an absolute http or https URL. The gates that its path meets decide who sees
+	// it, too. Required.
+	URL string `json:"url"`
+	// Its picture: an http or https URL, or `data:image/...` of at most 8192 bytes. Default: the first
+	// letter of its name.
+	Icon string `json:"icon,omitempty"`
+}
+
 // From is one place where a credential may be.
 type From struct {
 	// `bearer`, `header`, `cookie` or `insecure_query`. Required.
@@ -174,6 +190,9 @@ func (j *JWTAuth) Provision(ctx caddy.Context) error {
 	if j.Name != "" {
 		j.SetLabel(j.Name)
 	}
+	if err := j.nameApps(option.NewResolver()); err != nil {
+		return option.WithMissing(err, j)
+	}
 	return j.gates.Survey.Add(j)
 }
 
@@ -182,6 +201,9 @@ func (j *JWTAuth) reports() bool { return j.gate != nil && j.gate.Mode == gate.R
 
 // check refuses what can be refused without the app.
 func (j *JWTAuth) check() error {
+	if err := j.checkApps(); err != nil {
+		return err
+	}
 	switch j.Mode {
 	case "", "required", "optional", "report_only":
 		if len(j.Audiences) == 0 {

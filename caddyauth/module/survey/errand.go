@@ -24,7 +24,12 @@ type errand struct {
 	login string // its path
 	// callback says that the errand is of a browser which comes back to a gate from signing in.
 	callback bool
-	named    map[string]*caddyhttp.Route
+	// meets is told of each gate and filter on the way, and whether every such request comes there.
+	// Nobody then asks for the login page, and no gate ends the errand.
+	meets func(g Guard, surely bool)
+	// asSent leaves the path as the browser sent it, but for prefixes that routes take off.
+	asSent bool
+	named  map[string]*caddyhttp.Route
 
 	unsure   int    // how many routes around may not be taken
 	gate     Guard  // the first gate that surely refuses the request
@@ -148,20 +153,14 @@ func (e *errand) take(route caddyhttp.Route) {
 			return
 		}
 		if moduleID(handler) == serverID {
-			if !e.callback {
+			if !e.callback && e.meets == nil {
 				e.arrive()
 			}
 			continue
 		}
 		switch h := handler.(type) {
 		case Guard:
-			if e.callback {
-				e.reached = e.reached || !h.ReportsOnly()
-				continue
-			}
-			if e.gate == nil && e.unsure == 0 && h.Gate() != nil && h.Gate().Mode == gate.Required {
-				e.gate = h
-			}
+			e.meet(h)
 		case *caddyhttp.Subroute:
 			e.follow(h.Routes)
 		case *caddyhttp.Invoke:
@@ -176,6 +175,18 @@ func (e *errand) take(route caddyhttp.Route) {
 		case *caddyhttp.StaticResponse, *reverseproxy.Handler:
 			e.ended = e.unsure == 0
 		}
+	}
+}
+
+// meet notes a gate or filter.
+func (e *errand) meet(g Guard) {
+	switch {
+	case e.meets != nil:
+		e.meets(g, e.unsure == 0)
+	case e.callback:
+		e.reached = e.reached || !g.ReportsOnly()
+	case e.gate == nil && e.unsure == 0 && g.Gate() != nil && g.Gate().Mode == gate.Required:
+		e.gate = g
 	}
 }
 
@@ -194,7 +205,8 @@ func (e *errand) rewrite(h *rewrite.Rewrite) {
 	if prefix := h.StripPathPrefix; prefix != "" && !strings.Contains(prefix, "{") {
 		e.r.URL.Path = strings.TrimPrefix(e.r.URL.Path, strings.TrimSuffix(prefix, "/"))
 	}
-	if path, _, _ := strings.Cut(h.URI, "?"); path != "" && e.unsure == 0 && !strings.Contains(path, "{") {
+	path, _, _ := strings.Cut(h.URI, "?")
+	if path != "" && e.unsure == 0 && !e.asSent && !strings.Contains(path, "{") {
 		e.r.URL.Path = path
 	}
 }

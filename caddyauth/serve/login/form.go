@@ -37,24 +37,6 @@ func (s *Server) getLogin(w http.ResponseWriter, r *http.Request) {
 	ui.Render(w, http.StatusOK, page)
 }
 
-// GetStart answers GET of the server's root with who is signed in, and links.
-func (s *Server) GetStart(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	if subject := s.subject(r); subject != "" {
-		s.renderSignedIn(w, r, subject, target{}, false)
-		return
-	}
-	s.renderStart(w)
-}
-
-// renderStart says that nobody is signed in.
-func (s *Server) renderStart(w http.ResponseWriter) {
-	ui.Render(w, http.StatusOK, ui.Start{
-		Site:  s.Base.Host,
-		Links: append([]ui.Link{{Text: "Sign in", URL: s.url("/login")}}, s.homeLink()...),
-	})
-}
-
 func (s *Server) renderSignedIn(w http.ResponseWriter, r *http.Request, subject string, next target, refused bool) {
 	if refused && s.SentBack != nil {
 		s.SentBack(r, SentBack{Subject: subject, Host: next.host, Unreachable: s.unreachable(next)})
@@ -66,6 +48,9 @@ func (s *Server) renderSignedIn(w http.ResponseWriter, r *http.Request, subject 
 	}
 	if onward, ok := s.onward(r.Context(), next); ok {
 		page.NextHost = onward.Host
+	}
+	if s.launches() {
+		page.Links = append([]ui.Link{{Text: "Your applications", URL: s.url("/")}}, page.Links...)
 	}
 	home := s.home()
 	switch {
@@ -184,13 +169,16 @@ func (s *Server) refuseLogin(w http.ResponseWriter, r *http.Request, f fields, v
 	ui.Render(w, answers[v.result].status, page)
 }
 
-// afterLogin returns where a signed-in person goes: to the target, home, or to the page that says
-// who they are.
+// afterLogin returns where a signed-in person goes: to the target, home, to the applications that the
+// start page lists, or to the page that says who they are.
 func (s *Server) afterLogin(next string) string {
 	for _, address := range []string{next, s.Home} {
 		if t, ok := s.target(address); ok {
 			return t.url
 		}
+	}
+	if s.launches() {
+		return s.url("/")
 	}
 	return s.url("/login")
 }

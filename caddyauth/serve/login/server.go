@@ -95,6 +95,14 @@ type Server struct {
 	// nobody.
 	Owner func(ctx context.Context, refresh string) (subject string)
 
+	// Keep renews the session of whoever opens the start page when its access token has ended, and puts
+	// the new cookies into the request and the answer. An error is answered with 503. Default: such a
+	// person is not signed in.
+	Keep func(w http.ResponseWriter, r *http.Request) error
+
+	// Launcher knows the applications that the start page lists. Default: it lists none.
+	Launcher Launcher
+
 	// EndSession is what clients need to sign people out. Default: their parameters are ignored.
 	EndSession EndSession
 

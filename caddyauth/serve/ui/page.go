@@ -2,7 +2,8 @@ package ui
 
 import "strings"
 
-// Page is one of Login, SignedIn, SignOut, SignedOut, Start, Message, Consent, FormPost and Device.
+// Page is one of Login, SignedIn, SignOut, SignedOut, Start, Applications, Message, Consent, FormPost
+// and Device.
 type Page interface {
 	// template names the file below pages/.
 	template() string

@@ -18,7 +18,7 @@ var (
 	stylesheet = template.CSS(mustRead("pages/page.css"))
 	script     = template.JS(mustRead("pages/page.js"))
 	templates  = parse("login.html", "signedin.html", "signout.html", "signedout.html", "start.html", "message.html",
-		"consent.html", "formpost.html", "device.html")
+		"consent.html", "formpost.html", "device.html", "applications.html")
 )
 
 // view is what the templates see.
@@ -32,8 +32,8 @@ type view struct {
 }
 
 // Render answers with the page, the status, and the headers that belong to every page: a content
-// security policy that allows only the page's own style and script (by nonce), its own forms and,
-// but for a framed message, no frame; no-store, no-referrer, nosniff, and isolation from other
+// security policy that allows only the page's own style and script (by nonce), its own forms, the
+// icons that it shows and, but for a framed message, no frame; no-store, no-referrer, nosniff, and isolation from other
 // windows. It replaces these headers and leaves others (Set-Cookie, Retry-After) alone.
 //
 // If a page cannot be rendered, the answer is a plain 500. A client that went away is not an error.
@@ -80,9 +80,12 @@ func policy(nonce string, page Page) string {
 	if page.framed() {
 		ancestors = "'self'"
 	}
-	return "default-src 'none'; style-src 'nonce-" + nonce + "'; script-src 'nonce-" + nonce + "'; form-action " +
-		formAction +
-		"; base-uri 'none'; frame-ancestors " + ancestors
+	images := ""
+	if p, ok := page.(interface{ imageSources() []string }); ok && len(p.imageSources()) > 0 {
+		images = "; img-src " + strings.Join(p.imageSources(), " ")
+	}
+	return "default-src 'none'; style-src 'nonce-" + nonce + "'; script-src 'nonce-" + nonce + "'" + images +
+		"; form-action " + formAction + "; base-uri 'none'; frame-ancestors " + ancestors
 }
 
 func parse(names ...string) map[string]*template.Template {

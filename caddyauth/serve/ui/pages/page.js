@@ -24,6 +24,30 @@
     // Browsers remember text fields, so the password leaves as what it is.
     input.form.addEventListener("submit", function () { show(false); });
   });
+  // A list is filtered while somebody types; what the server has left out is on the page, hidden.
+  document.querySelectorAll("[data-filter]").forEach(function (input) {
+    var list = document.getElementById(input.getAttribute("data-filter"));
+    var none = document.getElementById("no-match");
+    var filter = function () {
+      var words = input.value.toLowerCase().split(/\s+/).filter(Boolean), found = false;
+      Array.prototype.forEach.call(list.children, function (item) {
+        var text = item.querySelector(".words").textContent.toLowerCase();
+        item.hidden = !words.every(function (word) { return text.indexOf(word) >= 0; });
+        found = found || !item.hidden;
+      });
+      var text = found ? "" : none.getAttribute("data-text");
+      if (none.textContent !== text) none.textContent = text;
+    };
+    input.form.querySelector("button").hidden = true;
+    input.addEventListener("input", filter);
+    window.addEventListener("pageshow", filter);
+  });
+  // A letter stands for an icon that does not come.
+  document.querySelectorAll("[data-letter] img").forEach(function (img) {
+    var replace = function () { img.parentNode.textContent = img.parentNode.getAttribute("data-letter"); };
+    img.addEventListener("error", replace);
+    if (img.complete && !img.naturalWidth && img.decode) img.decode().catch(replace);
+  });
   // One press sends a form once. A press of Stop, a failed connection and the way back unlock it.
   document.querySelectorAll("form").forEach(function (form) {
     var sent = 0;
