@@ -273,7 +273,8 @@ func walkApplications(w *walk) {
 		list    = chromedp.CSS("#applications")
 		search  = chromedp.CSS("#search")
 		nothing = chromedp.CSS("#no-match:not(:empty)")
-		shown   = `[...document.querySelectorAll("#applications li:not([hidden]) .name")].map(e => e.textContent).join()`
+		shown   = `[...document.querySelectorAll("#applications li:not([hidden]) .name")]
+			.map(e => e.textContent).join()`
 	)
 	find := func(text string, wait chromedp.CSS) {
 		w.t.Helper()
@@ -303,12 +304,14 @@ func walkApplications(w *walk) {
 	for i := range 200 {
 		fmt.Fprintf(&many, "\t\tapp \"Application %03d\" https://app%d.example.com\n", i, i)
 	}
-	w.x.load(authorizeAuth, authorizeSites+"{{url \"apps\"}} {\n\tjwt_auth web {\n"+many.String()+"\t}\n\trespond 404\n}")
+	sites := func(gate string) string {
+		return authorizeSites + "{{url \"apps\"}} {\n\tjwt_auth web {\n" + gate + "\t}\n\trespond 404\n}"
+	}
+	w.x.load(authorizeAuth, sites(many.String()))
 	w.open("applications-many", start, list)
 	find("142", chromedp.CSS("#applications li:first-child[hidden]"))
 	shows("Application 142")
-	w.x.load(authorizeAuth, authorizeSites+"{{url \"apps\"}} {\n\tjwt_auth web {\n\t\trequire role nobody\n"+
-		"\t\tapp Nothing {{url \"apps\"}}\n\t}\n\trespond 404\n}")
+	w.x.load(authorizeAuth, sites("\t\trequire role nobody\n\t\tapp Nothing {{url \"apps\"}}\n"))
 	w.open("applications-none", start, chromedp.CSS("#no-application"))
 }
 
@@ -318,14 +321,14 @@ const namedApplications = `
 	@icon path /icon.svg
 	handle @icon {
 		header Content-Type image/svg+xml
-		respond "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'><circle cx='4' cy='4' r='4' fill='teal'/></svg>"
+		respond "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 2 2'><circle cx='1' cy='1' r='1'/></svg>"
 	}
 	handle {
 		jwt_auth web {
 			app Wiki https://wiki.example.com icon {{url "apps"}}/icon.svg
-			app Mail https://mail.example.com icon "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E%3Crect width='8' height='8' fill='%23c2410c'/%3E%3Cpath d='m1 2 3 3 3-3' fill='none' stroke='white'/%3E%3C/svg%3E"
+			app Mail https://mail.example.com icon "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"
 			app Calendar https://calendar.example.com icon {{url "apps"}}/missing.png
-			app "Maintenance and incidents of the building" https://a-host-with-a-very-long-name.department.example.com/start
+			app "Maintenance and incidents of the building" https://a-host-with-a-very-long-name.example.com/start
 			app "Łódź Office" https://lodz.example.com:8443
 			app Accounting https://accounting.example.com
 		}

@@ -35,7 +35,9 @@ func TestAdmitsSession(t *testing.T) {
 		{name: "another host", gate: func(g *Gate) {
 			g.CountsAt = func(_ *token.Token, host string) bool { return host == "other.example.com" }
 		}, want: token.WrongAudience},
-		{name: "expired", token: func(c *token.Claims) { c.IssuedAt, c.Expiry = now.Add(-time.Hour), now.Add(-time.Minute) }, want: token.Expired},
+		{name: "expired", token: func(c *token.Claims) {
+			c.IssuedAt, c.Expiry = now.Add(-time.Hour), now.Add(-time.Minute)
+		}, want: token.Expired},
 		{name: "revoked", gate: func(g *Gate) {
 			g.Revoked = func(*token.Token, time.Time) error { return refuse(token.Revoked, "") }
 		}, want: token.Revoked},

@@ -25,7 +25,8 @@ func httpApp(ctx caddy.Context) *caddyhttp.App {
 
 // Findings lists what is wrong with the place of gates in the routes, with the way to the login
 // page, with the addresses of applications, with private files, and with clients that present
-// assertions or certificates. A start logs the same. It writes nothing, and one finding may be in the list more than once.
+// assertions or certificates. A start logs the same. It writes nothing, and one finding may be in the
+// list more than once.
 func (a *App) Findings() []finding.Finding {
 	r := buildReport(a)
 	return slices.Concat(

@@ -89,7 +89,8 @@ func parseWebAddress(address string, longest int) (*url.URL, error) {
 		return nil, fmt.Errorf("%q has a fragment, which must not be there", address)
 	}
 	if _, err := weburl.CanonicalOrigin(u.Scheme + "://" + u.Host); err != nil {
-		return nil, fmt.Errorf("%q: the host or the port is not valid; write a host beyond ASCII in its xn-- form", address)
+		return nil, fmt.Errorf("%q: the host or the port is not valid; write a host beyond ASCII in its xn-- form",
+			address)
 	}
 	return u, nil
 }

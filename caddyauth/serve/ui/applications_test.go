@@ -26,21 +26,26 @@ func TestIconsAreAllAPageLoads(t *testing.T) {
 			{Name: "B", Icon: "http://localhost:1/b", IconSource: "http://localhost:1", Hidden: true},
 		}, "img-src data: http://localhost:1; ", 2},
 		{"not a picture", []Application{
-			{Name: "A", Icon: "javascript:alert(1)"}, {Name: "B", Icon: "data:text/html,x"}, {Name: "C", Icon: "//evil/x"},
+			{Name: "A", Icon: "javascript:alert(1)"},
+			{Name: "B", Icon: "data:text/html,x"},
+			{Name: "C", Icon: "//evil/x"},
 		}, "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := render(Applications{List: c.list})
 			policy, body := w.Header().Get("Content-Security-Policy"), w.Body.String()
 			nonce := nonceOf.FindStringSubmatch(policy)[1]
-			if want := "script-src 'nonce-" + nonce + "'; " + c.policy + "form-action 'self'"; !strings.Contains(policy, want) {
+			want := "script-src 'nonce-" + nonce + "'; " + c.policy + "form-action 'self'"
+			if !strings.Contains(policy, want) {
 				t.Errorf("%s, want %s", policy, want)
 			}
-			if n := strings.Count(body, "<img"); n != c.images || n != strings.Count(body, `referrerpolicy="no-referrer">`) {
+			n := strings.Count(body, "<img")
+			if n != c.images || n != strings.Count(body, `referrerpolicy="no-referrer">`) {
 				t.Errorf("%d images, want %d", n, c.images)
 			}
 			for _, icon := range c.list {
-				if c.images > 0 && !strings.Contains(strings.ReplaceAll(body, "&#43;", "+"), `<img src="`+icon.Icon+`"`) {
+				shown := strings.Contains(strings.ReplaceAll(body, "&#43;", "+"), `<img src="`+icon.Icon+`"`)
+				if c.images > 0 && !shown {
 					t.Errorf("no picture of %s", icon.Icon)
 				}
 			}
@@ -51,7 +56,9 @@ func TestIconsAreAllAPageLoads(t *testing.T) {
 // TestLetters stand for applications without an icon.
 func TestLetters(t *testing.T) {
 	for _, c := range []struct{ name, want string }{
-		{"wiki", "W"}, {"Łódź", "Ł"}, {"\"42\"", "4"}, {"¿qué?", "Q"}, {"維基", "維"}, {"📅 Calendar", "📅"}, {"...", "•"},
+		{"wiki", "W"}, {"Łódź", "Ł"}, {"\"42\"", "4"}, {"¿qué?", "Q"}, {"維基", "維"},
+		{"📅 Calendar", "📅"},
+		{"...", "•"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := (Application{Name: c.name}).Letter(); got != c.want {
