@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"strings"
 	"time"
@@ -23,13 +24,20 @@ type Registration struct {
 
 	// Fresh is until when the copy of a metadata document holds. Default: it does not.
 	Fresh time.Time
+
+	// AtMost is how many clients of the source there may be with this one. Default: any number.
+	AtMost int
 }
+
+// ErrTooMany says that there are as many clients of a source as there may be.
+var ErrTooMany = errors.New("there are as many clients as may come by themselves")
 
 // RegistrationStore keeps clients that register themselves, and those of metadata documents. Every
 // verb is one atomic step; times are kept in milliseconds.
 type RegistrationStore interface {
 	// AddRegistered stores a new client, or returns the one that has the fingerprint already,
-	// unchanged. project.ErrTaken when the id is in use, project.ErrNoProject.
+	// unchanged. project.ErrTaken when the id is in use, project.ErrNoProject, and ErrTooMany. Of
+	// clients that come at the same moment some may be above r.AtMost.
 	AddRegistered(ctx context.Context, c Client, r Registration) (Client, error)
 
 	// FindRegistered returns a client that registered itself or has a document, or ErrNotFound.
@@ -41,8 +49,9 @@ type RegistrationStore interface {
 
 	// PutDocument stores the client of a metadata document, or what the document says now over what
 	// it said before. Whether the client is active, its claims and its lifetimes stay. Where name or
-	// addresses change, people are asked anew.
-	PutDocument(ctx context.Context, c Client, fresh, now time.Time) error
+	// addresses change, people are asked anew. Of r, Fresh and AtMost count; ErrTooMany as of
+	// AddRegistered.
+	PutDocument(ctx context.Context, c Client, r Registration, now time.Time) error
 
 	// NoteUse notes that a client was used. One that did not register is left alone.
 	NoteUse(ctx context.Context, id string, now time.Time) error
@@ -50,6 +59,9 @@ type RegistrationStore interface {
 	// ForgetUnused removes at most n active clients of a source that were not used since before a
 	// time, and that nothing which was issued belongs to any more.
 	ForgetUnused(ctx context.Context, source string, before time.Time, n int) (int, error)
+
+	// ForgetUnapproved is ForgetUnused for clients that nobody has ever allowed anything.
+	ForgetUnapproved(ctx context.Context, source string, before time.Time, n int) (int, error)
 }
 
 // registrationPrefix is what a registration access token begins with.

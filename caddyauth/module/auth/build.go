@@ -212,6 +212,7 @@ func buildRegistration(a *App, r *config.SelfRegistration) *registration.Server 
 		Open:          r.Open,
 		InitialTokens: r.InitialTokens,
 		RedirectHosts: r.RedirectHosts,
+		MaxClients:    r.MaxClients,
 		Terms:         buildArrivalTerms(r.Arrivals),
 		Store:         a.store,
 		Take:          buildArrivalLimit(a, clients.Registered, r.Arrivals),
@@ -227,6 +228,8 @@ func buildDocuments(a *App, m *config.MetadataDocuments) *registration.Documents
 		Terms:   buildArrivalTerms(m.Arrivals),
 		Domains: m.Domains,
 		AtOnce:  m.AtOnce,
+
+		MaxClients: m.MaxClients,
 		Client: &egress.Client{
 			Allow:   m.Networks(a.server.Egress),
 			Roots:   a.server.Egress.Roots,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
+	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
 
 // janitor removes what is over: from memory, and from the store.
@@ -16,8 +17,8 @@ type janitor struct {
 	ctx          context.Context // the configuration's
 	store        *pooledStore
 	verification *Verification
-	retention    time.Duration            // of the audit trail
-	forget       map[string]time.Duration // after which unused clients go, by their source
+	retention    time.Duration              // of the audit trail
+	forget       map[string]config.Arrivals // says when unused clients go, by their source
 	logger       *zap.Logger
 }
 
@@ -98,9 +99,11 @@ func (j janitor) deleteOver(past time.Time) error {
 		j.deletePushed,
 		j.deleteDevices,
 	}
-	for source, after := range j.forget {
+	for source, kept := range j.forget {
 		verbs = append(verbs, func(ctx context.Context, past time.Time, n int) (int, error) {
-			return j.store.ForgetUnused(ctx, source, past.Add(-after), n)
+			return j.store.ForgetUnused(ctx, source, past.Add(-kept.ForgetAfter), n)
+		}, func(ctx context.Context, past time.Time, n int) (int, error) {
+			return j.store.ForgetUnapproved(ctx, source, past.Add(-kept.UnapprovedAfter), n)
 		})
 	}
 	for _, verb := range verbs {

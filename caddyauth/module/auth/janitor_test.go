@@ -156,22 +156,27 @@ func TestJanitorForgetsClientsThatNobodyUses(t *testing.T) {
 	for _, c := range []struct {
 		name                    string
 		registration, documents time.Duration // after which they go; 0 is off
+		unapproved              time.Duration // after which they go that nobody has allowed anything
 		after                   time.Duration
 		want                    []string
 	}{
-		{"both off", 0, 0, 1000 * day, []string{document, "registered"}},
-		{"before their time", 2 * day, 3 * day, 2*day - time.Hour, []string{document, "registered"}},
-		{"registered", 2 * day, 3 * day, 2*day + time.Hour, []string{document}},
-		{"both", 2 * day, 3 * day, 3*day + time.Hour, nil},
-		{"documents alone", 0, 2 * day, 3 * day, []string{"registered"}},
+		{"both off", 0, 0, day, 1000 * day, []string{document, "registered"}},
+		{"before their time", 2 * day, 3 * day, 2 * day, 2*day - time.Hour, []string{document, "registered"}},
+		{"registered", 2 * day, 3 * day, 3 * day, 2*day + time.Hour, []string{document}},
+		{"both", 2 * day, 3 * day, 3 * day, 3*day + time.Hour, nil},
+		{"documents alone", 0, 2 * day, 2 * day, 3 * day, []string{"registered"}},
+		{"nobody has allowed them anything", 30 * day, 30 * day, day, day + time.Hour, nil},
+		{"they are new", 30 * day, 30 * day, day, day - time.Hour, []string{document, "registered"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, now := auditedApp(t), time.Now().Truncate(time.Millisecond)
 			if c.registration > 0 {
-				a.server.Registration = &config.SelfRegistration{Arrivals: config.Arrivals{ForgetAfter: c.registration}}
+				a.server.Registration = &config.SelfRegistration{Arrivals: config.Arrivals{
+					ForgetAfter: c.registration, UnapprovedAfter: c.unapproved}}
 			}
 			if c.documents > 0 {
-				a.server.ClientMetadata = &config.MetadataDocuments{Arrivals: config.Arrivals{ForgetAfter: c.documents}}
+				a.server.ClientMetadata = &config.MetadataDocuments{Arrivals: config.Arrivals{
+					ForgetAfter: c.documents, UnapprovedAfter: c.unapproved}}
 			}
 			addComing(t, a.store, "registered", clients.Registered, now)
 			addComing(t, a.store, document, clients.MetadataDocument, now)

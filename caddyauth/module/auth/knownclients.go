@@ -34,15 +34,15 @@ func newKnownClients(a *App) *knownClients {
 
 // forgetting says after which time without a use clients go that came by themselves. Those that
 // came while an option was on, which is off now, stay.
-func forgetting(server *config.Server) map[string]time.Duration {
-	after := make(map[string]time.Duration)
+func forgetting(server *config.Server) map[string]config.Arrivals {
+	kept := make(map[string]config.Arrivals)
 	if r := server.Registration; r != nil {
-		after[clients.Registered] = r.ForgetAfter
+		kept[clients.Registered] = r.Arrivals
 	}
 	if m := server.ClientMetadata; m != nil {
-		after[clients.MetadataDocument] = m.ForgetAfter
+		kept[clients.MetadataDocument] = m.Arrivals
 	}
-	return after
+	return kept
 }
 
 // findParties is issuance.Store.FindParties. The redirect URIs of clients.Web follow from the routes.

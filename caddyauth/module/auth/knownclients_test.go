@@ -33,7 +33,7 @@ func addComing(t *testing.T, store *pooledStore, id, source string, now time.Tim
 	}
 	var err error
 	if source == clients.MetadataDocument {
-		err = store.PutDocument(t.Context(), c, now.Add(time.Hour), now)
+		err = store.PutDocument(t.Context(), c, clients.Registration{Fresh: now.Add(time.Hour)}, now)
 	} else {
 		_, err = store.AddRegistered(t.Context(), c, clients.Registration{Fingerprint: id})
 	}

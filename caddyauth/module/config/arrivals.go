@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
@@ -31,11 +33,19 @@ type Arrivals struct {
 	AddressRate identity.Limit
 	TotalRate   identity.Limit
 	ForgetAfter time.Duration
+
+	// UnapprovedAfter is ForgetAfter for clients that nobody has allowed anything, MaxClients how many
+	// clients there may be.
+	UnapprovedAfter time.Duration
+	MaxClients      int
 }
 
 const (
-	defaultForgetAfter = 90 * 24 * time.Hour
-	maxBurst           = 10_000
+	defaultForgetAfter     = 90 * 24 * time.Hour
+	defaultUnapprovedAfter = 24 * time.Hour
+	defaultMaxClients      = 10_000
+	maxMaxClients          = 1_000_000
+	maxBurst               = 10_000
 )
 
 var (
@@ -48,6 +58,8 @@ type arrivals struct {
 	scopes, audience, resources *[]string
 	addressRate, totalRate      **Rate
 	forgetAfter                 *option.Duration
+	unapprovedAfter             *option.Duration
+	maxClients                  *int
 }
 
 // unmarshalOption parses one of them in a block.
@@ -65,6 +77,10 @@ func (a arrivals) unmarshalOption(d *caddyfile.Dispenser, block string) (err err
 		*a.totalRate, err = unmarshalRate(d)
 	case "forget_after":
 		err = option.ReadDuration(d, []option.DurationRange{forgetRange(a.forgetAfter)})
+	case "forget_unapproved_after":
+		err = option.ReadDuration(d, []option.DurationRange{unapprovedRange(a.unapprovedAfter)})
+	case "max_clients":
+		*a.maxClients, err = readNumber(d, maxMaxClients)
 	default:
 		err = d.Errf("%s: unrecognized option %q", block, word)
 	}
@@ -83,6 +99,9 @@ func (a arrivals) validate() error {
 		(*a.addressRate).validate("address_rate"),
 		(*a.totalRate).validate("total_rate"),
 		forgetRange(a.forgetAfter).Validate(),
+		unapprovedRange(a.unapprovedAfter).Validate(),
+		a.validateUnapproved(),
+		validateNumber("max_clients", *a.maxClients, maxMaxClients),
 		c.ValidateFields(),
 	)
 }
@@ -95,7 +114,20 @@ func (a arrivals) domain() Arrivals {
 		AddressRate: (*a.addressRate).or(usualAddressRate),
 		TotalRate:   (*a.totalRate).or(usualTotalRate),
 		ForgetAfter: a.forgetAfter.Or(defaultForgetAfter),
+
+		UnapprovedAfter: a.unapprovedAfter.Or(defaultUnapprovedAfter),
+		MaxClients:      cmp.Or(*a.maxClients, defaultMaxClients),
 	}
+}
+
+// validateUnapproved refuses to keep the clients longer that matter less.
+func (a arrivals) validateUnapproved() error {
+	unapproved, all := a.unapprovedAfter.Or(defaultUnapprovedAfter), a.forgetAfter.Or(defaultForgetAfter)
+	if unapproved > all {
+		return fmt.Errorf("forget_unapproved_after: %s is more than forget_after, %s", project.FormatDuration(unapproved),
+			project.FormatDuration(all))
+	}
+	return nil
 }
 
 // unmarshalRate reads how often at once, and after which time once more.
@@ -117,6 +149,35 @@ func unmarshalRate(d *caddyfile.Dispenser) (*Rate, error) {
 
 func forgetRange(value *option.Duration) option.DurationRange {
 	return option.DurationRange{Name: "forget_after", Value: value, Min: 24 * time.Hour, Max: 10 * MaxLifetime}
+}
+
+func unapprovedRange(value *option.Duration) option.DurationRange {
+	return option.DurationRange{
+		Name:  "forget_unapproved_after",
+		Value: value,
+		Min:   time.Hour,
+		Max:   10 * MaxLifetime,
+	}
+}
+
+// readNumber reads the number of an option, from 1 on.
+func readNumber(d *caddyfile.Dispenser, most int) (n int, err error) {
+	var text string
+	word := d.Val()
+	if err = option.One(d, &text); err == nil {
+		if n, err = strconv.Atoi(text); err != nil || n < 1 {
+			err = d.Errf("%s: %q is not a number from 1 to %d", word, text, most)
+		}
+	}
+	return n, err
+}
+
+// validateNumber refuses a number that is neither between 1 and most, nor 0, which is the default.
+func validateNumber(name string, n, most int) error {
+	if n < 0 || n > most {
+		return fmt.Errorf("%s: %d is not between 1 and %d", name, n, most)
+	}
+	return nil
 }
 
 func (r *Rate) validate(name string) error {

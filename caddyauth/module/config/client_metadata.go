@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -34,6 +33,11 @@ type ClientMetadata struct {
 	// How long a client is kept that nobody uses and that no session belongs to; 1d to 10y. It comes
 	// back with its next request. Default: 90d.
 	ForgetAfter option.Duration `json:"forget_after,omitempty"`
+	// How long a client is kept that nobody uses and that no person has ever allowed anything; 1h to
+	// 10y, and no longer than forget_after. Default: 1d.
+	ForgetUnapprovedAfter option.Duration `json:"forget_unapproved_after,omitempty"`
+	// How many such clients there may be; 1 to 1000000. Default: 10000.
+	MaxClients int `json:"max_clients,omitempty"`
 }
 
 // MetadataDocuments is what ClientMetadata means.
@@ -60,14 +64,16 @@ const (
 // unmarshalClientMetadata parses:
 //
 //	client_metadata {
-//		domains      <hosts...>
-//		at_once      <fetches>
-//		scopes       <words...>
-//		audience     <words...>
-//		resources    <uris...>
-//		address_rate <burst> <duration>
-//		total_rate   <burst> <duration>
-//		forget_after <duration>
+//		domains                 <hosts...>
+//		at_once                 <fetches>
+//		scopes                  <words...>
+//		audience                <words...>
+//		resources               <uris...>
+//		address_rate            <burst> <duration>
+//		total_rate              <burst> <duration>
+//		forget_after            <duration>
+//		forget_unapproved_after <duration>
+//		max_clients             <number>
 //	}
 func (s *Settings) unmarshalClientMetadata(d *caddyfile.Dispenser) error {
 	if err := option.None(d); err != nil {
@@ -86,12 +92,7 @@ func (m *ClientMetadata) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "domains":
 		err = option.Some(d, &m.Domains)
 	case "at_once":
-		var text string
-		if err = option.One(d, &text); err == nil {
-			if m.AtOnce, err = strconv.Atoi(text); err != nil || m.AtOnce < 1 {
-				err = d.Errf("at_once: %q is not a number from 1 to %d", text, maxAtOnce)
-			}
-		}
+		m.AtOnce, err = readNumber(d, maxAtOnce)
 	default:
 		err = m.arrivals().unmarshalOption(d, "client_metadata")
 	}
@@ -106,10 +107,8 @@ func (s *Settings) validateClientMetadata() error {
 	err := errors.Join(
 		validateHosts("domains", m.Domains),
 		m.arrivals().validate(),
+		validateNumber("at_once", m.AtOnce, maxAtOnce),
 	)
-	if err == nil && (m.AtOnce < 0 || m.AtOnce > maxAtOnce) {
-		err = fmt.Errorf("at_once: %d is not between 1 and %d", m.AtOnce, maxAtOnce)
-	}
 	if err != nil {
 		return fmt.Errorf("client_metadata: %w", oneLine(err))
 	}
@@ -130,5 +129,14 @@ func (m *ClientMetadata) documents() *MetadataDocuments {
 
 // arrivals are the settings that both kinds of clients have.
 func (m *ClientMetadata) arrivals() arrivals {
-	return arrivals{&m.Scopes, &m.Audience, &m.Resources, &m.AddressRate, &m.TotalRate, &m.ForgetAfter}
+	return arrivals{
+		scopes:          &m.Scopes,
+		audience:        &m.Audience,
+		resources:       &m.Resources,
+		addressRate:     &m.AddressRate,
+		totalRate:       &m.TotalRate,
+		forgetAfter:     &m.ForgetAfter,
+		unapprovedAfter: &m.ForgetUnapprovedAfter,
+		maxClients:      &m.MaxClients,
+	}
 }

@@ -36,6 +36,11 @@ type Registration struct {
 	// How long a client is kept that nobody uses and that no session belongs to; 1d to 10y.
 	// Default: 90d.
 	ForgetAfter option.Duration `json:"forget_after,omitempty"`
+	// How long a client is kept that nobody uses and that no person has ever allowed anything; 1h to
+	// 10y, and no longer than forget_after. Default: 1d.
+	ForgetUnapprovedAfter option.Duration `json:"forget_unapproved_after,omitempty"`
+	// How many such clients there may be; 1 to 1000000. Default: 10000.
+	MaxClients int `json:"max_clients,omitempty"`
 }
 
 // SelfRegistration is what Registration means.
@@ -51,15 +56,17 @@ const minInitialToken = 32 // bytes
 // unmarshalRegistration parses:
 //
 //	registration {
-//		open                 [on|off]
-//		initial_access_token <text>
-//		redirect_hosts       <hosts...>
-//		scopes               <words...>
-//		audience             <words...>
-//		resources            <uris...>
-//		address_rate         <burst> <duration>
-//		total_rate           <burst> <duration>
-//		forget_after         <duration>
+//		open                    [on|off]
+//		initial_access_token    <text>
+//		redirect_hosts          <hosts...>
+//		scopes                  <words...>
+//		audience                <words...>
+//		resources               <uris...>
+//		address_rate            <burst> <duration>
+//		total_rate              <burst> <duration>
+//		forget_after            <duration>
+//		forget_unapproved_after <duration>
+//		max_clients             <number>
 //	}
 func (s *Settings) unmarshalRegistration(d *caddyfile.Dispenser) error {
 	if err := option.None(d); err != nil {
@@ -137,5 +144,14 @@ func (s *Settings) resolveRegistration(r option.Resolver, v *Server) error {
 
 // arrivals are the settings that both kinds of clients have.
 func (r *Registration) arrivals() arrivals {
-	return arrivals{&r.Scopes, &r.Audience, &r.Resources, &r.AddressRate, &r.TotalRate, &r.ForgetAfter}
+	return arrivals{
+		scopes:          &r.Scopes,
+		audience:        &r.Audience,
+		resources:       &r.Resources,
+		addressRate:     &r.AddressRate,
+		totalRate:       &r.TotalRate,
+		forgetAfter:     &r.ForgetAfter,
+		unapprovedAfter: &r.ForgetUnapprovedAfter,
+		maxClients:      &r.MaxClients,
+	}
 }

@@ -42,7 +42,7 @@ const (
 var ErrNoClient = errors.New("the metadata document is not there or is refused")
 
 // ErrBusy says that too many documents are being fetched, or that an address has named too many.
-var ErrBusy = errors.New("too many metadata documents are being fetched, or were named by this address")
+var ErrBusy = errors.New("too many metadata documents are being fetched, were named by this address, or are kept")
 
 // Documents makes clients of metadata documents (OAuth Client ID Metadata Document). A copy is kept
 // in the store, as a client that can be paused and revoked like any other one, and is fetched anew
@@ -54,6 +54,9 @@ type Documents struct {
 	// Domains are the hosts of documents that are fetched; `*.example.com` stands for all below
 	// example.com. Default: any public host.
 	Domains []string
+
+	// MaxClients is how many clients of documents there may be. Default: any number.
+	MaxClients int
 
 	// AtOnce is how many documents are fetched at once. Required.
 	AtOnce int
@@ -81,7 +84,7 @@ type Documents struct {
 // DocumentStore are the verbs of package clients that are needed here.
 type DocumentStore interface {
 	FindRegistered(ctx context.Context, id string) (clients.Client, clients.Registration, error)
-	PutDocument(ctx context.Context, c clients.Client, fresh, now time.Time) error
+	PutDocument(ctx context.Context, c clients.Client, r clients.Registration, now time.Time) error
 }
 
 // document is what is known of one. While it is being fetched, done is open.
@@ -206,7 +209,11 @@ func (d *Documents) judge(
 	client, life, err := d.fetch(ctx, u)
 	if err == nil {
 		client.Created, client.Changed = now, now
-		if err := d.Store.PutDocument(ctx, client, now.Add(life), now); err != nil {
+		r := clients.Registration{Fresh: now.Add(life), AtMost: d.MaxClients}
+		if err := d.Store.PutDocument(ctx, client, r, now); errors.Is(err, clients.ErrTooMany) {
+			d.report(ctx, u, "", err)
+			return now.Add(refusedFor), ErrBusy
+		} else if err != nil {
 			return now, err
 		}
 		d.report(ctx, u, client.ID, nil)

@@ -9,12 +9,17 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
+
+// tooManyWait is after which time a client may ask again where there are too many. Unused ones are deleted
+// meanwhile.
+const tooManyWait = time.Hour
 
 // maxBody is the largest registration, in bytes.
 const maxBody = 64 << 10
@@ -46,7 +51,7 @@ func (c *call) register() (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	var r clients.Registration
+	r := clients.Registration{AtMost: c.MaxClients}
 	token := ""
 	if client.Public() {
 		r.Fingerprint, err = client.Fingerprint()
@@ -58,6 +63,14 @@ func (c *call) register() (int, any, error) {
 		return 0, nil, err
 	}
 	registered, err := c.Store.AddRegistered(c.r.Context(), client, r)
+	if errors.Is(err, clients.ErrTooMany) {
+		return 0, nil, &refusal{
+			status: http.StatusServiceUnavailable,
+			code:   "too_many_clients",
+			text:   "There are as many registered clients as this server keeps. Please try again later.",
+			wait:   tooManyWait,
+		}
+	}
 	if err != nil {
 		return 0, nil, err
 	}

@@ -43,6 +43,9 @@ type Server struct {
 	// host or have a private-use scheme, do not count. Default: any.
 	RedirectHosts []string
 
+	// MaxClients is how many clients there may be that registered themselves. Default: any number.
+	MaxClients int
+
 	// Store keeps the clients. Required.
 	Store Store
 

@@ -68,8 +68,8 @@ func (m *memory) RemoveClient(_ context.Context, id string, _ int64) error {
 	return nil
 }
 
-func (m *memory) PutDocument(_ context.Context, c clients.Client, fresh, _ time.Time) error {
-	m.clients[c.ID], m.registrations[c.ID] = c, clients.Registration{Fresh: fresh}
+func (m *memory) PutDocument(_ context.Context, c clients.Client, r clients.Registration, _ time.Time) error {
+	m.clients[c.ID], m.registrations[c.ID] = c, r
 	return m.failing
 }
 
@@ -304,6 +304,22 @@ func TestWhoMayRegister(t *testing.T) {
 				t.Errorf("answered %d %v", status, answer)
 			}
 		})
+	}
+}
+
+// TestNoMoreClientsThanTheServerKeeps: the caller is told what is the matter, and the event has it.
+func TestNoMoreClientsThanTheServerKeeps(t *testing.T) {
+	s := newServer(t)
+	s.MaxClients, s.store.failing = 7, clients.ErrTooMany
+	status, answer := s.asks(t, "POST", "/register", "{"+public+"}")
+	if e := s.events[len(s.events)-1]; status != 503 || answer["error"] != "too_many_clients" ||
+		e.Result != "too_many_clients" || e.Recorded || e.Err != nil {
+		t.Errorf("%d %v, event %+v", status, answer, e)
+	}
+	for _, r := range s.store.registrations {
+		if r.AtMost != 7 {
+			t.Errorf("%+v", r)
+		}
 	}
 }
 

@@ -46,6 +46,10 @@ func (s *Store) FindConsent(ctx context.Context, userID, clientID string) (conse
 // empty, and read by a statement that locks it: of two tabs none takes away what the other added.
 func (s *Store) GiveConsent(ctx context.Context, c consent.Consent) error {
 	return s.write(ctx, func(t tx) error {
+		// First, because whoever forgets a client locks its registration before what people allowed it.
+		if err := approve(t, c.ClientID, c.Since); err != nil {
+			return err
+		}
 		_, err := t.exec(`INSERT INTO consent (id, project, account, client, scopes, resources, since)
 			SELECT $1, project, id, $2, '[]', '[]', 0 FROM account WHERE id = $3
 			ON CONFLICT (account, client) DO NOTHING`, project.NewID(), c.ClientID, c.UserID)

@@ -64,6 +64,9 @@ func (s *Store) DecideDevice(
 	return s.write(ctx, func(t tx) error {
 		decided, err := t.exec(decideDevice, hash, millis(now), string(state), by.Subject, by.Account, by.Session,
 			millis(by.AuthTime), by.ACR, listText(by.AMR), by.Epoch)
+		if err == nil && decided > 0 && approved {
+			return approveDevice(ctx, t, hash, now)
+		}
 		if err != nil || decided > 0 {
 			return err
 		}
@@ -77,6 +80,16 @@ func (s *Store) DecideDevice(
 		}
 		return device.ErrOvertaken
 	})
+}
+
+// approveDevice notes that a person has allowed the client of a device something.
+func approveDevice(ctx context.Context, t tx, hash string, now time.Time) error {
+	var client string
+	_, err := one(ctx, t, `SELECT client FROM device WHERE hash = $1`, []any{hash}, &client)
+	if err != nil {
+		return err
+	}
+	return approve(t, client, now)
 }
 
 // PollDevice applies the rule of polling to the request as it stands; see device.Store.

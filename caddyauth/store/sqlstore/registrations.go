@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
@@ -34,7 +35,7 @@ func (s *Store) AddRegistered(
 			return err
 		}
 		if n > 0 {
-			return insertClient(t, c)
+			return insertArrival(ctx, t, c, r.AtMost)
 		}
 		registered, err = oneRow(ctx, t, scanClient, clients.ErrNotFound, `SELECT `+qualified("client", clientColumns)+`
 			FROM client JOIN registration ON registration.client = client.id
@@ -42,6 +43,22 @@ func (s *Store) AddRegistered(
 		return err
 	})
 	return registered, err
+}
+
+// insertArrival stores a client whose registration was stored, unless there are too many with it. Counting
+// reads the entries of one source in an index.
+func insertArrival(ctx context.Context, t tx, c clients.Client, atMost int) error {
+	if atMost > 0 {
+		var n int
+		_, err := one(ctx, t, `SELECT count(*) FROM registration WHERE source = $1`, []any{c.Source}, &n)
+		if err == nil && n > atMost {
+			err = clients.ErrTooMany
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return insertClient(t, c)
 }
 
 // FindRegistered returns a client that registered itself; see clients.RegistrationStore.
@@ -85,17 +102,18 @@ func (s *Store) ChangeRegistered(ctx context.Context, c clients.Client, now time
 }
 
 // PutDocument stores the client of a metadata document; see clients.RegistrationStore.
-func (s *Store) PutDocument(ctx context.Context, c clients.Client, fresh, now time.Time) error {
+func (s *Store) PutDocument(ctx context.Context, c clients.Client, r clients.Registration, now time.Time) error {
 	return s.write(ctx, func(t tx) error {
-		n, err := t.exec(addRegistration, c.ID, c.Source, c.ID, "", millis(now), millis(fresh))
+		n, err := t.exec(addRegistration, c.ID, c.Source, c.ID, "", millis(now), millis(r.Fresh))
 		if err != nil {
 			return err
 		}
 		if n > 0 {
-			return insertClient(t, c)
+			return insertArrival(ctx, t, c, r.AtMost)
 		}
 		// The row is locked until the end: nobody else puts or forgets the client meanwhile.
-		if _, err := t.exec(`UPDATE registration SET fresh = $1 WHERE client = $2`, millis(fresh), c.ID); err != nil {
+		_, err = t.exec(`UPDATE registration SET fresh = $1 WHERE client = $2`, millis(r.Fresh), c.ID)
+		if err != nil {
 			return err
 		}
 		standing, err := findClient(ctx, t, c.ID)
@@ -132,26 +150,44 @@ func (s *Store) NoteUse(ctx context.Context, id string, now time.Time) error {
 	})
 }
 
+// approve notes that a person has allowed a client something, if it came by itself.
+func approve(t tx, clientID string, now time.Time) error {
+	_, err := t.exec(`UPDATE registration SET approved = $1 WHERE client = $2 AND approved = 0`, millis(now), clientID)
+	return err
+}
+
 // unusedClients are active clients of a source that were not used since before a time, and that no
 // grant belongs to. $1 the source, $2 the time, $3 how many.
 const unusedClients = `SELECT client.id FROM registration JOIN client ON client.id = registration.client
-	WHERE registration.source = $1 AND registration.used < $2 AND client.active = 1 AND client.declared = 0
+	WHERE registration.source = $1 AND registration.used < $2 AND client.active = 1 AND client.declared = 0@which
 		AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.project = client.project AND grants.client = client.id)
 	ORDER BY registration.used LIMIT $3`
 
+// unapproved is true of a registration whose client nobody has ever allowed anything.
+const unapproved = ` AND registration.approved = 0`
+
 // ForgetUnused removes clients that nobody uses; see clients.RegistrationStore.
 func (s *Store) ForgetUnused(ctx context.Context, source string, before time.Time, n int) (int, error) {
-	forgotten := 0
+	return s.forgetClients(ctx, "", source, before, n)
+}
+
+// ForgetUnapproved removes clients that nobody has allowed anything; see clients.RegistrationStore.
+func (s *Store) ForgetUnapproved(ctx context.Context, source string, before time.Time, n int) (int, error) {
+	return s.forgetClients(ctx, unapproved, source, before, n)
+}
+
+func (s *Store) forgetClients(ctx context.Context, which, source string, before time.Time, n int) (int, error) {
+	forgotten, chosen := 0, strings.Replace(unusedClients, "@which", which, 1)
 	err := s.write(ctx, func(t tx) error {
 		scan := func(row rows) (id string, err error) { return id, failure(row.Scan(&id)) }
-		unused, err := eachRow(ctx, t, scan, unusedClients, source, millis(before), n)
+		unused, err := eachRow(ctx, t, scan, chosen, source, millis(before), n)
 		if err != nil {
 			return err
 		}
 		forgotten = 0
 		for _, id := range unused {
 			// A row that was used meanwhile stays, and so does what another node has removed.
-			removed, err := t.exec(`DELETE FROM registration WHERE client = $1 AND used < $2`, id, millis(before))
+			removed, err := t.exec(`DELETE FROM registration WHERE client = $1 AND used < $2`+which, id, millis(before))
 			if err == nil && removed > 0 {
 				_, err = t.exec(`DELETE FROM client WHERE id = $1`, id)
 			}

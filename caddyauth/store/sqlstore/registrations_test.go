@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/device"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
@@ -121,7 +122,7 @@ func TestDocumentsArePutOverTheirCopy(t *testing.T) {
 		must(t, s.AddUser(t.Context(), person))
 		put := func(c clients.Client, at time.Time) clients.Client {
 			t.Helper()
-			must(t, s.PutDocument(t.Context(), c, at.Add(time.Hour), at))
+			must(t, s.PutDocument(t.Context(), c, clients.Registration{Fresh: at.Add(time.Hour)}, at))
 			stored, r, err := s.FindRegistered(t.Context(), documentID)
 			if err != nil || !r.Fresh.Equal(at.Add(time.Hour)) {
 				t.Fatalf("%+v, %v", r, err)
@@ -154,7 +155,7 @@ func TestDocumentsArePutOverTheirCopy(t *testing.T) {
 		atOnce(50, func(i int) {
 			c := documented()
 			c.Name = strconv.Itoa(i)
-			if err := s.PutDocument(t.Context(), c, noon, noon); err != nil {
+			if err := s.PutDocument(t.Context(), c, clients.Registration{Fresh: noon}, noon); err != nil {
 				t.Error(err)
 			}
 		})
@@ -169,7 +170,7 @@ func TestUnusedClientsAreForgotten(t *testing.T) {
 			_, err := s.AddRegistered(t.Context(), registered(id), clients.Registration{Fingerprint: id})
 			must(t, err)
 		}
-		must(t, s.PutDocument(t.Context(), documented(), noon, noon))
+		must(t, s.PutDocument(t.Context(), documented(), clients.Registration{Fresh: noon}, noon))
 		must(t, s.NoteUse(t.Context(), "used", noon.Add(time.Hour)))
 		must(t, s.NoteUse(t.Context(), "used", noon.Add(-time.Hour))) // a clock that is behind
 		paused := registered("paused")
@@ -200,6 +201,98 @@ func TestUnusedClientsAreForgotten(t *testing.T) {
 		}
 		if want := []string{documentID, "paused", "session", "used"}; !reflect.DeepEqual(left, want) {
 			t.Errorf("left are %q, want %q", left, want)
+		}
+	})
+}
+
+// TestClientsThatNobodyAllowedAnythingAreForgotten sooner than others: whom a person allowed something,
+// by the page of consent or as a device, stays, also when that was withdrawn.
+func TestClientsThatNobodyAllowedAnythingAreForgotten(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		reconcile(t, s, Declaration{})
+		must(t, s.AddUser(t.Context(), alice()))
+		person, err := s.FindUser(t.Context(), project.Default, "alice")
+		must(t, err)
+		for _, id := range []string{"new", "visited", "allowed", "withdrawn", "tv", "refused", "session"} {
+			_, err := s.AddRegistered(t.Context(), registered(id), clients.Registration{Fingerprint: id})
+			must(t, err)
+		}
+		must(t, s.NoteUse(t.Context(), "visited", noon.Add(time.Hour)))
+		for _, id := range []string{"allowed", "withdrawn"} {
+			must(t, s.GiveConsent(t.Context(), allowed(*person, id, noon, "read")))
+		}
+		given, err := s.FindConsent(t.Context(), person.ID, "withdrawn")
+		must(t, err)
+		_, err = s.WithdrawConsent(t.Context(), given.ID, noon)
+		must(t, err)
+		for id, approved := range map[string]bool{"tv": true, "refused": false} {
+			a, _ := device.New(device.Authorization{ClientID: id, Project: project.Default}, device.DefaultLifetime, noon)
+			must(t, s.AddDevice(t.Context(), a))
+			must(t, s.DecideDevice(t.Context(), a.Hash, byAlice(""), approved, noon))
+		}
+		r := requestFor("alice", 0)
+		r.ClientID = "session"
+		begun(t, sessionsOn(s), r)
+
+		for _, c := range []struct {
+			before time.Time
+			want   int
+		}{{noon, 0}, {noon.Add(time.Minute), 2}, {noon.Add(2 * time.Hour), 1}, {noon.Add(2 * time.Hour), 0}} {
+			n, err := s.ForgetUnapproved(t.Context(), clients.Registered, c.before, 10)
+			if err != nil || n != c.want {
+				t.Errorf("before %v: forgot %d, %v; want %d", c.before, n, err, c.want)
+			}
+		}
+		all, err := s.ListClients(t.Context(), "", project.Page{Limit: 10})
+		must(t, err)
+		var left []string
+		for _, c := range all {
+			left = append(left, c.ID)
+		}
+		if want := []string{"allowed", "session", "tv", "withdrawn"}; !reflect.DeepEqual(left, want) {
+			t.Errorf("left are %q, want %q", left, want)
+		}
+	})
+}
+
+// TestNoMoreClientsThanMayCome: each source has its own number, and what is known already counts once.
+func TestNoMoreClientsThanMayCome(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		reconcile(t, s, Declaration{})
+		for _, c := range []struct {
+			id, print string
+			atMost    int
+			want      error
+		}{
+			{"a", "a", 2, nil},
+			{"b", "b", 2, nil},
+			{"c", "c", 2, clients.ErrTooMany},
+			{"c", "a", 2, nil}, // it is a
+			{"c", "c", 3, nil},
+			{"d", "d", 0, nil},
+		} {
+			r := clients.Registration{Fingerprint: c.print, AtMost: c.atMost}
+			if _, err := s.AddRegistered(t.Context(), registered(c.id), r); !errors.Is(err, c.want) {
+				t.Errorf("%+v: %v", c, err)
+			}
+		}
+		first, second := documented(), documented()
+		second.ID += "/2"
+		for i, c := range []struct {
+			client clients.Client
+			want   error
+		}{{first, nil}, {second, clients.ErrTooMany}, {first, nil}} {
+			err := s.PutDocument(t.Context(), c.client, clients.Registration{Fresh: noon, AtMost: 1}, noon)
+			if !errors.Is(err, c.want) {
+				t.Errorf("document %d: %v, want %v", i, err, c.want)
+			}
+		}
+		all, err := s.ListClients(t.Context(), "", project.Page{Limit: 10})
+		must(t, err)
+		if len(all) != 5 {
+			t.Errorf("%d clients", len(all))
 		}
 	})
 }
