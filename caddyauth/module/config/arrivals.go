@@ -124,8 +124,8 @@ func (a arrivals) domain() Arrivals {
 func (a arrivals) validateUnapproved() error {
 	unapproved, all := a.unapprovedAfter.Or(defaultUnapprovedAfter), a.forgetAfter.Or(defaultForgetAfter)
 	if unapproved > all {
-		return fmt.Errorf("forget_unapproved_after: %s is more than forget_after, %s", project.FormatDuration(unapproved),
-			project.FormatDuration(all))
+		return fmt.Errorf("forget_unapproved_after: %s is more than forget_after, %s",
+			project.FormatDuration(unapproved), project.FormatDuration(all))
 	}
 	return nil
 }

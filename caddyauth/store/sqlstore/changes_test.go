@@ -65,7 +65,9 @@ func TestChangesAreCounted(t *testing.T) {
 				_, err := x.ChangeRegistered(ctx, c, noon)
 				return err
 			}, true},
-			{"a document is stored", func() error { return x.PutDocument(ctx, document, clients.Registration{Fresh: noon}, noon) }, true},
+			{"a document is stored", func() error {
+				return x.PutDocument(ctx, document, clients.Registration{Fresh: noon}, noon)
+			}, true},
 			{"a document says something else", func() error {
 				document.Name = "App"
 				return x.PutDocument(ctx, document, clients.Registration{Fresh: noon}, noon)

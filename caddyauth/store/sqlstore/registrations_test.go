@@ -227,7 +227,8 @@ func TestClientsThatNobodyAllowedAnythingAreForgotten(t *testing.T) {
 		_, err = s.WithdrawConsent(t.Context(), given.ID, noon)
 		must(t, err)
 		for id, approved := range map[string]bool{"tv": true, "refused": false} {
-			a, _ := device.New(device.Authorization{ClientID: id, Project: project.Default}, device.DefaultLifetime, noon)
+			a := device.Authorization{ClientID: id, Project: project.Default}
+			a, _ = device.New(a, device.DefaultLifetime, noon)
 			must(t, s.AddDevice(t.Context(), a))
 			must(t, s.DecideDevice(t.Context(), a.Hash, byAlice(""), approved, noon))
 		}
