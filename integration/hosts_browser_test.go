@@ -181,7 +181,7 @@ func (w *twoPeople) plainHost() {
 	}
 	shown := ask(tab, "reading the page", chromedp.Text(chromedp.CSS("main")))
 	tab.picture("hosts-plain")
-	if !strings.Contains(shown, "unknown_host") {
+	if !strings.Contains(shown, "other_scheme") || !strings.Contains(shown, "over https, too") {
 		w.t.Errorf("the page says %s", shown)
 	}
 }

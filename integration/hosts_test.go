@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -513,6 +514,41 @@ https://:{{port "any"}} {
 				url.QueryEscape(uri)+"&code_challenge="+strings.Repeat("A", 43)+"&code_challenge_method=S256"))
 			if got.status != http.StatusBadRequest || !strings.Contains(got.body, "The way back is not known") {
 				t.Errorf("status %d to %s: %s", got.status, got.location(), got.body)
+			}
+		})
+	}
+}
+
+// TestSitesOfAnotherScheme: a browser keeps no sign-in for https at a site on http, and the other way round.
+// The page says so, and advises nothing that would not help.
+func TestSitesOfAnotherScheme(t *testing.T) {
+	for _, c := range []struct{ name, server, application string }{
+		{"http beside https", "https", "http"}, {"https beside http", "http", "https"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGateway(t)
+			g.extra["Server"], g.extra["App"] = c.server, c.application
+			site := map[string]string{"http": "", "https": "tls internal"}
+			g.loadTLS(strings.NewReplacer("https://auth", "{{.Server}}://auth").Replace(hostsAuth), `
+{{.Server}}://auth.localhost:{{port "https"}} {
+	`+site[c.server]+`
+	auth_server
+}
+{{.App}}://two.localhost:{{port "other"}} {
+	`+site[c.application]+`
+	jwt_auth web
+	reverse_proxy {{.Proxy}}
+}
+`)
+			v := newSurfer(t)
+			got := v.open(fmt.Sprintf("%s://two.localhost:%d/x", c.application, g.port("other")))
+			if got.status != http.StatusUnauthorized || got.location() != "" || len(got.header["Set-Cookie"]) > 0 ||
+				!strings.Contains(got.body, "<code>other_scheme</code>") || strings.Contains(got.body, "return_to") ||
+				!strings.Contains(got.body, "serve this page over "+c.server) {
+				t.Errorf("status %d to %s: %s", got.status, got.location(), got.body)
+			}
+			if seen := g.proxy.take(); len(seen) > 0 {
+				t.Errorf("the application saw %s", seen[0].raw)
 			}
 		})
 	}

@@ -25,6 +25,7 @@ const (
 	inCircle         result = "round_trips"
 	notSignedIn      result = "not_signed_in"
 	unknownHost      result = "unknown_host"
+	otherScheme      result = "other_scheme"
 	crossOrigin      result = "cross_origin"
 	methodNotAllowed result = "method_not_allowed"
 	notFound         result = "not_found"
@@ -129,10 +130,22 @@ func ExplainUnknown(w http.ResponseWriter, r *http.Request, origin string) {
 	if origin != "" {
 		text += " The people who run the site can change that with one line in the option `auth`: return_to " + origin
 	}
+	explainHere(w, r, unknownHost, text)
+}
+
+// ExplainScheme answers a browser at a site that is not served over the scheme of the sign-in page, for
+// which the cookies are made.
+func ExplainScheme(w http.ResponseWriter, r *http.Request, scheme string) {
+	explainHere(w, r, otherScheme, "People sign in over "+scheme+", and this page is served over another scheme, "+
+		"where a browser cannot keep the sign-in. The people who run the site can change that: serve this page over "+
+		scheme+", too.")
+}
+
+func explainHere(w http.ResponseWriter, r *http.Request, why result, text string) {
 	ui.Render(w, http.StatusUnauthorized, ui.Message{
 		Site:  r.Host,
 		Title: "Signing in is not possible here",
 		Text:  text,
-		Code:  string(unknownHost),
+		Code:  string(why),
 	})
 }

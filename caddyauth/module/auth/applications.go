@@ -89,17 +89,34 @@ func (s *Applications) Origin(r *http.Request) string {
 }
 
 // Begin sends a browser to the server to sign in, or explains why it cannot: the configuration does not
-// know the host.
+// know the host, or the site has another scheme than the sign-in page.
 func (s *Applications) Begin(w http.ResponseWriter, r *http.Request, want handover.Want) {
 	want.Origin = s.Origin(r)
 	if want.Origin == "" {
-		handover.ExplainUnknown(w, r, s.guess(r))
+		s.explain(w, r)
 		return
 	}
 	want.Target = request.OriginalURI(r)
 	answer := browser.Own(w, request.Vars(r))
 	defer answer.Finish(w, false)
 	s.handover.Begin(answer, r, want)
+}
+
+func (s *Applications) explain(w http.ResponseWriter, r *http.Request) {
+	if s.isOtherScheme(r) {
+		handover.ExplainScheme(w, r, s.handover.Base.Scheme)
+		return
+	}
+	handover.ExplainUnknown(w, r, s.guess(r))
+}
+
+// isOtherScheme reports whether a request came over another scheme than that of the public URL. On a
+// loopback host nothing stands in front that would take TLS off.
+func (s *Applications) isOtherScheme(r *http.Request) bool {
+	if s.handover.Base.Scheme == "http" {
+		return r.TLS != nil
+	}
+	return r.TLS == nil && weburl.IsLoopback(issuance.HostOf(r.Host))
 }
 
 // guess is the origin that the operator would have to add; empty when the host can be none.
