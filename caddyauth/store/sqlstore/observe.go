@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -79,12 +80,46 @@ func faultOf(err error) error {
 // ownMethod is the prefix of the names of this package's exported verbs.
 const ownMethod = "/sqlstore.(*Store)."
 
+// verbs are the answers of verbOf. There are as many as ways to a statement, some hundreds.
+var verbs = struct {
+	sync.RWMutex
+	of map[callers]string
+}{of: make(map[callers]string)}
+
+// callers are the innermost ones of a function of this package.
+type callers [8]uintptr
+
+// maxVerbs is how many answers are kept. They are forgotten together.
+const maxVerbs = 4000
+
 // verbOf returns the exported method of Store that was called, from the stack: otherwise each of
-// sixty verbs would have to pass its name down. It takes about a microsecond.
+// sixty verbs would have to pass its name down. Finding the names of functions takes six times as
+// long as finding the functions, so the answers are kept.
 func verbOf() string {
-	var callers [16]uintptr
-	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers[:])])
+	var from callers
+	runtime.Callers(3, from[:])
+	verbs.RLock()
+	verb, known := verbs.of[from]
+	verbs.RUnlock()
+	if known {
+		return verb
+	}
+	verb = from.verb()
+
+	verbs.Lock()
+	defer verbs.Unlock()
+	if len(verbs.of) >= maxVerbs {
+		clear(verbs.of)
+	}
+	verbs.of[from] = verb
+	return verb
+}
+
+// verb is the outermost exported method of Store among the callers, in front of the first function of
+// another package.
+func (c *callers) verb() string {
 	verb := "other"
+	frames := runtime.CallersFrames(c[:])
 	for {
 		frame, more := frames.Next()
 		if !strings.Contains(frame.Function, "/sqlstore.") {

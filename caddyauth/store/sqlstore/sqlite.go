@@ -88,10 +88,12 @@ func (d *sqliteDatabase) write(ctx context.Context, verb func(tx) error) error {
 	return d.writer.do(ctx, verb)
 }
 
-// writeOne gains nothing over write: there is no round trip to save, and the commit is shared
-// either way.
+// writeOne saves the savepoint: a statement that fails is undone alone.
 func (d *sqliteDatabase) writeOne(ctx context.Context, verb func(tx) error) error {
-	return d.write(ctx, verb)
+	if d.writer == nil {
+		return errReadOnly
+	}
+	return d.writer.doOne(ctx, verb)
 }
 
 // holding is empty, because nothing else writes during a transaction of SQLite.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 )
@@ -30,6 +31,7 @@ type writer struct {
 type job struct {
 	ctx      context.Context
 	verb     func(tx) error
+	single   bool // verb calls the database once; see Store.writeOne
 	wakes    bool
 	err      error
 	answered chan struct{}
@@ -50,13 +52,21 @@ func startWriter(db *sql.DB, woken func()) *writer {
 
 // do runs verb and returns after the commit it was part of.
 func (w *writer) do(ctx context.Context, verb func(tx) error) error {
-	j := &job{ctx: ctx, verb: verb, answered: make(chan struct{})}
+	return w.wait(&job{ctx: ctx, verb: verb, answered: make(chan struct{})})
+}
+
+// doOne is do for a verb that calls the database once.
+func (w *writer) doOne(ctx context.Context, verb func(tx) error) error {
+	return w.wait(&job{ctx: ctx, verb: verb, single: true, answered: make(chan struct{})})
+}
+
+func (w *writer) wait(j *job) error {
 	select {
 	case w.jobs <- j:
 		<-j.answered
 		return j.err
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-j.ctx.Done():
+		return j.ctx.Err()
 	case <-w.quit:
 		return errClosed
 	}
@@ -142,16 +152,38 @@ func (w *writer) transact() error {
 	return err
 }
 
-// attempt runs one job inside a savepoint, so that it can be undone alone. It returns an error when
-// the whole transaction is lost, for example because SQLite rolled it back on a full disk.
+// attempt runs one job, so that it can be undone alone. It returns an error when the whole transaction
+// is lost, for example because SQLite rolled it back on a full disk.
 func (w *writer) attempt(j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return nil
 	}
+	w.tx.wakes = false
+	if !j.single {
+		return w.attemptUndoable(j)
+	}
+	j.err = j.verb(w.tx)
+	j.wakes = w.tx.wakes
+	if j.err != nil {
+		return w.checkStanding(j.err)
+	}
+	return nil
+}
+
+// checkStanding returns an error if the transaction is lost. What a statement that failed has done,
+// SQLite undoes itself; of some errors it undoes the transaction, and then another one can begin.
+func (w *writer) checkStanding(met error) error {
+	if _, err := w.tx.exec("BEGIN"); err == nil {
+		return lost(met, errUndone)
+	}
+	return nil
+}
+
+// attemptUndoable runs a job inside a savepoint.
+func (w *writer) attemptUndoable(j *job) error {
 	if _, err := w.tx.exec("SAVEPOINT job"); err != nil {
 		return err
 	}
-	w.tx.wakes = false
 	if j.err = j.verb(w.tx); j.err != nil {
 		if _, err := w.tx.exec("ROLLBACK TO job"); err != nil {
 			return lost(j.err, err)
@@ -161,6 +193,8 @@ func (w *writer) attempt(j *job) error {
 	_, err := w.tx.exec("RELEASE job")
 	return err
 }
+
+var errUndone = fmt.Errorf("%w: SQLite has undone the transaction", ErrUnavailable)
 
 // lost returns why a transaction was lost: the error of the verb if it came from the database, or
 // else the later one.
@@ -218,18 +252,50 @@ func (t *sqliteTx) query(_ context.Context, text string, args ...any) (rows, err
 // each runs a statement once for each list of arguments, up to the first error.
 func (t *sqliteTx) each(text string, lists ...[]any) ([]int64, error) {
 	changed := make([]int64, len(lists))
-	for i, args := range lists {
-		var err error
-		if changed[i], err = t.exec(text, args...); err != nil {
-			return nil, err
+	err := t.together(len(lists), func() (err error) {
+		for i, args := range lists {
+			if changed[i], err = t.exec(text, args...); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return changed, nil
+}
+
+// together runs n statements so that all of them are undone if one fails.
+func (t *sqliteTx) together(n int, run func() error) error {
+	if n < 2 {
+		return run()
+	}
+	if _, err := t.exec("SAVEPOINT statements"); err != nil {
+		return err
+	}
+	if err := run(); err != nil {
+		if _, then := t.exec("ROLLBACK TO statements"); then != nil {
+			return lost(err, then)
+		}
+		_, then := t.exec("RELEASE statements")
+		return errors.Join(err, then)
+	}
+	_, err := t.exec("RELEASE statements")
+	return err
 }
 
 // all runs statements up to the first error.
 func (t *sqliteTx) all(statements ...statement) ([]int64, error) {
 	changed := make([]int64, len(statements))
+	err := t.together(len(statements), func() error { return t.run(statements, changed) })
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
+func (t *sqliteTx) run(statements []statement, changed []int64) error {
 	for i, s := range statements {
 		run := t.exec
 		if strings.HasPrefix(s.text, "SELECT ") {
@@ -237,10 +303,10 @@ func (t *sqliteTx) all(statements ...statement) ([]int64, error) {
 		}
 		var err error
 		if changed[i], err = run(s.text, s.args...); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return changed, nil
+	return nil
 }
 
 // count returns how many rows a query finds.

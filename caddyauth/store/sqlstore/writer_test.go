@@ -14,6 +14,12 @@ import (
 // verdicts.
 func commitTogether(t *testing.T, s *Store, verbs ...func(tx) error) []error {
 	t.Helper()
+	return commitGroup(t, s, false, verbs...)
+}
+
+// commitGroup is commitTogether, with single for verbs of one call each.
+func commitGroup(t *testing.T, s *Store, single bool, verbs ...func(tx) error) []error {
+	t.Helper()
 	db, err := s.source.(*sqliteFile).connect("mode", "rw", "_foreign_keys", "1")
 	if err != nil {
 		t.Fatal(err)
@@ -23,7 +29,7 @@ func commitTogether(t *testing.T, s *Store, verbs ...func(tx) error) []error {
 	defer w.disconnect()
 	jobs := make([]*job, len(verbs))
 	for i, verb := range verbs {
-		jobs[i] = &job{ctx: t.Context(), verb: verb, answered: make(chan struct{})}
+		jobs[i] = &job{ctx: t.Context(), verb: verb, single: single, answered: make(chan struct{})}
 	}
 	w.group = append(w.group, jobs...)
 	w.commit()
@@ -161,4 +167,55 @@ func TestGroupHasALimit(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSingleCallsAreUndoneAlone: what failed is undone, also the statements before it that were sent
+// together with it, and the others stand.
+func TestSingleCallsAreUndoneAlone(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "auth.db"))
+	insert := `INSERT INTO meta (name, value) VALUES ($1, 'canary')`
+	verdicts := commitGroup(t, s, true,
+		put("a"),
+		put("a"), // breaks the primary key
+		func(x tx) error { _, err := x.each(insert, []any{"c"}, []any{"a"}); return err },
+		func(x tx) error {
+			_, err := x.all(statement{insert, []any{"d"}}, statement{insert, []any{"d"}})
+			return err
+		},
+		func(x tx) error { _, err := x.each(insert, []any{"e"}, []any{"e2"}); return err },
+		put("f"),
+	)
+	for i, c := range []struct {
+		name string
+		want bool
+	}{{"a", true}, {"a", true}, {"c", false}, {"d", false}, {"e", true}, {"f", true}} {
+		if got := stands(t, s, c.name); got != c.want || (verdicts[i] == nil) != (c.want && i != 1) {
+			t.Errorf("%s stands: %v, verdict %v; want %v", c.name, got, verdicts[i], c.want)
+		}
+	}
+	if !stands(t, s, "e2") {
+		t.Error("the second statement of e is missing")
+	}
+}
+
+// TestSingleCallThatLosesTheTransaction: SQLite undoes the whole group, and nothing after it may stand
+// on its own.
+func TestSingleCallThatLosesTheTransaction(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "auth.db"))
+	verdicts := commitGroup(t, s, true,
+		put("a"),
+		func(x tx) error {
+			_, err := x.exec(`INSERT OR ROLLBACK INTO meta (name, value) VALUES ('a', '')`)
+			return err
+		},
+		put("b"),
+	)
+	for i, verdict := range verdicts {
+		if !errors.Is(verdict, ErrUnavailable) {
+			t.Errorf("verdict %d is %v", i, verdict)
+		}
+	}
+	if stands(t, s, "a") || stands(t, s, "b") {
+		t.Error("something of a lost transaction stands")
+	}
 }
