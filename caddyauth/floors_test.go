@@ -148,7 +148,7 @@ var packageRules = []packageRule{
 		"domain/issuance",
 		words(
 			"domain/audit domain/authorization domain/backchannel domain/clients domain/device domain/identity",
-			"domain/session domain/project domain/openid domain/replay domain/revocation domain/secrets",
+			"domain/opaque domain/session domain/project domain/openid domain/replay domain/revocation domain/secrets",
 			"jose/token jose/keyring jose/leeway",
 		),
 		nil,

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
-	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -27,21 +26,8 @@ type accessRequest struct {
 
 // mint makes an access token on these terms, in the format of its client.
 func (s *Service) mint(ctx context.Context, r accessRequest, terms Terms) (string, error) {
-	claims := token.Claims{
-		Issuer:   s.Issuer,
-		Subject:  r.grant.Subject,
-		Audience: r.audienceOfToken(),
-		IssuedAt: r.now,
-		Expiry:   r.until,
-		ID:       rand.Text(),
-		ClientID: r.grant.ClientID,
-		Project:  r.grant.Project,
-		Session:  r.grant.ID,
-		Scopes:   r.scopes,
-		Extra:    terms.Claims,
-		Protocol: protocolClaims(r),
-	}
-	if terms.AccessTokenFormat == project.Opaque {
+	claims := s.claimsOf(r, terms)
+	if terms.isOpaque() {
 		s.observe("opaque_access_token")
 		return s.Opaque(ctx, claims)
 	}
@@ -55,6 +41,23 @@ func (s *Service) mint(ctx context.Context, r accessRequest, terms Terms) (strin
 	}
 	s.observe("access_token")
 	return raw, nil
+}
+
+func (s *Service) claimsOf(r accessRequest, terms Terms) token.Claims {
+	return token.Claims{
+		Issuer:   s.Issuer,
+		Subject:  r.grant.Subject,
+		Audience: r.audienceOfToken(),
+		IssuedAt: r.now,
+		Expiry:   r.until,
+		ID:       rand.Text(),
+		ClientID: r.grant.ClientID,
+		Project:  r.grant.Project,
+		Session:  r.grant.ID,
+		Scopes:   r.scopes,
+		Extra:    terms.Claims,
+		Protocol: protocolClaims(r),
+	}
 }
 
 func (r accessRequest) audienceOfToken() []string {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -32,6 +33,7 @@ type memory struct {
 	adding  error          // what AddSignIn returns
 	subject clients.Client // another client, whose token is exchanged
 	denied  bool
+	opaque  *opaque.Reference // what UseKnown stored last
 }
 
 func (m *memory) locked(f func() error) error {

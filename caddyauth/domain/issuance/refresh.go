@@ -64,18 +64,16 @@ type Refresh struct {
 // scopes and audience that were taken from the client since the grant.
 func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	now := r.Now.UTC().Truncate(time.Millisecond) // as sessions count
+	if issued, done, err := s.useKnown(ctx, r, now); done {
+		return issued, err
+	}
 	p, err := s.Sessions.Present(ctx, r.Token)
 	if err != nil {
 		return Issued{}, err
 	}
-	if r.Browser && clients.IsBuiltIn(p.Grant.ClientID) {
-		r.ClientID = p.Grant.ClientID
-	}
-	if p.Grant.ClientID == clients.Web && (p.Grant.Kind != WebGrant || !NamesHost(p.Grant.Audience, r.Host)) {
-		return Issued{}, &session.Refusal{Verdict: session.OtherClient, Grant: p.Grant}
-	}
-	if !r.hasKey(p.Grant) {
-		return Issued{}, &session.Refusal{Verdict: session.OtherKey, Grant: p.Grant}
+	r.identify(p.Grant)
+	if err := r.judge(p.Grant); err != nil {
+		return Issued{}, err
 	}
 
 	// What is asked for counts for a token that can be used alone: of any other, the use tells what is
@@ -107,7 +105,22 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	if wrong != nil { // the grant has changed since it was read
 		return Issued{Grant: used.Grant}, wrong
 	}
-	if raw, err = s.afterUse(ctx, raw, want, used, r); err != nil {
+	if used.Verdict != session.Repeated && used.Grant.Epoch == want.epoch {
+		s.remember(used.Grant, parties)
+	}
+	return s.hand(ctx, raw, want, used, r)
+}
+
+// hand is the answer to a use that was stored.
+func (s *Service) hand(
+	ctx context.Context,
+	raw string,
+	want accessRequest,
+	used session.Issued,
+	r Refresh,
+) (Issued, error) {
+	raw, err := s.afterUse(ctx, raw, want, used, r)
+	if err != nil {
 		return Issued{}, err
 	}
 	s.observe("refresh_token")
@@ -169,6 +182,24 @@ func (r Refresh) access(g session.Grant, epoch int64, now, until time.Time) acce
 		jkt:    r.JKT,
 		x5t:    r.X5T,
 	}
+}
+
+// identify names the client of a Browser.
+func (r *Refresh) identify(g session.Grant) {
+	if r.Browser && clients.IsBuiltIn(g.ClientID) {
+		r.ClientID = g.ClientID
+	}
+}
+
+// judge refuses a token at the wrong host or without its key.
+func (r Refresh) judge(g session.Grant) error {
+	switch {
+	case g.ClientID == clients.Web && (g.Kind != WebGrant || !NamesHost(g.Audience, r.Host)):
+		return &session.Refusal{Verdict: session.OtherClient, Grant: g}
+	case !r.hasKey(g):
+		return &session.Refusal{Verdict: session.OtherKey, Grant: g}
+	}
+	return nil
 }
 
 // hasKey reports whether the client has a key and a certificate with which it may use the refresh

@@ -47,6 +47,10 @@ type Service struct {
 	// Sessions makes and uses refresh tokens. Required.
 	Sessions *session.Service
 
+	// GrantCache remembers grants. Default: each use of a refresh token reads its grant, and whom it is
+	// for.
+	GrantCache *GrantCache
+
 	// SigningKey returns the key for a token of this lifetime, counted from now. Required.
 	SigningKey func(ctx context.Context, lifetime time.Duration, now time.Time) (*keyring.Key, error)
 
@@ -159,6 +163,8 @@ type Terms struct {
 	// where the user has none of that name. Shared: not to be changed.
 	Claims map[string]any
 }
+
+func (t *Terms) isOpaque() bool { return t.AccessTokenFormat == project.Opaque }
 
 // Terms reads whom the grant belongs to and says what it may be issued. The error is a
 // *session.Refusal (NotAllowed) unless project, client and user exist and are active; every other

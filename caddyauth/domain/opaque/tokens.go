@@ -64,33 +64,41 @@ func Hash(raw string) string {
 // Issue stores the claims and returns the token that refers to them; it is valid when Issue
 // returns. The claims are those of a JWT for the same purpose, with `jti`, and `epoch` in Protocol.
 func (o *Tokens) Issue(ctx context.Context, c token.Claims) (string, error) {
+	raw, r, err := o.Make(c)
+	if err != nil {
+		return "", err
+	}
+	if err := o.Store.AddOpaque(ctx, r); err != nil {
+		return "", err
+	}
+	return raw, nil
+}
+
+// Make is Issue for a caller that stores the token: it is valid when the reference is stored.
+func (o *Tokens) Make(c token.Claims) (string, Reference, error) {
 	if c.ID == "" {
-		return "", errNoID
+		return "", Reference{}, errNoID
 	}
 	if len(o.Secrets) == 0 {
-		return "", errNoSecret
+		return "", Reference{}, errNoSecret
 	}
 	claims, err := token.EncodeClaims(c)
 	if err != nil {
-		return "", err
+		return "", Reference{}, err
 	}
 	random := make([]byte, randomBytes, randomBytes+macBytes)
 	rand.Read(random)
 	raw := Prefix + base64.RawURLEncoding.EncodeToString(append(random, mac(o.Secrets[0], random)...))
 	t, err := o.read(raw, claims) // a token that could not be read again is not issued
 	if err != nil {
-		return "", err
+		return "", Reference{}, err
 	}
-	err = o.Store.AddOpaque(ctx, Reference{
+	return raw, Reference{
 		Hash:    Hash(raw),
 		Claims:  claims,
 		Expiry:  t.Expiry.Time(),
 		Subject: t.RevocationSubject(),
-	})
-	if err != nil {
-		return "", err
-	}
-	return raw, nil
+	}, nil
 }
 
 // Verify returns the token of raw. Like a token.Verifier it does not look at the clock, the

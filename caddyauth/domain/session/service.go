@@ -219,6 +219,41 @@ func (s *Service) Present(ctx context.Context, token string) (Presented, error) 
 	return Presented{Grant: g, generation: r.Generation}, err
 }
 
+// Recall is Present with a grant that the caller has kept. It is false if there is none of the token, or
+// if the token was not made here.
+func (s *Service) Recall(token string, kept func(family string) (Grant, bool)) (Presented, bool) {
+	r, ok := ReadToken(token)
+	if !ok {
+		return Presented{}, false
+	}
+	g, ok := kept(r.Family)
+	if !ok || !s.Tokens.Verify(r, g) {
+		return Presented{}, false
+	}
+	return Presented{Grant: g, generation: r.Generation}, true
+}
+
+// Renewed is what may be handed out after a use of the current refresh token that the caller has
+// stored, of a grant that is as it was presented.
+func (s *Service) Renewed(p Presented, accessUntil, now time.Time) Issued {
+	r := Rotation{
+		ID:          p.Grant.ID,
+		Generation:  p.generation,
+		ClientID:    p.Grant.ClientID,
+		AccessUntil: truncateMillis(accessUntil),
+	}
+	now = truncateMillis(now)
+	g, verdict := p.Grant.Use(r, now)
+	return Issued{
+		Grant:        g,
+		RefreshToken: s.Tokens.Make(g, g.Generation),
+		Verdict:      verdict,
+		Epoch:        g.Epoch,
+		Now:          now,
+		AccessUntil:  r.AccessUntil,
+	}
+}
+
 // Likely is the verdict of a use if the grant has not changed since it was read. The store decides;
 // but no access token is made for a use that it will most likely refuse.
 func (p Presented) Likely(clientID string, now time.Time) Verdict {

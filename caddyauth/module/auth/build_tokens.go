@@ -83,6 +83,7 @@ func buildIssuance(a *App) *issuance.Service {
 		Codes:        a.store,
 		Devices:      a.store,
 		Sessions:     a.grants,
+		GrantCache:   buildGrantCache(a),
 		SigningKey:   a.keys.Signing,
 		IDTokenKey:   a.keys.IDToken,
 		Assertions:   buildAssertions(a),
@@ -97,6 +98,15 @@ func buildIssuance(a *App) *issuance.Service {
 			return a.verification.idTokens.Verify(ctx, raw)
 		},
 		Observe: func(kind string) { issuedTotal.WithLabelValues(kind).Inc() },
+	}
+}
+
+func buildGrantCache(a *App) *issuance.GrantCache {
+	return &issuance.GrantCache{
+		Store: a.store,
+		Opaque: func(c token.Claims) (string, opaque.Reference, error) {
+			return a.verification.opaque.Make(c)
+		},
 	}
 }
 

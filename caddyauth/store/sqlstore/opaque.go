@@ -47,11 +47,18 @@ func (s *Store) IsDenied(ctx context.Context, b revocation.Subject) (bool, error
 // AddOpaque stores a new opaque token; see opaque.Store.
 func (s *Store) AddOpaque(ctx context.Context, r opaque.Reference) error {
 	return s.writeOne(ctx, func(t tx) error {
-		_, err := t.exec(`INSERT INTO opaque (`+opaqueColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-			r.Hash, string(r.Claims), millis(r.Expiry), r.Subject.Issuer, r.Subject.TokenID, r.Subject.Family,
-			r.Subject.Project, r.Subject.Subject, r.Subject.ClientID, r.Subject.Epoch)
+		_, err := t.exec(`INSERT INTO opaque (`+opaqueColumns+`) VALUES (`+parameters(opaqueColumns)+`)`,
+			opaqueRow(r)...)
 		return err
 	})
+}
+
+// opaqueRow are the values of opaqueColumns.
+func opaqueRow(r opaque.Reference) []any {
+	return []any{
+		r.Hash, string(r.Claims), millis(r.Expiry), r.Subject.Issuer, r.Subject.TokenID, r.Subject.Family,
+		r.Subject.Project, r.Subject.Subject, r.Subject.ClientID, r.Subject.Epoch,
+	}
 }
 
 // FindOpaque returns the opaque token of that hash; see opaque.Store.

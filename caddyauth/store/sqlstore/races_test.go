@@ -72,7 +72,8 @@ func issuingOn(t *testing.T, s *Store, key *keyring.Key) *issuing {
 		SigningKey: func(context.Context, time.Duration, time.Time) (*keyring.Key, error) {
 			return key, nil
 		},
-		Verify: verifier.Verify,
+		Verify:     verifier.Verify,
+		GrantCache: &issuance.GrantCache{Store: s},
 	}
 	return n
 }
@@ -169,6 +170,7 @@ func TestARevocationWinsOverRefreshes(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, open func() *Store) {
 				nodes := issuingNodes(t, open)
 				begun := nodes[0].session(t)
+				begun.RefreshToken = nodes[1].renewed(t, nodes[0].renewed(t, begun.RefreshToken)) // both know it
 				var got issued
 				atOnce(parallel, func(i int) {
 					if i == parallel/2 {

@@ -1,0 +1,175 @@
+package issuance
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+	"github.com/caddyauth/gateway/caddyauth/jose/token"
+)
+
+// GrantCache remembers the grants whose refresh tokens were used here, and whom they are for, so that the
+// next use reads nothing: the statement that stores the use also compares what is remembered with what
+// stands. Nothing is decided by what is remembered. Where anything is different, or anything would be
+// refused, everything is read as if nothing were remembered.
+type GrantCache struct {
+	// Store decides. Required.
+	Store KnownUseStore
+
+	// Opaque makes an access token that is a reference, and does not store it. Required where clients
+	// have such tokens.
+	Opaque func(c token.Claims) (raw string, r opaque.Reference, err error)
+
+	mu         sync.Mutex
+	young, old map[string]cachedGrant
+}
+
+// KnownUseStore is what GrantCache need of a store.
+type KnownUseStore interface {
+	// UseKnown uses the current refresh token of a grant as RotateGrant does, and stores the opaque token
+	// in the same atomic and durable step. It reports false, and has changed nothing that counts, if the
+	// use would be refused, or if grant, project, client or user are not as they were read.
+	UseKnown(ctx context.Context, r KnownUse, now time.Time) (bool, error)
+}
+
+// KnownUse is the use of the current refresh token of a grant that was read before.
+type KnownUse struct {
+	// Grant is the grant as it was read.
+	Grant session.Grant
+
+	// AccessUntil is when the access token made after this use expires.
+	AccessUntil time.Time
+
+	// Parties are those whom the grant is for, as they were read.
+	Parties *Parties
+
+	// Opaque is the access token where it is a reference.
+	Opaque *opaque.Reference
+}
+
+// cachedGrant is a grant as it was left by the last use, and whom it is for. The parties are shared.
+type cachedGrant struct {
+	grant   session.Grant
+	parties *Parties
+}
+
+// cachedGrants is how many grants are remembered at least; there are up to twice as many. Each takes about 2 KiB.
+const cachedGrants = 2000
+
+// find returns what is remembered of a family.
+func (m *GrantCache) find(family string) (cachedGrant, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r, ok := m.young[family]; ok {
+		return r, true
+	}
+	r, ok := m.old[family]
+	return r, ok
+}
+
+// keep remembers a grant. Those that were not used again since as many others were are forgotten.
+func (m *GrantCache) keep(r cachedGrant) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.young == nil || len(m.young) >= cachedGrants {
+		m.young, m.old = make(map[string]cachedGrant), m.young
+	}
+	m.young[r.grant.ID] = r
+}
+
+func (m *GrantCache) forget(family string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.young, family)
+	delete(m.old, family)
+}
+
+// remember keeps a grant whose refresh token was used, with whom it was read for.
+func (s *Service) remember(g session.Grant, p Parties) {
+	if s.GrantCache == nil || p.User == nil || p.Project.ID == "" || p.Client.ID == "" {
+		return
+	}
+	s.GrantCache.keep(cachedGrant{grant: g, parties: &p})
+}
+
+// useKnown is Refresh with what is remembered. It reports false where that does not do.
+func (s *Service) useKnown(ctx context.Context, r Refresh, now time.Time) (Issued, bool, error) {
+	known, p, ok := s.recall(r.Token)
+	if !ok {
+		return Issued{}, false, nil
+	}
+	r.identify(p.Grant)
+	audience, wrong := r.narrow(p.Grant)
+	likely := p.Likely(r.ClientID, now)
+	if r.judge(p.Grant) != nil || wrong != nil || likely != session.Advanced && likely != session.Kept {
+		return Issued{}, false, nil
+	}
+	terms, err := s.termsOf(*known.parties, p.Grant)
+	if err != nil {
+		return Issued{}, false, nil
+	}
+	want := r.access(p.Grant, p.Grant.Epoch, now, now.Add(terms.Access))
+	want.audience = audience
+	if !known.parties.keep(&want) || s.denies(want) {
+		return Issued{}, false, nil
+	}
+	raw, reference, err := s.mintUnstored(ctx, want, terms)
+	if err != nil {
+		return Issued{}, true, err
+	}
+	use := KnownUse{Grant: p.Grant, AccessUntil: want.until, Parties: known.parties, Opaque: reference}
+	done, err := s.GrantCache.Store.UseKnown(ctx, use, now)
+	if err != nil || !done {
+		s.GrantCache.forget(p.Grant.ID)
+		return Issued{}, err != nil, err
+	}
+	used := s.Sessions.Renewed(p, want.until, now)
+	s.GrantCache.keep(cachedGrant{grant: used.Grant, parties: known.parties})
+	issued, err := s.hand(ctx, raw, want, used, r)
+	if err == nil && issued.AccessToken == raw {
+		issued.parties = known.parties
+	}
+	return issued, true, err
+}
+
+// recall returns what is remembered of the grant of a refresh token that this server made.
+func (s *Service) recall(raw string) (known cachedGrant, p session.Presented, ok bool) {
+	if s.GrantCache == nil {
+		return known, p, false
+	}
+	p, ok = s.Sessions.Recall(raw, func(family string) (session.Grant, bool) {
+		found := false
+		known, found = s.GrantCache.find(family)
+		return known.grant, found
+	})
+	return known, p, ok
+}
+
+// mintUnstored is mint for a token that is stored with the use of the refresh token.
+func (s *Service) mintUnstored(
+	ctx context.Context,
+	r accessRequest,
+	terms Terms,
+) (string, *opaque.Reference, error) {
+	if !terms.isOpaque() {
+		raw, err := s.mint(ctx, r, terms)
+		return raw, nil, err
+	}
+	raw, reference, err := s.GrantCache.Opaque(s.claimsOf(r, terms))
+	if err != nil {
+		return "", nil, err
+	}
+	s.observe("opaque_access_token")
+	return raw, &reference, nil
+}
+
+// StoredClient is the id of the client of the parties if it stands in a store.
+func (p *Parties) StoredClient() string {
+	if clients.IsBuiltIn(p.Client.ID) {
+		return ""
+	}
+	return p.Client.ID
+}

@@ -1,0 +1,296 @@
+package sqlstore
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
+	"github.com/caddyauth/gateway/caddyauth/domain/session"
+)
+
+// knownGrant stores a grant of alice at reports, and returns it with whom it is for.
+func (x *tenants) knownGrant(t *testing.T, change func(*session.Grant)) issuance.KnownUse {
+	t.Helper()
+	p, err := x.FindParties(t.Context(), "acme", "reports", "alice")
+	must(t, err)
+	g := wholeGrant("known")
+	g.Project, g.Subject, g.ClientID, g.Epoch, g.Rotated = "acme", "Alice", "reports", p.Epoch, noon
+	change(&g)
+	must(t, x.AddGrant(t.Context(), g))
+	g, err = x.FindGrant(t.Context(), g.ID)
+	must(t, err)
+	return issuance.KnownUse{Grant: g, AccessUntil: noon.Add(time.Hour), Parties: &p}
+}
+
+// wantGrant demands that a grant stands as it is.
+func wantGrant(t *testing.T, s *Store, want session.Grant) {
+	t.Helper()
+	if got, err := s.FindGrant(t.Context(), want.ID); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+}
+
+// TestAKnownGrantIsUsedAsARotationUsesIt: the grant stands as Grant.Use leaves it, and the opaque token
+// with it.
+func TestAKnownGrantIsUsedAsARotationUsesIt(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*session.Grant)
+		want   session.Verdict
+	}{
+		{"rotated", func(*session.Grant) {}, session.Advanced},
+		{"fixed", func(g *session.Grant) { g.Fixed, g.Repeats = true, 0 }, session.Kept},
+		{"idle to the absolute end", func(g *session.Grant) { g.Idle = 4 * time.Hour }, session.Advanced},
+		{
+			"an access token that lives longer", func(g *session.Grant) { g.AccessUntil = noon.Add(90 * time.Minute) },
+			session.Advanced,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onEachEngine(t, func(t *testing.T, open func() *Store) {
+				x := newTenants(t, open())
+				use, now := x.knownGrant(t, c.change), noon.Add(time.Minute)
+				r := reference("its hash", revocation.Subject{Issuer: "https://iss", TokenID: "1", Family: "known"})
+				use.Opaque = &r
+				want, verdict := use.Grant.Use(session.Rotation{
+					ID:          use.Grant.ID,
+					Generation:  use.Grant.Generation,
+					ClientID:    "reports",
+					AccessUntil: use.AccessUntil,
+				}, now)
+				if done, err := x.UseKnown(t.Context(), use, now); err != nil || !done || verdict != c.want {
+					t.Fatalf("%v, %v; the rule says %s", done, err, verdict)
+				}
+				wantGrant(t, x.Store, want)
+				if got, denied, err := x.FindOpaque(t.Context(), r.Hash); err != nil || denied ||
+					!reflect.DeepEqual(got, r) {
+					t.Errorf("%+v, %v, %v; want %+v", got, denied, err, r)
+				}
+			})
+		})
+	}
+}
+
+// TestAKnownGrantIsUsedOnlyAsItWasRead: whatever has changed of it or of those it is for, or ends it,
+// nothing is used, and no token stored.
+func TestAKnownGrantIsUsedOnlyAsItWasRead(t *testing.T) {
+	later := noon.Add(time.Second)
+	revokeAll := func(kind revocation.Kind, id string) func(*testing.T, *tenants) time.Time {
+		return func(t *testing.T, x *tenants) time.Time {
+			_, _, err := x.RevokeAll(t.Context(), revocation.Revocation{Kind: kind, Project: "acme", ID: id}, later)
+			must(t, err)
+			return later
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, x *tenants) (now time.Time)
+	}{
+		{"used before", func(t *testing.T, x *tenants) time.Time {
+			done, err := x.RotateGrant(t.Context(), session.Rotation{ID: "known", Generation: 3, ClientID: "reports"}, noon)
+			must(t, err)
+			if done.Verdict != session.Advanced {
+				t.Fatal(done.Verdict)
+			}
+			return later
+		}},
+		{"revoked", func(t *testing.T, x *tenants) time.Time {
+			_, err := x.RevokeGrant(t.Context(), "known", "test", noon)
+			must(t, err)
+			return later
+		}},
+		{"idle too long", func(*testing.T, *tenants) time.Time { return noon.Add(time.Hour) }},
+		{"past its end", func(*testing.T, *tenants) time.Time { return noon.Add(2 * time.Hour) }},
+		{"user revoked", revokeAll(revocation.UserKind, "Alice")},
+		{"client revoked", revokeAll(revocation.ClientKind, "reports")},
+		{"project revoked", revokeAll(revocation.ProjectKind, "")},
+		{"its parent is over", func(t *testing.T, x *tenants) time.Time {
+			onStore(t, x.Store, `UPDATE grants SET revoked = 1 WHERE id = 'parent'`)
+			return later
+		}},
+		{"another parent", func(t *testing.T, x *tenants) time.Time {
+			onStore(t, x.Store, `UPDATE grants SET parent = '' WHERE id = 'known'`)
+			return later
+		}},
+		{"user disabled", func(t *testing.T, x *tenants) time.Time {
+			u := x.user
+			u.Disabled, u.Version = true, 1
+			_, err := x.ChangeUser(t.Context(), u, later)
+			must(t, err)
+			return later
+		}},
+		{"other claims", func(t *testing.T, x *tenants) time.Time {
+			u := x.user
+			u.Claims, u.Version = map[string]any{"role": "viewer"}, 1
+			_, err := x.ChangeUser(t.Context(), u, later)
+			must(t, err)
+			return later
+		}},
+		{"another password", func(t *testing.T, x *tenants) time.Time {
+			_, err := x.SetPassword(t.Context(), x.user.ID, 0, "another", later)
+			must(t, err)
+			return later
+		}},
+		{"user removed", func(t *testing.T, x *tenants) time.Time {
+			must(t, x.RemoveUser(t.Context(), x.user.ID, 0))
+			return later
+		}},
+		{"user removed and added again", func(t *testing.T, x *tenants) time.Time {
+			must(t, x.RemoveUser(t.Context(), x.user.ID, 0))
+			u := x.user
+			u.ID = "another id"
+			must(t, x.AddUser(t.Context(), u))
+			return later
+		}},
+		{"client changed", func(t *testing.T, x *tenants) time.Time {
+			c := x.client
+			c.Active, c.Version = false, 1
+			_, err := x.ChangeClient(t.Context(), c, later)
+			must(t, err)
+			return later
+		}},
+		{"client removed", func(t *testing.T, x *tenants) time.Time {
+			must(t, x.RemoveClient(t.Context(), "reports", 0))
+			return later
+		}},
+		{"client removed and added again", func(t *testing.T, x *tenants) time.Time {
+			must(t, x.RemoveClient(t.Context(), "reports", 0))
+			c := x.client
+			c.Created = later
+			must(t, x.AddClient(t.Context(), c))
+			return later
+		}},
+		{"project changed", func(t *testing.T, x *tenants) time.Time {
+			p := x.project
+			p.Active, p.Version = false, 1
+			_, err := x.ChangeProject(t.Context(), p, later)
+			must(t, err)
+			return later
+		}},
+		{"deleted", func(t *testing.T, x *tenants) time.Time {
+			onStore(t, x.Store, `DELETE FROM grants WHERE id = 'known'`)
+			return later
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onEachEngine(t, func(t *testing.T, open func() *Store) {
+				x := newTenants(t, open())
+				parent := wholeGrant("parent")
+				must(t, x.AddGrant(t.Context(), parent))
+				use := x.knownGrant(t, func(g *session.Grant) { g.Parent = parent.ID })
+				r := reference("its hash", revocation.Subject{})
+				use.Opaque = &r
+				now := c.change(t, x)
+				before, missing := x.FindGrant(t.Context(), "known")
+				if done, err := x.UseKnown(t.Context(), use, now); err != nil || done {
+					t.Errorf("%v, %v", done, err)
+				}
+				if missing == nil {
+					wantGrant(t, x.Store, before)
+				}
+				if _, _, err := x.FindOpaque(t.Context(), r.Hash); !errors.Is(err, opaque.ErrNotFound) {
+					t.Errorf("the opaque token: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// onStore runs a statement that no verb has.
+func onStore(t *testing.T, s *Store, text string) {
+	t.Helper()
+	must(t, s.write(t.Context(), func(x tx) error { return x.script(text) }))
+}
+
+// TestAKnownTokenIsUsedOnce: of hundreds that use one token at two nodes that know its grant, one
+// rotates it. The others get the same successor inside the reuse interval, and without one the first of
+// them ends the grant.
+func TestAKnownTokenIsUsedOnce(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		reuse time.Duration
+	}{{"inside the interval", 10 * time.Second}, {"without one", 0}} {
+		t.Run(c.name, func(t *testing.T) {
+			onEachEngine(t, func(t *testing.T, open func() *Store) {
+				nodes := issuingNodes(t, open)
+				r := requestFor("Alice", c.reuse)
+				r.Project, r.ClientID, r.Scopes = "acme", "reports", []string{"read"}
+				raw := begun(t, nodes[0].Sessions, r).RefreshToken
+				for i := range 4 { // both know it, and the last use is known to one alone
+					raw = nodes[i%2].renewed(t, raw)
+				}
+				var rotated, repeated, reused, ended atomic.Int64
+				atOnce(parallel, func(i int) {
+					got, err := nodes[i%2].Refresh(t.Context(), issuance.Refresh{Token: raw, ClientID: "reports", Now: noon})
+					refusal, refused := errors.AsType[*session.Refusal](err)
+					switch {
+					case err == nil && got.Verdict == session.Advanced:
+						rotated.Add(1)
+					case err == nil && got.Verdict == session.Repeated:
+						repeated.Add(1)
+					case refused && refusal.Verdict == session.Reused:
+						reused.Add(1)
+					case refused && refusal.Verdict == session.Ended:
+						ended.Add(1)
+					default:
+						t.Errorf("%+v, %v", got, err)
+					}
+				})
+				got := [4]int64{rotated.Load(), repeated.Load(), reused.Load(), ended.Load()}
+				want := [4]int64{1, parallel - 1}
+				if c.reuse == 0 {
+					want = [4]int64{1, 0, 1, parallel - 2}
+				}
+				if got != want {
+					t.Errorf("rotated, repeated, reused, ended: %v; want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+// renewed is the successor of a refresh token.
+func (n *issuing) renewed(t *testing.T, raw string) string {
+	t.Helper()
+	got, err := n.Refresh(t.Context(), issuance.Refresh{Token: raw, ClientID: "reports", Now: noon})
+	if err != nil || got.Verdict != session.Advanced {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	return got.RefreshToken
+}
+
+// TestWritesRaiseTheVersion: what is remembered of a project, a client or a user is told to be old by
+// the version of its row, so every statement that changes one raises it. Three set a row to what it is,
+// to lock it, or change the hash of the same password.
+func TestWritesRaiseTheVersion(t *testing.T) {
+	update := regexp.MustCompile("UPDATE (project|client|account|%s) SET [^`]*")
+	locks := regexp.MustCompile(`SET (slug = slug|id = id|password_hash = \$1, hash_kind = \$2) WHERE`)
+	files, err := filepath.Glob("*.go")
+	must(t, err)
+	found := 0
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		must(t, err)
+		for _, statement := range update.FindAllString(string(text), -1) {
+			found++
+			if !strings.Contains(statement, "version = version + 1") && !locks.MatchString(statement) {
+				t.Errorf("%s: %s", name, statement)
+			}
+		}
+	}
+	if found != 5 {
+		t.Errorf("%d statements were found", found)
+	}
+}
