@@ -47,7 +47,7 @@ type tenants struct {
 	user    identity.User
 }
 
-func newTenants(t *testing.T, s *Store) *tenants {
+func newTenants(t testing.TB, s *Store) *tenants {
 	t.Helper()
 	x := &tenants{
 		Store:   s,
