@@ -11,27 +11,28 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// GrantCache remembers the grants whose refresh tokens were used here, and whom they are for, so that the
-// next use reads nothing: the statement that stores the use also compares what is remembered with what
-// stands. Nothing is decided by what is remembered. Where anything is different, or anything would be
-// refused, everything is read as if nothing were remembered.
+// GrantCache remembers the grants whose refresh tokens were used here, and whom they are for, so
+// that the next use reads nothing: the statement that stores the use also compares what is
+// remembered with what stands. Nothing is decided by what is remembered. Where anything is
+// different, or anything would be refused, everything is read as if nothing were remembered.
 type GrantCache struct {
 	// Store decides. Required.
 	Store KnownUseStore
 
-	// Opaque makes an access token that is a reference, and does not store it. Required where clients
-	// have such tokens.
+	// Opaque makes an access token that is a reference, and does not store it. Required where
+	// clients have such tokens.
 	Opaque func(c token.Claims) (raw string, r opaque.Reference, err error)
 
 	mu         sync.Mutex
 	young, old map[string]cachedGrant
 }
 
-// KnownUseStore is what GrantCache need of a store.
+// KnownUseStore is what a GrantCache needs of a store.
 type KnownUseStore interface {
-	// UseKnown uses the current refresh token of a grant as RotateGrant does, and stores the opaque token
-	// in the same atomic and durable step. It reports false, and has changed nothing that counts, if the
-	// use would be refused, or if grant, project, client or user are not as they were read.
+	// UseKnown uses the current refresh token of a grant as RotateGrant does, and stores the opaque
+	// token in the same atomic and durable step. It reports false, and has changed nothing that
+	// counts, if the use would be refused, or if grant, project, client or user are not as they
+	// were read.
 	UseKnown(ctx context.Context, r KnownUse, now time.Time) (bool, error)
 }
 
@@ -50,14 +51,16 @@ type KnownUse struct {
 	Opaque *opaque.Reference
 }
 
-// cachedGrant is a grant as it was left by the last use, and whom it is for. The parties are shared.
+// cachedGrant is a grant as it was left by the last use, and whom it is for. The parties are
+// shared.
 type cachedGrant struct {
 	grant   session.Grant
 	parties *Parties
 }
 
-// cachedGrants is how many grants are remembered at least; there are up to twice as many. Each takes about 2 KiB.
-const cachedGrants = 2000
+// maxCachedGrants is how many grants are remembered; up to as many older ones are, too. Each takes
+// about 2 KiB, with whom it is for.
+const maxCachedGrants = 2000
 
 // find returns what is remembered of a family.
 func (m *GrantCache) find(family string) (cachedGrant, bool) {
@@ -74,7 +77,7 @@ func (m *GrantCache) find(family string) (cachedGrant, bool) {
 func (m *GrantCache) keep(r cachedGrant) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.young == nil || len(m.young) >= cachedGrants {
+	if m.young == nil || len(m.young) >= maxCachedGrants {
 		m.young, m.old = make(map[string]cachedGrant), m.young
 	}
 	m.young[r.grant.ID] = r

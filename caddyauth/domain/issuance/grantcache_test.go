@@ -55,8 +55,8 @@ func knowing(t *testing.T) (*issuer, Issued) {
 	return x, known
 }
 
-// TestAKnownGrantIsNotRead: one verb is all that a refresh then asks, and it says what a refresh that
-// reads says.
+// TestAKnownGrantIsNotRead: one verb is all that a refresh then asks, and it says what a refresh
+// that reads says.
 func TestAKnownGrantIsNotRead(t *testing.T) {
 	x, known := knowing(t)
 	for i := range 3 {
@@ -90,7 +90,8 @@ func TestAnOpaqueTokenIsStoredWithTheUse(t *testing.T) {
 	}
 }
 
-// TestWhatIsKnownAndOldIsReadAgain: a refresh says and leaves what it would if nothing were remembered.
+// TestWhatIsKnownAndOldIsReadAgain: a refresh says and leaves what it would if nothing were
+// remembered.
 func TestWhatIsKnownAndOldIsReadAgain(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -185,11 +186,11 @@ func TestWhatCannotBeIssuedLeavesAKnownTokenGood(t *testing.T) {
 // TestGrantCacheIsBounded: it keeps what was used last.
 func TestGrantCacheIsBounded(t *testing.T) {
 	var m GrantCache
-	for i := range 5 * cachedGrants {
+	for i := range 5 * maxCachedGrants {
 		m.keep(cachedGrant{grant: session.Grant{ID: fmt.Sprint(i)}})
 		m.keep(cachedGrant{grant: session.Grant{ID: "always"}})
 	}
-	if n := len(m.young) + len(m.old); n > 2*cachedGrants {
+	if n := len(m.young) + len(m.old); n > 2*maxCachedGrants {
 		t.Errorf("%d are kept", n)
 	}
 	if _, ok := m.find("always"); !ok {

@@ -9,13 +9,13 @@ import (
 
 var _ issuance.KnownUseStore = (*Store)(nil)
 
-// useKnown is rotate for the current refresh token of a grant that was read before: nothing happens unless
-// the grant, and whom it is for, are as they were read. Of a row, no two states have id, version and
-// the time of the last change in common, also where a backup was restored in between.
+// useKnown is rotate for the current refresh token of a grant that was read before: nothing happens
+// unless the grant, and whom it is for, are as they were read. Of a row, no two states have id,
+// version and the time of the last change in common, also where a backup was restored in between.
 //
-// $1 id, $2 generation, $3 epoch, $4 now, $5 until when the new access token lives, $6 parent, $7 to $9
-// the project's id, version and time of the last change, $10 to $12 the user's, $13 to $15 the
-// client's.
+// $1 id, $2 generation, $3 epoch, $4 now, $5 until when the new access token lives, $6 parent, $7
+// to $9 the project's id, version and time of the last change, $10 to $12 the user's, $13 to $15
+// the client's.
 const useKnown = `UPDATE grants SET
 		generation = generation + 1 - fixed,
 		repeats = 0,
@@ -35,14 +35,14 @@ const (
 	useKnownBuiltIn = useKnown + `$13 = ''`
 )
 
-// addOpaqueOfUse stores an opaque token if useKnown has stored the use before it. $11 the grant, $12 its
-// generation and $13 its last use after it.
+// addOpaqueOfUse stores an opaque token if useKnown has stored the use before it. $11 the grant,
+// $12 its generation and $13 its last use after it.
 var addOpaqueOfUse = `INSERT INTO opaque (` + opaqueColumns + `) SELECT ` + parameters(opaqueColumns) + `
 	WHERE EXISTS (SELECT 1 FROM grants WHERE id = $11 AND generation = $12 AND last_used = $13)`
 
 // UseKnown uses the refresh token of a grant that is as it was read; see issuance.KnownUseStore. On
-// PostgreSQL it is one round trip. If another use came first, an opaque token may be stored that nobody
-// is given.
+// PostgreSQL it is one round trip. If another use came first, an opaque token may be stored that
+// nobody is given.
 func (s *Store) UseKnown(ctx context.Context, r issuance.KnownUse, now time.Time) (bool, error) {
 	g, p := r.Grant, r.Parties
 	args := []any{

@@ -41,8 +41,8 @@ func wantGrant(t *testing.T, s *Store, want session.Grant) {
 	}
 }
 
-// TestAKnownGrantIsUsedAsARotationUsesIt: the grant stands as Grant.Use leaves it, and the opaque token
-// with it.
+// TestAKnownGrantIsUsedAsARotationUsesIt: the grant stands as Grant.Use leaves it, and the opaque
+// token with it.
 func TestAKnownGrantIsUsedAsARotationUsesIt(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -82,8 +82,8 @@ func TestAKnownGrantIsUsedAsARotationUsesIt(t *testing.T) {
 	}
 }
 
-// TestAKnownGrantIsUsedOnlyAsItWasRead: whatever has changed of it or of those it is for, or ends it,
-// nothing is used, and no token stored.
+// TestAKnownGrantIsUsedOnlyAsItWasRead: whatever has changed of it or of those it is for, or ends
+// it, nothing is used, and no token stored.
 func TestAKnownGrantIsUsedOnlyAsItWasRead(t *testing.T) {
 	later := noon.Add(time.Second)
 	revokeAll := func(kind revocation.Kind, id string) func(*testing.T, *tenants) time.Time {
@@ -214,8 +214,8 @@ func onStore(t *testing.T, s *Store, text string) {
 }
 
 // TestAKnownTokenIsUsedOnce: of hundreds that use one token at two nodes that know its grant, one
-// rotates it. The others get the same successor inside the reuse interval, and without one the first of
-// them ends the grant.
+// rotates it. The others get the same successor inside the reuse interval, and without one the
+// first of them ends the grant.
 func TestAKnownTokenIsUsedOnce(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -232,7 +232,8 @@ func TestAKnownTokenIsUsedOnce(t *testing.T) {
 				}
 				var rotated, repeated, reused, ended atomic.Int64
 				atOnce(parallel, func(i int) {
-					got, err := nodes[i%2].Refresh(t.Context(), issuance.Refresh{Token: raw, ClientID: "reports", Now: noon})
+					got, err := nodes[i%2].Refresh(t.Context(),
+						issuance.Refresh{Token: raw, ClientID: "reports", Now: noon})
 					refusal, refused := errors.AsType[*session.Refusal](err)
 					switch {
 					case err == nil && got.Verdict == session.Advanced:
@@ -270,9 +271,9 @@ func (n *issuing) renewed(t *testing.T, raw string) string {
 	return got.RefreshToken
 }
 
-// TestWritesRaiseTheVersion: what is remembered of a project, a client or a user is told to be old by
-// the version of its row, so every statement that changes one raises it. Three set a row to what it is,
-// to lock it, or change the hash of the same password.
+// TestWritesRaiseTheVersion: what is remembered of a project, a client or a user is told to be old
+// by the version of its row, so every statement that changes one raises it. Three set a row to what
+// it is, to lock it, or change the hash of the same password.
 func TestWritesRaiseTheVersion(t *testing.T) {
 	update := regexp.MustCompile("UPDATE (project|client|account|%s) SET [^`]*")
 	locks := regexp.MustCompile(`SET (slug = slug|id = id|password_hash = \$1, hash_kind = \$2) WHERE`)
@@ -297,9 +298,9 @@ func TestWritesRaiseTheVersion(t *testing.T) {
 	}
 }
 
-// BenchmarkUseKnown is the store's part of a refresh whose grant is known, by 32 clients, beside its
-// floor: the same engine that changes a row of the same size by its key and nothing else, durably and
-// in the same groups.
+// BenchmarkUseKnown is the store's part of a refresh whose grant is known, by 32 clients, beside
+// its floor: the same engine that changes a row of the same size by its key and nothing else,
+// durably and in the same groups.
 func BenchmarkUseKnown(b *testing.B) {
 	const clients = 32
 	b.Run("sqlite", func(b *testing.B) {
@@ -322,10 +323,12 @@ func BenchmarkUseKnown(b *testing.B) {
 		s := sqliteWithLimit(b, groupLimit)
 		w := s.opened.Load().database.(*sqliteDatabase).writer
 		must(b, w.do(b.Context(), func(t tx) error {
-			err := t.script(`CREATE TABLE plain (id TEXT NOT NULL PRIMARY KEY, number BIGINT NOT NULL, rest TEXT NOT NULL)`)
+			err := t.script(`CREATE TABLE plain (id TEXT NOT NULL PRIMARY KEY, number BIGINT NOT NULL,
+				rest TEXT NOT NULL)`)
 			for i := range clients {
 				if err == nil {
-					_, err = t.exec(`INSERT INTO plain VALUES ($1, 0, $2)`, fmt.Sprint("known ", i), strings.Repeat("x", 400))
+					_, err = t.exec(`INSERT INTO plain VALUES ($1, 0, $2)`, fmt.Sprint("known ", i),
+						strings.Repeat("x", 400))
 				}
 			}
 			return err

@@ -115,8 +115,8 @@ func verbOf() string {
 	return verb
 }
 
-// verb is the outermost exported method of Store among the callers, in front of the first function of
-// another package.
+// verb is the outermost exported method of Store among the callers, in front of the first function
+// of another package.
 func (c *callers) verb() string {
 	verb := "other"
 	frames := runtime.CallersFrames(c[:])

@@ -152,8 +152,8 @@ func (w *writer) transact() error {
 	return err
 }
 
-// attempt runs one job, so that it can be undone alone. It returns an error when the whole transaction
-// is lost, for example because SQLite rolled it back on a full disk.
+// attempt runs one job, so that it can be undone alone. It returns an error when the whole
+// transaction is lost, for example because SQLite rolled it back on a full disk.
 func (w *writer) attempt(j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return nil
