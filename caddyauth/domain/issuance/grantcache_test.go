@@ -61,7 +61,8 @@ func TestAKnownGrantIsNotRead(t *testing.T) {
 	x, known := knowing(t)
 	for i := range 3 {
 		got, err := x.Refresh(t.Context(), presented(known))
-		if err != nil || got.Verdict != session.Advanced || got.RefreshToken == known.RefreshToken || x.store.reads != 0 {
+		if err != nil || got.Verdict != session.Advanced || got.RefreshToken == known.RefreshToken ||
+			x.store.reads != 0 {
 			t.Fatalf("%+v, %v; read %d times", got, err, x.store.reads)
 		}
 		claims := x.read(t, got.AccessToken)
@@ -127,7 +128,9 @@ func TestWhatIsKnownAndOldIsReadAgain(t *testing.T) {
 		}, session.Reused, ""},
 		{"of another client", func(_ *issuer, r *Refresh) { r.ClientID = "another" }, session.OtherClient, ""},
 		{"too late", func(_ *issuer, r *Refresh) { r.Now = noon.Add(10000 * time.Hour) }, session.Expired, ""},
-		{"a MAC that is wrong", func(_ *issuer, r *Refresh) { r.Token = r.Token[:len(r.Token)-4] + "AAAA" }, session.BadMAC, ""},
+		{"a MAC that is wrong", func(_ *issuer, r *Refresh) {
+			r.Token = r.Token[:len(r.Token)-4] + "AAAA"
+		}, session.BadMAC, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x, known := knowing(t)

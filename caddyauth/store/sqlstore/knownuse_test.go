@@ -98,7 +98,8 @@ func TestAKnownGrantIsUsedOnlyAsItWasRead(t *testing.T) {
 		change func(t *testing.T, x *tenants) (now time.Time)
 	}{
 		{"used before", func(t *testing.T, x *tenants) time.Time {
-			done, err := x.RotateGrant(t.Context(), session.Rotation{ID: "known", Generation: 3, ClientID: "reports"}, noon)
+			done, err := x.RotateGrant(t.Context(),
+				session.Rotation{ID: "known", Generation: 3, ClientID: "reports"}, noon)
 			must(t, err)
 			if done.Verdict != session.Advanced {
 				t.Fatal(done.Verdict)
