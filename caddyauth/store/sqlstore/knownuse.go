@@ -31,7 +31,7 @@ const useKnown = `UPDATE grants SET
 
 // The two forms of useKnown: for a client that is stored, and for one that is not.
 const (
-	useKnownStored  = useKnown + `EXISTS (SELECT 1 FROM client
+	useKnownStored = useKnown + `EXISTS (SELECT 1 FROM client
 		WHERE client.id = $13 AND client.version = $14 AND client.changed = $15)`
 	useKnownBuiltIn = useKnown + `$13 = ''`
 )
