@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -70,7 +71,8 @@ func TestAKnownGrantIsNotRead(t *testing.T) {
 			claims["epoch"] != known.Grant.Epoch {
 			t.Errorf("the access token says %v", claims)
 		}
-		if want := map[string]int{"access_token": i + 1, "refresh_token": i + 1}; fmt.Sprint(x.seen) != fmt.Sprint(want) {
+		want := map[string]int{"access_token": i + 1, "refresh_token": i + 1}
+		if !maps.Equal(x.seen, want) {
 			t.Errorf("observed %v, want %v", x.seen, want)
 		}
 		known = got
