@@ -158,3 +158,64 @@ func (g *gateway) takesAbsoluteForm(t *testing.T, site, bearer string) {
 		t.Errorf("the application saw %q for %q", seen[0].target, seen[0].values("host"))
 	}
 }
+
+// TestHostsThatAreReadInTwoWays: a gate that a matcher for hosts leads to is not passed by a spelling of
+// the host that the matcher does not know and applications do.
+func TestHostsThatAreReadInTwoWays(t *testing.T) {
+	g := newGateway(t)
+	g.load(standardAuth, authSite+`
+http://:{{port "hosts"}} {
+	@administration host admin.example
+	jwt_auth @administration api {
+		require role admin
+	}
+	jwt_auth api {
+		forward sub X-User-Id
+	}
+	reverse_proxy {{.Proxy}}
+}
+http://:{{port "open"}} {
+	@administration host admin.example
+	jwt_auth @administration api
+	jwt_auth off
+	reverse_proxy {{.Proxy}}
+}
+`)
+	bob := []string{"Authorization: Bearer " + g.tokens.mint("es1", "bob", map[string]any{"role": "viewer"})}
+	for _, c := range []struct {
+		host       string
+		hosts, off int // the status at each site
+	}{
+		{"admin.example", 403, 401},
+		{"ADMIN.example:80", 403, 401},
+		{"wiki.example", 200, 200},
+		{"wiki.example:8080", 200, 200},
+		{"192.0.2.7:80", 200, 200},
+		{"[2001:db8::7]", 200, 200},
+		{"[2001:db8::7]:80", 200, 200},
+		{"admin.example.", 400, 400},
+		{"admin.example.:80", 400, 400},
+		{"admin.example..", 400, 400},
+		{"admin.example:80:80", 400, 400},
+		{"admin.example:80:", 400, 400},
+		{"[2001:db8::7]:80:80", 400, 400},
+	} {
+		t.Run(c.host, func(t *testing.T) {
+			for _, x := range []struct {
+				site   string
+				status int
+				lines  []string
+			}{{"hosts", c.hosts, bob}, {"open", c.off, nil}} {
+				got := sendHTTP1(t, g.addr(x.site), call{target: "/", host: c.host, lines: x.lines})
+				seen := g.proxy.take()
+				if got.status != x.status || len(seen) > 0 != (x.status == http.StatusOK) {
+					t.Errorf("%s: status %d, want %d: %s; the application saw %d requests", x.site, got.status,
+						x.status, got.body, len(seen))
+				}
+				if x.status == http.StatusBadRequest && got.reason(t) != "ambiguous_path" {
+					t.Errorf("%s: refused with %q", x.site, got.reason(t))
+				}
+			}
+		})
+	}
+}

@@ -43,8 +43,8 @@ func CheckTarget(r *http.Request, u *url.URL, allowed PathForms) error {
 // CheckForm refuses a request target that is no path of the request's host. Let through are the
 // origin form (RFC 9112, section 3.2.1), which begins with `/`; the absolute form that net/http has
 // taken apart, over HTTP/1, when its authority is the request's host; and `OPTIONS *`. CONNECT
-// passes as the extended one alone (RFC 8441, RFC 9220), which has a path. The error is a
-// *token.Refusal.
+// passes as the extended one alone (RFC 8441, RFC 9220), which has a path. Hosts that applications
+// and matchers for hosts read in different ways are refused, too. The error is a *token.Refusal.
 func CheckForm(r *http.Request, u *url.URL) error {
 	if detail := malformed(r, u); detail != "" {
 		return refuse(AmbiguousPath, detail)
@@ -54,6 +54,8 @@ func CheckForm(r *http.Request, u *url.URL) error {
 
 func malformed(r *http.Request, u *url.URL) string {
 	switch {
+	case isUnclearHost(r.Host):
+		return "the host ends in a dot, or something stands behind its port"
 	case u.Opaque != "": // matchers see an empty path, and this is what is forwarded
 		return "the request target is opaque"
 	case r.Method == http.MethodConnect && !extendedConnect(r):
@@ -70,6 +72,18 @@ func malformed(r *http.Request, u *url.URL) string {
 		return "the request target is not a path that begins with /"
 	}
 	return ""
+}
+
+// isUnclearHost reports whether matchers for hosts take a host for another one than applications do:
+// those drop a dot behind the name (RFC 1034, section 3.1), and some everything behind the first colon.
+func isUnclearHost(host string) bool {
+	name, port := host, ""
+	if end := strings.LastIndexByte(host, ']'); end >= 0 {
+		name, port = "", strings.TrimPrefix(host[end+1:], ":")
+	} else if colon := strings.IndexByte(host, ':'); colon >= 0 {
+		name, port = host[:colon], host[colon+1:]
+	}
+	return strings.HasSuffix(name, ".") || strings.IndexByte(port, ':') >= 0
 }
 
 // extendedConnect reports whether a CONNECT request opens a WebSocket or the like over HTTP/2 or

@@ -3,6 +3,7 @@ package gate
 import (
 	"bufio"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -43,6 +44,36 @@ func TestCheckForm(t *testing.T) {
 			}
 			checkRefusal(t, CheckForm(r, r.URL), c.ok)
 			checkRefusal(t, CheckTarget(r, r.URL, PathForms{Undecided: true}), c.ok)
+		})
+	}
+}
+
+func TestCheckFormOfHosts(t *testing.T) {
+	for _, c := range []struct {
+		host string
+		ok   bool
+	}{
+		{"", true}, // HTTP/1.0
+		{"app", true},
+		{"app.example.com", true},
+		{"app.example.com:", true},
+		{"app.example.com:443", true},
+		{"[::1]", true},
+		{"[::1]:443", true},
+		{".", false},
+		{"app.", false},
+		{"app.example.com.", false},
+		{"app.example.com..", false},
+		{"app.example.com.:443", false},
+		{"app.example.com:443:", false},
+		{"app.example.com:443:443", false},
+		{"::1", false},
+		{"[::1]:443:443", false},
+	} {
+		t.Run(c.host, func(t *testing.T) {
+			r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+			r.Host = c.host
+			checkRefusal(t, CheckForm(r, r.URL), c.ok)
 		})
 	}
 }
