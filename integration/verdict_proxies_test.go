@@ -46,13 +46,17 @@ func (g *gateway) documented(t *testing.T, heading, language string, which int) 
 	}
 	block, _, _ := strings.Cut(blocks[which], "```\n")
 	port := func(site string) string { return fmt.Sprint("port_value: ", g.port(site)) }
+	front, verdict := "front", "verdict"
+	if own, several := g.extra["Proxy"].(string); several {
+		front, verdict = front+own, verdict+own
+	}
 	upstream := fmt.Sprint(g.extra["Upstream"])
 	return strings.NewReplacer("127.0.0.1:5232", upstream, "127.0.0.1:9090", g.addr("auth"),
-		"127.0.0.1:9091", g.addr("verdict"), "127.0.0.1:8443", g.addr("front"),
+		"127.0.0.1:9091", g.addr(verdict), "127.0.0.1:8443", g.addr(front),
 		"port_value: 5232", strings.Replace(upstream, "127.0.0.1:", "port_value: ", 1),
-		"port_value: 9090", port("auth"), "port_value: 9091", port("verdict"),
-		"port_value: 8443", port("front"), "__Host-", "", "routes.yml", filepath.Join(g.dir, "routes.yml"),
-		"calendar.example.com:8443", fmt.Sprintf("%s:%d", g.extra["Application"], g.port("front")),
+		"port_value: 9090", port("auth"), "port_value: 9091", port(verdict),
+		"port_value: 8443", port(front), "__Host-", "", "routes.yml", filepath.Join(g.dir, "routes.yml"),
+		"calendar.example.com:8443", fmt.Sprintf("%s:%d", g.extra["Application"], g.port(front)),
 		"calendar.example.com", fmt.Sprint(g.extra["Application"])).Replace(block)
 }
 
@@ -163,9 +167,15 @@ http://:{{port "verdict"}} {
 `
 	g.load(globals+verdictServers("verdict", "auth"), sites)
 	g.run(t, g.addr("front"), p.write(g, t))
+	awaitRoutes(t, fmt.Sprintf("http://%s:%d/", host, g.port("front")))
+}
+
+// awaitRoutes waits for a proxy that listens before it has read its routes, as Traefik does.
+func awaitRoutes(t *testing.T, address string) {
+	t.Helper()
 	v := newSurfer(t)
-	eventually(t, time.Minute, func() string { // Traefik listens before it has read its routes
-		if got := v.open(fmt.Sprintf("http://%s:%d/", host, g.port("front"))); got.status == http.StatusNotFound {
+	eventually(t, time.Minute, func() string {
+		if got := v.open(address); got.status == http.StatusNotFound {
 			return "it knows no route yet"
 		}
 		return ""
