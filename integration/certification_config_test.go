@@ -38,9 +38,6 @@ const registeredMetadata = `
 	frontchannel_logout_session_supported client_id_metadata_document_supported
 `
 
-// draftMetadata are the names that the certification has to be told of: docs/certification.md says so.
-const draftMetadata = "identity_chaining_requested_token_types_supported authorization_grant_profiles_supported"
-
 // configModules are the requirements of the plan config, which has one module.
 var configModules = []module{
 	{"addresses", "JSON; the issuer is the address; every endpoint is https and answers", func(c *certified) {
@@ -80,8 +77,8 @@ var configModules = []module{
 			c.lists(name, "RS256")
 		}
 	}},
-	{"names", "registered, known to the suite, or one of those above", func(c *certified) {
-		known := strings.Fields(registeredMetadata + draftMetadata)
+	{"names", "registered, or known to the suite", func(c *certified) {
+		known := strings.Fields(registeredMetadata)
 		for name := range c.metadata(c.t, "/.well-known/openid-configuration") {
 			if !slices.Contains(known, name) {
 				c.t.Errorf("%s is not registered", name)

@@ -34,3 +34,9 @@ type Store interface {
 	// project.ErrChanged, project.ErrDeclared. Whatever was issued must have been revoked before.
 	RemoveClient(ctx context.Context, id string, version int64) error
 }
+
+// AssertionStore says what the metadata of the server has to know of clients.
+type AssertionStore interface {
+	// AnyAsserting reports whether there is an active client with IdentityAssertions.
+	AnyAsserting(ctx context.Context) (bool, error)
+}

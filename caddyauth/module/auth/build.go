@@ -334,6 +334,7 @@ func buildDiscovery(a *App) *discovery.Server {
 		Registration:       a.server.Registration != nil,
 		ClientDocuments:    a.server.ClientMetadata != nil,
 		Certificates:       a.gates.Survey.Certificates,
+		Asserting:          (&asserting{store: a.store}).any,
 	}
 }
 

@@ -32,7 +32,7 @@ type Document struct {
 	ACRValuesSupported     []string `json:"acr_values_supported"`
 
 	// draft-ietf-oauth-identity-assertion-authz-grant, sections 7.1 and 7.2
-	ChainingTokenTypes []string `json:"identity_chaining_requested_token_types_supported"`
+	ChainingTokenTypes []string `json:"identity_chaining_requested_token_types_supported,omitempty"`
 	GrantProfiles      []string `json:"authorization_grant_profiles_supported,omitempty"`
 
 	ClaimsParameterSupported bool `json:"claims_parameter_supported"`
@@ -66,8 +66,9 @@ type Document struct {
 // signInClaims are the claims of ID tokens that are not about the person alone.
 const signInClaims = "sub iss aud exp iat auth_time nonce at_hash acr amr sid"
 
-// document is what works at present. Whoever makes something work adds its line.
-func (s *Server) document() Document {
+// document is what works at present, with or without the issue of identity assertions. Whoever makes
+// something work adds its line.
+func (s *Server) document(asserting bool) Document {
 	asked, verified := s.certificates()
 	confidential := authMethods(asked, verified)
 	everyone := append(confidential[:len(confidential):len(confidential)], "none")
@@ -95,7 +96,7 @@ func (s *Server) document() Document {
 		ResponseTypesSupported: []string{"code"},
 		ResponseModesSupported: []string{"query", "form_post"},
 		GrantTypesSupported:    s.grantTypes(),
-		ChainingTokenTypes:     []string{"urn:ietf:params:oauth:token-type:id-jag"},
+		ChainingTokenTypes:     chainingTokenTypes(asserting),
 		GrantProfiles:          s.grantProfiles(),
 
 		CodeChallengeMethods:     []string{"S256"},
@@ -161,6 +162,14 @@ func (s *Server) grantTypes() []string {
 		types = append(types, "urn:ietf:params:oauth:grant-type:jwt-bearer")
 	}
 	return types
+}
+
+// chainingTokenTypes are what clients get for other authorization servers.
+func chainingTokenTypes(asserting bool) []string {
+	if asserting {
+		return []string{"urn:ietf:params:oauth:token-type:id-jag"}
+	}
+	return nil
 }
 
 // grantProfiles say which assertions are accepted.

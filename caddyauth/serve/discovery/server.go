@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,9 +53,14 @@ type Server struct {
 	// them (RFC 8705). It is asked once, by the first request. Default: none does.
 	Certificates func() (asked, verified bool)
 
+	// Asserting says whether any client gets identity assertions for other servers. It is asked by each
+	// request. Default: none does.
+	Asserting func(ctx context.Context) bool
+
 	below endpoint.Handlers // below the public URL
 	root  endpoint.Handlers // with the issuer's path behind the name
-	text  func() []byte
+
+	text, asserting func() []byte // without identity assertions, and with them
 }
 
 // maxAge is how long clients may keep a document: as long as the key set.
@@ -68,13 +74,7 @@ func (s *Server) Validate() error {
 	if s.Issuer == "" {
 		return errors.New("discovery: Issuer is required")
 	}
-	s.text = sync.OnceValue(func() []byte {
-		text, err := json.Marshal(s.document())
-		if err != nil {
-			panic(err) // texts and switches only: cannot happen
-		}
-		return append(text, '\n')
-	})
+	s.text, s.asserting = sync.OnceValue(s.marshal(false)), sync.OnceValue(s.marshal(true))
 	s.below, s.root = endpoint.Handlers{Base: s.Base}, endpoint.Handlers{Base: new(url.URL)}
 	issuer, err := url.Parse(s.Issuer)
 	if err != nil || issuer.Host == "" {
@@ -85,6 +85,16 @@ func (s *Server) Validate() error {
 		s.root.Routes = s.routes(inserted)
 	}
 	return nil
+}
+
+func (s *Server) marshal(asserting bool) func() []byte {
+	return func() []byte {
+		text, err := json.Marshal(s.document(asserting))
+		if err != nil {
+			panic(err) // texts and switches only: cannot happen
+		}
+		return append(text, '\n')
+	}
 }
 
 // routes are those of both documents, with a path behind the name.
@@ -115,10 +125,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.root.ServeHTTP(w, r)
 }
 
-func (s *Server) write(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) write(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", maxAge)
 	h.Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(s.text())
+	text := s.text
+	if s.Asserting != nil && s.Asserting(r.Context()) {
+		text = s.asserting
+	}
+	_, _ = w.Write(text())
 }

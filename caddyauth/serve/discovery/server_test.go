@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -111,11 +112,40 @@ func TestCertificatesInMetadata(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newServer(t, "https://as.example", "https://as.example")
 			s.Certificates = func() (bool, bool) { return c.asked, c.verified }
-			d := s.document()
+			d := s.document(false)
 			want := append([]string{"client_secret_basic", "client_secret_post", "private_key_jwt"}, c.want...)
 			if !slices.Equal(d.IntrospectionEndpointAuthMethods, want) ||
 				!slices.Equal(d.TokenEndpointAuthMethods, append(want, "none")) || d.CertificateBoundTokens != c.asked {
 				t.Errorf("%+v", d)
+			}
+		})
+	}
+}
+
+// TestIdentityAssertionsAreListedWhileSomebodyGetsThem: as the server says at each request.
+func TestIdentityAssertionsAreListedWhileSomebodyGetsThem(t *testing.T) {
+	asserting := false
+	for _, c := range []struct {
+		name string
+		ask  func(context.Context) bool
+		now  bool
+		want int
+	}{
+		{"nobody is asked", nil, true, 0},
+		{"nobody gets them", func(context.Context) bool { return asserting }, false, 0},
+		{"somebody gets them", func(context.Context) bool { return asserting }, true, 1},
+		{"nobody any more", func(context.Context) bool { return asserting }, false, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newServer(t, "https://as.example", "https://as.example")
+			s.Asserting, asserting = c.ask, c.now
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, openIDName, nil))
+			var d map[string]any
+			err := json.Unmarshal(w.Body.Bytes(), &d)
+			listed, there := d["identity_chaining_requested_token_types_supported"].([]any)
+			if err != nil || len(listed) != c.want || there != (c.want > 0) {
+				t.Errorf("%v %s", err, w.Body)
 			}
 		})
 	}

@@ -187,6 +187,20 @@ func (s *Store) ListClients(ctx context.Context, slug string, page project.Page)
 		WHERE (project = $1 OR $1 = '') AND id > $2 ORDER BY id LIMIT $3`, slug, page.After, page.Limit)
 }
 
+// anyAsserting finds an active client with identity assertions. Inside a value of the JSON object the quotes
+// are escaped.
+const anyAsserting = `SELECT 1 FROM client WHERE active = 1 AND settings LIKE '%"identity_assertions":[{"%' LIMIT 1`
+
+// AnyAsserting reports whether a client gets identity assertions; see clients.AssertionStore.
+func (s *Store) AnyAsserting(ctx context.Context) (bool, error) {
+	db, err := s.database()
+	if err != nil {
+		return false, err
+	}
+	var found int
+	return one(ctx, db, anyAsserting, nil, &found)
+}
+
 // ChangeClient stores c over the version it was read at; see clients.Store. Access tokens with
 // other claims than the new ones are denied in the same transaction.
 func (s *Store) ChangeClient(ctx context.Context, c clients.Client, now time.Time) (clients.Client, error) {

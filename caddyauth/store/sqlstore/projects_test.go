@@ -814,3 +814,30 @@ func TestRefusedDeclarationChangesNothing(t *testing.T) {
 		fails(t, err, project.ErrNoProject)
 	})
 }
+
+// TestAnyAsserting: an active client with identity assertions, and none that merely names them.
+func TestAnyAsserting(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		reconcile(t, s, Declaration{})
+		any := func(when string, want bool) {
+			t.Helper()
+			if got, err := s.AnyAsserting(t.Context()); err != nil || got != want {
+				t.Errorf("%s: %v, %v", when, got, err)
+			}
+		}
+		any("no client", false)
+		c := reports(project.Default)
+		c.Settings = clients.Settings{URI: `https://x.example/?"identity_assertions":[{"issuer"`}
+		must(t, s.AddClient(t.Context(), c))
+		any("a client without", false)
+		c.Settings = clients.Settings{IdentityAssertions: []clients.AssertionAudience{{Issuer: "https://as.example"}}}
+		c, err := s.ChangeClient(t.Context(), c, noon)
+		must(t, err)
+		any("a client with", true)
+		c.Active = false
+		_, err = s.ChangeClient(t.Context(), c, noon)
+		must(t, err)
+		any("paused", false)
+	})
+}
