@@ -208,8 +208,7 @@ func (s *signInSurvey) shadowed(
 					continue
 				}
 				for _, pattern := range *paths {
-					if rest, below := strings.CutPrefix(pattern, s.server.Path); below &&
-						(rest == "" || rest[0] == '/' || rest[0] == '*') {
+					if s.server.ownsPattern(pattern) {
 						f(inner, at, pattern)
 					}
 				}
@@ -221,6 +220,16 @@ func (s *signInSurvey) shadowed(
 			}
 		}
 	}
+}
+
+// ownsPattern reports whether the paths of a pattern lie below the gateway's. Caddy matches paths in any
+// case, and has written the pattern in lower case.
+func (v SignIn) ownsPattern(pattern string) bool {
+	if len(pattern) < len(v.Path) || !strings.EqualFold(pattern[:len(v.Path)], v.Path) {
+		return false
+	}
+	rest := pattern[len(v.Path):]
+	return rest == "" || rest[0] == '/' || rest[0] == '*'
 }
 
 // sharesHost reports whether the gate stands at one of some hosts besides the server's; nil stands for

@@ -1,0 +1,107 @@
+package integration
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestPortsOfOneHost: browsers send the cookies of a host to all of its ports, so a session counts at all
+// of them. What has an origin keeps to it: the answer of the server, requests of other origins, and the
+// addresses to which people go back. No application sees the cookies.
+func TestPortsOfOneHost(t *testing.T) {
+	g := newHosts(t, hostsSites+`
+https://two.localhost:{{port "second"}} {
+	import application
+}
+https://auth.localhost:{{port "beside"}} {
+	import application
+}
+`)
+	_, first, _ := strings.Cut(g.host("https"), ":")
+	at := func(site, uri string) string {
+		_, port, _ := strings.Cut(g.host(site), ":")
+		return strings.Replace(g.at("two.localhost", uri), ":"+first, ":"+port, 1)
+	}
+	both := func(t *testing.T, v *surfer, status int) {
+		t.Helper()
+		for _, site := range []string{"https", "second"} {
+			got := v.open(at(site, "/x"))
+			if got.status != status {
+				t.Errorf("%s: status %d to %s", site, got.status, got.location())
+			}
+			for _, seen := range g.proxy.take() {
+				if strings.Contains(seen.raw, "_token") || !strings.Contains(seen.raw, "X-User-Id: alice") {
+					t.Errorf("the application saw %s", seen.raw)
+				}
+			}
+		}
+	}
+	t.Run("a session counts at both", func(t *testing.T) {
+		for _, site := range []string{"https", "second"} {
+			v := signedInAtServer(t, g, "alice", alicePassword)
+			g.proxy.take()
+			if page, _ := v.follow(v.open(at(site, "/x"))); page.at != at(site, "/x") || page.status != http.StatusOK {
+				t.Fatalf("%s: at %s: status %d", site, page.at, page.status)
+			}
+			both(t, v, http.StatusOK)
+		}
+	})
+	t.Run("an answer belongs to its port", func(t *testing.T) {
+		v := signedInAtServer(t, g, "alice", alicePassword)
+		callback := v.open(v.open(at("https", "/x")).location()).location()
+		got := v.open(strings.Replace(callback, at("https", ""), at("second", ""), 1))
+		if got.status != http.StatusBadRequest || !strings.Contains(got.body, "<code>other_host</code>") {
+			t.Errorf("status %d: %s", got.status, got.body)
+		}
+		if got := v.open(callback); got.location() != at("https", "/x") {
+			t.Errorf("at its own port: status %d to %s", got.status, got.location())
+		}
+	})
+	t.Run("a page of one port sends nothing to the other", func(t *testing.T) {
+		v := signedInAtServer(t, g, "alice", alicePassword)
+		v.follow(v.open(at("https", "/x")))
+		g.proxy.take()
+		for _, uri := range []string{"/x", "/.auth/logout", "/.auth/session/refresh"} {
+			got := v.send(http.MethodPost, at("second", uri), "x=1", http.Header{"Origin": {at("https", "")}})
+			if got.status != http.StatusForbidden || !strings.Contains(got.body, "cross_origin") {
+				t.Errorf("%s: status %d: %s", uri, got.status, got.body)
+			}
+		}
+		if seen := g.proxy.take(); len(seen) > 0 {
+			t.Errorf("the application saw %s", seen[0].raw)
+		}
+		both(t, v, http.StatusOK)
+	})
+	t.Run("signing out at one ends both", func(t *testing.T) {
+		v := signedInAtServer(t, g, "alice", alicePassword)
+		v.follow(v.open(at("https", "/x")))
+		v.send(http.MethodPost, at("second", "/.auth/logout"), "x=1", http.Header{"Origin": {at("second", "")}})
+		g.proxy.take()
+		both(t, v, http.StatusSeeOther)
+	})
+	t.Run("no answer goes to a port without a site", func(t *testing.T) {
+		v := signedInAtServer(t, g, "alice", alicePassword)
+		authorize := v.open(at("https", "/x")).location()
+		for _, port := range []string{":1", ""} {
+			other := "https://two.localhost" + port + "/.auth/callback"
+			got := v.open(with(t, authorize, "redirect_uri", other))
+			if known := port == ""; known != (got.status == http.StatusSeeOther) { // the scheme's port may be mapped
+				t.Errorf("%s: status %d to %s", other, got.status, got.location())
+			}
+		}
+	})
+	t.Run("beside the server", func(t *testing.T) {
+		// The session of the server itself comes to every port of its host: no hand-over is needed there,
+		// and what is not behind a gate there gets the cookie by which clients are let in.
+		v := signedInAtServer(t, g, "alice", alicePassword)
+		g.proxy.take()
+		beside := strings.Replace(at("beside", "/x"), "two.localhost", "auth.localhost", 1)
+		if got := v.open(beside); got.status != http.StatusOK {
+			t.Errorf("status %d to %s", got.status, got.location())
+		}
+		if seen := g.proxy.take(); len(seen) != 1 || strings.Contains(seen[0].raw, "_token") {
+			t.Errorf("the application saw %v", seen)
+		}
+	})
+}
