@@ -138,12 +138,14 @@ func (w *twoPeople) oneSignIn() {
 	}
 	for host, tab := range w.tabs {
 		tab.streamsAre(host, "open")
-		state := ask(tab, "asking for the session", chromedp.Evaluate[string](
-			`fetch("/.auth/session").then(r => r.json()).then(s => s.signed_in + " " + s.subject)`,
-			chromedp.EvalAwaitPromise))
-		if state != "true alice" {
-			w.t.Errorf("%s: the session is %q", host, state)
-		}
+		eventually(w.t, browserPatience, func() string {
+			state := ask(tab, "asking session.js",
+				chromedp.Evaluate[string](`(s => s.status + " " + s.subject)(caddyauth.session.state())`))
+			if state != "signed_in alice" {
+				return host + ": session.js says " + state
+			}
+			return ""
+		})
 	}
 }
 
@@ -271,6 +273,11 @@ func (w *twoPeople) signOut() {
 		if host != "two.localhost" {
 			tab.streamsAre(host, "closed")
 		}
+	}
+	state := ask(w.tabs["b.one.localhost"], "asking session.js", chromedp.Evaluate[string](
+		`caddyauth.session.refresh().then(s => s.status)`, chromedp.EvalAwaitPromise))
+	if state != "expired" {
+		w.t.Errorf("after signing out session.js says %s", state)
 	}
 	for _, s := range his {
 		if len(s.ended) > 0 {
