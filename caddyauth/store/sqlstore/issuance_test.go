@@ -53,11 +53,13 @@ func newTenants(t testing.TB, s *Store) *tenants {
 		Store:   s,
 		project: project.Project{ID: "p-id", Slug: "acme", Active: true, Created: noon},
 		client: clients.Client{
-			ID:      "reports",
-			Project: "acme",
-			Active:  true,
-			Created: noon,
-			Claims:  map[string]any{"tier": "gold"},
+			ID:       "reports",
+			Project:  "acme",
+			Active:   true,
+			Created:  noon,
+			Claims:   map[string]any{"tier": "gold"},
+			Audience: []string{"web"},
+			Scopes:   []string{"read"},
 		},
 		user: identity.User{
 			ID:           "u-id",
