@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -97,6 +98,17 @@ const setCookie = "X-Auth-Set-Cookie-"
 // maxCookies is how many lines of Set-Cookie have a field of their own.
 const maxCookies = 4
 
+// setBeforeCleared puts the cookies that are cleared behind the others: one that is not set, as that of a
+// sign-in that begins, is missed, and one that is not cleared is cleared another time.
+func setBeforeCleared(lines []string) []string {
+	if len(lines) <= maxCookies {
+		return lines
+	}
+	cleared := func(line string) bool { return strings.Contains(line, "; Max-Age=0") }
+	sets := slices.DeleteFunc(slices.Clone(lines), cleared)
+	return append(sets, slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !cleared(line) })...)
+}
+
 // write sends the header; singly says that the proxy keeps the fields to itself: scripts could read
 // them, and the session's cookies are not theirs.
 func (a *Answer) write(status int, singly bool) {
@@ -107,7 +119,7 @@ func (a *Answer) write(status int, singly bool) {
 		return
 	}
 	var single []string
-	for i, line := range h["Set-Cookie"] {
+	for i, line := range setBeforeCleared(h["Set-Cookie"]) {
 		if i < maxCookies {
 			single = append(single, setCookie+strconv.Itoa(i+1))
 			h[single[i]] = []string{line}

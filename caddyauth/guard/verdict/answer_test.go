@@ -140,6 +140,32 @@ func TestCookiesOneByOne(t *testing.T) {
 	}
 }
 
+// TestCookiesThatAreSetComeFirst: what is cleared may be lost where there are more than the proxy can copy.
+func TestCookiesThatAreSetComeFirst(t *testing.T) {
+	for _, cleared := range []int{0, 2, 5, 12} {
+		t.Run(fmt.Sprint(cleared), func(t *testing.T) {
+			w := httptest.NewRecorder()
+			a := NewAnswer(w, dialects["nginx"])
+			for i := range cleared {
+				http.SetCookie(a, &http.Cookie{Name: fmt.Sprint("old", i), Path: "/", MaxAge: -1})
+			}
+			for _, name := range []string{"first", "second"} {
+				http.SetCookie(a, &http.Cookie{Name: name, Value: "Max-Age=0", Path: "/", MaxAge: 60})
+			}
+			a.WriteHeader(http.StatusSeeOther)
+			got := fmt.Sprint(w.Result().Header)
+			for _, name := range []string{"first", "second"} {
+				if strings.Count(got, name+"=") != 2 {
+					t.Errorf("%s is not in a field of its own: %s", name, got)
+				}
+			}
+			if n := strings.Count(got, "X-Auth-Set-Cookie-"); n != min(cleared+2, maxCookies) {
+				t.Errorf("%d fields: %s", n, got)
+			}
+		})
+	}
+}
+
 // TestRefusalsTellScriptsNothing: most proxies hand a refusal to the client as it is, whose scripts
 // may read all fields but Set-Cookie.
 func TestRefusalsTellScriptsNothing(t *testing.T) {
