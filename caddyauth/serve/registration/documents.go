@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/publicsuffix"
+
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/web/egress"
@@ -33,8 +35,9 @@ const (
 	staleFor   = 24 * time.Hour // how long a copy is used beyond its time while the server is away
 	refusedFor = time.Minute    // how long nothing is fetched again after a failure
 
-	atOnceOfHost = 2    // fetches from one host at once
-	maxKnown     = 2000 // documents whose state is kept in memory
+	atOnceOfDomain = 2    // fetches from one domain at once
+	atOnceOfCaller = 4    // fetches at once of documents that one address names, at most half of all
+	maxKnown       = 2000 // documents whose state is kept in memory
 )
 
 // ErrNoClient says that an id is not that of a client: there is no document, or what it says is
@@ -78,7 +81,8 @@ type Documents struct {
 	mu      sync.Mutex
 	known   map[string]*document
 	running int
-	hosts   map[string]int // fetches under way
+	domains map[string]int // fetches under way, by domainOf
+	callers map[string]int // and by callerOf
 }
 
 // DocumentStore are the verbs of package clients that are needed here.
@@ -101,7 +105,7 @@ func (d *Documents) Prepare(ctx context.Context, id, clientIP string, now time.T
 	if err != nil || u.String() != id || !clients.IsDocument(id) || !d.allows(u) {
 		return ErrNoClient
 	}
-	host := hostOf(u)
+	from := origin{domainOf(u), callerOf(clientIP)}
 	d.mu.Lock()
 	k := d.known[id]
 	switch {
@@ -111,25 +115,52 @@ func (d *Documents) Prepare(ctx context.Context, id, clientIP string, now time.T
 	case k != nil && k.done != nil:
 		d.mu.Unlock()
 		return k.wait(ctx)
-	case d.running >= d.AtOnce || d.hosts[host] >= atOnceOfHost:
+	case !d.hasRoom(from):
 		d.mu.Unlock()
 		return ErrBusy
 	}
-	k = d.begin(id, host)
+	k = d.begin(id, from)
 	d.mu.Unlock()
 
 	// Others wait for this fetch, so it does not end with the request that began it.
-	go d.renew(context.WithoutCancel(ctx), k, u, clientIP, now)
+	go d.renew(context.WithoutCancel(ctx), k, u, from, clientIP, now)
 	return k.wait(ctx)
 }
 
-// hostOf is the one name of the host of a URL, whatever its spelling and port.
-func hostOf(u *url.URL) string {
+// origin is where the fetch of a document comes from: a fetch that hangs holds one of few places for
+// FetchTimeout, and neither one domain nor one caller may hold those of all others.
+type origin struct{ domain, caller string }
+
+// hasRoom reports whether one more document may be fetched. d.mu is held.
+func (d *Documents) hasRoom(from origin) bool {
+	ofCaller := max(1, min(atOnceOfCaller, d.AtOnce/2))
+	return d.running < d.AtOnce && d.domains[from.domain] < atOnceOfDomain && d.callers[from.caller] < ofCaller
+}
+
+// domainOf is the one name of the domain of a URL, whatever its spelling and port: what somebody has
+// registered below a public suffix, with all names below it, which cost nothing; or an address.
+func domainOf(u *url.URL) string {
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.String()
 	}
+	if domain, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil {
+		return domain
+	}
 	return host
+}
+
+// callerOf is the address of a caller; of IPv6 its network, as in the limits of package identity.
+func callerOf(clientIP string) string {
+	addr, err := netip.ParseAddr(clientIP)
+	if err != nil || !addr.Is6() || addr.Is4In6() {
+		return clientIP
+	}
+	network, err := addr.WithZone("").Prefix(64)
+	if err != nil {
+		return clientIP
+	}
+	return network.String()
 }
 
 func (d *Documents) allows(u *url.URL) bool {
@@ -148,9 +179,9 @@ func (k *document) wait(ctx context.Context) error {
 }
 
 // begin notes that a document is being fetched, and makes room for it. d.mu is held.
-func (d *Documents) begin(id, host string) *document {
+func (d *Documents) begin(id string, from origin) *document {
 	if d.known == nil {
-		d.known, d.hosts = make(map[string]*document), make(map[string]int)
+		d.known, d.domains, d.callers = make(map[string]*document), make(map[string]int), make(map[string]int)
 	}
 	if len(d.known) >= maxKnown {
 		d.forgetOne()
@@ -158,8 +189,20 @@ func (d *Documents) begin(id, host string) *document {
 	k := &document{done: make(chan struct{})}
 	d.known[id] = k
 	d.running++
-	d.hosts[host]++
+	d.domains[from.domain]++
+	d.callers[from.caller]++
 	return k
+}
+
+// end takes back what begin has counted. d.mu is held.
+func (d *Documents) end(from origin) {
+	d.running--
+	if d.domains[from.domain]--; d.domains[from.domain] == 0 {
+		delete(d.domains, from.domain)
+	}
+	if d.callers[from.caller]--; d.callers[from.caller] == 0 {
+		delete(d.callers, from.caller)
+	}
 }
 
 // forgetOne makes room: what is forgotten is in the store, or is fetched again.
@@ -174,15 +217,18 @@ func (d *Documents) forgetOne() {
 }
 
 // renew finds out whether the document is good, and lets those go on who wait for it.
-func (d *Documents) renew(ctx context.Context, k *document, u *url.URL, clientIP string, now time.Time) {
+func (d *Documents) renew(
+	ctx context.Context,
+	k *document,
+	u *url.URL,
+	from origin,
+	clientIP string,
+	now time.Time,
+) {
 	until, err := d.judge(ctx, u, clientIP, now)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.running--
-	host := hostOf(u)
-	if d.hosts[host]--; d.hosts[host] == 0 {
-		delete(d.hosts, host)
-	}
+	d.end(from)
 	// A new value takes the place of k: those who wait still read that one.
 	d.known[u.String()] = &document{until: until, err: err}
 	k.err = err

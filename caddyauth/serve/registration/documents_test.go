@@ -330,6 +330,74 @@ func TestAStoreThatIsAwayIsNotRemembered(t *testing.T) {
 	}
 }
 
+// hanging never answers requests to some hosts, and passes those to others.
+type hanging struct {
+	hosts string // the end of their names
+	begun chan struct{}
+	next  http.RoundTripper
+}
+
+func (h hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasSuffix(r.URL.Hostname(), h.hosts) {
+		return h.next.RoundTrip(r)
+	}
+	h.begun <- struct{}{}
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// TestSlowHostsHoldUpNobodyElse: neither one who owns a domain, whatever names are below it, nor one who
+// names many domains takes all places.
+func TestSlowHostsHoldUpNobodyElse(t *testing.T) {
+	for _, c := range []struct {
+		name, address, callers string // formats of the number of a document
+		begun                  int
+	}{
+		{"one host", "https://slow.evil.example/%d", "192.0.2.%d", 2},
+		{"many names of a domain", "https://h%d.slow.evil.example/c", "192.0.2.%d", 2},
+		{"many domains, of one caller", "https://h%d-evil.example/c", "192.0.2.77", 4},
+		{"many domains, of one network", "https://h%d-evil.example/c", "2001:db8:0:7::%d", 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDocuments(t)
+			slow := hanging{"evil.example", make(chan struct{}, 200), d.Client.Transport}
+			if slow.next == nil {
+				slow.next = d.server.Client().Transport
+			}
+			d.AtOnce, d.Client = 8, &egress.Client{Transport: slow, Timeout: time.Minute}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var all sync.WaitGroup
+			refused := atomic.Int64{}
+			for i := range 100 {
+				address, caller := c.address, c.callers
+				if strings.Contains(address, "%d") {
+					address = fmt.Sprintf(address, i)
+				}
+				if strings.Contains(caller, "%d") {
+					caller = fmt.Sprintf(caller, i+1)
+				}
+				all.Go(func() {
+					if err := d.Prepare(ctx, address, caller, noon); errors.Is(err, ErrBusy) {
+						refused.Add(1)
+					}
+				})
+			}
+			for range c.begun {
+				<-slow.begun
+			}
+			if err := d.Prepare(ctx, d.id, "198.51.100.1", noon); err != nil {
+				t.Errorf("another client: %v", err)
+			}
+			cancel()
+			all.Wait()
+			if n := refused.Load(); n != int64(100-c.begun) || len(slow.begun) != 0 {
+				t.Errorf("%d refused, %d more begun", n, len(slow.begun))
+			}
+		})
+	}
+}
+
 // TestFetchesAtOnce: one document is fetched once for all who wait for it, a host is asked for two
 // at a time, and all hosts together for as many as is set.
 func TestFetchesAtOnce(t *testing.T) {
@@ -376,21 +444,21 @@ func TestFetchesAtOnce(t *testing.T) {
 	}
 	close(held)
 	all.Wait()
-	if n := d.fetched.Load(); n != 2 || d.running != 0 || len(d.hosts) != 0 {
-		t.Errorf("fetched %d times, %d and %v under way", n, d.running, d.hosts)
+	if n := d.fetched.Load(); n != 2 || d.running != 0 || len(d.domains) != 0 || len(d.callers) != 0 {
+		t.Errorf("fetched %d times, %d and %v under way", n, d.running, d.domains)
 	}
 }
 
 // TestHostHasOneName: whoever is asked twice at once is not asked more often under other spellings.
 func TestHostHasOneName(t *testing.T) {
 	d := newDocuments(t)
-	d.begin("https://victim.example/1.json", "victim.example")
-	d.begin("https://victim.example/2.json", "victim.example")
-	d.begin("https://[2001:db8::1]/1.json", "2001:db8::1")
-	d.begin("https://[2001:db8::1]/2.json", "2001:db8::1")
+	d.begin("https://victim.example/1.json", origin{"victim.example", "a"})
+	d.begin("https://victim.example/2.json", origin{"victim.example", "b"})
+	d.begin("https://[2001:db8::1]/1.json", origin{"2001:db8::1", "c"})
+	d.begin("https://[2001:db8::1]/2.json", origin{"2001:db8::1", "d"})
 	d.AtOnce = 100
 	for _, host := range []string{
-		"victim.example", "VICTIM.example", "victim.example.", "victim.example:443", "victim.example:8443",
+		"victim.example", "VICTIM.example", "victim.example.", "victim.example:443", "victim.example:8443", "www.victim.example",
 		"Victim.Example.:443", "[2001:db8::1]", "[2001:DB8:0::1]:443", "[2001:db8::0.0.0.1]",
 	} {
 		t.Run(host, func(t *testing.T) {
