@@ -458,7 +458,8 @@ func TestHostHasOneName(t *testing.T) {
 	d.begin("https://[2001:db8::1]/2.json", origin{"2001:db8::1", "d"})
 	d.AtOnce = 100
 	for _, host := range []string{
-		"victim.example", "VICTIM.example", "victim.example.", "victim.example:443", "victim.example:8443", "www.victim.example",
+		"victim.example", "VICTIM.example", "victim.example.", "victim.example:443", "victim.example:8443",
+		"www.victim.example",
 		"Victim.Example.:443", "[2001:db8::1]", "[2001:DB8:0::1]:443", "[2001:db8::0.0.0.1]",
 	} {
 		t.Run(host, func(t *testing.T) {
