@@ -83,6 +83,8 @@ var examples = []struct {
 				want:    "shop: GET /\nX-User-Id: bob\n",
 			},
 			{host: "shop", port: "8080", path: "/", want: "shop: GET /\nX-User-Id: \n"},
+			{host: "auth", port: "8080", path: "/", browser: "alice", want: ">Administration<"},
+			{host: "auth", port: "8080", path: "/", browser: "bob", want: ">Wiki<"},
 		},
 	},
 	{
