@@ -77,6 +77,8 @@ func (s hostStream) endsSoon(t *testing.T, since time.Time) {
 	case at := <-s.ended:
 		if took := at.Sub(since); took > time.Second {
 			t.Errorf("%s: ended after %v", s.name, took)
+		} else {
+			t.Logf("%s: ended after %v", s.name, took)
 		}
 	case <-time.After(10 * time.Second):
 		t.Errorf("%s: it goes on", s.name)
@@ -118,8 +120,8 @@ func (v *surfer) isRefused(g *gateway, since time.Time) {
 	}
 }
 
-// signOutAtHost confirms the page that asks.
-func (v *surfer) signOutAtHost(g *gateway, host string) seen {
+// asksToSignOut opens the page that asks, which changes nothing.
+func (v *surfer) asksToSignOut(g *gateway, host string) {
 	v.t.Helper()
 	asks := v.open(g.at(host, "/.auth/logout"))
 	if asks.status != http.StatusOK || !strings.Contains(asks.body, `action="/.auth/logout"`) ||
@@ -129,6 +131,11 @@ func (v *surfer) signOutAtHost(g *gateway, host string) seen {
 	if still := v.open(g.at(host, "/")); still.status != http.StatusOK {
 		v.t.Fatalf("the page that asks has signed out: status %d", still.status)
 	}
+}
+
+// signOutAtHost confirms the page that asks.
+func (v *surfer) signOutAtHost(g *gateway, host string) seen {
+	v.t.Helper()
 	return v.send(http.MethodPost, g.at(host, "/.auth/logout"), "x=1", http.Header{"Origin": {g.at(host, "")}})
 }
 

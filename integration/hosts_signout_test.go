@@ -95,12 +95,15 @@ func atOnce(end func(t *testing.T, g *gateway, v *surfer)) func(*testing.T, *gat
 }
 
 var endings = []ending{
-	{"at an application", atOnce(func(t *testing.T, g *gateway, v *surfer) {
-		if got := v.signOutAtHost(g, "a.one.localhost"); got.status != http.StatusOK ||
-			!strings.Contains(got.body, "You are signed out.") {
-			t.Fatalf("status %d: %s", got.status, got.body)
+	{"at an application", func(t *testing.T, g *gateway, v *surfer) func() {
+		v.asksToSignOut(g, "a.one.localhost")
+		return func() {
+			if got := v.signOutAtHost(g, "a.one.localhost"); got.status != http.StatusOK ||
+				!strings.Contains(got.body, "You are signed out.") {
+				t.Fatalf("status %d: %s", got.status, got.body)
+			}
 		}
-	})},
+	}},
 	{"at the server", atOnce(func(t *testing.T, g *gateway, v *surfer) {
 		got := v.send(http.MethodPost, g.at("auth.localhost", "/logout"), "x=1",
 			http.Header{"Origin": {g.at("auth.localhost", "")}})
