@@ -59,7 +59,7 @@ type cachedGrant struct {
 }
 
 // maxCachedGrants is how many grants are remembered; up to as many older ones are, too. Each takes
-// about 2 KiB, with whom it is for.
+// about 3 KiB, with whom it is for.
 const maxCachedGrants = 2000
 
 // find returns what is remembered of a family.
