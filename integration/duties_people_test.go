@@ -108,6 +108,7 @@ var documentDuties = []oauthDuty{
 	{"no redirects", "invalid_client", "TestDocumentDuties/redirect"},
 	{"at most 64 KiB", "invalid_client", "TestDocumentDuties/above 64 KiB"},
 	{"kept as HTTP says, within bounds", "from a minute to a day", "TestDocumentsAreKept"},
+	{"at most 5 s", "invalid_client", "TestADocumentThatTrickles"},
 	{"hosts that are slow", "hold up no other client", "TestSlowHostsHoldUpNobodyElse"},
 	{"a list of domains", "others are invalid_client",
 		"TestDocumentAddresses/another host than the allowed ones"},

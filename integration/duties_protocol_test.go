@@ -68,6 +68,7 @@ var deviceDuties = []oauthDuty{
 	{"8 letters without vowels", "read without case, dashes and spaces", "TestUserCodesAreReadAsPeopleTypeThem"},
 	{"the link with the code asks, and names the client", "a page", "TestDeviceFlow"},
 	{"guessing has an end", "a page, also for a good code", "TestDevicePagesRefuse"},
+	{"for a person, an address, and in total", "each has its own limit", "TestLimitsOfWhatIsNoSignIn"},
 }
 
 var introspectionDuties = []oauthDuty{

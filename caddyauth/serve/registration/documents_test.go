@@ -398,6 +398,39 @@ func TestSlowHostsHoldUpNobodyElse(t *testing.T) {
 	}
 }
 
+// TestADocumentThatTrickles ends after the time of a fetch, although each byte comes in time.
+func TestADocumentThatTrickles(t *testing.T) {
+	if FetchTimeout != 5*time.Second {
+		t.Errorf("a fetch may take %v", FetchTimeout)
+	}
+	d := newDocuments(t)
+	d.Client.Timeout = 200 * time.Millisecond
+	ended := make(chan struct{})
+	d.mu.Lock()
+	d.answer = func(w http.ResponseWriter) {
+		defer close(ended)
+		w.Header().Set("Content-Type", "application/json")
+		for range 1000 {
+			if _, err := fmt.Fprint(w, " "); err != nil || http.NewResponseController(w).Flush() != nil {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	d.mu.Unlock()
+	began := time.Now()
+	if err := d.Prepare(t.Context(), d.id, from, noon); !errors.Is(err, ErrNoClient) {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	<-ended
+	if d.running != 0 {
+		t.Errorf("%d are fetched", d.running)
+	}
+}
+
 // TestFetchesAtOnce: one document is fetched once for all who wait for it, a host is asked for two
 // at a time, and all hosts together for as many as is set.
 func TestFetchesAtOnce(t *testing.T) {
