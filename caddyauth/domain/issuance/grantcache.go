@@ -144,7 +144,7 @@ func (s *Service) recall(raw string) (known cachedGrant, p session.Presented, ok
 		return known, p, false
 	}
 	p, ok = s.Sessions.Recall(raw, func(family string) (session.Grant, bool) {
-		found := false
+		var found bool
 		known, found = s.GrantCache.find(family)
 		return known.grant, found
 	})
