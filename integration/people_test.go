@@ -368,5 +368,11 @@ func walkSignOut(w *walk) {
 	w.open("sign-in-after", w.request("scope=openid"), passwordField)
 	w.open("start", w.x.url("auth")+"/", noForm)
 	w.open("sign-out-nobody", w.x.url("auth")+logoutAddress("state", "x"), signOutButton)
+	w.press("sign-out-of-nobody", signOutButton, noForm)
+	w.shows("You are not signed in")
+	w.open("sign-in-again", w.x.url("auth")+"/login", passwordField)
+	w.signIn(alicePassword)
+	w.do("sign in", chromedp.Click(submitButton), chromedp.WaitVisible(chromedp.CSS("main:not(:has([type=password]))")))
+	w.open("sign-out", w.x.url("auth")+logoutAddress("state", "x"), signOutButton)
 	w.press("signed-out", signOutButton, chromedp.CSS("#signed-out"))
 }
