@@ -119,7 +119,7 @@ func iconSource(name, icon string) (string, error) {
 	u, err := parseWebAddress(icon, longestAppURL)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("app %q: icon %w; it may also be data:image/...", name, err)
+		return "", fmt.Errorf("app %q: icon %w; a data:image/ URL is possible, too", name, err)
 	case strings.HasPrefix(u.Host, "["):
 		return "", fmt.Errorf("app %q: icon %q: a content security policy cannot name an IPv6 address", name, icon)
 	}
