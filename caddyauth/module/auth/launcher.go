@@ -72,7 +72,8 @@ func (l *Launcher) checkIcons() error {
 		}
 	}
 	if len(sources) > mostIconSources {
-		return fmt.Errorf("app %q: icons come from more than %d origins; serve them from fewer, or use data:image/ URLs",
+		return fmt.Errorf(
+			"app %q: icons come from more than %d origins; serve them from fewer, or use data:image/ URLs",
 			l.apps[len(l.apps)-1].Name, mostIconSources)
 	}
 	return nil
