@@ -59,7 +59,7 @@ type cachedGrant struct {
 }
 
 // maxCachedGrants is how many grants are remembered; up to as many older ones are, too. Each takes
-// about 3 KiB, with whom it is for.
+// about 3 KiB as a rule, with whom it is for, and maxCachedBytes at most.
 const maxCachedGrants = 2000
 
 // find returns what is remembered of a family.
@@ -90,12 +90,15 @@ func (m *GrantCache) forget(family string) {
 	delete(m.old, family)
 }
 
-// remember keeps a grant whose refresh token was used, with whom it was read for.
+// remember keeps a grant whose refresh token was used, with whom it was read for, unless it is
+// large.
 func (s *Service) remember(g session.Grant, p Parties) {
 	if s.GrantCache == nil || p.User == nil || p.Project.ID == "" || p.Client.ID == "" {
 		return
 	}
-	s.GrantCache.keep(cachedGrant{grant: g, parties: &p})
+	if r := (cachedGrant{grant: g, parties: &p}); r.size() <= maxCachedBytes {
+		s.GrantCache.keep(r)
+	}
 }
 
 // useKnown is Refresh with what is remembered. It reports false where that does not do.

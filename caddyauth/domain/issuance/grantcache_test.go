@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
@@ -207,5 +210,45 @@ func TestGrantCacheIsBounded(t *testing.T) {
 	m.forget("always")
 	if _, ok := m.find("always"); ok {
 		t.Error("what was forgotten is found")
+	}
+}
+
+// TestWhatIsLargeIsNotRemembered: what people and clients that came by themselves bring could fill
+// hundreds of MiB.
+func TestWhatIsLargeIsNotRemembered(t *testing.T) {
+	deep := make([]any, 300)
+	for i := range deep {
+		deep[i] = map[string]any{"a": nil} // 3 KiB of JSON, and 100 KiB of maps
+	}
+	uri := "https://a.example/" + strings.Repeat("a", 1000)
+	for _, c := range []struct {
+		name   string
+		change func(g *session.Grant, p *Parties)
+		want   bool
+	}{
+		{"ordinary", func(*session.Grant, *Parties) {}, true},
+		{"a long request for claims", func(g *session.Grant, _ *Parties) {
+			g.ClaimsRequest = strings.Repeat(" ", 4<<10)
+		}, true},
+		{"a client with many URIs", func(_ *session.Grant, p *Parties) {
+			p.Client.RedirectURIs = slices.Repeat([]string{uri}, 20)
+		}, false},
+		{"a client with many keys", func(_ *session.Grant, p *Parties) {
+			p.Client.JWKS = []byte(strings.Repeat(" ", 20<<10))
+		}, false},
+		{"claims of many maps", func(_ *session.Grant, p *Parties) {
+			p.User.Claims = map[string]any{"deep": deep}
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := Service{GrantCache: &GrantCache{}}
+			g, p := session.Grant{ID: "f"}, Parties{User: &identity.User{}}
+			p.Project.ID, p.Client.ID = "p", "c"
+			c.change(&g, &p)
+			s.remember(g, p)
+			if _, found := s.GrantCache.find("f"); found != c.want {
+				t.Errorf("remembered: %v, want %v", found, c.want)
+			}
+		})
 	}
 }
