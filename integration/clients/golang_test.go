@@ -2,7 +2,11 @@ package clients
 
 import (
 	"context"
+	"encoding/json"
 	"io"
+	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -69,6 +73,45 @@ func TestGoClientCredentials(t *testing.T) {
 	}
 	if got := m.visitAPI(t, issued); got != "hello reports" {
 		t.Error(got)
+	}
+}
+
+// TestIntrospectionOfAResourceServer: the API is told of a token for the audience that it serves, and a
+// client that serves nothing is not.
+func TestIntrospectionOfAResourceServer(t *testing.T) {
+	m := start(t)
+	config := clientcredentials.Config{
+		ClientID: "reports", ClientSecret: secretOf("REPORTS_SECRET"), TokenURL: m.at("auth") + "/token",
+		Scopes: []string{"read"},
+	}
+	issued, err := config.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"token": {issued.AccessToken}}.Encode()
+	for _, c := range []struct {
+		client, secret string
+		active         bool
+	}{{"stock", "STOCK_SECRET", true}, {"tools", "TOOLS_SECRET", false}} {
+		t.Run(c.client, func(t *testing.T) {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, m.at("auth")+"/introspect",
+				strings.NewReader(form))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.SetBasicAuth(c.client, url.QueryEscape(secretOf(c.secret)))
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			var answer struct{ Active bool }
+			err = json.NewDecoder(resp.Body).Decode(&answer)
+			if err != nil || resp.StatusCode != http.StatusOK || answer.Active != c.active {
+				t.Errorf("status %d, %+v, %v", resp.StatusCode, answer, err)
+			}
+		})
 	}
 }
 
