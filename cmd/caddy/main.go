@@ -10,6 +10,6 @@ import (
 )
 
 func main() {
-	setPace()
+	tuneGC()
 	caddycmd.Main()
 }

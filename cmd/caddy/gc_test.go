@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestThePaceIsGosAndTheHeadroom: how far the heap may grow above what is in use.
-func TestThePaceIsGosAndTheHeadroom(t *testing.T) {
+// TestGCPercentAddsTheHeadroom: how far the heap may grow above what is in use.
+func TestGCPercentAddsTheHeadroom(t *testing.T) {
 	const mib = 1 << 20
 	for _, c := range []struct {
 		name        string
@@ -30,20 +30,20 @@ func TestThePaceIsGosAndTheHeadroom(t *testing.T) {
 	}
 }
 
-// TestThePaceFollowsTheHeap: after a collection the percentage is that of what is in use then.
-func TestThePaceFollowsTheHeap(t *testing.T) {
+// TestGCTunerFollowsTheHeap: after a collection the percentage is that of what is in use then.
+func TestGCTunerFollowsTheHeap(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
 	sizes := make(chan uint64)
-	last := uint64(headroom)
-	p := pace{percent: 100, inUse: func() uint64 {
+	last := uint64(heapHeadroom)
+	tuner := gcTuner{percent: 100, inUse: func() uint64 {
 		select {
 		case last = <-sizes:
 		case <-t.Context().Done(): // later collections change nothing
 		}
 		return last
 	}}
-	go p.follow()
+	go tuner.follow()
 	for _, c := range []struct {
 		inUse uint64
 		want  uint64
