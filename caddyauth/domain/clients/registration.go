@@ -25,19 +25,19 @@ type Registration struct {
 	// Fresh is until when the copy of a metadata document holds. Default: it does not.
 	Fresh time.Time
 
-	// AtMost is how many clients of the source there may be with this one. Default: any number.
+	// AtMost is the limit on clients of the source, this one included. Default: no limit.
 	AtMost int
 }
 
-// ErrTooMany says that there are as many clients of a source as there may be.
-var ErrTooMany = errors.New("there are as many clients as may come by themselves")
+// ErrTooMany says that a source has reached its limit of clients (Registration.AtMost).
+var ErrTooMany = errors.New("max_clients: the limit of clients is reached")
 
 // RegistrationStore keeps clients that register themselves, and those of metadata documents. Every
 // verb is one atomic step; times are kept in milliseconds.
 type RegistrationStore interface {
 	// AddRegistered stores a new client, or returns the one that has the fingerprint already,
-	// unchanged. project.ErrTaken when the id is in use, project.ErrNoProject, and ErrTooMany. Of
-	// clients that come at the same moment some may be above r.AtMost.
+	// unchanged. project.ErrTaken when the id is in use, project.ErrNoProject, and ErrTooMany. Clients
+	// that are added at the same moment may together exceed r.AtMost.
 	AddRegistered(ctx context.Context, c Client, r Registration) (Client, error)
 
 	// FindRegistered returns a client that registered itself or has a document, or ErrNotFound.
@@ -49,7 +49,7 @@ type RegistrationStore interface {
 
 	// PutDocument stores the client of a metadata document, or what the document says now over what
 	// it said before. Whether the client is active, its claims and its lifetimes stay. Where name or
-	// addresses change, people are asked anew. Of r, Fresh and AtMost count; ErrTooMany as of
+	// addresses change, people are asked anew. It uses r.Fresh and r.AtMost. ErrTooMany, as with
 	// AddRegistered.
 	PutDocument(ctx context.Context, c Client, r Registration, now time.Time) error
 

@@ -50,8 +50,8 @@ func (c Client) Authentic(secret string, now time.Time) bool {
 	return fits == 1 && !c.Public()
 }
 
-// equal is 1 for two hashes that are the same. A comparison ends early if lengths differ: one that is
-// missing is compared as one of zeros.
+// equal is 1 for two hashes that are the same. A missing hash is compared as zeros, because
+// ConstantTimeCompare returns early if the lengths differ.
 func equal(hash, stored string) int {
 	var a, b [secrets.HashLength]byte
 	copy(a[:], hash)

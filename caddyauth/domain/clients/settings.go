@@ -124,8 +124,8 @@ type Settings struct {
 	// own among them. Default: none.
 	TokenExchange []string `json:"token_exchange,omitempty"`
 
-	// Introspection are the audiences and resources that it serves: it is told of the access tokens for
-	// them (RFC 7662), besides its own ones; MayIntrospect asks. Default: none.
+	// Introspection are the audiences and resources that it serves: it may introspect access tokens for
+	// them (RFC 7662), besides its own tokens. MayIntrospect has the rule. Default: none.
 	Introspection []string `json:"introspection,omitempty"`
 
 	// IdentityAssertions are the authorization servers for which it gets identity assertions, in
@@ -220,8 +220,8 @@ func (c Client) AllowsScopes(asked ...string) (allowed []string, ok bool) {
 	return allowed, len(allowed) > 0
 }
 
-// KeepsScopes returns those of the scopes that the client was granted which it may still have. A scope
-// that was taken from it is in no new token, however old the grant is.
+// KeepsScopes returns the granted scopes that the client may still have. A scope that was taken from it
+// is in no new token, however old the grant is.
 func (c Client) KeepsScopes(granted []string) []string {
 	return slices.DeleteFunc(slices.Clone(granted), func(scope string) bool {
 		return !slices.Contains(c.Scopes, scope)
@@ -237,10 +237,9 @@ func (c Client) Resource(presented string) (resource string, ok bool) {
 	return c.Resources[i], true
 }
 
-// MayIntrospect reports whether the client is told of the access tokens that were issued to a client,
-// for an audience: of its own ones, and of those for what it serves, which is its own id and what its
-// Introspection names. Clients that came by themselves are told of no tokens but their own: anybody may
-// be one.
+// MayIntrospect reports whether the client may introspect an access token that was issued to clientID for
+// an audience: its own tokens, and those for what it serves, which is its own id and what Introspection
+// names. Clients that came by themselves may introspect only their own, because anybody can be one.
 func (c Client) MayIntrospect(clientID string, audience []string) bool {
 	if c.ID == clientID {
 		return true

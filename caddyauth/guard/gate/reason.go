@@ -35,11 +35,11 @@ const (
 	// Those of other proxies that ask: a peer that may not speak for others, one that does not say
 	// what it asks about, a request for which the site has no gate, one that is for the gateway, and one
 	// whose URL has a credential that the proxy would pass on.
-	UntrustedProxy token.Reason = "untrusted_proxy"
-	UnclearRequest token.Reason = "unclear_request"
-	NoGate         token.Reason = "no_gate"
-	OwnPath        token.Reason = "own_path"
-	CredentialKept token.Reason = "credential_in_url"
+	UntrustedProxy  token.Reason = "untrusted_proxy"
+	UnclearRequest  token.Reason = "unclear_request"
+	NoGate          token.Reason = "no_gate"
+	OwnPath         token.Reason = "own_path"
+	CredentialInURL token.Reason = "credential_in_url"
 )
 
 // Reasons are all codes with which a gate, a header filter or the answer for another proxy refuses.
@@ -50,7 +50,7 @@ var Reasons = []token.Reason{
 	token.Revoked, token.Inactive, token.KeysUnavailable,
 	ProofRequired, WrongBinding, InvalidProof, NonceRequired, ReplayNotChecked,
 	InsufficientAuthentication, WrongCertificate,
-	UntrustedProxy, UnclearRequest, NoGate, OwnPath, CredentialKept,
+	UntrustedProxy, UnclearRequest, NoGate, OwnPath, CredentialInURL,
 }
 
 func refuse(reason token.Reason, detail string) error {
@@ -73,7 +73,7 @@ func ReasonOf(err error) token.Reason {
 // Status returns the HTTP status of a refusal (RFC 6750, section 3.1; 503 where the fault is ours).
 func Status(reason token.Reason) int {
 	switch reason {
-	case MultipleCredentials, AmbiguousPath, UnclearRequest, CredentialKept:
+	case MultipleCredentials, AmbiguousPath, UnclearRequest, CredentialInURL:
 		return http.StatusBadRequest
 	case InsufficientScope, ClaimDenied, CrossOrigin, UntrustedProxy, NoGate, OwnPath:
 		return http.StatusForbidden
@@ -90,7 +90,7 @@ func ErrorCode(reason token.Reason) string {
 	switch reason {
 	case NoCredential:
 		return ""
-	case MultipleCredentials, AmbiguousPath, UnclearRequest, CredentialKept:
+	case MultipleCredentials, AmbiguousPath, UnclearRequest, CredentialInURL:
 		return "invalid_request"
 	case InsufficientScope:
 		return "insufficient_scope"

@@ -15,12 +15,11 @@ import (
 )
 
 // auditor writes one line per sign-in and per refused request, at INFO, and samples those that anybody
-// can cause. Nothing a client sent
-// unverified is in it but the method, the host and the path; never a query, which may hold a
-// secret.
+// can cause. Nothing a client sent unverified is in it but the method, the host and the path; never a
+// query, which may hold a secret.
 type auditor struct {
 	all     *zap.Logger
-	sampled *zap.Logger // for requests of nobody who is known: a crawler must not fill the disk
+	sampled *zap.Logger // for anonymous requests: a crawler must not fill the disk
 	trail   audit.Store
 }
 

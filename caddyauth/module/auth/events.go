@@ -62,7 +62,7 @@ func (l *auditor) report(ctx context.Context, e audit.Event) {
 		return
 	}
 	logger := l.all
-	if isAnybodys(e) {
+	if isAnonymous(e) {
 		logger = l.sampled
 	}
 	if entry := logger.Check(zap.InfoLevel, line.message); entry != nil {
@@ -70,9 +70,9 @@ func (l *auditor) report(ctx context.Context, e audit.Event) {
 	}
 }
 
-// isAnybodys reports whether anybody can cause an event as often as they like: it names nobody who
-// exists, and is not in the audit trail, where throttles bound what is.
-func isAnybodys(e audit.Event) bool {
+// isAnonymous reports whether an event names no user, client, session or actor, so that anybody can cause
+// it as often as they like. What is in the audit trail is bounded by throttles.
+func isAnonymous(e audit.Event) bool {
 	return !e.Recorded && e.User == "" && e.ClientID == "" && e.Session == "" && e.Actor == ""
 }
 

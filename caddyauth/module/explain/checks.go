@@ -64,11 +64,11 @@ var gateChecks = map[token.Reason]string{
 
 	gate.InsufficientAuthentication: "policy",
 
-	gate.UntrustedProxy: "asking proxy",
-	gate.UnclearRequest: "asking proxy",
-	gate.NoGate:         "gate",
-	gate.OwnPath:        "asking proxy",
-	gate.CredentialKept: "credential",
+	gate.UntrustedProxy:  "asking proxy",
+	gate.UnclearRequest:  "asking proxy",
+	gate.NoGate:          "gate",
+	gate.OwnPath:         "asking proxy",
+	gate.CredentialInURL: "credential",
 }
 
 // checkFromToken looks at the token where a reason can come from more than one check.

@@ -94,7 +94,7 @@ func (v *Verdict) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		v.refuse(answer, asked, refusal(gate.NoGate, "no gate of the site is for this request"))
 	case v.gates.Credentials.InQuery() && asked.URL.RawQuery != query:
 		v.refuse(answer, asked,
-			refusal(gate.CredentialKept, "the query has a credential, and the proxy would pass it on"))
+			refusal(gate.CredentialInURL, "the query has a credential, and the proxy would pass it on"))
 	default:
 		answer.Permit(asked, v.fields())
 	}
@@ -144,9 +144,9 @@ func (v *Verdict) refuse(w http.ResponseWriter, r *http.Request, refused *token.
 // refuseOwn answers a request that is for the gateway. Whoever sees the answer sets the proxy up, or
 // tells who does.
 func (v *Verdict) refuseOwn(w http.ResponseWriter, r *http.Request, below string) {
-	said := "the proxy must pass what is below " + below + " to the site with auth_server, and not ask about it"
-	v.report(r, refusal(gate.OwnPath, said))
-	endpoint.WriteError(w, gate.Status(gate.OwnPath), gate.BodyCode(gate.OwnPath), string(gate.OwnPath)+": "+said)
+	text := "the proxy must pass what is below " + below + " to the site with auth_server, and not ask about it"
+	v.report(r, refusal(gate.OwnPath, text))
+	endpoint.WriteError(w, gate.Status(gate.OwnPath), gate.BodyCode(gate.OwnPath), string(gate.OwnPath)+": "+text)
 }
 
 // report counts a refusal and says why in the log.

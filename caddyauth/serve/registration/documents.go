@@ -44,8 +44,8 @@ const (
 // refused.
 var ErrNoClient = errors.New("the metadata document is not there or is refused")
 
-// ErrBusy says that too many documents are being fetched, or that an address has named too many.
-var ErrBusy = errors.New("too many metadata documents are being fetched, were named by this address, or are kept")
+// ErrBusy says that too many documents are being fetched or stored, or that an address has named too many.
+var ErrBusy = errors.New("too many metadata documents are being fetched, were named by this address, or are stored")
 
 // Documents makes clients of metadata documents (OAuth Client ID Metadata Document). A copy is kept
 // in the store, as a client that can be paused and revoked like any other one, and is fetched anew
@@ -105,7 +105,7 @@ func (d *Documents) Prepare(ctx context.Context, id, clientIP string, now time.T
 	if err != nil || u.String() != id || !clients.IsDocument(id) || !d.allows(u) {
 		return ErrNoClient
 	}
-	from := origin{domainOf(u), callerOf(clientIP)}
+	keys := fetchKeys{domainOf(u), callerOf(clientIP)}
 	d.mu.Lock()
 	k := d.known[id]
 	switch {
@@ -115,30 +115,30 @@ func (d *Documents) Prepare(ctx context.Context, id, clientIP string, now time.T
 	case k != nil && k.done != nil:
 		d.mu.Unlock()
 		return k.wait(ctx)
-	case !d.hasRoom(from):
+	case !d.hasRoom(keys):
 		d.mu.Unlock()
 		return ErrBusy
 	}
-	k = d.begin(id, from)
+	k = d.begin(id, keys)
 	d.mu.Unlock()
 
 	// Others wait for this fetch, so it does not end with the request that began it.
-	go d.renew(context.WithoutCancel(ctx), k, u, from, clientIP, now)
+	go d.renew(context.WithoutCancel(ctx), k, u, keys, clientIP, now)
 	return k.wait(ctx)
 }
 
-// origin is where the fetch of a document comes from: a fetch that hangs holds one of few places for
-// FetchTimeout, and neither one domain nor one caller may hold those of all others.
-type origin struct{ domain, caller string }
+// fetchKeys are what the fetches under way are counted by: a fetch that hangs holds one of few places for
+// FetchTimeout, and neither one domain nor one caller may hold all of them.
+type fetchKeys struct{ domain, caller string }
 
 // hasRoom reports whether one more document may be fetched. d.mu is held.
-func (d *Documents) hasRoom(from origin) bool {
+func (d *Documents) hasRoom(keys fetchKeys) bool {
 	ofCaller := max(1, min(atOnceOfCaller, d.AtOnce/2))
-	return d.running < d.AtOnce && d.domains[from.domain] < atOnceOfDomain && d.callers[from.caller] < ofCaller
+	return d.running < d.AtOnce && d.domains[keys.domain] < atOnceOfDomain && d.callers[keys.caller] < ofCaller
 }
 
-// domainOf is the one name of the domain of a URL, whatever its spelling and port: what somebody has
-// registered below a public suffix, with all names below it, which cost nothing; or an address.
+// domainOf is the registrable domain of a URL's host, whatever its spelling and port: names below it cost
+// nothing, so they count as one. For an address it is the address.
 func domainOf(u *url.URL) string {
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 	if addr, err := netip.ParseAddr(host); err == nil {
@@ -150,13 +150,18 @@ func domainOf(u *url.URL) string {
 	return host
 }
 
-// callerOf is the address of a caller; of IPv6 its network, as in the limits of package identity.
+// callerOf is the address of a caller; of IPv6 its /64, and of an IPv4-mapped one the IPv4 address, as
+// package identity counts them.
 func callerOf(clientIP string) string {
 	addr, err := netip.ParseAddr(clientIP)
-	if err != nil || !addr.Is6() || addr.Is4In6() {
+	if err != nil {
 		return clientIP
 	}
-	network, err := addr.WithZone("").Prefix(64)
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() {
+		return addr.String()
+	}
+	network, err := addr.Prefix(64)
 	if err != nil {
 		return clientIP
 	}
@@ -179,7 +184,7 @@ func (k *document) wait(ctx context.Context) error {
 }
 
 // begin notes that a document is being fetched, and makes room for it. d.mu is held.
-func (d *Documents) begin(id string, from origin) *document {
+func (d *Documents) begin(id string, keys fetchKeys) *document {
 	if d.known == nil {
 		d.known, d.domains, d.callers = make(map[string]*document), make(map[string]int), make(map[string]int)
 	}
@@ -189,19 +194,19 @@ func (d *Documents) begin(id string, from origin) *document {
 	k := &document{done: make(chan struct{})}
 	d.known[id] = k
 	d.running++
-	d.domains[from.domain]++
-	d.callers[from.caller]++
+	d.domains[keys.domain]++
+	d.callers[keys.caller]++
 	return k
 }
 
-// end takes back what begin has counted. d.mu is held.
-func (d *Documents) end(from origin) {
+// end undoes what begin has counted. d.mu is held.
+func (d *Documents) end(keys fetchKeys) {
 	d.running--
-	if d.domains[from.domain]--; d.domains[from.domain] == 0 {
-		delete(d.domains, from.domain)
+	if d.domains[keys.domain]--; d.domains[keys.domain] == 0 {
+		delete(d.domains, keys.domain)
 	}
-	if d.callers[from.caller]--; d.callers[from.caller] == 0 {
-		delete(d.callers, from.caller)
+	if d.callers[keys.caller]--; d.callers[keys.caller] == 0 {
+		delete(d.callers, keys.caller)
 	}
 }
 
@@ -221,14 +226,14 @@ func (d *Documents) renew(
 	ctx context.Context,
 	k *document,
 	u *url.URL,
-	from origin,
+	keys fetchKeys,
 	clientIP string,
 	now time.Time,
 ) {
 	until, err := d.judge(ctx, u, clientIP, now)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.end(from)
+	d.end(keys)
 	// A new value takes the place of k: those who wait still read that one.
 	d.known[u.String()] = &document{until: until, err: err}
 	k.err = err

@@ -485,10 +485,10 @@ func TestFetchesAtOnce(t *testing.T) {
 // TestHostHasOneName: whoever is asked twice at once is not asked more often under other spellings.
 func TestHostHasOneName(t *testing.T) {
 	d := newDocuments(t)
-	d.begin("https://victim.example/1.json", origin{"victim.example", "a"})
-	d.begin("https://victim.example/2.json", origin{"victim.example", "b"})
-	d.begin("https://[2001:db8::1]/1.json", origin{"2001:db8::1", "c"})
-	d.begin("https://[2001:db8::1]/2.json", origin{"2001:db8::1", "d"})
+	d.begin("https://victim.example/1.json", fetchKeys{"victim.example", "a"})
+	d.begin("https://victim.example/2.json", fetchKeys{"victim.example", "b"})
+	d.begin("https://[2001:db8::1]/1.json", fetchKeys{"2001:db8::1", "c"})
+	d.begin("https://[2001:db8::1]/2.json", fetchKeys{"2001:db8::1", "d"})
 	d.AtOnce = 100
 	for _, host := range []string{
 		"victim.example", "VICTIM.example", "victim.example.", "victim.example:443", "victim.example:8443",

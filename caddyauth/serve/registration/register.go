@@ -17,7 +17,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
 
-// tooManyWait is after which time a client may ask again where there are too many. Unused ones are deleted
+// tooManyWait is when a client may try again after too_many_clients. Unused clients are deleted
 // meanwhile.
 const tooManyWait = time.Hour
 
@@ -67,7 +67,7 @@ func (c *call) register() (int, any, error) {
 		return 0, nil, &refusal{
 			status: http.StatusServiceUnavailable,
 			code:   "too_many_clients",
-			text:   "There are as many registered clients as this server keeps. Please try again later.",
+			text:   "This server has reached its limit of registered clients. Please try again later.",
 			wait:   tooManyWait,
 		}
 	}
