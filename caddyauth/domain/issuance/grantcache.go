@@ -30,9 +30,8 @@ type GrantCache struct {
 // KnownUseStore is what a GrantCache needs of a store.
 type KnownUseStore interface {
 	// UseKnown uses the current refresh token of a grant as RotateGrant does, and stores the opaque
-	// token in the same atomic and durable step. It reports false, and has changed nothing that
-	// counts, if the use would be refused, or if grant, project, client or user are not as they
-	// were read.
+	// token in the same atomic and durable step. It reports false, and has used nothing up, if the
+	// use would be refused, or if grant, project, client or user have changed since they were read.
 	UseKnown(ctx context.Context, r KnownUse, now time.Time) (bool, error)
 }
 
@@ -58,8 +57,8 @@ type cachedGrant struct {
 	parties *Parties
 }
 
-// maxCachedGrants is how many grants are remembered; up to as many older ones are, too. Each takes
-// about 3 KiB as a rule, with whom it is for, and maxCachedBytes at most.
+// maxCachedGrants is the size of each of the two generations, so up to twice as many grants are
+// remembered. Each takes about 3 KiB as a rule, with its parties, and maxCachedBytes at most.
 const maxCachedGrants = 2000
 
 // find returns what is remembered of a family.
@@ -73,7 +72,8 @@ func (m *GrantCache) find(family string) (cachedGrant, bool) {
 	return r, ok
 }
 
-// keep remembers a grant. Those that were not used again since as many others were are forgotten.
+// keep remembers a grant. When the young generation is full it becomes the old one, whose grants are
+// forgotten unless they were used again.
 func (m *GrantCache) keep(r cachedGrant) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -90,8 +90,8 @@ func (m *GrantCache) forget(family string) {
 	delete(m.old, family)
 }
 
-// remember keeps a grant whose refresh token was used, with whom it was read for, unless it is
-// large.
+// remember keeps a grant whose refresh token was used, with the parties that were read for it, unless
+// it is large.
 func (s *Service) remember(g session.Grant, p Parties) {
 	if s.GrantCache == nil || p.User == nil || p.Project.ID == "" || p.Client.ID == "" {
 		return
@@ -101,12 +101,15 @@ func (s *Service) remember(g session.Grant, p Parties) {
 	}
 }
 
-// useKnown is Refresh with what is remembered. It reports false where that does not do.
+// useKnown is Refresh with a remembered grant. It reports false, and has used nothing up, where Refresh
+// has to read the grant: it is not remembered, has changed, or would be refused.
 func (s *Service) useKnown(ctx context.Context, r Refresh, now time.Time) (Issued, bool, error) {
 	known, p, ok := s.recall(r.Token)
 	if !ok {
 		return Issued{}, false, nil
 	}
+
+	// A refusal is decided by what is stored, not by what is remembered.
 	r.identify(p.Grant)
 	audience, wrong := r.narrow(p.Grant)
 	likely := p.Likely(r.ClientID, now)
@@ -119,22 +122,27 @@ func (s *Service) useKnown(ctx context.Context, r Refresh, now time.Time) (Issue
 	}
 	want := r.access(p.Grant, p.Grant.Epoch, now, now.Add(terms.Access))
 	want.audience = audience
-	if !known.parties.keep(&want) || s.denies(want) {
+	if !known.parties.restrict(&want) || s.denies(want) {
 		return Issued{}, false, nil
 	}
+
+	// The access token is made before the use: if it cannot be made, the refresh token stays valid.
 	raw, reference, err := s.mintUnstored(ctx, want, terms)
 	if err != nil {
 		return Issued{}, true, err
 	}
+
+	// The store compares everything that was remembered with what it has now.
 	use := KnownUse{Grant: p.Grant, AccessUntil: want.until, Parties: known.parties, Opaque: reference}
 	done, err := s.GrantCache.Store.UseKnown(ctx, use, now)
 	if err != nil || !done {
 		s.GrantCache.forget(p.Grant.ID)
 		return Issued{}, err != nil, err
 	}
+
 	used := s.Sessions.Renewed(p, want.until, now)
 	s.GrantCache.keep(cachedGrant{grant: used.Grant, parties: known.parties})
-	issued, err := s.hand(ctx, raw, want, used, r)
+	issued, err := s.answerUse(ctx, raw, want, used, r)
 	if err == nil && issued.AccessToken == raw {
 		issued.parties = known.parties
 	}

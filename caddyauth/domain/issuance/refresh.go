@@ -61,7 +61,7 @@ type Refresh struct {
 // something failed will make it. The error is ErrScope, ErrTarget or a *session.Refusal. They have
 // used nothing up, unless the grant changed while it was read: then ErrScope and ErrTarget come after
 // the use. Every other error is the store's or that of making the access token. The access token lacks
-// scopes and audience that were taken from the client since the grant.
+// what was taken from the client since the grant, of scopes and of the audience.
 func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	now := r.Now.UTC().Truncate(time.Millisecond) // as sessions count
 	if issued, done, err := s.useKnown(ctx, r, now); done {
@@ -86,7 +86,7 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	}
 	want := r.access(p.Grant, p.Grant.Epoch, now, now.Add(terms.Access))
 	want.audience = audience
-	if wrong == nil && !parties.keep(&want) {
+	if wrong == nil && !parties.restrict(&want) {
 		wrong = notAllowed(p.Grant)
 	}
 	raw := ""
@@ -108,11 +108,11 @@ func (s *Service) Refresh(ctx context.Context, r Refresh) (Issued, error) {
 	if used.Verdict != session.Repeated && used.Grant.Epoch == want.epoch {
 		s.remember(used.Grant, parties)
 	}
-	return s.hand(ctx, raw, want, used, r)
+	return s.answerUse(ctx, raw, want, used, r)
 }
 
-// hand is the answer to a use that was stored.
-func (s *Service) hand(
+// answerUse returns the tokens after a use that was stored.
+func (s *Service) answerUse(
 	ctx context.Context,
 	raw string,
 	want accessRequest,
@@ -184,7 +184,7 @@ func (r Refresh) access(g session.Grant, epoch int64, now, until time.Time) acce
 	}
 }
 
-// identify names the client of a Browser.
+// identify fills in the client of a Browser, which names none itself.
 func (r *Refresh) identify(g session.Grant) {
 	if r.Browser && clients.IsBuiltIn(g.ClientID) {
 		r.ClientID = g.ClientID

@@ -47,8 +47,8 @@ type Service struct {
 	// Sessions makes and uses refresh tokens. Required.
 	Sessions *session.Service
 
-	// GrantCache remembers grants. Default: each use of a refresh token reads its grant, and whom it is
-	// for.
+	// GrantCache remembers grants. Default: each use of a refresh token reads the grant, the project, the
+	// client and the user.
 	GrantCache *GrantCache
 
 	// SigningKey returns the key for a token of this lifetime, counted from now. Required.
@@ -203,13 +203,13 @@ func (s *Service) termsOf(p Parties, g session.Grant) (Terms, error) {
 	}, nil
 }
 
-// keep takes out of an access token what was granted to the client and has been taken from it since. It
-// is false when nothing is left of the scopes or of the audience.
-func (p Parties) keep(r *accessRequest) bool {
+// restrict removes from an access token what was granted to the client and has been taken from it since.
+// It is false when nothing is left of the scopes or of the audience.
+func (p Parties) restrict(r *accessRequest) bool {
 	if clients.IsBuiltIn(p.Client.ID) {
 		return true
 	}
-	audience := slices.DeleteFunc(slices.Clone(r.audienceOfToken()), func(word string) bool { return !p.allow(word) })
+	audience := slices.DeleteFunc(slices.Clone(r.audienceOfToken()), func(word string) bool { return !p.allows(word) })
 	scopes := p.Client.KeepsScopes(r.scopes)
 	if len(audience) == 0 || len(scopes) == 0 && len(r.scopes) > 0 {
 		return false
@@ -218,8 +218,8 @@ func (p Parties) keep(r *accessRequest) bool {
 	return true
 }
 
-// allow reports whether the client may have tokens for a word of an audience.
-func (p Parties) allow(word string) bool {
+// allows reports whether the client may have tokens for a word of an audience.
+func (p Parties) allows(word string) bool {
 	if _, known := p.Client.Resource(word); known {
 		return true
 	}

@@ -68,15 +68,25 @@ func (o *Owned) owns(name string) bool {
 	return false
 }
 
-// Respelled returns a field that an application could take for an owned one although it is not called
-// so; empty when there is none.
+// Respelled returns a field in another spelling of an owned name, which an application could take for it;
+// empty when there is none.
 func (o *Owned) Respelled(h http.Header) string {
 	for name := range h {
-		if o.owns(name) && strings.ContainsFunc(name, func(c rune) bool { return folds[byte(c)] == '-' && c != '-' }) {
+		if o.owns(name) && !isPlain(name) {
 			return name
 		}
 	}
 	return ""
+}
+
+// isPlain reports whether a name has only letters, digits and `-`.
+func isPlain(name string) bool {
+	for i := range len(name) {
+		if folds[name[i]] == '-' && name[i] != '-' {
+			return false
+		}
+	}
+	return true
 }
 
 // foldsTo reports whether fold(name) is folded, which has the same length.

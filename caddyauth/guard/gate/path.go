@@ -74,8 +74,8 @@ func malformed(r *http.Request, u *url.URL) string {
 	return ""
 }
 
-// isUnclearHost reports whether matchers for hosts take a host for another one than applications do:
-// those drop a dot behind the name (RFC 1034, section 3.1), and some everything behind the first colon.
+// isUnclearHost reports whether applications may read a host as another one than matchers for hosts do:
+// they drop a dot behind the name (RFC 1034, section 3.1), and some everything behind the first colon.
 func isUnclearHost(host string) bool {
 	name, port := host, ""
 	if end := strings.LastIndexByte(host, ']'); end >= 0 {

@@ -20,8 +20,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
-// Launcher knows the applications that gates name, and which of them a person may use: whom their
-// gates would let pass. Applications are added while gates are provisioned.
+// Launcher knows the applications that gates name, and which of them a person may use: those whose gates
+// would let the person pass. Applications are added while gates are provisioned.
 type Launcher struct {
 	routes  *survey.Survey
 	session func(ctx context.Context, raw string) (*token.Token, error)
@@ -34,13 +34,13 @@ type Launcher struct {
 // launched is an application with the gates that decide who sees it.
 type launched struct {
 	config.NamedApplication
-	named []survey.Guard // those that name it: one of them must let the person pass
-	met   survey.Met     // those that its address leads to: all of them must
+	named []survey.Guard // gates that name it: one of them must let the person pass
+	met   survey.Met     // gates that its address leads to: all of them must
 }
 
-// mostIconSources bounds the content security policy of the start page, which names every place that
-// icons come from: proxies limit what a header may hold.
-const mostIconSources = 32
+// maxIconSources bounds the content security policy of the start page, which names every origin of icons:
+// proxies limit the length of a header.
+const maxIconSources = 32
 
 // Add notes that a gate names an application. Several gates may name the same one.
 func (l *Launcher) Add(app config.NamedApplication, by survey.Guard) error {
@@ -49,7 +49,7 @@ func (l *Launcher) Add(app config.NamedApplication, by survey.Guard) error {
 	})
 	if !known {
 		l.apps = slices.Insert(l.apps, at, launched{NamedApplication: app, named: []survey.Guard{by}})
-		return l.checkIcons()
+		return l.checkIcons(app.Name)
 	}
 	before := &l.apps[at]
 	switch {
@@ -61,20 +61,21 @@ func (l *Launcher) Add(app config.NamedApplication, by survey.Guard) error {
 		before.Icon, before.IconSource = app.Icon, app.IconSource
 	}
 	before.named = append(before.named, by)
-	return l.checkIcons()
+	return l.checkIcons(app.Name)
 }
 
-func (l *Launcher) checkIcons() error {
+// checkIcons refuses the application that was added if icons come from too many origins with it.
+func (l *Launcher) checkIcons(added string) error {
 	var sources []string
 	for _, a := range l.apps {
 		if a.IconSource != "" && !slices.Contains(sources, a.IconSource) {
 			sources = append(sources, a.IconSource)
 		}
 	}
-	if len(sources) > mostIconSources {
+	if len(sources) > maxIconSources {
 		return fmt.Errorf(
 			"app %q: icons come from more than %d origins; serve them from fewer, or use data:image/ URLs",
-			l.apps[len(l.apps)-1].Name, mostIconSources)
+			added, maxIconSources)
 	}
 	return nil
 }

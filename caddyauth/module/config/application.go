@@ -25,9 +25,9 @@ type NamedApplication struct {
 }
 
 const (
-	longestAppName = 60   // characters
-	longestAppURL  = 2048 // bytes
-	longestAppIcon = 8192 // bytes; a picture may stand in the address itself
+	maxAppName = 60   // characters
+	maxAppURL  = 2048 // bytes
+	maxAppIcon = 8192 // bytes; a picture may stand in the address itself
 )
 
 // ParseApplication reads the name, the address and the icon of an application. The icon may be empty.
@@ -51,9 +51,9 @@ func checkAppName(name string) error {
 		return fmt.Errorf("app: the name %q is not UTF-8", name)
 	case !strings.ContainsFunc(name, visible):
 		return fmt.Errorf("app: the name %q is empty or blank", name)
-	case utf8.RuneCountInString(name) > longestAppName:
-		return fmt.Errorf("app: the name %.30q has %d characters, above the limit of %d", name+"...",
-			utf8.RuneCountInString(name), longestAppName)
+	case utf8.RuneCountInString(name) > maxAppName:
+		return fmt.Errorf("app: the name %.30q has %d characters, above the limit of %d", name,
+			utf8.RuneCountInString(name), maxAppName)
 	case err != nil:
 		return fmt.Errorf("app %q: %w", name, err)
 	case strings.TrimSpace(name) != name:
@@ -63,7 +63,7 @@ func checkAppName(name string) error {
 }
 
 func parseAppURL(name, address string) (*url.URL, error) {
-	u, err := parseWebAddress(address, longestAppURL)
+	u, err := parseWebAddress(address, maxAppURL)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("app %q: url %w", name, err)
@@ -104,19 +104,19 @@ func hasDotSegments(path string) bool {
 	return strings.Contains(path, `\`)
 }
 
-// iconSource checks the address of an icon, and returns what a content security policy calls the place
-// that it comes from.
+// iconSource checks the address of an icon, and returns its source expression for a content security
+// policy.
 func iconSource(name, icon string) (string, error) {
 	switch {
 	case icon == "":
 		return "", nil
-	case len(icon) > longestAppIcon:
+	case len(icon) > maxAppIcon:
 		return "", fmt.Errorf("app %q: icon %.40q has %d bytes, above the limit of %d", name, icon, len(icon),
-			longestAppIcon)
+			maxAppIcon)
 	case strings.HasPrefix(strings.ToLower(icon), "data:image/") && strings.Contains(icon, ","):
 		return "data:", nil
 	}
-	u, err := parseWebAddress(icon, longestAppURL)
+	u, err := parseWebAddress(icon, maxAppURL)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("app %q: icon %w; a data:image/ URL is possible, too", name, err)

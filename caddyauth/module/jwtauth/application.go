@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -8,20 +9,20 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/option"
 )
 
-// checkApps refuses applications of a gate that no browser passes which has signed in here.
+// checkApps refuses applications of a gate that no signed-in browser passes.
 func (j *JWTAuth) checkApps() error {
 	switch {
 	case len(j.Apps) == 0:
 		return nil
 	case j.Mode == option.Off:
-		return fmt.Errorf("app: `jwt_auth off` lets everybody pass and names no application")
+		return errors.New("app: `jwt_auth off` lets everybody pass and names no application")
 	case !slices.Contains(j.Audiences, "web"):
 		return fmt.Errorf("app %q: browsers that have signed in pass gates with the audience web alone", j.Apps[0].Name)
 	}
 	return nil
 }
 
-// nameApps tells the start page of the server of the applications that the gate names.
+// nameApps adds the applications that the gate names to the start page of the server.
 func (j *JWTAuth) nameApps(r option.Resolver) error {
 	for _, app := range j.Apps {
 		for _, text := range []*string{&app.Name, &app.URL, &app.Icon} {

@@ -12,7 +12,8 @@ import (
 type Launcher interface {
 	// Any reports whether there are any, whoever may use them.
 	Any() bool
-	// For lists those that the person may use whose living session a request brings.
+	// For lists the applications that a person may use. The person is the one whose living session the
+	// request brings.
 	For(r *http.Request) []Application
 }
 
@@ -81,11 +82,11 @@ func (s *Server) renderApplications(w http.ResponseWriter, r *http.Request, subj
 	ui.Render(w, http.StatusOK, page)
 }
 
-// longestSearch is how many characters are searched for.
-const longestSearch = 100
+// maxSearch is how many characters are searched for.
+const maxSearch = 100
 
 // searchOf is what a person looks for.
 func searchOf(r *http.Request) string {
 	text := []rune(strings.ToValidUTF8(r.URL.Query().Get("q"), ""))
-	return strings.TrimSpace(string(text[:min(len(text), longestSearch)]))
+	return strings.TrimSpace(string(text[:min(len(text), maxSearch)]))
 }

@@ -117,9 +117,9 @@ func migrate(t tx, listing string) error {
 	return err
 }
 
-// checkNames refuses a store in which an operator's client has the name of one that exists without being
-// stored. A release from before that was taken could make it; it must neither be used as that one nor
-// fail without a word. The transaction is undone, so that the release from before goes on with the store.
+// checkNames refuses a store in which an operator's client has the name of a built-in one. An earlier
+// release could store it, before the name was reserved; it must neither be used as the built-in client
+// nor fail silently. The transaction is rolled back, so that the earlier release can go on with the store.
 func checkNames(ctx context.Context, q querier) error {
 	var id string
 	found, err := one(ctx, q, `SELECT id FROM client WHERE active = 1

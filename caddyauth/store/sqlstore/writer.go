@@ -170,8 +170,8 @@ func (w *writer) attempt(j *job) error {
 	return nil
 }
 
-// checkStanding returns an error if the transaction is lost. What a statement that failed has done,
-// SQLite undoes itself; of some errors it undoes the transaction, and then another one can begin.
+// checkStanding returns an error if the transaction is lost. SQLite rolls back a statement that failed,
+// and after some errors the whole transaction: then another one can begin.
 func (w *writer) checkStanding(met error) error {
 	if _, err := w.tx.exec("BEGIN"); err == nil {
 		return lost(met, errUndone)
@@ -194,7 +194,7 @@ func (w *writer) attemptUndoable(j *job) error {
 	return err
 }
 
-var errUndone = fmt.Errorf("%w: SQLite has undone the transaction", ErrUnavailable)
+var errUndone = fmt.Errorf("%w: SQLite rolled back the transaction", ErrUnavailable)
 
 // lost returns why a transaction was lost: the error of the verb if it came from the database, or
 // else the later one.
