@@ -33,8 +33,8 @@ func (s *Server) Begin(w http.ResponseWriter, r *http.Request, want Want) {
 		s.refuse(w, r, unavailable, want.Target)
 		return
 	}
-	if s.isCircle(r, signInFor(want.Target), now) {
-		s.endCircle(w, r, want.Target)
+	if s.isRedirectLoop(r, signInFor(want.Target), now) {
+		s.explainLoop(w, r, want.Target)
 		return
 	}
 	a, secret := newAttempt(want.Origin, want.Target, now)
@@ -78,8 +78,9 @@ func (s *Server) LoginURL(target string, again bool) string {
 // LogoutURL is the address on the application's host at which a person signs out.
 func (s *Server) LogoutURL() string { return s.Path + "/logout" }
 
-// getLogin begins a sign-in for who followed a link. Whoever has a session that counts goes on. The
-// page there may send them back all the same: who comes for the third time within a minute gets a page.
+// getLogin begins a sign-in for a browser that followed a link. One with a valid session is sent on to the
+// target. The page there may send it back all the same: at the third time within a minute it gets a page
+// that explains the redirect loop.
 func (s *Server) getLogin(w http.ResponseWriter, r *http.Request, origin string) {
 	query := r.URL.Query()
 	target := plainTarget(query.Get("next"))
@@ -104,19 +105,19 @@ func (s *Server) getLogin(w http.ResponseWriter, r *http.Request, origin string)
 	}
 }
 
-// goOn sends a person who is signed in to where they wanted to go.
+// goOn sends a person who is signed in to the target.
 func (s *Server) goOn(w http.ResponseWriter, r *http.Request, origin, target string) {
 	now, to := time.Now(), tripTo(target)
-	if s.isCircle(r, to, now) {
-		s.endCircle(w, r, target)
+	if s.isRedirectLoop(r, to, now) {
+		s.explainLoop(w, r, target)
 		return
 	}
 	s.addTrip(w, r, to, now)
 	endpoint.RedirectQuietly(w, origin+target)
 }
 
-// endCircle explains to a browser that goes round in a circle what it does, and tells the operator.
-func (s *Server) endCircle(w http.ResponseWriter, r *http.Request, target string) {
+// explainLoop answers a browser in a redirect loop with a page that says so, and tells the operator.
+func (s *Server) explainLoop(w http.ResponseWriter, r *http.Request, target string) {
 	s.forgetTrips(w)
 	if s.SentBack != nil {
 		s.SentBack(r, s.Subject(r))

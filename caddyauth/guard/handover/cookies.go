@@ -16,8 +16,8 @@ const (
 	// maxAttempts is how many attempts a browser may have at once at one host.
 	maxAttempts = 5
 
-	// A browser that comes back for the third time within tripsAge is in a circle. So many of its trips
-	// are kept.
+	// A browser that comes back for the third time within tripsAge is in a redirect loop. keptTrips is how
+	// many of its trips the cookie has.
 	maxTrips  = 2
 	tripsAge  = time.Minute
 	keptTrips = 16
@@ -78,9 +78,9 @@ func (s *Server) clearAttempt(w http.ResponseWriter, a attempt) {
 	http.SetCookie(w, s.cookie(gate.SignInCookie+a.ID, "", 0))
 }
 
-// tripTo says in a few letters where somebody went who was signed in, and signInFor where somebody came
-// back to from the server. Who opens several pages, or signs in again for another one, is in no circle: in
-// a circle a page is asked for again and again.
+// tripTo is a short hash of the target that a signed-in browser was sent to, and signInFor of the target
+// that it came back to after a sign-in. They are counted per target: in a redirect loop the same page is
+// requested again and again, while a person may open several pages or sign in again for another one.
 func tripTo(target string) string    { return base64.RawURLEncoding.EncodeToString(hashOf(target)[:6]) }
 func signInFor(target string) string { return tripTo("sign in: " + target) }
 
@@ -108,9 +108,9 @@ func (s *Server) trips(r *http.Request, now time.Time) (trips []trip) {
 	return trips
 }
 
-// isCircle reports whether the browser has made so many trips of a kind that another one goes round in
-// a circle.
-func (s *Server) isCircle(r *http.Request, to string, now time.Time) bool {
+// isRedirectLoop reports whether the browser has made so many trips to a target that another one is a
+// redirect loop.
+func (s *Server) isRedirectLoop(r *http.Request, to string, now time.Time) bool {
 	made := 0
 	for _, t := range s.trips(r, now) {
 		if t.to == to {

@@ -38,8 +38,8 @@ func (s *Server) getLogout(w http.ResponseWriter, r *http.Request, origin string
 
 // postLogout ends the sign-in and clears the cookies of this host. Those of other hosts are cleared
 // when they are next seen. If the store cannot write it, the cookies are cleared nevertheless, and the
-// answer says that copies of them remain valid. Who has no sign-in here is not told that one was ended:
-// at the server there may be one, which lets them in again without a question.
+// answer says that copies of them remain valid. A browser without a sign-in here is not told that one was
+// ended: there may be one at the server, which would let it in again without a question.
 func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, _ string) {
 	if s.protection.Check(r) != nil {
 		s.reportLogout(r, crossOrigin, "", nil)
@@ -59,7 +59,7 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, _ string) {
 	}
 	if !ended {
 		s.reportLogout(r, notSignedIn, "", nil)
-		s.explainNothing(w, r)
+		s.explainNotSignedIn(w, r)
 		return
 	}
 	s.reportLogout(r, success, subject, nil)
@@ -124,8 +124,8 @@ func (s *Server) explainHalf(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// explainNothing says that there was no sign-in to end, and where there may be one.
-func (s *Server) explainNothing(w http.ResponseWriter, r *http.Request) {
+// explainNotSignedIn says that there was no sign-in to end, and where there may be one.
+func (s *Server) explainNotSignedIn(w http.ResponseWriter, r *http.Request) {
 	if !gate.WantsPage(r) {
 		s.refuse(w, r, notSignedIn, "/")
 		return

@@ -78,14 +78,14 @@ var pages = map[result]page{
 	},
 	inCircle: {
 		http.StatusUnauthorized, "Signing in does not help",
-		"You came back to this page signed in twice within a minute, and were sent to sign in once more. Cookies " +
-			"may be blocked, the clock of a server may be wrong, or the account may not be accepted here. If trying " +
-			"again does not help, please tell the people who run the site.",
+		"Within a minute you have signed in twice for this page, and it sent you to sign in again. Cookies may be " +
+			"blocked, the clock of a server may be wrong, or the account may not be accepted here. If trying again " +
+			"does not help, please tell the people who run the site.",
 	},
 	notSignedIn: {
 		http.StatusUnauthorized, "Not signed in here",
-		"This browser has no sign-in at this site, so there was none to end. The server at which you sign in may " +
-			"have one, and other sites go by that: sign out there, too.",
+		"This browser was not signed in at this site, so nothing was ended. You may still be signed in at the " +
+			"server, and with that at other sites: sign out there, too.",
 	},
 	crossOrigin: {
 		http.StatusForbidden, "Request from another site",
