@@ -39,12 +39,6 @@ func TestLinksToSignInNeverLoop(t *testing.T) {
 	g := newHosts(t, circleSites)
 	const host = "b.one.localhost"
 	link := g.at(host, "/.auth/login?next=%2Fprivate")
-	revoke := func(t *testing.T) {
-		out, stderr, err := command("", "session", "revoke", "--user", "alice", "--address", g.addr("admin"))
-		if err != nil {
-			t.Fatalf("%v: %s%s", err, out, stderr)
-		}
-	}
 	for _, c := range []struct {
 		name   string
 		change func(t *testing.T, v *surfer)
@@ -54,7 +48,9 @@ func TestLinksToSignInNeverLoop(t *testing.T) {
 		{"no access token", func(_ *testing.T, v *surfer) { v.setCookie(g, host, "__Host-access_token", "") }, false},
 		{"a spoilt access token",
 			func(_ *testing.T, v *surfer) { v.setCookie(g, host, "__Host-access_token", "spoilt") }, false},
-		{"a session that was ended", func(t *testing.T, _ *surfer) { revoke(t) }, true},
+		{"a session that was ended", func(t *testing.T, _ *surfer) {
+			g.operate(t, "session", "revoke", "--user", "alice")
+		}, true},
 		{"a refresh token of nobody", func(_ *testing.T, v *surfer) {
 			v.setCookie(g, host, "__Host-access_token", "")
 			v.setCookie(g, host, "__Host-refresh_token", "rt_x.y.0.z")

@@ -11,7 +11,7 @@ import (
 // hostsStepUp has pages that ask for a recent sign-in, for a class that passwords have, and for one that
 // nothing here has.
 var hostsStepUp = strings.Replace(hostsSites, "\tjwt_auth web {\n", `	jwt_auth /fresh web {
-		max_age 2s
+		max_age 5s
 		leeway 0s
 		forward sub X-User-Id
 	}
@@ -35,7 +35,7 @@ func TestStepUpAtAnotherHost(t *testing.T) {
 	streams := []hostStream{v.listenAt(g.at("b.one.localhost", ""), true), v.listenAt(g.at("two.localhost", ""), false)}
 	wanted := g.at("a.one.localhost", "/fresh?a=%2F&b=1")
 	var sent seen
-	eventually(t, 10*time.Second, func() string {
+	eventually(t, 20*time.Second, func() string {
 		if sent = v.open(wanted); sent.status == http.StatusOK {
 			return "the sign-in is still recent enough"
 		}

@@ -333,7 +333,7 @@ func TestOtherProxiesAcrossHosts(t *testing.T) {
 			g := p.startFor(t, "calendar.localhost", `{{url "auth"}}`)
 			v := newSurfer(t)
 			page := fmt.Sprintf("http://calendar.localhost:%d/.web/?a=%%2Fb", g.port("front"))
-			v.isFull(g)
+			v.fillJar(g)
 			sent := v.open(page)
 			if !strings.HasPrefix(sent.location(), g.url("auth")+"/authorize?") {
 				t.Fatalf("status %d, to %s: %s", sent.status, sent.location(), sent.body)
@@ -392,9 +392,9 @@ func TestOtherProxiesPassOneHost(t *testing.T) {
 	}
 }
 
-// isFull gives the browser what is left of a session and of many attempts to sign in, which are all
+// fillJar gives the browser what is left of a session and of many attempts to sign in, which are all
 // cleared in one answer: more lines of Set-Cookie than nginx can copy.
-func (v *surfer) isFull(g *gateway) {
+func (v *surfer) fillJar(g *gateway) {
 	old := []*http.Cookie{
 		{Name: "access_token", Value: "x", Path: "/"}, {Name: "refresh_token", Value: "rt_x.y.0.z", Path: "/"},
 	}

@@ -28,19 +28,19 @@ func TestVerdictForAServiceOfYourOwn(t *testing.T) {
 		t.Helper()
 		cmd := exec.Command(requireProgram(t, name), args...)
 		cmd.Env = append(os.Environ(), "TOKEN="+alice)
-		var complaint strings.Builder
-		cmd.Stderr = &complaint
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("%v: %s", err, complaint.String())
+			t.Fatalf("%v: %s", err, stderr.String())
 		}
 		return string(out)
 	}
 	t.Run("curl", func(t *testing.T) {
 		requireProgram(t, "curl")
-		said := strings.Split(run(t, "bash", "-c", g.documented(t, "A service of your own", "sh", 1)), "\r\n")
-		if !slices.Contains(said, "HTTP/1.1 200 OK") || !slices.Contains(said, "X-Remote-User: alice") {
-			t.Errorf("it says %q", said)
+		output := strings.Split(run(t, "bash", "-c", g.documented(t, "A service of your own", "sh", 1)), "\r\n")
+		if !slices.Contains(output, "HTTP/1.1 200 OK") || !slices.Contains(output, "X-Remote-User: alice") {
+			t.Errorf("it says %q", output)
 		}
 	})
 	t.Run("python", func(t *testing.T) {
@@ -54,8 +54,8 @@ for headers in (
     who, rest = verdict("GET", "https", "app.localhost", "/alice/?x=1", headers, "203.0.113.9")
     print(who, rest if who else rest.status)
 `
-		if said, want := run(t, "python3", "-c", program), "alice []\nNone 401\nNone 303\n"; said != want {
-			t.Errorf("it says %q, want %q", said, want)
+		if output, want := run(t, "python3", "-c", program), "alice []\nNone 401\nNone 303\n"; output != want {
+			t.Errorf("it says %q, want %q", output, want)
 		}
 	})
 }
