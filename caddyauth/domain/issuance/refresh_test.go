@@ -168,21 +168,7 @@ func TestScopesAreNarrowed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			x := newIssuer(t)
 			x.store.parties.Client.ID, x.store.parties.Client.Scopes = "web", []string{"read", "write"}
-			begun, err := x.Sessions.New(session.GrantRequest{
-				Project:  "acme",
-				Subject:  "Alice",
-				ClientID: "web",
-				Audience: []string{"api"},
-				Scopes:   []string{"read", "write"},
-				Access:   time.Hour,
-				Idle:     time.Hour,
-				Absolute: time.Hour,
-				Epoch:    5,
-			}, noon)
-			if err != nil {
-				t.Fatal(err)
-			}
-			x.store.grants[begun.Grant.ID] = begun.Grant
+			begun := x.granted(t, "web", "api")
 			got, err := x.Refresh(t.Context(),
 				Refresh{Token: begun.RefreshToken, ClientID: c.client, Scopes: c.scopes, Now: noon})
 			if c.check != nil {
@@ -196,6 +182,27 @@ func TestScopesAreNarrowed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// granted stores a grant of Alice to a client, with the scopes read and write.
+func (x *issuer) granted(t *testing.T, clientID string, audience ...string) session.Issued {
+	t.Helper()
+	begun, err := x.Sessions.New(session.GrantRequest{
+		Project:  "acme",
+		Subject:  "Alice",
+		ClientID: clientID,
+		Audience: audience,
+		Scopes:   []string{"read", "write"},
+		Access:   time.Hour,
+		Idle:     time.Hour,
+		Absolute: time.Hour,
+		Epoch:    5,
+	}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.store.grants[begun.Grant.ID] = begun.Grant
+	return begun
 }
 
 // TestWhatIsTakenFromAClientIsInNoNewToken: the grant is older than the client's settings.
@@ -230,21 +237,7 @@ func TestWhatIsTakenFromAClientIsInNoNewToken(t *testing.T) {
 			x := newIssuer(t)
 			client := &x.store.parties.Client
 			client.ID, client.Scopes, client.Resources = "rp", []string{"read", "write"}, []string{files}
-			begun, err := x.Sessions.New(session.GrantRequest{
-				Project:  "acme",
-				Subject:  "Alice",
-				ClientID: "rp",
-				Audience: []string{"api", files},
-				Scopes:   []string{"read", "write"},
-				Access:   time.Hour,
-				Idle:     time.Hour,
-				Absolute: time.Hour,
-				Epoch:    5,
-			}, noon)
-			if err != nil {
-				t.Fatal(err)
-			}
-			x.store.grants[begun.Grant.ID] = begun.Grant
+			begun := x.granted(t, "rp", "api", files)
 			c.change(&x.store.parties)
 			got, err := x.Refresh(t.Context(),
 				Refresh{Token: begun.RefreshToken, ClientID: "rp", Scopes: c.asks, Now: noon})
