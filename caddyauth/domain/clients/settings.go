@@ -237,9 +237,10 @@ func (c Client) Resource(presented string) (resource string, ok bool) {
 	return c.Resources[i], true
 }
 
-// MayIntrospect reports whether the client may introspect an access token that was issued to clientID for
-// an audience: its own tokens, and those for what it serves, which is its own id and what Introspection
-// names. Clients that came by themselves may introspect only their own, because anybody can be one.
+// MayIntrospect reports whether the client may introspect an access token that was issued to clientID
+// for an audience: its own tokens, and those for what it serves, which is its own id and what
+// Introspection names. Clients that came by themselves may introspect only their own, because anybody
+// can be one.
 func (c Client) MayIntrospect(clientID string, audience []string) bool {
 	if c.ID == clientID {
 		return true

@@ -86,8 +86,8 @@ func (s *Service) IDTokenFor(ctx context.Context, i Issued, nonce string, now ti
 	})
 }
 
-// SignInOf is the `sid` of ID and logout tokens: the sign-in that a grant was given under, also where it
-// outlives that; the grant itself where it was given under none.
+// SignInOf is the `sid` of ID and logout tokens: the sign-in that a grant was given under, also where
+// it outlives that; the grant itself where it was given under none.
 func SignInOf(g session.Grant) string { return cmp.Or(g.Parent, g.SignIn, g.ID) }
 
 // protocol are the claims about the sign-in and the request.

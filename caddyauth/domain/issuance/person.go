@@ -46,10 +46,10 @@ func personOf(u *identity.User) openid.Person {
 	return openid.Person{Name: u.Name, Changed: u.Changed, Claims: u.Claims}
 }
 
-// UserInfo returns the claims of /userinfo for an access token that was verified: those of the
-// scopes of the token, and those that the authorization asked for, as far as the client may still
-// have them. The error is ErrScope when the token lacks the scope openid, a *session.Refusal when the grant has ended or nothing may be
-// issued any more, or the store's.
+// UserInfo returns the claims of /userinfo for an access token that was verified: those of the scopes
+// of the token, and those that the authorization asked for, as far as the client may still have them.
+// The error is ErrScope when the token lacks the scope openid, a *session.Refusal when the grant has
+// ended or nothing may be issued any more, or the store's.
 func (s *Service) UserInfo(ctx context.Context, t *token.Token) (map[string]any, error) {
 	if !slices.Contains(t.Scopes, openid.OpenID) {
 		return nil, ErrScope

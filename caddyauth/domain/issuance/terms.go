@@ -47,8 +47,8 @@ type Service struct {
 	// Sessions makes and uses refresh tokens. Required.
 	Sessions *session.Service
 
-	// GrantCache remembers grants. Default: each use of a refresh token reads the grant, the project, the
-	// client and the user.
+	// GrantCache remembers grants. Default: each use of a refresh token reads the grant, the project,
+	// the client and the user.
 	GrantCache *GrantCache
 
 	// SigningKey returns the key for a token of this lifetime, counted from now. Required.
@@ -203,8 +203,8 @@ func (s *Service) termsOf(p Parties, g session.Grant) (Terms, error) {
 	}, nil
 }
 
-// restrict removes from an access token what was granted to the client and has been taken from it since.
-// It is false when nothing is left of the scopes or of the audience.
+// restrict removes from an access token what was granted to the client and has been taken from it
+// since. It is false when nothing is left of the scopes or of the audience.
 func (p Parties) restrict(r *accessRequest) bool {
 	if clients.IsBuiltIn(p.Client.ID) {
 		return true

@@ -219,8 +219,8 @@ func (s *Service) Present(ctx context.Context, token string) (Presented, error) 
 	return Presented{Grant: g, generation: r.Generation}, err
 }
 
-// Recall is Present with a grant that the caller has kept. It is false if there is none of the token, or
-// if the token was not made here.
+// Recall is Present with a grant that the caller has kept. It is false if there is none of the token,
+// or if the token was not made here.
 func (s *Service) Recall(token string, kept func(family string) (Grant, bool)) (Presented, bool) {
 	r, ok := ReadToken(token)
 	if !ok {

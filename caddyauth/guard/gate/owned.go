@@ -68,8 +68,8 @@ func (o *Owned) owns(name string) bool {
 	return false
 }
 
-// Respelled returns a field in another spelling of an owned name, which an application could take for it;
-// empty when there is none.
+// Respelled returns a field in another spelling of an owned name, which an application could take for
+// it; empty when there is none.
 func (o *Owned) Respelled(h http.Header) string {
 	for name := range h {
 		if o.owns(name) && !isPlain(name) {

@@ -33,8 +33,8 @@ const (
 	InsufficientAuthentication token.Reason = "insufficient_user_authentication"
 
 	// Those of other proxies that ask: a peer that may not speak for others, one that does not say
-	// what it asks about, a request for which the site has no gate, one that is for the gateway, and one
-	// whose URL has a credential that the proxy would pass on.
+	// what it asks about, a request for which the site has no gate, one that is for the gateway, and
+	// one whose URL has a credential that the proxy would pass on.
 	UntrustedProxy  token.Reason = "untrusted_proxy"
 	UnclearRequest  token.Reason = "unclear_request"
 	NoGate          token.Reason = "no_gate"

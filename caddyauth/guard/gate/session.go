@@ -8,8 +8,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// AdmitsSession decides about a browser that would open an address of an application with the token of a
-// living session, as Admit would about its request, and changes nothing. The error is a *token.Refusal.
+// AdmitsSession decides about a browser that would open an address of an application with the token
+// of a living session, as Admit would about its request, and changes nothing. The error is a
+// *token.Refusal.
 func (g *Gate) AdmitsSession(address *url.URL, session *token.Token, now time.Time) error {
 	if g.Mode == ReportOnly {
 		return nil

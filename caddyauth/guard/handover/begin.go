@@ -78,9 +78,9 @@ func (s *Server) LoginURL(target string, again bool) string {
 // LogoutURL is the address on the application's host at which a person signs out.
 func (s *Server) LogoutURL() string { return s.Path + "/logout" }
 
-// getLogin begins a sign-in for a browser that followed a link. One with a valid session is sent on to the
-// target. The page there may send it back all the same: at the third time within a minute it gets a page
-// that explains the redirect loop.
+// getLogin begins a sign-in for a browser that followed a link. One with a valid session is sent on
+// to the target. The page there may send it back all the same: at the third time within a minute it
+// gets a page that explains the redirect loop.
 func (s *Server) getLogin(w http.ResponseWriter, r *http.Request, origin string) {
 	query := r.URL.Query()
 	target := plainTarget(query.Get("next"))

@@ -16,8 +16,8 @@ const (
 	// maxAttempts is how many attempts a browser may have at once at one host.
 	maxAttempts = 5
 
-	// A browser that comes back for the third time within tripsAge is in a redirect loop. keptTrips is how
-	// many of its trips the cookie has.
+	// A browser that comes back for the third time within tripsAge is in a redirect loop. keptTrips
+	// is how many of its trips the cookie has.
 	maxTrips  = 2
 	tripsAge  = time.Minute
 	keptTrips = 16
@@ -78,9 +78,10 @@ func (s *Server) clearAttempt(w http.ResponseWriter, a attempt) {
 	http.SetCookie(w, s.cookie(gate.SignInCookie+a.ID, "", 0))
 }
 
-// tripTo is a short hash of the target that a signed-in browser was sent to, and signInFor of the target
-// that it came back to after a sign-in. They are counted per target: in a redirect loop the same page is
-// requested again and again, while a person may open several pages or sign in again for another one.
+// tripTo is a short hash of the target that a signed-in browser was sent to, and signInFor of the
+// target that it came back to after a sign-in. They are counted per target: in a redirect loop the
+// same page is requested again and again, while a person may open several pages or sign in again for
+// another one.
 func tripTo(target string) string    { return base64.RawURLEncoding.EncodeToString(hashOf(target)[:6]) }
 func signInFor(target string) string { return tripTo("sign in: " + target) }
 

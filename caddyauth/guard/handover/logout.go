@@ -37,9 +37,9 @@ func (s *Server) getLogout(w http.ResponseWriter, r *http.Request, origin string
 }
 
 // postLogout ends the sign-in and clears the cookies of this host. Those of other hosts are cleared
-// when they are next seen. If the store cannot write it, the cookies are cleared nevertheless, and the
-// answer says that copies of them remain valid. A browser without a sign-in here is not told that one was
-// ended: there may be one at the server, which would let it in again without a question.
+// when they are next seen. If the store cannot write it, the cookies are cleared nevertheless, and
+// the answer says that copies of them remain valid. A browser without a sign-in here is not told that
+// one was ended: there may be one at the server, which would let it in again without a question.
 func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, _ string) {
 	if s.protection.Check(r) != nil {
 		s.reportLogout(r, crossOrigin, "", nil)

@@ -98,8 +98,8 @@ const setCookie = "X-Auth-Set-Cookie-"
 // maxCookies is how many lines of Set-Cookie have a field of their own.
 const maxCookies = 4
 
-// setBeforeCleared puts the cookies that are cleared behind the others: one that is not set, as that of a
-// sign-in that begins, is missed, and one that is not cleared is cleared another time.
+// setBeforeCleared puts the cookies that are cleared behind the others: one that is not set, as that
+// of a sign-in that begins, is missed, and one that is not cleared is cleared another time.
 func setBeforeCleared(lines []string) []string {
 	if len(lines) <= maxCookies {
 		return lines

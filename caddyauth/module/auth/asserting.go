@@ -15,15 +15,15 @@ type asserting struct {
 
 	mu    sync.Mutex
 	known bool
-	until time.Time // for how long
+	until time.Time // when the store is asked again
 }
 
 const (
-	assertingFor  = 30 * time.Second // how long what was found is remembered
-	assertingWait = time.Second      // how long the metadata waits for the store, and then does not ask again
+	assertingFor  = 30 * time.Second // how long an answer of the store is remembered
+	assertingWait = time.Second      // the limit of a query, and the pause after one that failed
 )
 
-// any reports whether there is one. Where the store cannot tell, what it said before holds.
+// any reports whether there is one. While the store is away, its last answer holds.
 func (a *asserting) any(ctx context.Context) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

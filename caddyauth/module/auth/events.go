@@ -70,8 +70,8 @@ func (l *auditor) report(ctx context.Context, e audit.Event) {
 	}
 }
 
-// isAnonymous reports whether an event names no user, client, session or actor, so that anybody can cause
-// it as often as they like. What is in the audit trail is bounded by throttles.
+// isAnonymous reports whether an event names no user, client, session or actor, so that anybody can
+// cause it as often as they like. What is in the audit trail is bounded by throttles.
 func isAnonymous(e audit.Event) bool {
 	return !e.Recorded && e.User == "" && e.ClientID == "" && e.Session == "" && e.Actor == ""
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
-// Launcher knows the applications that gates name, and which of them a person may use: those whose gates
-// would let the person pass. Applications are added while gates are provisioned.
+// Launcher knows the applications that gates name, and which of them a person may use: those whose
+// gates would let the person pass. Applications are added while gates are provisioned.
 type Launcher struct {
 	routes  *survey.Survey
 	session func(ctx context.Context, raw string) (*token.Token, error)
@@ -38,8 +38,8 @@ type launched struct {
 	met   survey.Met     // gates that its address leads to: all of them must
 }
 
-// maxIconSources bounds the content security policy of the start page, which names every origin of icons:
-// proxies limit the length of a header.
+// maxIconSources bounds the content security policy of the start page, which names every origin of
+// icons: proxies limit the length of a header.
 const maxIconSources = 32
 
 // Add notes that a gate names an application. Several gates may name the same one.

@@ -54,8 +54,8 @@ type JWTAuth struct {
 	Forward []Forward `json:"forward,omitempty"`
 	// Ready-made header sets: remote_user, x_forwarded, x_auth_request, grafana. Default: none.
 	Presets []string `json:"forward_presets,omitempty"`
-	// The applications behind the gate, which the start page of the server lists for those whom the gate
-	// would let pass. Default: none.
+	// The applications behind the gate, which the start page of the server lists for those whom the
+	// gate would let pass. Default: none.
 	Apps []App `json:"apps,omitempty"`
 	// Where credentials are looked for. Default: the bearer header, and with audience web the
 	// session cookie.

@@ -222,8 +222,8 @@ func (s *signInSurvey) shadowed(
 	}
 }
 
-// ownsPattern reports whether the paths of a pattern lie below the gateway's. Caddy matches paths in any
-// case, and has written the pattern in lower case.
+// ownsPattern reports whether the paths of a pattern lie below the gateway's. Caddy matches paths in
+// any case, and has written the pattern in lower case.
 func (v SignIn) ownsPattern(pattern string) bool {
 	if len(pattern) < len(v.Path) || !strings.EqualFold(pattern[:len(v.Path)], v.Path) {
 		return false

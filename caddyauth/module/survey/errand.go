@@ -24,10 +24,10 @@ type errand struct {
 	login string // its path
 	// callback says that the errand is of a browser which comes back to a gate from signing in.
 	callback bool
-	// meets is told of each gate and filter on the way, and whether every such request comes there.
-	// Nobody then asks for the login page, and no gate ends the errand.
+	// meets is called for each gate and filter on the way, with whether every such request meets it. If
+	// it is set, the walk goes on past all gates, and the login page is not looked for. Optional.
 	meets func(g Guard, surely bool)
-	// asSent leaves the path as the browser sent it, but for prefixes that routes take off.
+	// asSent ignores rewrites of the path, except for prefixes that routes strip.
 	asSent bool
 	named  map[string]*caddyhttp.Route
 

@@ -20,8 +20,8 @@ type Met struct {
 // Has reports whether a gate may be met.
 func (m Met) Has(g Guard) bool { return slices.Contains(m.Surely, g) || slices.Contains(m.Maybe, g) }
 
-// MetAt lists the gates that a browser meets which opens an address of this configuration; none where
-// another process answers. No handler is run.
+// MetAt lists the gates that a browser meets when it opens an address of this configuration. It lists
+// none for an address that another process answers. No handler is run.
 func (s *Survey) MetAt(address *url.URL) (m Met) {
 	app := s.HTTP()
 	if app == nil {
@@ -67,7 +67,7 @@ func serversFor(app *caddyhttp.App, address *url.URL) (servers []*caddyhttp.Serv
 	return servers
 }
 
-// openingRequest is what a browser sends that opens an address.
+// openingRequest is the request of a browser that opens an address.
 func openingRequest(address *url.URL) *http.Request {
 	r := requestFor(address, "")
 	r.URL.RawPath, r.URL.RawQuery = address.RawPath, address.RawQuery

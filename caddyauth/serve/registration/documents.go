@@ -44,7 +44,8 @@ const (
 // refused.
 var ErrNoClient = errors.New("the metadata document is not there or is refused")
 
-// ErrBusy says that too many documents are being fetched or stored, or that an address has named too many.
+// ErrBusy says that too many documents are being fetched or stored, or that an address has named too
+// many.
 var ErrBusy = errors.New("too many metadata documents are being fetched, were named by this address, or are stored")
 
 // Documents makes clients of metadata documents (OAuth Client ID Metadata Document). A copy is kept
@@ -127,8 +128,8 @@ func (d *Documents) Prepare(ctx context.Context, id, clientIP string, now time.T
 	return k.wait(ctx)
 }
 
-// fetchKeys are what the fetches under way are counted by: a fetch that hangs holds one of few places for
-// FetchTimeout, and neither one domain nor one caller may hold all of them.
+// fetchKeys are what the fetches under way are counted by: a fetch that hangs holds one of few places
+// for FetchTimeout, and neither one domain nor one caller may hold all of them.
 type fetchKeys struct{ domain, caller string }
 
 // hasRoom reports whether one more document may be fetched. d.mu is held.
@@ -137,8 +138,8 @@ func (d *Documents) hasRoom(keys fetchKeys) bool {
 	return d.running < d.AtOnce && d.domains[keys.domain] < atOnceOfDomain && d.callers[keys.caller] < ofCaller
 }
 
-// domainOf is the registrable domain of a URL's host, whatever its spelling and port: names below it cost
-// nothing, so they count as one. For an address it is the address.
+// domainOf is the registrable domain of a URL's host, whatever its spelling and port: names below it
+// cost nothing, so they count as one. For an address it is the address.
 func domainOf(u *url.URL) string {
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 	if addr, err := netip.ParseAddr(host); err == nil {

@@ -34,7 +34,8 @@ type view struct {
 // Render answers with the page, the status, and the headers that belong to every page: a content
 // security policy that allows only the page's own style and script (by nonce), its own forms, the
 // icons that it shows and, but for a framed message, no frame; no-store, no-referrer, nosniff, and
-// isolation from other windows. It replaces these headers and leaves others (Set-Cookie, Retry-After) alone.
+// isolation from other windows. It replaces these headers and leaves others (Set-Cookie, Retry-After)
+// alone.
 //
 // If a page cannot be rendered, the answer is a plain 500. A client that went away is not an error.
 func Render(w http.ResponseWriter, status int, page Page) {

@@ -187,8 +187,8 @@ func (s *Store) ListClients(ctx context.Context, slug string, page project.Page)
 		WHERE (project = $1 OR $1 = '') AND id > $2 ORDER BY id LIMIT $3`, slug, page.After, page.Limit)
 }
 
-// anyAsserting finds an active client with identity assertions. The quotes cannot match inside a value of
-// the JSON object, where they are escaped.
+// anyAsserting finds an active client with identity assertions. The quotes cannot match inside a
+// value of the JSON object, where they are escaped.
 const anyAsserting = `SELECT 1 FROM client WHERE active = 1 AND settings LIKE '%"identity_assertions":[{"%' LIMIT 1`
 
 // AnyAsserting reports whether a client gets identity assertions; see clients.AssertionStore.

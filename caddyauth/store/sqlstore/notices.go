@@ -18,8 +18,8 @@ var _ backchannel.Store = (*Store)(nil)
 // JSON object the quotes are escaped. At worst a notice is written that nobody is then told of.
 const wantsNotices = `client.settings LIKE '%"backchannel_logout_uri":"%'`
 
-// isToldOfEnd is true of a row of grants of a sign-in that lives, if its client is to be told of the end
-// of that. $1 now.
+// isToldOfEnd is true of a row of grants of a sign-in that lives, if its client is to be told of the
+// end of that. $1 now.
 const isToldOfEnd = `EXISTS (SELECT 1 FROM grants AS sso JOIN client ON client.id = grants.client
 	WHERE sso.id = CASE WHEN grants.parent = '' THEN grants.sign_in ELSE grants.parent END
 		AND sso.revoked = 0 AND sso.idle_ends > $1 AND ` + wantsNotices + `)`

@@ -45,8 +45,8 @@ func (s *Store) AddRegistered(
 	return registered, err
 }
 
-// insertArrival stores a client whose registration was stored, unless the source then exceeds its limit.
-// Counting reads the entries of one source in an index.
+// insertArrival stores a client whose registration was stored, unless the source then exceeds its
+// limit. Counting reads the entries of one source in an index.
 func insertArrival(ctx context.Context, t tx, c clients.Client, atMost int) error {
 	if atMost > 0 {
 		var n int

@@ -118,8 +118,9 @@ func migrate(t tx, listing string) error {
 }
 
 // checkNames refuses a store in which an operator's client has the name of a built-in one. An earlier
-// release could store it, before the name was reserved; it must neither be used as the built-in client
-// nor fail silently. The transaction is rolled back, so that the earlier release can go on with the store.
+// release could store it, before the name was reserved; it must neither be used as the built-in
+// client nor fail silently. The transaction is rolled back, so that the earlier release can go on
+// with the store.
 func checkNames(ctx context.Context, q querier) error {
 	var id string
 	found, err := one(ctx, q, `SELECT id FROM client WHERE active = 1
