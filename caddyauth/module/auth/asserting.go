@@ -27,17 +27,16 @@ const (
 func (a *asserting) any(ctx context.Context) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := time.Now()
-	if now.Before(a.until) {
+	if time.Now().Before(a.until) {
 		return a.known
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), assertingWait)
 	defer cancel()
 	known, err := a.store.AnyAsserting(ctx)
 	if err != nil {
-		a.until = now.Add(assertingWait)
+		a.until = time.Now().Add(assertingWait) // from the answer on: those who wait for the lock ask no more
 		return a.known
 	}
-	a.known, a.until = known, now.Add(assertingFor)
+	a.known, a.until = known, time.Now().Add(assertingFor)
 	return known
 }
