@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // PathForms says which spellings of a path pass although applications read them in different ways.
@@ -55,7 +57,7 @@ func CheckForm(r *http.Request, u *url.URL) error {
 func malformed(r *http.Request, u *url.URL) string {
 	switch {
 	case isUnclearHost(r.Host):
-		return "the host ends in a dot, or something stands behind its port"
+		return "the host ends in a dot, has more than a port behind it, or has characters that hosts do not have"
 	case u.Opaque != "": // matchers see an empty path, and this is what is forwarded
 		return "the request target is opaque"
 	case r.Method == http.MethodConnect && !extendedConnect(r):
@@ -75,15 +77,24 @@ func malformed(r *http.Request, u *url.URL) string {
 }
 
 // isUnclearHost reports whether applications may read a host as another one than matchers for hosts do:
-// they drop a dot behind the name (RFC 1034, section 3.1), and some everything behind the first colon.
+// they drop a dot behind the name (RFC 1034, section 3.1), and some everything behind the first colon or
+// comma. Those that read it as part of a URL end it before a slash, `?` or `#`, and decode it; HTTP/3 lets
+// all of that come here.
 func isUnclearHost(host string) bool {
+	if !httpguts.ValidHostHeader(host) || strings.IndexByte(host, ',') >= 0 {
+		return true
+	}
 	name, port := host, ""
 	if end := strings.LastIndexByte(host, ']'); end >= 0 {
-		name, port = "", strings.TrimPrefix(host[end+1:], ":")
+		rest := host[end+1:]
+		if host[0] != '[' || rest != "" && rest[0] != ':' {
+			return true
+		}
+		name, port = "", strings.TrimPrefix(rest, ":")
 	} else if colon := strings.IndexByte(host, ':'); colon >= 0 {
 		name, port = host[:colon], host[colon+1:]
 	}
-	return strings.HasSuffix(name, ".") || strings.IndexByte(port, ':') >= 0
+	return strings.HasSuffix(name, ".") || strings.IndexByte(name, '%') >= 0 || strings.IndexByte(port, ':') >= 0
 }
 
 // extendedConnect reports whether a CONNECT request opens a WebSocket or the like over HTTP/2 or

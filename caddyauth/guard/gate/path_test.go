@@ -69,6 +69,20 @@ func TestCheckFormOfHosts(t *testing.T) {
 		{"app.example.com:443:443", false},
 		{"::1", false},
 		{"[::1]:443:443", false},
+		{"app_1.example.com", true},
+		{"[fe80::1%25eth0]:443", true},
+		{"[::1]x", false},
+		{"x[::1]", false},
+		{"app.example.com,other.example.com", false},
+		{"app.example.com/", false},
+		{"app.example.com/.example.com", false},
+		{"app.example.com?x", false},
+		{"app.example.com#x", false},
+		{`app.example.com\x`, false},
+		{"x@app.example.com", false},
+		{"app.example.com ", false},
+		{"%61pp.example.com", false},
+		{"app。example.com", false},
 	} {
 		t.Run(c.host, func(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
