@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/serve/registration"
 )
 
 // eventLine is how events are logged.
@@ -57,22 +59,28 @@ func (l *auditor) report(ctx context.Context, e audit.Event) {
 		tokenRequestsTotal.WithLabelValues(e.GrantType, e.Result).Inc()
 	}
 	line := lineOf(e.Kind)
-	if e.Err != nil {
-		l.all.Error(line.message+" failed", append(line.of(e), zap.Error(e.Err))...)
-		return
-	}
 	logger := l.all
 	if isAnonymous(e) {
 		logger = l.sampled
+	}
+	if e.Err != nil {
+		if entry := logger.Check(zap.ErrorLevel, line.message+" failed"); entry != nil {
+			entry.Write(append(line.of(e), zap.Error(e.Err))...)
+		}
+		return
 	}
 	if entry := logger.Check(zap.InfoLevel, line.message); entry != nil {
 		entry.Write(line.of(e)...)
 	}
 }
 
-// isAnonymous reports whether an event names no user, client, session or actor, so that anybody can
-// cause it as often as they like. What is in the audit trail is bounded by throttles.
+// isAnonymous reports whether anybody can cause an event as often as they like: it names no user,
+// client, session or actor, and is not in the audit trail, where throttles bound what is. Of faults
+// only those count that whoever asks has brought about.
 func isAnonymous(e audit.Event) bool {
+	if e.Err != nil && !errors.Is(e.Err, registration.ErrBusy) {
+		return false
+	}
 	return !e.Recorded && e.User == "" && e.ClientID == "" && e.Session == "" && e.Actor == ""
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
+	"github.com/caddyauth/gateway/caddyauth/serve/registration"
 )
 
 // TestEventsAreLoggedUnderTheNamesThatOperatorsKnow also holds which fields are written when they
@@ -168,6 +169,8 @@ func TestNobodyFillsTheLog(t *testing.T) {
 		{"a session", audit.Event{Kind: audit.LogoutNotice, Result: "failed", Session: "s1"}, true},
 		{"a fault of the server",
 			audit.Event{Kind: audit.Token, Result: "server_error", Err: errors.New("disk")}, true},
+		{"more metadata documents than an address may name",
+			audit.Event{Kind: audit.Authorize, Result: "temporarily_unavailable", Err: registration.ErrBusy}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			core, seen := observer.New(zap.InfoLevel)
