@@ -27,6 +27,10 @@ type Registration struct {
 
 	// AtMost is the limit on clients of the source, this one included. Default: no limit.
 	AtMost int
+
+	// RoomBefore says which clients make room where there are too many: one that came before this time,
+	// and that nobody has ever allowed anything, goes. Default: none does.
+	RoomBefore time.Time
 }
 
 // ErrTooMany says that a source has reached its limit of clients (Registration.AtMost).

@@ -208,17 +208,18 @@ func buildOAuth(a *App) *oauth.Server {
 // buildRegistration answers /register.
 func buildRegistration(a *App, r *config.SelfRegistration) *registration.Server {
 	return &registration.Server{
-		Base:          a.server.PublicURL,
-		Open:          r.Open,
-		InitialTokens: r.InitialTokens,
-		RedirectHosts: r.RedirectHosts,
-		MaxClients:    r.MaxClients,
-		Terms:         buildArrivalTerms(r.Arrivals),
-		Store:         a.store,
-		Take:          buildArrivalLimit(a, clients.Registered, r.Arrivals),
-		Revoke:        revoker{a.grants}.RevokeClient,
-		ClientIP:      request.ClientIP,
-		Events:        a.audit.report,
+		Base:            a.server.PublicURL,
+		Open:            r.Open,
+		InitialTokens:   r.InitialTokens,
+		RedirectHosts:   r.RedirectHosts,
+		MaxClients:      r.MaxClients,
+		UnapprovedAfter: r.UnapprovedAfter,
+		Terms:           buildArrivalTerms(r.Arrivals),
+		Store:           a.store,
+		Take:            buildArrivalLimit(a, clients.Registered, r.Arrivals),
+		Revoke:          revoker{a.grants}.RevokeClient,
+		ClientIP:        request.ClientIP,
+		Events:          a.audit.report,
 	}
 }
 
@@ -229,7 +230,8 @@ func buildDocuments(a *App, m *config.MetadataDocuments) *registration.Documents
 		Domains: m.Domains,
 		AtOnce:  m.AtOnce,
 
-		MaxClients: m.MaxClients,
+		MaxClients:      m.MaxClients,
+		UnapprovedAfter: m.UnapprovedAfter,
 		Client: &egress.Client{
 			Allow:   m.Networks(a.server.Egress),
 			Roots:   a.server.Egress.Roots,

@@ -59,8 +59,10 @@ type Documents struct {
 	// example.com. Default: any public host.
 	Domains []string
 
-	// MaxClients is how many clients of documents there may be. Default: any number.
-	MaxClients int
+	// MaxClients is how many clients of documents there may be; UnapprovedAfter is as of Server. Default:
+	// any number, and none makes room.
+	MaxClients      int
+	UnapprovedAfter time.Duration
 
 	// AtOnce is how many documents are fetched at once. Required.
 	AtOnce int
@@ -261,7 +263,11 @@ func (d *Documents) judge(
 	client, life, err := d.fetch(ctx, u)
 	if err == nil {
 		client.Created, client.Changed = now, now
-		r := clients.Registration{Fresh: now.Add(life), AtMost: d.MaxClients}
+		r := clients.Registration{
+			Fresh:      now.Add(life),
+			AtMost:     d.MaxClients,
+			RoomBefore: roomBefore(now, d.UnapprovedAfter),
+		}
 		if err := d.Store.PutDocument(ctx, client, r, now); errors.Is(err, clients.ErrTooMany) {
 			d.report(ctx, u, "", err)
 			return now.Add(refusedFor), ErrBusy

@@ -51,7 +51,7 @@ func (c *call) register() (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	r := clients.Registration{AtMost: c.MaxClients}
+	r := clients.Registration{AtMost: c.MaxClients, RoomBefore: roomBefore(c.now, c.UnapprovedAfter)}
 	token := ""
 	if client.Public() {
 		r.Fingerprint, err = client.Fingerprint()
@@ -76,6 +76,14 @@ func (c *call) register() (int, any, error) {
 	}
 	c.isAbout(registered)
 	return http.StatusCreated, c.information(registered, secret, token), nil
+}
+
+// roomBefore is the time before which clients came that make room for others.
+func roomBefore(now time.Time, unapprovedAfter time.Duration) time.Time {
+	if unapprovedAfter <= 0 {
+		return time.Time{}
+	}
+	return now.Add(-unapprovedAfter)
 }
 
 // take counts what becomes a row of the store or an entry of the audit trail.

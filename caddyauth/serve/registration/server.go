@@ -43,8 +43,11 @@ type Server struct {
 	// host or have a private-use scheme, do not count. Default: any.
 	RedirectHosts []string
 
-	// MaxClients is how many clients there may be that registered themselves. Default: any number.
-	MaxClients int
+	// MaxClients is how many clients there may be that registered themselves. Beyond it those make room
+	// that nobody has allowed anything in UnapprovedAfter since they came. Default: any number, and none
+	// makes room.
+	MaxClients      int
+	UnapprovedAfter time.Duration
 
 	// Store keeps the clients. Required.
 	Store Store

@@ -35,7 +35,7 @@ func (s *Store) AddRegistered(
 			return err
 		}
 		if n > 0 {
-			return insertArrival(ctx, t, c, r.AtMost)
+			return insertArrival(ctx, t, c, r)
 		}
 		registered, err = oneRow(ctx, t, scanClient, clients.ErrNotFound, `SELECT `+qualified("client", clientColumns)+`
 			FROM client JOIN registration ON registration.client = client.id
@@ -46,19 +46,56 @@ func (s *Store) AddRegistered(
 }
 
 // insertArrival stores a client whose registration was stored, unless the source then exceeds its
-// limit. Counting reads the entries of one source in an index.
-func insertArrival(ctx context.Context, t tx, c clients.Client, atMost int) error {
-	if atMost > 0 {
+// limit and nothing of it makes room. Counting reads the entries of one source in an index.
+func insertArrival(ctx context.Context, t tx, c clients.Client, r clients.Registration) error {
+	if r.AtMost > 0 {
 		var n int
 		_, err := one(ctx, t, `SELECT count(*) FROM registration WHERE source = $1`, []any{c.Source}, &n)
-		if err == nil && n > atMost {
-			err = clients.ErrTooMany
+		if err == nil && n > r.AtMost {
+			err = makeRoom(ctx, t, c.Source, r.RoomBefore)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return insertClient(t, c)
+}
+
+// inTheWay is an active client of a source that came before a time, that nobody has ever allowed anything,
+// and that no grant belongs to. That it is used says nothing: to name a client in a request is a use, and
+// anybody can. $1 the source, $2 the time.
+const inTheWay = `SELECT client.id FROM registration JOIN client ON client.id = registration.client
+	WHERE registration.source = $1 AND client.created < $2 AND client.active = 1 AND client.declared = 0` + unapproved + `
+		AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.project = client.project AND grants.client = client.id)
+	LIMIT 1`
+
+// makeRoom forgets one client that is in the way. It takes one alone, so that it waits for no row while it
+// holds that of another client which was there before.
+func makeRoom(ctx context.Context, t tx, source string, before time.Time) error {
+	var id string
+	found, err := one(ctx, t, inTheWay, []any{source, millis(before)}, &id)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return clients.ErrTooMany
+	}
+	removed, err := t.exec(`DELETE FROM registration WHERE client = $1`+unapproved, id)
+	switch {
+	case err != nil:
+		return err
+	case removed == 0: // somebody has allowed it something meanwhile, or another one has taken its room
+		return clients.ErrTooMany
+	}
+	return dropClient(t, id)
+}
+
+// dropClient removes a client whose registration was removed, with what people have allowed it.
+func dropClient(t tx, id string) error {
+	if _, err := t.exec(`DELETE FROM client WHERE id = $1`, id); err != nil {
+		return err
+	}
+	return forgetConsents(t, id)
 }
 
 // FindRegistered returns a client that registered itself; see clients.RegistrationStore.
@@ -109,7 +146,7 @@ func (s *Store) PutDocument(ctx context.Context, c clients.Client, r clients.Reg
 			return err
 		}
 		if n > 0 {
-			return insertArrival(ctx, t, c, r.AtMost)
+			return insertArrival(ctx, t, c, r)
 		}
 		// The row is locked until the end: nobody else puts or forgets the client meanwhile.
 		_, err = t.exec(`UPDATE registration SET fresh = $1 WHERE client = $2`, millis(r.Fresh), c.ID)
@@ -189,10 +226,7 @@ func (s *Store) forgetClients(ctx context.Context, which, source string, before 
 			// A row that was used meanwhile stays, and so does what another node has removed.
 			removed, err := t.exec(`DELETE FROM registration WHERE client = $1 AND used < $2`+which, id, millis(before))
 			if err == nil && removed > 0 {
-				_, err = t.exec(`DELETE FROM client WHERE id = $1`, id)
-			}
-			if err == nil && removed > 0 {
-				err = forgetConsents(t, id)
+				err = dropClient(t, id)
 				forgotten++
 			}
 			if err != nil {

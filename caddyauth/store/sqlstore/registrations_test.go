@@ -257,6 +257,50 @@ func TestClientsThatNobodyAllowedAnythingAreForgotten(t *testing.T) {
 	})
 }
 
+// TestClientsThatNobodyAllowedAnythingMakeRoom, however often they are used: anybody can name them.
+func TestClientsThatNobodyAllowedAnythingMakeRoom(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, open func() *Store) {
+		s := open()
+		reconcile(t, s, Declaration{})
+		must(t, s.AddUser(t.Context(), alice()))
+		person, err := s.FindUser(t.Context(), project.Default, "alice")
+		must(t, err)
+		add := func(id string, came time.Time) error {
+			c := registered(id)
+			c.Created = came
+			_, err := s.AddRegistered(t.Context(), c,
+				clients.Registration{Fingerprint: id, AtMost: 4, RoomBefore: noon.Add(time.Hour)})
+			return err
+		}
+		for _, id := range []string{"used", "allowed", "paused", "session"} {
+			must(t, add(id, noon))
+		}
+		must(t, s.NoteUse(t.Context(), "used", noon.Add(2*time.Hour)))
+		must(t, s.GiveConsent(t.Context(), allowed(*person, "allowed", noon, "read")))
+		paused := registered("paused")
+		paused.Active = false
+		_, err = s.ChangeClient(t.Context(), paused, noon)
+		must(t, err)
+		r := requestFor("alice", 0)
+		r.ClientID = "session"
+		begun(t, sessionsOn(s), r)
+
+		must(t, add("new", noon.Add(2*time.Hour)))
+		if err := add("newer", noon.Add(2*time.Hour)); !errors.Is(err, clients.ErrTooMany) {
+			t.Errorf("a client that came lately made room: %v", err)
+		}
+		all, err := s.ListClients(t.Context(), "", project.Page{Limit: 10})
+		must(t, err)
+		var left []string
+		for _, c := range all {
+			left = append(left, c.ID)
+		}
+		if want := []string{"allowed", "new", "paused", "session"}; !reflect.DeepEqual(left, want) {
+			t.Errorf("left are %q, want %q", left, want)
+		}
+	})
+}
+
 // TestNoMoreClientsThanMayCome: each source has its own number, and what is known already counts once.
 func TestNoMoreClientsThanMayCome(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
