@@ -128,3 +128,16 @@ func TestCirclesAreCountedForAMinute(t *testing.T) {
 		})
 	}
 }
+
+// TestSignInsLeaveCookiesOfApplicationsAlone that are called like those of sign-ins, as they may be on http.
+func TestSignInsLeaveCookiesOfApplicationsAlone(t *testing.T) {
+	s, jar := newServer(t), map[string]string{}
+	s.Secure = false
+	for _, id := range []string{"a", "b", "c", "d", "e", "count"} {
+		jar["sign_in_"+id] = "theirs"
+	}
+	got := s.get("/.auth/login?next=/x", jar)
+	if cookies := got.Result().Cookies(); len(cookies) != 1 || cookies[0].MaxAge < 0 {
+		t.Errorf("%v", cookies)
+	}
+}

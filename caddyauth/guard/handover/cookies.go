@@ -57,7 +57,7 @@ func (s *Server) setAttempt(w http.ResponseWriter, r *http.Request, a attempt, s
 	var before []string
 	for _, c := range r.Cookies() {
 		id, ok := strings.CutPrefix(c.Name, s.cookieName(gate.SignInCookie))
-		if ok && !slices.Contains(before, id) {
+		if ok && gate.IsSignInCookie(c.Name) && !slices.Contains(before, id) { // on http applications have some
 			before = append(before, id)
 		}
 	}
