@@ -157,7 +157,7 @@ var packageRules = []packageRule{
 	{5, "guard/possession", words("guard/gate jose/dpop jose/token domain/replay"), nil},
 	{5, "guard/stream", words("guard/gate jose/token domain/session jose/keyring jose/leeway"), nil},
 	{4, "serve/discovery", words("jose/dpop web/endpoint web/weburl"), nil},
-	{4, "guard/gate", words("jose/token jose/dpop web/clientcert web/weburl jose/leeway"), nil},
+	{4, "guard/gate", words("jose/token jose/dpop web/clientcert web/weburl jose/leeway"), words("golang.org/x/net")},
 	{4, "domain/opaque", words("jose/token jose/keyring domain/revocation web/egress"), nil},
 	{4, "jose/token/tokentest", words("jose/token jose/keyring"), nil}, // test support, as below
 	{4, "jose/dpop/dpoptest", nil, words(jwxPath)},                     // test support, too
