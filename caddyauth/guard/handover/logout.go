@@ -76,19 +76,23 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, _ string) {
 // endAll goes on when the client goes away: a person who closes the window after signing out is
 // signed out. It reports whether there was a sign-in to end.
 func (s *Server) endAll(r *http.Request) (ended bool, err error) {
+	accesses, refreshes := values(r, s.AccessCookie), values(r, s.RefreshCookie)
+	if len(accesses)+len(refreshes) == 0 {
+		return false, nil
+	}
 	if err := s.Ready(r.Context()); err != nil {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endTimeout)
 	defer cancel()
-	for _, access := range values(r, s.AccessCookie) {
+	for _, access := range accesses {
 		one, err := s.End(ctx, access, "")
 		if err != nil {
 			return ended, err
 		}
 		ended = ended || one
 	}
-	for _, refresh := range values(r, s.RefreshCookie) {
+	for _, refresh := range refreshes {
 		one, err := s.End(ctx, "", refresh)
 		if err != nil {
 			return ended, err
@@ -143,6 +147,8 @@ func (s *Server) explainNotSignedIn(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// reportLogout reports a sign-out. A success has ended something, and is recorded also if the tokens
+// are too old to say whose that was.
 func (s *Server) reportLogout(r *http.Request, what result, subject string, err error) {
 	s.Events.Report(r.Context(), audit.Event{
 		Kind:     audit.Logout,
@@ -151,7 +157,7 @@ func (s *Server) reportLogout(r *http.Request, what result, subject string, err 
 		Project:  s.Project,
 		Target:   r.Host,
 		ClientIP: s.ClientIP.Of(r),
-		Recorded: what == success && subject != "",
+		Recorded: what == success,
 		Err:      err,
 	})
 }

@@ -99,7 +99,7 @@ func (k *knownClients) prepare(ctx context.Context, clientID string, now time.Ti
 
 const (
 	noteEvery = time.Hour // a use within this of another one is not stored
-	maxNoted  = 10_000
+	maxNoted  = 32_000    // above what the two sources of clients that come by themselves keep by default
 )
 
 // noteUse stores that a client was used, unless that was stored a short time ago.

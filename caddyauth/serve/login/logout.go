@@ -91,7 +91,7 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refusal != "" {
-		s.logoutEvent(r, "", verdict{result: refusal})
+		s.logoutEvent(r, "", false, verdict{result: refusal})
 		s.refuse(w, r, verdict{result: refusal})
 		return
 	}
@@ -100,7 +100,7 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		v = verdict{result: storeUnavailable, err: err}
 	}
-	s.logoutEvent(r, subject, v)
+	s.logoutEvent(r, subject, ended, v)
 	s.setCookies(w, Issued{})
 	s.answerLogout(w, r, f, ended, v)
 }
@@ -224,14 +224,16 @@ func (s *Server) loginURL(next target, signedOut bool) string {
 	return s.url("/login") + "?" + query.Encode()
 }
 
-func (s *Server) logoutEvent(r *http.Request, subject string, v verdict) {
+// logoutEvent reports a sign-out. It is recorded where it has ended something, also if the tokens are too
+// old to say whose that was.
+func (s *Server) logoutEvent(r *http.Request, subject string, ended bool, v verdict) {
 	s.Events.Report(r.Context(), audit.Event{
 		Kind:     audit.Logout,
 		Result:   string(v.result),
 		User:     subject,
 		Project:  s.project(),
 		ClientIP: s.ClientIP.Of(r),
-		Recorded: v.result == success && subject != "",
+		Recorded: v.result == success && (subject != "" || ended),
 		Err:      v.err,
 	})
 }

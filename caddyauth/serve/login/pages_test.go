@@ -235,6 +235,16 @@ func TestProgramsSignOutToo(t *testing.T) {
 	}
 }
 
+// TestASignOutWithoutANameIsRecorded: a token that has expired says no more whose it is, and ends a session
+// all the same.
+func TestASignOutWithoutANameIsRecorded(t *testing.T) {
+	h := newFixture(t)
+	h.do(request("POST", "/auth/logout", "", "", "Cookie", cookieName+"=expired"))
+	if len(h.events) != 1 || h.events[0].User != "" || !h.events[0].Recorded {
+		t.Errorf("%+v", h.events)
+	}
+}
+
 func TestEveryCopyInTheRequestIsRevoked(t *testing.T) {
 	h := newFixture(t)
 	h.do(request("POST", "/auth/logout", "", "", "Cookie", cookieName+"=token.a; "+cookieName+"=token.b"))
