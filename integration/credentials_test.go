@@ -20,6 +20,7 @@ func (g *gateway) loadFiltered(globals, sites string) {
 	if err := loadText(text); err != nil {
 		g.t.Fatalf("loading: %v", err)
 	}
+	g.settle()
 }
 
 // documentedFilter is the filter as it stands in the documentation, for the parameter of

@@ -67,6 +67,7 @@ func (d *desk) loadWithAdmin(t *testing.T) {
 	if err := errors.Join(os.WriteFile(d.configFile(), []byte(text), 0o600), loadText(text)); err != nil {
 		t.Fatal(err)
 	}
+	d.settle()
 }
 
 func (d *desk) configFile() string { return filepath.Join(d.dir, "operator.Caddyfile") }

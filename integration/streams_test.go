@@ -153,6 +153,7 @@ func (g *gateway) loadPatiently(globals, sites string) {
 	if err != nil {
 		g.t.Fatalf("loading: %v", err)
 	}
+	g.settle()
 }
 
 // opened is the client's side of a stream.

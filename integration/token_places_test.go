@@ -95,7 +95,7 @@ func shown(p page) string {
 		code, _, _ := strings.Cut(rest, "</code>")
 		return word + " " + code
 	}
-	for _, sentence := range []string{"That is not a code", "You are signed out", "The device asked"} {
+	for _, sentence := range []string{"That is not a code", "You are not signed in", "The device asked"} {
 		if strings.Contains(p.body, sentence) {
 			return word + " " + sentence
 		}
@@ -233,7 +233,7 @@ var pagePlaces = []place{
 		"id_token_hint at logout", visitWith("other", func(_ *testing.T, _ *mixing, raw string) string {
 			return logoutAddress("id_token_hint", raw)
 		}), "400 invalid_id_token_hint",
-		nil, only("ID token", "200 You are signed out"),
+		nil, only("ID token", "200 You are not signed in"),
 	},
 	{
 		"request_uri", visitWith("", func(_ *testing.T, _ *mixing, raw string) string {

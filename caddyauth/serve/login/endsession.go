@@ -58,6 +58,8 @@ type ending struct {
 	hint *Hint  // nil without one
 	name string // of the client, as it is shown; empty if none is named
 	to   string // where the person goes afterwards; empty for nowhere
+
+	ended bool // whether there was a session to end
 }
 
 // endParams returns the parameters of a form or query that belong to the specification.
@@ -256,6 +258,7 @@ func (e *ending) end() {
 	if err != nil {
 		v = verdict{result: storeUnavailable, err: err}
 	}
+	e.ended = ended
 	e.report(v)
 	e.setCookies(e.w, Issued{})
 	switch {
@@ -275,7 +278,7 @@ func (e *ending) end() {
 
 func (e *ending) report(v verdict) {
 	e.event.Result, e.event.Err = string(v.result), v.err
-	e.event.Recorded = v.result == success && e.event.User != ""
+	e.event.Recorded = v.result == success && (e.event.User != "" || e.ended)
 	e.Events.Report(e.r.Context(), e.event)
 }
 

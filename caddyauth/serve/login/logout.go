@@ -224,8 +224,8 @@ func (s *Server) loginURL(next target, signedOut bool) string {
 	return s.url("/login") + "?" + query.Encode()
 }
 
-// logoutEvent reports a sign-out. It is recorded where it has ended something, also if the tokens are too
-// old to say whose that was.
+// logoutEvent reports a sign-out. It is recorded where it has ended something, also if the tokens are
+// too old to say whose that was.
 func (s *Server) logoutEvent(r *http.Request, subject string, ended bool, v verdict) {
 	s.Events.Report(r.Context(), audit.Event{
 		Kind:     audit.Logout,
