@@ -65,7 +65,8 @@ func insertArrival(ctx context.Context, t tx, c clients.Client, r clients.Regist
 // and that no grant belongs to. That it is used says nothing: to name a client in a request is a use, and
 // anybody can. $1 the source, $2 the time.
 const inTheWay = `SELECT client.id FROM registration JOIN client ON client.id = registration.client
-	WHERE registration.source = $1 AND client.created < $2 AND client.active = 1 AND client.declared = 0` + unapproved + `
+	WHERE registration.source = $1 AND client.created < $2 AND client.active = 1 AND client.declared = 0` +
+	unapproved + `
 		AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.project = client.project AND grants.client = client.id)
 	LIMIT 1`
 
