@@ -72,21 +72,11 @@ func (o *Owned) owns(name string) bool {
 // it; empty when there is none.
 func (o *Owned) Respelled(h http.Header) string {
 	for name := range h {
-		if o.owns(name) && !isPlain(name) {
+		if o.owns(name) && !validName(name) {
 			return name
 		}
 	}
 	return ""
-}
-
-// isPlain reports whether a name has only letters, digits and `-`.
-func isPlain(name string) bool {
-	for i := range len(name) {
-		if folds[name[i]] == '-' && name[i] != '-' {
-			return false
-		}
-	}
-	return true
 }
 
 // foldsTo reports whether fold(name) is folded, which has the same length.
@@ -206,6 +196,7 @@ func ValidateHeaderName(name string) error {
 	return nil
 }
 
+// validName reports whether a name has only letters, digits and `-`.
 func validName(name string) bool {
 	return !strings.ContainsFunc(name, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-'
