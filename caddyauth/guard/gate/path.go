@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
 // PathForms says which spellings of a path pass although applications read them in different ways.
@@ -108,7 +110,7 @@ func extendedConnect(r *http.Request) bool {
 // alike. Dot segments (RFC 3986, section 5.2.4, has clients remove them) and backslashes never
 // pass. path is decoded, so that encoded forms count, too.
 func ambiguity(path string, allowed PathForms) string {
-	if strings.IndexByte(path, '\\') >= 0 || strings.Contains(path, "/.") && hasDotSegment(path) {
+	if weburl.HasDotSegments(path) {
 		return "the path has dot segments or backslashes"
 	}
 	if allowed.Undecided {
@@ -221,14 +223,4 @@ func overlongBelow(first byte) byte {
 		return 0x81
 	}
 	return 0
-}
-
-func hasDotSegment(path string) bool {
-	for segment := range strings.SplitSeq(path, "/") {
-		name, _, _ := strings.Cut(segment, ";")
-		if name == "." || name == ".." {
-			return true
-		}
-	}
-	return false
 }

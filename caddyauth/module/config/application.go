@@ -67,7 +67,7 @@ func parseAppURL(name, address string) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("app %q: url %w", name, err)
-	case hasDotSegments(u.Path):
+	case weburl.HasDotSegments(u.Path):
 		return nil, fmt.Errorf("app %q: url %q has dot segments or a backslash, which no gate lets pass", name, address)
 	}
 	return u, nil
@@ -93,15 +93,6 @@ func parseWebAddress(address string, longest int) (*url.URL, error) {
 			address)
 	}
 	return u, nil
-}
-
-func hasDotSegments(path string) bool {
-	for segment := range strings.SplitSeq(path, "/") {
-		if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
-			return true
-		}
-	}
-	return strings.Contains(path, `\`)
 }
 
 // iconSource checks the address of an icon, and returns its source expression for a content security

@@ -23,3 +23,20 @@ func ValidatePath(path string) error {
 	}
 	return nil
 }
+
+// HasDotSegments reports whether an unescaped path that begins with a slash has dot segments, with or
+// without parameters (`..;x`), or backslashes, which browsers and some servers read as slashes.
+func HasDotSegments(path string) bool {
+	if strings.IndexByte(path, '\\') >= 0 {
+		return true
+	}
+	if !strings.Contains(path, "/.") { // few paths have it
+		return false
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+			return true
+		}
+	}
+	return false
+}
