@@ -110,8 +110,7 @@ func (m *memory) ListGrants(_ context.Context, f session.Filter) (all []session.
 	err = m.locked(func() error {
 		for _, g := range m.grants {
 			if g.Project == f.Project && g.Subject == f.Subject && g.ClientID == f.ClientID &&
-				(g.ID == f.SignIn || g.Parent == f.SignIn || g.SignIn == f.SignIn) &&
-				g.Revoked.IsZero() && f.LiveAt.Before(g.IdleEnds) {
+				(g.ID == f.SignIn || g.Parent == f.SignIn || g.SignIn == f.SignIn) && g.Lives(f.LiveAt) {
 				all = append(all, g)
 			}
 		}

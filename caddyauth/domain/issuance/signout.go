@@ -60,8 +60,7 @@ const maxLevels = 4
 // endNewest ends the newest sign-in that a grant stands under, with all that does; the grant itself
 // where it stands under none. It reports whether any of them was alive.
 func (s *Service) endNewest(ctx context.Context, g session.Grant, now time.Time) (ended bool, err error) {
-	lives := func(g session.Grant) bool { return g.Revoked.IsZero() && now.Before(g.IdleEnds) }
-	ended = lives(g)
+	ended = g.Lives(now)
 	for range maxLevels {
 		if g.Parent == "" {
 			break
@@ -73,7 +72,7 @@ func (s *Service) endNewest(ctx context.Context, g session.Grant, now time.Time)
 		if err != nil {
 			return false, err
 		}
-		g, ended = above, ended || lives(above)
+		g, ended = above, ended || above.Lives(now)
 	}
 	return ended, s.Sessions.RevokeFamily(ctx, g.ID, "logout", now)
 }
@@ -121,7 +120,7 @@ func (s *Service) living(ctx context.Context, access, refresh string, now time.T
 			}, nil
 		}
 	}
-	if err == nil && (!clients.IsBuiltIn(g.ClientID) || !g.Revoked.IsZero() || !now.Before(g.IdleEnds)) {
+	if err == nil && (!clients.IsBuiltIn(g.ClientID) || !g.Lives(now)) {
 		err = errNotLiving
 	}
 	return g, err

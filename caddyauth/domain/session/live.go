@@ -8,6 +8,9 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 )
 
+// Lives reports whether the grant was neither ended nor has come to its end, by its row alone.
+func (g Grant) Lives(now time.Time) bool { return g.Revoked.IsZero() && now.Before(g.IdleEnds) }
+
 // Live returns the grant of a refresh token that clientID could use at now, and uses nothing. The
 // error is a *Refusal unless it is the store's.
 func (s *Service) Live(ctx context.Context, token, clientID string, now time.Time) (Grant, error) {
@@ -65,5 +68,5 @@ func (s *Service) overtaken(ctx context.Context, g Grant, now time.Time) (bool, 
 	if errors.Is(err, ErrNoGrant) {
 		return true, nil
 	}
-	return !parent.Revoked.IsZero() || !now.Before(parent.IdleEnds), err
+	return !parent.Lives(now), err
 }

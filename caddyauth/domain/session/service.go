@@ -236,42 +236,33 @@ func (s *Service) Recall(token string, kept func(family string) (Grant, bool)) (
 // Renewed is what may be handed out after a use of the current refresh token that the caller has
 // stored, of a grant that is as it was presented.
 func (s *Service) Renewed(p Presented, accessUntil, now time.Time) Issued {
-	r := Rotation{
-		ID:          p.Grant.ID,
-		Generation:  p.generation,
-		ClientID:    p.Grant.ClientID,
-		AccessUntil: truncateMillis(accessUntil),
-	}
+	r := p.rotation(p.Grant.ClientID, accessUntil)
 	now = truncateMillis(now)
 	g, verdict := p.Grant.Use(r, now)
-	return Issued{
-		Grant:        g,
-		RefreshToken: s.Tokens.Make(g, g.Generation),
-		Verdict:      verdict,
-		Epoch:        g.Epoch,
-		Now:          now,
-		AccessUntil:  r.AccessUntil,
+	return s.issued(Rotated{Verdict: verdict, Grant: g, Epoch: g.Epoch}, r, now)
+}
+
+// rotation is the use of the refresh token.
+func (p Presented) rotation(clientID string, accessUntil time.Time) Rotation {
+	return Rotation{
+		ID:          p.Grant.ID,
+		Generation:  p.generation,
+		ClientID:    clientID,
+		AccessUntil: truncateMillis(accessUntil),
 	}
 }
 
 // Likely is the verdict of a use if the grant has not changed since it was read. The store decides;
 // but no access token is made for a use that it will most likely refuse.
 func (p Presented) Likely(clientID string, now time.Time) Verdict {
-	_, likely := p.Grant.Use(Rotation{ID: p.Grant.ID, Generation: p.generation, ClientID: clientID},
-		truncateMillis(now))
+	_, likely := p.Grant.Use(p.rotation(clientID, time.Time{}), truncateMillis(now))
 	return likely
 }
 
 // Use uses a refresh token presented by clientID and returns its successor. accessUntil is when the
 // access token expires that goes with it. The error is a *Refusal unless it is the store's.
 func (s *Service) Use(ctx context.Context, p Presented, clientID string, accessUntil, now time.Time) (Issued, error) {
-	r := Rotation{
-		ID:          p.Grant.ID,
-		Generation:  p.generation,
-		ClientID:    clientID,
-		AccessUntil: truncateMillis(accessUntil),
-	}
-	return s.rotate(ctx, r, truncateMillis(now))
+	return s.rotate(ctx, p.rotation(clientID, accessUntil), truncateMillis(now))
 }
 
 func (s *Service) rotate(ctx context.Context, r Rotation, now time.Time) (Issued, error) {
@@ -286,6 +277,11 @@ func (s *Service) rotate(ctx context.Context, r Rotation, now time.Time) (Issued
 	if !done.Verdict.Honoured() {
 		return Issued{}, &Refusal{Verdict: done.Verdict, Grant: done.Grant}
 	}
+	return s.issued(done, r, now), nil
+}
+
+// issued is what may be handed out after a use that was honoured.
+func (s *Service) issued(done Rotated, r Rotation, now time.Time) Issued {
 	return Issued{
 		Grant:        done.Grant,
 		RefreshToken: s.Tokens.Make(done.Grant, done.Grant.Generation),
@@ -293,7 +289,7 @@ func (s *Service) rotate(ctx context.Context, r Rotation, now time.Time) (Issued
 		Epoch:        done.Epoch,
 		Now:          now,
 		AccessUntil:  r.AccessUntil,
-	}, nil
+	}
 }
 
 // Find returns the grant of a refresh token, even if the token could not be used any more. The
