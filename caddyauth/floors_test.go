@@ -110,7 +110,8 @@ var packageRules = []packageRule{
 	{5, "guard/verdict", nil, words("golang.org/x/net")},
 	{6, "guard/handover", words("domain/audit guard/gate jose/keyring serve/ui web/endpoint web/weburl"), nil},
 	{6, "serve/registration",
-		words("domain/audit domain/clients domain/project domain/secrets web/egress web/endpoint web/weburl"),
+		words("domain/audit domain/clients domain/identity domain/project domain/secrets",
+			"web/egress web/endpoint web/weburl"),
 		words("golang.org/x/net")},
 	{6, "serve/login", words("domain/audit domain/issuance domain/identity serve/ui web/endpoint web/weburl"), nil},
 	{

@@ -53,8 +53,8 @@ type RegistrationStore interface {
 
 	// PutDocument stores the client of a metadata document, or what the document says now over what
 	// it said before. Whether the client is active, its claims and its lifetimes stay. Where name or
-	// addresses change, people are asked anew. It uses r.Fresh and r.AtMost. ErrTooMany, as with
-	// AddRegistered.
+	// addresses change, people are asked anew. It uses r.Fresh, r.AtMost and r.RoomBefore. ErrTooMany,
+	// as with AddRegistered.
 	PutDocument(ctx context.Context, c Client, r Registration, now time.Time) error
 
 	// NoteUse notes that a client was used. One that did not register is left alone.

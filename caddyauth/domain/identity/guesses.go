@@ -16,7 +16,7 @@ var (
 // person, one for the client address, and one for everybody. It returns 0 when the code may be looked
 // up, else how long to wait. An error is the store's: then nothing was counted.
 func (t *Throttle) TakeGuess(ctx context.Context, account, clientIP string, now time.Time) (time.Duration, error) {
-	address, _ := canonicalAddress(clientIP)
+	address, _ := CanonicalAddress(clientIP)
 	return t.Store.TakeAttempt(ctx, Attempt{
 		Buckets: []Bucket{
 			guessesOfPerson.bucket(t.key("guess of a person", account)),

@@ -30,7 +30,7 @@ func (t *Throttle) TakeArrival(
 	clientIP string,
 	now time.Time,
 ) (time.Duration, error) {
-	from, _ := canonicalAddress(clientIP)
+	from, _ := CanonicalAddress(clientIP)
 	return t.Store.TakeAttempt(ctx, Attempt{
 		Buckets: []Bucket{
 			address.bucket(t.key(source+" from an address", from)),

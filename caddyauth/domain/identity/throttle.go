@@ -109,7 +109,7 @@ type Forgiveness struct {
 // returns 0 when the attempt may go on, else how long to wait. An error is the store's: then
 // nothing was counted, and the attempt must not go on.
 func (t *Throttle) Take(ctx context.Context, project, account, clientIP string, now time.Time) (time.Duration, error) {
-	address, _ := canonicalAddress(clientIP)
+	address, _ := CanonicalAddress(clientIP)
 	return t.Store.TakeAttempt(ctx, Attempt{
 		Buckets: []Bucket{
 			t.Pair.or(defaultPair).bucket(t.key("pair", project, account, address)),
@@ -126,7 +126,7 @@ func (t *Throttle) Take(ctx context.Context, project, account, clientIP string, 
 // gets back no more than that, because whoever owns one account could otherwise clear the way for
 // guessing at all others.
 func (t *Throttle) Forgiven(project, account, clientIP string, now time.Time) Forgiveness {
-	address, ok := canonicalAddress(clientIP)
+	address, ok := CanonicalAddress(clientIP)
 	f := Forgiveness{
 		Empty: t.key("pair", project, account, address),
 		Back:  t.Address.or(defaultAddress).bucket(t.key("address", address)),
@@ -151,10 +151,10 @@ func (t *Throttle) key(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// canonicalAddress is the client as the limits see it: an IPv4 address, or the /64 of an IPv6 one,
+// CanonicalAddress is the client as the limits see it: an IPv4 address, or the /64 of an IPv6 one,
 // since whoever has an address there usually has all of them. All unreadable addresses count as one
 // client; ok is then false.
-func canonicalAddress(clientIP string) (address string, ok bool) {
+func CanonicalAddress(clientIP string) (address string, ok bool) {
 	addr, err := netip.ParseAddr(clientIP)
 	if err != nil {
 		return "unreadable", false

@@ -219,8 +219,8 @@ func TestSpellingsOfOneAddressAreOne(t *testing.T) {
 		{"", "192.0.2.1:80", true},
 		{"", "192.0.2.1", false},
 	} {
-		a, _ := canonicalAddress(c.a)
-		b, _ := canonicalAddress(c.b)
+		a, _ := CanonicalAddress(c.a)
+		b, _ := CanonicalAddress(c.b)
 		if (a == b) != c.same {
 			t.Errorf("%q is %q and %q is %q", c.a, a, c.b, b)
 		}

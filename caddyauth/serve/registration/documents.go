@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/web/egress"
 	"github.com/caddyauth/gateway/caddyauth/web/endpoint"
 )
@@ -85,7 +86,7 @@ type Documents struct {
 	known   map[string]*document
 	running int
 	domains map[string]int // fetches under way, by domainOf
-	callers map[string]int // and by callerOf
+	callers map[string]int // and by identity.CanonicalAddress
 }
 
 // DocumentStore are the verbs of package clients that are needed here.
@@ -108,7 +109,8 @@ func (d *Documents) Prepare(ctx context.Context, id, clientIP string, now time.T
 	if err != nil || u.String() != id || !clients.IsDocument(id) || !d.allows(u) {
 		return ErrNoClient
 	}
-	keys := fetchKeys{domainOf(u), callerOf(clientIP)}
+	caller, _ := identity.CanonicalAddress(clientIP)
+	keys := fetchKeys{domainOf(u), caller}
 	d.mu.Lock()
 	k := d.known[id]
 	switch {
@@ -151,24 +153,6 @@ func domainOf(u *url.URL) string {
 		return domain
 	}
 	return host
-}
-
-// callerOf is the address of a caller; of IPv6 its /64, and of an IPv4-mapped one the IPv4 address, as
-// package identity counts them.
-func callerOf(clientIP string) string {
-	addr, err := netip.ParseAddr(clientIP)
-	if err != nil {
-		return clientIP
-	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is4() {
-		return addr.String()
-	}
-	network, err := addr.Prefix(64)
-	if err != nil {
-		return clientIP
-	}
-	return network.String()
 }
 
 func (d *Documents) allows(u *url.URL) bool {
