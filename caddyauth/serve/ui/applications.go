@@ -69,9 +69,9 @@ func (p Applications) Found() bool {
 // Picture is the address of the icon. The template package takes no data: address that it is not told
 // to trust.
 func (a Application) Picture() template.URL {
-	scheme, _, _ := strings.Cut(strings.ToLower(a.Icon), ",")
+	begin := strings.ToLower(a.Icon[:min(len(a.Icon), len("data:image/"))])
 	for _, prefix := range []string{"https://", "http://", "data:image/"} {
-		if strings.HasPrefix(scheme, prefix) {
+		if strings.HasPrefix(begin, prefix) {
 			return template.URL(a.Icon)
 		}
 	}
