@@ -43,8 +43,8 @@ func certificateOf(raw json.RawMessage) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if j.has("k") || j.has("d") {
-		return "", errors.New("is published with its secret part")
+	if err := j.checkPublic(); err != nil {
+		return "", err
 	}
 	var chain []string
 	if json.Unmarshal(j["x5c"], &chain) != nil || len(chain) == 0 {

@@ -143,6 +143,14 @@ func (j jwk) checkPurpose() error {
 	return nil
 }
 
+// checkPublic refuses a key that is published with its secret part.
+func (j jwk) checkPublic() error {
+	if j.has("k") || j.has("d") {
+		return errors.New("is published with its secret part")
+	}
+	return nil
+}
+
 // material decodes the key itself by its type.
 func (j jwk) material() (material, error) {
 	kty, err := j.text("kty")

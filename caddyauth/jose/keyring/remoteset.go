@@ -2,7 +2,6 @@ package keyring
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 )
@@ -81,8 +80,8 @@ func (p publication) trusted(j jwk, kid string) (*Key, error) {
 	if err := j.checkPurpose(); err != nil {
 		return nil, err
 	}
-	if j.has("k") || j.has("d") {
-		return nil, errors.New("is published with its secret part")
+	if err := j.checkPublic(); err != nil {
+		return nil, err
 	}
 	m, err := j.material()
 	if err != nil {
