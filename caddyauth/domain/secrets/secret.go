@@ -14,8 +14,8 @@ func New(prefix string) string {
 	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// HashLength is the length of a Hash.
-const HashLength = 43
+// HashLength is the length of a Hash: a character for each 6 bits.
+const HashLength = (8*sha256.Size + 5) / 6
 
 // Hash returns the base64url SHA-256 of a secret. It is right for secrets of 256 random bits, which
 // nobody can guess; a password needs identity.Passwords instead.
