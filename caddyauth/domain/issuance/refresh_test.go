@@ -267,6 +267,8 @@ func TestSigningOutEndsOneSessionOrAll(t *testing.T) {
 	}{
 		{"access", project.Inherit, func(i Issued) (string, string) { return i.AccessToken, "" }, true, false},
 		{"refresh", project.Inherit, func(i Issued) (string, string) { return "", i.RefreshToken }, true, false},
+		{"refresh and garbage", project.Inherit, func(i Issued) (string, string) { return "x", i.RefreshToken },
+			true, false},
 		{"all by access", project.On, func(i Issued) (string, string) { return i.AccessToken, "" }, false, true},
 		{"all by refresh", project.On, func(i Issued) (string, string) { return "", i.RefreshToken }, false, true},
 		{"nothing", project.On, func(Issued) (string, string) { return "", "" }, false, false},
@@ -280,7 +282,8 @@ func TestSigningOutEndsOneSessionOrAll(t *testing.T) {
 				t.Errorf("the session is %q's", owner)
 			}
 			access, refresh := c.by(issued)
-			if ended, err := x.SignOut(t.Context(), access, refresh, noon); err != nil || ended != (c.one || c.user) {
+			ended, err := x.SignOut(t.Context(), []string{access}, []string{refresh}, noon)
+			if err != nil || ended != (c.one || c.user) {
 				t.Fatalf("ended: %v, %v", ended, err)
 			}
 			g := issued.Grant

@@ -12,12 +12,30 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
-// SignOut ends the session of either of a browser's tokens, for everybody who holds a copy, and reports
-// whether there was one to end. Either may be empty. Tokens that are not of one of our sessions are
-// ignored. Of a session at an application on another host the sign-in ends that it was begun under,
-// with the sessions at all applications. Where the project has revoke_all_on_logout, all sessions of
-// the person end.
-func (s *Service) SignOut(ctx context.Context, access, refresh string, now time.Time) (ended bool, err error) {
+// SignOut ends the sessions of a browser's tokens, for everybody who holds a copy, and reports whether
+// there was one to end. Tokens that are not of one of our sessions are ignored. Of a session at an
+// application on another host the sign-in ends that it was begun under, with the sessions at all
+// applications. Where the project has revoke_all_on_logout, all sessions of the person end.
+func (s *Service) SignOut(ctx context.Context, accesses, refreshes []string, now time.Time) (ended bool, err error) {
+	for _, access := range accesses {
+		one, err := s.signOut(ctx, access, "", now)
+		if err != nil {
+			return ended, err
+		}
+		ended = ended || one
+	}
+	for _, refresh := range refreshes {
+		one, err := s.signOut(ctx, "", refresh, now)
+		if err != nil {
+			return ended, err
+		}
+		ended = ended || one
+	}
+	return ended, nil
+}
+
+// signOut is SignOut for either of two tokens; the other one is empty.
+func (s *Service) signOut(ctx context.Context, access, refresh string, now time.Time) (ended bool, err error) {
 	if all, err := s.endAll(ctx, access, refresh, now); all || err != nil {
 		return all, err
 	}

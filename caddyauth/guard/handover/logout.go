@@ -85,21 +85,7 @@ func (s *Server) endAll(r *http.Request) (ended bool, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endTimeout)
 	defer cancel()
-	for _, access := range accesses {
-		one, err := s.End(ctx, access, "")
-		if err != nil {
-			return ended, err
-		}
-		ended = ended || one
-	}
-	for _, refresh := range refreshes {
-		one, err := s.End(ctx, "", refresh)
-		if err != nil {
-			return ended, err
-		}
-		ended = ended || one
-	}
-	return ended, nil
+	return s.End(ctx, accesses, refreshes)
 }
 
 func values(r *http.Request, name string) (values []string) {

@@ -62,9 +62,9 @@ type Server struct {
 	// Required.
 	Subject func(r *http.Request) string
 
-	// End ends the sign-in of either of a session's tokens, with the sessions at all applications, and
-	// reports whether there was one to end. Either may be empty. Required.
-	End func(ctx context.Context, access, refresh string) (ended bool, err error)
+	// End ends the sign-ins of sessions' tokens, with the sessions at all applications, and reports
+	// whether there was one to end. Required.
+	End func(ctx context.Context, accesses, refreshes []string) (ended bool, err error)
 
 	// AccessCookie and RefreshCookie are the names of a session's cookies, Cleared are the cookies that
 	// clear them. Required.

@@ -51,8 +51,8 @@ func buildLogin(a *App) *login.Server {
 		SignIn:    a.issuing.SignIn,
 		Verify:    a.verification.signedIn,
 		Renew:     hashes{a.passwords, a.store, a.logger}.renew,
-		Revoke: func(ctx context.Context, access, refresh string) (ended bool, err error) {
-			return a.issuing.SignOut(ctx, access, refresh, time.Now())
+		Revoke: func(ctx context.Context, accesses, refreshes []string) (ended bool, err error) {
+			return a.issuing.SignOut(ctx, accesses, refreshes, time.Now())
 		},
 		Owner: func(ctx context.Context, refresh string) string {
 			return a.issuing.SessionOwner(ctx, refresh, time.Now())

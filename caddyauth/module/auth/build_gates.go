@@ -160,8 +160,8 @@ func buildApplications(a *App) *Applications {
 				}
 				return a.issuing.SessionOwner(r.Context(), gate.FindCookie(r, a.gates.Cookies.Refresh), time.Now())
 			},
-			End: func(ctx context.Context, access, refresh string) (ended bool, err error) {
-				return a.issuing.SignOut(ctx, access, refresh, time.Now())
+			End: func(ctx context.Context, accesses, refreshes []string) (ended bool, err error) {
+				return a.issuing.SignOut(ctx, accesses, refreshes, time.Now())
 			},
 			AccessCookie:  a.gates.Cookies.Access,
 			RefreshCookie: a.gates.Cookies.Refresh,

@@ -336,7 +336,7 @@ func hiddenFields(t *testing.T, w *httptest.ResponseRecorder) url.Values {
 // If the store cannot end the session, nobody is sent on as if it had.
 func TestClientIsNotToldOfASignOutThatFailed(t *testing.T) {
 	h := newEnding(t)
-	h.Revoke = func(context.Context, string, string) (bool, error) { return false, errors.New("down") }
+	h.Revoke = func(context.Context, []string, []string) (bool, error) { return false, errors.New("down") }
 	w := h.do(request("GET", logoutQuery(idTokenHint, ownHint, postLogoutRedirectURI, wayBack), "", "", "Cookie",
 		cookieName+"=token.alice"))
 	if w.Code != http.StatusServiceUnavailable || w.Result().Header.Get("Location") != "" ||

@@ -139,27 +139,10 @@ func (s *Server) revokeAll(r *http.Request) (ended bool, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), revokeTimeout)
 	defer cancel()
-	for _, access := range s.cookieValues(r, s.CookieName) {
-		one, err := s.Revoke(ctx, access, "")
-		if err != nil {
-			return ended, err
-		}
-		ended = ended || one
-	}
-	if s.RefreshCookieName == "" {
-		return ended, nil
-	}
-	for _, refresh := range s.cookieValues(r, s.RefreshCookieName) {
-		one, err := s.Revoke(ctx, "", refresh)
-		if err != nil {
-			return ended, err
-		}
-		ended = ended || one
-	}
-	return ended, nil
+	return s.Revoke(ctx, s.cookieValues(r, s.CookieName), s.cookieValues(r, s.RefreshCookieName))
 }
 
-// cookieValues returns the values of the request's cookies of one name.
+// cookieValues returns the values of the request's cookies of one name; none for no name.
 func (s *Server) cookieValues(r *http.Request, name string) []string {
 	var values []string
 	cookies := r.CookiesNamed(name)

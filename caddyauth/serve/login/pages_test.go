@@ -260,7 +260,7 @@ func TestEveryCopyInTheRequestIsRevoked(t *testing.T) {
 
 func TestALogoutTheStoreMissedIsNoSuccess(t *testing.T) {
 	h := newFixture(t)
-	h.Revoke = func(context.Context, string, string) (bool, error) { return false, errors.New("database is down") }
+	h.Revoke = func(context.Context, []string, []string) (bool, error) { return false, errors.New("database is down") }
 	for _, c := range []struct{ accept, want string }{
 		{"text/html", "This browser is signed out."}, {endpoint.JSONType, "store_unavailable"},
 	} {

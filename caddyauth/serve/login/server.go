@@ -85,10 +85,10 @@ type Server struct {
 	// another hash of it. Default: nobody is told.
 	Renew func(ctx context.Context, user *identity.User, password string)
 
-	// Revoke ends a session at once, for every copy of its cookies, and reports whether there was one
-	// to end; that there is none, or no longer, is no error. Either may be empty. An error is answered
-	// with 503. Default: the cookies are cleared, and copies live until they expire.
-	Revoke func(ctx context.Context, access, refresh string) (ended bool, err error)
+	// Revoke ends sessions at once, for every copy of their cookies, and reports whether there was one
+	// to end; that there is none, or no longer, is no error. An error is answered with 503. Default: the
+	// cookies are cleared, and copies live until they expire.
+	Revoke func(ctx context.Context, accesses, refreshes []string) (ended bool, err error)
 
 	// Owner returns the user of the valid session that a refresh token belongs to, for the event of a
 	// sign-out after the access token has expired. Default: nobody can tell, and such a sign-out names

@@ -127,10 +127,11 @@ func newFixture(t *testing.T) *fixture {
 		Find:      h.find,
 		SignIn:    h.signIn,
 		Verify:    h.verify,
-		Revoke: func(_ context.Context, access, refresh string) (bool, error) {
-			h.revoked = append(h.revoked, access+refresh)
-			h.ended.Store(true)
-			return true, nil
+		Revoke: func(_ context.Context, accesses, refreshes []string) (bool, error) {
+			tokens := slices.Concat(accesses, refreshes)
+			h.revoked = append(h.revoked, tokens...)
+			h.ended.Store(len(tokens) > 0)
+			return len(tokens) > 0, nil
 		},
 		Events:       func(_ context.Context, e audit.Event) { h.observed(t, e) },
 		CookieName:   cookieName,

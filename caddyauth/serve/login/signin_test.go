@@ -590,9 +590,9 @@ func TestWhatFailsForAGoneClientIsNoError(t *testing.T) {
 // TestASignOutGoesOnForAGoneClient: who closes the window after signing out has signed out.
 func TestASignOutGoesOnForAGoneClient(t *testing.T) {
 	h := newFixture(t)
-	h.Revoke = func(ctx context.Context, access, _ string) (bool, error) {
+	h.Revoke = func(ctx context.Context, accesses, _ []string) (bool, error) {
 		if ctx.Err() == nil {
-			h.revoked = append(h.revoked, access)
+			h.revoked = append(h.revoked, accesses...)
 		}
 		return ctx.Err() == nil, ctx.Err()
 	}
