@@ -22,10 +22,9 @@ const grantColumns = `id, seed, project, subject, client, audience, scopes, kind
 	revoked_for, parent, auth_time, acr, amr, jkt, offline, claims_request, x5t, sign_in`
 
 // grantValues are the placeholders of grantColumns, from $1 on; the next one is $34.
-const grantValues = `$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-	$22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33`
+var grantValues = parameters(grantColumns)
 
-const insertGrant = `INSERT INTO grants (` + grantColumns + `) VALUES (` + grantValues + `)`
+var insertGrant = `INSERT INTO grants (` + grantColumns + `) VALUES (` + grantValues + `)`
 
 // living is true of a row of grants that can still be used at a time, which follows.
 const living = `revoked = 0 AND idle_ends > `

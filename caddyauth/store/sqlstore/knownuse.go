@@ -14,8 +14,7 @@ var _ issuance.KnownUseStore = (*Store)(nil)
 // version and the time of the last change in common, also where a backup was restored in between.
 //
 // $1 id, $2 generation, $3 epoch, $4 now, $5 until when the new access token lives, $6 parent, $7
-// to $9 the project's id, version and time of the last change, $10 to $12 the user's, $13 to $15
-// the client's.
+// to $9 the project's id, version and time of the last change, $10 to $12 the user's.
 const useKnown = `UPDATE grants SET
 		generation = generation + 1 - fixed,
 		repeats = 0,
@@ -26,15 +25,12 @@ const useKnown = `UPDATE grants SET
 	WHERE id = $1 AND generation = $2 AND epoch = $3 AND parent = $6
 		AND revoked = 0 AND idle_ends > $4 AND ends > $4 AND NOT ` + overtaken + ` AND ` + parentLives + `
 		AND EXISTS (SELECT 1 FROM project WHERE project.id = $7 AND project.version = $8 AND project.changed = $9)
-		AND EXISTS (SELECT 1 FROM account WHERE account.id = $10 AND account.version = $11 AND account.changed = $12)
-		AND `
+		AND EXISTS (SELECT 1 FROM account WHERE account.id = $10 AND account.version = $11 AND account.changed = $12)`
 
-// The two forms of useKnown: for a client that is stored, and for one that is not.
-const (
-	useKnownStored = useKnown + `EXISTS (SELECT 1 FROM client
-		WHERE client.id = $13 AND client.version = $14 AND client.changed = $15)`
-	useKnownBuiltIn = useKnown + `$13 = ''`
-)
+// useKnownStored is useKnown for a client that is stored. $13 to $15 its id, version and time of the
+// last change.
+const useKnownStored = useKnown + `
+		AND EXISTS (SELECT 1 FROM client WHERE client.id = $13 AND client.version = $14 AND client.changed = $15)`
 
 // addOpaqueOfUse stores an opaque token if useKnown has stored the use before it. $11 the grant,
 // $12 its generation and $13 its last use after it.
@@ -46,19 +42,15 @@ var addOpaqueOfUse = `INSERT INTO opaque (` + opaqueColumns + `) SELECT ` + para
 // nobody is given.
 func (s *Store) UseKnown(ctx context.Context, r issuance.KnownUse, now time.Time) (bool, error) {
 	g, p := r.Grant, r.Parties
-	args := []any{
+	use := statement{useKnown, []any{
 		g.ID, g.Generation, g.Epoch, now.UnixMilli(), millis(r.AccessUntil), g.Parent,
 		p.Project.ID, p.Project.Version, millis(p.Project.Changed),
 		p.User.ID, p.User.Version, millis(p.User.Changed),
-	}
-	text := useKnownBuiltIn
+	}}
 	if id := p.StoredClient(); id != "" {
-		text = useKnownStored
-		args = append(args, id, p.Client.Version, millis(p.Client.Changed))
-	} else {
-		args = append(args, "")
+		use = statement{useKnownStored, append(use.args, id, p.Client.Version, millis(p.Client.Changed))}
 	}
-	statements := []statement{{text, args}}
+	statements := []statement{use}
 	if r.Opaque != nil {
 		after := g.Generation
 		if !g.Fixed {

@@ -86,102 +86,88 @@ func TestAKnownGrantIsUsedAsARotationUsesIt(t *testing.T) {
 // it, nothing is used, and no token stored.
 func TestAKnownGrantIsUsedOnlyAsItWasRead(t *testing.T) {
 	later := noon.Add(time.Second)
-	revokeAll := func(kind revocation.Kind, id string) func(*testing.T, *tenants) time.Time {
-		return func(t *testing.T, x *tenants) time.Time {
+	revokeAll := func(kind revocation.Kind, id string) func(*testing.T, *tenants) {
+		return func(t *testing.T, x *tenants) {
 			_, _, err := x.RevokeAll(t.Context(), revocation.Revocation{Kind: kind, Project: "acme", ID: id}, later)
 			must(t, err)
-			return later
 		}
 	}
 	for _, c := range []struct {
 		name   string
-		change func(t *testing.T, x *tenants) (now time.Time)
+		now    time.Time
+		change func(t *testing.T, x *tenants)
 	}{
-		{"used before", func(t *testing.T, x *tenants) time.Time {
+		{"used before", later, func(t *testing.T, x *tenants) {
 			done, err := x.RotateGrant(t.Context(),
 				session.Rotation{ID: "known", Generation: 3, ClientID: "reports"}, noon)
 			must(t, err)
 			if done.Verdict != session.Advanced {
 				t.Fatal(done.Verdict)
 			}
-			return later
 		}},
-		{"revoked", func(t *testing.T, x *tenants) time.Time {
+		{"revoked", later, func(t *testing.T, x *tenants) {
 			_, err := x.RevokeGrant(t.Context(), "known", "test", noon)
 			must(t, err)
-			return later
 		}},
-		{"idle too long", func(*testing.T, *tenants) time.Time { return noon.Add(time.Hour) }},
-		{"past its end", func(*testing.T, *tenants) time.Time { return noon.Add(2 * time.Hour) }},
-		{"user revoked", revokeAll(revocation.UserKind, "Alice")},
-		{"client revoked", revokeAll(revocation.ClientKind, "reports")},
-		{"project revoked", revokeAll(revocation.ProjectKind, "")},
-		{"its parent is over", func(t *testing.T, x *tenants) time.Time {
+		{"idle too long", noon.Add(time.Hour), func(*testing.T, *tenants) {}},
+		{"past its end", noon.Add(2 * time.Hour), func(*testing.T, *tenants) {}},
+		{"user revoked", later, revokeAll(revocation.UserKind, "Alice")},
+		{"client revoked", later, revokeAll(revocation.ClientKind, "reports")},
+		{"project revoked", later, revokeAll(revocation.ProjectKind, "")},
+		{"its parent is over", later, func(t *testing.T, x *tenants) {
 			onStore(t, x.Store, `UPDATE grants SET revoked = 1 WHERE id = 'parent'`)
-			return later
 		}},
-		{"another parent", func(t *testing.T, x *tenants) time.Time {
+		{"another parent", later, func(t *testing.T, x *tenants) {
 			onStore(t, x.Store, `UPDATE grants SET parent = '' WHERE id = 'known'`)
-			return later
 		}},
-		{"user disabled", func(t *testing.T, x *tenants) time.Time {
+		{"user disabled", later, func(t *testing.T, x *tenants) {
 			u := x.user
 			u.Disabled, u.Version = true, 1
 			_, err := x.ChangeUser(t.Context(), u, later)
 			must(t, err)
-			return later
 		}},
-		{"other claims", func(t *testing.T, x *tenants) time.Time {
+		{"other claims", later, func(t *testing.T, x *tenants) {
 			u := x.user
 			u.Claims, u.Version = map[string]any{"role": "viewer"}, 1
 			_, err := x.ChangeUser(t.Context(), u, later)
 			must(t, err)
-			return later
 		}},
-		{"another password", func(t *testing.T, x *tenants) time.Time {
+		{"another password", later, func(t *testing.T, x *tenants) {
 			_, err := x.SetPassword(t.Context(), x.user.ID, 0, "another", later)
 			must(t, err)
-			return later
 		}},
-		{"user removed", func(t *testing.T, x *tenants) time.Time {
+		{"user removed", later, func(t *testing.T, x *tenants) {
 			must(t, x.RemoveUser(t.Context(), x.user.ID, 0))
-			return later
 		}},
-		{"user removed and added again", func(t *testing.T, x *tenants) time.Time {
+		{"user removed and added again", later, func(t *testing.T, x *tenants) {
 			must(t, x.RemoveUser(t.Context(), x.user.ID, 0))
 			u := x.user
 			u.ID = "another id"
 			must(t, x.AddUser(t.Context(), u))
-			return later
 		}},
-		{"client changed", func(t *testing.T, x *tenants) time.Time {
+		{"client changed", later, func(t *testing.T, x *tenants) {
 			c := x.client
 			c.Active, c.Version = false, 1
 			_, err := x.ChangeClient(t.Context(), c, later)
 			must(t, err)
-			return later
 		}},
-		{"client removed", func(t *testing.T, x *tenants) time.Time {
+		{"client removed", later, func(t *testing.T, x *tenants) {
 			must(t, x.RemoveClient(t.Context(), "reports", 0))
-			return later
 		}},
-		{"client removed and added again", func(t *testing.T, x *tenants) time.Time {
+		{"client removed and added again", later, func(t *testing.T, x *tenants) {
 			must(t, x.RemoveClient(t.Context(), "reports", 0))
 			c := x.client
 			c.Created = later
 			must(t, x.AddClient(t.Context(), c))
-			return later
 		}},
-		{"project changed", func(t *testing.T, x *tenants) time.Time {
+		{"project changed", later, func(t *testing.T, x *tenants) {
 			p := x.project
 			p.Active, p.Version = false, 1
 			_, err := x.ChangeProject(t.Context(), p, later)
 			must(t, err)
-			return later
 		}},
-		{"deleted", func(t *testing.T, x *tenants) time.Time {
+		{"deleted", later, func(t *testing.T, x *tenants) {
 			onStore(t, x.Store, `DELETE FROM grants WHERE id = 'known'`)
-			return later
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -192,9 +178,9 @@ func TestAKnownGrantIsUsedOnlyAsItWasRead(t *testing.T) {
 				use := x.knownGrant(t, func(g *session.Grant) { g.Parent = parent.ID })
 				r := reference("its hash", revocation.Subject{})
 				use.Opaque = &r
-				now := c.change(t, x)
+				c.change(t, x)
 				before, missing := x.FindGrant(t.Context(), "known")
-				if done, err := x.UseKnown(t.Context(), use, now); err != nil || done {
+				if done, err := x.UseKnown(t.Context(), use, c.now); err != nil || done {
 					t.Errorf("%v, %v", done, err)
 				}
 				if missing == nil {

@@ -44,11 +44,12 @@ func (s *Store) IsDenied(ctx context.Context, b revocation.Subject) (bool, error
 	return denied != 0, err
 }
 
+var addOpaque = `INSERT INTO opaque (` + opaqueColumns + `) VALUES (` + parameters(opaqueColumns) + `)`
+
 // AddOpaque stores a new opaque token; see opaque.Store.
 func (s *Store) AddOpaque(ctx context.Context, r opaque.Reference) error {
 	return s.writeOne(ctx, func(t tx) error {
-		_, err := t.exec(`INSERT INTO opaque (`+opaqueColumns+`) VALUES (`+parameters(opaqueColumns)+`)`,
-			opaqueRow(r)...)
+		_, err := t.exec(addOpaque, opaqueRow(r)...)
 		return err
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
@@ -61,17 +60,21 @@ func insertArrival(ctx context.Context, t tx, c clients.Client, r clients.Regist
 	return insertClient(t, c)
 }
 
-// inTheWay is an active client of a source that came before a time, that nobody has ever allowed anything,
-// and that no grant belongs to. That it is used says nothing: to name a client in a request is a use, and
-// anybody can. $1 the source, $2 the time.
-const inTheWay = `SELECT client.id FROM registration JOIN client ON client.id = registration.client
-	WHERE registration.source = $1 AND client.created < $2 AND client.active = 1 AND client.declared = 0` +
-	unapproved + `
-		AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.project = client.project AND grants.client = client.id)
-	LIMIT 1`
+// idleClients are active clients of a source that no grant belongs to. $1 the source.
+const idleClients = `SELECT client.id FROM registration JOIN client ON client.id = registration.client
+	WHERE registration.source = $1 AND client.active = 1 AND client.declared = 0
+		AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.project = client.project AND grants.client = client.id)`
 
-// makeRoom forgets one client that is in the way. It takes one alone, so that it waits for no row while it
-// holds that of another client which was there before.
+// unapproved is true of a registration whose client nobody has ever allowed anything.
+const unapproved = ` AND registration.approved = 0`
+
+// inTheWay is one of idleClients that came before a time, and that nobody has ever allowed anything.
+// That it is used says nothing: to name a client in a request is a use, and anybody can. $2 the
+// time.
+const inTheWay = idleClients + unapproved + ` AND client.created < $2 LIMIT 1`
+
+// makeRoom forgets one client that is in the way. It takes one alone, so that it waits for no row
+// while it holds that of another client which was there before.
 func makeRoom(ctx context.Context, t tx, source string, before time.Time) error {
 	var id string
 	found, err := one(ctx, t, inTheWay, []any{source, millis(before)}, &id)
@@ -194,15 +197,9 @@ func approve(t tx, clientID string, now time.Time) error {
 	return err
 }
 
-// unusedClients are active clients of a source that were not used since before a time, and that no
-// grant belongs to. $1 the source, $2 the time, $3 how many.
-const unusedClients = `SELECT client.id FROM registration JOIN client ON client.id = registration.client
-	WHERE registration.source = $1 AND registration.used < $2 AND client.active = 1 AND client.declared = 0@which
-		AND NOT EXISTS (SELECT 1 FROM grants WHERE grants.project = client.project AND grants.client = client.id)
-	ORDER BY registration.used LIMIT $3`
-
-// unapproved is true of a registration whose client nobody has ever allowed anything.
-const unapproved = ` AND registration.approved = 0`
+// longestUnused chooses those of idleClients that were not used since before a time. $2 the time, $3
+// how many.
+const longestUnused = ` AND registration.used < $2 ORDER BY registration.used LIMIT $3`
 
 // ForgetUnused removes clients that nobody uses; see clients.RegistrationStore.
 func (s *Store) ForgetUnused(ctx context.Context, source string, before time.Time, n int) (int, error) {
@@ -215,7 +212,7 @@ func (s *Store) ForgetUnapproved(ctx context.Context, source string, before time
 }
 
 func (s *Store) forgetClients(ctx context.Context, which, source string, before time.Time, n int) (int, error) {
-	forgotten, chosen := 0, strings.Replace(unusedClients, "@which", which, 1)
+	forgotten, chosen := 0, idleClients+which+longestUnused
 	err := s.write(ctx, func(t tx) error {
 		scan := func(row rows) (id string, err error) { return id, failure(row.Scan(&id)) }
 		unused, err := eachRow(ctx, t, scan, chosen, source, millis(before), n)

@@ -162,6 +162,20 @@ func TestDocumentsArePutOverTheirCopy(t *testing.T) {
 	})
 }
 
+// wantClients demands that these clients are left.
+func wantClients(t *testing.T, s *Store, want ...string) {
+	t.Helper()
+	all, err := s.ListClients(t.Context(), "", project.Page{Limit: 10})
+	must(t, err)
+	var left []string
+	for _, c := range all {
+		left = append(left, c.ID)
+	}
+	if !reflect.DeepEqual(left, want) {
+		t.Errorf("left are %q, want %q", left, want)
+	}
+}
+
 func TestUnusedClientsAreForgotten(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, open func() *Store) {
 		s := open()
@@ -193,15 +207,7 @@ func TestUnusedClientsAreForgotten(t *testing.T) {
 				t.Errorf("before %v, at most %d: forgot %d, %v; want %d", c.before, c.n, n, err, c.want)
 			}
 		}
-		all, err := s.ListClients(t.Context(), "", project.Page{Limit: 10})
-		must(t, err)
-		var left []string
-		for _, c := range all {
-			left = append(left, c.ID)
-		}
-		if want := []string{documentID, "paused", "session", "used"}; !reflect.DeepEqual(left, want) {
-			t.Errorf("left are %q, want %q", left, want)
-		}
+		wantClients(t, s, documentID, "paused", "session", "used")
 	})
 }
 
@@ -245,15 +251,7 @@ func TestClientsThatNobodyAllowedAnythingAreForgotten(t *testing.T) {
 				t.Errorf("before %v: forgot %d, %v; want %d", c.before, n, err, c.want)
 			}
 		}
-		all, err := s.ListClients(t.Context(), "", project.Page{Limit: 10})
-		must(t, err)
-		var left []string
-		for _, c := range all {
-			left = append(left, c.ID)
-		}
-		if want := []string{"allowed", "session", "tv", "withdrawn"}; !reflect.DeepEqual(left, want) {
-			t.Errorf("left are %q, want %q", left, want)
-		}
+		wantClients(t, s, "allowed", "session", "tv", "withdrawn")
 	})
 }
 
@@ -289,15 +287,7 @@ func TestClientsThatNobodyAllowedAnythingMakeRoom(t *testing.T) {
 		if err := add("newer", noon.Add(2*time.Hour)); !errors.Is(err, clients.ErrTooMany) {
 			t.Errorf("a client that came lately made room: %v", err)
 		}
-		all, err := s.ListClients(t.Context(), "", project.Page{Limit: 10})
-		must(t, err)
-		var left []string
-		for _, c := range all {
-			left = append(left, c.ID)
-		}
-		if want := []string{"allowed", "new", "paused", "session"}; !reflect.DeepEqual(left, want) {
-			t.Errorf("left are %q, want %q", left, want)
-		}
+		wantClients(t, s, "allowed", "new", "paused", "session")
 	})
 }
 

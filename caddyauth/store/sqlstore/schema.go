@@ -97,9 +97,6 @@ func migrate(t tx, listing string) error {
 		return err
 	}
 	names := migrationNames()
-	if version == len(names) {
-		return checkNames(context.Background(), t)
-	}
 	for _, name := range names[version:] {
 		text, err := migrations.ReadFile(name)
 		if err != nil {
@@ -109,7 +106,7 @@ func migrate(t tx, listing string) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if err := checkNames(context.Background(), t); err != nil {
+	if err := checkNames(context.Background(), t); err != nil || version == len(names) {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO meta (name, value) VALUES ('schema', $1)

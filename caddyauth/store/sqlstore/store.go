@@ -310,9 +310,9 @@ func (s *Store) write(ctx context.Context, verb func(tx) error) error {
 	return db.write(ctx, verb)
 }
 
-// writeOne is write for a verb that calls the database once (exec, query or each): on PostgreSQL it
-// takes one round trip, without BEGIN and COMMIT. An error that verb returns after that call undoes
-// nothing.
+// writeOne is write for a verb that calls the database once (exec, query, each or all): on PostgreSQL
+// it takes one round trip, without BEGIN and COMMIT. An error that verb returns after that call
+// undoes nothing.
 func (s *Store) writeOne(ctx context.Context, verb func(tx) error) error {
 	db, err := s.database()
 	if err != nil {

@@ -342,7 +342,7 @@ func (t *sqliteTx) script(text string) error {
 	return failure(err)
 }
 
-// prepare keeps every statement: their texts are constants of this package.
+// prepare keeps every statement: their texts are few.
 func (t *sqliteTx) prepare(query string) (*sql.Stmt, error) {
 	if stmt := t.prepared[query]; stmt != nil {
 		return stmt, nil
