@@ -107,7 +107,7 @@ var packageRules = []packageRule{
 		6, "guard/browser", words("guard/stream guard/gate jose/token domain/session serve/ui"),
 		words("golang.org/x/sync"),
 	},
-	{5, "guard/verdict", nil, words("golang.org/x/net")},
+	{5, "guard/verdict", words("guard/gate"), words("golang.org/x/net")},
 	{6, "guard/handover", words("domain/audit guard/gate jose/keyring serve/ui web/endpoint web/weburl"), nil},
 	{6, "serve/registration",
 		words("domain/audit domain/clients domain/identity domain/project domain/secrets",

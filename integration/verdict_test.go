@@ -221,6 +221,10 @@ func TestVerdicts(t *testing.T) {
 			name: "a dot before the port", status: 400, reason: unclear,
 			lines: says("GET", "https", "wiki.example.:443", "/app", alice),
 		},
+		{
+			name: "more than a port behind the host", status: 400, reason: unclear,
+			lines: says("GET", "https", "app.localhost::443", "/app", alice),
+		},
 		{name: "two URIs", lines: app("/app", alice, "X-Forwarded-Uri: /public/x"), status: 400, reason: unclear},
 		{
 			name: "no scheme of the web", lines: says("GET", "wss", "app.localhost", "/app", alice),

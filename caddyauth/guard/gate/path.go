@@ -58,7 +58,7 @@ func CheckForm(r *http.Request, u *url.URL) error {
 
 func malformed(r *http.Request, u *url.URL) string {
 	switch {
-	case isUnclearHost(r.Host):
+	case IsUnclearHost(r.Host):
 		return "the host ends in a dot, has more than a port behind it, or has characters that hosts do not have"
 	case u.Opaque != "": // matchers see an empty path, and this is what is forwarded
 		return "the request target is opaque"
@@ -78,11 +78,11 @@ func malformed(r *http.Request, u *url.URL) string {
 	return ""
 }
 
-// isUnclearHost reports whether applications may read a host as another one than matchers for hosts do:
-// they drop a dot behind the name (RFC 1034, section 3.1), and some everything behind the first colon or
-// comma. Those that read it as part of a URL end it before a slash, `?` or `#`, and decode it; HTTP/3 lets
-// all of that come here.
-func isUnclearHost(host string) bool {
+// IsUnclearHost reports whether applications may read a host as another one than matchers for hosts
+// do: they drop a dot behind the name (RFC 1034, section 3.1), and some everything behind the first
+// colon or comma. Those that read it as part of a URL end it before a slash, `?` or `#`, and decode
+// it; HTTP/3 lets all of that come here.
+func IsUnclearHost(host string) bool {
 	if !httpguts.ValidHostHeader(host) || strings.IndexByte(host, ',') >= 0 {
 		return true
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 )
 
 // Asked is what a proxy asks about: the request that its client sent.
@@ -130,7 +132,7 @@ func (a Asked) validate() error {
 	case a.Scheme != "http" && a.Scheme != "https":
 		return fmt.Errorf("the scheme %.40q is neither http nor https", a.Scheme)
 	case !validHost(a.Host):
-		return fmt.Errorf("the host %.80q is not one host", a.Host)
+		return fmt.Errorf("the host %.80q is not one host with at most a port behind it", a.Host)
 	case strings.ContainsFunc(a.URI, func(c rune) bool { return c <= ' ' || c == 0x7f }):
 		return errors.New("the request target has spaces or control characters")
 	case strings.Contains(a.URI, "#"): // some applications end the path here, and proxies pass it on as it is
@@ -139,18 +141,14 @@ func (a Asked) validate() error {
 	return nil
 }
 
-// validHost reports whether a value names one host, as in a Host field. Proxies that stand behind
-// others make lists of them, and take a name with a dot behind it for the one without, which matchers
-// for hosts do not.
+// validHost reports whether a value names one host, as in a Host field, in a form that gates accept.
+// Proxies that stand behind others make lists of them.
 func validHost(host string) bool {
-	if host == "" || strings.ContainsAny(host, ",@/\\?# ") || !httpguts.ValidHostHeader(host) {
+	if gate.IsUnclearHost(host) {
 		return false
 	}
 	u, err := url.Parse("//" + host)
-	if err != nil || u.Host != host || u.User != nil {
-		return false
-	}
-	return u.Hostname() != "" && !strings.HasSuffix(u.Hostname(), ".")
+	return err == nil && u.Host == host && u.Hostname() != ""
 }
 
 // Request is the request that gates are asked about: r's fields and address, with method, scheme,
