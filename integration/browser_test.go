@@ -22,7 +22,7 @@ const (
 
 // TestBrowser signs in, comes back, reloads and signs out with a real browser.
 func TestBrowser(t *testing.T) {
-	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	program := requireBrowser(t)
 	g := newGateway(t)
 	g.loadExample(t)
 	b := startBrowser(t, program)
@@ -54,6 +54,12 @@ func TestBrowser(t *testing.T) {
 type browser struct {
 	t   *testing.T
 	ctx context.Context
+}
+
+// requireBrowser finds the browser, or skips as requireProgram does.
+func requireBrowser(t *testing.T) string {
+	t.Helper()
+	return requireProgram(t, chromium.Programs...)
 }
 
 // startBrowser runs a browser until the test ends. It talks to nobody but the test's servers.
@@ -90,6 +96,18 @@ func (b browser) at(when, begin string) {
 	if at := ask(b, "reading the address", chromedp.Location()); !strings.HasPrefix(at, begin) {
 		b.t.Fatalf("%s: at %s", when, at)
 	}
+}
+
+// arrives waits until the browser is at an address.
+func (b browser) arrives(address string) {
+	b.t.Helper()
+	eventually(b.t, browserPatience, func() string {
+		at := ask(b, "reading the address", chromedp.Evaluate[string]("document.location.href"))
+		if at != address {
+			return "at " + at + ", want " + address
+		}
+		return ""
+	})
 }
 
 // isBack makes sure that the browser is where it wanted to go, as alice.

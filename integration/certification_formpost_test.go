@@ -10,8 +10,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
-
-	"github.com/caddyauth/gateway/integration/chromium"
 )
 
 // formPostModules are those of the plan form post in a browser that draws pages, runs scripts and heeds
@@ -102,7 +100,7 @@ func (x *authorizing) postedTo(w http.ResponseWriter, r *http.Request) {
 
 // TestCertificationFormPost is the plan form post where the page must submit itself.
 func TestCertificationFormPost(t *testing.T) {
-	program := requireProgram(t, chromium.Programs...)
+	program := requireBrowser(t)
 	var x *authorizing
 	app := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { x.postedTo(w, r) }))
 	t.Cleanup(app.Close)

@@ -382,7 +382,7 @@ func TestMetadataOfSigningOut(t *testing.T) {
 // TestSignOutPageInABrowser: a real browser, with and without scripts, is asked, and goes on to the
 // client at once.
 func TestSignOutPageInABrowser(t *testing.T) {
-	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	program := requireBrowser(t)
 	r := newReceiver(t)
 	x := newEnding(t, "sqlite", r, toLoopback)
 	for _, scripts := range []bool{true, false} {

@@ -12,8 +12,6 @@ import (
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
-
-	"github.com/caddyauth/gateway/integration/chromium"
 )
 
 const (
@@ -94,7 +92,7 @@ func (b browser) cookiesAt(address string) map[string]*network.Cookie {
 // once, come to the very address that they wanted, with its fragment, and sign out everywhere at once. It
 // is the same on http, and on https with the certificates of Caddy's internal CA.
 func TestOneSignInInABrowser(t *testing.T) {
-	program := requireProgram(t, chromium.Programs...)
+	program := requireBrowser(t)
 	for _, scheme := range []string{"http", "https"} {
 		t.Run(scheme, func(t *testing.T) {
 			w := &twoPeople{hostsProcess: newHostsProcess(t, scheme), t: t, tabs: map[string]browser{}}

@@ -14,8 +14,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
-
-	"github.com/caddyauth/gateway/integration/chromium"
 )
 
 // TestManyBigCookies: a person whose browser brings 60 cookies of almost 4 KiB signs in, and the application
@@ -102,12 +100,12 @@ func newFramed(t *testing.T) (*gateway, *framedApplication) {
 // from one application to the next. An application that another site frames shows a page, and does not
 // go round in a circle.
 func TestThirdPartyCookiesBlocked(t *testing.T) {
-	program := requireProgram(t, chromium.Programs...)
+	program := requireBrowser(t)
 	g, app := newFramed(t)
 	for _, blocked := range []bool{false, true} {
 		t.Run(fmt.Sprintf("blocked %v", blocked), func(t *testing.T) {
-			b := browser{t, chromium.Start(t, program, chromedp.Flag("ignore-certificate-errors", true),
-				chromedp.UserDataDir(profileOf(t, blocked)))}
+			b := startBrowser(t, program, chromedp.Flag("ignore-certificate-errors", true),
+				chromedp.UserDataDir(profileOf(t, blocked)))
 			b.do("open an application", chromedp.Navigate(g.at("a.one.localhost", "/x")),
 				chromedp.WaitVisible(passwordField))
 			b.signsIn("alice", alicePassword)
@@ -170,9 +168,9 @@ func profileOf(t *testing.T, blocked bool) string {
 // TestFullCookieJars: a browser keeps about 180 cookies of a domain and all hosts below it. Where another
 // host of the domain has driven out the cookie of an attempt, a page says so, and its link signs in.
 func TestFullCookieJars(t *testing.T) {
-	program := requireProgram(t, chromium.Programs...)
+	program := requireBrowser(t)
 	g, _ := newFramed(t)
-	b := browser{t, chromium.Start(t, program, chromedp.Flag("ignore-certificate-errors", true))}
+	b := startBrowser(t, program, chromedp.Flag("ignore-certificate-errors", true))
 	wanted := g.at("a.one.localhost", "/wanted?a=1&b=%2F")
 	b.do("open an application", chromedp.Navigate(wanted), chromedp.WaitVisible(passwordField))
 

@@ -8,8 +8,6 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
-
-	"github.com/caddyauth/gateway/integration/chromium"
 )
 
 // forget deletes a cookie that the browser has for an address.
@@ -37,7 +35,7 @@ func (w *walk) askedAt(address string) (state string) {
 
 // TestEveryPageAtAHost is TestEveryPage for the pages that gates show at the hosts of applications.
 func TestEveryPageAtAHost(t *testing.T) {
-	program := requireProgram(t, chromium.Programs...)
+	program := requireBrowser(t)
 	g := newHosts(t, hostsSites)
 	for _, scripts := range []bool{true, false} {
 		t.Run(map[bool]string{true: "with scripts", false: "without scripts"}[scripts], func(t *testing.T) {

@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
-
-	"github.com/caddyauth/gateway/integration/chromium"
 )
 
 // hostsProcessAuth is a server whose sign-in page is on a host of its own.
@@ -120,7 +118,7 @@ func (p *hostsProcess) address(host, uri string) string {
 // browser starts the browser of one person.
 func (p *hostsProcess) browser(t *testing.T, program string) browser {
 	t.Helper()
-	return browser{t, chromium.Start(t, program, chromedp.Env("HOME="+p.home))}
+	return startBrowser(t, program, chromedp.Env("HOME="+p.home))
 }
 
 // lastSignOut is when the last request to sign out at an application came to the server, as its access

@@ -47,7 +47,7 @@ type walk struct {
 // newWalk starts a server with an application that asks, and a browser.
 func newWalk(t *testing.T, scripts bool) *walk {
 	t.Helper()
-	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	program := requireBrowser(t)
 	app := formsReader(t)
 	was := relyingParties
 	t.Cleanup(func() { relyingParties = was })

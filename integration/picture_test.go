@@ -16,7 +16,7 @@ import (
 // The page is the real one. Its public URL has a host that reads well in a picture, and the browser
 // reaches it on a free port, as behind a proxy.
 func TestSignInPicture(t *testing.T) {
-	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	program := requireBrowser(t)
 	g := newGateway(t)
 	g.load("auth {\n\tissuer https://app.example.com/auth\n}", "{{url \"auth\"}} {\n\tauth_server\n}")
 	const width, height, scale = 480, 460, 1.5

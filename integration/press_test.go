@@ -66,7 +66,7 @@ func (g *gateway) results(t *testing.T) map[string]int {
 // TestSignInPressedTwice: with scripts the button sends once; without them the browser gives up the
 // first request, which is no error, and the person is signed in either way.
 func TestSignInPressedTwice(t *testing.T) {
-	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	program := requireBrowser(t)
 	for _, scripts := range []bool{true, false} {
 		t.Run(fmt.Sprintf("scripts %v", scripts), func(t *testing.T) {
 			// The two attempts that are given up are hashed to their end. With the one that counts
@@ -122,7 +122,7 @@ func colorScheme(name string) chromedp.Action[chromedp.Void] {
 
 // TestTheButtonUnlocks: who comes back to the page can press again.
 func TestTheButtonUnlocks(t *testing.T) {
-	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	program := requireBrowser(t)
 	g := slowSignIn(t, 12, "alice")
 	b := startBrowser(t, program)
 	b.do("open the application", chromedp.Navigate(g.url("app")+"/page"), chromedp.WaitVisible(passwordField))
@@ -198,7 +198,7 @@ func TestClientsThatHangUp(t *testing.T) {
 // TestPagesInABrowser looks at the pages as people do: nothing is wider than a small telephone, and
 // what is pressed has a name. Pictures go where CADDYAUTH_SCREENSHOTS says.
 func TestPagesInABrowser(t *testing.T) {
-	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	program := requireBrowser(t)
 	g := newGateway(t)
 	g.load(g.pageGlobals(), pageSites)
 	b := startBrowser(t, program)
@@ -246,7 +246,7 @@ func TestPagesInABrowser(t *testing.T) {
 // TestAFrameShowsThePage: a part of a page that needs a sign-in says so where it stands, and leads
 // out of the frame to the login page.
 func TestAFrameShowsThePage(t *testing.T) {
-	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	program := requireBrowser(t)
 	g := newGateway(t)
 	g.load("auth {\n\t"+authAtAuth+onePerson+"\n}",
 		authSite+"{{url \"app\"}} {\n\tlog\n\thandle /around {\n\t\theader Content-Type text/html\n"+

@@ -82,7 +82,7 @@ func TestTwoTabs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: three lifetimes of an access token take over two minutes")
 	}
-	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	program := requireBrowser(t)
 	w := watchTabs(t)
 	first := startBrowser(t, program)
 	first.do("open the application", chromedp.Navigate(w.page), chromedp.WaitVisible(nameField))

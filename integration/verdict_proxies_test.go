@@ -197,8 +197,7 @@ func TestOtherProxies(t *testing.T) {
 
 // checkIdentityBehind asks radicale through the other proxy, which must tell it who asks.
 func (g *gateway) checkIdentityBehind(t *testing.T) {
-	alice := "Authorization: Bearer " + g.tokens.mint("es1", "alice", map[string]any{"iss": g.url("front") + "/auth"})
-	bob := "Authorization: Bearer " + g.tokens.mint("es1", "bob", map[string]any{"iss": g.url("front") + "/auth"})
+	alice, bob := g.bearer("alice"), g.bearer("bob")
 	for _, c := range []struct {
 		name   string
 		target string
@@ -406,7 +405,7 @@ func (v *surfer) fillJar(g *gateway) {
 
 // TestBrowserThroughOtherProxies signs in with a real browser.
 func TestBrowserThroughOtherProxies(t *testing.T) {
-	program := requireProgram(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+	program := requireBrowser(t)
 	for _, p := range otherProxies {
 		t.Run(p.name, func(t *testing.T) {
 			g := p.start(t)
@@ -416,13 +415,7 @@ func TestBrowserThroughOtherProxies(t *testing.T) {
 			b.at("asked to sign in", g.url("front")+"/auth/login?")
 			b.do("sign in", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
 				chromedp.Click(submitButton))
-			eventually(t, browserPatience, func() string {
-				at := ask(b, "reading the address", chromedp.Evaluate[string]("document.location.href"))
-				if at != page {
-					return "at " + at + ", want " + page
-				}
-				return ""
-			})
+			b.arrives(page)
 			status := ask(b, "asking for the calendar", chromedp.Evaluate[int](`(() => {
 				const x = new XMLHttpRequest();
 				x.open('PROPFIND', '/alice/', false);
