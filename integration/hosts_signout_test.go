@@ -20,10 +20,11 @@ const hostsClient = `
 	}
 }`
 
-// hostsStreams gives each application of hostsSites answers that go on.
-var hostsStreams = strings.ReplaceAll(hostsSites, "reverse_proxy {{.Proxy}}",
-	"handle /ws {\n\t\treverse_proxy {{.Streams}}\n\t}\n\thandle /events {\n\t\treverse_proxy {{.Streams}}\n"+
-		"\t}\n\thandle {\n\t\treverse_proxy {{.Proxy}}\n\t}")
+// withStreams gives each application of sites answers that go on.
+func withStreams(sites string) string {
+	return strings.ReplaceAll(sites, "reverse_proxy {{.Proxy}}", "reverse_proxy /ws {{.Streams}}\n"+
+		"\treverse_proxy /events {{.Streams}}\n\treverse_proxy {{.Proxy}}")
+}
 
 // newSigningOut is a server with applications that have streams, and with an OpenID client.
 func newSigningOut(t *testing.T, options string) *gateway {
@@ -32,7 +33,7 @@ func newSigningOut(t *testing.T, options string) *gateway {
 	g.extra["Streams"], g.extra["RPSecret"] = newStreamer(t).Listener.Addr().String(), rpSecret
 	g.secret("the client's secret", rpSecret)
 	g.loadTLS(strings.Replace(strings.TrimSuffix(hostsAuth, "}"), "auth {", "auth {\n\t"+options, 1)+hostsClient,
-		hostsStreams, "format json", documentedFilter(t)) // clients send ID tokens in the address
+		withStreams(hostsSites), "format json", documentedFilter(t)) // clients send ID tokens in the address
 	return g
 }
 

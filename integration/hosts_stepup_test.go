@@ -29,8 +29,7 @@ var hostsStepUp = strings.Replace(hostsSites, "\tjwt_auth web {\n", `	jwt_auth /
 func TestStepUpAtAnotherHost(t *testing.T) {
 	g := newGateway(t)
 	g.extra["Streams"] = newStreamer(t).Listener.Addr().String()
-	g.loadTLS(hostsAuth, strings.NewReplacer("reverse_proxy {{.Proxy}}", "reverse_proxy /ws {{.Streams}}\n"+
-		"\treverse_proxy /events {{.Streams}}\n\treverse_proxy {{.Proxy}}").Replace(hostsStepUp))
+	g.loadTLS(hostsAuth, withStreams(hostsStepUp))
 	v := everywhere(t, g, "alice", alicePassword)
 	streams := []hostStream{v.listenAt(g.at("b.one.localhost", ""), true), v.listenAt(g.at("two.localhost", ""), false)}
 	wanted := g.at("a.one.localhost", "/fresh?a=%2F&b=1")
@@ -64,12 +63,11 @@ func TestStepUpAtAnotherHost(t *testing.T) {
 		}
 	}
 	since := time.Now()
-	v.send(http.MethodPost, g.at("b.one.localhost", "/.auth/logout"), "x=1",
-		http.Header{"Origin": {g.at("b.one.localhost", "")}})
+	v.signOutAtHost(g, "b.one.localhost")
 	for _, stream := range streams {
 		stream.endsSoon(t, since)
 	}
-	v.isOut(g, since) // the third sign-in at a.one.localhost within a minute, each for another page
+	v.isOut(g, since) // a.one.localhost asks for the third sign-in within a minute: each page counts its own
 }
 
 // TestClassesAtAnotherHost: a session at an application has the class of the sign-in that it is under. For

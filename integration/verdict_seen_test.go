@@ -4,14 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // startSeen runs the proxy in front of an application that remembers what it gets.
@@ -140,26 +138,20 @@ func (g *gateway) checkWebSocketBehind(t *testing.T) {
 func (g *gateway) checkRequestsBehind(t *testing.T) {
 	session := strings.TrimPrefix(g.bearer("bob"), "Authorization: Bearer ")
 	body := strings.Repeat("a body\n", 1000)
-	got := sendHTTP1(t, g.addr("front"), call{
-		method: "POST", target: "/a%20b?x=%2F&y", host: g.host("front"), body: body,
-		lines: []string{
-			g.bearer("bob"), "Cookie: theme=dark; access_token=" + session + "; refresh_token=x; lang=en",
-			"X-Auth-Set-Cookie-1: theme=evil", "X-Auth-Set-Cookie-3: theme=evil", "Accept: text/plain",
-			"Origin: " + g.url("front"), "Content-Type: text/plain", "X-Own: 1", "X-Own: 2",
-		},
-	})
+	post := func(credentials ...string) answer {
+		return sendHTTP1(t, g.addr("front"), call{
+			method: "POST", target: "/a%20b?x=%2F&y", host: g.host("front"), body: body,
+			lines: append(credentials,
+				"X-Auth-Set-Cookie-1: theme=evil", "X-Auth-Set-Cookie-3: theme=evil", "Accept: text/plain",
+				"Origin: "+g.url("front"), "Content-Type: text/plain", "X-Own: 1", "X-Own: 2"),
+		})
+	}
+	got := post(g.bearer("bob"), "Cookie: theme=dark; access_token="+session+"; refresh_token=x; lang=en")
 	seen := g.proxy.take()
 	if got.status != http.StatusBadRequest && got.status != http.StatusForbidden || len(seen) > 0 {
 		t.Errorf("two credentials: status %d, %d arrived", got.status, len(seen))
 	}
-	got = sendHTTP1(t, g.addr("front"), call{
-		method: "POST", target: "/a%20b?x=%2F&y", host: g.host("front"), body: body,
-		lines: []string{
-			"Cookie: theme=dark; access_token=" + session + "; lang=en",
-			"X-Auth-Set-Cookie-1: theme=evil", "X-Auth-Set-Cookie-3: theme=evil", "Accept: text/plain",
-			"Origin: " + g.url("front"), "Content-Type: text/plain", "X-Own: 1", "X-Own: 2",
-		},
-	})
+	got = post("Cookie: theme=dark; access_token=" + session + "; lang=en")
 	seen = g.proxy.take()
 	if got.status != http.StatusOK || len(seen) != 1 {
 		t.Fatalf("status %d: %s, %d requests arrived", got.status, got.body, len(seen))
@@ -280,12 +272,8 @@ func (g *gateway) checkTargetsBehind(t *testing.T) {
 // sendLines sends a request as it is written, and returns the status; 0 when the connection was closed.
 func (g *gateway) sendLines(t *testing.T, lines []string) int {
 	t.Helper()
-	conn, err := net.Dial("tcp", g.addr("front"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := mustDial(t, g.addr("front"))
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
 	io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {

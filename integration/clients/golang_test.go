@@ -63,6 +63,14 @@ func TestGoOIDC(t *testing.T) {
 // TestGoClientCredentials is a service with golang.org/x/oauth2.
 func TestGoClientCredentials(t *testing.T) {
 	m := start(t)
+	if got := m.visitAPI(t, m.serviceToken(t)); got != "hello reports" {
+		t.Error(got)
+	}
+}
+
+// serviceToken is a token that a service has got for itself.
+func (m *machine) serviceToken(t *testing.T) *oauth2.Token {
+	t.Helper()
 	config := clientcredentials.Config{
 		ClientID: "reports", ClientSecret: secretOf("REPORTS_SECRET"), TokenURL: m.at("auth") + "/token",
 		Scopes: []string{"read"},
@@ -71,24 +79,14 @@ func TestGoClientCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := m.visitAPI(t, issued); got != "hello reports" {
-		t.Error(got)
-	}
+	return issued
 }
 
 // TestIntrospectionOfAResourceServer: the API is told of a token for the audience that it serves, and a
 // client that serves nothing is not.
 func TestIntrospectionOfAResourceServer(t *testing.T) {
 	m := start(t)
-	config := clientcredentials.Config{
-		ClientID: "reports", ClientSecret: secretOf("REPORTS_SECRET"), TokenURL: m.at("auth") + "/token",
-		Scopes: []string{"read"},
-	}
-	issued, err := config.Token(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	form := url.Values{"token": {issued.AccessToken}}.Encode()
+	form := url.Values{"token": {m.serviceToken(t).AccessToken}}.Encode()
 	for _, c := range []struct {
 		client, secret string
 		active         bool
