@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 )
@@ -15,21 +14,49 @@ func TestTheGatewaysPathWins(t *testing.T) {
 		name, route, ask string
 		webPath          string
 		shadowed         string // the pattern in the warning; empty when the route is asked
+		status           int
+		says             string // in the page, or in the address to which it leads
 	}{
-		{"handle", "handle /.auth/* {\n\t\t" + app + "\n\t}", "/.auth/callback", "", "/.auth/*"},
-		{"handle_path", "handle_path /.auth/* {\n\t\t" + app + "\n\t}", "/.auth/callback", "", "/.auth/*"},
-		{"a matcher of a directive", "reverse_proxy /.auth/callback {{.Proxy}}", "/.auth/callback", "",
-			"/.auth/callback"},
-		{"without an asterisk", "reverse_proxy /.auth {{.Proxy}}", "/.auth", "", "/.auth"},
-		{"a prefix", "reverse_proxy /.auth* {{.Proxy}}", "/.auth/x", "", "/.auth*"},
-		{"a named matcher", "@own path /x /.auth/login\n\treverse_proxy @own {{.Proxy}}", "/.auth/login", "",
-			"/.auth/login"},
-		{"with a method", "@own {\n\t\tpath /.auth/*\n\t\tmethod GET\n\t}\n\treverse_proxy @own {{.Proxy}}",
-			"/.auth/logout", "", "/.auth/*"},
-		{"within another", "handle {\n\t\thandle /.auth/* {\n\t\t\t" + app + "\n\t\t}\n\t}", "/.auth/callback", "",
-			"/.auth/*"},
-		{"capitals in web_path", "reverse_proxy /Auth/* {{.Proxy}}", "/Auth/callback", "/Auth", "/auth/*"},
-		{"a path that begins alike", "reverse_proxy /.authors/* {{.Proxy}}", "/.authors/x", "", ""},
+		{
+			name: "handle", route: "handle /.auth/* {\n\t\t" + app + "\n\t}", ask: "/.auth/callback",
+			shadowed: "/.auth/*", status: 400, says: "<code>invalid_state</code>",
+		},
+		{
+			name: "handle_path", route: "handle_path /.auth/* {\n\t\t" + app + "\n\t}", ask: "/.auth/callback",
+			shadowed: "/.auth/*", status: 400, says: "<code>invalid_state</code>",
+		},
+		{
+			name: "a matcher of a directive", route: "reverse_proxy /.auth/callback {{.Proxy}}", ask: "/.auth/callback",
+			shadowed: "/.auth/callback", status: 400, says: "<code>invalid_state</code>",
+		},
+		{
+			name: "without an asterisk", route: "reverse_proxy /.auth {{.Proxy}}", ask: "/.auth",
+			shadowed: "/.auth", status: 404, says: "<code>not_found</code>",
+		},
+		{
+			name: "a prefix", route: "reverse_proxy /.auth* {{.Proxy}}", ask: "/.auth/x",
+			shadowed: "/.auth*", status: 404, says: "<code>not_found</code>",
+		},
+		{
+			name: "a named matcher", route: "@own path /x /.auth/login\n\treverse_proxy @own {{.Proxy}}",
+			ask: "/.auth/login", shadowed: "/.auth/login", status: 303, says: "//auth.localhost:",
+		},
+		{
+			name: "with a method", ask: "/.auth/logout", shadowed: "/.auth/*", status: 200, says: `id="sign-out"`,
+			route: "@own {\n\t\tpath /.auth/*\n\t\tmethod GET\n\t}\n\treverse_proxy @own {{.Proxy}}",
+		},
+		{
+			name: "within another", route: "handle {\n\t\thandle /.auth/* {\n\t\t\t" + app + "\n\t\t}\n\t}",
+			ask: "/.auth/callback", shadowed: "/.auth/*", status: 400, says: "<code>invalid_state</code>",
+		},
+		{
+			name: "capitals in web_path", route: "reverse_proxy /Auth/* {{.Proxy}}", ask: "/Auth/callback",
+			webPath: "/Auth", shadowed: "/auth/*", status: 400, says: "<code>invalid_state</code>",
+		},
+		{
+			name: "a path that begins alike", route: "reverse_proxy /.authors/* {{.Proxy}}", ask: "/.authors/x",
+			status: 200,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			site := fmt.Sprintf("https://b.one.localhost:{{port \"https\"}} {\n\tlog\n\ttls internal\n\t"+
@@ -40,7 +67,7 @@ func TestTheGatewaysPathWins(t *testing.T) {
 			if c.webPath != "" {
 				auth = strings.Replace(auth, "auth {", "auth {\n\tweb_path "+c.webPath, 1)
 			}
-			g := newHosts(t, hostsSites)
+			g := newGateway(t)
 			out, stderr, err := command("", "check", "--config", g.configFile(auth, sites))
 			if err != nil {
 				t.Fatalf("%v: %s%s", err, out, stderr)
@@ -55,9 +82,8 @@ func TestTheGatewaysPathWins(t *testing.T) {
 			if asked := len(g.proxy.take()) > 0; asked != (c.shadowed == "") {
 				t.Errorf("the application is asked: %v; status %d: %s", asked, got.status, got.body)
 			}
-			if c.shadowed != "" && got.status != http.StatusBadRequest && got.status != http.StatusNotFound &&
-				got.status != http.StatusOK && got.status != http.StatusSeeOther {
-				t.Errorf("status %d: %s", got.status, got.body)
+			if got.status != c.status || !strings.Contains(got.body+got.location(), c.says) {
+				t.Errorf("status %d to %s: %s", got.status, got.location(), got.body)
 			}
 		})
 	}

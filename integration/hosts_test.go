@@ -489,19 +489,38 @@ https://:{{port "any"}} {
 		!strings.Contains(got.body, want) || got.location() != "" {
 		t.Errorf("a host of the pattern: status %d, want %q: %s", got.status, want, got.body)
 	}
-	if callback := v.open(g.at("other.wild.localhost", "/.auth/callback")); callback.status == http.StatusBadRequest {
-		t.Errorf("its callback answers: status %d: %s", callback.status, callback.body)
+	if got := v.open(g.at("other.wild.localhost", "/.auth/callback")); got.status != http.StatusUnauthorized ||
+		!strings.Contains(got.body, "<code>unknown_host</code>") {
+		t.Errorf("its callback: status %d: %s", got.status, got.body)
 	}
-	for _, host := range []string{
-		"evil.example", "a.one.localhost.evil.example", "evil.example:443", "a.one.localhost@evil.example",
-		"auth.localhost", "a.one.localhost:1",
+	g.proxy.take()
+	for _, c := range []struct {
+		host   string
+		status int // at the site that takes every host
+		says   string
+		to     string
+	}{
+		{"evil.example", 401, "return_to https://evil.example<", ""},
+		{"a.one.localhost.evil.example", 401, "return_to https://a.one.localhost.evil.example<", ""},
+		{"evil.example:443", 401, "return_to https://evil.example<", ""},
+		{"a.one.localhost@evil.example", 400, "", ""},
+		{"a.one.localhost:1", 401, "return_to https://a.one.localhost:1<", ""},
+		{"auth.localhost", 303, "", g.at("auth.localhost", "/login?")},
 	} {
-		t.Run(host, func(t *testing.T) {
-			got := v.send(http.MethodGet, g.at("a.one.localhost", "/x"), "", http.Header{"Host": {host}})
-			to, own := got.location(), url.QueryEscape(g.at("a.one.localhost", "/.auth/callback"))
-			if strings.Contains(to, "evil") || strings.Contains(to, "%3A1%2F") ||
-				len(got.header["Set-Cookie"]) > 0 && !strings.Contains(to, own) {
-				t.Errorf("status %d to %s: %v", got.status, to, got.header)
+		t.Run(c.host, func(t *testing.T) {
+			for _, site := range []string{"any", "https"} {
+				got := v.send(http.MethodGet, fmt.Sprintf("https://a.one.localhost:%d/x", g.port(site)), "",
+					http.Header{"Host": {c.host}})
+				if to := got.location(); to != "" && (c.to == "" || !strings.HasPrefix(to, c.to)) ||
+					len(got.header["Set-Cookie"]) > 0 {
+					t.Errorf("%s: status %d to %s: %v", site, got.status, to, got.header)
+				}
+				if site == "any" && (got.status != c.status || !strings.Contains(got.body, c.says)) {
+					t.Errorf("status %d: %s", got.status, got.body)
+				}
+			}
+			if seen := g.proxy.take(); len(seen) > 0 {
+				t.Errorf("the application saw %s", seen[0].raw)
 			}
 		})
 	}
