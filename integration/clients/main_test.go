@@ -228,8 +228,14 @@ func checkLog(file string) error {
 			err = fmt.Errorf("the log holds a token: %s", header)
 		}
 	}
-	for _, secret := range []string{alicePassword, "a+b/WIKI", "a+b/FORUM", "a+b/FILES", "a+b/TOOLS", "a+b/REPORTS"} {
-		if bytes.Contains(text, []byte(secret)) {
+	blocks, readErr := documentedClients()
+	err = errors.Join(err, readErr)
+	secrets := []string{alicePassword}
+	for _, name := range secretNames(blocks) {
+		secrets = append(secrets, secretOf(name)[:12]) // the beginning is enough to find it
+	}
+	for _, secret := range secrets {
+		if bytes.Contains(text, []byte(secret)) || bytes.Contains(text, []byte(urlEscaped(secret))) {
 			err = errors.Join(err, fmt.Errorf("the log holds the secret %s", secret))
 		}
 	}
