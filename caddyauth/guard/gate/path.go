@@ -2,6 +2,7 @@ package gate
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -59,7 +60,8 @@ func CheckForm(r *http.Request, u *url.URL) error {
 func malformed(r *http.Request, u *url.URL) string {
 	switch {
 	case IsUnclearHost(r.Host):
-		return "the host ends in a dot, has more than a port behind it, or has characters that hosts do not have"
+		return "the host ends in a dot, has more than a port behind it, has characters that hosts do not have, " +
+			"or brackets around something other than an IPv6 address"
 	case u.Opaque != "": // matchers see an empty path, and this is what is forwarded
 		return "the request target is opaque"
 	case r.Method == http.MethodConnect && !extendedConnect(r):
@@ -81,22 +83,35 @@ func malformed(r *http.Request, u *url.URL) string {
 // IsUnclearHost reports whether applications may read a host as another one than matchers for hosts
 // do: they drop a dot behind the name (RFC 1034, section 3.1), and some everything behind the first
 // colon or comma. Those that read it as part of a URL end it before a slash, `?` or `#`, and decode
-// it; HTTP/3 lets all of that come here.
+// it; HTTP/3 lets all of that come here. Matchers drop brackets also around a name.
 func IsUnclearHost(host string) bool {
 	if !httpguts.ValidHostHeader(host) || strings.IndexByte(host, ',') >= 0 {
 		return true
 	}
-	name, port := host, ""
-	if end := strings.LastIndexByte(host, ']'); end >= 0 {
-		rest := host[end+1:]
-		if host[0] != '[' || rest != "" && rest[0] != ':' {
-			return true
-		}
-		name, port = "", strings.TrimPrefix(rest, ":")
-	} else if colon := strings.IndexByte(host, ':'); colon >= 0 {
-		name, port = host[:colon], host[colon+1:]
+	if strings.HasPrefix(host, "[") {
+		return isUnclearLiteral(host)
 	}
-	return strings.HasSuffix(name, ".") || strings.IndexByte(name, '%') >= 0 || strings.IndexByte(port, ':') >= 0
+	name, port, _ := strings.Cut(host, ":")
+	return strings.HasSuffix(name, ".") || strings.ContainsAny(name, "%[]") || !isPort(port)
+}
+
+// isUnclearLiteral is for hosts that begin with a bracket, which have an IPv6 address in it (RFC 3986,
+// section 3.2.2).
+func isUnclearLiteral(host string) bool {
+	literal, rest, closed := strings.Cut(host[1:], "]")
+	address, _, _ := strings.Cut(literal, "%") // what follows is a zone (RFC 6874)
+	ip, err := netip.ParseAddr(address)
+	return !closed || err != nil || !ip.Is6() || rest != "" && (rest[0] != ':' || !isPort(rest[1:]))
+}
+
+// isPort reports whether a text is a port behind a host, which may be empty.
+func isPort(text string) bool {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // extendedConnect reports whether a CONNECT request opens a WebSocket or the like over HTTP/2 or

@@ -142,13 +142,9 @@ func (a Asked) validate() error {
 }
 
 // validHost reports whether a value names one host, as in a Host field, in a form that gates accept.
-// Proxies that stand behind others make lists of them.
+// Proxies that stand behind others make lists of them. A zone means something to its own machine only.
 func validHost(host string) bool {
-	if gate.IsUnclearHost(host) {
-		return false
-	}
-	u, err := url.Parse("//" + host)
-	return err == nil && u.Host == host && u.Hostname() != ""
+	return host != "" && host[0] != ':' && strings.IndexByte(host, '%') < 0 && !gate.IsUnclearHost(host)
 }
 
 // Request is the request that gates are asked about: r's fields and address, with method, scheme,
