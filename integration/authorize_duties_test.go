@@ -93,6 +93,16 @@ func TestAuthorizeDuties(t *testing.T) {
 		{"a class of sign-in that nobody has", "claims=" + url.QueryEscape(
 			`{"id_token":{"acr":{"essential":true,"values":["phr"]}}}`), "unmet_authentication_requirements",
 			"redirect"},
+		{"a class of sign-in that is no text", "claims=" + url.QueryEscape(
+			`{"id_token":{"acr":{"essential":true,"values":[1]}}}`), "unmet_authentication_requirements", "redirect"},
+		{"the subject who is signed in", "claims=" + url.QueryEscape(
+			`{"id_token":{"sub":{"values":["bob","alice"]}},"userinfo":{"sub":{"value":"alice"}}}`), "code",
+			"redirect"},
+		{"the subject of another person", "claims=" + url.QueryEscape(
+			`{"id_token":{"sub":{"value":"bob"}}}`), "login_required", "redirect"},
+		{"the subject of another person, at userinfo", "claims=" + url.QueryEscape(
+			`{"userinfo":{"sub":{"values":["bob"]}}}`), "login_required", "redirect"},
+		{"a control character beside the state", "nonce=a%0Ab", "invalid_request", "redirect"},
 		{"a long nonce", "nonce=" + strings.Repeat("n", 1025), "invalid_request", "redirect"},
 		{"a key that is none", "dpop_jkt=x", "invalid_request", "redirect"},
 		{"no redirect URI", "redirect_uri=", "invalid_request", "page"},

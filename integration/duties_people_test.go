@@ -42,6 +42,8 @@ var openIDDuties = []oauthDuty{
 	{"`login_hint`, `ui_locales`, `display`, `acr_values`", "accepted", "TestAuthorizeDuties/ui_locales"},
 	{"`claims`", "told where they were asked for", "TestClaimsParameter"},
 	{"`claims` that cannot be read", "invalid_request", "TestAuthorizeDuties/claims of another type"},
+	{"`claims` with the `sub` of another person", "login_required",
+		"TestAuthorizeDuties/the subject of another person"},
 	{"an essential `acr` that nobody has", "unmet_authentication_requirements",
 		"TestAuthorizeDuties/a class of sign-in that nobody has"},
 	{"scopes profile, email, phone, address", "their claims, each of its JSON type", "TestCertificationBasic"},

@@ -120,18 +120,20 @@ func decode(text []byte, into any) error {
 	return nil
 }
 
-// EssentialACR returns the values of `acr` of which the sign-in must have one, else the request is
-// to fail (OpenID Connect Core, section 5.5.1.1). Nil: any will do.
-func (r ClaimsRequest) EssentialACR() []string {
-	wish := r.IDToken["acr"]
-	if !wish.Essential {
-		return nil
-	}
-	var values []string
-	for _, value := range wish.Values {
-		if text, ok := value.(string); ok {
-			values = append(values, text)
-		}
-	}
-	return values
+// AcceptsSubject reports whether the client takes an answer about a person. A value that it names for
+// `sub` is the person that it expects, who alone may be told of (OpenID Connect Core, section 3.1.2.2).
+func (r ClaimsRequest) AcceptsSubject(subject string) bool {
+	return r.IDToken["sub"].accepts(subject) && r.UserInfo["sub"].accepts(subject)
+}
+
+// AcceptsACR reports whether the sign-in is of a class that the client takes: if it demands one, the
+// request must fail without it (section 5.5.1.1).
+func (r ClaimsRequest) AcceptsACR(acr string) bool {
+	return !r.IDToken["acr"].Essential || r.IDToken["acr"].accepts(acr)
+}
+
+// accepts reports whether a text is among the values that would do. A value that is no text is met by
+// none.
+func (r ClaimRequest) accepts(text string) bool {
+	return len(r.Values) == 0 || slices.Contains(r.Values, any(text))
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -74,23 +73,37 @@ func TestClaimsRequestsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestEssentialACR(t *testing.T) {
+// TestWantedValues: a value that a client demands is compared with what there is, and one that is no
+// text is met by nobody.
+func TestWantedValues(t *testing.T) {
 	for _, c := range []struct {
-		text string
-		want []string
+		text         string
+		subject, acr bool // whether alice may answer, and a sign-in of the class "a"
 	}{
-		{`{"id_token":{"acr":{"essential":true,"values":["a",1,"b"]}}}`, []string{"a", "b"}},
-		{`{"id_token":{"acr":{"essential":true,"value":"a"}}}`, []string{"a"}},
-		{`{"id_token":{"acr":{"essential":true}}}`, nil},
-		{`{"id_token":{"acr":{"ESSENTIAL":true,"values":["a"]}}}`, nil},
-		{`{"id_token":{"acr":{"essential":true,"values":["a"],"Values":["b"]}}}`, []string{"a"}},
-		{`{"id_token":{"acr":{"values":["a"]}}}`, nil},
-		{`{"userinfo":{"acr":{"essential":true,"values":["a"]}}}`, nil},
+		{`{"id_token":{"acr":{"essential":true,"values":["b",1,"a"]}}}`, true, true},
+		{`{"id_token":{"acr":{"essential":true,"value":"a"}}}`, true, true},
+		{`{"id_token":{"acr":{"essential":true,"value":"b"}}}`, true, false},
+		{`{"id_token":{"acr":{"essential":true,"value":1}}}`, true, false},
+		{`{"id_token":{"acr":{"essential":true,"values":[{"a":1},[],null]}}}`, true, false},
+		{`{"id_token":{"acr":{"essential":true,"values":[]}}}`, true, true},
+		{`{"id_token":{"acr":{"essential":true}}}`, true, true},
+		{`{"id_token":{"acr":{"ESSENTIAL":true,"values":["b"]}}}`, true, true},
+		{`{"id_token":{"acr":{"essential":true,"values":["b"],"Values":["a"]}}}`, true, false},
+		{`{"id_token":{"acr":{"values":["b"]}}}`, true, true},
+		{`{"userinfo":{"acr":{"essential":true,"values":["b"]}}}`, true, true},
+		{`{"id_token":{"sub":null},"userinfo":{"sub":{"essential":true}}}`, true, true},
+		{`{"id_token":{"sub":{"value":"alice"}}}`, true, true},
+		{`{"id_token":{"sub":{"values":["bob","alice"]}}}`, true, true},
+		{`{"id_token":{"sub":{"value":"bob"}}}`, false, true},
+		{`{"id_token":{"sub":{"value":"Alice"}}}`, false, true},
+		{`{"id_token":{"sub":{"value":1}}}`, false, true},
+		{`{"userinfo":{"sub":{"values":["bob"]}}}`, false, true},
+		{`{"id_token":{"sub":{"value":"alice"}},"userinfo":{"sub":{"value":"bob"}}}`, false, true},
 	} {
 		t.Run(c.text, func(t *testing.T) {
 			r, err := ParseClaims(c.text)
-			if err != nil || !slices.Equal(r.EssentialACR(), c.want) {
-				t.Errorf("%q, %v", r.EssentialACR(), err)
+			if err != nil || r.AcceptsSubject("alice") != c.subject || r.AcceptsACR("a") != c.acr {
+				t.Errorf("subject %t, class %t, %v", r.AcceptsSubject("alice"), r.AcceptsACR("a"), err)
 			}
 		})
 	}
@@ -129,9 +142,9 @@ func FuzzClaims(f *testing.F) {
 				}
 			}
 		}
-		for _, value := range r.EssentialACR() {
-			if !slices.Contains(r.IDToken["acr"].Values, any(value)) {
-				t.Fatalf("acr %q", value)
+		for _, value := range r.IDToken["acr"].Values {
+			if class, ok := value.(string); ok && !r.AcceptsACR(class) {
+				t.Fatalf("acr %q", class)
 			}
 		}
 	})

@@ -50,12 +50,16 @@ func (p Parameters) repeated() string {
 func (p Parameters) damaged() string {
 	for _, name := range slices.Sorted(maps.Keys(p)) {
 		for _, value := range p[name] {
-			if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+			if isDamaged(value) {
 				return name
 			}
 		}
 	}
 	return ""
+}
+
+func isDamaged(value string) bool {
+	return !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl)
 }
 
 // words are the words of a list that is separated by spaces, each once.

@@ -134,7 +134,9 @@ func takesForms(redirectURI string) bool {
 func (r *Request) refuseForm(p Parameters, c clients.Client) *Error {
 	switch mode := p.Get("response_mode"); {
 	case p.damaged() != "":
-		r.To.State = ""
+		if isDamaged(r.To.State) {
+			r.To.State = "" // what cannot be sent back as it was; any other state is the client's to read
+		}
 		return r.To.refuse(InvalidRequest, "A parameter has a control character, or is not UTF-8.")
 	case p.repeated() != "":
 		return r.To.refuse(InvalidRequest, "A parameter is repeated.")

@@ -3,7 +3,6 @@ package authorize
 import (
 	"errors"
 	"net/url"
-	"slices"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
@@ -98,8 +97,10 @@ func (c *call) checkPerson() error {
 			return c.deny(authorization.LoginRequired, "Another person is signed in than the client expects.")
 		}
 	}
-	want := c.request.Claims.EssentialACR()
-	if len(want) > 0 && !slices.Contains(want, c.session.ACR) {
+	if !c.request.Claims.AcceptsSubject(c.session.Subject) {
+		return c.deny(authorization.LoginRequired, "Another person is signed in than the client expects.")
+	}
+	if !c.request.Claims.AcceptsACR(c.session.ACR) {
 		return c.deny(authorization.UnmetAuthentication, "Nobody can sign in here in the way that the client demands.")
 	}
 	return nil
