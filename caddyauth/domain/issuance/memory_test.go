@@ -36,6 +36,14 @@ type memory struct {
 	opaque  *opaque.Reference // what UseKnown stored last
 }
 
+// lockedIn is locked for a verb that heeds its context, as all do of a real store.
+func (m *memory) lockedIn(ctx context.Context, f func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return m.locked(f)
+}
+
 func (m *memory) locked(f func() error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -78,8 +86,8 @@ func (m *memory) IsDenied(context.Context, revocation.Subject) (denied bool, err
 	return denied, err
 }
 
-func (m *memory) FindProject(context.Context, string) (p project.Project, err error) {
-	err = m.locked(func() error { p = m.parties.Project; return nil })
+func (m *memory) FindProject(ctx context.Context, _ string) (p project.Project, err error) {
+	err = m.lockedIn(ctx, func() error { p = m.parties.Project; return nil })
 	return p, err
 }
 
@@ -94,8 +102,8 @@ func (m *memory) AddSignIn(_ context.Context, r Record) error {
 	})
 }
 
-func (m *memory) FindGrant(_ context.Context, id string) (g session.Grant, err error) {
-	err = m.locked(func() error {
+func (m *memory) FindGrant(ctx context.Context, id string) (g session.Grant, err error) {
+	err = m.lockedIn(ctx, func() error {
 		var found bool
 		if g, found = m.grants[id]; !found {
 			return session.ErrNoGrant
@@ -129,9 +137,9 @@ func (m *memory) RotateGrant(_ context.Context, r session.Rotation, now time.Tim
 	return done, err
 }
 
-func (m *memory) RevokeGrant(_ context.Context, id, reason string,
+func (m *memory) RevokeGrant(ctx context.Context, id, reason string,
 	now time.Time) (denials []revocation.Denial, err error) {
-	err = m.locked(func() error {
+	err = m.lockedIn(ctx, func() error {
 		g := m.grants[id]
 		g.Revoked, g.RevokedFor = now, reason
 		m.grants[id] = g
@@ -142,9 +150,9 @@ func (m *memory) RevokeGrant(_ context.Context, id, reason string,
 	return denials, err
 }
 
-func (m *memory) RevokeAll(_ context.Context, o revocation.Revocation,
+func (m *memory) RevokeAll(ctx context.Context, o revocation.Revocation,
 	_ time.Time) (n int, d revocation.Denial, err error) {
-	err = m.locked(func() error {
+	err = m.lockedIn(ctx, func() error {
 		m.parties.Epoch++
 		d = revocation.Denial{
 			Kind:  o.Kind,

@@ -3,6 +3,7 @@ package issuance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -291,6 +292,23 @@ func TestSigningOutEndsOneSessionOrAll(t *testing.T) {
 			user := x.Sessions.DenyList.Denied(revocation.Subject{Project: "acme", Subject: "Alice", Epoch: 5}) != ""
 			if one != c.one || user != c.user {
 				t.Errorf("denied are the session: %v, the user: %v", one, user)
+			}
+		})
+	}
+}
+
+// TestSignOutGoesOnForAGoneClient: who closes the window after signing out has signed out.
+func TestSignOutGoesOnForAGoneClient(t *testing.T) {
+	for _, all := range []project.Switch{project.Off, project.On} {
+		t.Run(fmt.Sprint("all ", all == project.On), func(t *testing.T) {
+			x := newIssuer(t)
+			x.store.parties.Project.RevokeAllOnLogout = all
+			issued := x.signedIn(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			ended, err := x.SignOut(ctx, []string{issued.AccessToken}, nil, noon)
+			if err != nil || !ended {
+				t.Errorf("ended: %v, %v", ended, err)
 			}
 		})
 	}

@@ -12,11 +12,18 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
+// signOutTimeout bounds how long a sign-out goes on for a client that has gone.
+const signOutTimeout = 10 * time.Second
+
 // SignOut ends the sessions of a browser's tokens, for everybody who holds a copy, and reports whether
 // there was one to end. Tokens that are not of one of our sessions are ignored. Of a session at an
 // application on another host the sign-in ends that it was begun under, with the sessions at all
 // applications. Where the project has revoke_all_on_logout, all sessions of the person end.
+//
+// It goes on when ctx is canceled: a person who closes the window after signing out is signed out.
 func (s *Service) SignOut(ctx context.Context, accesses, refreshes []string, now time.Time) (ended bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signOutTimeout)
+	defer cancel()
 	for _, access := range accesses {
 		one, err := s.signOut(ctx, access, "", now)
 		if err != nil {

@@ -1,23 +1,16 @@
 package handover
 
 import (
-	"context"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/guard/gate"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
 )
 
-const (
-	// maxEnded bounds how many cookies of one name a sign-out ends.
-	maxEnded = 4
-
-	// endTimeout bounds how long a sign-out goes on for a client that has gone.
-	endTimeout = 10 * time.Second
-)
+// maxEnded bounds how many cookies of one name a sign-out ends.
+const maxEnded = 4
 
 // getLogout asks whether the person wants to sign out: a GET changes nothing, so no foreign page can
 // do it with an image.
@@ -73,8 +66,7 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request, _ string) {
 	})
 }
 
-// endAll goes on when the client goes away: a person who closes the window after signing out is
-// signed out. It reports whether there was a sign-in to end.
+// endAll reports whether there was a sign-in to end.
 func (s *Server) endAll(r *http.Request) (ended bool, err error) {
 	accesses, refreshes := values(r, s.AccessCookie), values(r, s.RefreshCookie)
 	if len(accesses)+len(refreshes) == 0 {
@@ -83,9 +75,7 @@ func (s *Server) endAll(r *http.Request) (ended bool, err error) {
 	if err := s.Ready(r.Context()); err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endTimeout)
-	defer cancel()
-	return s.End(ctx, accesses, refreshes)
+	return s.End(r.Context(), accesses, refreshes)
 }
 
 func values(r *http.Request, name string) (values []string) {

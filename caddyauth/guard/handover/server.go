@@ -63,7 +63,7 @@ type Server struct {
 	Subject func(r *http.Request) string
 
 	// End ends the sign-ins of sessions' tokens, with the sessions at all applications, and reports
-	// whether there was one to end. Required.
+	// whether there was one to end. It goes on when the context is canceled. Required.
 	End func(ctx context.Context, accesses, refreshes []string) (ended bool, err error)
 
 	// AccessCookie and RefreshCookie are the names of a session's cookies, Cleared are the cookies that

@@ -1,11 +1,9 @@
 package login
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/serve/ui"
@@ -128,18 +126,12 @@ func (s *Server) nameSigningOut(r *http.Request) string {
 	return subject
 }
 
-// revokeTimeout bounds how long a sign-out goes on for a client that has gone.
-const revokeTimeout = 10 * time.Second
-
-// revokeAll continues when the client goes away: a person who closes the window after signing out
-// is signed out. It reports whether there was a session to end.
+// revokeAll reports whether there was a session to end.
 func (s *Server) revokeAll(r *http.Request) (ended bool, err error) {
 	if s.Revoke == nil {
 		return s.subject(r) != "", nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), revokeTimeout)
-	defer cancel()
-	return s.Revoke(ctx, s.cookieValues(r, s.CookieName), s.cookieValues(r, s.RefreshCookieName))
+	return s.Revoke(r.Context(), s.cookieValues(r, s.CookieName), s.cookieValues(r, s.RefreshCookieName))
 }
 
 // cookieValues returns the values of the request's cookies of one name; none for no name.

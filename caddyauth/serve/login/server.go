@@ -86,8 +86,8 @@ type Server struct {
 	Renew func(ctx context.Context, user *identity.User, password string)
 
 	// Revoke ends sessions at once, for every copy of their cookies, and reports whether there was one
-	// to end; that there is none, or no longer, is no error. An error is answered with 503. Default: the
-	// cookies are cleared, and copies live until they expire.
+	// to end; that there is none, or no longer, is no error. It goes on when the context is canceled. An
+	// error is answered with 503. Default: the cookies are cleared, and copies live until they expire.
 	Revoke func(ctx context.Context, accesses, refreshes []string) (ended bool, err error)
 
 	// Owner returns the user of the valid session that a refresh token belongs to, for the event of a

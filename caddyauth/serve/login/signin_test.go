@@ -587,23 +587,6 @@ func TestWhatFailsForAGoneClientIsNoError(t *testing.T) {
 	}
 }
 
-// TestASignOutGoesOnForAGoneClient: who closes the window after signing out has signed out.
-func TestASignOutGoesOnForAGoneClient(t *testing.T) {
-	h := newFixture(t)
-	h.Revoke = func(ctx context.Context, accesses, _ []string) (bool, error) {
-		if ctx.Err() == nil {
-			h.revoked = append(h.revoked, accesses...)
-		}
-		return ctx.Err() == nil, ctx.Err()
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	h.do(request("POST", "/auth/logout", "", "", "Cookie", cookieName+"=token.alice").WithContext(ctx))
-	if len(h.revoked) != 1 || h.lastResult(t) != "success" {
-		t.Errorf("%v", h.revoked)
-	}
-}
-
 func TestRequestsFromOtherSitesAreRefused(t *testing.T) {
 	h := newFixture(t)
 	for _, c := range []struct {
