@@ -46,7 +46,7 @@ func TestDeviceDuties(t *testing.T) {
 		tv := x.device(t, "tv", "resource=https://films.example/&scope=read+profile")
 		v := x.visitor(t)
 		v.signIn(v.get("/device?user_code="+tv.User), "alice", alicePassword)
-		if got := v.post("/device", url.Values{"user_code": {tv.User}, "decision": {"allow"}}); got.status != 200 {
+		if got := v.post("/device", deviceForm(tv.User, "alice", "allow")); got.status != 200 {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
 		form := url.Values{"grant_type": {clients.GrantDevice}, "device_code": {tv.Device}}

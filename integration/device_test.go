@@ -98,7 +98,7 @@ func TestDeviceFlow(t *testing.T) {
 			!strings.Contains(got.body, `<strong id="subject">bob</strong>`) {
 			t.Errorf("another person: %d %s", got.status, got.body)
 		}
-		decision := url.Values{"user_code": {tv.User}, "decision": {"allow"}}
+		decision := deviceForm(tv.User, "alice", "allow")
 		cross := v.do("POST", "/device", "application/x-www-form-urlencoded", decision.Encode(),
 			"Sec-Fetch-Site: cross-site")
 		if cross.status != http.StatusForbidden {
@@ -138,6 +138,52 @@ func TestDeviceFlow(t *testing.T) {
 	})
 }
 
+// deviceForm is what the page sends that asks a person about a device.
+func deviceForm(code, subject, decision string) url.Values {
+	return url.Values{"user_code": {code}, "subject": {subject}, "decision": {decision}}
+}
+
+// TestDeviceForms: what is not the whole form of the page that asks, each field once, decides nothing.
+func TestDeviceForms(t *testing.T) {
+	x := newAuthorizing(t, "sqlite")
+	tv := x.device(t, "tv", "")
+	v := x.visitor(t)
+	v.signIn(v.get("/device?user_code="+tv.User), "alice", alicePassword)
+	whole := deviceForm(tv.User, "alice", "allow")
+	for _, row := range []struct {
+		name, body string
+	}{
+		{"nobody was asked", changed(whole, "subject=")},
+		{"no subject", strings.ReplaceAll(whole.Encode(), "subject=", "person=")},
+		{"two subjects", whole.Encode() + "&subject=bob"},
+		{"no decision", changed(whole, "decision=")},
+		{"two decisions", whole.Encode() + "&decision=deny"},
+		{"another decision", changed(whole, "decision=Allow")},
+		{"two codes", whole.Encode() + "&user_code=" + tv.User},
+		{"an unknown field twice", whole.Encode() + "&x=1&x=2"},
+		{"no form", "%zz"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got := v.in(t).do("POST", "/device", "application/x-www-form-urlencoded", row.body)
+			if got.status != 400 || !strings.Contains(got.body, "The form was incomplete.") {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+		})
+	}
+	t.Run("two codes in the link", func(t *testing.T) {
+		got := v.in(t).get("/device?user_code=" + tv.User + "&user_code=" + tv.User)
+		if got.status != 400 || !strings.Contains(got.body, "That is not a code.") {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+	})
+	if got := x.poll(t, "tv", tv.Device); got.Error != "authorization_pending" {
+		t.Errorf("somebody has decided: %+v", got)
+	}
+	if got := v.post("/device", whole); got.status != 200 || !strings.Contains(got.body, "is connected") {
+		t.Errorf("the whole form: %d %s", got.status, got.body)
+	}
+}
+
 // TestDevicePagesRefuse what is no code of theirs, and too many of them.
 func TestDevicePagesRefuse(t *testing.T) {
 	x := newAuthorizing(t, "sqlite")
@@ -172,7 +218,11 @@ func TestDevicePagesRefuse(t *testing.T) {
 		t.Error("codes can be guessed without end")
 	}
 	tv := x.device(t, "tv", "")
-	if got := v.get("/device?user_code=" + tv.User); !strings.Contains(got.body, "Too many codes") {
+	got := v.get("/device?user_code=" + tv.User)
+	if got.status != 429 || got.header.Get("Retry-After") == "" {
+		t.Errorf("%d, Retry-After %q", got.status, got.header.Get("Retry-After"))
+	}
+	if !strings.Contains(got.body, "Too many codes") {
 		t.Errorf("the brake lets a good code pass, by which guesses could be told: %s", got.body)
 	}
 
@@ -205,7 +255,7 @@ func TestDeniedDevice(t *testing.T) {
 		!strings.Contains(confirm.body, "<li>https://films.example</li>") {
 		t.Fatalf("the link leads to %d %s", confirm.status, confirm.body)
 	}
-	got := v.post("/device", url.Values{"user_code": {tv.User}, "decision": {"deny"}})
+	got := v.post("/device", deviceForm(tv.User, "alice", "deny"))
 	if got.status != 200 || !strings.Contains(got.body, "was refused") {
 		t.Errorf("%d %s", got.status, got.body)
 	}

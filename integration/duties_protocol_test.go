@@ -67,7 +67,8 @@ var deviceDuties = []oauthDuty{
 	{"a code is used once", "invalid_grant, and what it has become ends", "TestDeviceDuties"},
 	{"8 letters without vowels", "read without case, dashes and spaces", "TestUserCodesAreReadAsPeopleTypeThem"},
 	{"the link with the code asks, and names the client", "a page", "TestDeviceFlow"},
-	{"guessing has an end", "a page, also for a good code", "TestDevicePagesRefuse"},
+	{"guessing has an end", "a page with 429 and `Retry-After`, also for a good code", "TestDevicePagesRefuse"},
+	{"a decision that is not the whole form of the page", "a page, nothing is decided", "TestDeviceForms"},
 	{"for a person, an address, and in total", "each has its own limit", "TestLimitsOfWhatIsNoSignIn"},
 }
 

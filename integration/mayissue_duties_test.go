@@ -51,7 +51,7 @@ func TestEveryGrantAsksWhoMayHaveIt(t *testing.T) {
 				held := x.token(t, "both", rpSecret, "", codeForm(first))
 				code := v.code(v.get(asked))
 				tv := x.device(t, "both", "client_secret="+rpSecret)
-				form := url.Values{"user_code": {tv.User}, "decision": {"allow"}}
+				form := deviceForm(tv.User, "alice", "allow")
 				if got := v.post("/device", form); got.status != 200 {
 					t.Fatalf("%d %s", got.status, got.body)
 				}

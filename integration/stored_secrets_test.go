@@ -28,7 +28,7 @@ func TestNothingSecretIsStoredAsItIs(t *testing.T) {
 	unused := v.code(v.get(request(t, "")))
 	opaque := x.token(t, "opaque", rpSecret, "", codeForm(v.code(v.get(request(t, "client_id=opaque")))))
 	granted, pending := x.device(t, "tv", ""), x.device(t, "tv", "")
-	v.post("/device", url.Values{"user_code": {granted.User}, "decision": {"allow"}})
+	v.post("/device", deviceForm(granted.User, "alice", "allow"))
 	tv := x.poll(t, "tv", granted.Device)
 	pushed := x.push(t, "rp", "")
 	made := x.registered(t)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
@@ -48,13 +49,13 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	typed := r.URL.Query().Get("user_code")
+	typed := strings.Join(r.URL.Query()["user_code"], " ") // repeated ones are no code
 	if v.person == nil {
 		v.signIn(typed)
 		return
 	}
 	if typed == "" {
-		v.askCode("", "")
+		v.askCode(http.StatusOK, "", "")
 		return
 	}
 	a, client, ok := v.find(typed)
@@ -88,12 +89,8 @@ func (v *visit) signIn(typed string) {
 	http.Redirect(v.w, v.r, v.url("/login")+"?"+url.Values{"next": {next}}.Encode(), http.StatusSeeOther)
 }
 
-// askCode shows the page for the code again.
-func (v *visit) askCode(typed, problem string) {
-	status := http.StatusOK
-	if problem != "" {
-		status = http.StatusBadRequest
-	}
+// askCode shows the page for the code, again where there is a problem.
+func (v *visit) askCode(status int, typed, problem string) {
 	ui.Render(v.w, status, ui.Device{
 		Site:     v.Base.Host,
 		Subject:  v.person.Subject,
@@ -117,7 +114,7 @@ func (v *visit) links(typed string) []ui.Link {
 func (v *visit) find(typed string) (device.Authorization, clients.Client, bool) {
 	code, ok := device.ReadUserCode(typed)
 	if !ok {
-		v.askCode(typed, "That is not a code. It has eight letters, such as WDJB-MJHT.")
+		v.askCode(http.StatusBadRequest, typed, "That is not a code. It has eight letters, such as WDJB-MJHT.")
 		return device.Authorization{}, clients.Client{}, false
 	}
 	wait, err := v.Guess(v.r.Context(), v.person.Subject, v.event.ClientIP, v.now)
@@ -128,7 +125,11 @@ func (v *visit) find(typed string) (device.Authorization, clients.Client, bool) 
 	if wait > 0 {
 		v.refuse(tooMany)
 		v.w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		v.askCode(typed, "Too many codes were tried. Please wait a moment, and try again.")
+		v.askCode(
+			http.StatusTooManyRequests,
+			typed,
+			"Too many codes were tried. Please wait a moment, and try again.",
+		)
 		return device.Authorization{}, clients.Client{}, false
 	}
 	a, err := v.Store.FindDevice(v.r.Context(), code, v.now)
@@ -147,7 +148,11 @@ func (v *visit) find(typed string) (device.Authorization, clients.Client, bool) 
 		v.fail(err)
 	default:
 		v.refuse(unknownCode)
-		v.askCode(typed, "No device waits for this code. It may have expired: start again on the device.")
+		v.askCode(
+			http.StatusBadRequest,
+			typed,
+			"No device waits for this code. It may have expired: start again on the device.",
+		)
 	}
 	return device.Authorization{}, clients.Client{}, false
 }
@@ -207,7 +212,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	typed := form.Get("user_code")
+	typed := form["user_code"]
 	if v.person == nil {
 		v.signIn(typed)
 		return
@@ -216,7 +221,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if form.Has(subjectField) && form.Get(subjectField) != v.person.Subject {
+	if form[subjectField] != v.person.Subject {
 		ui.Render(w, http.StatusOK, v.confirmation(a, client)) // somebody else was asked
 		return
 	}
@@ -225,7 +230,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 		v.fail(err)
 		return
 	}
-	approved := form.Get("decision") == "allow"
+	approved := form["decision"] == "allow"
 	v.event.Recorded = true
 	err = s.Store.DecideDevice(r.Context(), a.Hash, device.Approval{
 		Subject:  v.person.Subject,
@@ -239,20 +244,17 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 	v.answer(approved, err)
 }
 
-// readForm refuses forms of other sites, and what is no decision.
-func (v *visit) readForm() (url.Values, bool) {
+// readForm refuses forms of other sites, and what is not the whole form of the page that asks: who was
+// asked, and one decision.
+func (v *visit) readForm() (map[string]string, bool) {
 	if v.protection.Check(v.r) != nil {
 		v.refuse(crossOrigin)
 		v.say(http.StatusForbidden, crossOrigin, "Not from here",
 			"The decision came from another site. Nothing was changed.")
 		return nil, false
 	}
-	body, err := endpoint.ReadBody(v.w, v.r, 4<<10, endpoint.FormType)
-	var form url.Values
-	if err == nil {
-		form, err = url.ParseQuery(string(body))
-	}
-	if d := form.Get("decision"); err != nil || d != "allow" && d != "deny" {
+	form, err := endpoint.ReadForm(v.w, v.r, 4<<10)
+	if d := form["decision"]; err != nil || form[subjectField] == "" || d != "allow" && d != "deny" {
 		v.refuse(invalid)
 		v.say(http.StatusBadRequest, invalid, "This request cannot be used", "The form was incomplete.")
 		return nil, false
