@@ -90,6 +90,8 @@ func TestAuthorizeDuties(t *testing.T) {
 		{"claims that are no JSON", "claims=x", "invalid_request", "redirect"},
 		{"claims of another type", "claims=" + url.QueryEscape(`{"userinfo":{"\u00e4\\\"":1}}`), "invalid_request",
 			"redirect"},
+		{"claims with a duplicate member", "claims=" + url.QueryEscape(
+			`{"id_token":{"sub":{"value":"alice","value":"bob"}}}`), "invalid_request", "redirect"},
 		{"a class of sign-in that nobody has", "claims=" + url.QueryEscape(
 			`{"id_token":{"acr":{"essential":true,"values":["phr"]}}}`), "unmet_authentication_requirements",
 			"redirect"},

@@ -20,6 +20,10 @@ const checkAuth = `
 		}
 		user dora {
 			disabled
+			claim address Berlin
+			claim email_verified yes
+			claim nickname := 5
+			claim updated_at yesterday
 		}
 		project acme
 		client worker {
@@ -38,7 +42,8 @@ func TestCheckFindings(t *testing.T) {
 			[]string{
 				", gate localhost:%s: require roles admin: no user has the claim, so none of them passes; names " +
 					"are exact; " +
-					"the claims of project default are: name, paid, role, tier",
+					"the claims of project default are: address, email_verified, name, nickname, paid, " +
+					"role, tier, updated_at",
 			}},
 		{
 			"a value that nobody has", "jwt_auth web {\n require role admn\n }",
@@ -145,6 +150,14 @@ func TestCheckFindings(t *testing.T) {
 				"warning: user carol: claim name has 2 values: \"Carol\", \"Danvers\"; quotes make one of them: " +
 					"claim name \"Carol Danvers\"",
 				"warning: user carol: no password_hash",
+				"warning: user dora: claim address is not an object, as in OpenID Connect, so no client is told it; " +
+					"write claim address := `{...}`",
+				"warning: user dora: claim email_verified is not a boolean, as in OpenID Connect, so no client is told " +
+					"it; write claim email_verified true",
+				"warning: user dora: claim nickname is not text, as in OpenID Connect, so no client is told it; write " +
+					"claim nickname and a text",
+				"warning: user dora: claim updated_at is not a number, as in OpenID Connect, so no client is told it; " +
+					"write claim updated_at := 1767225600",
 			}, c.want...)
 			for _, word := range want {
 				word = strings.Replace(word, "gate localhost:%s:", fmt.Sprintf("gate localhost:%d:", g.port("app")), 1)

@@ -98,6 +98,13 @@ func (d *desk) setsClaims(t *testing.T) {
 		}
 	}
 	d.passes(t, token, http.StatusUnauthorized)
+	out, errs, code := d.run(t, "", "user", "set", "claire", "--address", d.addr("admin"),
+		"--claim", "email_verified=true", "--claim", "phone_number_verified:=true", "--claim", "team:=1")
+	if code != 0 || !strings.Contains(out, `"email_verified":"true"`) || strings.Count(errs, "\n") != 1 ||
+		!strings.Contains(errs, "no client is told the claim email_verified, because OpenID Connect wants a boolean") {
+		t.Errorf("a claim of another type: %d, %q\n%s", code, errs, out)
+	}
+	d.fails(t, "duplicate member", "", "user", "set", "claire", "--claim", `x:={"a":1,"a":2}`)
 	d.fails(t, "nothing to change", "", "user", "set", "claire")
 	d.fails(t, `"iss" is reserved`, "", "user", "set", "claire", "--claim", "iss=me")
 	d.fails(t, `no claim "gone"`, "", "user", "set", "claire", "--remove-claim", "gone")

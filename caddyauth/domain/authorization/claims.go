@@ -8,6 +8,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxClaims is the longest parameter `claims`, in bytes, and the most names in it.
@@ -33,10 +35,11 @@ type ClaimRequest struct {
 }
 
 // errClaims says what `claims` must be.
-var errClaims = errors.New("it is not a JSON object of `userinfo` and `id_token`, each with claims")
+var errClaims = errors.New("it is not a JSON object of `userinfo` and `id_token`, each with claims, and each once")
 
 // ParseClaims reads the parameter `claims`. An empty text asks for nothing. Members that are not
-// understood are ignored (section 5.5).
+// understood are ignored (section 5.5); a duplicate one, at any depth, is refused, because readers
+// disagree on which one counts.
 func ParseClaims(text string) (ClaimsRequest, error) {
 	if text == "" {
 		return ClaimsRequest{}, nil
@@ -45,7 +48,7 @@ func ParseClaims(text string) (ClaimsRequest, error) {
 		return ClaimsRequest{}, fmt.Errorf("it has %d bytes, more than %d", len(text), maxClaims)
 	}
 	var members map[string]json.RawMessage
-	if err := decode([]byte(text), &members); err != nil || members == nil {
+	if !jsontext.Value(text).IsValid() || decode([]byte(text), &members) != nil || members == nil {
 		return ClaimsRequest{}, errClaims
 	}
 	var r ClaimsRequest

@@ -32,7 +32,7 @@ func (p Person) Tell(names []string) map[string]any {
 
 func (p Person) claim(name string) (value any, ok bool) {
 	if value, ok = p.Claims[name]; ok {
-		return value, fits(name, value)
+		return value, TypeOf(name).Fits(value)
 	}
 	switch {
 	case name == "preferred_username" && p.Name != "":
@@ -43,24 +43,50 @@ func (p Person) claim(name string) (value any, ok bool) {
 	return nil, false
 }
 
-// fits holds a standard claim against its type (OpenID Connect Core, section 5.1): a client may take
-// a text where a boolean belongs for true. All other claims have the type that they have.
-func fits(name string, value any) bool {
+// Type is the JSON type that OpenID Connect gives a standard claim.
+type Type string
+
+// The types of standard claims. The claims of others have any.
+const (
+	Any     Type = ""
+	Text    Type = "text"
+	Boolean Type = "a boolean"
+	Count   Type = "a number"
+	Object  Type = "an object"
+)
+
+// TypeOf returns the type of a claim (OpenID Connect Core, section 5.1). No client is told a value of
+// another type: it may take a text where a boolean belongs for true.
+func TypeOf(name string) Type {
 	switch name {
 	case "email_verified", "phone_number_verified":
-		_, ok := value.(bool)
-		return ok
+		return Boolean
 	case "updated_at":
-		return isNumber(value)
+		return Count
 	case "address":
-		_, ok := value.(map[string]any)
-		return ok
+		return Object
 	case "name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile", "picture",
 		"website", "gender", "birthdate", "zoneinfo", "locale", "email", "phone_number":
-		_, ok := value.(string)
-		return ok
+		return Text
 	}
-	return true
+	return Any
+}
+
+// Fits reports whether a value is of the type.
+func (t Type) Fits(value any) (ok bool) {
+	switch t {
+	case Boolean:
+		_, ok = value.(bool)
+	case Count:
+		ok = isNumber(value)
+	case Object:
+		_, ok = value.(map[string]any)
+	case Text:
+		_, ok = value.(string)
+	case Any:
+		ok = true
+	}
+	return ok
 }
 
 func isNumber(value any) bool {

@@ -84,14 +84,15 @@ func TestCommandPasswordIsPromptedForTwice(t *testing.T) {
 
 func TestCommandClaims(t *testing.T) {
 	got, err := parseClaims([]string{"role=editor", "role=reviewer", "level:=3", "note=a=b", "team:={\"id\":1}",
-		"empty="})
+		"empty=", "mixed:=null", "mixed=a", "list:=[1]", "list=b"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
 		name string
 		want any
-	}{{"role", []any{"editor", "reviewer"}}, {"note", "a=b"}, {"empty", ""}} {
+	}{{"role", []any{"editor", "reviewer"}}, {"note", "a=b"}, {"empty", ""}, {"mixed", []any{nil, "a"}},
+		{"list", []any{json.Number("1"), "b"}}} {
 		t.Run(c.name, func(t *testing.T) {
 			if !reflect.DeepEqual(got[c.name], c.want) {
 				t.Errorf("%s: %v", c.name, got[c.name])
@@ -101,7 +102,8 @@ func TestCommandClaims(t *testing.T) {
 	if text := formatValue(got["level"]) + formatValue(got["team"]); text != `3{"id":1}` {
 		t.Errorf("typed claims: %s", text)
 	}
-	for _, wrong := range []string{"role", "=x", ":=3", "level:=three", "level:=1 2"} {
+	for _, wrong := range []string{"role", "=x", ":=3", "level:=three", "level:=1 2",
+		`team:={"id":1,"id":2}`, `team:=[{"a":1,"\u0061":2}]`} {
 		if got, err := parseClaims([]string{wrong}); err == nil {
 			t.Errorf("%s: %v", wrong, got)
 		}

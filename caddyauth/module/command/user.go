@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/openid"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
+	"github.com/caddyauth/gateway/caddyauth/module/terminal"
 )
 
 var userColumns = []column{
@@ -81,22 +85,42 @@ standard input, one line.`,
 		Args: cobra.ExactArgs(1),
 	}, func(r *adminClient, args []string) error {
 		body := map[string]any{"name": args[0], "project": flags.project, "disabled": disabled}
-		var err error
-		if body["claims"], err = parseClaims(claims); err != nil {
+		set, err := parseClaims(claims)
+		if err != nil {
 			return err
 		}
+		body["claims"] = set
 		if !noPassword {
 			if body["password"], err = readPassword(r.cmd); err != nil {
 				return err
 			}
 		}
-		return r.printObject(r.request(http.MethodPost, "users", nil, body))
+		answer, err := r.request(http.MethodPost, "users", nil, body)
+		return r.printUser(answer, err, set)
 	})
 	cmd.Flags().StringArrayVar(&claims, "claim", nil,
 		"a claim as name=value; given again with another value it is a list; name:=value takes JSON")
 	cmd.Flags().BoolVar(&disabled, "disabled", false, "keep the user from signing in for now")
 	cmd.Flags().BoolVar(&noPassword, "no-password", false, "give the user no password yet: nobody can sign in")
 	return flags.add(cmd)
+}
+
+// printUser prints a user, and on standard error which of the claims that were set no client will be told.
+func (r *adminClient) printUser(answer json.RawMessage, err error, set map[string]any) error {
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if want := openid.TypeOf(name); !want.Fits(set[name]) {
+			fmt.Fprintf(
+				r.cmd.ErrOrStderr(),
+				"Note: no client is told the claim %s, because OpenID Connect wants %s; see --claim name:=value.\n",
+				terminal.Printable(name),
+				want,
+			)
+		}
+	}
+	return r.printObject(answer, nil)
 }
 
 // parseClaims reads the claims of the command line.
@@ -107,18 +131,20 @@ func parseClaims(pairs []string) (map[string]any, error) {
 		var value any = text
 		if raw, typed := strings.CutSuffix(name, ":"); typed {
 			name = raw
-			if err := decodeNumbers([]byte(text), &value); err != nil || !json.Valid([]byte(text)) {
-				return nil, fmt.Errorf("--claim: the value of %q is not JSON", name)
+			if err := decodeNumbers([]byte(text), &value); err != nil || !jsontext.Value(text).IsValid() {
+				return nil, fmt.Errorf("--claim: the value of %q is not JSON, or has a duplicate member", name)
 			}
 		}
 		if !ok || name == "" {
 			return nil, errors.New("--claim: it must be name=value, or name:=value with JSON")
 		}
-		switch before := claims[name].(type) {
-		case nil:
+		before, again := claims[name]
+		list, isList := before.([]any)
+		switch {
+		case !again:
 			claims[name] = value
-		case []any:
-			claims[name] = append(before, value)
+		case isList:
+			claims[name] = append(list, value)
 		default:
 			claims[name] = []any{before, value}
 		}
@@ -179,12 +205,17 @@ their next request, programs one for their refresh token.`,
 		if err := decodeNumbers(text, &user); err != nil {
 			return fmt.Errorf("the answer is not a user: %w", err)
 		}
-		claims, err := edit.of(user.Claims)
+		set, err := parseClaims(edit.set)
+		if err != nil {
+			return err
+		}
+		claims, err := edit.of(user.Claims, set)
 		if err != nil {
 			return err
 		}
 		r.ifMatch = user.Version.String() // a concurrent change is not undone
-		return r.printObject(r.requestOne(http.MethodPatch, "user", "users/{id}", id, map[string]any{"claims": claims}))
+		answer, err := r.requestOne(http.MethodPatch, "user", "users/{id}", id, map[string]any{"claims": claims})
+		return r.printUser(answer, err, set)
 	})
 	cmd.Flags().StringArrayVar(&edit.set, "claim", nil,
 		"a claim as name=value in place of the one of that name, as for add")
@@ -199,8 +230,8 @@ type claimsEdit struct {
 	clear       bool
 }
 
-// of returns what the change makes of claims.
-func (e *claimsEdit) of(claims map[string]any) (map[string]any, error) {
+// of returns what the change makes of claims; set are those that it sets.
+func (e *claimsEdit) of(claims, set map[string]any) (map[string]any, error) {
 	if len(e.set) == 0 && len(e.remove) == 0 && !e.clear {
 		return nil, errors.New("nothing to change: give --claim, --remove-claim or --clear-claims")
 	}
@@ -213,9 +244,8 @@ func (e *claimsEdit) of(claims map[string]any) (map[string]any, error) {
 		}
 		delete(claims, name)
 	}
-	set, err := parseClaims(e.set)
 	maps.Copy(claims, set)
-	return claims, err
+	return claims, nil
 }
 
 func userDisabledCommand(name, short string, disabled bool) *cobra.Command {

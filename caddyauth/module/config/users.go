@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
@@ -172,6 +173,8 @@ func unmarshalClaim(d *caddyfile.Dispenser, claims *map[string]any) error {
 			return d.Errf("claim: %q: %v", name, err)
 		}
 		(*claims)[name] = value
+	case strings.HasPrefix(values[0], ":="):
+		return d.Errf("claim: %q: a space belongs behind `:=`", name)
 	case len(values) > 1:
 		(*claims)[name] = values
 	case values[0] == "true" || values[0] == "false":
@@ -192,8 +195,8 @@ func claimJSON(args []string) (value any, err error) {
 	}
 	decoder := json.NewDecoder(strings.NewReader(args[0]))
 	decoder.UseNumber()
-	if !json.Valid([]byte(args[0])) || decoder.Decode(&value) != nil {
-		return nil, errors.New("the value behind `:=` is not JSON")
+	if !jsontext.Value(args[0]).IsValid() || decoder.Decode(&value) != nil {
+		return nil, errors.New("the value behind `:=` is not JSON, or has a duplicate member")
 	}
 	return value, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/openid"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 	"github.com/caddyauth/gateway/caddyauth/module/auth"
@@ -35,17 +36,36 @@ func findUsers(_ caddy.Context, app *auth.App) (found []finding.Finding) {
 			})
 		}
 		for _, name := range slices.Sorted(maps.Keys(u.Claims)) {
-			if words := textList(u.Claims[name]); len(words) > 1 && slices.Contains(singleClaims, name) {
+			words, want := textList(u.Claims[name]), openid.TypeOf(name)
+			switch {
+			case len(words) > 1 && slices.Contains(singleClaims, name):
 				found = append(found, finding.Finding{
 					Severity: finding.Warning,
 					Where:    where,
 					Text:     fmt.Sprintf("claim %s has %d values: %s", name, len(words), quoteWords(words)),
 					Hint:     fmt.Sprintf("quotes make one of them: claim %s %q", name, strings.Join(words, " ")),
 				})
+			case !want.Fits(u.Claims[name]):
+				found = append(found, finding.Finding{
+					Severity: finding.Warning,
+					Where:    where,
+					Text:     fmt.Sprintf("claim %s is not %s, as in OpenID Connect, so no client is told it", name, want),
+					Hint:     typedClaim(name, want),
+				})
 			}
 		}
 	}
 	return found
+}
+
+// typedClaim shows how a claim is written that is of a type.
+func typedClaim(name string, want openid.Type) string {
+	return "write claim " + name + " " + map[openid.Type]string{
+		openid.Boolean: "true",
+		openid.Count:   ":= 1767225600",
+		openid.Object:  ":= `{...}`",
+		openid.Text:    "and a text",
+	}[want]
 }
 
 // singleClaims are claims with one value (OpenID Connect Core, section 5.1), which may hold spaces.
