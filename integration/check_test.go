@@ -150,13 +150,13 @@ func TestCheckFindings(t *testing.T) {
 				"warning: user carol: claim name has 2 values: \"Carol\", \"Danvers\"; quotes make one of them: " +
 					"claim name \"Carol Danvers\"",
 				"warning: user carol: no password_hash",
-				"warning: user dora: claim address is not an object, as in OpenID Connect, so no client is told it; " +
+				"warning: user dora: claim address is not an object as in OpenID Connect, and told to nobody; " +
 					"write claim address := `{...}`",
-				"warning: user dora: claim email_verified is not a boolean, as in OpenID Connect, so no client is told " +
-					"it; write claim email_verified true",
-				"warning: user dora: claim nickname is not text, as in OpenID Connect, so no client is told it; write " +
-					"claim nickname and a text",
-				"warning: user dora: claim updated_at is not a number, as in OpenID Connect, so no client is told it; " +
+				"warning: user dora: claim email_verified is not a boolean as in OpenID Connect, and told to nobody; " +
+					"write claim email_verified true",
+				"warning: user dora: claim nickname is not text as in OpenID Connect, and told to nobody; " +
+					"write claim nickname and a text",
+				"warning: user dora: claim updated_at is not a number as in OpenID Connect, and told to nobody; " +
 					"write claim updated_at := 1767225600",
 			}, c.want...)
 			for _, word := range want {

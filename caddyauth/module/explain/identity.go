@@ -49,7 +49,7 @@ func findUsers(_ caddy.Context, app *auth.App) (found []finding.Finding) {
 				found = append(found, finding.Finding{
 					Severity: finding.Warning,
 					Where:    where,
-					Text:     fmt.Sprintf("claim %s is not %s, as in OpenID Connect, so no client is told it", name, want),
+					Text:     fmt.Sprintf("claim %s is not %s as in OpenID Connect, and told to nobody", name, want),
 					Hint:     typedClaim(name, want),
 				})
 			}
