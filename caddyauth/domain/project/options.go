@@ -56,12 +56,14 @@ type TokenOptions struct {
 	RefreshRotation Switch
 
 	// RefreshReuseInterval is for how long a rotated refresh token gives the same successor again;
-	// up to 60s, None for 0s. Default: 0s, and DefaultBrowserReuse for browser sessions.
+	// up to 60s, None for 0s. Default: DefaultBrowserReuse for browser sessions and what clients are
+	// granted, 0s for sign-ins by the login API.
 	RefreshReuseInterval time.Duration
 }
 
 // DefaultBrowserReuse is the reuse interval of browser sessions if no level sets one: tabs send the
-// same cookie at the same time.
+// same cookie at the same time. So it is of what codes and devices are granted: many clients refresh
+// twice at the same time, or once more after an answer that was lost.
 const DefaultBrowserReuse = 10 * time.Second
 
 // Over returns o where it says something, and base elsewhere.

@@ -43,7 +43,7 @@ type Lifetimes struct {
 
 	// How long after a rotation the previous refresh token still gets the same successor, so that a
 	// lost response does not end the session; up to 60s. Projects and clients may override it.
-	// Default: 0s, and 10s for browser sessions.
+	// Default: 10s, and 0s for sign-ins by the login API.
 	RefreshReuseInterval *option.Duration `json:"refresh_reuse_interval,omitempty"`
 
 	// How long before its end a browser's access token is renewed; at most a third of its lifetime

@@ -11,6 +11,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddyauth/gateway/caddyauth/domain/clients"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 )
 
 // document is the part of the OpenAPI document that the tests read.
@@ -262,4 +265,52 @@ func TestFaultsAreNoticed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDocumentNamesEveryValue: what a field of clients and projects may be is what the document lists,
+// in requests as in answers.
+func TestDocumentNamesEveryValue(t *testing.T) {
+	for _, c := range []struct {
+		field string
+		want  []string
+	}{
+		{"id_token_signed_response_alg", clients.IDTokenAlgorithms},
+		{"token_endpoint_auth_method", clients.AuthMethods},
+		{"response_modes", clients.ResponseModes},
+		{"consent", clients.ConsentPolicies},
+		{"preset", clients.Presets},
+		{"access_token_format", []string{project.JWT, project.Opaque}},
+	} {
+		t.Run(c.field, func(t *testing.T) {
+			found := 0
+			for name, schema := range described().Components.Schemas {
+				properties, _ := schema["properties"].(map[string]any)
+				field, ok := properties[c.field].(map[string]any)
+				if !ok {
+					continue
+				}
+				found++
+				if items, list := field["items"].(map[string]any); list {
+					field = items
+				}
+				if got := texts(field["enum"]); !slices.Equal(got, c.want) {
+					t.Errorf("%s: %q, want %q", name, got, c.want)
+				}
+			}
+			if found == 0 {
+				t.Error("no schema has the field")
+			}
+		})
+	}
+}
+
+// texts are the strings of a list; null is none.
+func texts(list any) (found []string) {
+	all, _ := list.([]any)
+	for _, value := range all {
+		if text, ok := value.(string); ok {
+			found = append(found, text)
+		}
+	}
+	return found
 }

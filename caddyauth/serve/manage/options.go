@@ -17,7 +17,7 @@ const (
 )
 
 // tokenOptionsBody are the token options in force. The reuse interval is in seconds; null where no
-// level sets one, which is 0, and 10 for browser sessions.
+// level sets one, which is 10, and 0 for sign-ins by the login API.
 type tokenOptionsBody struct {
 	AccessTokenFormat string `json:"access_token_format"`
 	RefreshRotation   bool   `json:"refresh_rotation"`
@@ -83,7 +83,7 @@ func (o *object) editTokenOptions(into *project.TokenOptions) {
 	}
 	o.optionalFlag("refresh_rotation", &into.RefreshRotation)
 	const reuse = "refresh_reuse_interval"
-	o.seconds(reuse, &into.RefreshReuseInterval, time.Second, project.MaxReuseInterval)
+	o.seconds(reuse, &into.RefreshReuseInterval, 0, project.MaxReuseInterval)
 	if _, there := o.members[reuse]; there && into.RefreshReuseInterval == 0 && !o.null(reuse) {
 		into.RefreshReuseInterval = project.None
 	}

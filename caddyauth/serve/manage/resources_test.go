@@ -156,6 +156,7 @@ func TestClientsThatAreRefused(t *testing.T) {
 	for _, c := range []struct{ body, want string }{
 		{`{"id":"a/b"}`, `id: "a/b" is not`},
 		{`{"access_token_format":"paseto"}`, `access_token_format: "paseto" is neither`},
+		{`{"refresh_reuse_interval":-1}`, "refresh_reuse_interval: -1 is below the limit of 0 seconds"},
 		{`{"refresh_reuse_interval":61}`, "refresh_reuse_interval: 61 is above the limit of 60 seconds"},
 		{`{"scopes":["a b"]}`, `scopes: "a b" is not a word`},
 		{`{"audience":["billing"]}`, `audience: "billing" is not one of`},
