@@ -53,7 +53,7 @@ func TestClientsAreAnsweredBesideIdleOnes(t *testing.T) {
 	for round := range 3 {
 		away := g.silentClients(t, 400)
 		begun := time.Now()
-		eventually(t, time.Second, func() string {
+		eventually(t, clientPatience, func() string {
 			a := sendHTTP1(t, g.addr("public"), signInCall(g))
 			switch {
 			case a.status == http.StatusOK:
@@ -70,7 +70,7 @@ func TestClientsAreAnsweredBesideIdleOnes(t *testing.T) {
 		}
 		server.reload(t, server.env, "--force")
 		away()
-		eventually(t, time.Second, func() string {
+		eventually(t, clientPatience, func() string {
 			if _, a := g.signInAt(t, "public", "10.9.0.1"); a.status != http.StatusOK {
 				return fmt.Sprintf("signing in after the silent clients went: status %d, %s %v", a.status, a.body,
 					a.broken)

@@ -156,7 +156,7 @@ func TestADatabaseThatHangsIsWaitedForOnce(t *testing.T) {
 		}
 	}
 	f.proxy.Resume()
-	eventually(t, 5*time.Second, func() string {
+	eventually(t, clientPatience, func() string {
 		if _, a := f.signIn(t, 0, 1); a.status != http.StatusOK {
 			return fmt.Sprintf("signing in: status %d %s", a.status, a.body)
 		}

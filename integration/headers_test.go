@@ -1690,7 +1690,7 @@ func TestAccessLogNamesTheUser(t *testing.T) {
 	if got := g.get(t, "api-proxy", "/named", g.tokens.mint("es1", "alice", nil)); got.status != http.StatusOK {
 		t.Fatalf("status %d: %s", got.status, got.body)
 	}
-	eventually(t, 5*time.Second, func() string {
+	eventually(t, clientPatience, func() string {
 		for line := range strings.Lines(g.log()) {
 			if strings.Contains(line, `"uri":"/named"`) && strings.Contains(line, `"user_id":"alice"`) {
 				return ""

@@ -162,10 +162,7 @@ func TestEntryPathsStayOnTheHost(t *testing.T) {
 func (g *gateway) rawGet(t *testing.T, host, target string) (status int, location string) {
 	t.Helper()
 	at := strings.TrimPrefix(g.at(host, ""), "https://")
-	conn, err := tls.Dial("tcp", g.addr("https"), &tls.Config{InsecureSkipVerify: true, ServerName: host})
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := tls.Client(mustDial(t, g.addr("https")), &tls.Config{InsecureSkipVerify: true, ServerName: host})
 	defer conn.Close()
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/html\r\nConnection: close\r\n\r\n", target, at)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)

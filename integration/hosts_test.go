@@ -118,7 +118,7 @@ func newSurfer(t *testing.T) *surfer {
 	return &surfer{t, &http.Client{
 		Transport:     transport,
 		Jar:           jar,
-		Timeout:       10 * time.Second,
+		Timeout:       clientPatience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, jar}
 }

@@ -108,7 +108,7 @@ func TestAHangingLinkIsSeen(t *testing.T) {
 	if took := time.Since(back); took > 2500*time.Millisecond {
 		t.Errorf("when the link was back, a session that was ended meanwhile was admitted for %v", took)
 	}
-	eventually(t, 5*time.Second, func() string {
+	eventually(t, clientPatience, func() string {
 		log, err := os.ReadFile(n.all["far"].logFile())
 		if err != nil {
 			return err.Error()

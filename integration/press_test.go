@@ -255,7 +255,7 @@ func TestAFrameShowsThePage(t *testing.T) {
 	b := startBrowser(t, program)
 	around := g.url("app") + "/around"
 	b.do("open", chromedp.Navigate(around))
-	eventually(t, 5*time.Second, func() string {
+	eventually(t, browserPatience, func() string {
 		text := ask(b, "reading the frame",
 			chromedp.Evaluate[string](`frames[0].document.body ? frames[0].document.body.innerText : ""`))
 		if !strings.Contains(text, "This part of the page") {

@@ -422,7 +422,7 @@ func TestRequestsSurviveReload(t *testing.T) {
 	if err := <-loaded; err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, func() string {
+	eventually(t, clientPatience, func() string {
 		for _, s := range g.proxy.take() {
 			if s.body == "hello" && slices.Contains(s.headers, "X-User-Id: alice") {
 				return ""

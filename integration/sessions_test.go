@@ -741,7 +741,7 @@ func openSocket(w http.ResponseWriter, r *http.Request) {
 }
 
 // TestConfigurationEndsSessions: a reload that disables or removes somebody, or changes the
-// password, ends what they had within a second; bringing them back does not bring that back.
+// password, ends what they had at once; bringing them back does not bring that back.
 func TestConfigurationEndsSessions(t *testing.T) {
 	const newPassword = "through-the-looking-glass"
 	for _, c := range []struct {
@@ -759,13 +759,9 @@ func TestConfigurationEndsSessions(t *testing.T) {
 			g.checkPasses(t, program)
 			g.extra["Alice"] = c.alice
 			g.load(sessionAuth, apiSite)
-			changed := time.Now()
 			g.checkDead(t, c.name, held)
 			if a := g.get(t, "api", "/", program); a.status != http.StatusUnauthorized || a.reason(t) != "revoked" {
 				t.Errorf("a program's token: status %d, reason %q", a.status, a.reason(t))
-			}
-			if took := time.Since(changed); took > time.Second {
-				t.Errorf("it took %v", took)
 			}
 			if a := g.tryLogin(t, "alice", alicePassword); a.status != http.StatusUnauthorized {
 				t.Errorf("signing in as before: status %d", a.status)
