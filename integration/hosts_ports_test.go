@@ -2,6 +2,7 @@ package integration
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,11 +19,7 @@ https://auth.localhost:{{port "beside"}} {
 	import application
 }
 `)
-	_, first, _ := strings.Cut(g.host("https"), ":")
-	at := func(site, uri string) string {
-		_, port, _ := strings.Cut(g.host(site), ":")
-		return strings.Replace(g.at("two.localhost", uri), ":"+first, ":"+port, 1)
-	}
+	at := func(site, uri string) string { return g.atPort(site, "two.localhost", uri) }
 	both := func(t *testing.T, v *surfer, status int) {
 		t.Helper()
 		for _, site := range []string{"https", "second"} {
@@ -30,9 +27,13 @@ https://auth.localhost:{{port "beside"}} {
 			if got.status != status {
 				t.Errorf("%s: status %d to %s", site, got.status, got.location())
 			}
-			for _, seen := range g.proxy.take() {
-				if strings.Contains(seen.raw, "_token") || !strings.Contains(seen.raw, "X-User-Id: alice") {
-					t.Errorf("the application saw %s", seen.raw)
+			seen := g.proxy.take()
+			if len(seen) > 0 != (status == http.StatusOK) {
+				t.Errorf("%s: the application saw %d requests", site, len(seen))
+			}
+			for _, s := range seen {
+				if strings.Contains(s.raw, "_token") || !strings.Contains(s.raw, "X-User-Id: alice") {
+					t.Errorf("the application saw %s", s.raw)
 				}
 			}
 		}
@@ -40,10 +41,10 @@ https://auth.localhost:{{port "beside"}} {
 	t.Run("a session counts at both", func(t *testing.T) {
 		for _, site := range []string{"https", "second"} {
 			v := signedInAtServer(t, g, "alice", alicePassword)
-			g.proxy.take()
 			if page, _ := v.follow(v.open(at(site, "/x"))); page.at != at(site, "/x") || page.status != http.StatusOK {
 				t.Fatalf("%s: at %s: status %d", site, page.at, page.status)
 			}
+			g.proxy.take()
 			both(t, v, http.StatusOK)
 		}
 	})
@@ -83,11 +84,20 @@ https://auth.localhost:{{port "beside"}} {
 	t.Run("no answer goes to a port without a site", func(t *testing.T) {
 		v := signedInAtServer(t, g, "alice", alicePassword)
 		authorize := v.open(at("https", "/x")).location()
-		for _, port := range []string{":1", ""} {
-			other := "https://two.localhost" + port + "/.auth/callback"
-			got := v.open(with(t, authorize, "redirect_uri", other))
-			if known := port == ""; known != (got.status == http.StatusSeeOther) { // the scheme's port may be mapped
-				t.Errorf("%s: status %d to %s", other, got.status, got.location())
+		for _, c := range []struct {
+			to, leads, says string
+			status          int
+		}{
+			{to: "https://two.localhost:1/.auth/callback", status: 400, says: "The way back is not known"},
+			{ // the scheme's port may be mapped
+				to: "https://two.localhost/.auth/callback", status: 303,
+				leads: "https://two.localhost/.auth/callback?",
+			},
+		} {
+			got := v.open(with(t, authorize, "redirect_uri", c.to))
+			if got.status != c.status || !strings.HasPrefix(got.location(), c.leads) ||
+				!strings.Contains(got.body, c.says) {
+				t.Errorf("%s: status %d to %s: %s", c.to, got.status, got.location(), got.body)
 			}
 		}
 	})
@@ -96,12 +106,12 @@ https://auth.localhost:{{port "beside"}} {
 		// and what is not behind a gate there gets the cookie by which clients are let in.
 		v := signedInAtServer(t, g, "alice", alicePassword)
 		g.proxy.take()
-		beside := strings.Replace(at("beside", "/x"), "two.localhost", "auth.localhost", 1)
-		if got := v.open(beside); got.status != http.StatusOK {
+		if got := v.open(g.atPort("beside", "auth.localhost", "/x")); got.status != http.StatusOK {
 			t.Errorf("status %d to %s", got.status, got.location())
 		}
-		if seen := g.proxy.take(); len(seen) != 1 || strings.Contains(seen[0].raw, "_token") {
-			t.Errorf("the application saw %v", seen)
+		if seen := g.proxy.take(); len(seen) != 1 || strings.Contains(seen[0].raw, "_token") ||
+			!slices.Equal(seen[0].values("x-user-id"), []string{"alice"}) {
+			t.Errorf("the application saw %+v", seen)
 		}
 	})
 }

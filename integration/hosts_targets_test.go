@@ -101,6 +101,9 @@ func TestNoParameterLeadsAway(t *testing.T) {
 			})
 		}
 	}
+	if got := in.open(g.at("a.one.localhost", "/")); got.status != http.StatusOK {
+		t.Errorf("it was not asked as somebody who is signed in: status %d", got.status)
+	}
 	post := http.Header{"Origin": {g.at("a.one.localhost", "")}, "Referer": {"https://evil.example/"}}
 	logout := g.at("a.one.localhost", "/.auth/logout?next=")
 	for _, target := range evilTargets {

@@ -93,8 +93,12 @@ func (g *gateway) loadTLS(globals, sites string, more ...string) {
 
 // at is an address of one of the hosts.
 func (g *gateway) at(host, uri string) string {
-	_, port, _ := net.SplitHostPort(g.host("https"))
-	return "https://" + host + ":" + port + uri
+	return g.atPort("https", host, uri)
+}
+
+// atPort is an address of a host at the port of a site.
+func (g *gateway) atPort(site, host, uri string) string {
+	return fmt.Sprintf("https://%s:%d%s", host, g.port(site), uri)
 }
 
 // surfer is the browser of one person, which follows redirects one by one.
@@ -509,7 +513,7 @@ https://:{{port "any"}} {
 	} {
 		t.Run(c.host, func(t *testing.T) {
 			for _, site := range []string{"any", "https"} {
-				got := v.send(http.MethodGet, fmt.Sprintf("https://a.one.localhost:%d/x", g.port(site)), "",
+				got := v.send(http.MethodGet, g.atPort(site, "a.one.localhost", "/x"), "",
 					http.Header{"Host": {c.host}})
 				if to := got.location(); to != "" && (c.to == "" || !strings.HasPrefix(to, c.to)) ||
 					len(got.header["Set-Cookie"]) > 0 {

@@ -177,10 +177,13 @@ func TestStartPageListsApplications(t *testing.T) {
 	}
 	// What the page says is what the gates do.
 	bob, _ := g.formLogin(t, "bob", bobPassword, "")
-	for site, status := range map[string]int{"wiki": 200, "admin": 403, "team": 200} {
-		got := g.ask(t, site, call{target: "/", lines: append(browserLines, "Cookie: access_token="+bob)})
-		if got.status != status {
-			t.Errorf("%s answers bob %d, want %d", site, got.status, status)
+	for _, c := range []struct {
+		site   string
+		status int
+	}{{"wiki", 200}, {"admin", 403}, {"team", 200}} {
+		got := g.ask(t, c.site, call{target: "/", lines: append(browserLines, "Cookie: access_token="+bob)})
+		if got.status != c.status {
+			t.Errorf("%s answers bob %d, want %d", c.site, got.status, c.status)
 		}
 	}
 }
