@@ -72,11 +72,16 @@ const browserPatience = 15 * time.Second
 
 func (b browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, browserPatience)
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
+	if err := b.try(steps...); err != nil {
 		b.t.Fatalf("%s: %v", what, err)
 	}
+}
+
+// try is do for more than one tab at a time.
+func (b browser) try(steps ...chromedp.Action[chromedp.Void]) error {
+	ctx, cancel := context.WithTimeout(b.ctx, browserPatience)
+	defer cancel()
+	return chromedp.Do(ctx, steps...)
 }
 
 // ask runs an action that says something.

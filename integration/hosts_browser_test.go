@@ -29,13 +29,6 @@ const (
 	deepLink = deepURI + "#part-2?x=%2F&y=%c3%a4+"
 )
 
-// try runs steps in a tab.
-func (b browser) try(steps ...chromedp.Action[chromedp.Void]) error {
-	ctx, cancel := context.WithTimeout(b.ctx, browserPatience)
-	defer cancel()
-	return chromedp.Do(ctx, steps...)
-}
-
 // isAt makes sure that a tab shows a page of an application, at this very address, as this person, and
 // that the application was asked for it.
 func (b browser) isAt(when, address, user string) {

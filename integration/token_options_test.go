@@ -96,26 +96,24 @@ func TestRefreshRotationOfServerAndProject(t *testing.T) {
 // successor, and without one it ends the session.
 func TestReuseIntervalOfServerAndProject(t *testing.T) {
 	g := newGateway(t)
-	const (
-		none = "lifetimes {\n\t\trefresh_reuse_interval 0s\n\t}"
-		long = "lifetimes {\n\t\trefresh_reuse_interval 60s\n\t}"
-	)
 	for _, c := range []struct {
-		name, server, project string
+		name, server, project string // the intervals
 		again                 int
 	}{
 		{name: "default of browsers", again: http.StatusOK},
-		{name: "server 0s", server: none, again: http.StatusUnauthorized},
-		{
-			name:    "project 0s over server 60s",
-			server:  long,
-			project: "refresh_reuse_interval 0s",
-			again:   http.StatusUnauthorized,
-		},
-		{name: "project 60s over server 0s", server: none, project: "refresh_reuse_interval 60s", again: http.StatusOK},
+		{name: "server 0s", server: "0s", again: http.StatusUnauthorized},
+		{name: "project 0s over server 60s", server: "60s", project: "0s", again: http.StatusUnauthorized},
+		{name: "project 60s over server 0s", server: "0s", project: "60s", again: http.StatusOK},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g.load(optionsAuth(c.server, c.project, ""), apiSite)
+			server, project := "", ""
+			if c.server != "" {
+				server = "lifetimes {\n\t\trefresh_reuse_interval " + c.server + "\n\t}"
+			}
+			if c.project != "" {
+				project = "refresh_reuse_interval " + c.project
+			}
+			g.load(optionsAuth(server, project, ""), apiSite)
 			held := g.signIn(t, "alice", alicePassword)
 			g.renewed(t, held.refresh)
 			a := g.visit(t, "api", cookies{refresh: held.refresh})
