@@ -292,7 +292,8 @@ func TestVerdicts(t *testing.T) {
 func TestVerdictsAboutCredentialsInURLs(t *testing.T) {
 	g := newGateway(t)
 	g.load(verdictAuth+verdictServers("verdict"),
-		authSite+strings.Replace(verdictSite("traefik"), "\tlog\n", "", 1)) // an access log would have the URLs
+		authSite+strings.Replace(verdictSite("traefik"), "\tlog\n", // an access log would have the URLs
+			"\turi /app/tidy* query -utm_source\n\turi /app/tidy* query -key\n", 1))
 	tokens := people(g.tokens)
 	alice := "Authorization: Bearer " + tokens["alice"]
 	for _, c := range []struct {
@@ -306,6 +307,8 @@ func TestVerdictsAboutCredentialsInURLs(t *testing.T) {
 		{"in an address", "/app?next=" + url.QueryEscape("/query/?key="+tokens["bob"]), []string{alice}, 400},
 		{"no token", "/app?key=x", []string{alice}, 400},
 		{"other parameters", "/app?keys=1&x=key", []string{alice}, 200},
+		{"a parameter that the site takes out", "/app/tidy?utm_source=x&a=1", []string{alice}, 200},
+		{"a token that the site takes out", "/app/tidy?key=" + tokens["bob"], []string{alice}, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			lines := append(forwarded("GET", "https", "app.localhost", c.uri), c.lines...)

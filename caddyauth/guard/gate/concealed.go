@@ -61,6 +61,16 @@ func (c *Credentials) Add(s Source) error {
 // InQuery reports whether some gate reads the query.
 func (c *Credentials) InQuery() bool { return len(c.queries) > 0 }
 
+// InURL reports whether the query of a request has a credential, which gates would take out.
+func (c *Credentials) InURL(r *http.Request) bool {
+	if !c.InQuery() || r.URL.RawQuery == "" {
+		return false
+	}
+	without := r.Clone(r.Context())
+	c.Conceal(without)
+	return without.URL.RawQuery != r.URL.RawQuery
+}
+
 // Fields are the names of the header fields in which credentials travel, sorted.
 func (c *Credentials) Fields() []string {
 	fields := append(c.headers.Names(), "Authorization", "Cookie", dpop.Header)

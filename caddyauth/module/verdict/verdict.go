@@ -81,7 +81,7 @@ func (v *Verdict) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		v.refuseOwn(answer, asked, below)
 		return nil
 	}
-	query := asked.URL.RawQuery
+	inURL := v.gates.Credentials.InURL(asked) // before the site rewrites it
 	if err := next.ServeHTTP(answer, asked); err != nil {
 		v.failed(answer, asked, err)
 	}
@@ -92,7 +92,7 @@ func (v *Verdict) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	case answer.Written():
 	case request.Vars(asked)[auth.AdmissionVar] == nil:
 		v.refuse(answer, asked, refusal(gate.NoGate, "no gate of the site is for this request"))
-	case v.gates.Credentials.InQuery() && asked.URL.RawQuery != query:
+	case inURL:
 		v.refuse(answer, asked,
 			refusal(gate.CredentialInURL, "the query has a credential, and the proxy would pass it on"))
 	default:
