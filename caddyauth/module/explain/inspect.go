@@ -103,7 +103,10 @@ type inspection struct {
 // decode prints what the token says about itself.
 func (i *inspection) decode() error {
 	header, claims, err := token.Inspect(i.raw)
-	if err != nil {
+	switch purpose := purposeOf(i.raw); {
+	case err != nil && purpose != "":
+		return errors.New(purpose)
+	case err != nil:
 		return err
 	}
 	if i.json {
