@@ -66,8 +66,8 @@ func purposeOfPlain(typ string, claims map[string]any) string {
 	issuer, _ := claims["iss"].(string)
 	switch {
 	case claims["at_hash"] != nil: // OpenID Connect Core, section 3.1.3.6
-		return "this is an ID token: it tells the client that aud names who has signed in; it is no access token, and " +
-			"no gate takes it"
+		return "this is an ID token: it tells the client that aud names who has signed in; it is no access " +
+			"token, and no gate takes it"
 	case issuer != "" && claims["sub"] == issuer: // RFC 7523, section 3
 		return "this looks like a client assertion (private_key_jwt), with which a client authenticates; it is no " +
 			"access token, and no gate takes it"
