@@ -43,7 +43,10 @@ var idForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 // ValidateID refuses what cannot be the id of a client that is stored: neither 1 to 128 letters,
 // digits and -._~, nor the URL of a metadata document.
 func ValidateID(id string) error {
-	if idForm.MatchString(id) && id != "." && id != ".." || IsDocument(id) {
+	switch {
+	case id == ".", id == "..": // the management API has ids in its paths
+		return fmt.Errorf("id: %q is no name in a path", id)
+	case idForm.MatchString(id), IsDocument(id):
 		return nil
 	}
 	return fmt.Errorf("id: %.140q is not 1 to 128 letters, digits and -._~", id)

@@ -217,6 +217,9 @@ func (c *Client) resolve(r option.Resolver, limits project.Limits) (clients.Clie
 			declared.Secrets[i].Hash = secrets.Hash(secret)
 		}
 	}
+	if n := len(declared.Secrets); err == nil && n > 1 && declared.Secrets[n-1].Hash == declared.Secrets[0].Hash {
+		err = errors.New("secret: the second one is the same as the first") // of two ends one would not count
+	}
 	if err == nil && len(c.JWKS) > 0 && c.JWKS[0] == '"' {
 		declared.JWKS, err = c.resolveJWKS(r)
 	}
