@@ -28,6 +28,8 @@ const (
 	authAtAuth = "issuer {{url \"auth\"}}\n\treturn_to {{url \"app\"}}"
 	webSite    = authSite + "{{url \"app\"}} {\n\tlog\n\tjwt_auth web {\n\t\tGATE\n\t}\n\treverse_proxy {{.Proxy}}\n}\n"
 	appHost    = `http://app.localhost:{{port "app"}}`
+
+	addressHost = `http://[::1]:{{port "app"}}`
 )
 
 // webSiteWith is a login site and a gate with one more line, each on a port of its own.
@@ -164,6 +166,9 @@ func goodSignIns() []signInSetup {
 			sees:  "x-user"},
 		{name: "another host that is not listed", auth: `issuer {{url "auth"}}`, page: appHost + "/page",
 			sites: authSite + appHost + " {\n\tlog\n\tjwt_auth web\n\treverse_proxy {{.Proxy}}\n}\n",
+			sees:  "x-user"},
+		{name: "an IPv6 address that is not listed", auth: `issuer {{url "auth"}}`, page: addressHost + "/page",
+			sites: authSite + addressHost + " {\n\tlog\n\tjwt_auth web\n\treverse_proxy {{.Proxy}}\n}\n",
 			sees:  "x-user"},
 		{name: "two hosts, one of them another", auth: authAtAuth, page: appHost + "/page",
 			sites: authSite + "{{url \"app\"}}, " + appHost +

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func (g webGate) originsOf(host string) (origins []string) {
 		return nil
 	}
 	for _, port := range ports {
-		origin := scheme + "://" + host
+		origin := scheme + "://" + hostInURL(host)
 		if port != "" {
 			origin += ":" + port
 		}
@@ -70,6 +71,15 @@ func (g webGate) originsOf(host string) (origins []string) {
 		}
 	}
 	return origins
+}
+
+// hostInURL is a host of a matcher as it stands in a URL: an IPv6 address has brackets there (RFC 3986,
+// section 3.2.2).
+func hostInURL(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
+		return "[" + host + "]"
+	}
+	return host
 }
 
 // portsOf lists the ports on which a server listens.

@@ -98,7 +98,7 @@ func (s spot) below(route caddyhttp.Route) spot {
 	for _, matcher := range route.MatcherSets[0] {
 		switch m := matcher.(type) {
 		case *caddyhttp.MatchHost:
-			s.host = first(*m, s.host)
+			s.host = hostInURL(first(*m, s.host))
 		case *caddyhttp.MatchPath:
 			s.path = first(*m, s.path)
 		}
