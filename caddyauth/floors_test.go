@@ -102,7 +102,7 @@ var packageRules = []packageRule{
 	{6, "store/sqlstore",
 		words("domain/apitoken domain/audit domain/authorization domain/backchannel domain/clients domain/consent",
 			"domain/device domain/issuance domain/identity",
-			"domain/opaque domain/session jose/keyring domain/project domain/replay domain/revocation"),
+			"domain/session jose/keyring domain/project domain/replay domain/revocation"),
 		words("modernc.org/sqlite github.com/jackc/pgx/v5")},
 	{
 		6, "guard/browser", words("guard/stream guard/gate jose/token domain/session serve/ui"),
@@ -151,7 +151,7 @@ var packageRules = []packageRule{
 		"domain/issuance",
 		words(
 			"domain/audit domain/authorization domain/backchannel domain/clients domain/device domain/identity",
-			"domain/opaque domain/session domain/project domain/openid domain/replay domain/revocation domain/secrets",
+			"domain/session domain/project domain/openid domain/replay domain/revocation domain/secrets",
 			"jose/token jose/keyring jose/leeway",
 		),
 		nil,
@@ -160,7 +160,7 @@ var packageRules = []packageRule{
 	{5, "guard/stream", words("guard/gate jose/token domain/session jose/keyring jose/leeway"), nil},
 	{4, "serve/discovery", words("jose/dpop web/endpoint web/weburl"), nil},
 	{4, "guard/gate", words("jose/token jose/dpop web/clientcert web/weburl jose/leeway"), words("golang.org/x/net")},
-	{4, "domain/opaque", words("jose/token jose/keyring domain/revocation web/egress"), nil},
+	{4, "domain/opaque", words("jose/token jose/keyring domain/revocation web/egress"), words("golang.org/x/crypto")},
 	{4, "jose/token/tokentest", words("jose/token jose/keyring"), nil}, // test support, as below
 	{4, "jose/dpop/dpoptest", nil, words(jwxPath)},                     // test support, too
 	{4, "domain/identity", words("jose/token"),

@@ -28,7 +28,7 @@ func TestMadeUpTokensLeaveTheDatabaseToOthers(t *testing.T) {
 		name string
 		line func() string
 	}{
-		{"opaque tokens", func() string { return "Authorization: Bearer at_" + garbage(48) }},
+		{"opaque tokens", func() string { return "Authorization: Bearer at_" + garbage(328) }},
 		{"opaque tokens as they once were", func() string { return "Authorization: Bearer at_" + garbage(32) }},
 		{"refresh tokens", func() string { return "Cookie: refresh_token=rt_k." + rand.Text() + ".0." + garbage(32) }},
 	} {

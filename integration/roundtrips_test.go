@@ -205,7 +205,7 @@ func (r *roundTrips) countAll(t *testing.T) {
 		{"refresh, declared client", refresh("reports"),
 			asked{"1 UseKnown", pgtest.Traffic{Statements: 1, Trips: 1}}},
 		{"refresh, declared client with opaque tokens", refresh("references"),
-			asked{"1 UseKnown", pgtest.Traffic{Statements: 2, Trips: 1}}},
+			asked{"1 UseKnown", pgtest.Traffic{Statements: 1, Trips: 1}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.ask() // statements are prepared

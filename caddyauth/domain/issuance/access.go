@@ -28,8 +28,12 @@ type accessRequest struct {
 func (s *Service) mint(ctx context.Context, r accessRequest, terms Terms) (string, error) {
 	claims := s.claimsOf(r, terms)
 	if terms.isOpaque() {
+		raw, err := s.Opaque(claims)
+		if err != nil {
+			return "", fmt.Errorf("making the opaque access token: %w", err)
+		}
 		s.observe("opaque_access_token")
-		return s.Opaque(ctx, claims)
+		return raw, nil
 	}
 	key, err := s.SigningKey(ctx, r.until.Sub(r.now), r.now)
 	if err != nil {

@@ -6,9 +6,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
-	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
-	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
 // GrantCache remembers the grants whose refresh tokens were used here, and whom they are for, so
@@ -19,19 +17,15 @@ type GrantCache struct {
 	// Store decides. Required.
 	Store KnownUseStore
 
-	// Opaque makes an access token that is a reference, and does not store it. Required where
-	// clients have such tokens.
-	Opaque func(c token.Claims) (raw string, r opaque.Reference, err error)
-
 	mu         sync.Mutex
 	young, old map[string]cachedGrant
 }
 
 // KnownUseStore is what a GrantCache needs of a store.
 type KnownUseStore interface {
-	// UseKnown uses the current refresh token of a grant as RotateGrant does, and stores the opaque
-	// token in the same atomic and durable step. It reports false, and has used nothing up, if the
-	// use would be refused, or if grant, project, client or user have changed since they were read.
+	// UseKnown uses the current refresh token of a grant as RotateGrant does. It reports false, and has
+	// used nothing up, if the use would be refused, or if grant, project, client or user have changed
+	// since they were read.
 	UseKnown(ctx context.Context, r KnownUse, now time.Time) (bool, error)
 }
 
@@ -45,9 +39,6 @@ type KnownUse struct {
 
 	// Parties are those whom the grant is for, as they were read.
 	Parties *Parties
-
-	// Opaque is the access token where it is a reference.
-	Opaque *opaque.Reference
 }
 
 // cachedGrant is a grant as it was left by the last use, and whom it is for. The parties are
@@ -127,13 +118,13 @@ func (s *Service) useKnown(ctx context.Context, r Refresh, now time.Time) (Issue
 	}
 
 	// The access token is made before the use: if it cannot be made, the refresh token stays valid.
-	raw, reference, err := s.mintUnstored(ctx, want, terms)
+	raw, err := s.mint(ctx, want, terms)
 	if err != nil {
 		return Issued{}, true, err
 	}
 
 	// The store compares everything that was remembered with what it has now.
-	use := KnownUse{Grant: p.Grant, AccessUntil: want.until, Parties: known.parties, Opaque: reference}
+	use := KnownUse{Grant: p.Grant, AccessUntil: want.until, Parties: known.parties}
 	done, err := s.GrantCache.Store.UseKnown(ctx, use, now)
 	if err != nil || !done {
 		s.GrantCache.forget(p.Grant.ID)
@@ -160,24 +151,6 @@ func (s *Service) recall(raw string) (known cachedGrant, p session.Presented, ok
 		return known.grant, found
 	})
 	return known, p, ok
-}
-
-// mintUnstored is mint for a token that is stored with the use of the refresh token.
-func (s *Service) mintUnstored(
-	ctx context.Context,
-	r accessRequest,
-	terms Terms,
-) (string, *opaque.Reference, error) {
-	if !terms.isOpaque() {
-		raw, err := s.mint(ctx, r, terms)
-		return raw, nil, err
-	}
-	raw, reference, err := s.GrantCache.Opaque(s.claimsOf(r, terms))
-	if err != nil {
-		return "", nil, err
-	}
-	s.observe("opaque_access_token")
-	return raw, &reference, nil
 }
 
 // StoredClient is the id of the client of the parties if it stands in a store.

@@ -11,11 +11,9 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
-	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
-	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
 // UseKnown implements KnownUseStore: the grant decides, and the version of the user.
@@ -32,7 +30,6 @@ func (m *memory) UseKnown(_ context.Context, r KnownUse, now time.Time) (used bo
 			m.parties.User.Version == r.Parties.User.Version
 		if used {
 			m.grants[g.ID] = after
-			m.opaque = r.Opaque
 		}
 		return nil
 	})
@@ -43,12 +40,7 @@ func (m *memory) UseKnown(_ context.Context, r KnownUse, now time.Time) (used bo
 func knowing(t *testing.T) (*issuer, Issued) {
 	t.Helper()
 	x := newIssuer(t)
-	x.GrantCache = &GrantCache{
-		Store: x.store,
-		Opaque: func(c token.Claims) (string, opaque.Reference, error) {
-			return "at_unstored", opaque.Reference{Hash: c.ID}, nil
-		},
-	}
+	x.GrantCache = &GrantCache{Store: x.store}
 	x.store.parties.Project.ID = "p"
 	x.store.parties.Project.RefreshReuseInterval = project.None
 	known, err := x.Refresh(t.Context(), presented(x.signedIn(t)))
@@ -82,15 +74,14 @@ func TestAKnownGrantIsNotRead(t *testing.T) {
 	}
 }
 
-// TestAnOpaqueTokenIsStoredWithTheUse, and not by itself.
-func TestAnOpaqueTokenIsStoredWithTheUse(t *testing.T) {
+// TestAKnownGrantHasTokensInTheFormatOfItsClient, which are observed as what they are.
+func TestAKnownGrantHasTokensInTheFormatOfItsClient(t *testing.T) {
 	x, known := knowing(t)
 	x.store.parties.Client.AccessTokenFormat = project.Opaque
-	x.Opaque = func(context.Context, token.Claims) (string, error) { return "at_stored", nil }
 	x.GrantCache.keep(cachedGrant{grant: known.Grant, parties: &x.store.parties})
 	got, err := x.Refresh(t.Context(), presented(known))
-	if err != nil || got.AccessToken != "at_unstored" || x.store.opaque == nil || x.seen["opaque_access_token"] != 1 {
-		t.Errorf("%+v, %v, stored %+v", got, err, x.store.opaque)
+	if err != nil || got.AccessToken != "at_sealed" || x.store.reads != 0 || x.seen["opaque_access_token"] != 1 {
+		t.Errorf("%+v, %v, read %d times, observed %v", got, err, x.store.reads, x.seen)
 	}
 }
 

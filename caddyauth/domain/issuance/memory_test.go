@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
-	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -33,7 +32,6 @@ type memory struct {
 	adding  error          // what AddSignIn returns
 	subject clients.Client // another client, whose token is exchanged
 	denied  bool
-	opaque  *opaque.Reference // what UseKnown stored last
 }
 
 // lockedIn is locked for a verb that heeds its context, as all do of a real store.
@@ -237,7 +235,7 @@ func newIssuer(t testing.TB) *issuer {
 			}
 			return key, x.keys
 		},
-		Opaque:  func(context.Context, token.Claims) (string, error) { return "at_reference", nil },
+		Opaque:  func(token.Claims) (string, error) { return "at_sealed", nil },
 		Verify:  verifier.Verify,
 		Revoked: func(*token.Token, time.Time) error { return nil },
 		Observe: func(kind string) { x.seen[kind]++ },

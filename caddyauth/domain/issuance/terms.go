@@ -68,8 +68,9 @@ type Service struct {
 	// it. Default: no gate asks for any.
 	Announced func(claim string) bool
 
-	// Opaque makes an access token that is a reference. Required where clients have such tokens.
-	Opaque func(ctx context.Context, c token.Claims) (string, error)
+	// Opaque makes an access token that says nothing by itself. Required where clients have such
+	// tokens.
+	Opaque func(c token.Claims) (string, error)
 
 	// Verify reads an access token without regard to its time and revocation; Revoked refuses one
 	// that was revoked. Required for SignOut and TokenExchange.

@@ -44,7 +44,7 @@ type shard struct {
 type cacheKey [sha256.Size]byte
 
 func keyOf(raw string) cacheKey {
-	var text [128]byte // off the heap for all but the longest tokens
+	var text [1024]byte // off the heap for all but the longest tokens
 	return sha256.Sum256(append(text[:0], raw...))
 }
 

@@ -1,6 +1,6 @@
 // Package opaque owns access tokens that say nothing by themselves.
 //
-// [Tokens] (tokens.go) issues them and looks them up in the store. [IntrospectionClient]
+// [Tokens] (tokens.go) makes those of this server and reads them. [IntrospectionClient]
 // (introspection.go) asks the introspection endpoint of another issuer about its tokens (RFC 7662).
 // Both answer like a token.Verifier, so that a gate judges their tokens as it judges JWTs, and both
 // cache answers for a short time (cache.go). What is cached is what a token is, which is the same

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -12,45 +11,28 @@ import (
 
 const ownIssuer = "https://auth.example.com"
 
-// memoryStore is a Store without a database.
+// memoryStore knows what is denied, without a database.
 type memoryStore struct {
 	mu      sync.Mutex
-	opaque  map[string]Reference
 	denials revocation.DenyList
 	fail    error
-	writing error // of writes alone
-	finds   int
+	asks    int
 }
 
-func (m *memoryStore) AddOpaque(_ context.Context, r Reference) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.fail == nil && m.writing == nil {
-		m.opaque[r.Hash] = r
-	}
-	return errors.Join(m.fail, m.writing)
-}
-
-func (m *memoryStore) FindOpaque(_ context.Context, hash string) (r Reference, denied bool, err error) {
+func (m *memoryStore) isDenied(_ context.Context, s revocation.Subject) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail != nil {
-		return Reference{}, false, m.fail
+		return false, m.fail
 	}
-	m.finds++
-	r, ok := m.opaque[hash]
-	if !ok {
-		return Reference{}, false, ErrNotFound
-	}
-	return r, m.denials.Denied(r.Subject) != "", nil
+	m.asks++
+	return m.denials.Denied(s) != "", nil
 }
-
-func (m *memoryStore) DeleteOpaque(context.Context, time.Time, int) (int, error) { return 0, nil }
 
 func (m *memoryStore) asked() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.finds
+	return m.asks
 }
 
 func refusalReason(err error) token.Reason {

@@ -1,14 +1,16 @@
 package opaque
 
 import (
+	"bytes"
 	"context"
-	"crypto/hmac"
+	"crypto/cipher"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"strings"
 	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
@@ -17,29 +19,36 @@ import (
 
 const (
 	// Prefix begins every token. No JWT begins with it.
-	Prefix      = "at_"
-	randomBytes = 32
-	macBytes    = 16
-	textChars   = (randomBytes + macBytes) * 8 / 6
+	Prefix = "at_"
+
+	nonceBytes  = chacha20poly1305.NonceSizeX
+	sealedBytes = nonceBytes + chacha20poly1305.Overhead
+
+	// blockBytes is what the claims are filled up to a multiple of: 64 characters of the text.
+	blockBytes = 48
 )
 
-// Label is the label under which the keys of Tokens are derived from the server's secret.
-const Label = "opaque access tokens v1"
+// Label is the label under which the keys of Tokens are derived from the server's secret and the salt
+// of its store.
+const Label = "opaque access tokens v2"
 
 var (
 	errNoSecret = errors.New("opaque tokens need a secret")
 	errNoID     = errors.New("an opaque token needs a jti to be revocable")
 )
 
-// Tokens makes access tokens that are references, and looks them up: `at_` and the base64url of 256
-// random bits and of 128 bits of their HMAC-SHA256. A token that was not made here is refused
-// without asking the store. It may be used by many goroutines.
+// Tokens makes access tokens whose claims only this server can read, and reads them: `at_` and the
+// base64url of a random nonce of 24 bytes and of the claims, a JSON object, sealed with
+// XChaCha20-Poly1305. The claims are filled up with spaces, so that a token's length says little of
+// them. Nothing is stored. A token that was not made here is refused without asking the store. It
+// may be used by many goroutines.
 type Tokens struct {
-	// Secrets are the keys: the first makes tokens, all of them verify. At least one is required.
+	// Secrets are the keys: the first makes tokens, all of them read. At least one is required.
 	Secrets []keyring.Subkey
 
-	// Store keeps the tokens. Required.
-	Store Store
+	// IsDenied asks the store whether a token is denied by what is committed, so that a caller need
+	// not wait until the deny list of its node is up to date. Required.
+	IsDenied func(ctx context.Context, s revocation.Subject) (bool, error)
 
 	// Issuer is this server: Name and MaxLifetime are used. Required.
 	Issuer token.Issuer
@@ -47,82 +56,73 @@ type Tokens struct {
 	// Denied overrules the cache on this node at once. Default: only gates ask the deny list.
 	Denied *revocation.DenyList
 
-	// CacheFor is how long a token that was found is cached, never past its end; one that was not
-	// found, 5s at most. Negative: not at all. Default: 60s.
+	// CacheFor is how long a token that was found is cached, never past its end; one that is denied,
+	// 5s at most. Negative: not at all. Default: 60s.
 	CacheFor time.Duration
 
 	cache cache
 }
 
-// Hash returns the base64url SHA-256 under which a token is stored. That is enough for 256 random
-// bits, which nobody can guess.
-func Hash(raw string) string {
-	sum := sha256.Sum256([]byte(raw))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// Issue stores the claims and returns the token that refers to them; it is valid when Issue
-// returns. The claims are those of a JWT for the same purpose, with `jti`, and `epoch` in Protocol.
-func (o *Tokens) Issue(ctx context.Context, c token.Claims) (string, error) {
-	raw, r, err := o.Make(c)
+// Issue returns a token of these claims, which are those of a JWT for the same purpose, with `jti`,
+// and `epoch` in Protocol.
+func (o *Tokens) Issue(c token.Claims) (string, error) {
+	if c.ID == "" {
+		return "", errNoID
+	}
+	if len(o.Secrets) == 0 {
+		return "", errNoSecret
+	}
+	claims, err := token.EncodeClaims(c)
 	if err != nil {
 		return "", err
 	}
-	if err := o.Store.AddOpaque(ctx, r); err != nil {
+	raw, err := seal(o.Secrets[0], claims)
+	if err != nil {
+		return "", err
+	}
+	if _, err := o.read(raw, claims); err != nil { // a token that could not be read again is not issued
 		return "", err
 	}
 	return raw, nil
 }
 
-// Make is Issue for a caller that stores the token: it is valid when the reference is stored.
-func (o *Tokens) Make(c token.Claims) (string, Reference, error) {
-	if c.ID == "" {
-		return "", Reference{}, errNoID
-	}
-	if len(o.Secrets) == 0 {
-		return "", Reference{}, errNoSecret
-	}
-	claims, err := token.EncodeClaims(c)
-	if err != nil {
-		return "", Reference{}, err
-	}
-	random := make([]byte, randomBytes, randomBytes+macBytes)
-	rand.Read(random)
-	raw := Prefix + base64.RawURLEncoding.EncodeToString(append(random, mac(o.Secrets[0], random)...))
-	t, err := o.read(raw, claims) // a token that could not be read again is not issued
-	if err != nil {
-		return "", Reference{}, err
-	}
-	return raw, Reference{
-		Hash:    Hash(raw),
-		Claims:  claims,
-		Expiry:  t.Expiry.Time(),
-		Subject: t.RevocationSubject(),
-	}, nil
-}
-
 // Verify returns the token of raw. Like a token.Verifier it does not look at the clock, the
-// audience or any policy. The error is a *token.Refusal: token.Inactive for a token that does not
-// exist, token.Revoked, and token.KeysUnavailable, wrapped together with the cause, if the store
+// audience or any policy. The error is a *token.Refusal: token.Inactive for a token that was not
+// made here, token.Revoked, and token.KeysUnavailable, wrapped together with the cause, if the store
 // cannot be asked.
 func (o *Tokens) Verify(ctx context.Context, raw string) (*token.Token, error) {
-	if len(raw) != len(Prefix)+textChars {
+	if len(raw) > token.MaxSize {
 		return nil, errMalformed
 	}
 	key, p := keyOf(raw), policy{denied: o.Denied, cacheFor: cacheTime(o.CacheFor)}
 	if t, known, err := o.cache.get(key, p); known {
 		return t, err
 	}
-	b, ok := decode(raw)
+	sealed, ok := decode(raw)
 	switch {
 	case !ok:
 		return nil, errMalformed
 	case len(o.Secrets) == 0: // a command that must not read the secret
 		return nil, unavailable(errNoSecret)
-	case !o.isAuthentic(b):
+	}
+	claims, ok := o.open(sealed)
+	if !ok {
 		return nil, errInactive
 	}
-	return o.cache.do(ctx, key, p, func(ctx context.Context) (*token.Token, error) { return o.lookUp(ctx, raw) })
+	t, err := o.read(raw, claims)
+	if err != nil {
+		return nil, err
+	}
+	return o.cache.do(ctx, key, p, func(ctx context.Context) (*token.Token, error) {
+		denied, err := o.IsDenied(ctx, t.RevocationSubject())
+		switch {
+		case err != nil:
+			return nil, err
+		case denied:
+			return nil, errRevoked
+		}
+		return t, nil
+	})
 }
 
 var (
@@ -130,44 +130,50 @@ var (
 	errInactive  = &token.Refusal{Reason: token.Inactive, Detail: "the token is not known"}
 )
 
+// seal returns the token of claims.
+func seal(s keyring.Subkey, claims []byte) (string, error) {
+	aead, err := chacha20poly1305.NewX(s.Key)
+	if err != nil {
+		return "", err
+	}
+	filled := (len(claims) + blockBytes - 1) / blockBytes * blockBytes
+	b := make([]byte, nonceBytes+filled, sealedBytes+filled)
+	nonce, plain := b[:nonceBytes], b[nonceBytes:]
+	rand.Read(nonce)
+	for i := copy(plain, claims); i < filled; i++ {
+		plain[i] = ' '
+	}
+	b = aead.Seal(nonce, nonce, plain, nil) // in place
+	return string(base64.RawURLEncoding.AppendEncode([]byte(Prefix), b)), nil
+}
+
 // decode reads the one spelling of a token.
-func decode(raw string) (b []byte, ok bool) {
+func decode(raw string) (sealed []byte, ok bool) {
 	encoded, ok := strings.CutPrefix(raw, Prefix)
-	if !ok || len(encoded) != textChars || strings.ContainsAny(encoded, "\r\n") {
+	if !ok || strings.ContainsAny(encoded, "\r\n") {
 		return nil, false
 	}
-	b, err := base64.RawURLEncoding.DecodeString(encoded) // there are no unused bits
-	return b, err == nil
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	return sealed, err == nil && len(sealed) > sealedBytes
 }
 
-// isAuthentic reports whether the token was made with one of the secrets.
-func (o *Tokens) isAuthentic(b []byte) bool {
-	random, sum := b[:randomBytes], b[randomBytes:]
+// open returns the claims of a token that was made with one of the secrets.
+func (o *Tokens) open(sealed []byte) (claims []byte, ok bool) {
 	for _, s := range o.Secrets {
-		if hmac.Equal(mac(s, random), sum) {
-			return true
+		aead, err := chacha20poly1305.NewX(s.Key)
+		if err != nil {
+			return nil, false
+		}
+		if claims, err := unseal(aead, sealed); err == nil {
+			return claims, true
 		}
 	}
-	return false
+	return nil, false
 }
 
-func mac(s keyring.Subkey, random []byte) []byte {
-	h := hmac.New(sha256.New, s.Key)
-	h.Write(random)
-	return h.Sum(nil)[:macBytes]
-}
-
-func (o *Tokens) lookUp(ctx context.Context, raw string) (*token.Token, error) {
-	r, denied, err := o.Store.FindOpaque(ctx, Hash(raw))
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil, errInactive
-	case err != nil:
-		return nil, err
-	case denied:
-		return nil, errRevoked
-	}
-	return o.read(raw, r.Claims)
+func unseal(aead cipher.AEAD, sealed []byte) ([]byte, error) {
+	plain, err := aead.Open(nil, sealed[:nonceBytes], sealed[nonceBytes:], nil)
+	return bytes.TrimRight(plain, " "), err
 }
 
 func (o *Tokens) read(raw string, claims []byte) (*token.Token, error) {

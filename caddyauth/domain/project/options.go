@@ -39,7 +39,7 @@ const (
 	// JWT is a signed token that a gate verifies by itself.
 	JWT = "jwt"
 
-	// Opaque is a reference that a gate looks up.
+	// Opaque is a token that says nothing to its holder.
 	Opaque = "opaque"
 )
 

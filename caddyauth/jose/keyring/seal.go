@@ -97,17 +97,23 @@ func NewSecretRing() (*SecretRing, string, error) {
 // Derive returns one key per secret for the purpose the label names. The first
 // one is for what is made now, all are for checking what was made before. The
 // same ring and label always give the same keys.
-func (s *SecretRing) Derive(label string) []Subkey {
+func (s *SecretRing) Derive(label string) []Subkey { return s.DeriveWith(label, nil) }
+
+// DeriveWith is Derive with a random salt that is kept elsewhere: neither the secrets nor the salt
+// alone give the keys.
+func (s *SecretRing) DeriveWith(label string, salt []byte) []Subkey {
 	keys := make([]Subkey, len(s.entries))
 	for i, e := range s.entries {
-		keys[i] = Subkey{ID: e.id, Key: derive(e.secret, label)}
+		keys[i] = Subkey{ID: e.id, Key: deriveWith(e.secret, salt, label)}
 	}
 	return keys
 }
 
-// derive is HKDF with SHA-256 and no salt.
-func derive(secret []byte, label string) []byte {
-	key, err := hkdf.Key(sha256.New, secret, nil, labelPrefix+label, derivedKeyBytes)
+func derive(secret []byte, label string) []byte { return deriveWith(secret, nil, label) }
+
+// deriveWith is HKDF with SHA-256.
+func deriveWith(secret, salt []byte, label string) []byte {
+	key, err := hkdf.Key(sha256.New, secret, salt, labelPrefix+label, derivedKeyBytes)
 	if err != nil {
 		panic(err) // only for a length over 255 hashes
 	}

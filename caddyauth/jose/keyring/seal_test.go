@@ -155,7 +155,7 @@ func TestSecretRingsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestDerivedKeysDependOnSecretAndLabel(t *testing.T) {
+func TestDerivedKeysDependOnSecretLabelAndSalt(t *testing.T) {
 	a, text := newSecretRing(t)
 	b, _ := newSecretRing(t)
 	key := a.Derive("refresh")[0].Key
@@ -164,6 +164,12 @@ func TestDerivedKeysDependOnSecretAndLabel(t *testing.T) {
 	}
 	if bytes.Equal(key, a.Derive("cookies")[0].Key) || bytes.Equal(key, b.Derive("refresh")[0].Key) {
 		t.Error("the same for another label or secret")
+	}
+	salted := a.DeriveWith("refresh", []byte("salt"))[0].Key
+	if bytes.Equal(key, salted) || bytes.Equal(salted, a.DeriveWith("refresh", []byte("another"))[0].Key) ||
+		bytes.Equal(salted, b.DeriveWith("refresh", []byte("salt"))[0].Key) ||
+		!bytes.Equal(salted, a.DeriveWith("refresh", []byte("salt"))[0].Key) {
+		t.Error("with a salt")
 	}
 	if a.Fingerprint() == b.Fingerprint() || !a.Matches(a.Fingerprint()) || a.Matches(b.Fingerprint()) ||
 		a.Matches("") {

@@ -55,7 +55,7 @@ func buildVerification(a *App) *Verification {
 
 func buildOpaque(a *App) *opaque.Tokens {
 	return &opaque.Tokens{
-		Store:    a.store,
+		IsDenied: a.store.isDenied,
 		Issuer:   token.Issuer{Name: a.server.Issuer, Own: true, MaxLifetime: a.server.MaxLifetime},
 		Denied:   &a.store.denied,
 		CacheFor: introspectionCache(a.server),
@@ -83,30 +83,21 @@ func buildIssuance(a *App) *issuance.Service {
 		Codes:        a.store,
 		Devices:      a.store,
 		Sessions:     a.grants,
-		GrantCache:   buildGrantCache(a),
+		GrantCache:   &issuance.GrantCache{Store: a.store},
 		SigningKey:   a.keys.Signing,
 		IDTokenKey:   a.keys.IDToken,
 		Assertions:   buildAssertions(a),
 		Scopes:       a.server.Scopes,
 		Announced:    func(claim string) bool { return a.verification.Announced(claim) },
-		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
-			return a.verification.opaque.Issue(ctx, c)
+		Opaque:       func(c token.Claims) (string, error) { return a.verification.opaque.Issue(c) },
+		Verify: func(ctx context.Context, raw string) (*token.Token, error) {
+			return a.verification.Verify(ctx, raw)
 		},
-		Verify:  func(ctx context.Context, raw string) (*token.Token, error) { return a.verification.Verify(ctx, raw) },
 		Revoked: a.verification.Revoked,
 		VerifyIDToken: func(ctx context.Context, raw string) (*token.Token, error) {
 			return a.verification.idTokens.Verify(ctx, raw)
 		},
 		Observe: func(kind string) { issuedTotal.WithLabelValues(kind).Inc() },
-	}
-}
-
-func buildGrantCache(a *App) *issuance.GrantCache {
-	return &issuance.GrantCache{
-		Store: a.store,
-		Opaque: func(c token.Claims) (string, opaque.Reference, error) {
-			return a.verification.opaque.Make(c)
-		},
 	}
 }
 

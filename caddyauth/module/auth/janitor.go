@@ -93,7 +93,6 @@ func (j janitor) deleteOver(past time.Time) error {
 		j.store.DeleteOver,
 		j.deleteEntries,
 		j.deleteAPITokens,
-		j.deleteOpaque,
 		j.deleteUses,
 		j.deleteCodes,
 		j.deletePushed,
@@ -115,11 +114,6 @@ func (j janitor) deleteOver(past time.Time) error {
 		}
 	}
 	return nil
-}
-
-// deleteOpaque keeps what has ended for as long as a gate may still tell that it has expired.
-func (j janitor) deleteOpaque(ctx context.Context, past time.Time, n int) (int, error) {
-	return j.store.DeleteOpaque(ctx, past.Add(-revocation.Margin), n)
 }
 
 // deleteDevices keeps the requests of devices for as long as what they became lives.

@@ -9,7 +9,6 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
-	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/replay"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
@@ -36,7 +35,7 @@ func TestJanitorWaitsForAClockThatJumped(t *testing.T) {
 			tidy(after, after+jump)
 			if after < time.Hour {
 				tidy(after, after)
-				if got := count(t, a, now); got != (rows{1, 1, 1, 1, 1, 1, 1}) {
+				if got := count(t, a, now); got != (rows{1, 1, 1, 1, 1, 1}) {
 					t.Fatalf("%v ahead: after %v there are left %+v", jump, after, got)
 				}
 			}
@@ -71,13 +70,13 @@ func TestJanitorGoesOnWhereAnotherProcessEnded(t *testing.T) {
 	if err := buildJanitor(a).tidy(now.Add(10 * day)); err != nil {
 		t.Fatal(err)
 	}
-	if got := count(t, a, now); got != (rows{1, 1, 1, 1, 1, 1, 1}) {
+	if got := count(t, a, now); got != (rows{1, 1, 1, 1, 1, 1}) {
 		t.Errorf("there are left %+v", got)
 	}
 }
 
 // rows are what the janitor deletes.
-type rows struct{ grants, denials, opaque, attempts, uses, entries, tokens int }
+type rows struct{ grants, denials, attempts, uses, entries, tokens int }
 
 // fill puts one row of each kind into the store, good for half an hour; the trail and API tokens
 // are kept longer. attempt is counted in a bucket that is full for half an hour.
@@ -112,7 +111,6 @@ func fill(t *testing.T, a *App, now time.Time) {
 			LastUsed: now,
 			IdleEnds: until, Ends: until, AccessUntil: until, Idle: time.Hour,
 		}),
-		a.store.AddOpaque(t.Context(), opaque.Reference{Hash: "h", Claims: []byte("{}"), Expiry: until}),
 		a.store.AddEntry(t.Context(), audit.Entry{At: now, Actor: "command", Action: "test"}),
 		a.store.AddAPIToken(t.Context(), token),
 		a.store.UseOnce(t.Context(), use(until)),
@@ -133,9 +131,6 @@ func count(t *testing.T, a *App, now time.Time) (left rows) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if _, _, err := a.store.FindOpaque(t.Context(), "h"); err == nil {
-		left.opaque = 1
 	}
 	if wait, _ := a.store.TakeAttempt(t.Context(), attempt(), now); wait > 0 {
 		left.attempts = 1

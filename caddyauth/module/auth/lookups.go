@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/apitoken"
-	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
+	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
@@ -43,14 +43,14 @@ func (p lookups) enter(ctx context.Context) (leave func(), err error) {
 
 func (p lookups) leave() { <-p }
 
-// FindOpaque implements opaque.Store, within bounds.
-func (s *pooledStore) FindOpaque(ctx context.Context, hash string) (opaque.Reference, bool, error) {
-	leave, err := s.references.enter(ctx)
+// isDenied asks whether an opaque token is denied, within bounds: its holder decides how often.
+func (s *pooledStore) isDenied(ctx context.Context, b revocation.Subject) (bool, error) {
+	leave, err := s.opaque.enter(ctx)
 	if err != nil {
-		return opaque.Reference{}, false, err
+		return false, err
 	}
 	defer leave()
-	return s.Store.FindOpaque(ctx, hash)
+	return s.IsDenied(ctx, b)
 }
 
 // UseAPIToken implements apitoken.Store, within bounds.

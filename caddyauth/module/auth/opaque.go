@@ -9,8 +9,8 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/module/config"
 )
 
-// provisionOpaque wires the look-up of tokens that are references: our own, and those of issuers
-// that are asked by introspection.
+// provisionOpaque wires what reads opaque tokens: our own, and those of issuers that are asked by
+// introspection.
 func (a *App) provisionOpaque() error {
 	a.verification.opaque = buildOpaque(a)
 	for _, trusted := range a.server.Trust {
@@ -27,8 +27,8 @@ func (a *App) provisionOpaque() error {
 	return nil
 }
 
-// introspectionCache is how long what was learnt of a reference is kept, in the packages' words: none
-// is -1.
+// introspectionCache is how long what was learnt of an opaque token is kept, in the packages' words:
+// none is -1.
 func introspectionCache(server *config.Server) time.Duration {
 	if server.IntrospectionCache == 0 {
 		return -1

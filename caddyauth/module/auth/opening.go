@@ -81,9 +81,12 @@ func (a *App) takeDeclared() error {
 	return nil
 }
 
-// derive gives the opaque tokens, the nonces of DPoP proofs and the states of sign-ins what makes them.
-func derive(a *App, secret *keyring.SecretRing) {
-	a.verification.opaque.Secrets = secret.Derive(opaque.Label)
+// derive gives the opaque tokens, the nonces of DPoP proofs and the states of sign-ins what makes
+// them. Without a salt there are no opaque tokens.
+func derive(a *App, secret *keyring.SecretRing, salt string) {
+	if salt != "" {
+		a.verification.opaque.Secrets = secret.DeriveWith(opaque.Label, []byte(salt))
+	}
 	a.gates.Possession.nonces.Keys = secret.Derive(dpop.NonceLabel)
 	if a.gates.Applications != nil {
 		a.gates.Applications.handover.States.Keys = secret.Derive(handover.Label)
@@ -112,7 +115,11 @@ func (a *App) unlock() error {
 	}
 	a.throttle.Key = secret.Derive("throttle")[0].Key
 	a.grants.Tokens = refreshTokens(secret)
-	derive(a, secret)
+	salt, err := opaqueSalt(a.ctx, a.store)
+	if err != nil {
+		return err
+	}
+	derive(a, secret, salt)
 	if a.keys.keeper.Load() == nil { // one that has put a ring in place is being read
 		a.keys.keeper.Store(buildKeeper(a, secret))
 	}
@@ -133,8 +140,12 @@ func (a *App) OpenForReading(ctx context.Context) error {
 	if secret == nil {
 		secret, _ = readSecretFile() // only opaque tokens need it, and are told that it is missing
 	}
+	salt, err := a.store.Meta(ctx, opaqueSaltName)
+	if err != nil {
+		return fmt.Errorf("reading the store: %w", err)
+	}
 	if secret != nil {
-		derive(a, secret)
+		derive(a, secret, salt)
 	}
 	if err := a.store.watch.Poll(ctx); err != nil {
 		return fmt.Errorf("reading what is revoked: %w", err)

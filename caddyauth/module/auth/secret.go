@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -27,6 +28,19 @@ func checkFingerprint(ctx context.Context, store *pooledStore, secret *keyring.S
 		)
 	}
 	return nil
+}
+
+// opaqueSaltName is the name under which the salt of the keys of opaque tokens stands in the store.
+const opaqueSaltName = "opaque_salt"
+
+// opaqueSalt returns what the keys of opaque tokens are made of besides the secret: random, and made
+// with the store, so that whoever has the secret alone can make none of them.
+func opaqueSalt(ctx context.Context, store *pooledStore) (string, error) {
+	salt, err := store.SetMetaOnce(ctx, opaqueSaltName, rand.Text()+rand.Text())
+	if err != nil {
+		return "", fmt.Errorf("reading the store: %w", err)
+	}
+	return salt, nil
 }
 
 func secretFile() string { return filepath.Join(config.DataDir(), "secret.key") }

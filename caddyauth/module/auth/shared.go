@@ -41,8 +41,8 @@ type pooledStore struct {
 	streams stream.Watcher
 	live    liveSessions
 
-	references lookups // for looking up opaque tokens
-	unknown    lookups // for looking up what is likely made up
+	opaque  lookups // for asking whether opaque tokens are denied
+	unknown lookups // for looking up what is likely made up
 
 	clientKeys keyring.PublishedSets // that clients publish
 	clients    issuance.ClientCache
@@ -123,12 +123,12 @@ func joinStore(rawURL string) (store *pooledStore, release func() error, err err
 		s.Observe = observeStore
 		ctx, cancel := context.WithCancel(context.Background())
 		pooled := &pooledStore{
-			Store:      s,
-			key:        key,
-			ctx:        ctx,
-			cancel:     cancel,
-			references: newLookups(s),
-			unknown:    newLookups(s),
+			Store:   s,
+			key:     key,
+			ctx:     ctx,
+			cancel:  cancel,
+			opaque:  newLookups(s),
+			unknown: newLookups(s),
 		}
 		pooled.clients.Read, pooled.clients.Changes = s.FindClientParties, s.Changes
 		pooled.clients.Newest = pooled.denied.Newest

@@ -91,7 +91,7 @@ func (v *Verification) expire(now time.Time) {
 	}
 }
 
-// readsOwn makes the reader of JWTs, of whatever issuer, and of our own references.
+// readsOwn makes the reader of JWTs, of whatever issuer, and of our own opaque tokens.
 func (v *Verification) readsOwn(jwt reader) reader {
 	return func(ctx context.Context, raw string) (*token.Token, error) {
 		if !opaque.IsOwn(raw) {
@@ -106,7 +106,7 @@ func (v *Verification) readsOwn(jwt reader) reader {
 }
 
 // For is the reader of tokens, bound ones too, of a gate that accepts these issuers: what is neither
-// a JWT nor a reference of ours goes to the introspection endpoints of the issuers that the gate
+// a JWT nor an opaque token of ours goes to the introspection endpoints of the issuers that the gate
 // accepts. No other issuer is told of it.
 func (v *Verification) For(issuers map[string][]string) reader {
 	var accepted []*opaque.IntrospectionClient

@@ -78,7 +78,7 @@ type Client struct {
 	// When people are asked whether it may have what it asks for: `always`, `once` or `off`.
 	// Default: once.
 	Consent string `json:"consent,omitempty"`
-	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up. Default: the
+	// `jwt`, which gates verify by themselves, or `opaque`, which only this server reads. Default: the
 	// project's.
 	AccessTokenFormat string `json:"access_token_format,omitempty"`
 	// `off` lets the same refresh token be used more than once. Default: the project's.

@@ -29,7 +29,7 @@ type Project struct {
 	RefreshWindow option.Duration `json:"refresh_window,omitempty"`
 	// How often `session.js` checks whether a renewal is due; 1s to 24h. Default: the server's.
 	RefreshCheck option.Duration `json:"refresh_check,omitempty"`
-	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up. Default: the
+	// `jwt`, which gates verify by themselves, or `opaque`, which only this server reads. Default: the
 	// server's.
 	AccessTokenFormat string `json:"access_token_format,omitempty"`
 	// `off` lets the same refresh token be used more than once. Default: the server's.

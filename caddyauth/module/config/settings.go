@@ -107,7 +107,7 @@ type Settings struct {
 	// Default: false.
 	InsecureDevelopment bool `json:"insecure_development,omitempty"`
 
-	// `jwt`, which gates verify by themselves, or `opaque`, which is looked up. Projects and
+	// `jwt`, which gates verify by themselves, or `opaque`, which only this server reads. Projects and
 	// clients may override it. Default: jwt.
 	AccessTokenFormat string `json:"access_token_format,omitempty"`
 

@@ -11,14 +11,8 @@ import (
 	"github.com/caddyauth/gateway/bench/cputime"
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
-	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
-
-// noStore keeps nothing.
-type noStore struct{ opaque.Store }
-
-func (noStore) AddOpaque(context.Context, opaque.Reference) error { return nil }
 
 // discard is an answer that nobody reads.
 type discard struct {
@@ -31,15 +25,14 @@ func (d *discard) WriteHeader(status int)      { d.status = status }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // BenchmarkClientCredentials is a token for a client, from the request behind the HTTP server to the
-// answer, without signature and store: what this package, the client and the claims cost.
+// answer, without signature: what this package, the client and the claims cost.
 func BenchmarkClientCredentials(b *testing.B) {
 	for _, format := range []string{"none", "opaque"} {
 		b.Run(format, func(b *testing.B) {
 			h := newFixture(b)
-			h.opaque.Store = noStore{}
 			h.Events = func(context.Context, audit.Event) {}
 			if format == "none" {
-				h.issuance.Opaque = func(context.Context, token.Claims) (string, error) { return "at_none", nil }
+				h.issuance.Opaque = func(token.Claims) (string, error) { return "at_none", nil }
 			}
 			c := known["opaque"]
 			c.AuthMethod = clients.AuthSecretPost

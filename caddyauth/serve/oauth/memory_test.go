@@ -26,14 +26,12 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/serve/clientauth"
 )
 
-// memoryStore is a store without a database: what these tests need of session.Store and
-// opaque.Store.
+// memoryStore is a store without a database: what these tests need of session.Store.
 type memoryStore struct {
 	session.Store // the rest is not called
 
 	mu      sync.Mutex
 	grants  map[string]session.Grant
-	opaque  map[string]opaque.Reference
 	denials revocation.DenyList
 	fail    error
 	writing error // of what writes alone
@@ -144,23 +142,11 @@ func (m *memoryStore) UseOnce(_ context.Context, u replay.Use) error {
 	})
 }
 
-func (m *memoryStore) AddOpaque(_ context.Context, r opaque.Reference) error {
-	return m.locked(m.writing, func() error { m.opaque[r.Hash] = r; return nil })
+// isDenied is what is committed, of which the deny list of the node may not know.
+func (m *memoryStore) isDenied(_ context.Context, b revocation.Subject) (denied bool, err error) {
+	err = m.locked(nil, func() error { denied = m.denials.Denied(b) != ""; return nil })
+	return denied, err
 }
-
-func (m *memoryStore) FindOpaque(_ context.Context, hash string) (r opaque.Reference, denied bool, err error) {
-	err = m.locked(nil, func() error {
-		found, ok := m.opaque[hash]
-		if !ok {
-			return opaque.ErrNotFound
-		}
-		r, denied = found, m.denials.Denied(found.Subject) != ""
-		return nil
-	})
-	return r, denied, err
-}
-
-func (m *memoryStore) DeleteOpaque(context.Context, time.Time, int) (int, error) { return 0, nil }
 
 const (
 	ownIssuer = "https://auth.example.com"
@@ -281,13 +267,13 @@ func newFixture(t testing.TB) *fixture {
 	h := &fixture{
 		tokens: tokentest.New(t, tokentest.Issuer{Issuer: own}),
 		proofs: map[string]bool{},
-		store:  &memoryStore{grants: map[string]session.Grant{}, opaque: map[string]opaque.Reference{}},
+		store:  &memoryStore{grants: map[string]session.Grant{}},
 	}
 	h.opaque = &opaque.Tokens{
-		Secrets: []keyring.Subkey{{ID: "1", Key: []byte(strings.Repeat("o", 32))}},
-		Store:   h.store,
-		Issuer:  token.Issuer{Name: ownIssuer},
-		Denied:  &revocation.DenyList{},
+		Secrets:  []keyring.Subkey{{ID: "1", Key: []byte(strings.Repeat("o", 32))}},
+		IsDenied: h.store.isDenied,
+		Issuer:   token.Issuer{Name: ownIssuer},
+		Denied:   &revocation.DenyList{},
 	}
 	h.Server = &Server{
 		Base:   &url.URL{Scheme: "https", Host: "auth.example.com", Path: "/auth"},
@@ -325,11 +311,11 @@ func newFixture(t testing.TB) *fixture {
 		SigningKey: func(context.Context, time.Duration, time.Time) (*keyring.Key, error) {
 			return h.tokens.Key(ownIssuer), h.issuing
 		},
-		Opaque: func(ctx context.Context, c token.Claims) (string, error) {
+		Opaque: func(c token.Claims) (string, error) {
 			if h.issuing != nil {
 				return "", h.issuing
 			}
-			return h.opaque.Issue(ctx, c)
+			return h.opaque.Issue(c)
 		},
 	}
 	h.issuance.Verify = h.verify

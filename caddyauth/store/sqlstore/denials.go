@@ -216,6 +216,27 @@ func expiredRevocations(ctx context.Context, t tx, now time.Time, n int) ([]revo
 	return over, failure(rows.Err())
 }
 
+// isDenied is revocation.DenyList.Denied as a question. $1 the token's issuer, $2 its id, $3 its
+// family, $4 its project, $5 its subject, $6 its client, $7 its epoch.
+const isDenied = `SELECT CASE WHEN EXISTS (SELECT 1 FROM denial WHERE
+	denial.kind = 'token' AND denial.scope = $1 AND denial.id = $2 AND $2 <> ''
+	OR denial.kind = 'family' AND denial.scope = '' AND denial.id = $3 AND $3 <> ''
+	OR denial.kind = 'user' AND denial.scope = $4 AND denial.id = $5 AND denial.epoch > $7
+	OR denial.kind = 'client' AND denial.scope = $4 AND denial.id = $6 AND denial.epoch > $7
+	OR denial.kind = 'project' AND denial.scope = $4 AND denial.id = '' AND denial.epoch > $7) THEN 1 ELSE 0 END`
+
+// IsDenied reports whether a token of this server is denied; see issuance.Store.
+func (s *Store) IsDenied(ctx context.Context, b revocation.Subject) (bool, error) {
+	db, err := s.database()
+	if err != nil {
+		return false, err
+	}
+	var denied int64
+	_, err = one(ctx, db, isDenied,
+		[]any{b.Issuer, b.TokenID, b.Family, b.Project, b.Subject, b.ClientID, b.Epoch}, &denied)
+	return denied != 0, err
+}
+
 // complete ends the grants that a revocation missed because they were being added at the same time.
 // Until now the denial kept them from being used.
 func complete(t tx, d revocation.Denial, now time.Time) error {

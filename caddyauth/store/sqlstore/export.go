@@ -52,7 +52,6 @@ var exportedTables = []exportedTable{
 	{name: "api_token"},
 	{name: "grants"},
 	{name: "denial", order: ` ORDER BY number`},
-	{name: "opaque"},
 	{name: "code"},
 	{name: "pushed_request"},
 	{name: "device"},

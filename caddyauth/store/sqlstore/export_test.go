@@ -67,7 +67,6 @@ func fill(t *testing.T, s *Store) (live, ended session.Issued) {
 		Created:   noon,
 		Expires:   noon.Add(time.Hour),
 	}))
-	mustAddOpaque(t, s, reference("opaque", ofAlice))
 	colleague := alice()
 	colleague.Project = "acme"
 	must(t, s.AddUser(ctx, colleague))

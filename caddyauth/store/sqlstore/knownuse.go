@@ -32,37 +32,22 @@ const useKnown = `UPDATE grants SET
 const useKnownStored = useKnown + `
 		AND EXISTS (SELECT 1 FROM client WHERE client.id = $13 AND client.version = $14 AND client.changed = $15)`
 
-// addOpaqueOfUse stores an opaque token if useKnown has stored the use before it. $11 the grant,
-// $12 its generation and $13 its last use after it.
-var addOpaqueOfUse = `INSERT INTO opaque (` + opaqueColumns + `) SELECT ` + parameters(opaqueColumns) + `
-	WHERE EXISTS (SELECT 1 FROM grants WHERE id = $11 AND generation = $12 AND last_used = $13)`
-
 // UseKnown uses the refresh token of a grant that is as it was read; see issuance.KnownUseStore. On
-// PostgreSQL it is one round trip. If another use came first, an opaque token may be stored that
-// nobody is given.
+// PostgreSQL it is one round trip.
 func (s *Store) UseKnown(ctx context.Context, r issuance.KnownUse, now time.Time) (bool, error) {
 	g, p := r.Grant, r.Parties
-	use := statement{useKnown, []any{
+	text, args := useKnown, []any{
 		g.ID, g.Generation, g.Epoch, now.UnixMilli(), millis(r.AccessUntil), g.Parent,
 		p.Project.ID, p.Project.Version, millis(p.Project.Changed),
 		p.User.ID, p.User.Version, millis(p.User.Changed),
-	}}
-	if id := p.StoredClient(); id != "" {
-		use = statement{useKnownStored, append(use.args, id, p.Client.Version, millis(p.Client.Changed))}
 	}
-	statements := []statement{use}
-	if r.Opaque != nil {
-		after := g.Generation
-		if !g.Fixed {
-			after++
-		}
-		statements = append(statements,
-			statement{addOpaqueOfUse, append(opaqueRow(*r.Opaque), g.ID, after, now.UnixMilli())})
+	if id := p.StoredClient(); id != "" {
+		text, args = useKnownStored, append(args, id, p.Client.Version, millis(p.Client.Changed))
 	}
 	used := false
 	err := s.writeOne(ctx, func(t tx) error {
-		changed, err := t.all(statements...)
-		used = err == nil && changed[0] == 1
+		changed, err := t.exec(text, args...)
+		used = err == nil && changed == 1
 		return err
 	})
 	return used && err == nil, err

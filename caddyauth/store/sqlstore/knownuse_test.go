@@ -14,7 +14,6 @@ import (
 
 	"github.com/caddyauth/gateway/bench/cputime"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
-	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
@@ -41,8 +40,7 @@ func wantGrant(t *testing.T, s *Store, want session.Grant) {
 	}
 }
 
-// TestAKnownGrantIsUsedAsARotationUsesIt: the grant stands as Grant.Use leaves it, and the opaque
-// token with it.
+// TestAKnownGrantIsUsedAsARotationUsesIt: the grant stands as Grant.Use leaves it.
 func TestAKnownGrantIsUsedAsARotationUsesIt(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -61,8 +59,6 @@ func TestAKnownGrantIsUsedAsARotationUsesIt(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, open func() *Store) {
 				x := newTenants(t, open())
 				use, now := x.knownGrant(t, c.change), noon.Add(time.Minute)
-				r := reference("its hash", revocation.Subject{Issuer: "https://iss", TokenID: "1", Family: "known"})
-				use.Opaque = &r
 				want, verdict := use.Grant.Use(session.Rotation{
 					ID:          use.Grant.ID,
 					Generation:  use.Grant.Generation,
@@ -73,17 +69,13 @@ func TestAKnownGrantIsUsedAsARotationUsesIt(t *testing.T) {
 					t.Fatalf("%v, %v; the rule says %s", done, err, verdict)
 				}
 				wantGrant(t, x.Store, want)
-				if got, denied, err := x.FindOpaque(t.Context(), r.Hash); err != nil || denied ||
-					!reflect.DeepEqual(got, r) {
-					t.Errorf("%+v, %v, %v; want %+v", got, denied, err, r)
-				}
 			})
 		})
 	}
 }
 
 // TestAKnownGrantIsUsedOnlyAsItWasRead: whatever has changed of it or of those it is for, or ends
-// it, nothing is used, and no token stored.
+// it, nothing is used.
 func TestAKnownGrantIsUsedOnlyAsItWasRead(t *testing.T) {
 	later := noon.Add(time.Second)
 	revokeAll := func(kind revocation.Kind, id string) func(*testing.T, *tenants) {
@@ -176,8 +168,6 @@ func TestAKnownGrantIsUsedOnlyAsItWasRead(t *testing.T) {
 				parent := wholeGrant("parent")
 				must(t, x.AddGrant(t.Context(), parent))
 				use := x.knownGrant(t, func(g *session.Grant) { g.Parent = parent.ID })
-				r := reference("its hash", revocation.Subject{})
-				use.Opaque = &r
 				c.change(t, x)
 				before, missing := x.FindGrant(t.Context(), "known")
 				if done, err := x.UseKnown(t.Context(), use, c.now); err != nil || done {
@@ -185,9 +175,6 @@ func TestAKnownGrantIsUsedOnlyAsItWasRead(t *testing.T) {
 				}
 				if missing == nil {
 					wantGrant(t, x.Store, before)
-				}
-				if _, _, err := x.FindOpaque(t.Context(), r.Hash); !errors.Is(err, opaque.ErrNotFound) {
-					t.Errorf("the opaque token: %v", err)
 				}
 			})
 		})
