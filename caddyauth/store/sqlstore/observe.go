@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"modernc.org/sqlite"
 )
 
 // watched reports to Store.Observe what a database is asked for. It wraps the database for one call
@@ -30,14 +32,14 @@ func (w watched) query(ctx context.Context, text string, args ...any) (rows, err
 func (w watched) write(ctx context.Context, verb func(tx) error) error {
 	name, start := verbOf(), time.Now()
 	err := w.database.write(ctx, verb)
-	w.observe(name, time.Since(start), faultOf(err))
+	w.observe(name, time.Since(start), writeFault(err))
 	return err
 }
 
 func (w watched) writeOne(ctx context.Context, verb func(tx) error) error {
 	name, start := verbOf(), time.Now()
 	err := w.database.writeOne(ctx, verb)
-	w.observe(name, time.Since(start), faultOf(err))
+	w.observe(name, time.Since(start), writeFault(err))
 	return err
 }
 
@@ -64,13 +66,21 @@ func (r *watchedRows) Close() error {
 	return err
 }
 
-// faultOf returns err if the store failed. An answer of a verb (no such grant, a name that is
-// taken) and a client that went away are not failures of the store.
+// faultOf returns an error of the database; a client that went away is not its failure.
 func faultOf(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return nil
 	}
-	err = failure(err)
+	return failure(err)
+}
+
+// writeFault returns the error of a transaction if the store failed. The answer of a verb (a name that is
+// taken, a device that is decided) ends the transaction with an error, too, and is no failure. Within a
+// transaction errors of the database are converted where they are met.
+func writeFault(err error) error {
+	if isError[*sqlite.Error](err) {
+		return failure(err)
+	}
 	if errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || isError[failureText](err) {
 		return err
 	}

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/device"
+	"github.com/caddyauth/gateway/caddyauth/domain/identity"
+	"github.com/caddyauth/gateway/caddyauth/domain/project"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 )
 
@@ -45,6 +48,8 @@ func TestVerbsAreObserved(t *testing.T) {
 		s := open()
 		s.Observe = w.observe
 		ctx, now := t.Context(), time.Now()
+		home := project.Project{ID: "p", Slug: "default", Active: true}
+		zoe := identity.User{ID: "z", Project: "default", Name: "zoe"}
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
 		for _, c := range []struct {
@@ -62,6 +67,16 @@ func TestVerbsAreObserved(t *testing.T) {
 			},
 			{"RevokeGrant", func() error { _, err := s.RevokeGrant(ctx, "none", "test", now); return err }, nil, false},
 			{"DeleteOver", func() error { _, err := s.DeleteOver(ctx, now, 10); return err }, nil, false},
+			{"AddProject", func() error { return s.AddProject(ctx, home) }, nil, false},
+			{"AddProject", func() error { return s.AddProject(ctx, home) }, project.ErrTaken, false},
+			{"RemoveProject", func() error { return s.RemoveProject(ctx, "p", 0) }, project.ErrIsDefault, false},
+			{"AddUser", func() error { return s.AddUser(ctx, zoe) }, nil, false},
+			{"AddUser", func() error { return s.AddUser(ctx, zoe) }, identity.ErrNameTaken, false},
+			{
+				"DecideDevice", func() error { return s.DecideDevice(ctx, "none", device.Approval{}, true, now) },
+				device.ErrNotFound, false,
+			},
+			{"CheckDeclaration", func() error { return s.CheckDeclaration(ctx, Declaration{}, now) }, nil, false},
 			{"Ping", func() error { return s.Ping(ctx) }, nil, false},
 			{"CountGrants", func() error { _, err := s.CountGrants(ctx, now); return err }, nil, false},
 			{"Epoch", func() error { _, err := s.Epoch(ended); return err }, context.Canceled, false},
