@@ -95,6 +95,10 @@ func TestLinksToSignInNeverLoop(t *testing.T) {
 				t.Errorf("%s: %d rounds: %s", c.uri, rounds, strings.Join(way, "\n"))
 			}
 		}
+		if log := g.log(); !strings.Contains(log, "a page of the application sends") ||
+			strings.Contains(log, "the gate there does not") {
+			t.Error("the log does not say that it is the application")
+		}
 	})
 	t.Run("a gate that is never content", func(t *testing.T) {
 		v := signedInAtServer(t, g, "alice", alicePassword)
@@ -109,6 +113,9 @@ func TestLinksToSignInNeverLoop(t *testing.T) {
 		}
 		if page, _ := v.follow(v.open(g.at("a.one.localhost", "/"))); page.status != http.StatusOK {
 			t.Errorf("trying again: status %d", page.status)
+		}
+		if !strings.Contains(g.log(), "the gate there does not") {
+			t.Error("the log does not say that it is the gate")
 		}
 	})
 }

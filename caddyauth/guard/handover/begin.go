@@ -34,7 +34,7 @@ func (s *Server) Begin(w http.ResponseWriter, r *http.Request, want Want) {
 		return
 	}
 	if s.isRedirectLoop(r, signInFor(want.Target), now) {
-		s.explainLoop(w, r, want.Target)
+		s.explainLoop(w, r, want.Target, false)
 		return
 	}
 	a, secret := newAttempt(want.Origin, want.Target, now)
@@ -109,18 +109,19 @@ func (s *Server) getLogin(w http.ResponseWriter, r *http.Request, origin string)
 func (s *Server) goOn(w http.ResponseWriter, r *http.Request, origin, target string) {
 	now, to := time.Now(), tripTo(target)
 	if s.isRedirectLoop(r, to, now) {
-		s.explainLoop(w, r, target)
+		s.explainLoop(w, r, target, true)
 		return
 	}
 	s.addTrip(w, r, to, now)
 	endpoint.RedirectQuietly(w, origin+target)
 }
 
-// explainLoop answers a browser in a redirect loop with a page that says so, and tells the operator.
-func (s *Server) explainLoop(w http.ResponseWriter, r *http.Request, target string) {
+// explainLoop answers a browser in a redirect loop with a page that says so, and tells the operator;
+// accepted says that gates take its session.
+func (s *Server) explainLoop(w http.ResponseWriter, r *http.Request, target string, accepted bool) {
 	s.forgetTrips(w)
 	if s.SentBack != nil {
-		s.SentBack(r, s.Subject(r))
+		s.SentBack(r, s.Subject(r), accepted)
 	}
-	s.refuse(w, r, inCircle, target)
+	s.refuse(w, r, redirectLoop, target)
 }

@@ -22,7 +22,7 @@ const (
 	codeRefused      result = "code_refused"
 	tooLarge         result = "token_too_large"
 	unavailable      result = "unavailable"
-	inCircle         result = "round_trips"
+	redirectLoop     result = "round_trips"
 	notSignedIn      result = "not_signed_in"
 	unknownHost      result = "unknown_host"
 	otherScheme      result = "other_scheme"
@@ -76,7 +76,7 @@ var pages = map[result]page{
 		http.StatusServiceUnavailable, "Not available",
 		"Signing in is not possible just now. Please try again in a few seconds.",
 	},
-	inCircle: {
+	redirectLoop: {
 		http.StatusUnauthorized, "Signing in does not help",
 		"Within a minute you have signed in twice for this page, and it sent you to sign in again. Cookies may be " +
 			"blocked, the clock of a server may be wrong, or the account may not be accepted here. If trying again " +
@@ -113,7 +113,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, why result, targ
 		links = nil
 	case tooLarge, denied:
 		links[0] = ui.Link{Text: "Use another account", URL: s.LoginURL(target, true)}
-	case inCircle:
+	case redirectLoop:
 		links = append(links, ui.Link{Text: "Use another account", URL: s.LoginURL(target, true)},
 			ui.Link{Text: "Sign out", URL: s.LogoutURL()})
 	}

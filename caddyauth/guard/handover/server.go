@@ -81,9 +81,10 @@ type Server struct {
 	// Default: nobody is told.
 	Events audit.Sink
 
-	// SentBack is told of a browser that has signed in twice within a minute and was sent to sign in
-	// again. Default: nobody is told.
-	SentBack func(r *http.Request, subject string)
+	// SentBack is told of a browser in a redirect loop: it came back signed in twice within a minute, and
+	// was sent to sign in again. accepted says that gates of the host take the session, so that a page of
+	// the application has sent it. Default: nobody is told.
+	SentBack func(r *http.Request, subject string, accepted bool)
 
 	once       sync.Once
 	origins    []string

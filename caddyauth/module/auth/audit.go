@@ -11,7 +11,6 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/audit"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/module/request"
-	"github.com/caddyauth/gateway/caddyauth/serve/login"
 )
 
 // auditor writes one line per sign-in and per refused request, at INFO, and samples those that anybody
@@ -29,15 +28,18 @@ func newAuditor(logger *zap.Logger) *auditor {
 	}))}
 }
 
-// sentBack tells the operator of people who are signed in and sent to sign in again; the gate has a
-// line of its own. publicHost is where the session cookie belongs.
-func (l *auditor) sentBack(r *http.Request, b login.SentBack, publicHost string) {
-	detail := "the gate there does not see or does not accept the session; its line `request refused` says why"
-	if b.Unreachable {
-		detail = "the session cookie belongs to " + publicHost + " alone"
-	}
+// Why people are sent back.
+const (
+	refusedByGate = "the gate there does not see or does not accept the session; its line `request refused` says why"
+	sentByPage    = "the session is good there, and a page of the application sends people to sign in: " +
+		"perhaps it misses something that the gate does not forward"
+)
+
+// sentBack tells the operator of people who are signed in and sent to sign in again. host is where
+// from.
+func (l *auditor) sentBack(r *http.Request, subject, host, detail string) {
 	l.sampled.Warn("a person who is signed in was sent to sign in again",
-		zap.String("user_id", b.Subject), zap.String("host", b.Host), zap.String("detail", detail),
+		zap.String("user_id", subject), zap.String("host", host), zap.String("detail", detail),
 		zap.String("client_ip", request.ClientIP(r)))
 }
 

@@ -65,7 +65,11 @@ func buildLogin(a *App) *login.Server {
 		ClientIP:   request.ClientIP,
 		Events:     a.audit.report,
 		SentBack: func(r *http.Request, b login.SentBack) {
-			a.audit.sentBack(r, b, a.server.PublicURL.Hostname())
+			detail := refusedByGate
+			if b.Unreachable {
+				detail = "the session cookie belongs to " + a.server.PublicURL.Hostname() + " alone"
+			}
+			a.audit.sentBack(r, b.Subject, b.Host, detail)
 		},
 		CookieName:        a.gates.Cookies.Access,
 		RefreshCookieName: a.gates.Cookies.Refresh,

@@ -169,8 +169,12 @@ func buildApplications(a *App) *Applications {
 			Secure:        secureCookie(a.server),
 			ClientIP:      request.ClientIP,
 			Events:        a.audit.report,
-			SentBack: func(r *http.Request, subject string) {
-				a.audit.sentBack(r, login.SentBack{Subject: subject, Host: r.Host}, a.server.PublicURL.Hostname())
+			SentBack: func(r *http.Request, subject string, accepted bool) {
+				detail := refusedByGate
+				if accepted {
+					detail = sentByPage
+				}
+				a.audit.sentBack(r, subject, r.Host, detail)
 			},
 		},
 		session:  session,
