@@ -189,6 +189,26 @@ func (k *Key) Sign(signingInput []byte) ([]byte, error) {
 	return k.signer.Sign(signingInput, k.private)
 }
 
+// SignOnce is Sign for a signing input that holds at least 128 random bits, so that no other
+// signature is of the same one. The nonce of an ECDSA signature then follows from the key and the
+// input (RFC 6979, which RFC 8725, section 3.2, recommends). That takes four fifths of the time of a
+// nonce that is random as well; what the latter is for besides, a processor that errs in one of two
+// signatures of the same input, cannot happen.
+func (k *Key) SignOnce(signingInput []byte) ([]byte, error) {
+	if private, ok := k.private.(*ecdsa.PrivateKey); ok {
+		return k.signer.Sign(signingInput, deterministic{private})
+	}
+	return k.Sign(signingInput)
+}
+
+// deterministic is a private key without random nonces.
+type deterministic struct{ *ecdsa.PrivateKey }
+
+// Sign implements crypto.Signer.
+func (d deterministic) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return d.PrivateKey.Sign(nil, digest, opts)
+}
+
 // signHMAC keeps the HMAC for the next signature, and with it what the hash made
 // of the secret (FIPS 198-1 section 6). jwx keys a new one each time, which takes
 // as long as signing a whole token with it, and again as long to verify one.

@@ -3,6 +3,7 @@ package keyring
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -40,6 +41,55 @@ func TestEveryAlgorithmSignsAndVerifies(t *testing.T) {
 				t.Fatalf("%v: CanSign %v, Symmetric %v", k, k.CanSign(), k.Symmetric())
 			}
 		})
+	}
+}
+
+// TestSignOnceRepeatsNoNonceForAnotherInput: its ECDSA signatures follow from key and input, and those
+// of Sign do not.
+func TestSignOnceRepeatsNoNonceForAnotherInput(t *testing.T) {
+	for _, name := range Algorithms() {
+		t.Run(name, func(t *testing.T) {
+			k := mustGenerate(t, name)
+			once := func(input string) []byte {
+				sig, err := k.SignOnce([]byte(input))
+				if err != nil || k.Verify([]byte(input), sig) != nil {
+					t.Fatalf("%s: %v", input, err)
+				}
+				return sig
+			}
+			a, again, b := once("a"), once("a"), once("b")
+			if bytes.Equal(a[:len(a)/2], b[:len(b)/2]) {
+				t.Error("two inputs have a nonce in common")
+			}
+			if strings.HasPrefix(name, "ES") && !bytes.Equal(a, again) {
+				t.Error("the same input has another signature")
+			}
+			if strings.HasPrefix(name, "ES") && bytes.Equal(mustSign(t, k, []byte("a")), a) {
+				t.Error("Sign has no randomness")
+			}
+		})
+	}
+}
+
+// TestSignOnceIsRFC6979 by the vector of its appendix A.2.5 with SHA-256.
+func TestSignOnceIsRFC6979(t *testing.T) {
+	x, _ := hex.DecodeString("c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721")
+	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alg, err := algorithmNamed("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := newPrivateKey("vector", alg, private, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716" +
+		"f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8"
+	if sig, err := k.SignOnce([]byte("sample")); err != nil || hex.EncodeToString(sig) != want {
+		t.Errorf("%x, %v; want %s", sig, err, want)
 	}
 }
 
@@ -141,6 +191,9 @@ func TestKeyThatOnlyVerifiesCannotSign(t *testing.T) {
 	k := publicOnly(t, mustGenerate(t, "ES256"))
 	if _, err := k.Sign(testInput); !errors.Is(err, ErrCannotSign) || k.CanSign() {
 		t.Fatalf("CanSign %v, %v", k.CanSign(), err)
+	}
+	if _, err := k.SignOnce(testInput); !errors.Is(err, ErrCannotSign) {
+		t.Fatal(err)
 	}
 	if _, err := k.MarshalPrivatePEM(); err == nil {
 		t.Fatal("wrote a private key it has not")

@@ -136,7 +136,8 @@ func BenchmarkMint(b *testing.B) {
 	}
 }
 
-// BenchmarkRawSign is the floor: the signature of the same bytes by the standard library alone.
+// BenchmarkRawSign is the floor: the signature of the same bytes by the standard library alone, of
+// ECDSA with the nonces of RFC 6979, which take the least time.
 func BenchmarkRawSign(b *testing.B) {
 	for _, algorithm := range benchAlgorithms {
 		b.Run(algorithm, func(b *testing.B) {
@@ -165,6 +166,10 @@ func rawSign(b *testing.B, m material, algorithm string, input []byte) []byte {
 		mac.Write(input)
 		return mac.Sum(nil)
 	}
+	random := rand.Reader
+	if algorithm == "ES256" {
+		random = nil
+	}
 	digest, options := input, crypto.SignerOpts(crypto.Hash(0))
 	if algorithm != "EdDSA" {
 		sum := sha256.Sum256(input)
@@ -173,7 +178,7 @@ func rawSign(b *testing.B, m material, algorithm string, input []byte) []byte {
 	if algorithm == "PS256" {
 		options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
 	}
-	signature, err := m.private.Sign(rand.Reader, digest, options)
+	signature, err := m.private.Sign(random, digest, options)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -21,8 +21,10 @@ type Claims struct {
 	Audience []string
 	// Expiry and IssuedAt are `exp` and `iat`, cut to whole seconds; at most MaxLifetime apart.
 	Expiry, IssuedAt time.Time
-	// ID, ClientID, Project and Session are `jti`, `client_id`, `project` and `sid`.
-	ID, ClientID, Project, Session string
+	// ID is `jti`. If there is one, it has at least 128 random bits.
+	ID string
+	// ClientID, Project and Session are `client_id`, `project` and `sid`.
+	ClientID, Project, Session string
 	// Scopes become `scope`, joined by spaces.
 	Scopes []string
 	// Extra are further claims. No name of theirs may be Reserved, whatever its case. Values are
@@ -47,7 +49,11 @@ func Mint(key *keyring.Key, typ string, c Claims) (string, error) {
 	if err := d.write(key, typ, &c); err != nil {
 		return "", err
 	}
-	signature, err := key.Sign(d.text)
+	sign := key.Sign
+	if c.ID != "" {
+		sign = key.SignOnce
+	}
+	signature, err := sign(d.text)
 	if err != nil {
 		return "", err
 	}
