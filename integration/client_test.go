@@ -98,6 +98,14 @@ func mustDial(t *testing.T, addr string) net.Conn {
 	return conn
 }
 
+// withPairs adds parameters, each a name and a value.
+func withPairs(values url.Values, pairs ...string) url.Values {
+	for i := 0; i < len(pairs); i += 2 {
+		values.Add(pairs[i], pairs[i+1])
+	}
+	return values
+}
+
 func (c call) filled() call {
 	if c.method == "" {
 		c.method = http.MethodGet

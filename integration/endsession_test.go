@@ -96,11 +96,7 @@ var everyCharacter = func() string {
 
 // logoutAddress is a request of a client to sign a person out.
 func logoutAddress(pairs ...string) string {
-	query := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
-		query.Set(pairs[i], pairs[i+1])
-	}
-	return "/logout?" + query.Encode()
+	return "/logout?" + withPairs(url.Values{}, pairs...).Encode()
 }
 
 // TestClientSignsAPersonOut: with the ID token of the session nobody is asked; everything that was

@@ -48,10 +48,7 @@ func (g grant) form(pairs ...string) url.Values {
 	if g.client != "asking" {
 		form.Set("client_secret", rpSecret)
 	}
-	for i := 0; i < len(pairs); i += 2 {
-		form.Set(pairs[i], pairs[i+1])
-	}
-	return form
+	return withPairs(form, pairs...)
 }
 
 // stay begins what is to last: a browser's session, and an application's grant.

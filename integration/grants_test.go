@@ -304,15 +304,11 @@ func (g *grantsGateway) publishesNow(key *keyring.Key) int {
 }
 
 func exchangeOf(raw string, more ...string) url.Values {
-	form := url.Values{
+	return withPairs(url.Values{
 		"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
 		"subject_token":      {raw},
 		"subject_token_type": {"urn:ietf:params:oauth:token-type:access_token"},
-	}
-	for i := 0; i < len(more); i += 2 {
-		form.Add(more[i], more[i+1])
-	}
-	return form
+	}, more...)
 }
 
 func (g *grantsGateway) exchanges(t *testing.T) {

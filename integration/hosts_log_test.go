@@ -34,11 +34,10 @@ func TestLogsHoldNoAnswers(t *testing.T) {
 		}
 	}
 	ask := func(path string, pairs ...string) {
-		values := url.Values{}
-		for i := 0; i < len(pairs); i += 2 {
-			values.Set(pairs[i], pairs[i+1])
-			if strings.Contains(pairs[i+1], "canary") {
-				hidden[path+" "+pairs[i]] = pairs[i+1]
+		values := withPairs(url.Values{}, pairs...)
+		for name, value := range values {
+			if strings.Contains(value[0], "canary") {
+				hidden[path+" "+name] = value[0]
 			}
 		}
 		address := g.at("auth.localhost", path+"?"+values.Encode())

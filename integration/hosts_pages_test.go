@@ -55,10 +55,7 @@ func TestEveryPageAtAHost(t *testing.T) {
 func walkRefusals(w *walk, g *gateway) {
 	const host = "a.one.localhost"
 	callback := func(at string, query ...string) string {
-		values := url.Values{"iss": {g.at("auth.localhost", "")}}
-		for i := 0; i < len(query); i += 2 {
-			values.Set(query[i], query[i+1])
-		}
+		values := withPairs(url.Values{"iss": {g.at("auth.localhost", "")}}, query...)
 		return g.at(at, "/.auth/callback?"+values.Encode())
 	}
 	state := func() string { return w.askedAt(g.at(host, "/wanted")) }

@@ -57,11 +57,7 @@ func cookieAt(site, target, name string) func(*testing.T, *mixing, string) strin
 // formAt presents a token as a parameter of a form. The pairs are parameters besides.
 func formAt(target, field string, pairs ...string) func(*testing.T, *mixing, string) string {
 	return func(t *testing.T, m *mixing, raw string) string {
-		form := url.Values{field: {raw}}
-		for i := 0; i < len(pairs); i += 2 {
-			form.Set(pairs[i], pairs[i+1])
-		}
-		a := m.sends(t, "auth", target, form)
+		a := m.sends(t, "auth", target, withPairs(url.Values{field: {raw}}, pairs...))
 		if target == "/introspect" && a.status == http.StatusOK {
 			return fmt.Sprintf("200 %v", membersOf(t, a)["active"])
 		}
