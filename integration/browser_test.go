@@ -77,6 +77,20 @@ func (b browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// sendsLogin fills in the login page, and sends it.
+func (b browser) sendsLogin(name, password string) {
+	b.t.Helper()
+	b.do("sign in", chromedp.WaitVisible(passwordField), chromedp.SendKeys(nameField, name),
+		chromedp.SendKeys(passwordField, password), chromedp.Click(submitButton))
+}
+
+// signsIn waits besides for what shows the person.
+func (b browser) signsIn(name, password string) {
+	b.t.Helper()
+	b.sendsLogin(name, password)
+	b.do("arrive", chromedp.WaitVisible(userShown))
+}
+
 // try is do for more than one tab at a time.
 func (b browser) try(steps ...chromedp.Action[chromedp.Void]) error {
 	ctx, cancel := context.WithTimeout(b.ctx, browserPatience)

@@ -17,9 +17,8 @@ import (
 var formPostModules = []module{
 	{"server", "after the sign-in and the page that asks, a code by POST", func(c *certified) {
 		c.opens(c.posting(""), passwordField)
-		c.real.do("sign in", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
-			chromedp.Click(submitButton), chromedp.WaitVisible(allowButton))
-		c.real.do("allow", chromedp.Click(allowButton))
+		c.real.sendsLogin("alice", alicePassword)
+		c.real.do("allow", chromedp.WaitVisible(allowButton), chromedp.Click(allowButton))
 		c.isPosted("code")
 	}},
 	{"response-type-missing", "invalid_request by POST", func(c *certified) {
@@ -39,9 +38,8 @@ var formPostModules = []module{
 	{"ensure-post-request-succeeds", "a form of the application leads to a code by POST", func(c *certified) {
 		_, query, _ := strings.Cut(c.posting(""), "?")
 		c.opens(c.app()+"/form?"+query, submitButton)
-		c.real.do("post the request", chromedp.Click(submitButton), chromedp.WaitVisible(passwordField))
-		c.real.do("sign in", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
-			chromedp.Click(submitButton))
+		c.real.do("post the request", chromedp.Click(submitButton))
+		c.real.sendsLogin("alice", alicePassword)
 		c.isPosted("code") // what was allowed before is remembered
 	}},
 }

@@ -382,9 +382,9 @@ func TestSignOutPageInABrowser(t *testing.T) {
 			b := startBrowser(t, program)
 			confirm := chromedp.CSS("#sign-out")
 			signIn := func() {
-				b.do("sign in", chromedp.Navigate(x.url("auth")+"/login"), chromedp.WaitVisible(passwordField),
-					chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
-					chromedp.Click(submitButton), chromedp.WaitVisible(chromedp.CSS(`form[action="/logout"]`)))
+				b.do("open the login page", chromedp.Navigate(x.url("auth")+"/login"))
+				b.sendsLogin("alice", alicePassword)
+				b.do("arrive", chromedp.WaitVisible(chromedp.CSS(`form[action="/logout"]`)))
 			}
 			signIn()
 			if !scripts {

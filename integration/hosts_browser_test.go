@@ -46,12 +46,6 @@ func (b browser) isAt(when, address, user string) {
 	}
 }
 
-func (b browser) signsIn(name, password string) {
-	b.t.Helper()
-	b.do("sign in", chromedp.WaitVisible(passwordField), chromedp.SendKeys(nameField, name),
-		chromedp.SendKeys(passwordField, password), chromedp.Click(submitButton), chromedp.WaitVisible(userShown))
-}
-
 // streamsAre waits until both streams of a page are in a state.
 func (b browser) streamsAre(when, state string) {
 	b.t.Helper()

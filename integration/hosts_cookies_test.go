@@ -182,8 +182,8 @@ func TestFullCookieJars(t *testing.T) {
 		t.Fatalf("the browser keeps %v cookies", n)
 	}
 
-	b.do("sign in", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
-		chromedp.Click(submitButton), chromedp.WaitVisible(goesOn))
+	b.sendsLogin("alice", alicePassword)
+	b.do("be refused", chromedp.WaitVisible(goesOn))
 	if code := ask(b, "reading the page", chromedp.Text(chromedp.CSS("code"))); code != "other_browser" {
 		t.Errorf("the page says %q", code)
 	}

@@ -136,7 +136,7 @@ func (v *surfer) asksToSignOut(g *gateway, host string) {
 // signOutAtHost confirms the page that asks.
 func (v *surfer) signOutAtHost(g *gateway, host string) seen {
 	v.t.Helper()
-	return v.send(http.MethodPost, g.at(host, "/.auth/logout"), "x=1", http.Header{"Origin": {g.at(host, "")}})
+	return v.submit(g.at(host, ""), "/.auth/logout", "x=1")
 }
 
 // TestSigningInAgain: a second sign-in in the same browser takes over the sessions that applications have

@@ -140,8 +140,7 @@ func (n *hostsNodes) signIn(t *testing.T, toLogin, toCallback func(*testing.T)) 
 	if toLogin != nil {
 		toLogin(t)
 	}
-	posted := n.v.send(http.MethodPost, n.page("localhost", "/login"), n.v.loginForm(login, "alice", alicePassword),
-		http.Header{"Origin": {n.page("localhost", "")}})
+	posted := n.v.submit(n.page("localhost", ""), "/login", n.v.loginForm(login, "alice", alicePassword))
 	callback := n.v.open(posted.location()).location()
 	if !strings.HasPrefix(callback, n.page("wiki.localhost", "/.auth/callback?")) {
 		t.Fatalf("sent to %s, then to %s", posted.location(), callback)
@@ -184,8 +183,8 @@ func (n *hostsNodes) signOut(t *testing.T) {
 	}
 	n.node = "a"
 	since := time.Now()
-	if got := n.v.send(http.MethodPost, n.page("shop.localhost", "/.auth/logout"), "x=1",
-		http.Header{"Origin": {n.page("shop.localhost", "")}}); !strings.Contains(got.body, "You are signed out.") {
+	got := n.v.submit(n.page("shop.localhost", ""), "/.auth/logout", "x=1")
+	if !strings.Contains(got.body, "You are signed out.") {
 		t.Fatalf("status %d: %s", got.status, got.body)
 	}
 	for _, stream := range streams {

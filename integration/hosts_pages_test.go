@@ -82,9 +82,9 @@ func walkRefusals(w *walk, g *gateway) {
 // walkCircle signs in for a browser that loses the session of the application again and again.
 func walkCircle(w *walk, g *gateway) {
 	address := g.at("two.localhost", "/page?a=1&b=2")
-	w.do("open an application", chromedp.Navigate(address), chromedp.WaitVisible(passwordField))
-	w.do("sign in", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
-		chromedp.Click(submitButton), chromedp.WaitVisible(plainPage))
+	w.do("open an application", chromedp.Navigate(address))
+	w.sendsLogin("alice", alicePassword)
+	w.do("arrive", chromedp.WaitVisible(plainPage))
 	for _, next := range []chromedp.CSS{plainPage, noForm} {
 		w.do("lose the session", forget("__Host-access_token", address), forget("__Host-refresh_token", address),
 			chromedp.Navigate(address), chromedp.WaitVisible(next))

@@ -106,8 +106,7 @@ var endings = []ending{
 		}
 	}},
 	{"at the server", atOnce(func(t *testing.T, g *gateway, v *surfer) {
-		got := v.send(http.MethodPost, g.at("auth.localhost", "/logout"), "x=1",
-			http.Header{"Origin": {g.at("auth.localhost", "")}})
+		got := v.submit(g.at("auth.localhost", ""), "/logout", "x=1")
 		if got.status != http.StatusSeeOther {
 			t.Fatalf("status %d: %s", got.status, got.body)
 		}
@@ -130,9 +129,10 @@ var endings = []ending{
 			t.Fatalf("status %d: %s", asks.status, asks.body)
 		}
 		return func() {
-			got := v.send(http.MethodPost, g.at("auth.localhost", "/logout"), url.Values{"confirmed": {"1"},
-				"client_id": {"rp"}, "post_logout_redirect_uri": {"https://rp.example/bye"}}.Encode(),
-				http.Header{"Origin": {g.at("auth.localhost", "")}})
+			form := url.Values{
+				"confirmed": {"1"}, "client_id": {"rp"}, "post_logout_redirect_uri": {"https://rp.example/bye"},
+			}
+			got := v.submit(g.at("auth.localhost", ""), "/logout", form.Encode())
 			if got.location() != "https://rp.example/bye" {
 				t.Fatalf("status %d to %s: %s", got.status, got.location(), got.body)
 			}

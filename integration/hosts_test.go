@@ -180,6 +180,12 @@ func (v *surfer) send(method, address, body string, header http.Header) seen {
 	return seen{address, resp.StatusCode, resp.Header, string(text)}
 }
 
+// submit sends a form as the origin's own pages do.
+func (v *surfer) submit(origin, path, form string) seen {
+	v.t.Helper()
+	return v.send(http.MethodPost, origin+path, form, http.Header{"Origin": {origin}})
+}
+
 // follow goes on until there is a page, and returns it with the addresses on the way.
 func (v *surfer) follow(s seen) (page seen, way []string) {
 	v.t.Helper()
@@ -203,8 +209,7 @@ func (v *surfer) signIn(login seen, name, password string) (page seen, way []str
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	return v.follow(v.send(http.MethodPost, u.Scheme+"://"+u.Host+"/login", v.loginForm(login, name, password),
-		http.Header{"Origin": {u.Scheme + "://" + u.Host}}))
+	return v.follow(v.submit(u.Scheme+"://"+u.Host, "/login", v.loginForm(login, name, password)))
 }
 
 // loginForm is the form of the login page, filled in.

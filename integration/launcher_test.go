@@ -209,7 +209,7 @@ func TestStartPageOfNobody(t *testing.T) {
 	if got := other.open(start).applications(); len(got) != 10 {
 		t.Fatalf("before the end: %q", got)
 	}
-	v.send(http.MethodPost, g.url("auth")+"/logout", "x=1", http.Header{"Origin": {g.url("auth")}})
+	v.submit(g.url("auth"), "/logout", "x=1")
 	nobody(v.open(start))
 	nobody(other.open(start))
 }

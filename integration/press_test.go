@@ -227,8 +227,8 @@ func TestPagesInABrowser(t *testing.T) {
 	look("refused-programs", g.url("app")+"/programs", anyLink)
 	look("refused-no-login", g.url("app")+"/off", anyLink)
 	look("login", g.url("app")+"/admin", passwordField)
-	b.do("sign in", chromedp.SendKeys(nameField, "bob"), chromedp.SendKeys(passwordField, bobPassword),
-		chromedp.Click(submitButton), chromedp.WaitVisible(anyLink))
+	b.sendsLogin("bob", bobPassword)
+	b.do("be refused", chromedp.WaitVisible(anyLink))
 	b.picture("page-refused-account")
 	look("refused-account", g.url("app")+"/admin", anyLink)
 	look("signed-in", g.url("auth")+"/login", submitButton)
@@ -263,10 +263,8 @@ func TestAFrameShowsThePage(t *testing.T) {
 		}
 		return ""
 	})
-	b.do("sign in", chromedp.Evaluate[chromedp.Void](`frames[0].document.querySelector("nav a").click()`),
-		chromedp.WaitVisible(passwordField))
-	b.do("come back", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
-		chromedp.Click(submitButton),
-		chromedp.WaitVisible(chromedp.CSS("iframe")))
+	b.do("go to sign in", chromedp.Evaluate[chromedp.Void](`frames[0].document.querySelector("nav a").click()`))
+	b.sendsLogin("alice", alicePassword)
+	b.do("come back", chromedp.WaitVisible(chromedp.CSS("iframe")))
 	b.at("after signing in", around)
 }

@@ -85,9 +85,8 @@ func TestTwoTabs(t *testing.T) {
 	program := requireBrowser(t)
 	w := watchTabs(t)
 	first := startBrowser(t, program)
-	first.do("open the application", chromedp.Navigate(w.page), chromedp.WaitVisible(nameField))
-	first.do("sign in", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
-		chromedp.Click(submitButton), chromedp.WaitVisible(userShown))
+	first.do("open the application", chromedp.Navigate(w.page))
+	first.signsIn("alice", alicePassword)
 	w.signedIn()
 	second := first.openTab()
 	w.visit(t, second, navigating)

@@ -267,8 +267,7 @@ func (g *gateway) checkSessionBehind(t *testing.T) {
 		t.Fatalf("status %d, to %s", sent.status, sent.location())
 	}
 	login := v.open(sent.location())
-	entered := v.send(http.MethodPost, g.url("front")+"/auth/login", v.loginForm(login, "alice", alicePassword),
-		http.Header{"Origin": {g.url("front")}})
+	entered := v.submit(g.url("front"), "/auth/login", v.loginForm(login, "alice", alicePassword))
 	if back, _ := v.follow(entered); back.status != http.StatusOK || back.at != page {
 		t.Fatalf("status %d at %s, want %s", back.status, back.at, page)
 	}
@@ -413,8 +412,7 @@ func TestBrowserThroughOtherProxies(t *testing.T) {
 			page := g.url("front") + "/.web/?a=1#frag"
 			b.do("open the application", chromedp.Navigate(page), chromedp.WaitVisible(passwordField))
 			b.at("asked to sign in", g.url("front")+"/auth/login?")
-			b.do("sign in", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
-				chromedp.Click(submitButton))
+			b.sendsLogin("alice", alicePassword)
 			b.arrives(page)
 			status := ask(b, "asking for the calendar", chromedp.Evaluate[int](`(() => {
 				const x = new XMLHttpRequest();

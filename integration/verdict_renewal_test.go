@@ -110,8 +110,7 @@ func (w *behindAll) signIn(first browser) map[string]browser {
 		if i == 0 {
 			b.do("open the application", chromedp.Navigate(page), chromedp.WaitVisible(passwordField))
 			b.at("asked to sign in", w.url("auth")+"/login?")
-			b.do("sign in", chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
-				chromedp.Click(submitButton))
+			b.sendsLogin("alice", alicePassword)
 		} else {
 			b = first.openTab()
 			b.do("open another application", chromedp.Navigate(page))
@@ -129,9 +128,8 @@ func (w *behindAll) signOutOf(tabs map[string]browser) {
 	for i, p := range otherProxies {
 		b, origin := tabs[p.name], p.origin(w.gateway)
 		if i > 0 {
-			b.do("sign in again", chromedp.Navigate(origin+"/.web/?c"), chromedp.WaitVisible(passwordField),
-				chromedp.SendKeys(nameField, "alice"), chromedp.SendKeys(passwordField, alicePassword),
-				chromedp.Click(submitButton))
+			b.do("come back", chromedp.Navigate(origin+"/.web/?c"))
+			b.sendsLogin("alice", alicePassword)
 			b.arrives(origin + "/.web/?c")
 		}
 		script := ask(b, "loading session.js", chromedp.Evaluate[string](
