@@ -125,7 +125,7 @@ func TestDeviceFlow(t *testing.T) {
 		}
 
 		// It ends with the person's session.
-		if got := v.post("/logout", url.Values{}); got.status >= 400 {
+		if got := v.post("/logout", url.Values{}); got.status != http.StatusSeeOther {
 			t.Fatalf("signing out: %d %s", got.status, got.body)
 		}
 		late := x.token(t, "tv", "", "", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {next.Refresh}})

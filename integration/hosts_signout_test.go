@@ -213,7 +213,8 @@ func testEnding(t *testing.T, g *gateway, e ending, isOut func(*surfer, *gateway
 		}
 	}
 	page, _ := v.follow(v.open(g.at("two.localhost", "/again?x=1")))
-	if page, _ = v.signIn(page, "alice", alicePassword); page.at != g.at("two.localhost", "/again?x=1") {
+	page, _ = v.signIn(page, "alice", alicePassword)
+	if page.status != http.StatusOK || page.at != g.at("two.localhost", "/again?x=1") {
 		t.Errorf("signing in again: at %s: status %d", page.at, page.status)
 	}
 }

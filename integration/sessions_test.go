@@ -830,8 +830,7 @@ func TestProjectsAreApart(t *testing.T) {
 			{"cookies", g.visit(t, c.site, cookies{c.not.Access, c.not.Refresh})},
 		} {
 			t.Run(tc.name, func(t *testing.T) {
-				if tc.a.reason(t) != "wrong_project" ||
-					tc.a.status != http.StatusUnauthorized && tc.a.status != http.StatusForbidden {
+				if tc.a.reason(t) != "wrong_project" || tc.a.status != http.StatusUnauthorized {
 					t.Errorf("%s at %s: status %d, reason %q", tc.name, c.site, tc.a.status, tc.a.reason(t))
 				}
 			})
