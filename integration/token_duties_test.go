@@ -337,3 +337,29 @@ func audienceOfToken(t *testing.T, raw string) []string {
 	}
 	return token.Strings(claims["aud"])
 }
+
+// TestLogSaysWhyAClientDidNotAuthenticate: the operator reads it, and the client does not.
+func TestLogSaysWhyAClientDidNotAuthenticate(t *testing.T) {
+	x := newAuthorizing(t, "sqlite")
+	for _, path := range []string{"/token", "/par", "/revoke", "/introspect", "/device_authorization"} {
+		for _, c := range []struct {
+			client, secret, want string
+		}{
+			{"nobody", rpSecret, "there is no client of this id"},
+			{"rp", "wrong", "the secret is not one of the client's"},
+			{"rp", "", "the client authenticates by none, and may do so by client_secret_basic or client_secret_post"},
+		} {
+			t.Run(path+" "+c.want, func(t *testing.T) {
+				before := len(x.log())
+				a := x.ask(t, "auth", call{method: http.MethodPost, target: path,
+					lines: []string{formType, basic(c.client, c.secret)}, body: "token=x"})
+				if a.status != 401 || !strings.Contains(a.body, "The client is unknown or did not authenticate.") {
+					t.Errorf("%d %s", a.status, a.body)
+				}
+				if !strings.Contains(x.log()[before:], `"detail":"`+c.want+`"`) {
+					t.Errorf("the log has %s", x.log()[before:])
+				}
+			})
+		}
+	}
+}

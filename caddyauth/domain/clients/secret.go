@@ -50,6 +50,14 @@ func (c Client) Authentic(secret string, now time.Time) bool {
 	return fits == 1 && !c.Public()
 }
 
+// HadSecret reports whether secret is one of the client's that has ended.
+func (c Client) HadSecret(secret string, now time.Time) bool {
+	hash := secrets.Hash(secret)
+	return slices.ContainsFunc(c.Secrets, func(s Secret) bool {
+		return equal(hash, s.Hash) == 1 && s.works(now) == 0
+	})
+}
+
 // equal is 1 for two hashes that are the same. A missing hash is compared as zeros, because
 // ConstantTimeCompare returns early if the lengths differ.
 func equal(hash, stored string) int {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -195,3 +197,28 @@ type oneMoment struct{}
 
 func (oneMoment) Now() time.Time                         { return time.Unix(1_800_000_000, 0) }
 func (oneMoment) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }
+
+// TestEveryLogLineIsDocumented looks for the line of each kind of event in the table of
+// docs/operations.md.
+func TestEveryLogLineIsDocumented(t *testing.T) {
+	source, err := os.ReadFile("../../domain/audit/event.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := os.ReadFile("../../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := regexp.MustCompile(`Kind += "(\w+)"`).FindAllStringSubmatch(string(source), -1)
+	if len(kinds) < 15 {
+		t.Fatalf("%d kinds in the source", len(kinds))
+	}
+	for _, kind := range kinds {
+		t.Run(kind[1], func(t *testing.T) {
+			row := "(?m)^\\| info \\|[^|]*`" + lineOf(audit.Kind(kind[1])).message + "`"
+			if !regexp.MustCompile(row).Match(document) {
+				t.Errorf("no row for %q", lineOf(audit.Kind(kind[1])).message)
+			}
+		})
+	}
+}

@@ -26,6 +26,17 @@ const (
 // client.
 var assertionTypes = []string{"jwt", "client-authentication+jwt", ""}
 
+// The details of events about assertions that prove no client.
+const (
+	hintUnreadable = "assertion: it is not a JWT with iss"
+	hintSubject    = "assertion: sub is not the client's id"
+	hintNoID       = "assertion: jti is missing"
+	hintAudience   = "assertion: aud does not name the issuer, the token endpoint or the endpoint that was asked; " +
+		"with preset fapi2 it is the issuer alone, as a string"
+	hintTooLong = "assertion: exp is more than 5 minutes away"
+	hintUsed    = "assertion: its jti was used before"
+)
+
 // checkAssertion refuses an assertion that does not prove the client (RFC 7523, section 3; OpenID
 // Connect Core 1.0, section 9). What is checked last uses it up.
 func (a *Authenticator) checkAssertion(r Request, c clients.Client, raw string) error {
@@ -34,14 +45,21 @@ func (a *Authenticator) checkAssertion(r Request, c clients.Client, raw string) 
 	if errors.Is(err, keyring.ErrKeysUnavailable) {
 		return Unavailable(err)
 	}
+	if err == nil {
+		err = t.CheckTime(r.Now, skew)
+	}
 	if err != nil {
-		return UnknownClient(false)
+		return unproved(false, "assertion: "+err.Error())
 	}
 	switch {
-	case t.Subject != c.ID, t.ID == "", !a.isFor(t, c, r.Endpoint):
-		return UnknownClient(false)
-	case t.CheckTime(r.Now, skew) != nil, t.Expiry.Time().Sub(r.Now) > maxAssertion+skew:
-		return UnknownClient(false)
+	case t.Subject != c.ID:
+		return unproved(false, hintSubject)
+	case t.ID == "":
+		return unproved(false, hintNoID)
+	case !a.isFor(t, c, r.Endpoint):
+		return unproved(false, hintAudience)
+	case t.Expiry.Time().Sub(r.Now) > maxAssertion+skew:
+		return unproved(false, hintTooLong)
 	}
 	err = a.UseOnce(ctx, replay.Use{
 		Purpose: replay.ClientAssertion,
@@ -50,7 +68,7 @@ func (a *Authenticator) checkAssertion(r Request, c clients.Client, raw string) 
 		Until:   t.Expiry.Time().Add(skew),
 	})
 	if errors.Is(err, replay.ErrUsed) {
-		return UnknownClient(false)
+		return unproved(false, hintUsed)
 	}
 	if err != nil {
 		return Unavailable(err)

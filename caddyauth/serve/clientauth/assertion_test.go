@@ -275,7 +275,7 @@ func TestClientAssertions(t *testing.T) {
 			p, problem := h.send(withAssertion(raw))
 			if !c.good {
 				if problem == nil || problem.Status != 401 || problem.Code != InvalidClient || problem.Challenge ||
-					len(h.used) != 0 {
+					problem.Hint == "" || len(h.used) != 0 {
 					t.Errorf("%v, used %v", problem, h.used)
 				}
 				return
@@ -287,6 +287,70 @@ func TestClientAssertions(t *testing.T) {
 				t.Errorf("a second time: %v", problem)
 			}
 		})
+	}
+}
+
+// TestOperatorsAreToldWhy: all that do not authenticate get one answer, and the event says what was
+// wrong.
+func TestOperatorsAreToldWhy(t *testing.T) {
+	h := newFixture(t)
+	h.known["ended"] = clients.Client{Secrets: []clients.Secret{{Number: 1, Hash: secrets.Hash(secret), Expires: noon}}}
+	assertion := func(change func(header, claims map[string]any)) Form {
+		return withAssertion(h.assertion(t, "signer", "ES256", change))
+	}
+	used := assertion(nil)
+	if _, problem := h.send(used); problem != nil {
+		t.Fatal(problem)
+	}
+	for _, c := range []struct {
+		name, header string
+		form         Form
+		want         string
+	}{
+		{"an unknown client", "", Form{"client_id": "nobody", "client_secret": secret}, hintNoClient},
+		{"no client", "", Form{}, hintUnnamed},
+		{"another secret", "", Form{"client_id": "secret", "client_secret": "x"}, hintWrongSecret},
+		{"a secret that has ended", "", Form{"client_id": "ended", "client_secret": secret}, hintEndedSecret},
+		{"another one, while its own has ended", "", Form{"client_id": "ended", "client_secret": "x"}, hintWrongSecret},
+		{"a header that is not Basic", "Bearer x", Form{}, hintHeader},
+		{"no secret", "", Form{"client_id": "secret"},
+			"the client authenticates by none, and may do so by client_secret_basic or client_secret_post"},
+		{"a secret where a key is wanted", "", Form{"client_id": "signer", "client_secret": "x"},
+			"the client authenticates by client_secret_post, and may do so by private_key_jwt"},
+		{"a secret of a public client", "", Form{"client_id": "public", "client_secret": "x"},
+			"the client authenticates by client_secret_post, and may do so by none"},
+		{"not a JWT", "", withAssertion("x"), hintUnreadable},
+		{"used before", "", used, hintUsed},
+		{"sub", "", assertion(set("sub", "x")), hintSubject},
+		{"jti", "", assertion(set("jti", nil)), hintNoID},
+		{"aud", "", assertion(set("aud", "https://other")), hintAudience},
+		{"exp far away", "", assertion(set("exp", noon.Unix()+360)), hintTooLong},
+		{"expired", "", assertion(set("exp", noon.Unix()-60)), "assertion: expired: exp was"},
+		{"type", "", assertion(setHeader("typ", "at+jwt")), "assertion: wrong_type"},
+		{"key", "", assertion(setHeader("kid", "x")), "assertion: unknown_key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var lines []string
+			if c.header != "" {
+				lines = []string{c.header}
+			}
+			_, problem := h.send(c.form, lines...)
+			if problem == nil || !strings.HasPrefix(problem.Hint, c.want) ||
+				problem.Text != UnknownClient(false).Text {
+				t.Errorf("%+v, want %q", problem, c.want)
+			}
+		})
+	}
+	h.known["paused"] = clients.Client{Secrets: h.known["secret"].Secrets}
+	find := h.Find
+	h.Find = func(ctx context.Context, id string) (issuance.Parties, error) {
+		p, err := find(ctx, id)
+		p.Client.Active = false
+		return p, err
+	}
+	if _, problem := h.send(Form{"client_id": "paused", "client_secret": secret}); problem == nil ||
+		problem.Hint != hintPaused {
+		t.Errorf("a paused client: %+v", problem)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
@@ -82,7 +84,7 @@ func (a *Authenticator) Authenticate(r Request) (issuance.Parties, error) {
 	// A secret is hashed and compared whether or not there is such a client.
 	authentic := given.secret == "" || p.Client.Authentic(given.secret, r.Now)
 	if !p.Client.Active || !p.Client.AllowsAuth(given.method) || !authentic {
-		return p, UnknownClient(given.header)
+		return p, unproved(given.header, hintOf(p.Client, given, r.Now))
 	}
 	switch given.method {
 	case clients.AuthPrivateKeyJWT:
@@ -91,6 +93,35 @@ func (a *Authenticator) Authenticate(r Request) (issuance.Parties, error) {
 		return p, a.checkCertificate(r, p.Client)
 	}
 	return p, nil
+}
+
+// The details of events about clients that did not authenticate.
+const (
+	hintUnnamed     = "the request names no client"
+	hintNoClient    = "there is no client of this id"
+	hintPaused      = "the client is paused"
+	hintWrongSecret = "the secret is not one of the client's"
+	hintHeader      = "the header Authorization is not Basic with an id and a secret"
+	hintEndedSecret = "the secret is one of the client's, and has ended"
+)
+
+// hintOf says what a client did wrong that is none, may not authenticate so, or has another secret.
+func hintOf(c clients.Client, given credentials, now time.Time) string {
+	ended := c.HadSecret(given.secret, now)
+	switch {
+	case given.id == "":
+		return hintUnnamed
+	case c.ID == "":
+		return hintNoClient
+	case !c.Active:
+		return hintPaused
+	case !c.AllowsAuth(given.method):
+		may := slices.DeleteFunc(slices.Clone(clients.AuthMethods), func(m string) bool { return !c.AllowsAuth(m) })
+		return "the client authenticates by " + given.method + ", and may do so by " + strings.Join(may, " or ")
+	case ended:
+		return hintEndedSecret
+	}
+	return hintWrongSecret
 }
 
 // find knows FirstParty, which is not stored.

@@ -33,15 +33,15 @@ func (a *Authenticator) checkCertificate(r Request, c clients.Client) error {
 	cert := clientcert.Of(r.HTTP)
 	switch {
 	case cert == nil:
-		return unproved(hintNone)
+		return unproved(false, hintNone)
 	case !isValidAt(cert, r.Now): // it may have expired since the connection began
-		return unproved(hintExpired)
+		return unproved(false, hintExpired)
 	case c.AuthMethod == clients.AuthSelfSignedTLS:
 		return a.checkKnown(r, c, clientcert.Thumbprint(cert))
 	case !clientcert.Verified(r.HTTP):
-		return unproved(hintUnverified)
+		return unproved(false, hintUnverified)
 	case !c.NamedBy(cert):
-		return unproved(hintOtherName)
+		return unproved(false, hintOtherName)
 	}
 	return nil
 }
@@ -62,20 +62,13 @@ func (a *Authenticator) checkKnown(r Request, c clients.Client, thumbprint strin
 	case err != nil:
 		return Unavailable(err)
 	case !known:
-		return unproved(hintUnknownOne)
+		return unproved(false, hintUnknownOne)
 	}
 	return nil
 }
 
 func isValidAt(cert *x509.Certificate, now time.Time) bool {
 	return !now.Before(cert.NotBefore) && !now.After(cert.NotAfter)
-}
-
-// unproved is UnknownClient with what the operator may know.
-func unproved(hint string) error {
-	p := UnknownClient(false)
-	p.Hint = hint
-	return p
 }
 
 // BoundTo returns the thumbprint of the certificate that the tokens of an authenticated client are

@@ -60,7 +60,7 @@ func sameClient(named string, given credentials) error {
 func fromHeader(line string) (credentials, error) {
 	id, secret, ok := parseBasic(line)
 	if !ok {
-		return credentials{}, UnknownClient(true)
+		return credentials{}, unproved(true, hintHeader)
 	}
 	given := credentials{method: clients.AuthSecretBasic, id: id, secret: secret, header: true}
 	if secret == "" {
@@ -80,7 +80,7 @@ func fromAssertion(f Form) (credentials, error) {
 	_, claims, err := token.Inspect(raw)
 	id, ok := claims["iss"].(string)
 	if err != nil || !ok {
-		return credentials{}, UnknownClient(false)
+		return credentials{}, unproved(false, hintUnreadable)
 	}
 	return credentials{method: clients.AuthPrivateKeyJWT, id: id, assertion: raw}, nil
 }

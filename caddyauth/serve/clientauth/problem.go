@@ -74,6 +74,14 @@ func UnknownClient(header bool) *Problem {
 	}
 }
 
+// unproved is UnknownClient with what the operator may know of it, which is in the log and not in the
+// answer.
+func unproved(header bool, hint string) error {
+	p := UnknownClient(header)
+	p.Hint = hint
+	return p
+}
+
 // Unavailable is what cannot be decided or done at present.
 func Unavailable(cause error) error {
 	return &Problem{

@@ -27,7 +27,9 @@ const notItsAudience = "not_its_audience"
 // Public clients are refused (section 2.1), because anyone could use them to test tokens.
 func (c *call) introspect() (any, error) {
 	if c.client.Public() {
-		return nil, clientauth.UnknownClient(len(c.r.Header["Authorization"]) > 0)
+		p := clientauth.UnknownClient(len(c.r.Header["Authorization"]) > 0)
+		p.Hint = "the client is public: anybody could ask about tokens in its name"
+		return nil, p
 	}
 	raw := c.form["token"]
 	if raw == "" {
