@@ -189,8 +189,8 @@ func (r *roundTrips) countAll(t *testing.T) {
 			asked{"1 AddCode, 1 FindConsent, 1 FindParties", pgtest.Traffic{Statements: 3, Trips: 3}}},
 		{"authorize, and code to tokens", func() { code = r.authorized(t, browser); r.exchanged(t, code) },
 			asked{
-				"1 AddCode, 1 FindCode, 1 FindConsent, 1 FindParties, 1 RedeemCode",
-				pgtest.Traffic{Statements: 6, Trips: 5},
+				"1 AddCode, 1 AddEntry, 1 FindCode, 1 FindConsent, 1 FindParties, 1 RedeemCode",
+				pgtest.Traffic{Statements: 7, Trips: 6},
 			}},
 		{"renewal of a browser's session", func() { browser = r.renewed(t, browser.refresh) },
 			asked{"1 FindGrant, 1 UseKnown", pgtest.Traffic{Statements: 2, Trips: 2}}},

@@ -105,7 +105,8 @@ type Event struct {
 	// Action is what was done, as Entry has it. Default: the kind.
 	Action string
 
-	// Target is the id of what it was done to, TargetName what people call it.
+	// Target is the id of what it was done to, TargetName what people call it. Default: the target, or
+	// else the user.
 	Target, TargetName string
 
 	// ClientIP is the address that the request came from.
@@ -141,12 +142,20 @@ func (e Event) Entry(at time.Time) Entry {
 		Actor:      cmp.Or(e.Actor, prefixed("user:", e.User), prefixed("client:", e.ClientID), "unknown"),
 		Action:     cmp.Or(e.Action, string(e.Kind)),
 		Target:     e.Target,
-		TargetName: cmp.Or(e.TargetName, e.User),
+		TargetName: cmp.Or(e.TargetName, e.Target, e.User),
 		Project:    e.Project,
 		ClientIP:   e.ClientIP,
 		Result:     e.Result,
-		Detail:     cmp.Or(e.Detail, e.Reason, e.Audience),
+		Detail:     cmp.Or(e.Detail, e.Reason, e.Audience, e.otherwiseUnnamed()),
 	}
+}
+
+// otherwiseUnnamed is the user whom neither the actor nor the target names: the one whose client was told.
+func (e Event) otherwiseUnnamed() string {
+	if e.Actor != "" && cmp.Or(e.TargetName, e.Target) != "" {
+		return e.User
+	}
+	return ""
 }
 
 func prefixed(prefix, name string) string {

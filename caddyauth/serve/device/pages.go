@@ -142,7 +142,7 @@ func (v *visit) find(typed string) (device.Authorization, clients.Client, bool) 
 	}
 	switch {
 	case err == nil && a.State == device.Pending && p.Client.Active && p.Client.AllowsGrant(clients.GrantDevice):
-		v.event.ClientID = p.Client.ID
+		v.event.ClientID, v.event.Target = p.Client.ID, p.Client.ID
 		return a, p.Client, true
 	case err != nil && !errors.Is(err, device.ErrNotFound):
 		v.fail(err)

@@ -184,6 +184,7 @@ func (s *Sender) send(ctx context.Context, n backchannel.Notice, now time.Time) 
 		User:     n.Subject,
 		ClientID: n.ClientID,
 		Actor:    "server",
+		Target:   n.ClientID,
 		Project:  n.Project,
 		Session:  n.Session,
 	}

@@ -190,7 +190,7 @@ func (e *ending) read() bool {
 	if client.ID == "" || !client.Active || client.Project != e.project() {
 		return e.problem(unknownClient)
 	}
-	e.event.ClientID, e.name = client.ID, client.ID
+	e.event.ClientID, e.event.Target, e.name = client.ID, client.ID, client.ID
 	if client.Name != "" {
 		e.name = client.Name
 	}

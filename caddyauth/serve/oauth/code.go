@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
@@ -29,9 +30,17 @@ func (c *call) code() (any, error) {
 	if err != nil {
 		return nil, c.codeRefused(bought.Code, err)
 	}
-	c.event.Verdict = string(authorization.Redeemed)
-	c.event.Session = bought.Grant.ID
+	c.event.Verdict, c.event.Session = string(authorization.Redeemed), bought.Grant.ID
+	c.recordAuthorization(bought.Issued)
 	return c.grantedWithIDToken(bought.Issued, bought.Code.Nonce)
+}
+
+// recordAuthorization has the audit trail say which client a person has signed in to, and for what: nothing
+// else does where nobody is asked for their consent. What becomes of a device is recorded when the person
+// decides.
+func (c *call) recordAuthorization(issued issuance.Issued) {
+	c.event.Action, c.event.Target, c.event.Recorded = "authorization", c.client.ID, true
+	c.event.Detail = strings.Join(issued.Scopes, " ")
 }
 
 // grantedWithIDToken is the answer to a grant, with an ID token where the person let the client know
