@@ -20,7 +20,8 @@ func TestEntriesNameAllParties(t *testing.T) {
 		{"a notice", Event{Kind: LogoutNotice, Actor: "server", User: "alice", ClientID: "wiki", Target: "wiki"},
 			"server", "wiki", "alice"},
 		{"a client's own", Event{Kind: Token, ClientID: "wiki"}, "client:wiki", "", ""},
-		{"management", Event{Kind: Management, Actor: "command", Target: "id", TargetName: "bob"}, "command", "bob", ""},
+		{"management", Event{Kind: Management, Actor: "command", Target: "id", TargetName: "bob"},
+			"command", "bob", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := c.event.Entry(noon); got.Actor != c.actor || got.TargetName != c.what || got.Detail != c.detail {
