@@ -123,6 +123,7 @@ var discoveryDuties = []oauthDuty{
 
 var pushedDuties = []oauthDuty{
 	{"what `/authorize` would refuse", "400 with its word", "TestPushedDuties"},
+	{"a client of a project that nobody can sign in to", "unauthorized_client", "TestClientsOfOtherProjects"},
 	{"a client that does not authenticate", "401 invalid_client", "TestPushedDuties/wrong secret"},
 	{"a `request_uri` in it", "invalid_request", "TestPushedDuties/a request_uri"},
 	{"used once, when the person has decided", "a page with invalid_request_uri", "TestPushedAuthorization"},

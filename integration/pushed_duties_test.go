@@ -80,6 +80,37 @@ func TestPushedDuties(t *testing.T) {
 	}
 }
 
+// TestClientsOfOtherProjects: nobody can sign in to another project than the default one, so its clients
+// are refused before a person is asked, with one word wherever they ask.
+func TestClientsOfOtherProjects(t *testing.T) {
+	x := newAuthorizing(t, "sqlite")
+	x.load(strings.TrimSuffix(authorizeAuth, "}")+`
+	project acme
+	client tenant {
+		project acme
+		secret `+rpSecret+`
+		redirect_uri `+rpCallback+`
+		grant_types authorization_code device_code
+		scope openid read
+	}
+}`, authorizeSites)
+	_, query, _ := strings.Cut(request(t, "client_id=tenant"), "?")
+	for _, path := range []string{"/par", "/device_authorization"} {
+		t.Run(path, func(t *testing.T) {
+			x.sendWrong(t, path, wrongRequest{
+				lines:  []string{formType, basic("tenant", rpSecret)},
+				body:   query,
+				status: 400,
+				word:   "unauthorized_client",
+			})
+		})
+	}
+	p := x.visitor(t).get("/authorize?" + query)
+	if p.location == nil || p.location.Query().Get("error") != "unauthorized_client" {
+		t.Errorf("%d to %v", p.status, p.location)
+	}
+}
+
 // TestPushedAuthorization through /par and the login page, once.
 func TestPushedAuthorization(t *testing.T) {
 	onEngines(t, func(t *testing.T, x *authorizing) {

@@ -55,7 +55,7 @@ func (s *Server) keep(w http.ResponseWriter, r *http.Request) (pushed, clients.C
 	}
 	params := parametersOf(form, lists)
 	params["client_id"] = []string{client.ID}
-	if err := check(params, client); err != nil {
+	if err := s.check(params, client); err != nil {
 		return pushed{}, client, err
 	}
 	if err := s.bind(r, params, client, now); err != nil {
@@ -113,7 +113,7 @@ func parametersOf(form clientauth.Form, lists clientauth.Lists) authorization.Pa
 }
 
 // check refuses what /authorize would refuse, and a request_uri (RFC 9126, section 2.1).
-func check(params authorization.Parameters, client clients.Client) error {
+func (s *Server) check(params authorization.Parameters, client clients.Client) error {
 	if params.Get("request_uri") != "" {
 		return clientauth.Refuse(clientauth.InvalidRequest, "A pushed request has no request_uri.")
 	}
@@ -123,6 +123,9 @@ func check(params authorization.Parameters, client clients.Client) error {
 	_, err := authorization.Validate(params, client, true)
 	if e, refused := errors.AsType[*authorization.Error](err); refused {
 		return clientauth.Refuse(e.Code, e.Description)
+	}
+	if err == nil && client.Project != s.Project {
+		return clientauth.Refuse(clientauth.UnauthorizedClient, otherProject)
 	}
 	return err
 }

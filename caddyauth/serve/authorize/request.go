@@ -114,10 +114,13 @@ func (c *call) read() error {
 		return err
 	}
 	if c.parties.Client.Project != c.Project {
-		return c.deny(authorization.UnauthorizedClient, "People cannot sign in to the project of the client here.")
+		return c.deny(authorization.UnauthorizedClient, otherProject)
 	}
 	return nil
 }
+
+// otherProject tells a client of another project than people sign in to.
+const otherProject = "People cannot sign in to the project of the client here."
 
 // maxVisit is how much the note of a visit adds to the address, in bytes.
 const maxVisit = 256
