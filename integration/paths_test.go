@@ -2,10 +2,12 @@ package integration
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -231,23 +233,33 @@ func TestStrictReader(t *testing.T) {
 func TestRequestSmuggling(t *testing.T) {
 	g := newGateway(t)
 	g.load(standardAuth, authSite+twoSites("api", "log\n\tjwt_auth /admin* api"))
-	inner := "GET /admin HTTP/1.1\r\nHost: x\r\n\r\n"
-	for _, c := range []struct{ name, text string }{
-		{"length and chunked", "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + inner},
-		{"two lengths", fmt.Sprintf("Content-Length: 0\r\nContent-Length: %d\r\n\r\n%s", len(inner), inner)},
-		{"odd chunked", "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + inner},
-		{"chunked by case", "Content-Length: 4\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + inner},
-		{"length with a plus", "Content-Length: +5\r\n\r\nhello" + inner},
+	inner := "GET /admin HTTP/1.1\r\nHost: " + g.host("api-proxy") + "\r\nConnection: close\r\n\r\n"
+	status := regexp.MustCompile(`HTTP/1\.1 \d+`)
+	for _, c := range []struct{ name, text, answers string }{
+		{"length and chunked", "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + inner,
+			"HTTP/1.1 200, HTTP/1.1 401"},
+		{"two lengths", fmt.Sprintf("Content-Length: 0\r\nContent-Length: %d\r\n\r\n%s", len(inner), inner),
+			"HTTP/1.1 400"},
+		{"odd chunked", "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + inner, "HTTP/1.1 501"},
+		{"chunked by case", "Content-Length: 4\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + inner,
+			"HTTP/1.1 400"},
+		{"length with a plus", "Content-Length: +5\r\n\r\nhello" + inner, "HTTP/1.1 400"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conn := mustDial(t, g.addr("api-proxy"))
 			defer conn.Close()
 			fmt.Fprintf(conn, "POST /public HTTP/1.1\r\nHost: %s\r\n%s", g.host("api-proxy"), c.text)
-			var all [8192]byte
-			n, _ := conn.Read(all[:])
-			for _, s := range g.proxy.take() {
-				if s.method == http.MethodGet || strings.Contains(s.target, "admin") {
-					t.Errorf("the application saw %q; the client %q", s.raw, all[:n])
+			text, err := io.ReadAll(conn)
+			if got := strings.Join(status.FindAllString(string(text), -1), ", "); err != nil || got != c.answers {
+				t.Errorf("the client is answered %q, %v", text, err)
+			}
+			seen := g.proxy.take()
+			if passes := strings.Contains(c.answers, "200"); len(seen) > 0 != passes || len(seen) > 1 {
+				t.Errorf("the application saw %d requests", len(seen))
+			}
+			for _, s := range seen {
+				if s.method != http.MethodPost || s.target != "/public" || s.body != "" {
+					t.Errorf("the application saw %q", s.raw)
 				}
 			}
 		})
