@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,8 +174,12 @@ func TestSigningInAgain(t *testing.T) {
 				}
 			}
 			for _, host := range append([]string{"a.one.localhost"}, c.again...) {
-				if page, _ := v.follow(v.open(g.at(host, "/"))); page.status != http.StatusOK {
-					t.Fatalf("%s: status %d: %s", host, page.status, page.body)
+				g.proxy.take()
+				page, _ := v.follow(v.open(g.at(host, "/")))
+				seen := g.proxy.take()
+				if page.status != http.StatusOK || len(seen) != 1 ||
+					!slices.Equal(seen[0].values("x-user-id"), []string{c.user}) {
+					t.Fatalf("%s: status %d: %s; the application saw %+v", host, page.status, page.body, seen)
 				}
 			}
 			since := time.Now()

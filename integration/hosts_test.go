@@ -323,7 +323,7 @@ func TestAnswersThatAreRefused(t *testing.T) {
 			return with(t, b.callback, "state", string(state))
 		}, 400, "invalid_state"},
 		{"state that is no base64", func(_ *surfer, b begun) string {
-			return with(t, b.callback, "state", "<script>")
+			return with(t, b.callback, "state", "<script>x")
 		}, 400, "invalid_state"},
 		{"oversized state", func(_ *surfer, b begun) string {
 			return with(t, b.callback, "state", strings.Repeat("A", 5000))
