@@ -117,7 +117,7 @@ func requestError(address string, err error) error {
 	switch json.Unmarshal([]byte(body), &answered) {
 	case nil:
 		if answered.Description != "" {
-			return errors.New(terminal.Printable(answered.Description))
+			return errors.New(terminal.Printable(strings.ReplaceAll(answered.Description, "\n", "; ")))
 		}
 		return errors.New(terminal.Printable(answered.Error))
 	default:

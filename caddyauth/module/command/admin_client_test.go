@@ -175,6 +175,10 @@ func TestCommandSaysInOneLineWhyThereIsNoAnswer(t *testing.T) {
 		},
 		{`caddy responded with error: HTTP 403: {"error":"host not allowed: x"}`, "host not allowed: x"},
 		{
+			`caddy responded with error: HTTP 400: {"error":"invalid_value","error_description":"jwks: none\npkce: \"x\""}`,
+			`jwks: none; pkce: "x"`,
+		},
+		{
 			"caddy responded with error: HTTP 404: 404 page not found\n",
 			"the Caddy at a:1 answers 404: 404 page not found, as if it was built without caddyauth",
 		},

@@ -113,6 +113,27 @@ For the settings of the application:
   Keys URL                  https://auth.example/o/jwks.json
   Sign-out URL              https://auth.example/o/logout
 `},
+		{"a bank", `{"id":"bank","redirect_uris":["https://b.example/cb"],"pkce":"required","scopes":["openid"],
+			"token_endpoint_auth_methods":["tls_client_auth"],"grant_types":["authorization_code"],
+			"require_pushed_authorization_requests":true,"dpop_bound_access_tokens":true,
+			"tls_client_certificate_bound_access_tokens":true,"id_token_signed_response_alg":"ES256"}`, `
+For the settings of the application:
+  Issuer                    https://auth.example
+  Discovery URL             https://auth.example/d
+  Client id                 bank
+  Authentication            tls_client_auth
+  Redirect URI              https://b.example/cb
+  Scopes                    openid
+  PKCE                      S256, required
+  DPoP                      required
+  TLS client certificate    required at the token endpoint
+  ID tokens signed with     ES256
+  Authorization URL         https://auth.example/o/authorize
+  Pushed authorization URL  https://auth.example/o/par
+  Token URL                 https://auth.example/o/token
+  User info URL             https://auth.example/o/userinfo
+  Keys URL                  https://auth.example/o/jwks.json
+`},
 		{"a device", `{"id":"tv","redirect_uris":[],"token_endpoint_auth_methods":["none"],"scopes":[],
 			"grant_types":["urn:ietf:params:oauth:grant-type:device_code"],"pkce":"required"}`, `
 For the settings of the application:

@@ -23,6 +23,9 @@ type newClient struct {
 	PKCE          string   `json:"pkce"`
 	PAR           bool     `json:"require_pushed_authorization_requests"`
 	IDTokensByAlg string   `json:"id_token_signed_response_alg"`
+	DPoP          bool     `json:"dpop_bound_access_tokens"`
+
+	CertificateBound bool `json:"tls_client_certificate_bound_access_tokens"`
 }
 
 // runningServer is what it has to know of the server.
@@ -72,6 +75,12 @@ func (c newClient) rows(s runningServer) [][2]string {
 	}
 	if c.has(clients.GrantCode) {
 		rows = append(rows, [2]string{"PKCE", "S256, " + c.PKCE})
+	}
+	if c.DPoP {
+		rows = append(rows, [2]string{"DPoP", "required"})
+	}
+	if c.CertificateBound {
+		rows = append(rows, [2]string{"TLS client certificate", "required at the token endpoint"})
 	}
 	if slices.Contains(c.Scopes, "openid") {
 		rows = append(rows, [2]string{"ID tokens signed with", c.IDTokensByAlg})

@@ -231,7 +231,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	approved := form["decision"] == "allow"
-	v.event.Recorded = true
+	v.event.Detail, v.event.Recorded = strings.Join(a.Scopes, " "), true
 	err = s.Store.DecideDevice(r.Context(), a.Hash, device.Approval{
 		Subject:  v.person.Subject,
 		Account:  account,
