@@ -175,7 +175,7 @@ func TestCommandSaysInOneLineWhyThereIsNoAnswer(t *testing.T) {
 		},
 		{`caddy responded with error: HTTP 403: {"error":"host not allowed: x"}`, "host not allowed: x"},
 		{
-			`caddy responded with error: HTTP 400: {"error":"invalid_value","error_description":"jwks: none\npkce: \"x\""}`,
+			`caddy responded with error: HTTP 400: {"error":"x","error_description":"jwks: none\npkce: \"x\""}`,
 			`jwks: none; pkce: "x"`,
 		},
 		{
