@@ -119,7 +119,33 @@ func checkClaim(name string, value any) error {
 	case deeper(value, maxClaimsDepth):
 		return fmt.Errorf("claims: %q is nested deeper than the limit of %d", name, maxClaimsDepth)
 	}
+	if n, ok := outOfRange(value); ok {
+		return fmt.Errorf("claims: %q: the number %.40s is out of range", name, n)
+	}
 	return nil
+}
+
+// outOfRange finds a number that is too large for binary64, in which many readers of tokens keep numbers
+// (RFC 8259, section 6): some refuse the whole token for it.
+func outOfRange(value any) (n json.Number, ok bool) {
+	switch v := value.(type) {
+	case json.Number:
+		_, err := v.Float64()
+		return v, err != nil
+	case map[string]any:
+		for _, element := range v {
+			if n, ok = outOfRange(element); ok {
+				return n, true
+			}
+		}
+	case []any:
+		for _, element := range v {
+			if n, ok = outOfRange(element); ok {
+				return n, true
+			}
+		}
+	}
+	return "", false
 }
 
 // deeper reports whether a value has more than depth levels.

@@ -29,6 +29,8 @@ func TestClaimsThatNobodyMayHave(t *testing.T) {
 		{"claims: a name of 129 bytes", map[string]any{strings.Repeat("n", 129): 1}},
 		{`claims: "Role" and "role" differ only`, map[string]any{"role": 1, "Role": 2}},
 		{`claims: "x" is nested deeper than`, map[string]any{"x": deep}},
+		{`claims: "n": the number 1e400 is out of range`, map[string]any{"n": json.Number("1e400")}},
+		{`claims: "o": the number -1e309 is`, map[string]any{"o": map[string]any{"l": []any{json.Number("-1e309")}}}},
 		{"claims: 65 are above the limit of 64", many},
 		{"claims: 5012 bytes of JSON are above", map[string]any{"x": strings.Repeat("v", 5004)}},
 	} {
@@ -41,6 +43,8 @@ func TestClaimsThatNobodyMayHave(t *testing.T) {
 	if err := ValidateClaims(map[string]any{
 		"role": []any{"admin"},
 		"n":    json.Number("1"),
+		"long": json.Number("12345678901234567890"),
+		"tiny": json.Number("1e-400"),
 		"o":    map[string]any{"project": 1},
 	}); err != nil {
 		t.Error(err)
