@@ -85,6 +85,7 @@ type explanation struct {
 	unknown    []string // handlers that were left out
 	unanswered string   // why nothing is guarded, when no site answers
 	decisions  []jwtauth.Decision
+	refused    *token.Refusal // by auth_verdict
 }
 
 func (e *explanation) run(cmd *cobra.Command) (err error) {
@@ -111,8 +112,13 @@ func (e *explanation) run(cmd *cobra.Command) (err error) {
 	e.sent = request.Clone(cmd.Context())
 	answer := &recording{header: make(http.Header)}
 	e.unanswered = unmatchedHost(server, request)
+	own, inURL := e.ownPath(request), e.app.Gates().Credentials.InURL(request)
 	server.ServeHTTP(answer, request)
-	if e.unanswered == "" && answer.status == 0 && len(e.unknown) == 0 {
+	switch {
+	case e.unanswered != "":
+	case answer.header.Get(askedHeader) != "":
+		e.judgeAsked(answer, own, inURL)
+	case answer.status == 0 && len(e.unknown) == 0:
 		e.unanswered = "no handler answers this path, so the server answers 200 with nothing"
 	}
 	x := e.makeResult(answer, request.Header)

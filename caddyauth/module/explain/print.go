@@ -81,8 +81,12 @@ func (e *explanation) makeResult(answer *recording, seen http.Header) *result {
 			x.Decision, x.Check, x.Reason, x.Detail = denied, g.Check, g.Reason, g.Detail
 		}
 	}
-	if e.unanswered != "" {
+	switch {
+	case e.unanswered != "":
 		x.Decision = unanswered
+	case e.refused != nil:
+		x.Decision, x.Check, x.Reason, x.Detail = denied, checkOf("", e.refused), e.refused.Reason, e.refused.Detail
+		x.Answer = answerResult{Status: gate.Status(e.refused.Reason), Headers: map[string][]string{}}
 	}
 	if x.Answer.By == "" {
 		return x
@@ -195,12 +199,13 @@ func (x *result) print(w io.Writer) {
 	for i, g := range x.Gates {
 		fmt.Fprintf(w, "  %d. %s: %s\n", i+1, g.Gate, g.words())
 	}
-	switch {
-	case len(x.Gates) == 0:
+	if len(x.Gates) == 0 {
 		fmt.Fprintln(w, "  none was asked")
+	}
+	switch {
 	case x.Decision == denied:
 		fmt.Fprintf(w, "Deciding check: %s (%s)\n", x.Check, &token.Refusal{Reason: x.Reason, Detail: x.Detail})
-	default:
+	case len(x.Gates) > 0:
 		fmt.Fprintln(w, "Deciding check: none failed")
 	}
 	x.Answer.print(w)

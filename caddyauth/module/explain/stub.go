@@ -18,9 +18,8 @@ var keptHandlers = []string{
 // certificate authority. They are replaced by stubs.
 var answeringHandlers = []string{"reverse_proxy", "file_server", "acme_server", "metrics", "php"}
 
-// droppedHandlers pass requests on and do not change a decision. Without auth_verdict the gates of its
-// site are asked about the very request, as if another proxy had.
-var droppedHandlers = []string{"templates", "push", "tracing", "auth_verdict"}
+// droppedHandlers pass requests on and do not change a decision.
+var droppedHandlers = []string{"templates", "push", "tracing"}
 
 // stubHandlers changes the http app of a configuration so that no request leaves the process: each
 // handler that answers from outside is replaced by an empty 200. It returns the unknown handlers,
@@ -72,6 +71,8 @@ func stubRouteHandlers(handlers []any, unknown []string) ([]any, []string) {
 		switch {
 		case slices.Contains(keptHandlers, name):
 			kept = append(kept, handler)
+		case name == "auth_verdict":
+			kept = append(kept, stubVerdict())
 		case name == "reverse_proxy" && isForwardAuth(handler):
 			unknown = append(unknown, "forward_auth")
 		case slices.Contains(answeringHandlers, name):

@@ -77,8 +77,8 @@ func (v *Verdict) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		v.refuse(answer, r, refused)
 		return nil
 	}
-	if below := v.gates.Applications.OwnPath(asked); below != "" {
-		v.refuseOwn(answer, asked, below)
+	if own := v.gates.RefuseOwnPath(asked); own != nil {
+		v.refuseOwn(answer, asked, own)
 		return nil
 	}
 	inURL := v.gates.Credentials.InURL(asked) // before the site rewrites it
@@ -90,13 +90,8 @@ func (v *Verdict) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		v.gates.Sampled.Error("something that is no gate answers in a site with auth_verdict; it was refused, and "+
 			"the site should have gates alone", zap.String("host", asked.Host), zap.String("path", asked.URL.Path))
 	case answer.Written():
-	case request.Vars(asked)[auth.AdmissionVar] == nil:
-		v.refuse(answer, asked, refusal(gate.NoGate, "no gate of the site is for this request"))
-	case inURL:
-		v.refuse(answer, asked,
-			refusal(gate.CredentialInURL, "the query has a credential, and the proxy would pass it on"))
 	default:
-		answer.Permit(asked, v.fields())
+		v.permit(answer, asked, inURL)
 	}
 	return nil
 }
@@ -141,12 +136,20 @@ func (v *Verdict) refuse(w http.ResponseWriter, r *http.Request, refused *token.
 	endpoint.WriteError(w, gate.Status(refused.Reason), gate.BodyCode(refused.Reason), string(refused.Reason))
 }
 
-// refuseOwn answers a request that is for the gateway. Whoever sees the answer sets the proxy up, or
-// tells who does.
-func (v *Verdict) refuseOwn(w http.ResponseWriter, r *http.Request, below string) {
-	text := "the proxy must pass what is below " + below + " to the site with auth_server, and not ask about it"
-	v.report(r, refusal(gate.OwnPath, text))
-	endpoint.WriteError(w, gate.Status(gate.OwnPath), gate.BodyCode(gate.OwnPath), string(gate.OwnPath)+": "+text)
+// refuseOwn answers a request that is for the gateway, and tells the client what the proxy must do.
+func (v *Verdict) refuseOwn(w http.ResponseWriter, r *http.Request, refused *token.Refusal) {
+	v.report(r, refused)
+	endpoint.WriteError(w, gate.Status(refused.Reason), gate.BodyCode(refused.Reason), refused.Error())
+}
+
+// permit lets the proxy pass a request on, if a gate does, and nothing speaks against it.
+func (v *Verdict) permit(w *verdict.Answer, asked *http.Request, inURL bool) {
+	admitted := request.Vars(asked)[auth.AdmissionVar] != nil
+	if refused := auth.RefusePermit(admitted, inURL); refused != nil {
+		v.refuse(w, asked, refused)
+		return
+	}
+	w.Permit(asked, v.fields())
 }
 
 // report counts a refusal and says why in the log.
