@@ -196,7 +196,7 @@ func TestDevicePagesRefuse(t *testing.T) {
 	}{
 		{"no code", "user_code=hello", 400, "That is not a code."},
 		{"an unknown code", "user_code=BCDF-GHJK", 400, "No device waits for this code."},
-		{"markup", "user_code=%3Cscript%3E", 400, "That is not a code."},
+		{"markup", "user_code=%3Cscript%3Ealert(1)", 400, "That is not a code."},
 		{"a very long one", "user_code=" + strings.Repeat("B", 5000), 400, "That is not a code."},
 	}
 	for _, row := range rows {
