@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -33,15 +34,15 @@ const (
 const Label = "opaque access tokens v2"
 
 var (
-	errNoSecret = errors.New("opaque tokens need a secret")
+	errNoSecret = errors.New("opaque tokens need the secret, and a store that the server has used with it")
 	errNoID     = errors.New("an opaque token needs a jti to be revocable")
 )
 
 // Tokens makes access tokens whose claims only this server can read, and reads them: `at_` and the
 // base64url of a random nonce of 24 bytes and of the claims, a JSON object, sealed with
 // XChaCha20-Poly1305. The claims are filled up with spaces, so that a token's length says little of
-// them. Nothing is stored. A token that was not made here is refused without asking the store. It
-// may be used by many goroutines.
+// them. Nothing is stored. The store is not asked about a token that was not made here, nor about one
+// that has long expired. It may be used by many goroutines.
 type Tokens struct {
 	// Secrets are the keys: the first makes tokens, all of them read. At least one is required.
 	Secrets []keyring.Subkey
@@ -80,8 +81,11 @@ func (o *Tokens) Issue(c token.Claims) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if len(raw) > token.MaxSize {
+		return "", fmt.Errorf("the token would have %d bytes, more than %d", len(raw), token.MaxSize)
+	}
 	if _, err := o.read(raw, claims); err != nil { // a token that could not be read again is not issued
-		return "", err
+		return "", fmt.Errorf("the token could not be read again: %v", err) // nobody presented it: no *token.Refusal
 	}
 	return raw, nil
 }
@@ -112,6 +116,9 @@ func (o *Tokens) Verify(ctx context.Context, raw string) (*token.Token, error) {
 	t, err := o.read(raw, claims)
 	if err != nil {
 		return nil, err
+	}
+	if time.Now().After(t.Expiry.Time().Add(revocation.Margin)) { // nobody takes it, and its denial may be gone
+		return t, nil
 	}
 	return o.cache.do(ctx, key, p, func(ctx context.Context) (*token.Token, error) {
 		denied, err := o.IsDenied(ctx, t.RevocationSubject())

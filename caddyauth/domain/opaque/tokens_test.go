@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/domain/revocation"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
+	"github.com/caddyauth/gateway/caddyauth/jose/leeway"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
 
@@ -101,11 +102,56 @@ func TestOpaqueTokenIsNotIssuedWhenItCouldNotBeUsed(t *testing.T) {
 			o, _ := newTokens()
 			c := claimsFor("alice", time.Hour)
 			tc.change(&c)
-			if raw, err := o.Issue(c); err == nil || raw != "" {
-				t.Errorf("%q, %v", raw, err)
+			if raw, err := o.Issue(c); err == nil || raw != "" || refusalReason(err) != "" {
+				t.Errorf("%q, %v: nobody presented a token that could be refused", raw, err)
 			}
 		})
 	}
+}
+
+// TestOpaqueTokensAreAsLongAsTheyAreRead: of the claims that become longer byte by byte, those are
+// issued whose token is read, and the error names the limit.
+func TestOpaqueTokensAreAsLongAsTheyAreRead(t *testing.T) {
+	o, _ := newTokens()
+	issued, refused := 0, 0
+	for n := range 100 {
+		c := claimsFor("alice", time.Hour)
+		c.Extra = map[string]any{"x": strings.Repeat("x", 5860+n)}
+		raw, err := o.Issue(c)
+		switch {
+		case err != nil && strings.Contains(err.Error(), "more than 8192"):
+			refused++
+		case err != nil || refused > 0:
+			t.Fatalf("%d after %d refused ones: %v", n, refused, err)
+		default:
+			issued++
+			if _, err := o.Verify(t.Context(), raw); err != nil {
+				t.Fatalf("%d bytes: %v", len(raw), err)
+			}
+		}
+	}
+	if issued == 0 || refused == 0 {
+		t.Errorf("%d issued, %d refused", issued, refused)
+	}
+}
+
+// TestTheStoreIsNotAskedAboutWhatHasLongExpired, or whoever has kept one token could ask it with each
+// request: what is over is not remembered.
+func TestTheStoreIsNotAskedAboutWhatHasLongExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, store := newTokens()
+		raw := mustIssue(t, o, claimsFor("alice", time.Hour))
+		for _, c := range []struct {
+			wait time.Duration
+			want int
+		}{{time.Hour + revocation.Margin - time.Second, 1}, {2 * time.Second, 1}, {time.Hour, 1}} {
+			time.Sleep(c.wait)
+			got, err := o.Verify(t.Context(), raw)
+			if err != nil || got.CheckTime(time.Now(), leeway.Max) == nil || store.asked() != c.want {
+				t.Errorf("%v: %v, %v; the store was asked %d times", c.wait, got, err, store.asked())
+			}
+		}
+	})
 }
 
 func TestOpaqueTokenHasOneSpelling(t *testing.T) {
@@ -285,11 +331,11 @@ func TestStoreThatFailsSaysNothingAboutTheToken(t *testing.T) {
 	}
 	store.fail = nil
 	if _, err := o.Verify(t.Context(), raw); err != nil {
-		t.Errorf("the failure was cacheTime: %v", err)
+		t.Errorf("the failure was remembered: %v", err)
 	}
 	store.fail = errors.New("again")
 	if _, err := o.Verify(t.Context(), raw); err != nil {
-		t.Errorf("what was cacheTime is forgotten: %v", err)
+		t.Errorf("what was remembered is forgotten: %v", err)
 	}
 }
 

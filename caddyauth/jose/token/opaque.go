@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// OpaqueType is the Type of a Token that was read by FromClaims: its text is a reference, and no
+// OpaqueType is the Type of a Token that was read by FromClaims: its text is not a
 // JWT.
 const OpaqueType = "opaque"
 
@@ -28,8 +28,8 @@ func EncodeClaims(c Claims) ([]byte, error) {
 }
 
 // FromClaims returns the token whose text is raw and whose claims were vouched for by other means
-// than a signature: they stood in our own store, or the issuer's introspection endpoint answered
-// with them (RFC 7662). Name, Own, MaxLifetime and CertificateBound of the issuer are used. The
+// than a signature: they were sealed with our own key, or the issuer's introspection endpoint
+// answered with them (RFC 7662). Name, Own, MaxLifetime and CertificateBound of the issuer are used. The
 // claims are read as strictly as those of a JWT, of MaxSize bytes at most. `iss` may be missing, as
 // introspection leaves it optional, but it may not name another issuer.
 //
