@@ -2,6 +2,7 @@ package handover
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -103,6 +104,10 @@ func TestCirclesAreCountedForAMinute(t *testing.T) {
 		ends   bool
 	}{
 		{"sign-ins", false, time.Second, func(int) string { return "/x" }, true},
+		{"sign-ins for a page whose hash ends in a dash", false, time.Second,
+			func(int) string { return endingInDash(signInFor) }, true},
+		{"a link to a page whose hash ends in a dash", true, time.Second,
+			func(int) string { return endingInDash(tripTo) }, true},
 		{"slow sign-ins", false, 31 * time.Second, func(int) string { return "/x" }, false},
 		{"a link with a session", true, time.Second, func(int) string { return "/x" }, true},
 		{"a link now and then", true, 31 * time.Second, func(int) string { return "/x" }, false},
@@ -126,6 +131,15 @@ func TestCirclesAreCountedForAMinute(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// endingInDash is a target whose hash ends in a dash.
+func endingInDash(hash func(target string) string) string {
+	for i := 0; ; i++ {
+		if target := fmt.Sprint("/", i); strings.HasSuffix(hash(target), "-") {
+			return target
+		}
 	}
 }
 

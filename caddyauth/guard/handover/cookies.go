@@ -92,7 +92,7 @@ type trip struct {
 	to string
 }
 
-func (t trip) String() string { return strings.TrimSuffix(strconv.FormatInt(t.ms, 10)+"-"+t.to, "-") }
+func (t trip) String() string { return strconv.FormatInt(t.ms, 10) + "-" + t.to }
 
 // trips are those that the browser has made lately.
 func (s *Server) trips(r *http.Request, now time.Time) (trips []trip) {
