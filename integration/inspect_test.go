@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,39 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
 )
+
+// TestInspectOpaqueToken: what a token stands for that says nothing itself.
+func TestInspectOpaqueToken(t *testing.T) {
+	x := newAuthorizing(t, "sqlite")
+	auth := strings.TrimSuffix(authorizeAuth, "}") + `
+	client opaque {
+		redirect_uri ` + rpCallback + `
+		secret ` + rpSecret + `
+		scope openid read
+		consent off
+		access_token_format opaque
+	}
+}`
+	x.load(auth, authorizeSites)
+	v := x.visitor(t)
+	code := v.code(v.signIn(v.get(request(t, "client_id=opaque")), "alice", alicePassword))
+	held := x.token(t, "opaque", rpSecret, "", codeForm(code))
+	config := x.configFile(auth, authorizeSites)
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{nil, []string{"Claims .verified.", `sub +"alice"`, `client_id +"opaque"`, `scope +"openid read"`, "Verified"}},
+		{[]string{"--json"}, []string{`"header": null`, `"sub": "alice"`, `"exp": [0-9]{10}`, `"verified": true`}},
+	} {
+		out, errs, err := command(held.Access, append([]string{"token", "inspect", "--config", config}, c.args...)...)
+		for _, want := range c.want {
+			if !regexp.MustCompile(want).MatchString(out) {
+				t.Errorf("%q does not say %s: %v %s%s", c.args, want, err, errs, out)
+			}
+		}
+	}
+}
 
 // TestInspectSaysWhatATokenIs: whoever has found something that is no access token is told what it is, also
 // by `explain`.

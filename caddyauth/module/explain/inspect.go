@@ -98,6 +98,7 @@ type inspection struct {
 	now      time.Time
 	store    storeReport
 	ring     *keyring.Ring // of the configuration; nil without one
+	token    *token.Token  // as it was verified; nil if it was not
 }
 
 // decode prints what the token says about itself.
@@ -188,6 +189,7 @@ func (i *inspection) check(ctx context.Context, app *auth.App) error {
 	if err != nil {
 		return err
 	}
+	i.token = t
 	if err := t.CheckTime(i.now, leeway.Default); err != nil {
 		return err
 	}
@@ -212,9 +214,12 @@ func (i *inspection) report(verdict error) bool {
 	}
 	fmt.Fprintln(i.out, i.store)
 	i.printNotes(append(i.store.notes(), notesOn(i.raw)...))
-	if header, claims, err := token.Inspect(i.raw); err == nil {
+	header, claims := i.contents()
+	if header != nil {
 		fmt.Fprintln(i.out, "Header"+label)
 		terminal.Columns(i.out, i.members(header))
+	}
+	if claims != nil {
 		fmt.Fprintln(i.out, "Claims"+label)
 		terminal.Columns(i.out, i.members(claims))
 	}
@@ -234,6 +239,30 @@ func (i *inspection) report(verdict error) bool {
 	}
 	fmt.Fprintln(i.out, "Verified. Project, policy and revocation are a gate's to check: see caddy auth explain.")
 	return true
+}
+
+// registered are the claims of our own access tokens that are not those of a person or a client.
+var registered = []string{
+	"acr", "act", "amr", "aud", "auth_time", "client_id", "cnf", "epoch", "exp", "iat", "iss", "jti", "project", "scope",
+	"sid", "sub",
+}
+
+// contents are the header and the claims of the token, nil where they cannot be read. An opaque token has no
+// header, and says of its claims only what every token has.
+func (i *inspection) contents() (header, claims map[string]any) {
+	if header, claims, err := token.Inspect(i.raw); err == nil {
+		return header, claims
+	}
+	if i.token == nil {
+		return nil, nil
+	}
+	claims = make(map[string]any, len(registered))
+	for _, name := range registered {
+		if value, ok := i.token.Claim(name); ok {
+			claims[name] = value
+		}
+	}
+	return nil, claims
 }
 
 // inspectResult is what there is to say about a token, for programs.
@@ -264,8 +293,11 @@ func (i *inspection) reportJSON(verdict error) error {
 	if verdict != nil {
 		x.Reason, x.Detail = gate.ReasonOf(verdict), detailOf(verdict)
 	}
-	if header, claims, err := token.Inspect(i.raw); err == nil {
-		x.Header, x.Claims = jsonValue(header), jsonValue(claims)
+	if header, claims := i.contents(); claims != nil {
+		x.Claims = jsonValue(claims)
+		if header != nil {
+			x.Header = jsonValue(header)
+		}
 	}
 	return terminal.JSON(i.out, x)
 }
