@@ -243,8 +243,8 @@ func (i *inspection) report(verdict error) bool {
 
 // registered are the claims of our own access tokens that are not those of a person or a client.
 var registered = []string{
-	"acr", "act", "amr", "aud", "auth_time", "client_id", "cnf", "epoch", "exp", "iat", "iss", "jti", "project", "scope",
-	"sid", "sub",
+	"acr", "act", "amr", "aud", "auth_time", "client_id", "cnf", "epoch", "exp", "iat", "iss", "jti", "project",
+	"scope", "sid", "sub",
 }
 
 // contents are the header and the claims of the token, nil where they cannot be read. An opaque token has no
