@@ -153,7 +153,7 @@ func TestAuthorizeDuties(t *testing.T) {
 			default:
 				_, after, _ := strings.Cut(p.body, "Reason: <code>")
 				got, _, _ = strings.Cut(after, "</code>")
-				if p.status != http.StatusBadRequest || p.location != nil ||
+				if p.status != http.StatusBadRequest || p.leads() ||
 					!strings.Contains(p.header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
 					t.Errorf("%d %v", p.status, p.header)
 				}
@@ -264,7 +264,7 @@ func TestNativeApplication(t *testing.T) {
 		// No browser posts to an application: it would post the code back to this server.
 		byForm := v.get(address + "&response_mode=form_post")
 		isForm := strings.Contains(byForm.body, `action="`+redirect+`"`)
-		refused := byForm.location != nil && byForm.location.Query().Get("error") == "invalid_request"
+		refused := byForm.location.Query().Get("error") == "invalid_request"
 		if web := i == 0; isForm != web || refused == web {
 			t.Errorf("form_post: %d to %v: %s", byForm.status, byForm.location, byForm.body)
 		}

@@ -142,8 +142,11 @@ type page struct {
 	status   int
 	header   http.Header
 	body     string
-	location *url.URL // of a redirect
+	location *url.URL // of a redirect; empty without one
 }
+
+// leads reports whether it is a redirect.
+func (p page) leads() bool { return *p.location != (url.URL{}) }
 
 func (v *visitor) do(method, address, contentType, body string, more ...string) page {
 	v.t.Helper()
@@ -171,7 +174,7 @@ func (v *visitor) do(method, address, contentType, body string, more ...string) 
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	p := page{status: resp.StatusCode, header: resp.Header, body: string(text)}
+	p := page{status: resp.StatusCode, header: resp.Header, body: string(text), location: new(url.URL)}
 	if to := resp.Header.Get("Location"); to != "" {
 		if p.location, err = r.URL.Parse(to); err != nil {
 			v.t.Fatal(err)

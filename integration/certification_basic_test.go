@@ -228,7 +228,7 @@ func (c *certified) laterThan(first, second map[string]any) {
 // showsPage holds a refusal to a page that names the reason.
 func (c *certified) showsPage(p page, reason string) {
 	c.t.Helper()
-	if p.status != http.StatusBadRequest || p.location != nil || !strings.Contains(p.body, "<code>"+reason+"</code>") {
+	if p.status != http.StatusBadRequest || p.leads() || !strings.Contains(p.body, "<code>"+reason+"</code>") {
 		c.t.Errorf("%d to %v: %s", p.status, p.location, p.body)
 	}
 }

@@ -208,7 +208,7 @@ func (c *certified) endsAt(address string, pairs ...string) {
 // stays sends a request that is refused by a page; the person stays signed in.
 func (c *certified) stays(status int, pairs ...string) {
 	c.t.Helper()
-	if p := c.get(logoutAddress(pairs...)); p.status != status || p.location != nil {
+	if p := c.get(logoutAddress(pairs...)); p.status != status || p.leads() {
 		c.t.Errorf("%d to %v: %s", p.status, p.location, p.body)
 	}
 	c.succeeds("prompt=none", "")
@@ -219,7 +219,7 @@ func (c *certified) stays(status int, pairs ...string) {
 func (c *certified) confirms(pairs ...string) {
 	c.t.Helper()
 	p := c.get(logoutAddress(pairs...))
-	if p.status != http.StatusOK || p.location != nil || !strings.Contains(p.body, `id="sign-out"`) {
+	if p.status != http.StatusOK || p.leads() || !strings.Contains(p.body, `id="sign-out"`) {
 		c.t.Fatalf("%d to %v: %s", p.status, p.location, p.body)
 	}
 	c.succeeds("prompt=none", "")
@@ -234,7 +234,7 @@ func (c *certified) showsSignedOut(p page) {
 		if p = c.get(p.location.String()); !strings.Contains(p.body, "You are signed out.") {
 			c.t.Errorf("%d %s", p.status, p.body)
 		}
-	} else if p.status != http.StatusOK || p.location != nil || !strings.Contains(p.body, `id="signed-out"`) {
+	} else if p.status != http.StatusOK || p.leads() || !strings.Contains(p.body, `id="signed-out"`) {
 		c.t.Errorf("%d to %v: %s", p.status, p.location, p.body)
 	}
 	c.fails(c.ask("prompt=none"), "login_required")

@@ -275,7 +275,7 @@ func TestSignOutsThatAreNotCarriedOut(t *testing.T) {
 				}
 			}
 			p := v.get(logoutAddress(pairs...))
-			if p.status != row.status || p.location != nil || !strings.Contains(p.body, row.text) {
+			if p.status != row.status || p.leads() || !strings.Contains(p.body, row.text) {
 				t.Errorf("%d to %v: %s", p.status, p.location, p.body)
 			}
 			v.code(v.get(request(t, "prompt=none")))

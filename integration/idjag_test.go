@@ -259,7 +259,7 @@ func (x *authorizing) isNoAccessToken(t *testing.T, v *visitor, raw string) {
 	}
 	uri := x.push(t, "rp", "prompt=none&id_token_hint="+raw)
 	p := v.in(t).get("/authorize?client_id=rp&request_uri=" + url.QueryEscape(uri))
-	if p.location == nil || p.location.Query().Get("error") != "invalid_request" {
+	if p.location.Query().Get("error") != "invalid_request" {
 		t.Errorf("as a hint: %d %v", p.status, p.location)
 	}
 }

@@ -68,7 +68,7 @@ func TestPushedDuties(t *testing.T) {
 		"client_id=other&request_uri=" + url.QueryEscape(uri),
 		"client_id=rp&request_uri=" + url.QueryEscape(uri+"x"),
 	} {
-		if p := v.get("/authorize?" + address); p.status != 400 || p.location != nil {
+		if p := v.get("/authorize?" + address); p.status != 400 || p.leads() {
 			t.Errorf("%s: %d to %v", address, p.status, p.location)
 		}
 	}
@@ -106,7 +106,7 @@ func TestClientsOfOtherProjects(t *testing.T) {
 		})
 	}
 	p := x.visitor(t).get("/authorize?" + query)
-	if p.location == nil || p.location.Query().Get("error") != "unauthorized_client" {
+	if p.location.Query().Get("error") != "unauthorized_client" {
 		t.Errorf("%d to %v", p.status, p.location)
 	}
 }

@@ -74,7 +74,7 @@ func TestRedirectURIDuties(t *testing.T) {
 				}
 				return
 			}
-			if p.status != 400 || p.location != nil || p.header.Get("Refresh") != "" ||
+			if p.status != 400 || p.leads() || p.header.Get("Refresh") != "" ||
 				!strings.Contains(p.body, "<code>invalid_redirect_uri</code>") ||
 				strings.Contains(p.body, "href=\"http") {
 				t.Errorf("%d to %v: %s", p.status, p.location, p.body)

@@ -100,7 +100,7 @@ func TestRegistrationAnswers(t *testing.T) {
 	authenticates := wrongRequest{lines: []string{formType, basic(id, secret)}, body: refreshForm("x").Encode()}
 	authenticates.status, authenticates.word = 400, "invalid_grant"
 	x.sendWrong(t, "/token", authenticates)
-	if p := x.visitor(t).get(request(t, "client_id="+id)); p.status != 400 || p.location != nil {
+	if p := x.visitor(t).get(request(t, "client_id="+id)); p.status != 400 || p.leads() {
 		t.Errorf("its address from before: %d to %v", p.status, p.location)
 	}
 	if a := asks("DELETE", "/register/"+id, "", own); a.status != http.StatusNoContent {

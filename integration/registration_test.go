@@ -272,7 +272,7 @@ func TestClientOfADocument(t *testing.T) {
 				t.Errorf("%+v", again)
 			}
 			other := v.get(request(t, "client_id="+url.QueryEscape(p.URL+"/other.json")))
-			if other.status != 400 || other.location != nil {
+			if other.status != 400 || other.leads() {
 				t.Errorf("a document of another client: %d to %v", other.status, other.location)
 			}
 			p.gone.Store(true) // a copy holds for an hour, also after a reload
@@ -296,7 +296,7 @@ func TestDocumentsInThisNetworkAreNotFetched(t *testing.T) {
 			x := newRegistering(t, "sqlite", c.egress, c.domains)
 			for _, id := range []string{p.id, strings.Replace(p.id, "127.0.0.1", "localhost", 1)} {
 				answer := x.visitor(t).get(request(t, "client_id="+url.QueryEscape(id)))
-				if answer.status != 400 || answer.location != nil || p.fetched.Load() != 0 {
+				if answer.status != 400 || answer.leads() || p.fetched.Load() != 0 {
 					t.Errorf("%s: %d to %v, fetched %d times", id, answer.status, answer.location, p.fetched.Load())
 				}
 			}

@@ -80,7 +80,7 @@ func visitWith(cookie string, address func(t *testing.T, m *mixing, raw string) 
 // shown is the status of a page and what it says, or where it leads.
 func shown(p page) string {
 	word := strconv.Itoa(p.status)
-	if p.location != nil {
+	if p.leads() {
 		query := p.location.Query()
 		if query.Has("code") {
 			return word + " code"
