@@ -625,27 +625,55 @@ func FuzzSignedClientAssertion(f *testing.F) {
 	})
 }
 
+// TestSecretsInTheHeader: as RFC 6749 has them, and as they are, which many clients send. One reading alone
+// counts as the secret.
+func TestSecretsInTheHeader(t *testing.T) {
+	h := newFixture(t)
+	for _, own := range []string{"plus+slash/equals=", "percent%41", "percent%zz", "a space", "100%", "plain"} {
+		h.known["odd"] = clients.Client{ID: "odd", Active: true, Secrets: []clients.Secret{{Hash: secrets.Hash(own)}}}
+		for _, c := range []struct {
+			sent string
+			want bool
+		}{
+			{own, true}, {url.QueryEscape(own), true}, {url.QueryEscape(url.QueryEscape(own)), own == "plain"},
+			{own + "+", false}, {"", false},
+		} {
+			t.Run(own+" as "+c.sent, func(t *testing.T) {
+				_, problem := h.send(Form{}, "Basic "+stdB64([]byte("odd:"+c.sent)))
+				if (problem == nil) != c.want {
+					t.Errorf("%+v", problem)
+				}
+			})
+		}
+	}
+}
+
 // FuzzBasic: what is read of a header is what a client would have written.
 func FuzzBasic(f *testing.F) {
 	for _, seed := range []string{
 		"Basic c3BhOg==", "bAsIc  c3BhOg==", "Basic", "Basic ???", "Bearer x", "Basic JXp6Og==", "Basic OjpjOg==", "",
+		"Basic YTorLyVhJWE=", "Basic YTolMmIr",
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		id, secret, ok := parseBasic(line)
+		id, secret, plain, ok := parseBasic(line)
 		if !ok {
 			return
 		}
 		r := &http.Request{Header: http.Header{"Authorization": {line}}}
 		user, password, basic := r.BasicAuth() // takes one space before the credentials
 		user, errUser := url.QueryUnescape(user)
-		password, errPassword := url.QueryUnescape(password)
-		if basic && (errUser != nil || errPassword != nil || user != id || password != secret) {
+		decoded, errPassword := url.QueryUnescape(password)
+		if errPassword != nil {
+			decoded = password
+		}
+		if basic && (errUser != nil || user != id || decoded != secret || plain != "" && plain != password ||
+			(plain == "") != (decoded == password)) {
 			t.Errorf("%q is %q and %q, net/http reads %q and %q", line, id, secret, user, password)
 		}
 		again := "Basic " + stdB64([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
-		if id2, secret2, ok := parseBasic(again); !ok || id2 != id || secret2 != secret {
+		if id2, secret2, _, ok := parseBasic(again); !ok || id2 != id || secret2 != secret {
 			t.Errorf("%q is %q and %q, and then %q and %q", line, id, secret, id2, secret2)
 		}
 	})

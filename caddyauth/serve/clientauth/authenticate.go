@@ -82,7 +82,8 @@ func (a *Authenticator) Authenticate(r Request) (issuance.Parties, error) {
 	}
 
 	// A secret is hashed and compared whether or not there is such a client.
-	authentic := given.secret == "" || p.Client.Authentic(given.secret, r.Now)
+	authentic := given.secret == "" || p.Client.Authentic(given.secret, r.Now) ||
+		given.plain != "" && p.Client.Authentic(given.plain, r.Now)
 	if !p.Client.Active || !p.Client.AllowsAuth(given.method) || !authentic {
 		return p, unproved(given.header, hintOf(p.Client, given, r.Now))
 	}
@@ -107,7 +108,7 @@ const (
 
 // hintOf says what a client did wrong that is none, may not authenticate so, or has another secret.
 func hintOf(c clients.Client, given credentials, now time.Time) string {
-	ended := c.HadSecret(given.secret, now)
+	ended := c.HadSecret(given.secret, now) || given.plain != "" && c.HadSecret(given.plain, now)
 	switch {
 	case given.id == "":
 		return hintUnnamed

@@ -14,7 +14,8 @@ type credentials struct {
 	method            string
 	id                string
 	secret, assertion string
-	header            bool // they came in the Authorization header
+	plain             string // another reading of the secret, see parseBasic
+	header            bool   // they came in the Authorization header
 }
 
 // readCredentials finds exactly one set of credentials (RFC 6749, section 2.3). Several are refused
@@ -58,11 +59,11 @@ func sameClient(named string, given credentials) error {
 
 // fromHeader reads client_secret_basic. Public clients send an empty secret there.
 func fromHeader(line string) (credentials, error) {
-	id, secret, ok := parseBasic(line)
+	id, secret, plain, ok := parseBasic(line)
 	if !ok {
 		return credentials{}, unproved(true, hintHeader)
 	}
-	given := credentials{method: clients.AuthSecretBasic, id: id, secret: secret, header: true}
+	given := credentials{method: clients.AuthSecretBasic, id: id, secret: secret, plain: plain, header: true}
 	if secret == "" {
 		given.method = clients.AuthNone
 	}
