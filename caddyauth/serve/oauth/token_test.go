@@ -172,8 +172,8 @@ func TestTokenRequestsThatAreRefused(t *testing.T) {
 		{"wrong secret", nil, "client_id=reports client_secret=wrong", 401, invalidClient, false},
 		{"wrong secret, header", basic("reports", "wrong"), "", 401, invalidClient, true},
 		{
-			"secret not encoded", func(r *http.Request) { r.SetBasicAuth("reports", secret) }, "", 401, invalidClient,
-			true,
+			"wrong secret, not encoded", func(r *http.Request) { r.SetBasicAuth("reports", secret+"+") }, "", 401,
+			invalidClient, true,
 		},
 		{"confidential, no secret", nil, "client_id=reports", 401, invalidClient, false},
 		{"confidential, empty secret", basic("reports", ""), "", 401, invalidClient, true},
