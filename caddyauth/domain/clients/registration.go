@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyauth/gateway/caddyauth/domain/secrets"
+	"github.com/caddyauth/gateway/caddyauth/web/weburl"
 )
 
 // Registration is how a client came that nobody who runs the server has added, beside what it is.
@@ -115,15 +116,8 @@ func IsDocument(id string) bool {
 		return false
 	}
 	u, err := parseURI(id)
-	if err != nil || validateWeb(u, id) != nil || len(u.Path) < 2 || u.RawQuery != "" || u.ForceQuery {
-		return false
-	}
-	for segment := range strings.SplitSeq(u.Path, "/") {
-		if segment == "." || segment == ".." {
-			return false
-		}
-	}
-	return true
+	return err == nil && validateWeb(u, id) == nil && len(u.Path) > 1 && u.RawQuery == "" && !u.ForceQuery &&
+		!weburl.HasDotSegments(u.Path)
 }
 
 // maxDocumentURL is the longest URL of a metadata document: it is a client_id, which stands in

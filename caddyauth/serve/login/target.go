@@ -89,20 +89,8 @@ func (s *Server) splitTarget(next string) (origin, rest string, ok bool) {
 // plainPath says whether an unescaped path stays what it is after one more reading: it does not
 // begin with two slashes, and has no backslash, no control character and no dot segment.
 func plainPath(path string) bool {
-	if strings.HasPrefix(path, "//") {
-		return false
-	}
-	for i := range len(path) {
-		if path[i] < ' ' || path[i] == 0x7f || path[i] == '\\' {
-			return false
-		}
-	}
-	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
-			return false
-		}
-	}
-	return true
+	isControl := func(c rune) bool { return c < ' ' || c == 0x7f }
+	return !strings.HasPrefix(path, "//") && !strings.ContainsFunc(path, isControl) && !weburl.HasDotSegments(path)
 }
 
 // leadsHere says whether a path of Base's origin is the login or logout route, where a sign-in

@@ -176,6 +176,8 @@ func TestDocumentAddresses(t *testing.T) {
 		{"a user name", strings.Replace(d.id, "//", "//a@", 1), nil},
 		{"dot segments", base + "/a/../client.json", nil},
 		{"escaped dot segments", base + "/a/%2e%2e/client.json", nil},
+		{"dot segments with parameters", base + "/a/..;x/client.json", nil},
+		{"a backslash", base + "/a/%5c..%5cclient.json", nil},
 		{"above 512 bytes", base + "/" + strings.Repeat("a", 512), nil},
 		{"another host than the allowed ones", d.id, func() { d.Domains = []string{"app.example"} }},
 		{"a loopback address", d.id, func() {
