@@ -125,6 +125,15 @@ func deriveWith(secret, salt []byte, label string) []byte {
 // [SecretRing.Matches].
 func (s *SecretRing) Fingerprint() string { return s.entries[0].fingerprint() }
 
+// Fingerprints are those of all secrets of the ring, the first one first.
+func (s *SecretRing) Fingerprints() []string {
+	prints := make([]string, len(s.entries))
+	for i, e := range s.entries {
+		prints[i] = e.fingerprint()
+	}
+	return prints
+}
+
 // Matches reports whether the fingerprint is that of any secret in the ring,
 // so that a secret can be replaced by putting the new one in front.
 func (s *SecretRing) Matches(fingerprint string) bool {

@@ -55,7 +55,7 @@ func (r Reading) StoreIsEmpty(ctx context.Context) (bool, error) {
 	return fingerprint == "", err
 }
 
-// StoreSecret returns the secret that the store was created with. The store must be open.
+// StoreSecret returns a secret that the store was used with. The store must be open.
 func (r Reading) StoreSecret(ctx context.Context) (*keyring.SecretRing, error) {
 	fingerprint, err := r.Store.Meta(ctx, fingerprintName)
 	if err != nil {
@@ -68,7 +68,11 @@ func (r Reading) StoreSecret(ctx context.Context) (*keyring.SecretRing, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !secret.Matches(fingerprint) {
+	known, err := knowsSecret(ctx, r.Store, secret, fingerprint)
+	if err != nil {
+		return nil, fmt.Errorf("reading the store: %w", err)
+	}
+	if !known {
 		return nil, fmt.Errorf("secret: this is not the secret that the store %s was created with", r.Store.Name())
 	}
 	return secret, nil

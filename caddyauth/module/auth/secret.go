@@ -11,23 +11,59 @@ import (
 
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/module/config"
+	"github.com/caddyauth/gateway/caddyauth/store/sqlstore"
 )
 
-// fingerprintName is the name under which the fingerprint of the secret stands in the store.
+// fingerprintName is the name under which the fingerprint of the secret that the store was created with
+// stands in it. Each of a later one has a name that begins so.
 const fingerprintName = "secret_fingerprint"
 
-// checkFingerprint refuses a secret other than the one this store was first used with.
+func laterFingerprint(print string) string { return fingerprintName + " " + print }
+
+// checkFingerprint refuses a secret that this store was never used with. What stands beside a known
+// secret is known from then on, so that the old one can be removed.
 func checkFingerprint(ctx context.Context, store *pooledStore, secret *keyring.SecretRing) error {
-	stands, err := store.SetMetaOnce(ctx, fingerprintName, secret.Fingerprint())
+	first, err := store.SetMetaOnce(ctx, fingerprintName, secret.Fingerprint())
 	if err != nil {
 		return fmt.Errorf("reading the store: %w", err)
 	}
-	if !secret.Matches(stands) {
+	known, err := knowsSecret(ctx, store.Store, secret, first)
+	if err != nil {
+		return fmt.Errorf("reading the store: %w", err)
+	}
+	if !known {
 		return errors.New(
 			"secret: this is not the secret the store was created with; set `secret`, or bring back " + secretFile(),
 		)
 	}
+	for _, print := range secret.Fingerprints() {
+		if print == first {
+			continue
+		}
+		if _, err := store.SetMetaOnce(ctx, laterFingerprint(print), "known"); err != nil {
+			return fmt.Errorf("reading the store: %w", err)
+		}
+	}
 	return nil
+}
+
+// knowsSecret reports whether a server has used the store with one of the secrets. first is the
+// fingerprint of the one that the store was created with.
+func knowsSecret(
+	ctx context.Context,
+	store *sqlstore.Store,
+	secret *keyring.SecretRing,
+	first string,
+) (bool, error) {
+	if secret.Matches(first) {
+		return true, nil
+	}
+	for _, print := range secret.Fingerprints() {
+		if known, err := store.Meta(ctx, laterFingerprint(print)); err != nil || known != "" {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // opaqueSaltName is the name under which the salt of the keys of opaque tokens stands in the store.
