@@ -160,8 +160,10 @@ func TestBearersOfOurs(t *testing.T) {
 		"refresh": "rt_" + strings.Repeat("A1b2", 20),
 		"opaque":  "at_" + strings.Repeat("A1b2", 11)[:43],
 		"secret":  "cacs_" + strings.Repeat("A1b2", 11),
+
+		"registration": "cart_" + strings.Repeat("A1b2", 11),
 	}
-	g.secret("tokens", tokens["api"], tokens["refresh"], tokens["opaque"], tokens["secret"])
+	g.secret("tokens", tokens["api"], tokens["refresh"], tokens["opaque"], tokens["secret"], tokens["registration"])
 	own := []struct{ name, value string }{
 		{"text", "app_" + strings.Repeat("x9", 10)},
 		// Whatever its key, no gate accepts it.
@@ -523,9 +525,11 @@ func TestServerSecretsReachNoApplicationBesideAuthServer(t *testing.T) {
 `)
 	api, refresh := "caat_"+strings.Repeat("A1b2", 11), "rt_"+strings.Repeat("A1b2", 20)
 	secret := "cacs_" + strings.Repeat("A1b2", 11)
-	g.secret("tokens", api, refresh, secret)
+	registration := "cart_" + strings.Repeat("A1b2", 11)
+	g.secret("tokens", api, refresh, secret, registration)
 	basic := base64.StdEncoding.EncodeToString([]byte("client:" + secret))
-	tokens := map[string]string{"api": api, "refresh": refresh, "secret": secret, "basic": basic}
+	tokens := map[string]string{"api": api, "refresh": refresh, "secret": secret, "basic": basic,
+		"registration": registration}
 	for _, line := range []string{
 		"Authorization: Bearer " + api, "authorization: bearer  " + api, "Authorization: " + api,
 		"Authorization: Token " + api, "Authorization: Bearer " + refresh,
@@ -533,6 +537,7 @@ func TestServerSecretsReachNoApplicationBesideAuthServer(t *testing.T) {
 		"Authorization: Basic\t" + basic, "Authorization: Bearer:" + api, "Authorization: (" + api + ")",
 		"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("a:b:"+secret)),
 		"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("a:Bearer "+api)),
+		"Authorization: Bearer " + registration,
 	} {
 		t.Run(line, func(t *testing.T) {
 			for _, site := range []string{"auth", "open"} {

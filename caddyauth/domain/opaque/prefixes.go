@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// issuedPrefixes begin what this server issues: refresh tokens, opaque access tokens, API tokens
-// and client secrets. They are never sent to another issuer, not even by mistake.
-var issuedPrefixes = []string{"rt_", Prefix, "caat_", "cacs_"}
+// issuedPrefixes begin what this server issues: refresh tokens, opaque access tokens, API tokens,
+// client secrets and registration access tokens. They are never sent to another issuer, not even by
+// mistake. Codes are not among them: a browser brings them to applications in the URL.
+var issuedPrefixes = []string{"rt_", Prefix, "caat_", "cacs_", "cart_"}
 
 // IsOwn reports whether raw begins like an opaque access token of this server, so that only
 // [Tokens] can know it.
