@@ -85,7 +85,8 @@ func (o *Tokens) Issue(c token.Claims) (string, error) {
 		return "", fmt.Errorf("the token would have %d bytes, more than %d", len(raw), token.MaxSize)
 	}
 	if _, err := o.read(raw, claims); err != nil { // a token that could not be read again is not issued
-		return "", fmt.Errorf("the token could not be read again: %v", err) // nobody presented it: no *token.Refusal
+		// Nobody presented it: the error is no *token.Refusal.
+		return "", errors.New("the token could not be read again: " + err.Error())
 	}
 	return raw, nil
 }
