@@ -22,6 +22,7 @@ var authorizationDuties = []oauthDuty{
 	{"`response_mode` query and form_post", "others are invalid_request", "TestAuthorizeDuties/fragment mode"},
 	{"no page of an error can be framed", "`frame-ancestors 'none'`", "TestAuthorizeDuties"},
 	{"consent is asked for once, then for what is new", "a page", "TestConsentPage"},
+	{"what was allowed at one resource", "holds at no other", "TestWhatIsAllowedHoldsWhereItWasAllowed"},
 	{"the person refuses", "access_denied", "TestConsentPage"},
 	{"withdrawn consent", "ends codes and grants", "TestWithdrawnConsentEndsGrants"},
 }

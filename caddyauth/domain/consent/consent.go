@@ -28,7 +28,8 @@ type Consent struct {
 	ClientID string
 
 	// Scopes and Resources are what was allowed, each in the order of the alphabet. Among the scopes
-	// are single claims, as Claim writes them, and places, as Place does.
+	// are single claims, as Claim writes them, places, as Place does, and scopes that were allowed at
+	// one resource or place alone, as At does.
 	Scopes, Resources []string
 
 	// Since is when the person was asked last.
@@ -55,24 +56,38 @@ func Place(name string) string { return placePrefix + name }
 // IsPlace reports whether a word is that of a place.
 func IsPlace(word string) bool { return strings.HasPrefix(word, placePrefix) }
 
-// Missing returns what the person has not allowed yet of what is asked for.
-func (c Consent) Missing(scopes, resources []string) (newScopes, newResources []string) {
-	return without(scopes, c.Scopes), without(resources, c.Resources)
+// atPrefix holds a space, too.
+const atPrefix = "at "
+
+// At is what stands among the scopes for a word that was allowed at one target alone: a resource, or
+// the place where the answer of a client that has described itself goes. Whoever lets a client read at
+// one resource and write at another has not let it write at the first. An empty target is none.
+func At(target, word string) string {
+	if target == "" {
+		return word
+	}
+	return atPrefix + target + " " + word
+}
+
+// Covers reports whether the person has allowed all of these words.
+func (c Consent) Covers(words ...string) bool {
+	return !slices.ContainsFunc(words, func(word string) bool { return !slices.Contains(c.Scopes, word) })
+}
+
+// ScopesAt are the words that were allowed at a target; of an empty one all that stand for themselves.
+func (c Consent) ScopesAt(target string) (words []string) {
+	for _, word := range c.Scopes {
+		if rest, ok := strings.CutPrefix(word, At(target, "")); ok {
+			words = append(words, rest)
+		}
+	}
+	return words
 }
 
 // With returns the consent after the person has allowed more at a time.
 func (c Consent) With(scopes, resources []string, now time.Time) Consent {
 	c.Scopes, c.Resources, c.Since = union(c.Scopes, scopes), union(c.Resources, resources), now
 	return c
-}
-
-func without(list, known []string) (rest []string) {
-	for _, word := range list {
-		if !slices.Contains(known, word) {
-			rest = append(rest, word)
-		}
-	}
-	return rest
 }
 
 func union(a, b []string) []string {

@@ -6,33 +6,39 @@ import (
 	"time"
 )
 
-func TestOnlyWhatIsNewIsMissing(t *testing.T) {
-	stands := Consent{}.With([]string{"profile", "email"}, []string{"https://a"}, time.Unix(1, 0))
-	rows := []struct {
-		name                 string
-		scopes, resources    []string
-		wantScopes, wantMore []string
+// TestWhatWasAllowed covers the words that were allowed, each at its own target.
+func TestWhatWasAllowed(t *testing.T) {
+	allowed := []string{"profile", "email", At("https://a", "read")}
+	stands := Consent{}.With(allowed, []string{"https://a"}, time.Unix(1, 0))
+	for _, row := range []struct {
+		name  string
+		words []string
+		want  bool
 	}{
-		{"nothing asked", nil, nil, nil, nil},
-		{"the same in another order", []string{"email", "profile"}, []string{"https://a"}, nil, nil},
-		{"part of it", []string{"email"}, nil, nil, nil},
-		{"one more scope", []string{"email", "phone"}, nil, []string{"phone"}, nil},
-		{"one more resource", nil, []string{"https://a", "https://b"}, nil, []string{"https://b"}},
-		{"case counts", []string{"Email"}, []string{"https://A"}, []string{"Email"}, []string{"https://A"}},
-	}
-	for _, row := range rows {
+		{"nothing asked", nil, true},
+		{"the same in another order", []string{At("https://a", "read"), "email", "profile"}, true},
+		{"part of it", []string{"email"}, true},
+		{"one more scope", []string{"email", "phone"}, false},
+		{"case counts", []string{"Email"}, false},
+		{"at no resource", []string{"read"}, false},
+		{"at another resource", []string{At("https://b", "read")}, false},
+		{"at a resource that begins so", []string{At("https://a https://b", "read")}, false},
+	} {
 		t.Run(row.name, func(t *testing.T) {
-			scopes, resources := stands.Missing(row.scopes, row.resources)
-			if !slices.Equal(scopes, row.wantScopes) || !slices.Equal(resources, row.wantMore) {
-				t.Errorf("missing %q and %q", scopes, resources)
+			if stands.Covers(row.words...) != row.want {
+				t.Errorf("%q: want %t", row.words, row.want)
 			}
 		})
 	}
+	if got := stands.ScopesAt("https://a"); !slices.Equal(got, []string{"read"}) {
+		t.Errorf("at the resource: %q", got)
+	}
 	more := stands.With([]string{"phone", "email"}, nil, time.Unix(2, 0))
-	if !slices.Equal(more.Scopes, []string{"email", "phone", "profile"}) || !more.Since.Equal(time.Unix(2, 0)) {
+	if !slices.Equal(more.Scopes, []string{At("https://a", "read"), "email", "phone", "profile"}) ||
+		!more.Since.Equal(time.Unix(2, 0)) {
 		t.Errorf("afterwards %+v", more)
 	}
-	if !slices.Equal(stands.Scopes, []string{"email", "profile"}) {
+	if !slices.Equal(stands.Scopes, []string{At("https://a", "read"), "email", "profile"}) {
 		t.Errorf("the consent of before changed: %q", stands.Scopes)
 	}
 }

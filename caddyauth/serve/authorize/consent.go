@@ -47,11 +47,10 @@ func (c *call) missing() (scopes, resources []string, ask bool, err error) {
 	if err != nil {
 		return nil, nil, false, unavailable(err)
 	}
-	scopes, resources = given.Missing(c.wanted(), c.request.Resources)
+	scopes, resources = c.unknownTo(given)
 	if slices.ContainsFunc(scopes, consent.IsPlace) { // at another place all of it is new
 		return c.wanted(), c.request.Resources, true, nil
 	}
-	scopes = c.unknownTo(given, scopes)
 	return scopes, resources, len(scopes)+len(resources) > 0, nil
 }
 
@@ -180,7 +179,7 @@ func (c *call) agree() {
 		Project:   c.Project,
 		UserID:    c.parties.User.ID,
 		ClientID:  c.parties.Client.ID,
-		Scopes:    c.wanted(),
+		Scopes:    c.allowing(),
 		Resources: c.request.Resources,
 		Since:     c.now,
 	})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -173,7 +174,8 @@ func TestWhatThePageSays(t *testing.T) {
 	x.client.Scopes = []string{"openid", "profile", "read"}
 	x.client.URI, x.client.Source = "https://www.rp.example/", clients.Registered
 	asks(nil, clients.ConsentOnce)(x)
-	x.consent.Scopes = append(x.consent.Scopes, consent.Place("https://rp.example"))
+	place := "https://rp.example"
+	x.consent.Scopes = []string{consent.At(place, "openid"), consent.Place(place)}
 	page := x.ask(t, params(t, "scope=openid+profile+read").Encode())
 	body := page.Body.String()
 	for _, want := range []string{
@@ -203,11 +205,76 @@ func TestWhatThePageSays(t *testing.T) {
 	x.client.Project = "default"
 
 	// Whoever has nothing to be asked goes on.
-	x.consent.Scopes = []string{"openid", "profile", "read", consent.Place("https://rp.example")}
+	x.consent.Scopes = []string{
+		consent.At(place, "openid"), consent.At(place, "profile"), consent.At(place, "read"), consent.Place(place),
+	}
 	w = httptest.NewRecorder()
 	x.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/auth/consent?"+params(t, "").Encode(), nil))
 	if to := sentTo(t, w); to.Path != "/auth/authorize" {
 		t.Errorf("%d to %v", w.Code, to)
+	}
+}
+
+// TestWhatIsAllowedHoldsWhereItWasAllowed: scopes of an API at the resources that the page named, and all
+// that a client which has described itself gets at the place that it named.
+func TestWhatIsAllowedHoldsWhereItWasAllowed(t *testing.T) {
+	const a, b = "&resource=https://a.example", "&resource=https://b.example"
+	const elsewhere = "&redirect_uri=https://b.example/cb"
+	for _, c := range []struct {
+		name, source string
+		allowed      []string
+		then         string
+		asks         string // what the page lists; empty: nobody is asked
+	}{
+		{"the same", "", []string{"scope=openid+read" + a}, "scope=openid+read" + a, ""},
+		{"in two steps", "", []string{"scope=read" + a, "scope=read" + b}, "scope=read" + a + b, ""},
+		{"another resource", "", []string{"scope=openid+read" + a}, "scope=openid+read" + b, "read https://b.example"},
+		{"one more resource", "", []string{"scope=read" + a}, "scope=read" + a + b, "read https://b.example"},
+		{"one more scope", "", []string{"scope=read" + a}, "scope=read+write" + a, "write https://a.example"},
+		{"a scope of one at the other", "", []string{"scope=read" + a, "scope=write" + b}, "scope=read" + b,
+			"read https://b.example"},
+		{"no resource", "", []string{"scope=read" + a}, "scope=read", "read"},
+		{"no resource before", "", []string{"scope=read"}, "scope=read" + a, "read https://a.example"},
+		{"who the person is", "", []string{"scope=openid+profile" + a}, "scope=profile", ""},
+		{"who the person is, at another resource", "", []string{"scope=profile" + a}, "scope=profile" + b,
+			"https://b.example"},
+		{"described itself, the same", clients.Registered, []string{"scope=openid+read" + a},
+			"scope=openid+read" + a, ""},
+		{"described itself, another place", clients.Registered, []string{"scope=openid+read"},
+			"scope=openid+read" + elsewhere, "Know who you are read"},
+		{"described itself, less at the other place", clients.Registered,
+			[]string{"scope=openid+read", "scope=openid" + elsewhere}, "scope=openid+read" + elsewhere, "read"},
+		{"described itself, another resource at the other place", clients.Registered,
+			[]string{"scope=openid" + a, "scope=openid" + elsewhere}, "scope=openid" + a + elsewhere,
+			"https://a.example"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newFixture(t)
+			x.session = as("a", 0)
+			asks(consent.ErrNotFound, clients.ConsentOnce)(x)
+			x.client.Source, x.client.Scopes = c.source, []string{"openid", "profile", "read", "write"}
+			x.client.Resources = []string{"https://a.example", "https://b.example"}
+			x.client.RedirectURIs = append(x.client.RedirectURIs, "https://b.example/cb")
+			for _, request := range c.allowed {
+				x.decide(fields(x.ask(t, params(t, request).Encode()), allow), "same-origin")
+			}
+			query := params(t, c.then).Encode()
+			if c.asks == "" {
+				if got := outcome(t, x.get(query)); got != "ac_code" {
+					t.Errorf("%s", got)
+				}
+				return
+			}
+			var listed []string
+			for _, item := range regexp.MustCompile(`(?s)<ul id="(?:scopes|resources)">(.*?)</ul>`).
+				FindAllStringSubmatch(x.ask(t, query).Body.String(), -1) {
+				text := strings.NewReplacer("<li>", " ", "</li>", " ").Replace(item[1])
+				listed = append(listed, strings.Join(strings.Fields(text), " "))
+			}
+			if got := strings.Join(listed, " "); got != c.asks {
+				t.Errorf("the page lists %q, want %q", got, c.asks)
+			}
+		})
 	}
 }
 

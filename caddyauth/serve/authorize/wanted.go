@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyauth/gateway/caddyauth/domain/authorization"
 	"github.com/caddyauth/gateway/caddyauth/domain/consent"
 )
 
@@ -45,12 +46,81 @@ func placeOf(redirectURI string) string {
 	return u.Scheme + ":"
 }
 
-// unknownTo leaves out the claims that scopes stand for which the person has allowed.
-func (c *call) unknownTo(given consent.Consent, words []string) []string {
-	told := c.Scopes.Claims(given.Scopes...)
-	return slices.DeleteFunc(words, func(word string) bool {
+// place is where the answer of a client that has described itself goes; of others it does not count.
+func (c *call) place() string {
+	if !c.parties.Client.SelfRegistered() {
+		return ""
+	}
+	return placeOf(c.request.To.RedirectURI)
+}
+
+// stored are the words that are stored for one that the page names: a scope of an API is allowed at
+// the resources of the request alone, and what a client that has described itself may have, at the
+// place of the request.
+func (c *call) stored(word string) (words []string) {
+	if consent.IsPlace(word) {
+		return []string{word}
+	}
+	if !c.isOfAPI(word) || len(c.request.Resources) == 0 {
+		return []string{consent.At(c.place(), word)}
+	}
+	for _, resource := range c.request.Resources {
+		words = append(words, consent.At(c.place(), consent.At(resource, word)))
+	}
+	return words
+}
+
+// isOfAPI reports whether a scope says what a client may do, and not what it is told of the person,
+// which does not depend on the resource.
+func (c *call) isOfAPI(word string) bool {
+	_, claim := consent.ClaimOf(word)
+	return !claim && !consent.IsPlace(word) && word != authorization.OpenID && word != authorization.OfflineAccess &&
+		len(c.Scopes.Claims(word)) == 0
+}
+
+// allowing is all that is stored when the person allows what the page names.
+func (c *call) allowing() (words []string) {
+	for _, word := range c.wanted() {
+		words = append(words, c.stored(word)...)
+	}
+	if c.place() != "" {
+		for _, resource := range c.request.Resources {
+			words = append(words, c.storedResource(resource))
+		}
+	}
+	return words
+}
+
+// unknownTo returns what the person has not allowed yet: words of the page, and the resources at which
+// one of the words is new, or that are new themselves.
+func (c *call) unknownTo(given consent.Consent) (words, resources []string) {
+	told := c.Scopes.Claims(given.ScopesAt(c.place())...)
+	for _, word := range c.wanted() {
 		name, single := consent.ClaimOf(word)
-		return single && slices.Contains(told, name)
+		if !given.Covers(c.stored(word)...) && !(single && slices.Contains(told, name)) {
+			words = append(words, word)
+		}
+	}
+	for _, resource := range c.request.Resources {
+		if !c.isAllowedAt(given, resource) {
+			resources = append(resources, resource)
+		}
+	}
+	return words, resources
+}
+
+// storedResource is what stands for a resource among what was allowed at the place of the request.
+func (c *call) storedResource(resource string) string {
+	return consent.At(c.place(), consent.At(resource, ""))
+}
+
+// isAllowedAt reports whether the person has allowed a resource, and all of the request there.
+func (c *call) isAllowedAt(given consent.Consent, resource string) bool {
+	if !slices.Contains(given.Resources, resource) || c.place() != "" && !given.Covers(c.storedResource(resource)) {
+		return false
+	}
+	return !slices.ContainsFunc(c.wanted(), func(word string) bool {
+		return c.isOfAPI(word) && !given.Covers(consent.At(c.place(), consent.At(resource, word)))
 	})
 }
 
