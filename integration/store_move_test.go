@@ -14,10 +14,17 @@ import (
 // it runs. Its sessions go on, what was revoked stays revoked, and nothing but the right secret
 // opens the file.
 func TestStoreMoves(t *testing.T) {
+	for _, format := range []string{"jwt", "opaque"} {
+		t.Run(format, func(t *testing.T) { storeMoves(t, format) })
+	}
+}
+
+// storeMoves moves it with access tokens in one format: what they are made with moves along.
+func storeMoves(t *testing.T, format string) {
 	database := pgtest.Server(t)
 	g := newGateway(t)
 	g.secret("the sealing secret", goodSecret)
-	g.extra["Level"], g.extra["More"] = "DEBUG", ""
+	g.extra["Level"], g.extra["More"] = "DEBUG", "access_token_format "+format
 	n := &nodes{gateway: g, all: map[string]*process{}}
 	node := func(name, store string) *process {
 		n.all[name] = g.newProcess(t, name, nodeAuth, nodeSite, "TEST_STORE="+store, "TEST_SECRET=seal:"+goodSecret)
