@@ -27,8 +27,8 @@ func clientAddCommand() *cobra.Command {
 random one. Its secret is printed as client_secret, this once, and is not kept; a public
 client, and one with keys, has none.
 
-At a terminal it asks for what was not given: the id, the kind of client, redirect URIs
-and scopes. A script is not asked.`,
+At a terminal it asks for what was not given: the id, the kind of client, its public
+keys where it needs some, redirect URIs and scopes. A script is not asked.`,
 		Example: `  $ caddy auth client add grafana --redirect-uri https://grafana.example.com/login/generic_oauth \
       --scope openid,profile,email
   $ caddy auth client add reports --grant-type client_credentials --audience api --scope read
@@ -108,6 +108,9 @@ func askForClient(in io.Reader, out io.Writer, body map[string]any) error {
 	if err := q.askForKind(body); err != nil {
 		return err
 	}
+	if err := q.askForKeys(body); err != nil {
+		return err
+	}
 	grants, _ := body["grant_types"].([]string)
 	if body["redirect_uris"] == nil && (len(grants) == 0 || slices.Contains(grants, clients.GrantCode)) {
 		if err := q.askForList("Redirect URIs, separated by spaces", "none", body, "redirect_uris"); err != nil {
@@ -149,6 +152,28 @@ func (q questions) askForList(question, fallback string, body map[string]any, me
 	if words := strings.Fields(answer); len(words) > 0 {
 		body[member] = words
 	}
+	return err
+}
+
+// askForKeys asks for the public keys of a client that authenticates with one.
+func (q questions) askForKeys(body map[string]any) error {
+	method, _ := body["token_endpoint_auth_method"].(string)
+	if method == "" && body["preset"] == clients.PresetFAPI2 {
+		method = clients.AuthPrivateKeyJWT
+	}
+	needed := method == clients.AuthPrivateKeyJWT || method == clients.AuthSelfSignedTLS
+	if !needed || body["jwks"] != nil || body["jwks_uri"] != nil {
+		return nil
+	}
+	answer, err := q.ask("Public keys, the URL or the file of a JWK set", "none")
+	switch {
+	case err != nil || answer == "":
+		return err
+	case strings.Contains(answer, "://"):
+		body["jwks_uri"] = answer
+		return nil
+	}
+	body["jwks"], err = readJWKS(answer)
 	return err
 }
 

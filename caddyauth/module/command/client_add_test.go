@@ -3,6 +3,8 @@ package command
 import (
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -12,6 +14,10 @@ import (
 
 func TestClientAddAsksForWhatIsMissing(t *testing.T) {
 	usual := []string{"openid", "profile", "email"}
+	keys := filepath.Join(t.TempDir(), "keys.json")
+	if err := os.WriteFile(keys, []byte(`{"keys":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, typed string
 		given, want map[string]any
@@ -52,10 +58,39 @@ func TestClientAddAsksForWhatIsMissing(t *testing.T) {
 			name: "everything is given",
 			given: map[string]any{
 				"id": "x", "preset": "fapi2", "redirect_uris": []string{"https://a"}, "scopes": []string{},
+				"jwks_uri": "https://a/jwks",
 			},
 			want: map[string]any{
 				"id": "x", "preset": "fapi2", "redirect_uris": []string{"https://a"}, "scopes": []string{},
+				"jwks_uri": "https://a/jwks",
 			},
+		},
+		{
+			name: "a preset that needs keys", typed: "https://a/jwks\nhttps://a/cb\nopenid\n",
+			given: map[string]any{"id": "x", "preset": "fapi2"},
+			want: map[string]any{
+				"id": "x", "preset": "fapi2", "jwks_uri": "https://a/jwks",
+				"redirect_uris": []string{"https://a/cb"}, "scopes": []string{"openid"},
+			},
+			questions: "Public Redirect Scopes",
+		},
+		{
+			name: "keys in a file", typed: keys + "\n\nopenid\n",
+			given: map[string]any{"id": "x", "token_endpoint_auth_method": "private_key_jwt"},
+			want: map[string]any{
+				"id": "x", "token_endpoint_auth_method": "private_key_jwt", "scopes": []string{"openid"},
+				"jwks": json.RawMessage(`{"keys":[]}`),
+			},
+			questions: "Public Redirect Scopes",
+		},
+		{
+			name: "a preset with certificates", typed: "https://a/cb\nopenid\n",
+			given: map[string]any{"id": "x", "preset": "fapi2", "token_endpoint_auth_method": "tls_client_auth"},
+			want: map[string]any{
+				"id": "x", "preset": "fapi2", "token_endpoint_auth_method": "tls_client_auth",
+				"redirect_uris": []string{"https://a/cb"}, "scopes": []string{"openid"},
+			},
+			questions: "Redirect Scopes",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
