@@ -187,11 +187,14 @@ func (o *object) within(name, value string, into *time.Duration, least, utmost t
 	low, high := int64(least/time.Second), int64(utmost/time.Second)
 	// beyond 64 bits it is the nearest that there is, which is over every limit
 	n, err := strconv.ParseInt(value, 10, 64)
+	if len(value) > 20 {
+		value = value[:20] + "..."
+	}
 	switch {
 	case n < low:
-		o.fail(invalid("%s: %.20s is below the limit of %d seconds", name, value, low))
+		o.fail(invalid("%s: %s is below the limit of %d seconds", name, value, low))
 	case n > high || err != nil:
-		o.fail(invalid("%s: %.20s is above the limit of %d seconds", name, value, high))
+		o.fail(invalid("%s: %s is above the limit of %d seconds", name, value, high))
 	default:
 		*into = time.Duration(n) * time.Second
 	}

@@ -2,6 +2,7 @@ package manage
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +67,7 @@ func TestLifetimesOutsideTheLimitsAreRefused(t *testing.T) {
 			{"[900]", "jwt_access_ttl: it must be a whole number of seconds"},
 			{"18446744073709552516", "jwt_access_ttl: 18446744073709552516 is above"},
 			{"-18446744073709550716", "is below the limit of 120 seconds"},
+			{"1" + strings.Repeat("0", 30), "jwt_access_ttl: 10000000000000000000... is above"},
 		} {
 			t.Run(c.value, func(t *testing.T) {
 				d.call(d.token("", apitoken.Create), "PATCH", path, `{"jwt_access_ttl":`+c.value+`}`).
