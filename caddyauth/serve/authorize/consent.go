@@ -22,6 +22,7 @@ const (
 	proofField   = "proof"
 	decision     = "decision"
 	allow        = "allow"
+	deny         = "deny"
 )
 
 // consentPurpose keeps the proofs of the page apart from other MACs.
@@ -149,7 +150,8 @@ func (c *call) warnings() []string {
 func (s *Server) postConsent(w http.ResponseWriter, r *http.Request) {
 	form, err := endpoint.ReadForm(w, r, clientauth.MaxBody)
 	c := s.newCall(w, r, form[requestField])
-	if err != nil || s.protection.Check(r) != nil {
+	decided := form[decision]
+	if err != nil || s.protection.Check(r) != nil || decided != allow && decided != deny {
 		c.refuse(&authorization.Error{
 			Code:        authorization.InvalidRequest,
 			Description: "The decision was not sent by the page that asks.",
@@ -165,7 +167,7 @@ func (s *Server) postConsent(w http.ResponseWriter, r *http.Request) {
 		c.goOn() // and ask again
 		return
 	}
-	if form[decision] != allow {
+	if decided == deny {
 		c.reportConsent("denied")
 		c.refuse(c.deny(authorization.AccessDenied, "The person does not allow it."))
 		return

@@ -145,6 +145,9 @@ func TestDecisionsThatDoNotCount(t *testing.T) {
 			f.Set(requestField, f.Get(requestField)+"&scope=read")
 		}, "same-origin", "page or authorize"},
 		{"no request", func(_ *fixture, f url.Values) { f.Del(requestField) }, "same-origin", "page"},
+		{"no decision", func(_ *fixture, f url.Values) { f.Del(decision) }, "same-origin", "page"},
+		{"another decision", func(_ *fixture, f url.Values) { f.Set(decision, "Allow") }, "same-origin", "page"},
+		{"two decisions", func(_ *fixture, f url.Values) { f.Add(decision, "deny") }, "same-origin", "page"},
 		{"a client of another project", func(x *fixture, _ url.Values) { x.client.Project = "b" }, "same-origin",
 			"unauthorized_client"},
 	} {
