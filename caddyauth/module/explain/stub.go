@@ -30,12 +30,10 @@ func (d Document) stubHandlers() (unknown []string) {
 	servers, _ := http["servers"].(map[string]any)
 	for _, value := range servers {
 		server, _ := value.(map[string]any)
-		for _, name := range []string{
-			"logs", "metrics", "tls_connection_policies", "listener_wrappers", "packet_conn_wrappers",
-		} {
+		for _, name := range []string{"logs", "metrics", "listener_wrappers", "packet_conn_wrappers"} {
 			delete(server, name)
 		}
-		server["automatic_https"] = map[string]any{"disable": true}
+		stubTLS(server)
 		if source, _ := server["trusted_proxies"].(map[string]any); source["source"] != "static" {
 			delete(server, "trusted_proxies")
 		}
@@ -43,6 +41,20 @@ func (d Document) stubHandlers() (unknown []string) {
 	}
 	slices.Sort(unknown)
 	return slices.Compact(unknown)
+}
+
+// stubTLS leaves of TLS that a server has it: where people can sign in depends on it. Nothing is loaded,
+// and no certificate is obtained.
+func stubTLS(server map[string]any) {
+	if policies, _ := server["tls_connection_policies"].([]any); len(policies) > 0 {
+		server["tls_connection_policies"] = []any{map[string]any{}}
+	}
+	automatic, _ := server["automatic_https"].(map[string]any)
+	server["automatic_https"] = map[string]any{
+		"disable":              automatic["disable"] == true,
+		"disable_certificates": true,
+		"disable_redirects":    true,
+	}
 }
 
 // stubRoutes stubs the handlers of all routes in a JSON value, however deep.
