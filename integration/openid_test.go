@@ -111,6 +111,12 @@ func TestScopeTakenFromAClient(t *testing.T) {
 		if claims, a := x.userInfo(t, call{lines: bearerLine(tokens.Access)}); claims["updated_at"] == nil {
 			t.Fatalf("before: %d %v", a.status, claims)
 		}
+		code := v.code(v.get(request(t, "scope=openid profile")))
+		tv := x.device(t, "tv", "scope=openid+profile")
+		allowed := v.post("/device", deviceForm(tv.User, "alice", "allow"))
+		if !strings.Contains(allowed.body, "is connected") {
+			t.Fatalf("%d %s", allowed.status, allowed.body)
+		}
 		without := strings.Replace(authorizeAuth, " profile", "", 1)
 		if without == authorizeAuth {
 			t.Fatal("no scope was taken away")
@@ -118,6 +124,12 @@ func TestScopeTakenFromAClient(t *testing.T) {
 		x.load(without, authorizeSites)
 		if claims, a := x.userInfo(t, call{lines: bearerLine(tokens.Access)}); a.status != 200 || len(claims) != 1 {
 			t.Errorf("the old access token: %d %v", a.status, claims)
+		}
+		if bought := x.exchange(t, code, ""); bought.status != 200 || bought.Scope != "openid" {
+			t.Errorf("a code from before: %+v", bought)
+		}
+		if bought := x.poll(t, "tv", tv.Device); bought.status != 200 || bought.Scope != "openid" {
+			t.Errorf("a device code from before: %+v", bought)
 		}
 		if got := x.refresh(t, tokens.Refresh, "scope=profile"); got.Error != "invalid_grant" {
 			t.Errorf("only what was taken: %+v", got)

@@ -123,10 +123,6 @@ func (s *Service) exchange(
 	code authorization.Code,
 	p Parties,
 ) (CodeExchanged, error) {
-	audience, ok := authorization.Narrow(code.Audience, e.Resources)
-	if !ok {
-		return CodeExchanged{Code: code}, ErrTarget
-	}
 	begun, terms, err := s.codeGrant(e, code, p)
 	if _, refused := errors.AsType[*session.Refusal](err); refused {
 		return CodeExchanged{}, &CodeRefusal{Verdict: authorization.NotAllowed, Code: code}
@@ -134,8 +130,9 @@ func (s *Service) exchange(
 	if err != nil {
 		return CodeExchanged{}, err
 	}
-	if begun.Grant.Kind == WebGrant {
-		audience = begun.Grant.Audience // which names the host, besides what was authorized
+	audience, ok := authorization.Narrow(begun.Grant.Audience, e.Resources)
+	if !ok {
+		return CodeExchanged{Code: code}, ErrTarget
 	}
 	r := accessRequest{
 		grant:    begun.Grant,
@@ -199,14 +196,18 @@ func kindOf(code authorization.Code) string {
 	return CodeGrant
 }
 
-// codeGrant makes the grant that a code buys: under the session, and no longer than that, unless the
-// person let the client have tokens without it.
+// codeGrant makes the grant that a code buys, of what was authorized and the client may still have:
+// under the session, and no longer than that, unless the person let the client have tokens without it.
 func (s *Service) codeGrant(e CodeExchange, code authorization.Code, p Parties) (session.Issued, Terms, error) {
-	offline := slices.Contains(code.Scopes, authorization.OfflineAccess)
 	terms, err := s.termsOf(p, session.Grant{Project: code.Project, Subject: code.Subject, ClientID: code.ClientID})
 	if err != nil {
 		return session.Issued{}, Terms{}, err
 	}
+	audience, scopes, ok := p.kept(code.Audience, code.Scopes)
+	if !ok {
+		return session.Issued{}, Terms{}, notAllowed(session.Grant{})
+	}
+	offline := slices.Contains(scopes, authorization.OfflineAccess)
 	idle, absolute := terms.Refresh, terms.RefreshAbsolute
 	if idle == 0 { // no refresh token; the grant is there so that its access token can be ended
 		idle, absolute = terms.Access, terms.Access
@@ -216,8 +217,8 @@ func (s *Service) codeGrant(e CodeExchange, code authorization.Code, p Parties) 
 		Subject:       code.Subject,
 		ClientID:      code.ClientID,
 		Kind:          kindOf(code),
-		Audience:      code.Audience,
-		Scopes:        code.Scopes,
+		Audience:      audience,
+		Scopes:        scopes,
 		Device:        code.Device,
 		ClientIP:      code.ClientIP,
 		Access:        terms.Access,

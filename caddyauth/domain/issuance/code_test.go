@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,7 +73,14 @@ func newAuthorization(t *testing.T, change func(r *CodeRequest)) (x *issuer, o *
 	x = newIssuer(t)
 	o = &oneCode{store: x.store, verdict: authorization.Redeemed}
 	x.Codes = o
-	x.store.parties.Client = clients.Client{ID: "rp", Project: "acme", Active: true, Audience: []string{"reports"}}
+	x.store.parties.Client = clients.Client{
+		ID:       "rp",
+		Project:  "acme",
+		Active:   true,
+		Audience: []string{"reports"},
+		Scopes:   []string{"openid", "read", "offline_access"},
+		Settings: clients.Settings{Resources: []string{"https://a.example", "https://b.example"}},
+	}
 	r := CodeRequest{
 		Parties: x.store.parties,
 		Request: authorization.Request{
@@ -309,10 +317,58 @@ func TestCodesThatAreNotExchanged(t *testing.T) {
 	}
 }
 
+// TestWhatIsTakenFromAClientIsNotBought: the code is older than the client's settings. What was taken is
+// not in the grant either.
+func TestWhatIsTakenFromAClientIsNotBought(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		change           func(c *clients.Client)
+		asks             []string
+		scopes, audience []string // nil: refused
+		target           bool     // because of the resource
+	}{
+		{"a scope", func(c *clients.Client) { c.Scopes = []string{"openid"} }, nil,
+			[]string{"openid"}, []string{"https://a.example", "https://b.example"}, false},
+		{"a resource", func(c *clients.Client) { c.Resources = c.Resources[:1] }, nil,
+			[]string{"openid", "read"}, []string{"https://a.example"}, false},
+		{"the resource that is asked for", func(c *clients.Client) { c.Resources = c.Resources[:1] },
+			[]string{"https://b.example"}, nil, nil, true},
+		{"all scopes", func(c *clients.Client) { c.Scopes = nil }, nil, nil, nil, false},
+		{"all resources", func(c *clients.Client) { c.Resources = nil }, nil, nil, nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x, o, code := newAuthorization(t, func(r *CodeRequest) {
+				r.Request.Resources = []string{"https://a.example", "https://b.example"}
+			})
+			c.change(&x.store.parties.Client)
+			got, err := x.ExchangeCode(t.Context(),
+				CodeExchange{Code: code, ClientID: "rp", Resources: c.asks, Now: noon})
+			if c.scopes == nil {
+				r, refused := errors.AsType[*CodeRefusal](err)
+				if refused = refused && r.Verdict == authorization.NotAllowed; c.target {
+					refused = errors.Is(err, ErrTarget)
+				}
+				if !refused || len(o.redeemed) > 0 {
+					t.Errorf("%v, redeemed %d times", err, len(o.redeemed))
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			parsed, err := x.Verify(t.Context(), got.AccessToken)
+			if g := o.redeemed[0].Grant; err != nil || !slices.Equal(parsed.Scopes, c.scopes) ||
+				!slices.Equal(parsed.Audience, c.audience) || !slices.Equal(got.Scopes, c.scopes) ||
+				!slices.Equal(g.Scopes, c.scopes) || !slices.Equal(g.Audience, c.audience) {
+				t.Errorf("the token has %q for %q, the grant %+v, %v", parsed.Scopes, parsed.Audience, g, err)
+			}
+		})
+	}
+}
+
 func TestCodeForOneOfSeveralResources(t *testing.T) {
 	x, o, code := newAuthorization(t, func(r *CodeRequest) {
 		r.Request.Resources = []string{"https://a.example", "https://b.example"}
-		r.Parties.Client.Resources = r.Request.Resources
 	})
 	got, err := x.ExchangeCode(t.Context(),
 		CodeExchange{Code: code, ClientID: "rp", Resources: []string{"https://b.example/"}, Now: noon})

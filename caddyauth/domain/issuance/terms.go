@@ -207,16 +207,22 @@ func (s *Service) termsOf(p Parties, g session.Grant) (Terms, error) {
 // restrict removes from an access token what was granted to the client and has been taken from it
 // since. It is false when nothing is left of the scopes or of the audience.
 func (p Parties) restrict(r *accessRequest) bool {
+	audience, scopes, ok := p.kept(r.audienceOfToken(), r.scopes)
+	if ok {
+		r.audience, r.scopes = audience, scopes
+	}
+	return ok
+}
+
+// kept is what the client may still have of an audience and of scopes. ok is false when nothing is left
+// of one of them.
+func (p Parties) kept(audience, scopes []string) (keptAudience, keptScopes []string, ok bool) {
 	if clients.IsBuiltIn(p.Client.ID) {
-		return true
+		return audience, scopes, true
 	}
-	audience := slices.DeleteFunc(slices.Clone(r.audienceOfToken()), func(word string) bool { return !p.allows(word) })
-	scopes := p.Client.KeepsScopes(r.scopes)
-	if len(audience) == 0 || len(scopes) == 0 && len(r.scopes) > 0 {
-		return false
-	}
-	r.audience, r.scopes = audience, scopes
-	return true
+	keptAudience = slices.DeleteFunc(slices.Clone(audience), func(word string) bool { return !p.allows(word) })
+	keptScopes = p.Client.KeepsScopes(scopes)
+	return keptAudience, keptScopes, len(keptAudience) > 0 && (len(keptScopes) > 0 || len(scopes) == 0)
 }
 
 // allows reports whether the client may have tokens for a word of an audience.
