@@ -310,3 +310,40 @@ func TestWhatEndsWithTheSession(t *testing.T) {
 		}
 	})
 }
+
+// TestLogSaysWhatWasRefused: the operator reads what an application sent, and neither the person nor
+// the application does.
+func TestLogSaysWhatWasRefused(t *testing.T) {
+	x := newAuthorizing(t, "sqlite")
+	for _, c := range []struct {
+		name, changes, want string
+	}{
+		{"redirect URI", "redirect_uri=https://rp.example/canary", `sent \"https://rp.example/canary\"`},
+		{"client", "client_id=canary", `there is no client \"canary\"`},
+		{"scope", "scope=canary", `sent \"canary\"`},
+		{"resource", "resource=https://canary.example", `sent \"https://canary.example\"`},
+		{"response type", "response_type=canary", `sent \"canary\"`},
+		{"response mode", "response_mode=canary", `sent \"canary\"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			address, before := request(t, c.changes), len(x.log())
+			p := x.visitor(t).get(address)
+			if shown := p.body + p.header.Get("Location"); strings.Contains(shown, "canary") {
+				t.Errorf("the person or the application is told: %s", shown)
+			}
+			if !strings.Contains(x.log()[before:], c.want) {
+				t.Errorf("the log has %s", x.log()[before:])
+			}
+			if c.name == "client" {
+				return
+			}
+			_, form, _ := strings.Cut(address, "?")
+			before = len(x.log())
+			a := x.ask(t, "auth", call{method: http.MethodPost, target: "/par",
+				lines: []string{formType, basic("rp", rpSecret)}, body: form})
+			if a.status != 400 || strings.Contains(a.body, "canary") || !strings.Contains(x.log()[before:], c.want) {
+				t.Errorf("/par: %d %s, the log has %s", a.status, a.body, x.log()[before:])
+			}
+		})
+	}
+}

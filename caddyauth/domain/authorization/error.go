@@ -1,5 +1,7 @@
 package authorization
 
+import "fmt"
+
 // The error words of an authorization response (RFC 6749, section 4.1.2.1; OpenID Connect Core,
 // section 3.1.2.6; RFC 8707, section 2; RFC 9126, section 2.3).
 const (
@@ -31,6 +33,10 @@ type Error struct {
 	// Code is one of the words above, Description a sentence for the developer of the client.
 	Code, Description string
 
+	// Hint is what the operator reads in place of Description: it quotes what was sent, of which the
+	// client and the person are not told. Default: Description.
+	Hint string
+
 	// To is where the client is told. Nil: the redirect URI is not known to be the client's, so that
 	// only the person may be told.
 	To *Destination
@@ -41,6 +47,12 @@ type Error struct {
 
 // Error names the word and the sentence.
 func (e *Error) Error() string { return e.Code + ": " + e.Description }
+
+// quoting has the operator read what was refused, as it was sent, at most 200 characters of it.
+func (e *Error) quoting(sent string) *Error {
+	e.Hint = fmt.Sprintf("%s It sent %.200q.", e.Description, sent)
+	return e
+}
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }

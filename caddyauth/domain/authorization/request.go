@@ -115,7 +115,8 @@ func (r *Request) readDestination(p Parameters, c clients.Client) error {
 		return &Error{Code: InvalidRequest, Description: "The parameter redirect_uri is missing."}
 	}
 	if !c.RedirectURI(presented) {
-		return &Error{Code: InvalidRedirectURI, Description: "The redirect URI is not one of the client's."}
+		refused := Error{Code: InvalidRedirectURI, Description: "The redirect URI is not one of the client's."}
+		return refused.quoting(presented)
 	}
 	r.To = Destination{RedirectURI: presented, ResponseMode: clients.ModeQuery, State: p.Get("state")}
 	if mode := p.responseMode(); mode == clients.ModeFormPost && c.AllowsResponseMode(mode) && takesForms(presented) {
@@ -141,7 +142,7 @@ func (r *Request) refuseForm(p Parameters, c clients.Client) *Error {
 	case p.repeated() != "":
 		return r.To.refuse(InvalidRequest, "A parameter is repeated.")
 	case mode != "" && !c.AllowsResponseMode(mode):
-		return r.To.refuse(InvalidRequest, "The response mode is not one that the client may use.")
+		return r.To.refuse(InvalidRequest, "The response mode is not one that the client may use.").quoting(mode)
 	case mode == clients.ModeFormPost && !takesForms(r.To.RedirectURI):
 		return r.To.refuse(InvalidRequest, "The response mode form_post needs a redirect URI of https or http.")
 	}
@@ -166,7 +167,7 @@ func (r *Request) refuseUnsupported(p Parameters, c clients.Client) *Error {
 	case "":
 		return r.To.refuse(InvalidRequest, "The parameter response_type is missing.")
 	}
-	return r.To.refuse(UnsupportedResponseType, "The response type is not code.")
+	return r.To.refuse(UnsupportedResponseType, "The response type is not code.").quoting(p.Get("response_type"))
 }
 
 // readScopes narrows the scopes to those that the client may have; a request without any gets the
@@ -178,7 +179,7 @@ func (r *Request) readScopes(p Parameters, c clients.Client) *Error {
 		r.Scopes = slices.DeleteFunc(r.Scopes, func(scope string) bool { return scope == OfflineAccess })
 	}
 	if len(r.Scopes) == 0 && len(asked) > 0 {
-		return r.To.refuse(InvalidScope, "The client may have none of these scopes.")
+		return r.To.refuse(InvalidScope, "The client may have none of these scopes.").quoting(p.Get("scope"))
 	}
 	return nil
 }

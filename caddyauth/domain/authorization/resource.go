@@ -13,7 +13,8 @@ func (r *Request) readResources(p Parameters, c clients.Client) *Error {
 	for _, presented := range p.values("resource") {
 		known, ok := c.Resource(presented)
 		if !ok || !isResource(presented) {
-			return r.To.refuse(InvalidTarget, "The resource is not one that the client may have tokens for.")
+			return r.To.refuse(InvalidTarget, "The resource is not one that the client may have tokens for.").
+				quoting(presented)
 		}
 		if !slices.Contains(r.Resources, known) {
 			r.Resources = append(r.Resources, known)

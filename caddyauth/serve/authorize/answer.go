@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -81,7 +82,7 @@ func (c *call) refuse(err error) {
 	if !ok {
 		e = unavailable(err)
 	}
-	c.event.Result, c.event.Detail, c.event.Err = e.Code, e.Description, e.Cause
+	c.event.Result, c.event.Detail, c.event.Err = e.Code, cmp.Or(e.Hint, e.Description), e.Cause
 	if e.Cause != nil && endpoint.IsGone(c.r.Context()) {
 		c.event.Result, c.event.Err = canceled, nil
 	}

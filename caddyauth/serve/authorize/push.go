@@ -122,7 +122,9 @@ func (s *Server) check(params authorization.Parameters, client clients.Client) e
 	}
 	_, err := authorization.Validate(params, client, true)
 	if e, refused := errors.AsType[*authorization.Error](err); refused {
-		return clientauth.Refuse(e.Code, e.Description)
+		p := clientauth.ProblemOf(clientauth.Refuse(e.Code, e.Description))
+		p.Hint = e.Hint
+		return p
 	}
 	if err == nil && client.Project != s.Project {
 		return clientauth.Refuse(clientauth.UnauthorizedClient, otherProject)

@@ -3,6 +3,7 @@ package authorize
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -119,6 +120,14 @@ func (c *call) read() error {
 	return nil
 }
 
+// hintOf says why a client may ask nobody.
+func hintOf(client clients.Client, id string) string {
+	if client.ID != "" && !client.Active {
+		return fmt.Sprintf("the client %.140q is paused", id)
+	}
+	return fmt.Sprintf("there is no client %.140q", id)
+}
+
 // otherProject tells a client of another project than people sign in to.
 const otherProject = "People cannot sign in to the project of the client here."
 
@@ -147,6 +156,7 @@ func (c *call) findParties(id string) error {
 		return &authorization.Error{
 			Code:        authorization.InvalidClient,
 			Description: "The application that sent you here is not known, or is switched off.",
+			Hint:        hintOf(client, id),
 		}
 	}
 	c.event.ClientID, c.event.Project = client.ID, client.Project
