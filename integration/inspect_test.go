@@ -27,6 +27,10 @@ func TestInspectOpaqueToken(t *testing.T) {
 	v := x.visitor(t)
 	code := v.code(v.signIn(v.get(request(t, "client_id=opaque")), "alice", alicePassword))
 	held := x.token(t, "opaque", rpSecret, "", codeForm(code))
+	_, errs, err := command(held.Access, "token", "inspect")
+	if err == nil || !strings.Contains(errs, "opaque access token") || !strings.Contains(errs, "--config") {
+		t.Errorf("without a configuration: %v %s", err, errs)
+	}
 	config := x.configFile(auth, authorizeSites)
 	for _, c := range []struct {
 		args []string

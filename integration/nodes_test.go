@@ -108,7 +108,8 @@ func TestNodes(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"one key", n.oneKey}, {"sessions move", n.sessionsMove}, {"one rotation", n.oneRotation},
+		{"one key", n.oneKey}, {"opaque tokens", n.opaqueTokens},
+		{"sessions move", n.sessionsMove}, {"one rotation", n.oneRotation},
 		{"revocation", n.revocation}, {"orders", n.orders}, {"a node dies", n.nodeDies},
 		{"the database is away", n.databaseAway},
 	} {

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyauth/gateway/caddyauth/domain/clients"
 	"github.com/caddyauth/gateway/caddyauth/domain/identity"
 	"github.com/caddyauth/gateway/caddyauth/domain/issuance"
+	"github.com/caddyauth/gateway/caddyauth/domain/opaque"
 	"github.com/caddyauth/gateway/caddyauth/domain/session"
 	"github.com/caddyauth/gateway/caddyauth/jose/keyring"
 	"github.com/caddyauth/gateway/caddyauth/jose/token"
@@ -26,8 +27,9 @@ type cookieLimit struct {
 }
 
 // check refuses a user whose claims would make the session cookie larger than browsers keep:
-// such a user could not sign in. It counts with the key that signs now. Users whose tokens are
-// never for browsers have no cookie.
+// such a user could not sign in. It counts with the key that signs now, and with the longer of both
+// formats, because the format is changed without looking at the users. Users whose tokens are never
+// for browsers have no cookie.
 func (l cookieLimit) check(u identity.User) error {
 	if l.server.PublicURL == nil || len(u.Claims) == 0 || !l.signsIn(u.Project) {
 		return nil
@@ -36,8 +38,26 @@ func (l cookieLimit) check(u identity.User) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	raw, err := token.Mint(key, "at+jwt", token.Claims{
+	claims := l.sampleClaims(u, time.Now())
+	jwt, err := token.Mint(key, "at+jwt", claims)
+	if err != nil {
+		return fmt.Errorf("claims: %w", err)
+	}
+	sealed, err := sampleTokens(l.server.Issuer).Issue(claims)
+	if err != nil {
+		return fmt.Errorf("claims: %w", err)
+	}
+	if size := len(l.name) + max(len(jwt), len(sealed)); size > login.MaxCookie {
+		return fmt.Errorf("claims: the session cookie would have %d bytes, above the limit of %d;"+
+			" make them %d bytes shorter",
+			size, login.MaxCookie, int(math.Ceil(float64(size-login.MaxCookie)*3/4))) // base64
+	}
+	return nil
+}
+
+// sampleClaims are the claims of the longest access token that a browser may get for the user.
+func (l cookieLimit) sampleClaims(u identity.User, now time.Time) token.Claims {
+	return token.Claims{
 		Issuer:   l.server.Issuer,
 		Subject:  u.Name,
 		Audience: []string{"web", l.sampleOrigin()},
@@ -54,16 +74,15 @@ func (l cookieLimit) check(u identity.User) error {
 			"acr":       issuance.PasswordClass,
 			"amr":       []string{issuance.PasswordMethod},
 		},
-	})
-	if err != nil {
-		return fmt.Errorf("claims: %w", err)
 	}
-	if size := len(l.name) + len(raw); size > login.MaxCookie {
-		return fmt.Errorf("claims: the session cookie would have %d bytes, above the limit of %d;"+
-			" make them %d bytes shorter",
-			size, login.MaxCookie, int(math.Ceil(float64(size-login.MaxCookie)*3/4))) // base64
+}
+
+// sampleTokens makes opaque tokens that are as long as the server's, with a key of zeros.
+func sampleTokens(issuer string) *opaque.Tokens {
+	return &opaque.Tokens{
+		Secrets: []keyring.Subkey{{Key: make([]byte, 32)}},
+		Issuer:  token.Issuer{Name: issuer},
 	}
-	return nil
 }
 
 // signsIn reports whether tokens of a project may be for browsers.

@@ -107,6 +107,8 @@ func (i *inspection) decode() error {
 	switch purpose := purposeOf(i.raw); {
 	case err != nil && purpose != "":
 		return errors.New(purpose)
+	case strings.HasPrefix(i.raw, "at_"):
+		return errors.New("this is an opaque access token: only the server that made it can read it; give --config")
 	case err != nil:
 		return err
 	}
