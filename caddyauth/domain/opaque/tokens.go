@@ -73,6 +73,9 @@ func (o *Tokens) Issue(c token.Claims) (string, error) {
 	if len(o.Secrets) == 0 {
 		return "", errNoSecret
 	}
+	if c.Issuer != o.Issuer.Name {
+		return "", fmt.Errorf("a token of %q would not be read by %q", c.Issuer, o.Issuer.Name)
+	}
 	claims, err := token.EncodeClaims(c)
 	if err != nil {
 		return "", err
@@ -83,10 +86,6 @@ func (o *Tokens) Issue(c token.Claims) (string, error) {
 	}
 	if len(raw) > token.MaxSize {
 		return "", fmt.Errorf("the token would have %d bytes, more than %d", len(raw), token.MaxSize)
-	}
-	if _, err := o.read(raw, claims); err != nil { // a token that could not be read again is not issued
-		// Nobody presented it: the error is no *token.Refusal.
-		return "", errors.New("the token could not be read again: " + err.Error())
 	}
 	return raw, nil
 }

@@ -8,10 +8,15 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // groupLimit bounds a commit, and with it how long its first transaction waits for the others.
 const groupLimit = 256
+
+// gatherTime bounds how long a group waits for more. A commit takes about as long, and the transactions
+// that come meanwhile would wait for that.
+const gatherTime = 5 * time.Millisecond
 
 // writer is the only goroutine that writes. Durable commits are slow (a disk flush) and SQLite
 // takes one at a time, so it puts every transaction that waits while one commit runs into the next.
@@ -95,13 +100,22 @@ func (w *writer) run() {
 }
 
 // gather collects the waiting transactions. It yields first, so that the callers that the last
-// commit has just answered can send their next one: otherwise the next group would often be a
-// single transaction.
+// commit has just answered can send their next one, and again for as long as that brings another
+// one: otherwise a busy processor would make many small groups, each with a commit of its own.
 func (w *writer) gather(first *job) {
 	w.group = append(w.group[:0], first)
-	if w.limit > 1 {
+	for begun := time.Now(); len(w.group) < w.limit; {
 		runtime.Gosched()
+		before := len(w.group)
+		w.takeWaiting()
+		if len(w.group) == before || time.Since(begun) >= gatherTime {
+			return
+		}
 	}
+}
+
+// takeWaiting adds what waits now to the group.
+func (w *writer) takeWaiting() {
 	for len(w.group) < w.limit {
 		select {
 		case j := <-w.jobs:

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -152,6 +154,34 @@ func TestWaitingTransactionsShareACommit(t *testing.T) {
 			t.Errorf("the group has %d transactions, want 10", len(w.group))
 		}
 	})
+}
+
+// TestGroupGrowsWhileCallersCome: on a busy processor a caller comes when it has its turn, and then the
+// next one. Whose turn it is, is not for the writer to say, so it is tried ten times.
+func TestGroupGrowsWhileCallersCome(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var groups []int
+	for range 10 {
+		synctest.Test(t, func(t *testing.T) {
+			w := &writer{jobs: make(chan *job), limit: groupLimit}
+			for range 10 {
+				go func() {
+					for range 3 {
+						w.jobs <- &job{}
+					}
+				}()
+			}
+			synctest.Wait()
+			w.gather(<-w.jobs)
+			groups = append(groups, len(w.group))
+			for range 30 - len(w.group) {
+				<-w.jobs
+			}
+		})
+	}
+	if slices.Max(groups) != 30 {
+		t.Errorf("the groups have %v transactions, and none has all 30", groups)
+	}
 }
 
 func TestGroupHasALimit(t *testing.T) {
