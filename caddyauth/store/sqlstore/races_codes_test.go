@@ -43,9 +43,10 @@ func (n *issuing) authorized(t *testing.T, raw string) issuance.CodeExchange {
 	}
 }
 
-// freeCode is a code that is bound to no key.
+// freeCode is a code that is bound to no key, for what its client may have.
 func freeCode(raw string) authorization.Code {
 	code := codeFor(secrets.Hash(raw), "sso")
+	code.Scopes, code.Audience = []string{"read"}, []string{"web"}
 	code.JKT, code.Challenge = "", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM" // RFC 7636, appendix B
 	return code
 }
@@ -176,7 +177,7 @@ func TestADeviceIsDecidedOnceWhileItPolls(t *testing.T) {
 		devices := make([]*deviceRace, parallel/4)
 		for i := range devices {
 			asked := tvRequest()
-			asked.JKT = ""
+			asked.JKT, asked.Scopes, asked.Audience = "", []string{"read"}, []string{"web"} // which the client has
 			a, code := device.New(asked, device.DefaultLifetime, noon)
 			must(t, nodes[0].store.AddDevice(t.Context(), a))
 			devices[i] = &deviceRace{Authorization: a, code: code, verdicts: map[device.Verdict]int{}}
